@@ -1,0 +1,29 @@
+"""The one family of errors: each is one sentence that names the cause and the cure."""
+
+
+class GradpipeError(Exception):
+    """Anything gradpipe refuses; the command line prints it without a traceback and exits with 2."""
+
+
+class StudyError(GradpipeError):
+    """A study file, or a setting given in its place, that cannot be used as written."""
+
+
+class DataError(GradpipeError):
+    """A benchmark or data file that is missing, altered, empty or of the wrong shape."""
+
+
+class ModelError(GradpipeError):
+    """A model that cannot be found, loaded or taken apart into its projections."""
+
+
+class WorkspaceError(GradpipeError):
+    """A workspace that cannot be read or written."""
+
+
+def nearest(word: str, known: list[str] | tuple[str, ...]) -> str:
+    """A hint at the end of a sentence: ``; did you mean 'x'?``, or what is known."""
+    from difflib import get_close_matches
+
+    close = get_close_matches(word, known, n=1, cutoff=0.6)
+    return f"did you mean {close[0]!r}?" if close else f"known are {', '.join(sorted(known))}."

@@ -1,0 +1,41 @@
+"""Batches by a token budget: rows of like length share a pass."""
+
+from dataclasses import dataclass
+
+from gradpipe.gradients.tokens import TokenRow
+
+#: Tokens of a batch, padding included. Short rows alone leave most of a processor idle; what lies
+#: beyond a thousand tokens gains nothing on a CPU.
+TOKEN_BUDGET = 1024
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Positions of rows in their list, with the length that they are padded to."""
+
+    rows: tuple[int, ...]
+    length: int
+
+
+def plan_batches(rows: list[TokenRow], budget: int = TOKEN_BUDGET) -> list[Batch]:
+    """Usable rows in batches of at most ``budget`` padded tokens, shortest first.
+
+    Every row is in exactly one batch; a row longer than the budget has one to itself. Padding stays
+    below a tenth: a batch ends where the next row is longer by more than that.
+    """
+    order = sorted((len(row.ids), number) for number, row in enumerate(rows) if row.reason is None)
+    batches: list[Batch] = []
+    open_rows: list[int] = []
+    shortest = length = 0
+    for tokens, number in order:
+        fits = (len(open_rows) + 1) * tokens <= budget and tokens <= 1.1 * shortest
+        if open_rows and not fits:
+            batches.append(Batch(tuple(open_rows), length))
+            open_rows = []
+        if not open_rows:
+            shortest = tokens
+        open_rows.append(number)
+        length = tokens
+    if open_rows:
+        batches.append(Batch(tuple(open_rows), length))
+    return batches

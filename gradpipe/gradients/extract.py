@@ -1,0 +1,167 @@
+"""The extraction loop: pairs in, one row of spectra a pair out, batch by batch."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import polars as pl
+
+from gradpipe.gradients.batches import TOKEN_BUDGET, plan_batches
+from gradpipe.gradients.protocol import Protocol
+from gradpipe.gradients.tokens import Encoder, Pair, TokenRow
+
+if TYPE_CHECKING:
+    from gradpipe.gradients.passes import RowGradients
+    from gradpipe.models.load import LoadedModel
+
+#: Part of every row's key: a change here takes every gradient again. Raise it when numbers change.
+EXTRACTOR_VERSION = "1"
+
+MATRIX = pl.Struct(
+    {
+        "layer": pl.Int64,
+        "projection": pl.String,
+        "frobenius_norm": pl.Float64,
+        "singular_values": pl.List(pl.Float32),
+    }
+)
+#: One row a pair. ``row`` is its position in the list given; ``reason`` says why it cannot be used
+#: (then ``matrices`` is empty and ``loss`` may be null); ``seconds`` its share of its batch's time.
+ROW_SCHEMA = pl.Schema(
+    {
+        "row": pl.Int64,
+        "loss": pl.Float64,
+        "tokens": pl.Int64,
+        "response_tokens": pl.Int64,
+        "truncated": pl.Boolean,
+        "reason": pl.String,
+        "seconds": pl.Float64,
+        "matrices": pl.List(MATRIX),
+    }
+)
+
+
+@dataclass(frozen=True)
+class Progress:
+    """How far an extraction is: rows and tokens done, of how many."""
+
+    rows: int
+    tokens: int
+    all_rows: int
+    all_tokens: int
+
+
+def extract_rows(
+    loaded: LoadedModel,
+    rows: list[TokenRow],
+    protocol: Protocol,
+    report: Callable[[Progress], None] = lambda _: None,
+    budget: int = TOKEN_BUDGET,
+) -> Iterator[pl.DataFrame]:
+    """Spectra of every row, as frames of ROW_SCHEMA, one a batch, unusable rows first.
+
+    A row that cannot be used comes out with its reason; nothing is left out.
+    """
+    from gradpipe.gradients.factors import frozen
+    from gradpipe.gradients.passes import run_batch
+    from gradpipe.models.projections import find_projections
+
+    projections = find_projections(loaded.model, protocol.projections)
+    all_tokens = sum(len(row.ids) for row in rows if row.reason is None)
+    unusable = [number for number, row in enumerate(rows) if row.reason is not None]
+    if unusable:
+        yield _frame([_unusable(number, rows[number]) for number in unusable])
+    done, tokens = len(unusable), 0
+    report(Progress(done, tokens, len(rows), all_tokens))
+    with frozen(loaded.model):
+        for batch in plan_batches(rows, budget):
+            started = time.perf_counter()
+            members = [rows[number] for number in batch.rows]
+            gradients = run_batch(loaded.model, projections, members)
+            seconds = (time.perf_counter() - started) / len(members)
+            yield _frame(
+                [
+                    _record(number, rows[number], gradient, seconds)
+                    for number, gradient in zip(batch.rows, gradients, strict=True)
+                ]
+            )
+            done += len(members)
+            tokens += sum(len(row.ids) for row in members)
+            report(Progress(done, tokens, len(rows), all_tokens))
+
+
+def _unusable(number: int, row: TokenRow) -> dict[str, Any]:
+    return {
+        "row": number,
+        "loss": None,
+        "tokens": len(row.ids),
+        "response_tokens": row.response_tokens,
+        "truncated": row.truncated,
+        "reason": row.reason,
+        "seconds": 0.0,
+        "matrices": [],
+    }
+
+
+def _record(number: int, row: TokenRow, gradients: RowGradients, seconds: float) -> dict[str, Any]:
+    fault = gradients.fault
+    matrices = [
+        {
+            "layer": layer,
+            "projection": projection,
+            "frobenius_norm": spectrum.squared_norm**0.5,
+            "singular_values": spectrum.singular_values.float().cpu().numpy(),
+        }
+        for (layer, projection), spectrum in sorted(gradients.spectra.items())
+    ]
+    return {
+        **_unusable(number, row),
+        "loss": gradients.loss,
+        "reason": fault,
+        "seconds": seconds,
+        "matrices": [] if fault else matrices,
+    }
+
+
+def _frame(records: list[dict[str, Any]]) -> pl.DataFrame:
+    return pl.DataFrame(records, schema=ROW_SCHEMA)
+
+
+def explode_matrices(rows: pl.LazyFrame) -> pl.LazyFrame:
+    """One row a (pair, layer, projection): the usable rows of a ROW_SCHEMA frame, unnested."""
+    return (
+        rows.filter(pl.col("reason").is_null())
+        .explode("matrices")
+        .unnest("matrices")
+    )
+
+
+def extract_spectra(
+    model: Any,
+    tokenizer: Any,
+    examples: list[dict[str, str]] | list[tuple[str, str]],
+    protocol: Protocol | str = "standard",
+    *,
+    name: str = "",
+) -> pl.DataFrame:
+    """Gradient spectra of (instruction, response) pairs, for notebooks.
+
+    ``model`` is a causal language model of the transformers library, ``examples`` a list of pairs or
+    of mappings with ``instruction``, optional ``input`` and ``output``. Returns one row a usable
+    (example, layer, projection), with the statistics and the singular values; examples that cannot
+    be used are absent here, ``extract_rows`` gives their reasons. Raises DataError or ModelError.
+    """
+    from gradpipe.gradients.pairs import to_pair
+    from gradpipe.gradients.protocol import make_protocol
+    from gradpipe.gradients.table import spectra_table
+    from gradpipe.models.load import LoadedModel, model_window
+
+    chosen = make_protocol(protocol) if isinstance(protocol, str) else protocol
+    loaded = LoadedModel(name, "", model, tokenizer, str(model.device))
+    encoder = Encoder(tokenizer, chosen, name, model_window(model))
+    pairs = [to_pair(example, number) for number, example in enumerate(examples)]
+    frames = list(extract_rows(loaded, encoder.encode_all(pairs), chosen))
+    return spectra_table(pl.concat(frames) if frames else pl.DataFrame(schema=ROW_SCHEMA))

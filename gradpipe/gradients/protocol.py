@@ -1,0 +1,80 @@
+"""The protocol: how an example becomes tokens and a loss."""
+
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from gradpipe.errors import StudyError, nearest
+
+Dtype = Literal["float32", "bfloat16", "float16"]
+
+
+class Protocol(BaseModel):
+    """Everything beside model and example that a gradient depends on; part of every row's key.
+
+    ``paper`` is the reference implementation's behaviour exactly (github MingLiiii/Layer_Gradient,
+    commit e2072e8); ``standard`` mends its known quirks. Both take the mean cross-entropy over the
+    response's tokens, append no EOS, and run the model in evaluation mode.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    preset: Literal["paper", "standard"]
+    #: Use the tokenizer's chat template; None: where it has one.
+    chat: bool | None = None
+    #: The system message in front of a chat; None: none.
+    system: str | None = "You are a helpful assistant."
+    #: ``by_name`` drops the system message where the model's path contains "gemma", as the reference
+    #: does; ``by_template`` where the template refuses one.
+    system_unless: Literal["by_name", "by_template"] = "by_template"
+    #: ``always`` adds the tokenizer's default special tokens even behind a template that wrote its
+    #: own (a second BOS on Llama and Gemma); ``once`` does not.
+    special_tokens: Literal["always", "once"] = "once"
+    #: Where the response starts: after as many tokens as the encoded prefix has (``prefix``; off by
+    #: one where a token straddles the boundary), or at the first token that holds a character of the
+    #: response (``offsets``).
+    boundary: Literal["prefix", "offsets"] = "offsets"
+    #: Tokens of prompt and response together; what lies beyond is cut off.
+    max_length: int = Field(default=2048, ge=2, le=1_000_000)
+    #: A response that is longer than the window all by itself: cut it, or refuse the data.
+    overlong: Literal["truncate", "refuse"] = "refuse"
+    dtype: Dtype = "float32"
+    projections: tuple[Literal["q", "k", "v", "o"], ...] = Field(
+        default=("q", "k", "v", "o"), min_length=1
+    )
+
+    def key(self) -> dict[str, Any]:
+        """What of the protocol the numbers depend on (a preset's name is not)."""
+        return self.model_dump(mode="json", exclude={"preset"})
+
+
+PAPER = Protocol(
+    preset="paper",
+    system_unless="by_name",
+    special_tokens="always",
+    boundary="prefix",
+    max_length=1024,
+    overlong="truncate",
+)
+STANDARD = Protocol(preset="standard")
+PRESETS = {"paper": PAPER, "standard": STANDARD}
+
+
+def make_protocol(preset: str = "standard", **changes: Any) -> Protocol:
+    """A preset with some settings changed; raises StudyError for unknown names or values."""
+    from pydantic import ValidationError
+
+    if preset not in PRESETS:
+        raise StudyError(f"There is no protocol {preset!r}: {nearest(preset, list(PRESETS))}")
+    for name in changes:
+        if name not in Protocol.model_fields:
+            known = list(Protocol.model_fields)
+            raise StudyError(f"A protocol has no setting {name!r}: {nearest(name, known)}")
+    try:
+        return Protocol.model_validate({**PRESETS[preset].model_dump(), **changes})
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = ".".join(str(part) for part in first["loc"])
+        raise StudyError(
+            f"The protocol's setting {where!r} cannot be {first['input']!r}: {first['msg']}."
+        ) from None

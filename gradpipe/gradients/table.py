@@ -1,0 +1,34 @@
+"""The stand-alone extractor's table: one row a (example, layer, projection), with its statistics."""
+
+import polars as pl
+
+from gradpipe.gradients.extract import explode_matrices
+from gradpipe.statistics.reductions import reduce_spectra
+
+EXTRACT_STATISTICS = (
+    "nuclear_norm",
+    "spectral_norm",
+    "sigma1_ratio",
+    "frobenius_norm",
+    "effective_rank",
+)
+
+
+def spectra_table(rows: pl.DataFrame) -> pl.DataFrame:
+    """Rows of ROW_SCHEMA as the table of ``gradpipe extract``, in the order of the examples."""
+    projections = pl.Enum(["q", "k", "v", "o"])
+    return (
+        reduce_spectra(explode_matrices(rows.lazy()), EXTRACT_STATISTICS)
+        .select(
+            pl.col("row").alias("example"),
+            "loss",
+            "tokens",
+            "response_tokens",
+            "layer",
+            "projection",
+            *EXTRACT_STATISTICS,
+            "singular_values",
+        )
+        .sort("example", "layer", pl.col("projection").cast(projections))
+        .collect()
+    )

@@ -1,0 +1,162 @@
+"""From an (instruction, response) pair to token ids and the place where the response starts."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from gradpipe.errors import DataError, ModelError
+from gradpipe.gradients.protocol import Protocol
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedTokenizerBase
+
+
+@dataclass(frozen=True)
+class Pair:
+    """One (instruction, response) pair, as text."""
+
+    instruction: str
+    response: str
+
+
+@dataclass(frozen=True)
+class TokenRow:
+    """A pair as tokens: ``ids`` of prompt and response, the response being ``ids[start:]``.
+
+    ``reason`` says why the row cannot be used, where it cannot.
+    """
+
+    ids: list[int]
+    start: int
+    truncated: bool
+    reason: str | None = None
+
+    @property
+    def response_tokens(self) -> int:
+        """How many tokens carry loss: a first token of the text has nothing to be predicted from."""
+        return max(0, len(self.ids) - max(self.start, 1))
+
+
+class Encoder:
+    """Turns pairs into token rows for one tokenizer under one protocol.
+
+    ``name`` is the model's name as the user wrote it (the ``paper`` protocol looks for "gemma" in
+    it); ``window`` the model's own longest input, None where it has no limit.
+    """
+
+    def __init__(
+        self,
+        tokenizer: PreTrainedTokenizerBase,
+        protocol: Protocol,
+        name: str = "",
+        window: int | None = None,
+    ) -> None:
+        has_template = bool(getattr(tokenizer, "chat_template", None))
+        if protocol.chat and not has_template:
+            raise ModelError(
+                f"The tokenizer of {name or 'this model'} has no chat template: use an "
+                "instruction-tuned model, or leave the chat template off (chat: false, --no-chat)."
+            )
+        self.tokenizer: Any = tokenizer
+        self.protocol = protocol
+        self.chat = has_template if protocol.chat is None else protocol.chat
+        self.window = min(protocol.max_length, window or protocol.max_length)
+        self.system = self._system(name) if self.chat else None
+
+    def _system(self, name: str) -> str | None:
+        system = self.protocol.system
+        if system is None:
+            return None
+        if self.protocol.system_unless == "by_name":
+            return None if "gemma" in name.lower() else system
+        from jinja2 import TemplateError
+
+        try:
+            self._template("x", system)
+        except TemplateError:
+            return None
+        return system
+
+    def _template(self, instruction: str, system: str | None) -> str:
+        messages = [{"role": "user", "content": instruction}]
+        if system is not None:
+            messages.insert(0, {"role": "system", "content": system})
+        text: str = self.tokenizer.apply_chat_template(
+            messages, tokenize=False, add_generation_prompt=True
+        )
+        return text
+
+    def prompt(self, instruction: str) -> str:
+        """The text in front of the response."""
+        return self._template(instruction, self.system) if self.chat else instruction + "\n"
+
+    def encode(self, pair: Pair) -> TokenRow:
+        """The pair as tokens, cut to the window; never raises for a pair that is merely unusable."""
+        prompt = self.prompt(pair.instruction)
+        special = self.protocol.special_tokens == "always" or not self.chat
+        encoded = self.tokenizer(
+            prompt + pair.response,
+            add_special_tokens=special,
+            return_offsets_mapping=self.tokenizer.is_fast,
+            truncation=False,
+            verbose=False,
+        )
+        ids = list(encoded["input_ids"])
+        if self.protocol.boundary == "prefix" or not self.tokenizer.is_fast:
+            prefix = self.tokenizer(prompt, add_special_tokens=special, verbose=False)["input_ids"]
+            start = len(prefix)
+            if self.protocol.boundary == "offsets":
+                # Without offsets, the first token that differs is the first that the response touches.
+                start = _common_prefix(prefix, ids)
+        else:
+            start = _first_after(encoded["offset_mapping"], len(prompt), len(ids))
+        return self._cut(ids, start, pair)
+
+    def _cut(self, ids: list[int], start: int, pair: Pair) -> TokenRow:
+        kept = ids[: self.window]
+        truncated = len(kept) < len(ids)
+        reason = None
+        if not pair.response:
+            reason = "the response is empty"
+        elif len(kept) <= max(start, 1):
+            reason = (
+                f"the response was truncated away: the prompt alone fills the window of "
+                f"{self.window} tokens"
+                if truncated
+                else "the response has no token of its own"
+            )
+        return TokenRow(kept, start, truncated, reason)
+
+    def encode_all(self, pairs: list[Pair]) -> list[TokenRow]:
+        """All pairs as tokens; raises DataError where the protocol refuses overlong responses."""
+        rows = [self.encode(pair) for pair in pairs]
+        if self.protocol.overlong == "refuse":
+            self._refuse_overlong(pairs, rows)
+        return rows
+
+    def _refuse_overlong(self, pairs: list[Pair], rows: list[TokenRow]) -> None:
+        lengths = {
+            number: len(self.tokenizer(pair.response, add_special_tokens=False, verbose=False).input_ids)
+            for number, (pair, row) in enumerate(zip(pairs, rows, strict=True))
+            if row.truncated
+        }
+        overlong = {number: length for number, length in lengths.items() if length > self.window}
+        if overlong:
+            number, length = max(overlong.items(), key=lambda entry: entry[1])
+            raise DataError(
+                f"{len(overlong)} of {len(rows)} responses are longer than the window of "
+                f"{self.window} tokens (the longest is row {number} with {length}): shorten them, "
+                "raise the protocol's max_length as far as the model allows, or use the paper "
+                "protocol, which cuts them."
+            )
+
+
+def _first_after(offsets: list[tuple[int, int]], boundary: int, default: int) -> int:
+    """The first token that ends behind ``boundary``, a character position."""
+    return next((i for i, (_, end) in enumerate(offsets) if end > boundary), default)
+
+
+def _common_prefix(left: list[int], right: list[int]) -> int:
+    pairs = enumerate(zip(left, right, strict=False))
+    return next((i for i, (a, b) in pairs if a != b), min(len(left), len(right)))

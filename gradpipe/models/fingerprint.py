@@ -1,0 +1,110 @@
+"""A model's fingerprint: it changes when weights, tokenizer or revision do, and with nothing else."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from dataclasses import replace
+from pathlib import Path
+
+from gradpipe.errors import ModelError
+from gradpipe.hashing import content_hash
+from gradpipe.models.source import ModelSource
+
+#: Files of a model folder that decide its outputs.
+PATTERNS = ("*.safetensors", "*.json", "*.jinja", "*.model", "*.txt", "*.tiktoken")
+
+
+def fingerprint(source: ModelSource) -> str:
+    """A hash of what the model is, taken without loading it and without importing torch.
+
+    Local files by content, wherever they lie; hub models by the commit that the revision stands
+    for. Raises ModelError where the hub has no such model, or cannot be asked and the cache has
+    none.
+    """
+    if source.kind == "hub":
+        return content_hash("hub", source.id, hub_commit(source))
+    path = Path(source.id)
+    if source.kind == "gguf":
+        return content_hash("gguf", file_digest(path))
+    files = sorted({file for pattern in PATTERNS for file in path.glob(pattern)})
+    return content_hash("folder", [(file.name, file_digest(file)) for file in files])
+
+
+def pin(source: ModelSource) -> ModelSource:
+    """The same source with a hub model's revision replaced by the commit it stands for now.
+
+    Raises ModelError as ``fingerprint`` does.
+    """
+    return replace(source, revision=hub_commit(source)) if source.kind == "hub" else source
+
+
+def hub_commit(source: ModelSource) -> str:
+    """The commit a hub model's revision stands for now, or in the local cache when offline."""
+    from huggingface_hub import HfApi, constants
+    from huggingface_hub.errors import HFValidationError, RepositoryNotFoundError, RevisionNotFoundError
+
+    revision = source.revision or "main"
+    if len(revision) == 40 and set(revision) <= set("0123456789abcdef"):
+        return revision
+    try:
+        if not constants.HF_HUB_OFFLINE:
+            commit = HfApi().model_info(source.id, revision=revision, timeout=10).sha
+            if commit:
+                return commit
+    except (RepositoryNotFoundError, HFValidationError) as error:
+        raise ModelError(
+            f"The hub has no model {source.id!r} that you may read: check the id, or log in with "
+            "`hf auth login` where it is gated."
+        ) from error
+    except RevisionNotFoundError as error:
+        raise ModelError(f"{source.id} has no revision {revision!r}: check its branches and tags.") from error
+    except Exception:  # noqa: BLE001 - whatever keeps the hub from answering, the cache may do
+        pass
+    cached = cached_commit(source.id, revision)
+    if cached is None:
+        raise ModelError(
+            f"Model {source.id!r} is neither a local folder nor in the cache, and the hub cannot be "
+            "reached: check the spelling, connect to the hub, or give a local folder."
+        )
+    return cached
+
+
+def cached_commit(model_id: str, revision: str) -> str | None:
+    """The commit that a revision stood for when it was last downloaded, or None."""
+    from huggingface_hub import constants
+    from huggingface_hub.file_download import repo_folder_name
+
+    folder = Path(constants.HF_HUB_CACHE) / repo_folder_name(repo_id=model_id, repo_type="model")
+    reference = folder / "refs" / revision
+    return reference.read_text().strip() if reference.is_file() else None
+
+
+def file_digest(path: Path) -> str:
+    """A file's SHA-256; remembered by path, size and times, since weights are gigabytes."""
+    stat = path.stat()
+    identity = [str(path.resolve()), stat.st_size, stat.st_mtime_ns, stat.st_ctime_ns, stat.st_ino]
+    note = cache_folder() / "digests" / f"{content_hash(identity)}.json"
+    try:
+        return str(json.loads(note.read_text())["sha256"])
+    except (OSError, ValueError, KeyError):
+        pass
+    with path.open("rb") as file:
+        digest = hashlib.file_digest(file, "sha256").hexdigest()
+    try:
+        note.parent.mkdir(parents=True, exist_ok=True)
+        aside = note.with_suffix(f".{os.getpid()}.tmp")
+        aside.write_text(json.dumps({"path": str(path), "sha256": digest}))
+        aside.replace(note)
+    except OSError:
+        # Only the shortcut is lost: a home that cannot be written must not stop a run.
+        pass
+    return digest
+
+
+def cache_folder() -> Path:
+    """The user's cache folder for gradpipe."""
+    from platformdirs import user_cache_path
+
+    return user_cache_path("gradpipe", appauthor=False)

