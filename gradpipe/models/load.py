@@ -42,12 +42,18 @@ def model_window(model: Any) -> int | None:
 def load_model(name: str, revision: str | None = None, dtype: str = "float32") -> LoadedModel:
     """Model and tokenizer on the best device there is; remote code is never run.
 
-    Raises ModelError where something is missing or is no causal language model.
+    ``name`` is a hub id, a local folder, a .gguf file or ``demo``. Raises ModelError where something
+    is missing or is no causal language model.
     """
+    return load_source(resolve_model(name, revision), name, dtype)
+
+
+def load_source(source: ModelSource, name: str, dtype: str = "float32") -> LoadedModel:
+    """As ``load_model``, from a source that is already resolved."""
     import torch
     from transformers import AutoModelForCausalLM
 
-    source = pin(resolve_model(name, revision))
+    source = pin(source)
     place = _place(source)
     tokenizer = _tokenizer(name, source)
     device = best_device()

@@ -1,0 +1,51 @@
+"""Stage one: a raw benchmark becomes items."""
+
+from time import perf_counter
+from typing import Any
+
+import dagster as dg
+
+from assets.partitions import benchmark_partitions
+from assets.results import preview, result
+from assets.versions import Versions
+from gradpipe.benchmarks.read import READER_VERSION, read_items
+from gradpipe.benchmarks.sample import sample_items
+from storage.slugs import unslug
+from storage.workspace import Workspace
+
+
+@dg.asset(
+    group_name="data",
+    kinds={"polars", "parquet"},
+    partitions_def=benchmark_partitions,
+    code_version=READER_VERSION,
+)
+def benchmark_items(context: dg.AssetExecutionContext) -> dg.MaterializeResult[Any]:
+    """The questions of one benchmark, read from its source and brought into one shape.
+
+    One row an item: instruction, gold answer, the source's rationale where it has one, and the
+    ready-made responses that it brings. Read again only when the source, the sample size or the
+    seed changes.
+    """
+    started = perf_counter()
+    workspace = Workspace.current()
+    study = workspace.study()
+    config = study.benchmark(unslug(context.partition_key))
+    table = workspace.items(config.name)
+    version = Versions(workspace, study).items(config.name)
+    fresh = table.is_current(version)
+    if not fresh:
+        sample = config.sample or study.sample
+        table.write(sample_items(read_items(config), sample, study.sampling, study.seed), version)
+    items = table.read()
+    return result(
+        table.require_notes(),
+        computed=0 if fresh else items.height,
+        reused=items.height if fresh else 0,
+        seconds=perf_counter() - started,
+        metadata={
+            "source": config.source,
+            "family": items["family"].first() or "none",
+            "preview": preview(items.select("index", "instruction", "answer")),
+        },
+    )

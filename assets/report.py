@@ -1,0 +1,91 @@
+"""Stage five: statistics become curves, tables, charts and the page."""
+
+from time import perf_counter
+from typing import Any
+
+import dagster as dg
+import polars as pl
+
+from assets.results import preview, result
+from assets.spectral_statistics import spectral_statistics
+from assets.versions import Versions
+from gradpipe.report import REPORT_VERSION
+from gradpipe.report.build import build_report
+from gradpipe.report.inputs import ReportInputs
+from gradpipe.report.thumbnail import curve_thumbnail
+from gradpipe.statistics.curves import curves
+from gradpipe.statistics.differences import mad, rd
+from gradpipe.statistics.rows import count_rows, unusable_rows
+from gradpipe.studies.provenance import provenance
+from storage.workspace import Workspace
+
+
+@dg.asset(
+    group_name="report",
+    kinds={"altair", "html"},
+    deps=[spectral_statistics],
+    code_version=REPORT_VERSION,
+)
+def report(context: dg.AssetExecutionContext) -> dg.MaterializeResult[Any]:
+    """The page: curves, MAD and RD of every model and benchmark of the study that has statistics.
+
+    One HTML file that works without a network, with each chart as PNG and SVG and each table as CSV
+    beside it. Rows that could not be used are listed there with their reasons.
+    """
+    started = perf_counter()
+    workspace = Workspace.current()
+    versions = Versions(workspace, workspace.study())
+    version = versions.report()
+    notes = workspace.report_notes()
+    fresh = notes.is_current(version) and workspace.report_page.is_file()
+    if not fresh:
+        inputs = _inputs(workspace, versions)
+        build_report(inputs, workspace.report_folder)
+        notes.write(inputs.rows, version)
+    context.log.info(f"The report is at {workspace.report_page}")
+    rows = notes.read()
+    return result(
+        notes.require_notes(),
+        computed=0 if fresh else 1,
+        reused=1 if fresh else 0,
+        seconds=perf_counter() - started,
+        metadata={
+            "page": dg.MetadataValue.path(workspace.report_page),
+            "examples": int(rows["examples"].sum()),
+            "unusable": int(rows["unusable"].sum()),
+            "rows": preview(rows, 30),
+        }
+        | ({} if fresh else {"curves": dg.MetadataValue.md(curve_thumbnail(inputs.curves))}),
+    )
+
+
+def _inputs(workspace: Workspace, versions: Versions) -> ReportInputs:
+    study = versions.study
+    parts = [
+        (model.name, benchmark.name)
+        for model in study.models
+        for benchmark in study.benchmarks
+        if workspace.statistics(model.name, benchmark.name).notes()
+    ]
+    measured = pl.concat(
+        [
+            workspace.spectra_index(model, benchmark).read().with_columns(pl.lit(model).alias("model"))
+            for model, benchmark in parts
+        ]
+    )
+    all_curves = pl.concat(
+        [curves(workspace.statistics(*part).scan(), study.statistics) for part in parts]
+    )
+    items = {entry.name: workspace.items(entry.name).notes() for entry in study.benchmarks}
+    return ReportInputs(
+        curves=all_curves,
+        mad=mad(all_curves),
+        rd=rd(all_curves),
+        rows=count_rows(measured),
+        unusable=unusable_rows(measured),
+        provenance=provenance(
+            study,
+            {model.name: versions.model(model.name) for model in study.models},
+            {name: (notes.data, notes.rows) if notes else ("", 0) for name, notes in items.items()},
+        ),
+    )

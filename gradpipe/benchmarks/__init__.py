@@ -1,0 +1,1 @@
+"""Readers that normalise a source into items; ``read`` is the way in."""

@@ -1,0 +1,153 @@
+"""Bytes from a local path or an fsspec URL, checked against a checksum and kept once fetched."""
+
+import contextlib
+import hashlib
+import os
+import re
+import tempfile
+from pathlib import Path
+from typing import Any
+
+from gradpipe.errors import DataError, nearest
+from gradpipe.hashing import content_hash
+
+_PINNED_GITHUB = re.compile(r"github://([^:/@]+):([^@/]+)@([0-9a-f]{40})/(.+)")
+
+
+def is_remote(location: str | Path) -> bool:
+    """Whether ``location`` is a URL of anything but this machine's own files."""
+    scheme, found, _ = str(location).partition("://")
+    return bool(found) and scheme not in ("file", "local")
+
+
+def join(folder: str | Path, name: str) -> str:
+    """The address of ``name`` (a relative path with slashes) inside a local folder or URL."""
+    return f"{str(folder).rstrip('/')}/{name}"
+
+
+def read_bytes(location: str | Path, sha256: str | None = None) -> bytes:
+    """The whole content of a local file or an fsspec URL.
+
+    With ``sha256`` (hex) the content must match it, and a remote file is fetched once only: later
+    reads come from the user's cache folder. Raises DataError when the file is missing, cannot be
+    reached or is not the expected one.
+    """
+    if not is_remote(location):
+        data = _read_local(_local_path(location))
+        return data if sha256 is None else _verified(data, sha256, location)
+    if sha256 is None:
+        return _read_remote(str(location))
+    cached = _cache_file(sha256)
+    with contextlib.suppress(OSError, DataError):
+        return _verified(cached.read_bytes(), sha256, cached)
+    data = _verified(_read_remote(_direct(str(location))), sha256, location)
+    # A cache that cannot be written costs a second download, not the run.
+    with contextlib.suppress(OSError):
+        _write_aside(cached, data)
+    return data
+
+
+def content_key(location: str | Path) -> str:
+    """A hash that changes when the content does: read for a local file, asked for a remote one.
+
+    A remote file is not downloaded; its filesystem's identity for it (``ukey``, with ETag, date and
+    size where the protocol reports them) stands for the content. Raises DataError like read_bytes.
+    """
+    if not is_remote(location):
+        return hashlib.sha256(_read_local(_local_path(location))).hexdigest()
+    try:
+        filesystem, path = _filesystem(str(location))
+        filesystem.invalidate_cache()
+        # An HTTP ukey is a hash of the address alone, so what the server says is added.
+        info = filesystem.info(path)
+        reported = [str(info.get(k)) for k in ("size", "ETag", "Content-MD5", "Last-Modified")]
+        return content_hash(str(filesystem.ukey(path)), reported)
+    except Exception as error:
+        raise _unreachable(str(location), error) from error
+
+
+def _local_path(location: str | Path) -> Path:
+    return Path(re.sub(r"^(file|local)://", "", str(location))).expanduser()
+
+
+def _read_local(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except FileNotFoundError as error:
+        raise DataError(f"{path} does not exist: {_whereabouts(path)}") from error
+    except IsADirectoryError as error:
+        raise DataError(f"{path} is a folder: give the path of a file in it.") from error
+    except OSError as error:
+        raise DataError(
+            f"{path} cannot be read ({error.strerror}): check its permissions."
+        ) from error
+
+
+def _whereabouts(missing: Path) -> str:
+    folder = missing.parent
+    if not folder.is_dir():
+        return f"there is no folder {folder} either; check `path`."
+    with contextlib.suppress(OSError):
+        hint = nearest(missing.name, [entry.name for entry in folder.iterdir()])
+        if len(hint) < 200:
+            return hint
+    return f"check `path` against what is in {folder}."
+
+
+def _filesystem(url: str) -> tuple[Any, str]:
+    import fsspec  # type: ignore[import-untyped]
+
+    # aiohttp overlooks HTTPS_PROXY unless told to trust the environment.
+    options = {"client_kwargs": {"trust_env": True}} if url.startswith("http") else {}
+    filesystem, path = fsspec.core.url_to_fs(url, **options)
+    return filesystem, path
+
+
+def _read_remote(url: str) -> bytes:
+    try:
+        filesystem, path = _filesystem(url)
+        return bytes(filesystem.cat_file(path))
+    # Every filesystem raises its own kinds of error; all of them mean that the file was not read.
+    except Exception as error:
+        raise _unreachable(url, error) from error
+
+
+def _unreachable(url: str, error: Exception) -> DataError:
+    if isinstance(error, ImportError):
+        return DataError(f"{url} needs a package that is not installed ({error}): install it.")
+    if isinstance(error, FileNotFoundError):
+        return DataError(f"there is no file at {url}: check the address.")
+    reason = " ".join(str(error).split())[:200] or type(error).__name__
+    return DataError(
+        f"{url} cannot be read ({reason}): check the address and the connection, or download "
+        "the files and give their local folder as `path`."
+    )
+
+
+def _direct(url: str) -> str:
+    # GitHub's API, which github:// goes through, answers 60 requests an hour: too few for a
+    # release of 56 files and a retry. A commit's raw address serves the same bytes without that.
+    return _PINNED_GITHUB.sub(r"https://raw.githubusercontent.com/\1/\2/\3/\4", url)
+
+
+def _verified(data: bytes, sha256: str, location: str | Path) -> bytes:
+    found = hashlib.sha256(data).hexdigest()
+    if found != sha256:
+        raise DataError(
+            f"{location} is not the pinned file (sha256 {found[:12]}…, expected {sha256[:12]}…): "
+            "fetch it again, or set `checksums: false` to read an altered copy on purpose."
+        )
+    return data
+
+
+def _cache_file(sha256: str) -> Path:
+    import platformdirs
+
+    return Path(platformdirs.user_cache_dir("gradpipe")) / "sources" / sha256
+
+
+def _write_aside(target: Path, data: bytes) -> None:
+    target.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.NamedTemporaryFile(dir=target.parent, suffix=".part", delete=False) as part:
+        part.write(data)
+    os.replace(part.name, target)

@@ -1,0 +1,75 @@
+"""The item: one question of a benchmark, whatever source it came from."""
+
+from collections.abc import Mapping
+
+import polars as pl
+
+from gradpipe.hashing import content_hash
+from gradpipe.responses.styles import KNOWLEDGE_STYLES
+
+FAMILIES = ("math", "commonsense", "knowledge")
+
+#: One row an item. ``index`` is its row in the source; ``responses`` are the ready-made texts the
+#: source brings, each with its style and relevance.
+ITEM_SCHEMA = pl.Schema(
+    {
+        "item_id": pl.String(),
+        "benchmark": pl.String(),
+        "family": pl.String(),
+        "index": pl.Int64(),
+        "instruction": pl.String(),
+        "answer": pl.String(),
+        "rationale": pl.String(),
+        "responses": pl.List(
+            pl.Struct({"style": pl.String(), "relevance": pl.String(), "text": pl.String()})
+        ),
+    }
+)
+
+
+def build_items(
+    table: pl.DataFrame,
+    benchmark: str,
+    family: str | None,
+    responses: Mapping[tuple[str, str], str],
+) -> pl.DataFrame:
+    """The rows of one source as items (ITEM_SCHEMA), in the order of ``table``.
+
+    ``table`` has text columns ``instruction``, ``answer`` and ``rationale`` (the last two may hold
+    nulls), and one for each (style, relevance) of ``responses``, which maps to the column's name. A
+    null response is left out of its row. Without a ``family`` it is ``knowledge`` when every style
+    is a knowledge style, else ``commonsense``.
+    """
+    if family is None:
+        knowledge = all(style in KNOWLEDGE_STYLES for style, _ in responses)
+        family = "knowledge" if knowledge else "commonsense"
+    texts = [
+        pl.when(pl.col(column).is_not_null()).then(
+            pl.struct(
+                pl.lit(style).alias("style"),
+                pl.lit(relevance).alias("relevance"),
+                pl.col(column).alias("text"),
+            )
+        )
+        for (style, relevance), column in responses.items()
+    ]
+    return table.select(
+        pl.Series("item_id", _item_ids(table, benchmark), dtype=pl.String),
+        pl.lit(benchmark).alias("benchmark"),
+        pl.lit(family).alias("family"),
+        pl.int_range(pl.len(), dtype=pl.Int64).alias("index"),
+        "instruction",
+        "answer",
+        "rationale",
+        pl.concat_list(texts).list.drop_nulls().alias("responses"),
+    ).match_to_schema(ITEM_SCHEMA)
+
+
+def _item_ids(table: pl.DataFrame, benchmark: str) -> list[str]:
+    # Counting earlier twins, not rows, keeps duplicates apart and every id stable under appending.
+    keyed = table.select(
+        "instruction",
+        "answer",
+        pl.int_range(pl.len()).over("instruction", "answer").alias("occurrence"),
+    )
+    return [content_hash(benchmark, *row) for row in keyed.iter_rows()]

@@ -1,0 +1,55 @@
+"""Files at a fixed revision of somebody else's repository, with the checksums they must have."""
+
+import json
+from dataclasses import dataclass
+from importlib import resources
+from typing import Any
+
+import polars as pl
+
+from gradpipe.benchmarks.config import BenchmarkConfig
+from gradpipe.benchmarks.fetch import content_key, is_remote, join, read_bytes
+from gradpipe.errors import DataError
+
+
+@dataclass(frozen=True)
+class PinnedFolder:
+    """The files of one source: a ``section`` of checksums.json, by default at ``address``."""
+
+    section: str
+    address: str
+
+    def location(self, config: BenchmarkConfig, file: str) -> str:
+        """Where ``file`` (a path relative to the folder) is read from."""
+        return join(config.path or self.address, file)
+
+    def read(self, config: BenchmarkConfig, file: str) -> bytes:
+        """The content of ``file``, verified unless the benchmark says ``checksums: false``.
+
+        Raises DataError when it is missing, cannot be reached or is not the pinned one.
+        """
+        sha256 = self._expected(file)["sha256"] if config.checksums else None
+        return read_bytes(self.location(config, file), sha256)
+
+    def check_rows(self, config: BenchmarkConfig, file: str, table: pl.DataFrame) -> None:
+        """Raise DataError when a verified file did not parse into the rows it is known to have."""
+        expected = self._expected(file)["rows"]
+        if config.checksums and table.height != expected:
+            raise DataError(
+                f"{self.location(config, file)} was read as {table.height} rows instead of "
+                f"{expected}, though its content is right: please report this fault of the reader."
+            )
+
+    def content(self, config: BenchmarkConfig, files: list[str]) -> dict[str, str]:
+        """What identifies each file's content, without any network for verified remote files."""
+        return {
+            file: self._expected(file)["sha256"]
+            if config.checksums and is_remote(self.location(config, file))
+            else content_key(self.location(config, file))
+            for file in files
+        }
+
+    def _expected(self, file: str) -> dict[str, Any]:
+        packaged = resources.files("gradpipe.benchmarks") / "checksums.json"
+        found: dict[str, Any] = json.loads(packaged.read_text("utf-8"))[self.section][file]
+        return found

@@ -1,0 +1,121 @@
+"""Tables from the bytes of JSON, JSONL, CSV, TSV and Parquet files, and their text columns."""
+
+import json
+from collections.abc import Callable
+from io import BytesIO
+from pathlib import PurePosixPath
+from typing import Any
+from urllib.parse import urlsplit
+
+import polars as pl
+
+from gradpipe.errors import DataError, nearest
+
+
+def parse_table(data: bytes, name: str) -> pl.DataFrame:
+    """The rows of a file's content, in order; the extension of ``name`` says how to read it.
+
+    JSON is an array of objects, JSONL one object a line. CSV and TSV columns are all text, with
+    empty cells null. JSON columns that mix kinds of values become text. Raises DataError for an
+    unknown extension, malformed content and a file without rows.
+    """
+    path = urlsplit(name).path if "://" in name else name
+    extension = PurePosixPath(path.replace("\\", "/")).suffix.lower()
+    parsers = _parsers()
+    if extension not in parsers:
+        raise DataError(
+            f"{name} has the extension {extension!r}, which is not a table's: "
+            f"{nearest(extension, list(parsers))}"
+        )
+    if not data.strip():
+        raise DataError(f"{name} is empty: give a file with at least one row.")
+    try:
+        table = parsers[extension](data)
+    except (pl.exceptions.PolarsError, ValueError, OverflowError) as error:
+        reason = (str(error).splitlines() or [type(error).__name__])[0].rstrip(".")
+        raise DataError(
+            f"{name} is not well-formed {extension[1:].upper()} ({reason}): "
+            "mend it, or give it the extension of what it is."
+        ) from error
+    if table.is_empty():
+        raise DataError(f"{name} has no rows: give a file with at least one.")
+    return table
+
+
+def text_column(table: pl.DataFrame, column: str, name: str) -> pl.Series:
+    """One column as text, numbers and dates cast to text, nulls kept.
+
+    Raises DataError when the file ``name`` lacks the column, or when it holds lists or objects.
+    """
+    if column not in table.columns:
+        raise DataError(f"{name} has no column {column!r}: {nearest(column, table.columns)}")
+    series = table.get_column(column)
+    if series.dtype.is_nested() or series.dtype in (pl.Binary, pl.Object):
+        raise DataError(
+            f"column {column!r} of {name} holds {series.dtype}, not text: "
+            "name a column of texts, or write these as texts."
+        )
+    return series.cast(pl.String)
+
+
+def instruction_column(table: pl.DataFrame, column: str, name: str) -> pl.Series:
+    """A text column without nulls; raises DataError naming the row of the first null."""
+    series = text_column(table, column, name)
+    if series.null_count():
+        row = series.is_null().arg_max()
+        raise DataError(
+            f"column {column!r} of {name} is null in row {row} (counted from 0): "
+            "every item needs an instruction, so fill that row or remove it."
+        )
+    return series
+
+
+def join_input(instruction: str, extra: str) -> pl.Expr:
+    """The instruction column, with a non-empty ``extra`` column joined on by a line break."""
+    given = pl.col(extra).fill_null("").str.strip_chars() != ""
+    joined = pl.concat_str(instruction, extra, separator="\n")
+    return pl.when(given).then(joined).otherwise(pl.col(instruction))
+
+
+def _parsers() -> dict[str, Callable[[bytes], pl.DataFrame]]:
+    return {
+        ".json": _parse_json,
+        ".jsonl": _parse_jsonl,
+        ".ndjson": _parse_jsonl,
+        ".csv": lambda data: pl.read_csv(BytesIO(data), infer_schema=False),
+        ".tsv": lambda data: pl.read_csv(BytesIO(data), infer_schema=False, separator="\t"),
+        ".parquet": lambda data: pl.read_parquet(BytesIO(data)),
+    }
+
+
+def _parse_json(data: bytes) -> pl.DataFrame:
+    rows = json.loads(data.decode("utf-8-sig"))
+    if not isinstance(rows, list):
+        raise ValueError(f"it holds one {type(rows).__name__}, not an array of objects")
+    return _from_objects(rows, "element")
+
+
+def _parse_jsonl(data: bytes) -> pl.DataFrame:
+    rows = []
+    # splitlines() would also cut at the line separators that JSON allows inside a string.
+    for number, line in enumerate(data.decode("utf-8-sig").split("\n"), start=1):
+        if line.strip():
+            try:
+                rows.append(json.loads(line))
+            except ValueError as error:
+                raise ValueError(f"line {number}: {error}") from error
+    return _from_objects(rows, "row")
+
+
+def _from_objects(rows: list[Any], what: str) -> pl.DataFrame:
+    for number, row in enumerate(rows):
+        if not isinstance(row, dict):
+            raise ValueError(f"{what} {number} is a {type(row).__name__}, not an object")
+    names = dict.fromkeys(name for row in rows for name in row)
+    return pl.DataFrame([_column(name, [row.get(name) for row in rows]) for name in names])
+
+
+def _column(name: str, values: list[Any]) -> pl.Series:
+    if len({type(value) for value in values if value is not None}) > 1:
+        values = [v if v is None or isinstance(v, str) else json.dumps(v) for v in values]
+    return pl.Series(name, values, strict=False)

@@ -1,0 +1,253 @@
+"""The command line: the only module of gradpipe that knows the layers above it."""
+
+from __future__ import annotations
+
+import json
+import sys
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from gradpipe.errors import GradpipeError
+
+if TYPE_CHECKING:
+    from assets.run import StageCount
+    from gradpipe.progress import ProgressView
+    from gradpipe.studies.study import Study
+    from storage.workspace import Workspace
+
+EXIT_CODES = """\b
+Exit codes: 0 done; 1 something failed on the way; 2 a command, file, study or
+model that cannot be used as given; 130 stopped by Ctrl-C (what was done is kept).
+"""
+
+
+class Commands(click.Group):
+    """Prints gradpipe's own errors as one sentence, without a traceback."""
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """Run the command; GradpipeError becomes exit code 2."""
+        try:
+            return super().invoke(ctx)
+        except GradpipeError as error:
+            click.echo(f"gradpipe: {error}", err=True)
+            ctx.exit(2)
+        except KeyboardInterrupt:
+            click.echo("gradpipe: stopped; what was done is kept, run it again to go on.", err=True)
+            ctx.exit(130)
+
+
+@click.group(cls=Commands, epilog=EXIT_CODES, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(package_name="gradpipe")
+def main() -> None:
+    """Show, layer by layer, what training examples do to a language model.
+
+    \b
+    gradpipe run                     the demo study: a small model, a small benchmark, a report
+    gradpipe run --study my.yaml     your own models and data
+    gradpipe extract DATA --model M  one file's gradients as one Parquet table
+    gradpipe ui                      the same pipeline in the Dagster UI
+
+    Everything is kept in the workspace, the folder that GRADPIPE_HOME names (by default .gradpipe
+    in the current folder). What is there already is never computed again.
+    """
+
+
+@main.command()
+@click.option("--study", metavar="FILE|NAME", help="A study's YAML file, or one that ships: demo, paper.")
+@click.option("--json", "as_json", is_flag=True, help="End stdout with one JSON object of what was done.")
+def run(study: str | None, as_json: bool) -> None:
+    """Bring every stage of a study up to date and say where the report is.
+
+    Without --study the workspace's own study is used, at first the demo. A run that was stopped goes
+    on where it stopped; a run with nothing to do loads no model.
+    """
+    from gradpipe.studies.study import load_study
+
+    workspace = _workspace()
+    chosen = load_study(study) if study else workspace.study()
+    _bring_up_to_date(workspace, chosen, as_json=as_json)
+
+
+@main.command()
+@click.option("--model", "models", multiple=True, metavar="NAME", help="Only this model (repeatable).")
+@click.option("--benchmark", "benchmarks", multiple=True, metavar="NAME", help="Only this benchmark.")
+@click.option("--json", "as_json", is_flag=True, help="End stdout with one JSON object of what was done.")
+def backfill(models: tuple[str, ...], benchmarks: tuple[str, ...], as_json: bool) -> None:
+    """Compute what is missing of some models and benchmarks, then the report."""
+    workspace = _workspace()
+    study = workspace.study()
+    for model in models:
+        study.model(model)
+    for benchmark in benchmarks:
+        study.benchmark(benchmark)
+    _bring_up_to_date(
+        workspace, study, models=models or None, benchmarks=benchmarks or None, as_json=as_json
+    )
+
+
+@main.command()
+@click.argument("data", metavar="DATA")
+@click.option("--model", required=True, help="A hub id, a local folder, a .gguf file, or demo.")
+@click.option("--out", required=True, type=click.Path(path_type=Path), help="The Parquet file to write.")
+@click.option("--protocol", default="standard", show_default=True, metavar="paper|standard")
+@click.option("--chat/--no-chat", default=None, help="Use the chat template or not (default: if there is one).")
+@click.option("--offset", default=0, type=click.IntRange(min=0), help="Rows of DATA to skip.")
+@click.option("--limit", default=None, type=click.IntRange(min=1), help="Rows of DATA to take.")
+def extract(
+    data: str,
+    model: str,
+    out: Path,
+    protocol: str,
+    chat: bool | None,
+    offset: int,
+    limit: int | None,
+) -> None:
+    """Take the gradient spectra of every row of DATA, without a workspace.
+
+    DATA is JSON, JSONL, CSV or Parquet with the columns instruction, optional input, and output. The
+    table has one row per (example, layer, projection), with the statistics and the singular values;
+    `example` is the row's number in DATA.
+    """
+    from gradpipe.gradients.file import extract_file
+    from gradpipe.gradients.protocol import make_protocol
+    from gradpipe.progress import ProgressView
+
+    chosen = make_protocol(protocol, **({} if chat is None else {"chat": chat}))
+    with ProgressView() as view:
+        unusable, usable = extract_file(
+            data, model, out, chosen, offset, limit, lambda progress: view.extraction(data, progress)
+        )
+    for row, reason in unusable:
+        click.echo(f"row {row} cannot be used: {reason}", err=True)
+    click.echo(f"{usable} examples in {out}" + (f", {len(unusable)} unusable" if unusable else ""))
+    if not usable:
+        raise click.exceptions.Exit(1)
+
+
+@main.command()
+def status() -> None:
+    """Say what of the workspace's study is there, out of date or missing."""
+    from assets.status import stage_states
+    from gradpipe.progress import print_table
+
+    workspace = _workspace()
+    states = stage_states(workspace, workspace.study())
+    print_table(("stage", "partition", "state", "rows"), states)
+
+
+@main.command()
+@click.option("--open", "open_page", is_flag=True, help="Show the page in the browser.")
+def report(open_page: bool) -> None:
+    """Say where the report is."""
+    page = _workspace().report_page
+    if not page.is_file():
+        raise GradpipeError(f"There is no report at {page} yet: make it with `gradpipe run`.")
+    click.echo(str(page))
+    if open_page:
+        click.launch(page.as_uri())
+
+
+@main.command()
+@click.option("--host", default="127.0.0.1", show_default=True)
+@click.option("--port", default=3000, show_default=True, type=click.IntRange(1, 65535))
+def ui(host: str, port: int) -> None:
+    """Open the Dagster UI on this workspace."""
+    from assets.ui import serve
+
+    click.echo(f"Opening the Dagster UI at http://{host}:{port} (Ctrl-C ends it)", err=True)
+    serve(_workspace(), host, port)
+
+
+@main.group()
+def models() -> None:
+    """The models of the workspace's study: add, list, remove."""
+
+
+@models.command("add")
+@click.argument("model", metavar="ID")
+@click.option("--revision", help="A branch, tag or commit of a hub model.")
+@click.option("--name", default="", help="What tables and charts call it.")
+def models_add(model: str, revision: str | None, name: str) -> None:
+    """Add a model: a hub id, a local folder, a .gguf file, or demo."""
+    from storage.models import add_model
+
+    workspace = _workspace()
+    added = add_model(workspace, model, revision, name)
+    click.echo(f"Added {added}; `gradpipe run` computes what it lacks.")
+
+
+@models.command("list")
+def models_list() -> None:
+    """List the study's models."""
+    for model in _workspace().study().models:
+        click.echo(model.name if model.name == model.id else f"{model.name}  ({model.id})")
+
+
+@models.command("remove")
+@click.argument("name", metavar="NAME")
+def models_remove(name: str) -> None:
+    """Take a model out of the study and its report; its rows stay in the store."""
+    from storage.models import remove_model
+
+    remove_model(_workspace(), name)
+    click.echo(f"Removed {name}; its rows stay in the store.")
+
+
+def _workspace() -> Workspace:
+    from storage.workspace import Workspace
+
+    return Workspace.current()
+
+
+def _bring_up_to_date(
+    workspace: Workspace,
+    study: Study,
+    models: tuple[str, ...] | None = None,
+    benchmarks: tuple[str, ...] | None = None,
+    as_json: bool = False,
+) -> None:
+    from assets.accelerator import Accelerator
+    from assets.run import Runner
+    from gradpipe.progress import ProgressView
+
+    started = time.perf_counter()
+    with ProgressView() as view:
+        accelerator = Accelerator(lambda model, benchmark, progress: view.extraction(f"{model} × {benchmark}", progress))
+        runner = Runner(workspace, study, accelerator, view.stage)
+        counts = runner.bring_up_to_date(models, benchmarks)
+    seconds = time.perf_counter() - started
+    _summary(counts, seconds, view)
+    if as_json:
+        click.echo(
+            json.dumps(
+                {
+                    "stages": {
+                        name: {
+                            "computed": count.computed,
+                            "reused": count.reused,
+                            "seconds": round(count.seconds, 3),
+                        }
+                        for name, count in counts.items()
+                    },
+                    "seconds": round(seconds, 3),
+                    "report": str(workspace.report_page),
+                }
+            )
+        )
+    else:
+        click.echo(f"Report: {workspace.report_page}")
+
+
+def _summary(counts: dict[str, StageCount], seconds: float, view: ProgressView) -> None:
+    for name, count in counts.items():
+        view.console.print(
+            f"{name:<20} {count.computed:>7} computed {count.reused:>7} reused {count.seconds:>8.1f} s"
+        )
+    view.console.print(f"{'in all':<20} {seconds:>41.1f} s")
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,89 @@
+"""Building the report: page, charts and tables into one folder, all at once or not at all."""
+
+import ctypes
+import os
+import shutil
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+from gradpipe.errors import WorkspaceError
+from gradpipe.report.images import write_images
+from gradpipe.report.inputs import ReportInputs
+from gradpipe.report.page import render_page
+from gradpipe.report.tables import write_tables
+from gradpipe.report.thumbnail import curve_thumbnail
+
+__all__ = ["build_report", "curve_thumbnail"]
+
+_OURS = {"index.html", "charts", "tables"}
+_STALE_SECONDS = 3600.0
+
+
+def build_report(inputs: ReportInputs, folder: Path, images: bool = True) -> Path:
+    """Write index.html, tables/*.csv and (unless ``images`` is off) charts/*.svg and *.png.
+
+    Everything is written aside and put in place in one step, so that whoever looks, or whatever
+    is killed, finds the old report or the new one. Returns the path of index.html.
+
+    Raises WorkspaceError where ``folder`` holds anything but an earlier report.
+    """
+    folder = Path(folder).absolute()
+    _refuse_foreign(folder)
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    _clear_leftovers(folder)
+    aside = Path(tempfile.mkdtemp(prefix=f".{folder.name}.", suffix=".part", dir=folder.parent))
+    try:
+        aside.chmod(0o755)
+        write_tables(inputs, aside / "tables")
+        if images:
+            write_images(inputs, aside / "charts")
+        (aside / "index.html").write_text(render_page(inputs), encoding="utf-8", newline="\n")
+        _put_in_place(aside, folder)
+    finally:
+        shutil.rmtree(aside, ignore_errors=True)
+    return folder / "index.html"
+
+
+def _refuse_foreign(folder: Path) -> None:
+    if folder.exists() and not folder.is_dir():
+        raise WorkspaceError(f"The report cannot go to {folder}: it is a file; name a folder.")
+    foreign = sorted(p.name for p in folder.glob("*") if p.name not in _OURS)
+    if foreign:
+        raise WorkspaceError(
+            f"The report would replace {folder}, which holds {foreign[0]!r}; "
+            "name an empty folder, or one that holds a report only."
+        )
+
+
+def _clear_leftovers(folder: Path) -> None:
+    """Remove what killed builds left; younger folders may belong to a build that still runs."""
+    for left in folder.parent.glob(f".{folder.name}.*.part"):
+        if time.time() - left.stat().st_mtime > _STALE_SECONDS:
+            shutil.rmtree(left, ignore_errors=True)
+
+
+def _put_in_place(new: Path, folder: Path) -> None:
+    """Make ``new`` the folder; what was there before is left under the name of ``new``."""
+    if not folder.exists():
+        new.rename(folder)
+    elif not _exchanged(new, folder):
+        before = new.with_suffix(".old.part")
+        folder.rename(before)
+        new.rename(folder)
+        shutil.rmtree(before, ignore_errors=True)
+
+
+def _exchanged(one: Path, other: Path) -> bool:
+    """Whether the system could swap two folders in one step (Linux and macOS can)."""
+    paths = os.fsencode(one), os.fsencode(other)
+    swap = 2
+    try:
+        libc = ctypes.CDLL(None, use_errno=True)
+        if sys.platform == "darwin":
+            return bool(libc.renamex_np(*paths, swap) == 0)
+        here = -100
+        return bool(libc.renameat2(here, paths[0], here, paths[1], swap) == 0)
+    except (OSError, AttributeError, TypeError):
+        return False

@@ -1,0 +1,132 @@
+"""Items become examples: one (instruction, response) pair for each style and relevance."""
+
+from typing import Literal
+
+import polars as pl
+
+from gradpipe.benchmarks.sample import How
+from gradpipe.errors import DataError, nearest
+from gradpipe.hashing import content_hash
+from gradpipe.responses.examples import EXAMPLE_SCHEMA
+from gradpipe.responses.irrelevant import irrelevant_responses
+from gradpipe.responses.styles import RELEVANCES, STYLES
+
+#: Part of every examples table's version: raise it when other examples come of the same items.
+RESPONSES_VERSION = "1"
+
+Irrelevant = Literal["derangement", "release"]
+
+
+def build_examples(
+    items: pl.DataFrame,
+    styles: list[str] | None,
+    relevances: list[str],
+    irrelevant: Irrelevant,
+    seed: int,
+    how: How = "first",
+) -> pl.DataFrame:
+    """The examples (EXAMPLE_SCHEMA) of one benchmark's items, by index, style and relevance.
+
+    ``styles`` None takes every style the items have. ``irrelevant`` says where irrelevant responses
+    come from: another item (``derangement``, seeded) or the source's own (``release``). ``how`` is
+    how the items were sampled; derangements are stable when a sample grows that way. An empty
+    response is an example, a missing one is none.
+
+    Raises DataError for a style or relevance that is unknown or that no item has, for items of
+    several benchmarks, and when no irrelevant response can be drawn.
+    """
+    if items["benchmark"].n_unique() > 1:
+        names = ", ".join(items["benchmark"].unique().sort())
+        raise DataError(f"the items are of several benchmarks ({names}): build each by itself.")
+    _known("relevance", relevances, RELEVANCES)
+    responses = _responses(items)
+    wanted = _wanted_styles(items, styles)
+    parts = [
+        _of_relevance(responses, style, relevance, irrelevant, seed, how)
+        for style in wanted
+        for relevance in dict.fromkeys(relevances)
+    ]
+    examples = pl.concat([responses.clear().with_columns(donor_item_id=pl.lit("")), *parts])
+    ids = [content_hash(*pair) for pair in examples.select("instruction", "text").iter_rows()]
+    return (
+        examples.rename({"text": "response"})
+        .with_columns(pl.Series("example_id", ids, dtype=pl.String))
+        .sort(
+            "index",
+            pl.col("style").cast(pl.Enum(STYLES)),
+            pl.col("relevance").cast(pl.Enum(RELEVANCES)),
+        )
+        .select(list(EXAMPLE_SCHEMA))
+    )
+
+
+def available_styles(items: pl.DataFrame, relevance: str = "correct") -> list[str]:
+    """The styles in which at least one item has a response of this relevance, in STYLES order."""
+    found = _responses(items).filter(pl.col("relevance") == relevance)["style"].unique().to_list()
+    return [style for style in STYLES if style in found]
+
+
+def _responses(items: pl.DataFrame) -> pl.DataFrame:
+    """One row a ready-made response: the item's columns, ``style``, ``relevance`` and ``text``."""
+    return (
+        items.drop("rationale")
+        .explode("responses")
+        .unnest("responses")
+        .filter(pl.col("text").is_not_null())
+    )
+
+
+def _wanted_styles(items: pl.DataFrame, styles: list[str] | None) -> list[str]:
+    available = available_styles(items)
+    if styles is None:
+        return available
+    _known("style", styles, STYLES)
+    for style in styles:
+        if style not in available:
+            raise DataError(
+                f"{_name(items)} has no response of the style {style!r}: "
+                f"choose from {', '.join(available) or 'none at all'}."
+            )
+    return list(dict.fromkeys(styles))
+
+
+def _of_relevance(
+    responses: pl.DataFrame,
+    style: str,
+    relevance: str,
+    irrelevant: Irrelevant,
+    seed: int,
+    how: How,
+) -> pl.DataFrame:
+    of_style = responses.filter(pl.col("style") == style)
+    if relevance == "irrelevant" and irrelevant == "derangement":
+        return _deranged(of_style, style, seed, how)
+    found = of_style.filter(pl.col("relevance") == relevance)
+    if found.is_empty():
+        raise DataError(
+            f"{_name(responses)} comes without irrelevant responses of the style {style!r}: "
+            "let gradpipe draw them with `irrelevant: derangement`."
+        )
+    return found.with_columns(donor_item_id=pl.lit(None, dtype=pl.String))
+
+
+def _deranged(of_style: pl.DataFrame, style: str, seed: int, how: How) -> pl.DataFrame:
+    correct = of_style.filter(pl.col("relevance") == "correct")
+    benchmark = correct["benchmark"].first()
+    drawn = irrelevant_responses(correct, str(benchmark), style, seed, how)
+    own = correct.drop("text", "relevance").join(drawn, on="item_id", how="inner")
+    return own.with_columns(relevance=pl.lit("irrelevant")).select(
+        *correct.columns, "donor_item_id"
+    )
+
+
+def _known(kind: str, given: list[str], known: tuple[str, ...]) -> None:
+    for word in given:
+        if word not in known:
+            raise DataError(f"there is no {kind} {word!r}: {nearest(word, known)}")
+
+
+def _name(items: pl.DataFrame) -> str:
+    return (
+        "a benchmark without items" if items.is_empty() else f"benchmark {items['benchmark'][0]!r}"
+    )

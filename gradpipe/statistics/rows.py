@@ -1,0 +1,36 @@
+"""What was run: how many examples of each kind, how long, and which of them cannot be used."""
+
+import polars as pl
+
+KIND = ("model", "benchmark", "family", "style", "relevance")
+
+
+def count_rows(examples: pl.DataFrame) -> pl.DataFrame:
+    """Examples of each model, benchmark, style and relevance.
+
+    ``examples`` has one row an example with the columns of KIND, ``tokens``, ``response_tokens``,
+    ``truncated``, ``loss`` and ``reason`` (null where usable). Means are over the usable ones.
+    """
+    usable = pl.col("reason").is_null()
+    return (
+        examples.group_by(KIND)
+        .agg(
+            pl.len().cast(pl.Int64).alias("examples"),
+            (~usable).sum().cast(pl.Int64).alias("unusable"),
+            pl.col("truncated").sum().cast(pl.Int64).alias("truncated"),
+            *(
+                pl.col(name).filter(usable).mean().alias(f"mean_{name}")
+                for name in ("tokens", "response_tokens", "loss")
+            ),
+        )
+        .sort(KIND)
+    )
+
+
+def unusable_rows(examples: pl.DataFrame) -> pl.DataFrame:
+    """The examples that cannot be used, with the reason."""
+    return (
+        examples.filter(pl.col("reason").is_not_null())
+        .select("model", "benchmark", "index", "style", "relevance", "example_id", "reason")
+        .sort("model", "benchmark", "index", "style", "relevance")
+    )

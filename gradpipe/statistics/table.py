@@ -1,0 +1,39 @@
+"""The statistics table: every example of a model and benchmark, every layer and projection."""
+
+from collections.abc import Iterable, Sequence
+
+import polars as pl
+
+from gradpipe.gradients.extract import explode_matrices
+from gradpipe.statistics.reductions import reduce_spectra
+
+EXAMPLE_COLUMNS = ("item_id", "benchmark", "family", "index", "style", "relevance")
+ROW_COLUMNS = ("loss", "tokens", "response_tokens", "layer", "projection")
+
+
+def statistics_table(
+    examples: pl.DataFrame,
+    spectra: Iterable[pl.DataFrame],
+    names: Sequence[str],
+    model: str,
+) -> pl.DataFrame:
+    """The named statistics of every usable example, without the spectra.
+
+    ``examples`` has ``key`` and EXAMPLE_COLUMNS; ``spectra`` are frames of ROW_SCHEMA with ``key`` in
+    place of ``row``. Sorted by item, style, relevance, layer and projection.
+    """
+    columns = ["key", *ROW_COLUMNS, *names]
+    reduced = [
+        reduce_spectra(explode_matrices(rows.lazy()), names).select(columns).collect()
+        for rows in spectra
+    ]
+    empty = pl.DataFrame(
+        schema={name: pl.Float64 for name in columns}
+        | {"key": pl.String, "projection": pl.String, "layer": pl.Int64}
+    )
+    return (
+        examples.select("key", *EXAMPLE_COLUMNS)
+        .join(pl.concat(reduced) if reduced else empty, on="key")
+        .select(pl.lit(model).alias("model"), *EXAMPLE_COLUMNS, *ROW_COLUMNS, *names)
+        .sort("index", "item_id", "style", "relevance", "layer", "projection")
+    )

@@ -1,0 +1,63 @@
+"""Provenance: what was run on what, enough for a stranger to run it again."""
+
+import os
+import platform
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from importlib.metadata import PackageNotFoundError, version
+from typing import Any
+
+from gradpipe.models.source import ModelSource
+from gradpipe.studies.study import Study, study_yaml
+
+#: The packages whose versions the numbers and pictures depend on.
+PACKAGES = ("gradpipe", "torch", "transformers", "tokenizers", "polars", "dagster", "altair")
+
+
+def provenance(
+    study: Study,
+    models: Mapping[str, tuple[ModelSource, str]],
+    benchmarks: Mapping[str, tuple[str, int]],
+) -> dict[str, Any]:
+    """The study, its models with revision and fingerprint, its data with version and item count.
+
+    ``models`` maps a name to its source and fingerprint, ``benchmarks`` one to its version and items.
+    """
+    return {
+        "study": study.model_dump(mode="json"),
+        "study_yaml": study_yaml(study),
+        "models": [
+            {
+                "name": model.name,
+                "id": model.id,
+                "kind": models[model.name][0].kind,
+                "revision": models[model.name][0].revision,
+                "fingerprint": models[model.name][1],
+            }
+            for model in study.models
+        ],
+        "benchmarks": [
+            {
+                "name": benchmark.name,
+                "source": benchmark.source,
+                "path": benchmark.path,
+                "version": benchmarks[benchmark.name][0],
+                "items": benchmarks[benchmark.name][1],
+            }
+            for benchmark in study.benchmarks
+        ],
+        "protocol": study.protocol.model_dump(mode="json"),
+        "versions": {"python": platform.python_version()} | _versions(),
+        "created": datetime.now(UTC).isoformat(timespec="seconds"),
+        "hardware": f"{platform.system()} {platform.machine()}, {os.cpu_count()} cores",
+    }
+
+
+def _versions() -> dict[str, str]:
+    found = {}
+    for package in PACKAGES:
+        try:
+            found[package] = version(package)
+        except PackageNotFoundError:
+            found[package] = "not installed"
+    return found

@@ -1,0 +1,246 @@
+"""The study: one YAML file that says which models, benchmarks, styles and protocol."""
+
+from __future__ import annotations
+
+from importlib import resources
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+
+from gradpipe.benchmarks.config import BenchmarkConfig
+from gradpipe.benchmarks.read import default_source
+from gradpipe.errors import StudyError, nearest
+from gradpipe.gradients.protocol import STANDARD, Protocol, make_protocol
+from gradpipe.responses.styles import STYLES
+from gradpipe.statistics.reductions import REDUCTIONS
+
+
+class ModelConfig(BaseModel):
+    """One model of a study: a hub id, a local folder, a .gguf file, or ``demo``."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    id: str = Field(min_length=1)
+    revision: str | None = None
+    #: Overrides the protocol's ``chat`` for this model: base models may carry a template too.
+    chat: bool | None = None
+    #: What tables, charts and partitions call it; by default the id and the revision.
+    name: str = ""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _short_form(cls, value: Any) -> Any:
+        value = {"id": value} if isinstance(value, str) else dict(value)
+        if not value.get("name") and value.get("id"):
+            revision = value.get("revision")
+            value["name"] = f"{value['id']}@{revision}" if revision else value["id"]
+        return value
+
+
+class Study(BaseModel):
+    """Everything a run depends on."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    name: str = Field(default="study", min_length=1, max_length=100)
+    models: tuple[ModelConfig, ...]
+    benchmarks: tuple[BenchmarkConfig, ...] = Field(min_length=1)
+    #: Response styles; none: every one that each benchmark's source provides.
+    styles: tuple[str, ...] | None = None
+    relevances: tuple[Literal["correct", "irrelevant"], ...] = Field(
+        default=("correct", "irrelevant"), min_length=1
+    )
+    #: Irrelevant counterparts: other items' responses, or the release's own shuffled files.
+    irrelevant: Literal["derangement", "release"] = "derangement"
+    #: Items of each benchmark; none: all.
+    sample: int | None = Field(default=None, ge=1)
+    sampling: Literal["first", "random"] = "random"
+    seed: int = Field(default=0, ge=0, le=2**63 - 1)
+    protocol: Protocol = STANDARD
+    generator: Literal["source"] = "source"
+    engine: Literal["local"] = "local"
+    statistics: tuple[str, ...] = Field(default=tuple(REDUCTIONS), min_length=1)
+
+    @field_validator("benchmarks", mode="before")
+    @classmethod
+    def _bare_names(cls, value: Any) -> Any:
+        if not isinstance(value, (list, tuple)):
+            return value
+        return [_benchmark(entry) for entry in value]
+
+    @field_validator("protocol", mode="before")
+    @classmethod
+    def _presets(cls, value: Any) -> Any:
+        if isinstance(value, str):
+            return make_protocol(value)
+        if isinstance(value, dict):
+            changes = {str(name): setting for name, setting in value.items() if name != "preset"}
+            return make_protocol(value.get("preset", "standard"), **changes)
+        return value
+
+    @field_validator("styles", "statistics")
+    @classmethod
+    def _known(cls, value: tuple[str, ...] | None, info: Any) -> Any:
+        known = STYLES if info.field_name == "styles" else tuple(REDUCTIONS)
+        for word in value or ():
+            if word not in known:
+                kind = str(info.field_name)[:-1]
+                raise StudyError(f"There is no {kind} {word!r}: {nearest(word, list(known))}")
+        return value
+
+    @model_validator(mode="after")
+    def _no_twins(self) -> Study:
+        for kind, entries in (("models", self.models), ("benchmarks", self.benchmarks)):
+            names = [entry.name for entry in entries]
+            twins = sorted({name for name in names if names.count(name) > 1})
+            if twins:
+                raise StudyError(
+                    f"The study names {', '.join(twins)} twice among its {kind}: give each its own name."
+                )
+        return self
+
+    def protocol_of(self, model: ModelConfig) -> Protocol:
+        """The study's protocol as it applies to one model."""
+        if model.chat is None:
+            return self.protocol
+        return self.protocol.model_copy(update={"chat": model.chat})
+
+    def model(self, name: str) -> ModelConfig:
+        """The model of that name; raises StudyError where the study has none."""
+        return _named(self.models, name, "model")
+
+    def benchmark(self, name: str) -> BenchmarkConfig:
+        """The benchmark of that name; raises StudyError where the study has none."""
+        return _named(self.benchmarks, name, "benchmark")
+
+
+def _named(entries: tuple[Any, ...], name: str, kind: str) -> Any:
+    for entry in entries:
+        if entry.name == name:
+            return entry
+    known = [entry.name for entry in entries]
+    raise StudyError(f"The study has no {kind} {name!r}: {nearest(name, known)}")
+
+
+def _benchmark(entry: Any) -> Any:
+    """A benchmark's mapping, from its bare name or with the source that its name implies."""
+    entry = {"name": entry} if isinstance(entry, str) else entry
+    if isinstance(entry, dict) and "source" not in entry and isinstance(entry.get("name"), str):
+        return {"source": default_source(entry["name"]), **entry}
+    return entry
+
+
+def shipped_studies() -> list[str]:
+    """The names of the studies that come with gradpipe."""
+    folder = resources.files("gradpipe.studies")
+    return sorted(entry.name[:-5] for entry in folder.iterdir() if entry.name.endswith(".yaml"))
+
+
+def load_study(study: str) -> Study:
+    """A study by the path of its file or by the name of one that ships.
+
+    Relative paths inside the file are taken from the file's own folder. Raises StudyError for a file
+    that is missing or says something unknown.
+    """
+    path = Path(study).expanduser()
+    if path.suffix in {".yaml", ".yml"} or path.is_file():
+        try:
+            text = path.read_text("utf-8")
+        except (OSError, UnicodeDecodeError) as error:
+            reason = getattr(error, "strerror", None) or "not UTF-8 text"
+            raise StudyError(
+                f"The study file {study} cannot be read ({reason}): check the path."
+            ) from error
+        return parse_study(text, study, path.resolve().parent)
+    names = shipped_studies()
+    if study not in names:
+        raise StudyError(
+            f"There is no study {study!r}, neither a .yaml file nor one that ships: {nearest(study, names)}"
+        )
+    text = (resources.files("gradpipe.studies") / f"{study}.yaml").read_text("utf-8")
+    return parse_study(text, study)
+
+
+def parse_study(text: str, source: str, folder: Path | None = None) -> Study:
+    """A study from YAML; ``source`` is what errors call it, ``folder`` where its paths start."""
+    import yaml
+
+    try:
+        content = yaml.safe_load(text)
+    except yaml.YAMLError as error:
+        mark = getattr(error, "problem_mark", None)
+        line = f" at line {mark.line + 1}" if mark else ""
+        raise StudyError(
+            f"The study {source} is no valid YAML{line}: {getattr(error, 'problem', error)}."
+        ) from error
+    if not isinstance(content, dict):
+        raise StudyError(f"The study {source} is no mapping: start it with `models:` and `benchmarks:`.")
+    try:
+        return Study.model_validate(_absolute(content, folder) if folder else content)
+    except ValidationError as error:
+        raise StudyError(_sentence(error, source)) from None
+    except StudyError as error:
+        raise StudyError(f"In the study {source}: {error}") from None
+
+
+def study_yaml(study: Study) -> str:
+    """The study as YAML that reads back as the same study."""
+    import yaml
+
+    content = study.model_dump(mode="json", exclude_defaults=True)
+    content["protocol"] = study.protocol.model_dump(mode="json")
+    text: str = yaml.safe_dump(content, sort_keys=False, allow_unicode=True)
+    return text
+
+
+def _absolute(content: dict[str, Any], folder: Path) -> dict[str, Any]:
+    """The content with relative local paths taken from ``folder``."""
+
+    def locate(path: Any) -> Any:
+        if not isinstance(path, str) or "://" in path:
+            return path
+        return str((folder / Path(path).expanduser()).resolve())
+
+    def benchmark(entry: Any) -> Any:
+        if isinstance(entry, dict) and "path" in entry:
+            return {**entry, "path": locate(entry["path"])}
+        return entry
+
+    def model(entry: Any) -> Any:
+        value = {"id": entry} if isinstance(entry, str) else entry
+        named = isinstance(value, dict) and isinstance(value.get("id"), str)
+        if named and (value["id"].startswith(("./", "../", "~")) or value["id"].endswith(".gguf")):
+            return {**value, "id": locate(value["id"])}
+        return entry
+
+    changed = dict(content)
+    for key, change in (("benchmarks", benchmark), ("models", model)):
+        if isinstance(content.get(key), list):
+            changed[key] = [change(entry) for entry in content[key]]
+    return changed
+
+
+def _sentence(error: ValidationError, source: str) -> str:
+    """The first thing wrong, with the nearest known key where one is misspelt."""
+    first = error.errors()[0]
+    where = ".".join(str(part) for part in first["loc"])
+    if first["type"] == "extra_forbidden":
+        key = str(first["loc"][-1])
+        known = list(_schema_at(first["loc"][:-1]).model_fields)
+        return f"The study {source} has an unknown key {where!r}: {nearest(key, known)}"
+    if first["type"] == "missing":
+        return f"The study {source} lacks {where!r}: add it."
+    shown = repr(first["input"])
+    shown = shown if len(shown) <= 60 else f"{shown[:57]}..."
+    return f"The study {source} has {shown} as {where!r}: {first['msg'].lower()}."
+
+
+def _schema_at(location: tuple[int | str, ...]) -> type[BaseModel]:
+    from gradpipe.benchmarks.config import Columns
+
+    names = [part for part in location if isinstance(part, str)]
+    if "columns" in names:
+        return Columns
+    schemas: dict[str, type[BaseModel]] = {"benchmarks": BenchmarkConfig, "models": ModelConfig}
+    return schemas.get(names[0], Study) if names else Study

@@ -1,0 +1,36 @@
+"""The growing list of models: adding one to the workspace's study and taking one out."""
+
+from pathlib import Path
+
+from gradpipe.models.fingerprint import pin
+from gradpipe.models.source import resolve_model
+from gradpipe.studies.study import ModelConfig, Study, parse_study, study_yaml
+from storage.workspace import Workspace
+
+
+def add_model(workspace: Workspace, model: str, revision: str | None = None, name: str = "") -> str:
+    """Add a model to the workspace's study; returns what the study calls it.
+
+    Raises GradpipeError for a model that does not exist or that the study has already.
+    """
+    pin(resolve_model(model, revision))
+    study = workspace.study()
+    config = ModelConfig.model_validate({"id": _absolute(model), "revision": revision, "name": name or model})
+    _keep_models(workspace, study, (*study.models, config))
+    return config.name
+
+
+def remove_model(workspace: Workspace, name: str) -> None:
+    """Take a model out of the workspace's study; raises StudyError where it is not in it."""
+    study = workspace.study()
+    gone = study.model(name)
+    _keep_models(workspace, study, tuple(model for model in study.models if model != gone))
+
+
+def _keep_models(workspace: Workspace, study: Study, models: tuple[ModelConfig, ...]) -> None:
+    workspace.keep_study(parse_study(study_yaml(study.model_copy(update={"models": models})), "study"))
+
+
+def _absolute(model: str) -> str:
+    path = Path(model).expanduser()
+    return str(path.resolve()) if path.exists() else model

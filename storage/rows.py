@@ -1,0 +1,73 @@
+"""The row store: content-keyed rows in append-only Parquet parts.
+
+A row that is in the store is never computed again. Each part is written aside and renamed, so that
+any number of processes may write and read at once; two that computed the same row leave it twice on
+disk and once on read.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+
+import polars as pl
+
+from storage.tables import unique_part_name, write_aside
+
+KEY = "key"
+
+
+class RowStore:
+    """Rows of one schema in one folder; ``schema`` has a String column ``key``."""
+
+    def __init__(self, folder: Path, schema: pl.Schema) -> None:
+        self.folder = folder
+        self.schema = schema
+
+    def parts(self) -> list[Path]:
+        """The parts that are whole, oldest first."""
+        return sorted(self.folder.glob("part-*.parquet"))
+
+    def append(self, rows: pl.DataFrame) -> None:
+        """Add rows as one part; they are there for every reader when this returns."""
+        if rows.height:
+            frame = rows.select(list(self.schema)).cast(dict(self.schema))
+            write_aside(self.folder / unique_part_name(), frame)
+
+    def keys(self) -> pl.Series:
+        """The keys of all rows, each once; reads that column only."""
+        return self._scan().select(KEY).unique().collect().to_series()
+
+    def missing(self, keys: Iterable[str]) -> list[str]:
+        """Those of ``keys`` that are not in the store, each once, in their order."""
+        there = set(self.keys())
+        return [key for key in dict.fromkeys(keys) if key not in there]
+
+    def scan(self, keys: pl.Series | None = None) -> pl.LazyFrame:
+        """Rows without duplicates, lazily; only those with one of ``keys`` where given."""
+        rows = self._scan()
+        if keys is not None:
+            rows = rows.filter(pl.col(KEY).is_in(keys.unique().implode()))
+        return rows.unique(KEY, keep="first", maintain_order=True)
+
+    def chunks(self, keys: pl.Series, parts: int = 32) -> Iterator[pl.DataFrame]:
+        """The rows with one of ``keys``, each once, from so many parts at a time.
+
+        For whole spectra, which are too large to have in memory all at once.
+        """
+        wanted = keys.unique()
+        files = self.parts()
+        for first in range(0, len(files), parts):
+            chunk = (
+                self._scan(files[first : first + parts])
+                .filter(pl.col(KEY).is_in(wanted.implode()))
+                .unique(KEY, keep="first", maintain_order=True)
+                .collect()
+            )
+            wanted = wanted.filter(~wanted.is_in(chunk[KEY].implode()))
+            if chunk.height:
+                yield chunk
+
+    def _scan(self, parts: list[Path] | None = None) -> pl.LazyFrame:
+        parts = self.parts() if parts is None else parts
+        return pl.scan_parquet(parts, schema=self.schema) if parts else pl.LazyFrame(schema=self.schema)

@@ -1,0 +1,33 @@
+"""Names as slugs: safe in a path and as a Dagster partition key, and back."""
+
+import re
+
+from gradpipe.errors import WorkspaceError
+
+_PLAIN = re.compile(r"[A-Za-z0-9._-]")
+
+
+def slug(name: str) -> str:
+    """A name with only letters, digits and ``. _ - ~ =``; no two names share one.
+
+    ``/`` becomes ``~``; every other character, and a leading dot, becomes ``=`` and its two-digit hex
+    bytes.
+    """
+    encoded = "".join(
+        char
+        if _PLAIN.fullmatch(char) and not (position == 0 and char == ".")
+        else "~"
+        if char == "/"
+        else "".join(f"={byte:02x}" for byte in char.encode("utf-8", "surrogatepass"))
+        for position, char in enumerate(name)
+    )
+    if not encoded or len(encoded) > 200:
+        raise WorkspaceError(f"The name {name[:40]!r}... is empty or too long: give a shorter one.")
+    return encoded
+
+
+def unslug(encoded: str) -> str:
+    """The name that ``slug`` was given."""
+    text = encoded.replace("~", "/").encode("utf-8")
+    raw = re.sub(rb"=([0-9a-f]{2})", lambda match: bytes.fromhex(match[1].decode()), text)
+    return raw.decode("utf-8", "surrogatepass")
