@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import sys
 import time
 from collections.abc import Iterable
@@ -26,6 +27,18 @@ from gradpipe.gradients.extract import Progress
 LINE_INTERVAL = 10.0
 
 
+class LineHandler(logging.Handler):
+    """The library's log lines, above the bars."""
+
+    def __init__(self, console: Console) -> None:
+        super().__init__()
+        self._console = console
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Print one line."""
+        self._console.print(f"  {record.getMessage()}", markup=False)
+
+
 class ProgressView:
     """Shows the stage at work and, for an extraction, rows done, tokens a second and the time left."""
 
@@ -48,6 +61,11 @@ class ProgressView:
     def __enter__(self) -> ProgressView:
         if self.console.is_terminal:
             self._bars.start()
+        self._log = logging.getLogger("gradpipe")
+        self._handler = LineHandler(self.console)
+        self._level = self._log.level
+        self._log.addHandler(self._handler)
+        self._log.setLevel(logging.INFO)
         return self
 
     def __exit__(
@@ -56,6 +74,8 @@ class ProgressView:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
+        self._log.removeHandler(self._handler)
+        self._log.setLevel(self._level)
         if self.console.is_terminal:
             self._bars.stop()
 

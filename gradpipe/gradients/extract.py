@@ -66,6 +66,7 @@ def extract_rows(
     A row that cannot be used comes out with its reason; nothing is left out.
     """
     from gradpipe.gradients.factors import frozen
+    from gradpipe.gradients.layers import spectra_pool
     from gradpipe.gradients.passes import run_batch
     from gradpipe.models.projections import find_projections
 
@@ -76,11 +77,11 @@ def extract_rows(
         yield _frame([_unusable(number, rows[number]) for number in unusable])
     done, tokens = len(unusable), 0
     report(Progress(done, tokens, len(rows), all_tokens))
-    with frozen(loaded.model):
+    with frozen(loaded.model), spectra_pool(loaded.device) as pool:
         for batch in plan_batches(rows, budget):
             started = time.perf_counter()
             members = [rows[number] for number in batch.rows]
-            gradients = run_batch(loaded.model, projections, members)
+            gradients = run_batch(loaded.model, projections, members, pool)
             seconds = (time.perf_counter() - started) / len(members)
             yield _frame(
                 [

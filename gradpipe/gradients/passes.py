@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import inspect
 import math
-from dataclasses import dataclass, field
+from concurrent.futures import Executor
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from gradpipe.gradients.factors import factors_to
-from gradpipe.gradients.spectrum import Inputs, Spectrum, spectrum_from_factors
+from gradpipe.gradients.layers import SpectraSink
+from gradpipe.gradients.spectrum import Spectrum
 from gradpipe.gradients.tokens import TokenRow
 from gradpipe.models.projections import Projection
 
@@ -34,56 +36,26 @@ class RowGradients:
         return None
 
 
-def run_batch(model: Any, projections: list[Projection], rows: list[TokenRow]) -> list[RowGradients]:
+def run_batch(
+    model: Any,
+    projections: list[Projection],
+    rows: list[TokenRow],
+    pool: Executor | None = None,
+) -> list[RowGradients]:
     """Forward and backward over rows padded on the right; spectra are taken as factors arrive.
 
     The model must be frozen. A row's loss does not depend on what shares the batch: padding is
-    masked, carries no loss, and each row's factors are cut to its own tokens.
+    masked, carries no loss, and each row's factors are cut to its own tokens. ``pool`` as from
+    ``spectra_pool``.
     """
-    collected = SpectraSink([len(row.ids) for row in rows])
-    with factors_to(collected, model, projections):
+    sink = SpectraSink([len(row.ids) for row in rows], projections, pool)
+    with factors_to(sink, model, projections):
         losses = _losses(model, rows)
         losses.sum().backward()
     return [
         RowGradients(float(loss), spectra)
-        for loss, spectra in zip(losses.detach().tolist(), collected.spectra, strict=True)
+        for loss, spectra in zip(losses.detach().tolist(), sink.finish(), strict=True)
     ]
-
-
-@dataclass
-class SpectraSink:
-    """Takes factors of a batch and keeps each row's spectra."""
-
-    lengths: list[int]
-    spectra: list[dict[tuple[int, str], Spectrum]] = field(init=False)
-    _shared: tuple[Tensor, list[Inputs]] | None = field(default=None, init=False)
-
-    def __post_init__(self) -> None:
-        self.spectra = [{} for _ in self.lengths]
-
-    def __call__(self, projection: Projection, x: Tensor, d: Tensor) -> None:
-        """Spectra of one projection for every row of the batch."""
-        inputs = self._inputs(x)
-        for row, length in enumerate(self.lengths):
-            self.spectra[row][projection.layer, projection.name] = spectrum_from_factors(
-                inputs[row], _on_float64_device(d[row, :length])
-            )
-
-    def _inputs(self, x: Tensor) -> list[Inputs]:
-        # Q, K and V read one tensor and come one after the other: keep the last one's factors.
-        if self._shared is None or self._shared[0] is not x:
-            self._shared = (
-                x,
-                [
-                    Inputs(_on_float64_device(x[row, :length]))
-                    for row, length in enumerate(self.lengths)
-                ],
-            )
-        return self._shared[1]
-
-
-def _on_float64_device(tensor: Tensor) -> Tensor:
-    return tensor.cpu() if tensor.device.type == "mps" else tensor
 
 
 def _losses(model: Any, rows: list[TokenRow]) -> Tensor:

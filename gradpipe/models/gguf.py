@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
+import io
+import logging
 import os
 import shutil
 from pathlib import Path
@@ -22,6 +25,7 @@ def converted_folder(path: Path) -> Path:
     """
     folder = cache_folder() / "models" / f"{path.stem}-{file_digest(path)[:16]}-{CONVERSION}"
     if not folder.is_dir():
+        logging.getLogger(__name__).info("converting %s once, about half a minute", path.name)
         aside = folder.with_name(f"{folder.name}.{os.getpid()}.tmp")
         try:
             _convert(path, aside)
@@ -39,7 +43,8 @@ def _convert(path: Path, folder: Path) -> None:
     import torch
     from transformers import AutoModelForCausalLM, AutoTokenizer
 
-    with quiet_transformers():
+    # The reader of GGUF files draws a bar of its own that no setting turns off.
+    with quiet_transformers(), contextlib.redirect_stderr(io.StringIO()):
         try:
             tokenizer = AutoTokenizer.from_pretrained(path.parent, gguf_file=path.name)
             model = AutoModelForCausalLM.from_pretrained(

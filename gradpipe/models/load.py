@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -54,6 +55,7 @@ def load_source(source: ModelSource, name: str, dtype: str = "float32") -> Loade
     from transformers import AutoModelForCausalLM
 
     source = pin(source)
+    logging.getLogger(__name__).info("loading %s", name)
     place = _place(source)
     tokenizer = _tokenizer(name, source)
     device = best_device()

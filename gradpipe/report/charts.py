@@ -36,7 +36,7 @@ def statistic_through_the_layers(
     colour = _style_colour(styles)
     base = alt.Chart()
     scale = _scale(log)
-    band = base.mark_area(opacity=0.18, aria=False, clip=True).encode(
+    band = base.mark_area(opacity=0.18, aria=False).encode(
         x=x,
         y=alt.Y("low:Q", scale=scale, title=_value_title(statistic)),
         y2="high:Q",
@@ -204,7 +204,9 @@ def _hover(x: Any, y: Any, colour: Any, names: list[str]) -> Any:
     """The point nearest to the pointer, with its numbers; for the page only."""
     import altair as alt
 
-    over = alt.selection_point(on="pointerover", nearest=True, empty=False, clear="pointerout")
+    over = alt.selection_point(
+        name="nearest", on="pointerover", nearest=True, empty=False, clear="pointerout"
+    )
     numbers = ["layer:Q", _tip("mean", "mean"), _tip("se", "standard error"), "examples:Q"]
     return (
         alt.Chart()
@@ -217,6 +219,7 @@ def _hover(x: Any, y: Any, colour: Any, names: list[str]) -> Any:
             tooltip=[*names, *numbers],
         )
         .add_params(over)
+        .properties(name="points")
     )
 
 

@@ -19,7 +19,6 @@ from gradpipe.report.shape import (
     labelled_style,
 )
 
-
 #: Pixels a unit of the drawing: about 170 dots an inch at the width of a page.
 PNG_SCALE = 1.5
 
@@ -81,7 +80,7 @@ def _of_one_benchmark(rows: pl.DataFrame, statistic: str) -> Iterator[tuple[str,
         yield "curves", charts.specification(chart, _lean(correct))
     if rows.get_column("relevance").n_unique() > 1:
         chart = charts.correct_against_irrelevant(styles, statistic)
-        yield "relevance", charts.specification(chart, _lean(rows))
+        yield "relevance", charts.specification(chart, _lean(rows.filter(pl.col("mean") > 0)))
 
 
 def _of_all_benchmarks(mad: pl.DataFrame, statistic: str) -> Iterator[tuple[str, dict[str, Any]]]:
@@ -91,7 +90,7 @@ def _of_all_benchmarks(mad: pl.DataFrame, statistic: str) -> Iterator[tuple[str,
     reasoning, knowledge = mad.filter(~pl.col("knows")), mad.filter("knows")
     if not reasoning.is_empty():
         chart = charts.mad_by_style(distinct(reasoning, "style"), statistic)
-        yield "mad", charts.specification(chart, shown.filter(~pl.col("knows")))
+        yield "mad", charts.specification(chart, shown.filter(~pl.col("knows"), pl.col("mad") > 0))
     if not knowledge.is_empty():
         chart = charts.knowledge_by_length(distinct(knowledge, "benchmark"), statistic)
         yield "knowledge", charts.specification(chart, shown.filter("knows"))

@@ -1,5 +1,6 @@
 """How results look and are called, the same in every chart, table and sentence."""
 
+import math
 from typing import Any
 
 from gradpipe.responses.styles import RELEVANCES, STYLES
@@ -90,7 +91,7 @@ def number(value: float | int | None) -> str:
         return "–"
     if isinstance(value, int):
         return f"{value:,}".replace(",", "\u202f")
-    if value != value or value in (float("inf"), float("-inf")):
+    if not math.isfinite(value):
         return "–"
     if value == 0:
         return "0"

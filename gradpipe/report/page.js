@@ -117,7 +117,8 @@
     const box = byId(`chart-${chart.id}`);
     const turn = (turns.get(chart.id) ?? 0) + 1;
     turns.set(chart.id, turn);
-    const rows = rowsFor(chart);
+    const log = document.querySelector(`[data-log="${chart.id}"]`).checked;
+    const rows = rowsFor(chart).filter((row) => !log || (row.mean ?? row.mad) > 0);
     const caption = captionFor(chart, rows);
     document.querySelector(`[data-shown="${chart.id}"]`).textContent = caption;
     box.style.minHeight = `${box.offsetHeight}px`;
@@ -127,7 +128,6 @@
       box.textContent = "There is no curve for this choice.";
       return;
     }
-    const log = document.querySelector(`[data-log="${chart.id}"]`).checked;
     const spec = fitted(structuredClone(chart[log ? "log" : "linear"]), chart, rows, box.clientWidth);
     const drawn = await window.vegaEmbed(box, {
       ...spec, datasets: { rows }, description: `Line or dot chart by projection: ${caption}`,

@@ -6,16 +6,17 @@ KIND = ("model", "benchmark", "family", "style", "relevance")
 
 
 def count_rows(examples: pl.DataFrame) -> pl.DataFrame:
-    """Examples of each model, benchmark, style and relevance.
+    """Usable and unusable examples of each model, benchmark, style and relevance.
 
     ``examples`` has one row an example with the columns of KIND, ``tokens``, ``response_tokens``,
-    ``truncated``, ``loss`` and ``reason`` (null where usable). Means are over the usable ones.
+    ``truncated``, ``loss`` and ``reason`` (null where usable). ``examples`` are the usable ones, and
+    so are those that the means are over; ``unusable`` come on top.
     """
     usable = pl.col("reason").is_null()
     return (
         examples.group_by(KIND)
         .agg(
-            pl.len().cast(pl.Int64).alias("examples"),
+            usable.sum().cast(pl.Int64).alias("examples"),
             (~usable).sum().cast(pl.Int64).alias("unusable"),
             pl.col("truncated").sum().cast(pl.Int64).alias("truncated"),
             *(

@@ -70,12 +70,13 @@ def curves_of(
     size = pl.col("style").replace_strict(SIZES, return_dtype=pl.Float64)
     scale = pl.col("projection").replace_strict({"q": 1.0, "k": 0.8, "v": 2.5, "o": 2.0})
     scale = scale * pl.col("statistic").str.contains("ratio").replace_strict({True: 0.05, False: 1})
+    base = pl.when(pl.col("statistic") == "effective_rank").then(7.0).otherwise(0.0)
     apart = pl.when(pl.col("style") == "detailed").then(1.4).otherwise(1.03)
     apart = pl.when(pl.col("relevance") == "irrelevant").then(apart + jitter * 0.05).otherwise(1.0)
     shape = 1.2 + (LAYER / layers * 9).sin() * 0.5 - LAYER / layers * 0.6 + jitter * 0.4
     return (
         grid.with_columns(
-            (size * scale * shape * apart).alias("mean"),
+            (base + size * scale * shape * apart).alias("mean"),
             pl.lit(examples, dtype=pl.Int64).alias("examples"),
             LAYER.cast(pl.Int64),
         )

@@ -1,0 +1,187 @@
+"""Building: the files, their sameness, and that a report is there whole or not at all."""
+
+import base64
+import json
+import re
+from collections.abc import Callable
+from html import unescape
+from pathlib import Path
+from xml.etree import ElementTree
+
+import pytest
+
+from gradpipe.errors import WorkspaceError
+from gradpipe.report import build
+from gradpipe.report.build import build_report, curve_thumbnail
+from gradpipe.report.images import file_names, static_charts
+from gradpipe.report.inputs import ReportInputs
+from gradpipe.report.page import json_for_html, render_page
+
+Make = Callable[..., ReportInputs]
+SCRIPT = "<script>alert(1)</script>"
+
+
+@pytest.fixture(scope="module")
+def small(make_inputs: Make) -> ReportInputs:
+    return make_inputs(benchmarks={"mini_maths": "math", "mini_popular": "knowledge"}, layers=6)
+
+
+def files_in(folder: Path) -> dict[str, bytes]:
+    return {
+        path.relative_to(folder).as_posix(): path.read_bytes()
+        for path in sorted(folder.rglob("*"))
+        if path.is_file()
+    }
+
+
+def data_of(page: str) -> dict[str, object]:
+    found = re.search(r'<script type="application/json" id="results">(.*?)</script>', page, re.S)
+    assert found is not None
+    data: dict[str, object] = json.loads(found[1])
+    return data
+
+
+def test_a_report_is_a_page_charts_and_tables(small: ReportInputs, tmp_path: Path) -> None:
+    index = build_report(small, tmp_path / "report")
+    names = set(files_in(tmp_path / "report"))
+    assert index == tmp_path / "report" / "index.html"
+    assert {f"tables/{name}.csv" for name in TABLES} <= names
+    assert {f"charts/{name}.{kind}" for name in CHARTS for kind in ("svg", "png")} <= names
+    assert len(names) == 1 + len(TABLES) + 2 * len(CHARTS)
+    assert [path.name for path in tmp_path.iterdir()] == ["report"]
+    assert index.stat().st_size < 5_000_000
+
+
+def test_the_same_results_give_the_same_bytes(small: ReportInputs, tmp_path: Path) -> None:
+    build_report(small, tmp_path / "one")
+    build_report(small, tmp_path / "two")
+    assert files_in(tmp_path / "one") == files_in(tmp_path / "two")
+
+
+def test_a_second_build_replaces_all_of_the_first(
+    small: ReportInputs, make_inputs: Make, tmp_path: Path
+) -> None:
+    build_report(small, tmp_path / "report")
+    other = make_inputs(benchmarks={"gsm8k": "math"}, layers=6)
+    build_report(other, tmp_path / "report", images=False)
+    assert "gsm8k" in (tmp_path / "report" / "index.html").read_text()
+    assert not (tmp_path / "report" / "charts").exists()
+    assert [path.name for path in tmp_path.iterdir()] == ["report"]
+
+
+@pytest.mark.parametrize("stop", ["write_tables", "render_page", "_put_in_place"])
+def test_a_build_that_dies_leaves_the_old_report(
+    small: ReportInputs, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, stop: str
+) -> None:
+    build_report(small, tmp_path / "report", images=False)
+    before = files_in(tmp_path / "report")
+
+    def die(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(build, stop, die)
+    with pytest.raises(KeyboardInterrupt):
+        build_report(small, tmp_path / "report", images=False)
+    assert files_in(tmp_path / "report") == before
+    assert [path.name for path in tmp_path.iterdir()] == ["report"]
+
+
+def test_without_an_atomic_exchange_the_report_is_replaced_all_the_same(
+    small: ReportInputs, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(build, "_exchanged", lambda *_: False)
+    build_report(small, tmp_path / "report", images=False)
+    build_report(small, tmp_path / "report", images=False)
+    assert [path.name for path in tmp_path.iterdir()] == ["report"]
+
+
+def test_a_folder_with_other_files_is_refused_and_kept(small: ReportInputs, tmp_path: Path) -> None:
+    (tmp_path / "thesis.tex").write_text("years of work")
+    with pytest.raises(WorkspaceError, match=r"thesis\.tex"):
+        build_report(small, tmp_path)
+    assert (tmp_path / "thesis.tex").read_text() == "years of work"
+
+
+def test_a_study_without_usable_rows_still_gets_its_page(
+    empty_inputs: ReportInputs, tmp_path: Path
+) -> None:
+    page = build_report(empty_inputs, tmp_path / "report").read_text()
+    assert "No usable rows" in page
+    assert "the response was truncated away" in page
+    assert "vegaEmbed" not in page
+
+
+def test_markup_in_names_and_reasons_is_text(make_inputs: Make) -> None:
+    inputs = make_inputs(benchmarks={SCRIPT: "math"}, layers=4, reason=f"</script>{SCRIPT}")
+    page = render_page(inputs)
+    assert SCRIPT not in page
+    assert SCRIPT in unescape(page)
+    assert SCRIPT in json.dumps(data_of(page))
+
+
+def test_json_in_the_page_cannot_end_its_element() -> None:
+    text = json_for_html({"a": "</script><!-- & \u2028"})
+    assert not set("<>&\u2028") & set(text)
+    assert json.loads(text) == {"a": "</script><!-- & \u2028"}
+
+
+def test_the_page_ships_each_curve_once_with_five_digits(small: ReportInputs) -> None:
+    curves = data_of(render_page(small))["curves"]
+    assert isinstance(curves, dict)
+    columns = curves["columns"]
+    assert sum(len(layers) for layers in columns["layer"]) == small.curves.height
+    means = [mean for entry in columns["mean"] for mean in entry]
+    assert all(float(f"{mean:.5g}") == mean for mean in means)
+    first = {key: curves["values"][key][columns[key][0]] for key in curves["values"]}
+    exact = small.curves.filter(**first).sort("layer")["mean"].to_list()
+    assert columns["mean"][0] == pytest.approx(exact, rel=1e-4)
+
+
+def test_results_that_are_not_finite_are_gaps_in_the_page(small: ReportInputs) -> None:
+    import polars as pl
+
+    broken = small.curves.with_columns(pl.lit(float("nan")).alias("mean"))
+    inputs = ReportInputs(broken, small.mad, small.rd, small.rows, small.unusable, small.provenance)
+    curves = data_of(render_page(inputs))["curves"]
+    assert isinstance(curves, dict)
+    assert set(curves["columns"]["mean"][0]) == {None}
+
+
+def test_chart_files_are_named_for_people_and_never_collide(make_inputs: Make) -> None:
+    names = file_names(["org/Model-1", "org/model 1", "mini_maths", "数学"])
+    assert names["mini_maths"] == "mini-maths"
+    assert len(set(names.values())) == 4
+    assert all(re.fullmatch(r"[a-z0-9-]+", name) for name in names.values())
+    inputs = make_inputs(models=("a/b", "a b"), benchmarks={"c": "math"}, layers=4)
+    charts = [name for name, _ in static_charts(inputs)]
+    assert len(charts) == len(set(charts)) == 6
+
+
+def test_the_thumbnail_is_a_small_picture_in_markdown(inputs: ReportInputs) -> None:
+    markdown = curve_thumbnail(inputs.curves)
+    found = re.fullmatch(r"!\[[^\]]+\]\(data:image/svg\+xml;base64,(.+)\)", markdown)
+    assert found is not None
+    assert len(markdown) < 20_000
+    drawing = ElementTree.fromstring(base64.b64decode(found[1]))
+    lines = drawing.findall(".//{http://www.w3.org/2000/svg}polyline")
+    assert len(lines) == 3 * 4
+
+
+def test_the_thumbnail_of_a_deep_model_stays_small(make_inputs: Make) -> None:
+    deep = make_inputs(benchmarks={"mini_popular": "knowledge"}, layers=126)
+    assert len(curve_thumbnail(deep.curves)) < 20_000
+
+
+def test_the_thumbnail_of_nothing_says_so(empty_inputs: ReportInputs) -> None:
+    assert curve_thumbnail(empty_inputs.curves).startswith("No usable rows")
+
+
+TABLES = {"mad", "mad_segments", "rd", "rows", "unusable", "unusable_reasons", "curves"}
+CHARTS = {
+    "curves--demo--mini-maths--nuclear-norm",
+    "curves--demo--mini-popular--nuclear-norm",
+    "relevance--demo--mini-maths--nuclear-norm",
+    "relevance--demo--mini-popular--nuclear-norm",
+    "mad--demo--nuclear-norm",
+    "knowledge--demo--nuclear-norm",
+}
