@@ -8,8 +8,8 @@ import dagster as dg
 from assets.partitions import benchmark_partitions
 from assets.results import preview, result
 from assets.versions import Versions
-from gradpipe.benchmarks.read import READER_VERSION, read_items
-from gradpipe.benchmarks.sample import sample_items
+from gradpipe.benchmarks.read import READER_VERSION
+from gradpipe.studies.examples import study_items
 from storage.slugs import unslug
 from storage.workspace import Workspace
 
@@ -35,8 +35,7 @@ def benchmark_items(context: dg.AssetExecutionContext) -> dg.MaterializeResult[A
     version = Versions(workspace, study).items(config.name)
     fresh = table.is_current(version)
     if not fresh:
-        sample = config.sample or study.sample
-        table.write(sample_items(read_items(config), sample, study.sampling, study.seed), version)
+        table.write(study_items(study, config), version)
     items = table.read()
     return result(
         table.require_notes(),

@@ -31,8 +31,8 @@ def gradient_spectra(
     """Singular values of the loss gradient at Q, K, V and O of every layer, for every example.
 
     A row that is in the store is never computed again: its key is a hash of the example, the
-    protocol, the model's fingerprint and the extractor's version. Rows are kept batch by batch, so a
-    run that is stopped resumes where it stopped; where nothing is missing, no model is loaded.
+    protocol, the model's fingerprint and the extractor's version. Rows are kept batch by batch, so
+    a run that is stopped resumes where it stopped; where nothing is missing, no model is loaded.
     """
     started = perf_counter()
     model, benchmark = model_and_benchmark(context)

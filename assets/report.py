@@ -69,7 +69,9 @@ def _inputs(workspace: Workspace, versions: Versions) -> ReportInputs:
     ]
     measured = pl.concat(
         [
-            workspace.spectra_index(model, benchmark).read().with_columns(pl.lit(model).alias("model"))
+            workspace.spectra_index(model, benchmark)
+            .read()
+            .with_columns(pl.lit(model).alias("model"))
             for model, benchmark in parts
         ]
     )

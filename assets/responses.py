@@ -10,7 +10,8 @@ from assets.benchmark_items import benchmark_items
 from assets.partitions import benchmark_partitions
 from assets.results import preview, result
 from assets.versions import Versions
-from gradpipe.responses.build import RESPONSES_VERSION, build_examples
+from gradpipe.responses.build import RESPONSES_VERSION
+from gradpipe.studies.examples import study_examples
 from storage.slugs import unslug
 from storage.workspace import Workspace
 
@@ -23,7 +24,7 @@ from storage.workspace import Workspace
     code_version=RESPONSES_VERSION,
 )
 def responses(context: dg.AssetExecutionContext) -> dg.MaterializeResult[Any]:
-    """The examples of one benchmark: each item with a response of every style, right and irrelevant.
+    """The examples of one benchmark: each item in every style, right and irrelevant.
 
     An irrelevant response is another item's whole response of the same style, with another answer
     and a length that is close (or the paper's own shuffled text, where the study asks for it).
@@ -36,18 +37,7 @@ def responses(context: dg.AssetExecutionContext) -> dg.MaterializeResult[Any]:
     version = Versions(workspace, study).responses(config.name)
     fresh = table.is_current(version)
     if not fresh:
-        styles = config.styles or study.styles
-        table.write(
-            build_examples(
-                workspace.items(config.name).read(),
-                list(styles) if styles else None,
-                list(study.relevances),
-                study.irrelevant,
-                study.seed,
-                study.sampling,
-            ),
-            version,
-        )
+        table.write(study_examples(study, config, workspace.items(config.name).read()), version)
     examples = table.read()
     counts = examples.group_by("style", "relevance", maintain_order=True).agg(
         pl.len().alias("examples"),

@@ -11,9 +11,11 @@ import dagster as dg
 
 from assets.accelerator import Accelerator
 from assets.instance import open_instance
+from assets.orphans import process_tag, release_orphans
 from assets.partitions import grid_key, sync_partitions
 from assets.stages import STAGES
 from assets.versions import Versions
+from gradpipe.studies.examples import study_examples, study_items
 from gradpipe.studies.study import Study
 from storage.slugs import slug
 from storage.tables import Table
@@ -53,15 +55,19 @@ class Runner:
     ) -> dict[str, StageCount]:
         """Every stage of the study, or of a rectangle of it, then the report.
 
-        Raises GradpipeError for a model or source that is not to be had, before anything is written.
+        Raises GradpipeError for a model or source that is not to be had, before anything is
+        written.
         """
         chosen_models = [m.name for m in self.study.models if models is None or m.name in models]
-        chosen = [b.name for b in self.study.benchmarks if benchmarks is None or b.name in benchmarks]
+        chosen = [
+            b.name for b in self.study.benchmarks if benchmarks is None or b.name in benchmarks
+        ]
         versions = Versions(self.workspace, self.study)
         for benchmark in chosen:
             versions.source(benchmark)
         for model in chosen_models:
             versions.model(model)
+        self._try_examples(versions, chosen)
         self.workspace.keep_study(self.study)
         with self._instance() as instance:
             for benchmark in chosen:
@@ -72,10 +78,21 @@ class Runner:
             self._report(instance, versions)
         return self.counts
 
+    def _try_examples(self, versions: Versions, benchmarks: Sequence[str]) -> None:
+        """Make the examples that are to be made once without keeping them: errors come now."""
+        for name in benchmarks:
+            items, responses = self.workspace.items(name), self.workspace.responses(name)
+            if not items.is_current(versions.items(name)):
+                config = self.study.benchmark(name)
+                study_examples(self.study, config, study_items(self.study, config))
+            elif not responses.is_current(versions.responses(name)):
+                study_examples(self.study, self.study.benchmark(name), items.read())
+
     @contextmanager
     def _instance(self) -> Iterator[dg.DagsterInstance]:
         with open_instance(self.workspace) as instance:
             sync_partitions(instance, self.study)
+            release_orphans(instance)
             yield instance
 
     def _benchmark(self, instance: dg.DagsterInstance, versions: Versions, name: str) -> None:
@@ -122,11 +139,13 @@ class Runner:
             selection=[stage],
             partition_key=key,
             instance=instance,
+            tags=process_tag(),
             resources={"accelerator": self.accelerator},
             run_config={"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}},
         )
         for event in outcome.asset_materializations_for_node(stage):
             count = self.counts[stage]
-            count.computed += int(event.metadata["computed"].value)
-            count.reused += int(event.metadata["reused"].value)
-            count.seconds += float(event.metadata["seconds"].value)
+            made: Any = {name: value.value for name, value in event.metadata.items()}
+            count.computed += made["computed"]
+            count.reused += made["reused"]
+            count.seconds += made["seconds"]

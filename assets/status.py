@@ -1,6 +1,7 @@
 """What of a study is there: the state of every stage and partition."""
 
 from collections.abc import Callable, Iterator
+from functools import partial
 
 from assets.versions import Versions
 from gradpipe.studies.study import Study
@@ -18,15 +19,16 @@ def stage_states(workspace: Workspace, study: Study) -> Iterator[State]:
     versions = Versions(workspace, study)
     for benchmark in study.benchmarks:
         name = benchmark.name
-        yield _state("benchmark_items", name, workspace.items(name), lambda n=name: versions.items(n))
-        yield _state("responses", name, workspace.responses(name), lambda n=name: versions.responses(n))
+        items, examples = workspace.items(name), workspace.responses(name)
+        yield _state("benchmark_items", name, items, partial(versions.items, name))
+        yield _state("responses", name, examples, partial(versions.responses, name))
     for model in study.models:
         for benchmark in study.benchmarks:
             cell = (model.name, benchmark.name)
             label = " × ".join(cell)
             index, table = workspace.spectra_index(*cell), workspace.statistics(*cell)
-            yield _state("gradient_spectra", label, index, lambda c=cell: versions.spectra(*c))
-            yield _state("spectral_statistics", label, table, lambda c=cell: versions.statistics(*c))
+            yield _state("gradient_spectra", label, index, partial(versions.spectra, *cell))
+            yield _state("spectral_statistics", label, table, partial(versions.statistics, *cell))
     yield _state("report", "", workspace.report_notes(), versions.report)
 
 

@@ -9,7 +9,7 @@ from storage.workspace import Workspace
 
 
 def serve(workspace: Workspace, host: str, port: int) -> None:
-    """Replace this process by the UI and its daemon; the study's partitions are there when it opens."""
+    """Replace this process by the UI and its daemon, with the study's partitions in place."""
     with open_instance(workspace) as instance:
         sync_partitions(instance, workspace.study())
     environment = os.environ | {

@@ -57,7 +57,9 @@ class Versions:
             self._data(self.workspace.items(benchmark)),
             config.styles or study.styles,
             study.relevances,
-            (study.irrelevant, study.sampling, study.seed) if "irrelevant" in study.relevances else None,
+            (study.irrelevant, study.sampling, study.seed)
+            if "irrelevant" in study.relevances
+            else None,
             study.generator,
         )
 
@@ -86,7 +88,11 @@ class Versions:
     def report(self) -> str:
         """Every statistic it reads, and the study that it prints."""
         tables = [
-            (model.name, benchmark.name, self._data(self.workspace.statistics(model.name, benchmark.name)))
+            (
+                model.name,
+                benchmark.name,
+                self._data(self.workspace.statistics(model.name, benchmark.name)),
+            )
             for model in self.study.models
             for benchmark in self.study.benchmarks
         ]

@@ -39,7 +39,9 @@ class Commands(click.Group):
             ctx.exit(130)
 
 
-@click.group(cls=Commands, epilog=EXIT_CODES, context_settings={"help_option_names": ["-h", "--help"]})
+@click.group(
+    cls=Commands, epilog=EXIT_CODES, context_settings={"help_option_names": ["-h", "--help"]}
+)
 @click.version_option(package_name="gradpipe")
 def main() -> None:
     """Show, layer by layer, what training examples do to a language model.
@@ -56,13 +58,17 @@ def main() -> None:
 
 
 @main.command()
-@click.option("--study", metavar="FILE|NAME", help="A study's YAML file, or one that ships: demo, paper.")
-@click.option("--json", "as_json", is_flag=True, help="End stdout with one JSON object of what was done.")
+@click.option(
+    "--study", metavar="FILE|NAME", help="A study's YAML file, or one that ships: demo, paper."
+)
+@click.option(
+    "--json", "as_json", is_flag=True, help="End stdout with one JSON object of what was done."
+)
 def run(study: str | None, as_json: bool) -> None:
     """Bring every stage of a study up to date and say where the report is.
 
-    Without --study the workspace's own study is used, at first the demo. A run that was stopped goes
-    on where it stopped; a run with nothing to do loads no model.
+    Without --study the workspace's own study is used, at first the demo. A run that was stopped
+    goes on where it stopped; a run with nothing to do loads no model.
     """
     from gradpipe.studies.study import load_study
 
@@ -72,9 +78,15 @@ def run(study: str | None, as_json: bool) -> None:
 
 
 @main.command()
-@click.option("--model", "models", multiple=True, metavar="NAME", help="Only this model (repeatable).")
-@click.option("--benchmark", "benchmarks", multiple=True, metavar="NAME", help="Only this benchmark.")
-@click.option("--json", "as_json", is_flag=True, help="End stdout with one JSON object of what was done.")
+@click.option(
+    "--model", "models", multiple=True, metavar="NAME", help="Only this model (repeatable)."
+)
+@click.option(
+    "--benchmark", "benchmarks", multiple=True, metavar="NAME", help="Only this benchmark."
+)
+@click.option(
+    "--json", "as_json", is_flag=True, help="End stdout with one JSON object of what was done."
+)
 def backfill(models: tuple[str, ...], benchmarks: tuple[str, ...], as_json: bool) -> None:
     """Compute what is missing of some models and benchmarks, then the report."""
     workspace = _workspace()
@@ -91,9 +103,15 @@ def backfill(models: tuple[str, ...], benchmarks: tuple[str, ...], as_json: bool
 @main.command()
 @click.argument("data", metavar="DATA")
 @click.option("--model", required=True, help="A hub id, a local folder, a .gguf file, or demo.")
-@click.option("--out", required=True, type=click.Path(path_type=Path), help="The Parquet file to write.")
+@click.option(
+    "--out", required=True, type=click.Path(path_type=Path), help="The Parquet file to write."
+)
 @click.option("--protocol", default="standard", show_default=True, metavar="paper|standard")
-@click.option("--chat/--no-chat", default=None, help="Use the chat template or not (default: if there is one).")
+@click.option(
+    "--chat/--no-chat",
+    default=None,
+    help="Use the chat template or not (default: if there is one).",
+)
 @click.option("--offset", default=0, type=click.IntRange(min=0), help="Rows of DATA to skip.")
 @click.option("--limit", default=None, type=click.IntRange(min=1), help="Rows of DATA to take.")
 def extract(
@@ -107,9 +125,9 @@ def extract(
 ) -> None:
     """Take the gradient spectra of every row of DATA, without a workspace.
 
-    DATA is JSON, JSONL, CSV or Parquet with the columns instruction, optional input, and output. The
-    table has one row per (example, layer, projection), with the statistics and the singular values;
-    `example` is the row's number in DATA.
+    DATA is JSON, JSONL, CSV or Parquet with the columns instruction, optional input, and output.
+    The table has one row per (example, layer, projection), with the statistics and the singular
+    values; `example` is the row's number in DATA.
     """
     from gradpipe.gradients.file import extract_file
     from gradpipe.gradients.protocol import make_protocol
@@ -118,7 +136,13 @@ def extract(
     chosen = make_protocol(protocol, **({} if chat is None else {"chat": chat}))
     with ProgressView() as view:
         unusable, usable = extract_file(
-            data, model, out, chosen, offset, limit, lambda progress: view.extraction(data, progress)
+            data,
+            model,
+            out,
+            chosen,
+            offset,
+            limit,
+            lambda progress: view.extraction(data, progress),
         )
     for row, reason in unusable:
         click.echo(f"row {row} cannot be used: {reason}", err=True)
@@ -215,7 +239,9 @@ def _bring_up_to_date(
 
     started = time.perf_counter()
     with ProgressView() as view:
-        accelerator = Accelerator(lambda model, benchmark, progress: view.extraction(f"{model} × {benchmark}", progress))
+        accelerator = Accelerator(
+            lambda model, benchmark, progress: view.extraction(f"{model} × {benchmark}", progress)
+        )
         runner = Runner(workspace, study, accelerator, view.stage)
         counts = runner.bring_up_to_date(models, benchmarks)
     seconds = time.perf_counter() - started
@@ -244,7 +270,8 @@ def _bring_up_to_date(
 def _summary(counts: dict[str, StageCount], seconds: float, view: ProgressView) -> None:
     for name, count in counts.items():
         view.console.print(
-            f"{name:<20} {count.computed:>7} computed {count.reused:>7} reused {count.seconds:>8.1f} s"
+            f"{name:<20} {count.computed:>7} computed {count.reused:>7} reused "
+            f"{count.seconds:>8.1f} s"
         )
     view.console.print(f"{'in all':<20} {seconds:>41.1f} s")
 

@@ -2,7 +2,7 @@
 
 
 class GradpipeError(Exception):
-    """Anything gradpipe refuses; the command line prints it without a traceback and exits with 2."""
+    """Anything gradpipe refuses; the command line prints it, no traceback, and exits with 2."""
 
 
 class StudyError(GradpipeError):

@@ -40,7 +40,7 @@ class LineHandler(logging.Handler):
 
 
 class ProgressView:
-    """Shows the stage at work and, for an extraction, rows done, tokens a second and the time left."""
+    """Shows the stage at work and, for an extraction, rows done, tokens a second, time left."""
 
     def __init__(self) -> None:
         self.console = Console(stderr=True, soft_wrap=True, highlight=False)

@@ -15,7 +15,8 @@ def add_model(workspace: Workspace, model: str, revision: str | None = None, nam
     """
     pin(resolve_model(model, revision))
     study = workspace.study()
-    config = ModelConfig.model_validate({"id": _absolute(model), "revision": revision, "name": name or model})
+    name = name or (f"{model}@{revision}" if revision else model)
+    config = ModelConfig(id=_absolute(model), revision=revision, name=name)
     _keep_models(workspace, study, (*study.models, config))
     return config.name
 
@@ -28,9 +29,11 @@ def remove_model(workspace: Workspace, name: str) -> None:
 
 
 def _keep_models(workspace: Workspace, study: Study, models: tuple[ModelConfig, ...]) -> None:
-    workspace.keep_study(parse_study(study_yaml(study.model_copy(update={"models": models})), "study"))
+    changed = study_yaml(study.model_copy(update={"models": models}))
+    workspace.keep_study(parse_study(changed, str(workspace.study_path)))
 
 
 def _absolute(model: str) -> str:
+    """A local path made absolute; ``demo`` is none, even beside a folder of that name."""
     path = Path(model).expanduser()
-    return str(path.resolve()) if path.exists() else model
+    return str(path.resolve()) if model != "demo" and path.exists() else model

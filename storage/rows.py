@@ -31,7 +31,7 @@ class RowStore:
     def append(self, rows: pl.DataFrame) -> None:
         """Add rows as one part; they are there for every reader when this returns."""
         if rows.height:
-            frame = rows.select(list(self.schema)).cast(dict(self.schema))
+            frame = rows.select(list(self.schema)).cast(self.schema)
             write_aside(self.folder / unique_part_name(), frame)
 
     def keys(self) -> pl.Series:
@@ -70,4 +70,7 @@ class RowStore:
 
     def _scan(self, parts: list[Path] | None = None) -> pl.LazyFrame:
         parts = self.parts() if parts is None else parts
-        return pl.scan_parquet(parts, schema=self.schema) if parts else pl.LazyFrame(schema=self.schema)
+        if not parts:
+            return pl.LazyFrame(schema=self.schema)
+        # Without `glob=False` a workspace below a folder like `runs[1]` would read as empty.
+        return pl.scan_parquet(parts, schema=self.schema, glob=False)

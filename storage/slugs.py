@@ -10,16 +10,16 @@ _PLAIN = re.compile(r"[A-Za-z0-9._-]")
 def slug(name: str) -> str:
     """A name with only letters, digits and ``. _ - ~ =``; no two names share one.
 
-    ``/`` becomes ``~``; every other character, and a leading dot, becomes ``=`` and its two-digit hex
-    bytes.
+    ``/`` becomes ``~``; every other character, a leading dot, and a dot behind a dot (Dagster takes
+    ``...`` for a range of partitions) becomes ``=`` and its two-digit hex bytes.
     """
     encoded = "".join(
         char
-        if _PLAIN.fullmatch(char) and not (position == 0 and char == ".")
+        if _PLAIN.fullmatch(char) and before + char != ".."
         else "~"
         if char == "/"
         else "".join(f"={byte:02x}" for byte in char.encode("utf-8", "surrogatepass"))
-        for position, char in enumerate(name)
+        for before, char in zip("." + name, name, strict=False)
     )
     if not encoded or len(encoded) > 200:
         raise WorkspaceError(f"The name {name[:40]!r}... is empty or too long: give a shorter one.")

@@ -6,6 +6,7 @@ import hashlib
 import json
 import os
 import time
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from uuid import uuid4
@@ -19,7 +20,7 @@ _NOTES = "gradpipe"
 
 @dataclass(frozen=True)
 class Notes:
-    """What a table's file says of it: ``version`` of what it was made from, ``data`` of its content."""
+    """What a table's file says of it: ``version`` of its inputs, ``data`` of its content."""
 
     version: str
     data: str
@@ -57,12 +58,26 @@ class Table:
 
     def read(self) -> pl.DataFrame:
         """The whole table; raises WorkspaceError where it is missing or broken."""
-        return self.scan().collect()
+        try:
+            return self.scan().collect()
+        except pl.exceptions.PolarsError as error:
+            raise WorkspaceError(
+                f"{self.path} is damaged: delete it and run `gradpipe run`, which makes it again."
+            ) from error
 
     def scan(self) -> pl.LazyFrame:
-        """The table, lazily; raises WorkspaceError where it is missing or broken."""
+        """The table, lazily; raises WorkspaceError where it is missing or broken.
+
+        Its file is opened once: a scan of the path opens it again for the data, which may then be
+        those of the table that another process has put in its place.
+        """
         self.require_notes()
-        return pl.scan_parquet(self.path)
+        try:
+            return pl.scan_parquet(self.path.read_bytes())
+        except OSError as error:
+            raise WorkspaceError(
+                f"{self.path} cannot be read ({error.strerror}): check the file's permissions."
+            ) from error
 
     def write(self, frame: pl.DataFrame, version: str, data: str | None = None) -> Notes:
         """Put ``frame`` in the table's place at once, with its notes.
@@ -92,13 +107,16 @@ def write_aside(path: Path, frame: pl.DataFrame, metadata: dict[str, str] | None
             file.flush()
             os.fsync(file.fileno())
         aside.replace(path)
-    except OSError as error:
+    except (OSError, pl.exceptions.PolarsError) as error:
+        # A full disk is a PolarsError: Polars writes to the file by itself.
+        reason = getattr(error, "strerror", None) or error
         raise WorkspaceError(
-            f"{path} cannot be written ({error.strerror or error}): check the folder's permissions "
-            "and the disk's free space."
+            f"{path} cannot be written ({reason}): check the folder's permissions and the disk's "
+            "free space."
         ) from error
     finally:
-        aside.unlink(missing_ok=True)
+        with suppress(OSError):
+            aside.unlink()
 
 
 def unique_part_name() -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from contextlib import suppress
 from pathlib import Path
 
 import polars as pl
@@ -39,15 +40,16 @@ class Workspace:
                 f"GRADPIPE_HOME is {home}: a workspace has to be a folder on this machine, since "
                 "Dagster keeps its own records there."
             )
-        workspace = cls(Path(home).expanduser().resolve())
         try:
-            workspace.root.mkdir(parents=True, exist_ok=True)
-        except OSError as error:
+            root = Path(home).expanduser().resolve()
+            root.mkdir(parents=True, exist_ok=True)
+        except (OSError, RuntimeError) as error:
+            reason = getattr(error, "strerror", None) or str(error).rstrip(".")
             raise WorkspaceError(
-                f"The workspace {workspace.root} cannot be made ({error.strerror}): set GRADPIPE_HOME "
-                "to a folder that you may write."
+                f"The workspace {Path(home).absolute()} cannot be made ({reason}): set "
+                "GRADPIPE_HOME to a folder that you may write."
             ) from error
-        return workspace
+        return cls(root)
 
     @property
     def dagster_home(self) -> Path:
@@ -73,7 +75,15 @@ class Workspace:
         """The workspace's study; the demo where none was ever given."""
         if not self.study_path.is_file():
             return load_study(DEFAULT_STUDY)
-        return parse_study(self.study_path.read_text("utf-8"), str(self.study_path))
+        try:
+            text = self.study_path.read_text("utf-8")
+        except (OSError, UnicodeDecodeError) as error:
+            reason = getattr(error, "strerror", None) or "not UTF-8 text"
+            raise WorkspaceError(
+                f"{self.study_path} cannot be read ({reason}): give the study again with "
+                "`gradpipe run --study`."
+            ) from error
+        return parse_study(text, str(self.study_path))
 
     def keep_study(self, study: Study) -> None:
         """Make ``study`` the one this workspace is about."""
@@ -86,6 +96,9 @@ class Workspace:
                 f"{self.study_path} cannot be written ({error.strerror}): check the workspace's "
                 "permissions."
             ) from error
+        finally:
+            with suppress(OSError):
+                aside.unlink()
 
     def items(self, benchmark: str) -> Table:
         """The items of a benchmark."""

@@ -95,7 +95,7 @@ def _whereabouts(missing: Path) -> str:
 
 
 def _filesystem(url: str) -> tuple[Any, str]:
-    import fsspec  # type: ignore[import-untyped]
+    import fsspec
 
     # aiohttp overlooks HTTPS_PROXY unless told to trust the environment.
     options = {"client_kwargs": {"trust_env": True}} if url.startswith("http") else {}

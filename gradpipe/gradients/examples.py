@@ -18,11 +18,13 @@ def extract_examples(
 ) -> Iterator[pl.DataFrame]:
     """Rows of ROW_SCHEMA with ``key`` in place of ``row``, one frame a batch.
 
-    ``examples`` has ``key``, ``instruction`` and ``response``. Raises DataError where the protocol
+    ``examples`` are EXAMPLE_SCHEMA with ``key``. Raises DataError where the protocol
     refuses a response that is longer than the window.
     """
     encoder = Encoder(loaded.tokenizer, protocol, loaded.name, loaded.window)
     pairs = [Pair(*row) for row in examples.select("instruction", "response").iter_rows()]
+    name = pl.format("{} {} {} {}", "benchmark", "index", "style", "relevance")
+    names = examples.select(name).to_series().to_list()
     keys = examples.select(pl.int_range(pl.len(), dtype=pl.Int64).alias("row"), "key")
-    for frame in extract_rows(loaded, encoder.encode_all(pairs), protocol, report):
+    for frame in extract_rows(loaded, encoder.encode_all(pairs, names), protocol, report):
         yield keys.join(frame, on="row", maintain_order="right").drop("row")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -11,7 +11,7 @@ import polars as pl
 
 from gradpipe.gradients.batches import TOKEN_BUDGET, plan_batches
 from gradpipe.gradients.protocol import Protocol
-from gradpipe.gradients.tokens import Encoder, Pair, TokenRow
+from gradpipe.gradients.tokens import Encoder, TokenRow
 
 if TYPE_CHECKING:
     from gradpipe.gradients.passes import RowGradients
@@ -32,13 +32,13 @@ MATRIX = pl.Struct(
 #: (then ``matrices`` is empty and ``loss`` may be null); ``seconds`` its share of its batch's time.
 ROW_SCHEMA = pl.Schema(
     {
-        "row": pl.Int64,
-        "loss": pl.Float64,
-        "tokens": pl.Int64,
-        "response_tokens": pl.Int64,
-        "truncated": pl.Boolean,
-        "reason": pl.String,
-        "seconds": pl.Float64,
+        "row": pl.Int64(),
+        "loss": pl.Float64(),
+        "tokens": pl.Int64(),
+        "response_tokens": pl.Int64(),
+        "truncated": pl.Boolean(),
+        "reason": pl.String(),
+        "seconds": pl.Float64(),
         "matrices": pl.List(MATRIX),
     }
 )
@@ -133,25 +133,21 @@ def _frame(records: list[dict[str, Any]]) -> pl.DataFrame:
 
 def explode_matrices(rows: pl.LazyFrame) -> pl.LazyFrame:
     """One row a (pair, layer, projection): the usable rows of a ROW_SCHEMA frame, unnested."""
-    return (
-        rows.filter(pl.col("reason").is_null())
-        .explode("matrices")
-        .unnest("matrices")
-    )
+    return rows.filter(pl.col("reason").is_null()).explode("matrices").unnest("matrices")
 
 
 def extract_spectra(
     model: Any,
     tokenizer: Any,
-    examples: list[dict[str, str]] | list[tuple[str, str]],
+    examples: Sequence[Mapping[str, Any] | tuple[str, str]],
     protocol: Protocol | str = "standard",
     *,
     name: str = "",
 ) -> pl.DataFrame:
     """Gradient spectra of (instruction, response) pairs, for notebooks.
 
-    ``model`` is a causal language model of the transformers library, ``examples`` a list of pairs or
-    of mappings with ``instruction``, optional ``input`` and ``output``. Returns one row a usable
+    ``model`` is a causal language model of the transformers library, ``examples`` a list of pairs
+    or of mappings with ``instruction``, optional ``input`` and ``output``. Returns one row a usable
     (example, layer, projection), with the statistics and the singular values; examples that cannot
     be used are absent here, ``extract_rows`` gives their reasons. Raises DataError or ModelError.
     """

@@ -1,4 +1,4 @@
-"""Gradient factors by hooks: X at a projection's inputs, D at its outputs, with every weight frozen.
+"""Gradient factors by hooks: X at a projection's inputs, D at its outputs, every weight frozen.
 
 The weight gradient G = DᵀX is never formed by the backward pass, which therefore skips a third of
 its arithmetic and all of the gradients' memory.
@@ -15,7 +15,8 @@ from gradpipe.models.projections import Projection
 if TYPE_CHECKING:
     from torch import Tensor, nn
 
-#: Called once a projection as the backward pass reaches it, with X [rows, T, d_in] and D [rows, T, d_out].
+#: Called once a projection as the backward pass reaches it, with X [rows, T, d_in] and D [rows, T,
+#: d_out].
 Sink = Callable[[Projection, "Tensor", "Tensor"], None]
 
 
@@ -37,7 +38,7 @@ def frozen(model: nn.Module) -> Iterator[None]:
 
 @contextmanager
 def factors_to(sink: Sink, model: Any, projections: list[Projection]) -> Iterator[None]:
-    """While open, each backward pass through ``model`` hands every projection's factors to ``sink``.
+    """While open, each backward pass through ``model`` hands all factors to ``sink``.
 
     Factors come last layer first and are dropped as soon as ``sink`` returns.
     """

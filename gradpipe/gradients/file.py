@@ -41,8 +41,9 @@ def extract_file(
     from gradpipe.models.load import load_model
 
     loaded = load_model(model, dtype=protocol.dtype)
-    rows = Encoder(loaded.tokenizer, protocol, model, loaded.window).encode_all(pairs)
-    extracted = pl.concat(list(extract_rows(loaded, rows, protocol, report))).cast(dict(ROW_SCHEMA))
+    names = [f"row {offset + number}" for number in range(len(pairs))]
+    rows = Encoder(loaded.tokenizer, protocol, model, loaded.window).encode_all(pairs, names)
+    extracted = pl.concat(list(extract_rows(loaded, rows, protocol, report))).cast(ROW_SCHEMA)
     extracted = extracted.with_columns(pl.col("row") + offset).sort("row")
     unusable = extracted.filter(pl.col("reason").is_not_null()).select("row", "reason").rows()
     _write(out, spectra_table(extracted), {"unusable": json.dumps(unusable)})
@@ -51,7 +52,9 @@ def extract_file(
 
 def _check_writable(out: Path) -> None:
     if out.is_dir() or not os.access(out.resolve().parent, os.W_OK):
-        raise DataError(f"{out} cannot be written: give a file in a folder that exists and is yours.")
+        raise DataError(
+            f"{out} cannot be written: give a file in a folder that exists and is yours."
+        )
 
 
 def _write(out: Path, table: pl.DataFrame, metadata: dict[str, str]) -> None:

@@ -8,6 +8,7 @@ from concurrent.futures import Executor, ThreadPoolExecutor
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
+from gradpipe.errors import ModelError
 from gradpipe.gradients.spectrum import Inputs, Spectrum, spectrum_from_factors
 from gradpipe.models.projections import Projection
 
@@ -32,7 +33,9 @@ def spectra_pool(device: str) -> Iterator[Executor | None]:
     import torch
 
     # The number of threads is a setting of each thread: the passes keep all of theirs.
-    with ThreadPoolExecutor(os.cpu_count(), initializer=torch.set_num_threads, initargs=(1,)) as pool:
+    with ThreadPoolExecutor(
+        os.cpu_count(), initializer=torch.set_num_threads, initargs=(1,)
+    ) as pool:
         yield pool
 
 
@@ -40,7 +43,9 @@ class SpectraSink:
     """Takes a batch's factors as the backward pass reaches them and keeps each row's spectra.
 
     ``lengths`` are the rows' tokens: factors are cut to them. Factors are held until enough layers
-    are complete to keep every thread of ``pool`` busy, then dropped.
+    are complete to keep every thread of ``pool`` busy, then dropped. Raises ModelError where the
+    model does not call each projection exactly once, or where fused columns are not what they were
+    taken for.
     """
 
     def __init__(
@@ -60,11 +65,21 @@ class SpectraSink:
         """Keep one projection's X [rows, T, d_in] and D [rows, T, d_out]."""
         layer = projection.layer
         factors = self._arrived.setdefault(layer, {})
+        if layer not in self._awaited or projection.name in factors:
+            raise ModelError(
+                f"The model calls {projection.path} more than once in a pass: gradpipe takes only "
+                "models whose layers have weights of their own."
+            )
+        _check_columns(projection, d)
         factors[projection.name] = x, d
         if len(factors) == self._awaited[layer]:
-            del self._arrived[layer]
+            del self._arrived[layer], self._awaited[layer]
             self._complete += [
-                (row, layer, {name: (x[row, :length], d[row, :length]) for name, (x, d) in factors.items()})
+                (
+                    row,
+                    layer,
+                    {name: (x[row, :length], d[row, :length]) for name, (x, d) in factors.items()},
+                )
                 for row, length in enumerate(self.lengths)
             ]
             if len(self._complete) >= self._at_once:
@@ -72,6 +87,12 @@ class SpectraSink:
 
     def finish(self) -> list[dict[tuple[int, str], Spectrum]]:
         """The spectra of every row, by layer and projection."""
+        if self._awaited:
+            raise ModelError(
+                f"The loss does not reach every projection of layer {min(self._awaited)}: the model "
+                "leaves some of them out (as layers that share keys and values do), or they belong "
+                "to another part of it."
+            )
         self._reduce()
         return self._spectra
 
@@ -82,6 +103,20 @@ class SpectraSink:
         for (row, layer, _), of_layer in zip(ready, spectra, strict=True):
             for name, spectrum in of_layer.items():
                 self._spectra[row][layer, name] = spectrum
+
+
+def _check_columns(projection: Projection, d: Tensor) -> None:
+    """Raise ModelError where a fused layer's columns [rows, T, d_out] cannot be its queries'.
+
+    A text's first token sees itself alone, so its query carries no gradient, whatever the model.
+    """
+    if projection.name != "q" or projection.outputs == slice(None):
+        return
+    if d[:, 0].abs().max() > 0.1 * d.abs().max():
+        raise ModelError(
+            f"{projection.path} does not write its queries, keys and values side by side in that "
+            "order: gradpipe cannot take it apart."
+        )
 
 
 def layer_spectra(factors: LayerFactors) -> dict[str, Spectrum]:

@@ -32,7 +32,7 @@ def pairs_of_table(table: pl.DataFrame, name: str) -> list[Pair]:
     for column in ("instruction", "output"):
         if column not in table.columns:
             raise DataError(
-                f"{name} has no column {column!r}: {nearest(column, table.columns)} gradpipe extract "
-                "wants instruction, optional input, and output."
+                f"{name} has no column {column!r}: {nearest(column, table.columns)} "
+                "The extractor wants instruction, optional input, and output."
             )
     return [to_pair(row, number) for number, row in enumerate(table.iter_rows(named=True))]

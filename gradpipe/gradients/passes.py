@@ -44,9 +44,9 @@ def run_batch(
 ) -> list[RowGradients]:
     """Forward and backward over rows padded on the right; spectra are taken as factors arrive.
 
-    The model must be frozen. A row's loss does not depend on what shares the batch: padding is
-    masked, carries no loss, and each row's factors are cut to its own tokens. ``pool`` as from
-    ``spectra_pool``.
+    The model must be frozen. A row's loss does not depend on what shares the batch: padding comes
+    after everything that a causal model lets a token see, carries no loss, and each row's factors
+    are cut to its own tokens. ``pool`` as from ``spectra_pool``.
     """
     sink = SpectraSink([len(row.ids) for row in rows], projections, pool)
     with factors_to(sink, model, projections):
@@ -59,28 +59,24 @@ def run_batch(
 
 
 def _losses(model: Any, rows: list[TokenRow]) -> Tensor:
-    """Mean cross-entropy over each row's response tokens [rows], in float32."""
+    """Mean cross-entropy over each row's response tokens [rows], in float32 or float64."""
     import torch
     from torch.nn import functional
 
     device = model.get_input_embeddings().weight.device
     length = max(len(row.ids) for row in rows)
     ids = torch.zeros(len(rows), length, dtype=torch.long)
-    mask = torch.zeros(len(rows), length, dtype=torch.long)
     carries = torch.zeros(len(rows), length, dtype=torch.bool)
     for number, row in enumerate(rows):
         ids[number, : len(row.ids)] = torch.tensor(row.ids)
-        mask[number, : len(row.ids)] = 1
         carries[number, max(row.start, 1) : len(row.ids)] = True
     keep = _positions_to_keep(carries)
-    padded = bool((mask == 0).any())
-    logits = _logits(
-        model, ids.to(device), mask.to(device) if padded else None, keep.to(device)
-    )
+    logits = _logits(model, ids.to(device), keep.to(device))
     targets = torch.where(carries, ids, -100)[:, keep + 1].to(logits.device)
+    logits = logits.to(torch.promote_types(logits.dtype, torch.float32))
     # Classes last: over any other dimension the log-softmax sums less carefully, and loses 3e-5.
     token_losses = functional.cross_entropy(
-        logits.float().flatten(0, 1), targets.flatten(), reduction="none", ignore_index=-100
+        logits.flatten(0, 1), targets.flatten(), reduction="none", ignore_index=-100
     ).view_as(targets)
     return token_losses.sum(dim=1) / (targets != -100).sum(dim=1)
 
@@ -103,12 +99,14 @@ def _positions_to_keep(carries: Tensor) -> Tensor:
     return torch.arange(length - 1)[wanted]
 
 
-def _logits(model: Any, ids: Tensor, mask: Tensor | None, keep: Tensor) -> Tensor:
-    """Logits [rows, kept positions, vocabulary], computed at the kept positions where possible."""
+def _logits(model: Any, ids: Tensor, keep: Tensor) -> Tensor:
+    """Logits [rows, kept positions, vocabulary], computed at the kept positions where possible.
+
+    No attention mask: the causal one hides the padding already, and with a second one the padding
+    behind a sliding window sees nothing at all, which makes NaN of it where softmax takes no care.
+    """
     if "logits_to_keep" in inspect.signature(model.forward).parameters:
-        logits: Tensor = model(
-            input_ids=ids, attention_mask=mask, logits_to_keep=keep, use_cache=False
-        ).logits
+        logits: Tensor = model(input_ids=ids, logits_to_keep=keep, use_cache=False).logits
         return logits
-    whole: Tensor = model(input_ids=ids, attention_mask=mask, use_cache=False).logits
+    whole: Tensor = model(input_ids=ids, use_cache=False).logits
     return whole[:, keep]

@@ -24,15 +24,15 @@ class Protocol(BaseModel):
     chat: bool | None = None
     #: The system message in front of a chat; None: none.
     system: str | None = "You are a helpful assistant."
-    #: ``by_name`` drops the system message where the model's path contains "gemma", as the reference
-    #: does; ``by_template`` where the template refuses one.
+    #: ``by_name`` drops the system message where the model's path contains "gemma", as the
+    #: reference does; ``by_template`` where the template refuses one.
     system_unless: Literal["by_name", "by_template"] = "by_template"
     #: ``always`` adds the tokenizer's default special tokens even behind a template that wrote its
     #: own (a second BOS on Llama and Gemma); ``once`` does not.
     special_tokens: Literal["always", "once"] = "once"
     #: Where the response starts: after as many tokens as the encoded prefix has (``prefix``; off by
-    #: one where a token straddles the boundary), or at the first token that holds a character of the
-    #: response (``offsets``).
+    #: one where a token straddles the boundary), or at the first token that holds a character of
+    #: the response (``offsets``).
     boundary: Literal["prefix", "offsets"] = "offsets"
     #: Tokens of prompt and response together; what lies beyond is cut off.
     max_length: int = Field(default=2048, ge=2, le=1_000_000)

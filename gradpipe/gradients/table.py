@@ -1,4 +1,4 @@
-"""The stand-alone extractor's table: one row a (example, layer, projection), with its statistics."""
+"""The stand-alone extractor's table: one row a (example, layer, projection), with statistics."""
 
 import polars as pl
 

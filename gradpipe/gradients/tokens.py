@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -34,7 +35,7 @@ class TokenRow:
 
     @property
     def response_tokens(self) -> int:
-        """How many tokens carry loss: a first token of the text has nothing to be predicted from."""
+        """How many tokens carry loss: a text's first token has nothing to be predicted from."""
         return max(0, len(self.ids) - max(self.start, 1))
 
 
@@ -92,7 +93,7 @@ class Encoder:
         return self._template(instruction, self.system) if self.chat else instruction + "\n"
 
     def encode(self, pair: Pair) -> TokenRow:
-        """The pair as tokens, cut to the window; never raises for a pair that is merely unusable."""
+        """The pair as tokens, cut to the window; an unusable pair comes with its reason."""
         prompt = self.prompt(pair.instruction)
         special = self.protocol.special_tokens == "always" or not self.chat
         encoded = self.tokenizer(
@@ -107,7 +108,8 @@ class Encoder:
             prefix = self.tokenizer(prompt, add_special_tokens=special, verbose=False)["input_ids"]
             start = len(prefix)
             if self.protocol.boundary == "offsets":
-                # Without offsets, the first token that differs is the first that the response touches.
+                # Without offsets, the first token that differs is the first that the response
+                # touches.
                 start = _common_prefix(prefix, ids)
         else:
             start = _first_after(encoded["offset_mapping"], len(prompt), len(ids))
@@ -128,25 +130,33 @@ class Encoder:
             )
         return TokenRow(kept, start, truncated, reason)
 
-    def encode_all(self, pairs: list[Pair]) -> list[TokenRow]:
-        """All pairs as tokens; raises DataError where the protocol refuses overlong responses."""
+    def encode_all(self, pairs: list[Pair], names: Sequence[str] | None = None) -> list[TokenRow]:
+        """All pairs as tokens; raises DataError where the protocol refuses overlong responses.
+
+        ``names`` are what that error calls the pairs; by default, their row numbers.
+        """
         rows = [self.encode(pair) for pair in pairs]
         if self.protocol.overlong == "refuse":
-            self._refuse_overlong(pairs, rows)
+            self._refuse_overlong(pairs, rows, names)
         return rows
 
-    def _refuse_overlong(self, pairs: list[Pair], rows: list[TokenRow]) -> None:
+    def _refuse_overlong(
+        self, pairs: list[Pair], rows: list[TokenRow], names: Sequence[str] | None
+    ) -> None:
         lengths = {
-            number: len(self.tokenizer(pair.response, add_special_tokens=False, verbose=False).input_ids)
+            number: len(
+                self.tokenizer(pair.response, add_special_tokens=False, verbose=False).input_ids
+            )
             for number, (pair, row) in enumerate(zip(pairs, rows, strict=True))
             if row.truncated
         }
         overlong = {number: length for number, length in lengths.items() if length > self.window}
         if overlong:
             number, length = max(overlong.items(), key=lambda entry: entry[1])
+            name = names[number] if names else f"row {number}"
             raise DataError(
                 f"{len(overlong)} of {len(rows)} responses are longer than the window of "
-                f"{self.window} tokens (the longest is row {number} with {length}): shorten them, "
+                f"{self.window} tokens (the longest is {name} with {length}): shorten them, "
                 "raise the protocol's max_length as far as the model allows, or use the paper "
                 "protocol, which cuts them."
             )

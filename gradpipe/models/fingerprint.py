@@ -1,4 +1,4 @@
-"""A model's fingerprint: it changes when weights, tokenizer or revision do, and with nothing else."""
+"""A model's fingerprint: it changes when weights, tokenizer or revision do, and only then."""
 
 from __future__ import annotations
 
@@ -43,7 +43,11 @@ def pin(source: ModelSource) -> ModelSource:
 def hub_commit(source: ModelSource) -> str:
     """The commit a hub model's revision stands for now, or in the local cache when offline."""
     from huggingface_hub import HfApi, constants
-    from huggingface_hub.errors import HFValidationError, RepositoryNotFoundError, RevisionNotFoundError
+    from huggingface_hub.errors import (
+        HFValidationError,
+        RepositoryNotFoundError,
+        RevisionNotFoundError,
+    )
 
     revision = source.revision or "main"
     if len(revision) == 40 and set(revision) <= set("0123456789abcdef"):
@@ -59,14 +63,16 @@ def hub_commit(source: ModelSource) -> str:
             "`hf auth login` where it is gated."
         ) from error
     except RevisionNotFoundError as error:
-        raise ModelError(f"{source.id} has no revision {revision!r}: check its branches and tags.") from error
-    except Exception:  # noqa: BLE001 - whatever keeps the hub from answering, the cache may do
+        raise ModelError(
+            f"{source.id} has no revision {revision!r}: check its branches and tags."
+        ) from error
+    except Exception:
         pass
     cached = cached_commit(source.id, revision)
     if cached is None:
         raise ModelError(
-            f"Model {source.id!r} is neither a local folder nor in the cache, and the hub cannot be "
-            "reached: check the spelling, connect to the hub, or give a local folder."
+            f"Model {source.id!r} is neither a local folder nor in the cache, and the hub cannot "
+            "be reached: check the spelling, connect to the hub, or give a local folder."
         )
     return cached
 
@@ -88,7 +94,7 @@ def file_digest(path: Path) -> str:
     note = cache_folder() / "digests" / f"{content_hash(identity)}.json"
     try:
         return str(json.loads(note.read_text())["sha256"])
-    except (OSError, ValueError, KeyError):
+    except (OSError, ValueError, KeyError, TypeError):
         pass
     with path.open("rb") as file:
         digest = hashlib.file_digest(file, "sha256").hexdigest()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -34,7 +35,7 @@ class LoadedModel:
 
 
 def model_window(model: Any) -> int | None:
-    """The longest input the model was made for, in tokens; None where its configuration is silent."""
+    """The longest input a model was made for, in tokens; None where its configuration is silent."""
     config = model.config.get_text_config() if hasattr(model, "config") else None
     window = getattr(config, "max_position_embeddings", None)
     return window if isinstance(window, int) and window > 1 else None
@@ -43,8 +44,8 @@ def model_window(model: Any) -> int | None:
 def load_model(name: str, revision: str | None = None, dtype: str = "float32") -> LoadedModel:
     """Model and tokenizer on the best device there is; remote code is never run.
 
-    ``name`` is a hub id, a local folder, a .gguf file or ``demo``. Raises ModelError where something
-    is missing or is no causal language model.
+    ``name`` is a hub id, a local folder, a .gguf file or ``demo``. Raises ModelError where
+    something is missing or is no causal language model.
     """
     return load_source(resolve_model(name, revision), name, dtype)
 
@@ -61,15 +62,19 @@ def load_source(source: ModelSource, name: str, dtype: str = "float32") -> Loade
     device = best_device()
     with quiet_transformers():
         try:
-            model = AutoModelForCausalLM.from_pretrained(
+            loaded: Any = AutoModelForCausalLM.from_pretrained(
                 place,
                 revision=source.revision,
                 dtype=getattr(torch, dtype),
                 use_safetensors=True,
                 trust_remote_code=False,
+                output_loading_info=True,
             )
-        except (ValueError, OSError, ImportError, RuntimeError) as error:
+        # What a damaged or foreign file makes the loaders raise has no common type.
+        except Exception as error:
             raise _load_error(name, "model", error) from error
+    model, report = loaded
+    _refuse_missing_weights(name, report["missing_keys"])
     model.to(device).eval()
     model.requires_grad_(False)
     return LoadedModel(name, fingerprint(source), model, tokenizer, device)
@@ -83,12 +88,13 @@ def load_tokenizer(name: str, revision: str | None = None) -> PreTrainedTokenize
 def _tokenizer(name: str, source: ModelSource) -> PreTrainedTokenizerBase:
     from transformers import AutoTokenizer
 
+    place = _place(source)
     with quiet_transformers():
         try:
             tokenizer: PreTrainedTokenizerBase = AutoTokenizer.from_pretrained(
-                _place(source), revision=source.revision, trust_remote_code=False
+                place, revision=source.revision, trust_remote_code=False
             )
-        except (ValueError, OSError, ImportError, KeyError) as error:
+        except Exception as error:
             raise _load_error(name, "tokenizer", error) from error
     return tokenizer
 
@@ -105,6 +111,15 @@ def best_device() -> str:
 def _place(source: ModelSource) -> str:
     """What from_pretrained is given: a folder or a hub id."""
     return str(converted_folder(Path(source.id))) if source.kind == "gguf" else source.id
+
+
+def _refuse_missing_weights(name: str, missing: Iterable[str]) -> None:
+    """Raise ModelError where transformers had to make up weights, which it fills with noise."""
+    if lacking := sorted(missing):
+        raise ModelError(
+            f"The files of {name!r} lack {len(lacking)} of the model's weights ({lacking[0]} ...): "
+            "download it again, or take a checkpoint that was saved as a causal language model."
+        )
 
 
 def _load_error(name: str, what: str, error: Exception) -> ModelError:

@@ -7,7 +7,7 @@ in each, the attention is the submodule that holds the linear layers in the role
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from gradpipe.errors import ModelError
 
@@ -36,7 +36,9 @@ class Projection:
     outputs: slice = field(default_factory=lambda: slice(None))
 
 
-def find_projections(model: nn.Module, names: tuple[str, ...] = ("q", "k", "v", "o")) -> list[Projection]:
+def find_projections(
+    model: nn.Module, names: tuple[str, ...] = ("q", "k", "v", "o")
+) -> list[Projection]:
     """Every named projection of every layer, in layer order.
 
     Raises ModelError, listing the linear layers there are, where a layer lacks one of them.
@@ -48,11 +50,11 @@ def find_projections(model: nn.Module, names: tuple[str, ...] = ("q", "k", "v", 
         roles = _separate(linears) or _fused(linears, model)
         missing = [name for name in names if name not in roles]
         if missing:
-            there = ", ".join(f"{name} {tuple(module.weight.shape)}" for name, module in linears.items())
+            there = ", ".join(f"{name} {_weight_shape(module)}" for name, module in linears.items())
             raise ModelError(
-                f"Layer {number} ({path}.{number}) has no projection {', '.join(missing)} that gradpipe "
-                f"can tell; its linear layers are: {there or 'none'}. Add their names to ROLES or "
-                "FUSED in gradpipe/models/projections.py."
+                f"Layer {number} ({path}.{number}) has no projection {', '.join(missing)} that "
+                f"gradpipe can tell; its linear layers are: {there or 'none'}. Add their names to "
+                "ROLES or FUSED in gradpipe/models/projections.py."
             )
         for name in names:
             inner, outputs = roles[name]
@@ -68,16 +70,20 @@ def _decoder_layers(model: nn.Module) -> tuple[str, nn.ModuleList]:
     lists = [
         (name, module)
         for name, module in model.named_modules()
-        if isinstance(module, nn.ModuleList) and all(_linear_layers(child) for child in module)
+        if isinstance(module, nn.ModuleList)
+        and len(module) > 0
+        and all(_linear_layers(child) for child in module)
     ]
     if not lists:
-        raise ModelError("This model has no list of layers with linear layers in them: is it a decoder?")
+        raise ModelError(
+            "This model has no list of layers with linear layers in them: is it a decoder?"
+        )
     # Ties go to the outermost: a mixture's experts sit inside a layer.
     return max(lists, key=lambda entry: (len(entry[1]), -len(entry[0])))
 
 
 def _linear_layers(block: nn.Module) -> dict[str, nn.Module]:
-    """Modules with a two-dimensional weight and nothing inside: Linear, GPT-2's Conv1D and the like."""
+    """Modules with a two-dimensional weight and nothing inside: Linear, GPT-2's Conv1D, ..."""
     from torch import nn
 
     return {
@@ -85,8 +91,12 @@ def _linear_layers(block: nn.Module) -> dict[str, nn.Module]:
         for name, module in block.named_modules()
         if not isinstance(module, nn.Embedding)
         and not any(module.children())
-        and getattr(getattr(module, "weight", None), "ndim", 0) == 2
+        and len(_weight_shape(module)) == 2
     }
+
+
+def _weight_shape(module: Any) -> tuple[int, ...]:
+    return tuple(getattr(getattr(module, "weight", None), "shape", ()))
 
 
 def _separate(linears: dict[str, nn.Module]) -> dict[str, tuple[str, slice]]:
@@ -115,7 +125,7 @@ def _fused(linears: dict[str, nn.Module], model: nn.Module) -> dict[str, tuple[s
     beside = {full.rpartition(".")[2].lower(): full for full in linears if full.startswith(parent)}
     output = next((beside[word] for word in ROLES["o"] if word in beside), None)
     q, kv = _widths(model)
-    if output is None or q + 2 * kv not in linears[name].weight.shape:  # type: ignore[operator]
+    if output is None or q + 2 * kv not in _weight_shape(linears[name]):
         return {}
     return {
         "q": (name, slice(0, q)),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import os
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -29,11 +30,18 @@ def resolve_model(model: str, revision: str | None = None) -> ModelSource:
     something that has none.
     """
     if model == "demo":
-        return ModelSource("gguf", str(path)) if (path := _demo_file()) else ModelSource("hub", DEMO_HUB_ID)
-    path = Path(model).expanduser()
+        packaged = _demo_file()
+        return (
+            resolve_model(str(packaged), revision)
+            if packaged
+            else ModelSource("hub", DEMO_HUB_ID, revision)
+        )
+    path = Path(os.path.expanduser(model))
     if path.exists() or model.endswith(".gguf") or model.startswith((".", "/", "~")):
         if revision is not None:
-            raise ModelError(f"{model} is a local path and has no revision {revision!r}: leave it out.")
+            raise ModelError(
+                f"{model} is a local path and has no revision {revision!r}: leave it out."
+            )
         return _local(model, path.resolve())
     if model.count("/") > 1 or not model.strip():
         raise ModelError(

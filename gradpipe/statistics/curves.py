@@ -13,10 +13,10 @@ GROUP = ("model", "benchmark", "family", "style", "relevance", "projection")
 def curves(statistics: pl.LazyFrame, names: Sequence[str] = tuple(REDUCTIONS)) -> pl.DataFrame:
     """Mean and standard deviation over examples of each statistic, per layer.
 
-    ``statistics`` has one row a (example, layer, projection) with the columns of GROUP, ``item_id``,
-    ``layer`` and the named statistics. As in the reference, an example that lacks a statistic at any
-    layer of a projection is left out of that whole curve. Returns GROUP, ``statistic``, ``layer``,
-    ``mean``, ``sd`` (null for a single example) and ``examples``, sorted.
+    ``statistics`` has one row a (example, layer, projection) with the columns of GROUP,
+    ``item_id``, ``layer`` and the named statistics. As in the reference, an example that lacks a
+    statistic at any layer of a projection is left out of that whole curve. Returns GROUP,
+    ``statistic``, ``layer``, ``mean``, ``sd`` (null for a single example) and ``examples``, sorted.
     """
     example = [*GROUP, "item_id"]
     return (

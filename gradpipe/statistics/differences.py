@@ -25,20 +25,20 @@ def segments(depth: int) -> tuple[int, int, int]:
 def mad(curves: pl.DataFrame) -> pl.DataFrame:
     """MAD = 1/(N−1) Σ |s(i+1) − s(i)| of every curve, whole and inside each segment.
 
-    ``curves`` as from ``curves()``. Returns one row a curve and segment (``all``, ``early``, ``mid``,
-    ``last``) with ``mad``, null where a segment has fewer than two layers.
+    ``curves`` as from ``curves()``. Returns one row a curve and segment (``all``, ``early``,
+    ``mid``, ``last``) with ``mad``, null where a segment has fewer than two layers.
     """
-    located = curves.join(_bounds(curves), on="model").with_columns(
-        pl.col("layer").rank("dense").over(_CURVE).sub(1).alias("place")
-    )
+    place = pl.col("layer").rank("dense").over("model").cast(pl.Int64) - 1
+    located = curves.join(_bounds(curves), on="model").with_columns(place.alias("place"))
+    inside = {
+        segment: (pl.col("place") >= pl.col(f"{segment}_from"))
+        & (pl.col("place") < pl.col(f"{segment}_to"))
+        for segment in SEGMENTS
+    }
     parts = [
-        located.filter(
-            (pl.col("place") >= pl.col(f"{segment}_from"))
-            & (pl.col("place") < pl.col(f"{segment}_to"))
-        )
-        .sort(*_CURVE, "layer")
+        located.sort(*_CURVE, "layer")
         .group_by(_CURVE, maintain_order=True)
-        .agg(pl.col("mean").diff().abs().mean().alias("mad"))
+        .agg(pl.col("mean").filter(inside[segment]).diff().abs().mean().alias("mad"))
         .with_columns(pl.lit(segment).alias("segment"))
         for segment in SEGMENTS
     ]
@@ -75,24 +75,26 @@ def rd(curves: pl.DataFrame) -> pl.DataFrame:
     """RD = mean over layers of |s1 − s2| / |s1|, correct as s1 and irrelevant as s2.
 
     Returns one row a pair of curves with ``rd`` and ``largest_layers``, the five layers where the
-    relative difference is largest, largest first. Styles without both relevances have no row.
+    relative difference is largest, largest first. Styles without both relevances have no row. Where
+    the correct curve is zero, that layer is not among the largest and the whole RD is null.
     """
     keys = [name for name in _CURVE if name != "relevance"]
     correct, irrelevant = (
         curves.filter(relevance=relevance).select(*keys, "layer", pl.col("mean").alias(relevance))
         for relevance in ("correct", "irrelevant")
     )
-    difference = ((pl.col("correct") - pl.col("irrelevant")) / pl.col("correct")).abs()
+    relative = ((pl.col("correct") - pl.col("irrelevant")) / pl.col("correct")).abs()
+    difference = pl.col("difference")
     return (
         correct.join(irrelevant, on=[*keys, "layer"])
-        .with_columns(difference.alias("difference"))
+        .with_columns(pl.when(relative.is_finite()).then(relative).alias("difference"))
         .sort(*keys, "layer")
         .group_by(keys, maintain_order=True)
         .agg(
-            pl.col("difference").mean().alias("rd"),
+            pl.when(difference.is_not_null().all()).then(difference.mean()).alias("rd"),
             pl.col("layer")
-            .sort_by("difference", "layer", descending=[True, False])
-            .head(LARGEST_LAYERS)
+            .sort_by("difference", "layer", descending=[True, False], nulls_last=True)
+            .head(pl.min_horizontal(difference.count(), pl.lit(LARGEST_LAYERS)))
             .alias("largest_layers"),
         )
     )

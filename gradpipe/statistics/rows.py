@@ -9,8 +9,8 @@ def count_rows(examples: pl.DataFrame) -> pl.DataFrame:
     """Usable and unusable examples of each model, benchmark, style and relevance.
 
     ``examples`` has one row an example with the columns of KIND, ``tokens``, ``response_tokens``,
-    ``truncated``, ``loss`` and ``reason`` (null where usable). ``examples`` are the usable ones, and
-    so are those that the means are over; ``unusable`` come on top.
+    ``truncated``, ``loss`` and ``reason`` (null where usable). ``examples`` are the usable ones,
+    and so are those that the means are over; ``unusable`` come on top.
     """
     usable = pl.col("reason").is_null()
     return (

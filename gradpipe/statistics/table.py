@@ -19,8 +19,8 @@ def statistics_table(
 ) -> pl.DataFrame:
     """The named statistics of every usable example, without the spectra.
 
-    ``examples`` has ``key`` and EXAMPLE_COLUMNS; ``spectra`` are frames of ROW_SCHEMA with ``key`` in
-    place of ``row``. Sorted by item, style, relevance, layer and projection.
+    ``examples`` has ``key`` and EXAMPLE_COLUMNS; ``spectra`` are frames of ROW_SCHEMA with ``key``
+    in place of ``row``. Sorted by item, style, relevance, layer and projection.
     """
     columns = ["key", *ROW_COLUMNS, *names]
     reduced = [
@@ -28,8 +28,9 @@ def statistics_table(
         for rows in spectra
     ]
     empty = pl.DataFrame(
-        schema={name: pl.Float64 for name in columns}
-        | {"key": pl.String, "projection": pl.String, "layer": pl.Int64}
+        schema=dict.fromkeys(columns, pl.Float64)
+        | {"key": pl.String, "projection": pl.String}
+        | dict.fromkeys(("tokens", "response_tokens", "layer"), pl.Int64)
     )
     return (
         examples.select("key", *EXAMPLE_COLUMNS)

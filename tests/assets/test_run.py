@@ -1,0 +1,204 @@
+"""Bringing a study up to date: the five stages on a small model, again, changed, and killed."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import dagster as dg
+import polars as pl
+import pytest
+
+from assets.accelerator import Accelerator
+from assets.instance import open_instance
+from assets.partitions import grid_key
+from assets.run import Runner, StageCount
+from assets.stages import STAGES
+from gradpipe.errors import DataError, ModelError
+from gradpipe.studies.study import Study, study_yaml
+from storage.workspace import Workspace
+
+
+def study_of(model: Path, **changes: Any) -> Study:
+    settings: dict[str, Any] = {
+        "name": "small",
+        "models": [{"id": str(model), "name": "small"}],
+        "benchmarks": ["mini_maths", "mini_obscure"],
+        "sample": 2,
+        "sampling": "first",
+        "protocol": {"preset": "standard", "max_length": 4096},
+    }
+    return Study.model_validate(settings | changes)
+
+
+def bring_up(study: Study, accelerator: Accelerator | None = None) -> dict[str, StageCount]:
+    return Runner(Workspace.current(), study, accelerator or Accelerator()).bring_up_to_date()
+
+
+class NoAccelerator(Accelerator):
+    """Fails the test where a model is loaded."""
+
+    def load(self, *_: Any) -> Any:
+        raise AssertionError("a model was loaded")
+
+
+def computed(counts: dict[str, StageCount]) -> dict[str, int]:
+    return {stage: count.computed for stage, count in counts.items()}
+
+
+@pytest.fixture
+def done(home: Path, small_model: Path) -> dict[str, StageCount]:
+    return bring_up(study_of(small_model))
+
+
+def test_a_first_run_computes_every_stage(done: dict[str, StageCount], home: Path) -> None:
+    assert computed(done) == {
+        "benchmark_items": 4,
+        "responses": 2 * 6 + 2 * 2,
+        "gradient_spectra": 16,
+        "spectral_statistics": 2,
+        "report": 1,
+    }
+    assert (home / "report" / "index.html").is_file()
+    statistics = Workspace.current().statistics("small", "mini_maths").read()
+    assert statistics.height == 12 * 3 * 4
+    assert statistics.null_count().sum_horizontal().item() == 0
+
+
+def test_the_same_study_again_does_no_work_and_loads_no_model(
+    done: dict[str, StageCount], small_model: Path
+) -> None:
+    again = bring_up(study_of(small_model), NoAccelerator())
+    assert set(computed(again).values()) == {0}
+    assert again["gradient_spectra"].reused == 16
+
+
+def test_materialising_what_is_there_already_computes_nothing(
+    done: dict[str, StageCount],
+) -> None:
+    with open_instance(Workspace.current()) as instance:
+        outcome = dg.materialize(
+            STAGES,
+            selection=["gradient_spectra", "spectral_statistics"],
+            partition_key=grid_key("small", "mini_maths"),
+            instance=instance,
+            resources={"accelerator": NoAccelerator()},
+        )
+    events = outcome.get_asset_materialization_events()
+    assert len(events) == 2
+    assert all(event.materialization.metadata["computed"].value == 0 for event in events)
+
+
+def test_more_items_cost_those_items_only(done: dict[str, StageCount], small_model: Path) -> None:
+    store = Workspace.current().spectra("small", "mini_maths")
+    before = set(store.keys())
+    study = study_of(small_model, sample=12, benchmarks=["mini_maths"])
+    counts = bring_up(study)
+    examples = Workspace.current().spectra_index("small", "mini_maths").read()
+    new = examples.filter(~pl.col("key").is_in(list(before)))
+    assert examples.height == 72
+    assert new.height < 72
+    assert counts["gradient_spectra"].computed == new.height
+    assert counts["gradient_spectra"].reused == 72 - new.height
+    assert set(store.keys()) == before | set(new["key"])
+
+
+def test_a_new_model_costs_its_own_column(
+    done: dict[str, StageCount], small_model: Path, other_model: Path
+) -> None:
+    models = [{"id": str(small_model), "name": "small"}, {"id": str(other_model), "name": "other"}]
+    counts = bring_up(study_of(small_model, models=models))
+    assert computed(counts) == {
+        "benchmark_items": 0,
+        "responses": 0,
+        "gradient_spectra": 16,
+        "spectral_statistics": 2,
+        "report": 1,
+    }
+
+
+def test_other_statistics_need_no_model(done: dict[str, StageCount], small_model: Path) -> None:
+    counts = bring_up(study_of(small_model, statistics=["nuclear_norm"]), NoAccelerator())
+    assert computed(counts)["spectral_statistics"] == 2
+    assert computed(counts)["report"] == 1
+
+
+def test_an_unusable_row_is_recorded_and_shown(home: Path, small_model: Path) -> None:
+    data = home.parent / "mine.jsonl"
+    data.write_text(
+        '{"instruction": "Say yes.", "answer": "yes", "none": "yes"}\n'
+        '{"instruction": "Say nothing.", "answer": "", "none": ""}\n'
+        '{"instruction": "Say no.", "answer": "no", "none": "no"}\n'
+    )
+    mine = {"name": "mine", "source": "files", "path": str(data)}
+    bring_up(study_of(small_model, benchmarks=[mine], relevances=["correct"], sample=None))
+    index = Workspace.current().spectra_index("small", "mine").read()
+    assert index["reason"].to_list() == [None, "the response is empty", None]
+    assert "the response is empty" in Workspace.current().report_page.read_text()
+    unusable = pl.read_csv(home / "report" / "tables" / "unusable.csv")
+    assert unusable["reason"].to_list() == ["the response is empty"]
+
+
+def test_a_benchmark_with_no_usable_row_at_all_still_gets_its_report(
+    home: Path, small_model: Path
+) -> None:
+    data = home.parent / "blank.jsonl"
+    data.write_text('{"instruction": "Say nothing.", "none": ""}\n')
+    blank = {"name": "blank", "source": "files", "path": str(data)}
+    bring_up(study_of(small_model, benchmarks=[blank], relevances=["correct"], sample=None))
+    assert Workspace.current().statistics("small", "blank").read().is_empty()
+    assert "the response is empty" in Workspace.current().report_page.read_text()
+
+
+def test_equal_pairs_are_measured_once_and_counted_twice(home: Path, small_model: Path) -> None:
+    data = home.parent / "twins.jsonl"
+    data.write_text('{"instruction": "Say yes.", "none": "yes"}\n' * 2)
+    twins = {"name": "twins", "source": "files", "path": str(data)}
+    bring_up(study_of(small_model, benchmarks=[twins], relevances=["correct"], sample=None))
+    workspace = Workspace.current()
+    assert len(workspace.spectra("small", "twins").keys()) == 1
+    assert workspace.statistics("small", "twins").read()["item_id"].n_unique() == 2
+
+
+def test_a_missing_model_stops_before_anything_is_written(home: Path, small_model: Path) -> None:
+    with pytest.raises(ModelError):
+        bring_up(study_of(small_model / "gone"))
+    assert list(home.iterdir()) == []
+
+
+def test_a_style_the_source_lacks_stops_before_anything_is_written(
+    home: Path, small_model: Path
+) -> None:
+    with pytest.raises(DataError, match="article"):
+        bring_up(study_of(small_model, styles=["article"], benchmarks=["mini_maths"]))
+    assert list(home.iterdir()) == []
+
+
+def test_a_run_killed_half_way_keeps_the_rows_that_were_done(
+    home: Path, small_model: Path, tmp_path: Path
+) -> None:
+    study = study_of(small_model, sample=None, benchmarks=["mini_maths"])
+    path = tmp_path / "study.yaml"
+    path.write_text(study_yaml(study))
+    command = [sys.executable, "-m", "gradpipe.cli", "run", "--study", str(path)]
+    store = Workspace.current().spectra("small", "mini_maths")
+    with subprocess.Popen(command, stderr=subprocess.DEVNULL, env=dict(os.environ)) as process:
+        deadline = time.monotonic() + 60
+        while len(store.parts()) < 3 and process.poll() is None and time.monotonic() < deadline:
+            time.sleep(0.005)
+        process.send_signal(signal.SIGKILL)
+    assert process.returncode == -signal.SIGKILL
+    kept = len(store.keys())
+    assert 0 < kept < 72
+
+    counts = bring_up(study)
+    assert counts["gradient_spectra"].reused >= kept
+    assert counts["gradient_spectra"].computed + counts["gradient_spectra"].reused == 72
+    index = Workspace.current().spectra_index("small", "mini_maths").read()
+    assert index.height == 72
+    assert index["loss"].null_count() == 0
+    stored = pl.concat(pl.read_parquet(part, columns=["key"]) for part in store.parts())
+    assert stored["key"].n_unique() == stored.height

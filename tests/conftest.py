@@ -1,0 +1,76 @@
+"""What several folders of tests share: a model small enough to run in milliseconds."""
+
+import os
+import shutil
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[1]
+
+
+@pytest.fixture(scope="session")
+def shared() -> Path:
+    """The folder of reference numbers and data beside the project."""
+    folder = ROOT.parent / "shared"
+    if not (folder / "layer-gradient").is_dir():
+        pytest.skip(f"{folder}/layer-gradient, the paper's own data, is not there")
+    return folder
+
+
+@pytest.fixture(scope="session")
+def small_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A random two-layer Llama with a byte-level tokenizer, saved as any user's local folder."""
+    import torch
+    from tokenizers import Tokenizer, decoders, models, pre_tokenizers
+    from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
+
+    folder = tmp_path_factory.mktemp("models") / "small"
+    alphabet = sorted(pre_tokenizers.ByteLevel.alphabet())
+    tokenizer = Tokenizer(models.BPE({char: i for i, char in enumerate(alphabet)}, []))
+    tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+    tokenizer.decoder = decoders.ByteLevel()
+    PreTrainedTokenizerFast(tokenizer_object=tokenizer).save_pretrained(folder)
+    torch.manual_seed(0)
+    config = LlamaConfig(
+        vocab_size=len(alphabet),
+        hidden_size=32,
+        intermediate_size=48,
+        num_hidden_layers=3,
+        num_attention_heads=4,
+        num_key_value_heads=2,
+        max_position_embeddings=4096,
+    )
+    LlamaForCausalLM(config).save_pretrained(folder)
+    return folder
+
+
+@pytest.fixture
+def other_model(small_model: Path, tmp_path: Path) -> Path:
+    """Another model: the small one with other weights."""
+    import torch
+    from transformers import AutoModelForCausalLM
+
+    folder = tmp_path / "other"
+    shutil.copytree(small_model, folder)
+    model = AutoModelForCausalLM.from_pretrained(small_model)
+    with torch.no_grad():
+        for parameter in model.parameters():
+            parameter.mul_(1.1)
+    model.save_pretrained(folder)
+    return folder
+
+
+@pytest.fixture
+def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """An empty workspace, named by the environment."""
+    folder = tmp_path / "workspace"
+    monkeypatch.setenv("GRADPIPE_HOME", str(folder))
+    monkeypatch.setenv("DAGSTER_HOME", "")
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    return folder
+
+
+def environment(**changes: str) -> dict[str, str]:
+    """This process's environment for a child, with some changes."""
+    return os.environ | changes

@@ -1,0 +1,148 @@
+"""Small random models of many families, and tokenizers built on the spot."""
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from tokenizers import AddedToken, Tokenizer, models, pre_tokenizers, processors
+from tokenizers.decoders import ByteLevel as ByteLevelDecoder
+from transformers import AutoConfig, AutoModelForCausalLM, PreTrainedTokenizerFast
+
+from gradpipe.gradients.tokens import TokenRow
+
+VOCABULARY = 270
+LLAMA_LIKE = {
+    "hidden_size": 32,
+    "intermediate_size": 48,
+    "num_hidden_layers": 2,
+    "num_attention_heads": 4,
+    "num_key_value_heads": 2,
+    "max_position_embeddings": 128,
+    "pad_token_id": 0,
+    "bos_token_id": 1,
+    "eos_token_id": 2,
+}
+GPT_LIKE = {
+    "n_embd": 32,
+    "n_layer": 2,
+    "n_head": 4,
+    "n_positions": 128,
+    "bos_token_id": 1,
+    "eos_token_id": 2,
+}
+#: Heads wider than hidden / heads make O's gradient oblong; short windows reach into every row.
+WIDE = {"head_dim": 16, "query_pre_attn_scalar": 16, "sliding_window": 8}
+SETTINGS: dict[str, dict[str, Any]] = {
+    "llama": LLAMA_LIKE | {"num_hidden_layers": 3},
+    "qwen2": LLAMA_LIKE | {"hidden_size": 48},
+    "qwen3": LLAMA_LIKE | {"head_dim": 16},
+    "gemma2": LLAMA_LIKE | WIDE,
+    "gemma3_text": LLAMA_LIKE | WIDE | {"num_key_value_heads": 1},
+    "mistral": LLAMA_LIKE | {"sliding_window": 8},
+    "olmo2": LLAMA_LIKE | {"num_key_value_heads": 4},
+    "phi3": LLAMA_LIKE,
+    "gpt2": GPT_LIKE,
+    "gpt_neox": LLAMA_LIKE,
+    "falcon": LLAMA_LIKE,
+    "codegen": GPT_LIKE | {"n_ctx": 128, "rotary_dim": 4},
+    "gpt_bigcode": GPT_LIKE | {"multi_query": False},
+}
+
+
+@pytest.fixture(autouse=True)
+def one_thread() -> Iterator[None]:
+    """Tiny matrices on one thread: two that wait for each other take ten times as long."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)
+
+
+@pytest.fixture(scope="session")
+def make_model() -> Callable[..., Any]:
+    """A function from a family's name to a small random model of it, in evaluation mode."""
+
+    def make(family: str, dtype: torch.dtype = torch.float32, **settings: Any) -> Any:
+        torch.manual_seed(0)
+        config = AutoConfig.for_model(
+            family, **{"vocab_size": VOCABULARY, **SETTINGS[family], **settings}
+        )
+        model = AutoModelForCausalLM.from_config(config)
+        # Fresh weights are so small, and biases so zero, that layers hardly matter.
+        with torch.no_grad():
+            for parameter in model.parameters():
+                parameter.add_(0.15 * torch.randn(parameter.shape))
+        return model.to(dtype).eval()
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def make_rows() -> Callable[..., list[TokenRow]]:
+    """A function from (tokens, start) pairs to rows of random tokens."""
+
+    def make(*shapes: tuple[int, int], seed: int = 0) -> list[TokenRow]:
+        generator = torch.Generator().manual_seed(seed)
+        return [
+            TokenRow(
+                torch.randint(3, VOCABULARY, (tokens,), generator=generator).tolist(), start, False
+            )
+            for tokens, start in shapes
+        ]
+
+    return make
+
+
+#: Writes BOS itself, as Llama's and Gemma's templates do.
+TEMPLATE = (
+    "{{ bos_token }}{% for message in messages %}[{{ message.role }}]{{ message.content }}\n"
+    "{% endfor %}{% if add_generation_prompt %}[assistant]{% endif %}"
+)
+
+
+@pytest.fixture(scope="session")
+def make_tokenizer() -> Callable[..., PreTrainedTokenizerFast]:
+    """A function that builds a byte-level tokenizer: a token a byte, and what ``merges`` join.
+
+    ``bos``: whether encoding adds the BOS token (id 256).
+    """
+
+    def make(
+        *merges: tuple[str, str], bos: bool = False, template: str | None = None
+    ) -> PreTrainedTokenizerFast:
+        words = [*sorted(pre_tokenizers.ByteLevel.alphabet()), "<s>", *map("".join, merges)]
+        tokenizer = Tokenizer(
+            models.BPE(vocab={word: number for number, word in enumerate(words)}, merges=[*merges])
+        )
+        tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False)
+        tokenizer.decoder = ByteLevelDecoder()
+        tokenizer.add_special_tokens([AddedToken("<s>", special=True)])
+        if bos:
+            tokenizer.post_processor = processors.TemplateProcessing(
+                single="<s> $A", special_tokens=[("<s>", words.index("<s>"))]
+            )
+        return PreTrainedTokenizerFast(
+            tokenizer_object=tokenizer, bos_token="<s>", chat_template=template
+        )
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def template() -> str:
+    return TEMPLATE
+
+
+@pytest.fixture(scope="session")
+def tiny_folder(
+    make_model: Callable[..., Any],
+    make_tokenizer: Callable[..., PreTrainedTokenizerFast],
+    tmp_path_factory: pytest.TempPathFactory,
+) -> Path:
+    """A folder with a small random Llama and a tokenizer without a chat template."""
+    folder = tmp_path_factory.mktemp("models") / "tiny"
+    make_model("llama").save_pretrained(folder)
+    make_tokenizer().save_pretrained(folder)
+    return folder

@@ -1,0 +1,178 @@
+"""The extraction loop: every row comes out, faults with their reasons, the model as it was."""
+
+import math
+from collections.abc import Callable
+from typing import Any
+
+import polars as pl
+import pytest
+import torch
+from polars.testing import assert_frame_equal
+from transformers import PreTrainedTokenizerFast
+
+import gradpipe
+from gradpipe.errors import DataError, ModelError
+from gradpipe.gradients.examples import extract_examples
+from gradpipe.gradients.extract import ROW_SCHEMA, Progress, explode_matrices, extract_rows
+from gradpipe.gradients.protocol import STANDARD, make_protocol
+from gradpipe.gradients.tokens import TokenRow
+from gradpipe.models.load import LoadedModel
+
+MakeModel = Callable[..., Any]
+MakeTokenizer = Callable[..., PreTrainedTokenizerFast]
+MakeRows = Callable[..., list[TokenRow]]
+
+
+def load(model: Any, tokenizer: Any = None) -> LoadedModel:
+    return LoadedModel("tiny", "", model, tokenizer, "cpu")
+
+
+def test_every_row_comes_out_once_usable_or_with_its_reason(
+    make_model: MakeModel, make_rows: MakeRows
+) -> None:
+    rows = make_rows((9, 4), (20, 3), (5, 1), (10, 4))
+    rows.insert(1, TokenRow([4, 5], 2, True, "the response is empty"))
+    frames = list(extract_rows(load(make_model("llama")), rows, STANDARD, budget=20))
+    assert all(frame.schema == ROW_SCHEMA for frame in frames)
+    table = pl.concat(frames).sort("row")
+    assert table["row"].to_list() == [0, 1, 2, 3, 4]
+    assert table["tokens"].to_list() == [9, 2, 20, 5, 10]
+    assert table["response_tokens"].to_list() == [5, 0, 17, 4, 6]
+    assert table["reason"].to_list() == [None, "the response is empty", None, None, None]
+    assert table["truncated"].to_list() == [False, True, False, False, False]
+    assert table["loss"].is_null().to_list() == [False, True, False, False, False]
+    assert table["matrices"].list.len().to_list() == [12, 0, 12, 12, 12]
+    assert (table.filter(pl.col("reason").is_null())["seconds"] > 0).all()
+    assert set(explode_matrices(table.lazy()).collect()["row"]) == {0, 2, 3, 4}
+
+
+def test_only_the_projections_asked_for_are_taken(
+    make_model: MakeModel, make_rows: MakeRows
+) -> None:
+    protocol = make_protocol("standard", projections=("k", "o"))
+    rows = make_rows((9, 4))
+    model = load(make_model("llama"))
+    some, every = (
+        explode_matrices(pl.concat(extract_rows(model, rows, each)).lazy()).collect()
+        for each in (protocol, STANDARD)
+    )
+    assert some["projection"].to_list() == ["k", "o"] * 3
+    expected = every.filter(pl.col("projection").is_in(["k", "o"]))
+    assert_frame_equal(some.drop("seconds"), expected.drop("seconds"), rel_tol=1e-5)
+
+
+def test_progress_ends_at_all_rows_and_tokens(make_model: MakeModel, make_rows: MakeRows) -> None:
+    rows = [*make_rows((9, 4), (20, 3)), TokenRow([4], 1, False, "the response is empty")]
+    seen: list[Progress] = []
+    list(extract_rows(load(make_model("llama")), rows, STANDARD, seen.append))
+    assert seen[0] == Progress(1, 0, 3, 29)
+    assert seen[-1] == Progress(3, 29, 3, 29)
+    assert [progress.rows for progress in seen] == [1, 2, 3]
+
+
+def test_a_row_that_is_not_finite_is_recorded_and_spares_those_beside_it(
+    make_model: MakeModel, make_rows: MakeRows
+) -> None:
+    model = make_model("llama")
+    rows = make_rows((9, 4), (9, 4), (9, 4))
+    alone = pl.concat(extract_rows(load(model), rows, STANDARD)).drop("seconds")
+    rows[1].ids[2] = 2
+    with torch.no_grad():
+        model.get_input_embeddings().weight[2] = math.nan
+    table = pl.concat(extract_rows(load(model), rows, STANDARD)).drop("seconds")
+    assert table["reason"].to_list() == [None, "the loss is not finite (nan)", None]
+    assert table["matrices"].list.len().to_list() == [12, 0, 12]
+    assert_frame_equal(table[[0, 2]], alone[[0, 2]])
+
+
+def test_a_gradient_that_is_not_finite_is_recorded_with_its_place(
+    make_model: MakeModel, make_rows: MakeRows
+) -> None:
+    model = make_model("llama")
+    hook = model.model.layers[1].self_attn.v_proj.register_full_backward_pre_hook(
+        lambda _module, gradients: (gradients[0] * math.inf,)
+    )
+    table = pl.concat(extract_rows(load(model), make_rows((9, 4)), STANDARD))
+    hook.remove()
+    assert table["reason"].item().endswith(": a gradient is not finite")
+    assert table["matrices"].list.len().item() == 0
+
+
+def test_the_model_comes_back_as_it_was(make_model: MakeModel, make_rows: MakeRows) -> None:
+    model = make_model("llama").train()
+    frozen = model.model.layers[0].mlp.up_proj.weight
+    frozen.requires_grad_(False)
+    before = {name: value.clone() for name, value in model.state_dict().items()}
+    frames = extract_rows(load(model), make_rows((9, 4), (19, 4)), STANDARD)
+    next(frames)
+    assert not model.training
+    frames.close()
+    assert model.training
+    assert [p for p in model.parameters() if not p.requires_grad] == [frozen]
+    assert all(parameter.grad is None for parameter in model.parameters())
+    assert all(torch.equal(before[name], value) for name, value in model.state_dict().items())
+    assert not model.get_input_embeddings()._forward_hooks
+
+
+def test_examples_keep_their_keys(make_model: MakeModel, make_tokenizer: MakeTokenizer) -> None:
+    examples = pl.DataFrame(
+        {
+            "key": ["c", "a", "b"],
+            "instruction": ["Two plus two, as they say?", "Q", "R"],
+            "response": ["4", "", "a longer one"],
+            "benchmark": ["sums"] * 3,
+            "index": [4, 5, 6],
+            "style": ["none", "none", "detailed"],
+            "relevance": ["correct"] * 3,
+        }
+    )
+    loaded = load(make_model("llama"), make_tokenizer())
+    table = pl.concat(extract_examples(loaded, examples, STANDARD))
+    assert table.columns == ["key", *list(ROW_SCHEMA)[1:]]
+    found = dict(table.select("key", "response_tokens").iter_rows())
+    assert found == {"a": 0, "b": 12, "c": 1}
+    assert table["key"].to_list()[0] == "a"
+    overlong = examples.with_columns(response=pl.lit("x" * 200))
+    with pytest.raises(DataError, match="the longest is sums 4 none correct with 200"):
+        next(extract_examples(loaded, overlong, STANDARD))
+
+
+def test_a_notebook_takes_spectra_from_pairs_and_mappings_alike(
+    make_model: MakeModel, make_tokenizer: MakeTokenizer
+) -> None:
+    model, tokenizer = make_model("llama"), make_tokenizer()
+    pairs = [("Add.\n2 2", "4"), ("Q", ""), ("Say it.", "It.")]
+    mappings = [
+        {"instruction": "Add.", "input": "2 2", "output": "4"},
+        {"instruction": "Q", "output": ""},
+        {"instruction": "Say it.", "output": "It."},
+    ]
+    table = gradpipe.extract_spectra(model, tokenizer, pairs)
+    assert_frame_equal(table, gradpipe.extract_spectra(model, tokenizer, mappings))
+    assert table["example"].unique().to_list() == [0, 2]
+    paper = gradpipe.extract_spectra(model, tokenizer, pairs, "paper")
+    assert_frame_equal(table, paper)
+
+
+def test_a_notebook_without_examples_gets_the_empty_table(
+    make_model: MakeModel, make_tokenizer: MakeTokenizer
+) -> None:
+    model, tokenizer = make_model("llama"), make_tokenizer()
+    full = gradpipe.extract_spectra(model, tokenizer, [("Q", "A")])
+    assert gradpipe.extract_spectra(model, tokenizer, []).schema == full.schema
+    assert gradpipe.extract_spectra(model, tokenizer, [("Q", "")]).schema == full.schema
+
+
+def test_a_notebook_is_told_what_it_cannot_have(
+    make_model: MakeModel, make_tokenizer: MakeTokenizer
+) -> None:
+    model, tokenizer = make_model("llama"), make_tokenizer()
+    with pytest.raises(DataError, match="Example 1 has no output"):
+        gradpipe.extract_spectra(
+            model, tokenizer, [{"instruction": "a", "output": "b"}, {"instruction": "c"}]
+        )
+    with pytest.raises(ModelError, match="no chat template"):
+        chat = make_protocol("standard", chat=True)
+        gradpipe.extract_spectra(model, tokenizer, [("Q", "A")], chat)
+    with pytest.raises(DataError, match="longer than the window of 128 tokens"):
+        gradpipe.extract_spectra(model, tokenizer, [("Q", "A" * 129)])

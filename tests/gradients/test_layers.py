@@ -1,0 +1,153 @@
+"""A model that breaks what the factors rest on is refused, never counted wrong in silence."""
+
+import re
+from collections.abc import Callable
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from gradpipe.errors import ModelError
+from gradpipe.gradients.factors import frozen
+from gradpipe.gradients.passes import RowGradients, run_batch
+from gradpipe.gradients.tokens import TokenRow
+from gradpipe.models.projections import find_projections
+
+WIDTH, WORDS = 8, 30
+
+
+class Attention(nn.Module):
+    """One head, causal."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        for name in ("wq", "wk", "wv", "wo"):
+            setattr(self, name, nn.Linear(WIDTH, WIDTH, bias=False))
+
+    def forward(self, x: Tensor, keys: Tensor | None = None) -> tuple[Tensor, Tensor]:
+        keys = self.wk(x) if keys is None else keys
+        mixed = nn.functional.scaled_dot_product_attention(
+            self.wq(x), keys, self.wv(x), is_causal=True
+        )
+        return x + self.wo(mixed), keys
+
+
+class Decoder(nn.Module):
+    """A decoder that belongs to no library: no configuration, no ``logits_to_keep``."""
+
+    def __init__(self, layers: int = 3) -> None:
+        super().__init__()
+        torch.manual_seed(0)
+        self.embedding = nn.Embedding(WORDS, WIDTH)
+        self.blocks = nn.ModuleList(Attention() for _ in range(layers))
+        self.head = nn.Linear(WIDTH, WORDS)
+
+    def get_input_embeddings(self) -> nn.Module:
+        return self.embedding
+
+    def forward(self, input_ids: Tensor, use_cache: bool = True) -> SimpleNamespace:
+        return SimpleNamespace(logits=self.head(self.through(self.embedding(input_ids))))
+
+    def through(self, x: Tensor) -> Tensor:
+        for block in self.blocks:
+            x, _ = block(x)
+        return x
+
+
+class SharesKeys(Decoder):
+    """Its last layer reads the keys of the one before, and leaves its own unused."""
+
+    def through(self, x: Tensor) -> Tensor:
+        for block in self.blocks[:-1]:
+            x, keys = block(x)
+        return self.blocks[-1](x, keys)[0]
+
+
+class Recurrent(Decoder):
+    """Goes through its layers twice."""
+
+    def through(self, x: Tensor) -> Tensor:
+        return super().through(super().through(x))
+
+
+class TwoTowers(Decoder):
+    """Has a second tower, of more layers, that text does not pass."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.vision_tower_of_many_layers = nn.ModuleList(Attention() for _ in range(5))
+
+
+def run(model: Any, rows: list[TokenRow]) -> list[RowGradients]:
+    with frozen(model):
+        return run_batch(model, find_projections(model), rows)
+
+
+ROW = TokenRow([3, 9, 4, 7, 5, 3, 8], 3, False)
+
+
+def test_a_decoder_of_no_library_gives_the_gradients_of_autograd() -> None:
+    model = Decoder().double()
+    [found] = run(model, [ROW])
+    logits = model(torch.tensor([ROW.ids])).logits[0]
+    nn.functional.cross_entropy(logits[2:-1], torch.tensor(ROW.ids[3:])).backward()
+    for layer, block in enumerate(model.blocks):
+        for name in "qkvo":
+            expected = torch.linalg.svdvals(getattr(block, f"w{name}").weight.grad)
+            values = found.spectra[layer, name].singular_values
+            assert float(values.sum()) == pytest.approx(float(expected.sum()), rel=1e-7)
+
+
+@pytest.mark.parametrize("model", [SharesKeys, TwoTowers])
+def test_a_projection_that_the_loss_does_not_reach_is_an_error(model: type[Decoder]) -> None:
+    with pytest.raises(ModelError, match="does not reach every projection of layer"):
+        run(model(), [ROW])
+
+
+def test_a_layer_that_is_used_twice_is_an_error() -> None:
+    with pytest.raises(ModelError, match=r"calls blocks\.2\.w. more than once"):
+        run(Recurrent(), [ROW])
+
+
+@pytest.mark.parametrize("family", ["codegen", "gpt_bigcode"])
+def test_a_fused_layer_with_its_columns_in_another_order_is_an_error(
+    family: str, make_model: Callable[..., Any], make_rows: Callable[..., list[TokenRow]]
+) -> None:
+    with pytest.raises(ModelError, match="queries, keys and values side by side"):
+        run(make_model(family), make_rows((12, 6)))
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16, torch.float16], ids=str)
+@pytest.mark.parametrize("family", ["phi3", "gpt2"])
+def test_a_fused_layer_side_by_side_is_taken_apart_in_every_precision(
+    family: str,
+    dtype: torch.dtype,
+    make_model: Callable[..., Any],
+    make_rows: Callable[..., list[TokenRow]],
+) -> None:
+    for found in run(make_model(family, dtype), make_rows((12, 6), (30, 1), (7, 2))):
+        assert found.fault is None
+        assert len(found.spectra) == 8
+
+
+@pytest.mark.parametrize("family", ["gpt_neox", "falcon"])
+def test_a_fused_layer_that_is_not_known_is_refused_with_the_layers_there_are(
+    family: str, make_model: Callable[..., Any]
+) -> None:
+    with pytest.raises(ModelError, match=re.escape("query_key_value (")) as refused:
+        find_projections(make_model(family))
+    for word in ("has no projection q, k, v, o", "dense (32, 32)", "ROLES or FUSED"):
+        assert word in str(refused.value)
+
+
+def test_a_single_token_of_response_gives_gradients_of_rank_one() -> None:
+    [found] = run(Decoder().double(), [TokenRow([3, 9], 1, False)])
+    assert found.fault is None
+    # The only query sees one key: attention cannot change, whatever query and key are.
+    assert found.spectra[0, "q"].squared_norm == 0
+    assert found.spectra[0, "k"].squared_norm == 0
+    values = found.spectra[0, "v"].singular_values
+    assert len(values) == 1
+    assert float(values[0]) > 0

@@ -1,0 +1,56 @@
+"""Pairs are read from mappings, tuples and tables."""
+
+from typing import Any
+
+import polars as pl
+import pytest
+
+from gradpipe.errors import DataError
+from gradpipe.gradients.pairs import pairs_of_table, to_pair
+from gradpipe.gradients.tokens import Pair
+
+
+@pytest.mark.parametrize(
+    "example",
+    [
+        ("Add.\n1 2", "3"),
+        {"instruction": "Add.", "input": "1 2", "output": "3"},
+        {"instruction": "Add.\n1 2", "input": "", "output": "3"},
+        {"instruction": "Add.\n1 2", "input": None, "output": "3", "source": "unused"},
+        {"instruction": "Add.\n1 2", "output": 3},
+    ],
+    ids=str,
+)
+def test_whatever_form_a_pair_has_it_is_the_same_pair(example: Any) -> None:
+    assert to_pair(example) == Pair("Add.\n1 2", "3")
+
+
+@pytest.mark.parametrize(
+    ("example", "lacks"),
+    [
+        ({"instruction": "Add."}, "no output"),
+        ({"output": "3"}, "no instruction"),
+        ({"instruction": None, "output": None}, "no instruction and no output"),
+    ],
+)
+def test_a_pair_that_lacks_a_side_is_refused_by_its_number(
+    example: dict[str, Any], lacks: str
+) -> None:
+    with pytest.raises(DataError, match=f"Example 7 has {lacks}"):
+        to_pair(example, 7)
+
+
+def test_a_table_gives_its_rows_in_order() -> None:
+    table = pl.DataFrame({"output": ["b", ""], "instruction": ["a", "c"], "input": ["x", None]})
+    assert pairs_of_table(table, "data.csv") == [Pair("a\nx", "b"), Pair("c", "")]
+
+
+def test_a_table_without_a_needed_column_is_refused_with_the_nearest() -> None:
+    table = pl.DataFrame({"instruction": ["a"], "outputs": ["b"]})
+    with pytest.raises(DataError, match=r"data.csv has no column 'output': did you mean 'outputs'"):
+        pairs_of_table(table, "data.csv")
+
+
+def test_a_table_without_rows_is_refused() -> None:
+    with pytest.raises(DataError, match="no rows"):
+        pairs_of_table(pl.DataFrame(schema={"instruction": pl.String}), "data.csv")

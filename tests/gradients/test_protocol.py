@@ -1,0 +1,74 @@
+"""A protocol is a preset with changes; what cannot be meant is answered with cause and cure."""
+
+from typing import Any
+
+import pytest
+
+from gradpipe.errors import StudyError
+from gradpipe.gradients.protocol import PAPER, STANDARD, make_protocol
+
+
+def test_paper_is_the_reference_and_standard_mends_its_quirks() -> None:
+    assert make_protocol("paper") == PAPER
+    assert make_protocol() == make_protocol("standard") == STANDARD
+    differences = {
+        name: (old, STANDARD.key()[name])
+        for name, old in PAPER.key().items()
+        if old != STANDARD.key()[name]
+    }
+    assert differences == {
+        "system_unless": ("by_name", "by_template"),
+        "special_tokens": ("always", "once"),
+        "boundary": ("prefix", "offsets"),
+        "max_length": (1024, 2048),
+        "overlong": ("truncate", "refuse"),
+    }
+
+
+def test_settings_can_be_changed() -> None:
+    protocol = make_protocol("paper", chat=False, max_length=64, projections=["q", "o"])
+    assert (protocol.chat, protocol.max_length, protocol.projections) == (False, 64, ("q", "o"))
+    assert protocol.boundary == "prefix"
+
+
+def test_an_unknown_preset_is_answered_with_the_nearest() -> None:
+    with pytest.raises(StudyError, match=r"no protocol 'papper': did you mean 'paper'\?"):
+        make_protocol("papper")
+    with pytest.raises(StudyError, match="known are paper, standard"):
+        make_protocol("xyz")
+
+
+def test_an_unknown_setting_is_answered_with_the_nearest() -> None:
+    with pytest.raises(StudyError, match=r"no setting 'maxlength': did you mean 'max_length'\?"):
+        make_protocol("standard", maxlength=3)
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("max_length", 1),
+        ("max_length", "many"),
+        ("max_length", 10**7),
+        ("dtype", "int8"),
+        ("boundary", "guess"),
+        ("chat", "perhaps"),
+        ("projections", []),
+        ("projections", ["q", "z"]),
+    ],
+)
+def test_a_bad_value_is_named_with_its_setting(name: str, value: Any) -> None:
+    with pytest.raises(StudyError, match=f"setting '{name}.*' cannot be "):
+        make_protocol("standard", **{name: value})
+
+
+def test_the_key_ignores_what_the_preset_is_called() -> None:
+    renamed = make_protocol("standard", **PAPER.key())
+    assert renamed.preset != PAPER.preset
+    assert renamed.key() == PAPER.key()
+
+
+@pytest.mark.parametrize(
+    "change", [{"chat": False}, {"system": None}, {"dtype": "bfloat16"}, {"max_length": 7}], ids=str
+)
+def test_the_key_follows_every_setting(change: dict[str, Any]) -> None:
+    assert make_protocol("paper", **change).key() != PAPER.key()

@@ -1,0 +1,139 @@
+"""Each statistic of a spectrum against NumPy."""
+
+import math
+from typing import Any
+
+import numpy as np
+import polars as pl
+import pytest
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
+
+from gradpipe.errors import StudyError
+from gradpipe.statistics.reductions import REDUCTIONS, reduce_spectra
+
+#: Singular values as they are stored, of any size that a gradient's can have.
+SIZES = st.just(0.0) | st.floats(2.0**-60, 2.0**50, width=32)
+SPECTRA = st.lists(SIZES, min_size=1, max_size=40)
+LOSSES = st.just(0.0) | st.floats(1e-3, 50.0)
+#: What a gradient of zero has none of.
+UNDEFINED_AT_ZERO = {"sigma1_ratio", "effective_rank", "stable_rank"}
+
+
+def spectra_frame(spectra: list[list[float]], losses: list[float], dtype: Any) -> pl.DataFrame:
+    return pl.DataFrame(
+        {
+            "singular_values": spectra,
+            "frobenius_norm": [float(np.linalg.norm(np.asarray(s, float))) for s in spectra],
+            "loss": losses,
+        },
+        schema={
+            "singular_values": pl.List(dtype),
+            "frobenius_norm": pl.Float64,
+            "loss": pl.Float64,
+        },
+    )
+
+
+def twin(values: list[float], loss: float) -> dict[str, float | None]:
+    """Every statistic by its definition, in fp64; None where it has no value."""
+    sigma = np.asarray(values, dtype=np.float64)
+    total, largest, norm = sigma.sum(), sigma.max(), np.sqrt((sigma**2).sum())
+    found: dict[str, float | None] = {
+        "nuclear_norm": total,
+        "spectral_norm": largest,
+        "frobenius_norm": norm,
+        "nuclear_norm_over_loss": total / loss if loss else None,
+    }
+    if total == 0:
+        return {**found, **dict.fromkeys(UNDEFINED_AT_ZERO)}
+    p = sigma[sigma > 0] / total
+    return {
+        **found,
+        "sigma1_ratio": largest / total,
+        "effective_rank": math.exp(-(p * np.log(p)).sum()),
+        "stable_rank": (norm / largest) ** 2,
+    }
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.lists(st.tuples(SPECTRA, LOSSES), min_size=1, max_size=8))
+@example([([0.0], 1.0), ([0.0] * 5, 0.0), ([3.0], 2.0), ([5.0, 0.0, 0.0], 0.0), ([2.0] * 40, 1.0)])
+def test_every_statistic_equals_its_definition(rows: list[tuple[list[float], float]]) -> None:
+    frame = spectra_frame([values for values, _ in rows], [loss for _, loss in rows], pl.Float32)
+    reduced = reduce_spectra(frame.lazy()).collect()
+    for record, (values, loss) in zip(reduced.iter_rows(named=True), rows, strict=True):
+        for name, expected in twin(values, loss).items():
+            if expected is None:
+                assert record[name] is None, name
+            else:
+                assert record[name] == pytest.approx(expected, rel=1e-9), name
+
+
+def test_there_is_a_twin_for_every_statistic() -> None:
+    assert set(twin([1.0], 1.0)) == set(REDUCTIONS)
+
+
+def test_sums_of_float32_spectra_are_taken_in_float64() -> None:
+    values = [1e8, *[1.0] * 20]
+    reduced = reduce_spectra(spectra_frame([values], [1.0], pl.Float32).lazy()).collect()
+    assert reduced["nuclear_norm"].item() == 1e8 + 20
+    assert reduced["nuclear_norm"].dtype == pl.Float64
+
+
+def test_float32_and_float64_lists_give_the_same() -> None:
+    spectra = [[4.0, 2.5, 0.0], [1.0]]
+    one, other = (
+        reduce_spectra(spectra_frame(spectra, [1.0, 2.0], dtype).lazy()).collect()
+        for dtype in (pl.Float32, pl.Float64)
+    )
+    assert one.drop("singular_values").equals(other.drop("singular_values"))
+
+
+def test_a_gradient_of_zero_has_norms_but_no_ratio_or_rank() -> None:
+    reduced = reduce_spectra(spectra_frame([[0.0, 0.0]], [1.0], pl.Float32).lazy()).collect()
+    (record,) = reduced.to_dicts()
+    assert {name for name in REDUCTIONS if record[name] is None} == UNDEFINED_AT_ZERO
+    assert {record[name] for name in set(REDUCTIONS) - UNDEFINED_AT_ZERO} == {0.0}
+
+
+def test_ranks_lie_between_one_and_the_number_of_values() -> None:
+    spectra = [[7.0, *[0.0] * 9], [2.0] * 10]
+    reduced = reduce_spectra(spectra_frame(spectra, [1.0, 1.0], pl.Float32).lazy()).collect()
+    for name in ("effective_rank", "stable_rank"):
+        assert reduced[name].to_list() == pytest.approx([1.0, 10.0])
+
+
+def test_what_is_not_finite_is_null_and_never_nan() -> None:
+    frame = spectra_frame(
+        [[float("nan"), 1.0], [float("inf"), 1.0]], [1.0, float("nan")], pl.Float32
+    )
+    reduced = reduce_spectra(frame.lazy()).collect().select(list(REDUCTIONS))
+    assert reduced.select(pl.all().is_nan().any()).row(0) == (False,) * len(REDUCTIONS)
+    assert reduced["nuclear_norm"].to_list() == [None, None]
+    assert reduced["frobenius_norm"].to_list() == [None, None]
+
+
+def test_only_the_statistics_asked_for_are_added() -> None:
+    frame = spectra_frame([[3.0, 4.0]], [1.0], pl.Float32)
+    reduced = reduce_spectra(frame.lazy(), ["stable_rank", "nuclear_norm"]).collect()
+    assert reduced.columns == [*frame.columns, "stable_rank", "nuclear_norm"]
+    assert reduced["stable_rank"].item() == pytest.approx(25 / 16)
+
+
+def test_the_stable_rank_is_of_the_frobenius_norm_that_was_measured() -> None:
+    # It was taken from the factors: a list cut off at the window does not change it.
+    frame = spectra_frame([[3.0, 4.0]], [1.0], pl.Float32).with_columns(frobenius_norm=pl.lit(8.0))
+    reduced = reduce_spectra(frame.lazy()).collect()
+    assert reduced["frobenius_norm"].item() == 8.0
+    assert reduced["stable_rank"].item() == pytest.approx(4.0)
+
+
+def test_a_statistic_that_is_not_known_is_answered_with_the_nearest() -> None:
+    frame = spectra_frame([[1.0]], [1.0], pl.Float32).lazy()
+    with pytest.raises(
+        StudyError, match=r"no statistic 'stable_rnak': did you mean 'stable_rank'\?"
+    ):
+        reduce_spectra(frame, ["nuclear_norm", "stable_rnak"])
+    with pytest.raises(StudyError, match=r"no statistic 'xyz': known are effective_rank, "):
+        reduce_spectra(frame, ["xyz"])

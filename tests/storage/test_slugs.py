@@ -1,0 +1,105 @@
+"""Slugs: every name there and back, and nothing in between that a path or Dagster would trip on."""
+
+import re
+
+import dagster as dg
+import pytest
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
+
+from gradpipe.errors import WorkspaceError
+from storage.slugs import slug, unslug
+
+#: What has a meaning in paths, in Dagster's partition keys, in URLs or in slugs themselves.
+AWKWARD = [
+    *"/\\.|[],=~%:*?<>\"'\0\a\n\t -_aA0",
+    *("..", "...", "%2e", "=2e", "~", "=7e", "é", "日", "🙂", "\ud800", "\udc00", "\x85", "\u2028"),
+]
+ANY_TEXT = st.text(st.characters(codec=None, exclude_categories=()), min_size=1, max_size=16)
+NAMES = ANY_TEXT | st.lists(st.sampled_from(AWKWARD), min_size=1, max_size=8).map("".join)
+SAFE = re.compile(r"[A-Za-z0-9._=~-]+")
+
+
+@settings(deadline=None)
+@given(NAMES)
+@example("\ud800\udc00")
+@example("\U00010000")
+@example("=2e=2e/~")
+@example("a...b")
+def test_every_name_comes_back(name: str) -> None:
+    assert unslug(slug(name)) == name
+
+
+@settings(deadline=None)
+@given(NAMES, NAMES)
+@example("a/b", "a~b")
+@example("=2e", ".")
+@example("\ud800\udc00", "\U00010000")
+@example("..", "=2e.")
+def test_no_two_names_share_a_slug(one: str, other: str) -> None:
+    assert (slug(one) == slug(other)) == (one == other)
+
+
+@settings(deadline=None)
+@given(NAMES)
+@example(".")
+@example("..")
+@example("a...b")
+@example("\0\a\b\f\n\r\t\v")
+def test_a_slug_is_safe_in_a_path_and_as_a_partition_key(name: str) -> None:
+    encoded = slug(name)
+    assert SAFE.fullmatch(encoded)
+    assert not encoded.startswith(".")
+    assert ".." not in encoded
+    dg.StaticPartitionsDefinition([encoded])
+
+
+@settings(deadline=None)
+@given(NAMES, NAMES)
+def test_a_grid_partition_knows_its_two_names(model: str, benchmark: str) -> None:
+    key = dg.MultiPartitionKey({"benchmark": slug(benchmark), "model": slug(model)})
+    grid = dg.MultiPartitionsDefinition(
+        {
+            "benchmark": dg.StaticPartitionsDefinition([slug(benchmark)]),
+            "model": dg.StaticPartitionsDefinition([slug(model)]),
+        }
+    )
+    (read,) = grid.get_partition_keys()
+    assert read == key
+    assert isinstance(read, dg.MultiPartitionKey)
+    assert unslug(read.keys_by_dimension["model"]) == model
+    assert unslug(read.keys_by_dimension["benchmark"]) == benchmark
+
+
+@pytest.mark.parametrize(
+    ("name", "expected"),
+    [
+        ("gsm8k", "gsm8k"),
+        ("Qwen/Qwen2-1.5B-Instruct", "Qwen~Qwen2-1.5B-Instruct"),
+        ("org/name@main", "org~name=40main"),
+        (".hidden", "=2ehidden"),
+        ("..", "=2e=2e"),
+        ("a...b", "a.=2e=2eb"),
+        ("a b", "a=20b"),
+        ("ü", "=c3=bc"),
+    ],
+)
+def test_a_slug_can_be_read_by_people(name: str, expected: str) -> None:
+    assert slug(name) == expected
+
+
+def test_an_empty_name_is_refused() -> None:
+    with pytest.raises(WorkspaceError, match="give a shorter one"):
+        slug("")
+
+
+@pytest.mark.parametrize("name", ["x" * 201, "ü" * 40, "x" * 100_000])
+def test_a_name_that_no_file_system_would_take_is_refused(name: str) -> None:
+    with pytest.raises(WorkspaceError, match="too long: give a shorter one") as caught:
+        slug(name)
+    assert len(str(caught.value)) < 150
+
+
+def test_the_longest_slug_still_fits_in_a_file_name_with_what_is_put_around_it() -> None:
+    longest = slug("x" * 200)
+    assert len(f".{longest}.parquet.{2**22}.{'0' * 8}.tmp") <= 255

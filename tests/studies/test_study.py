@@ -1,0 +1,285 @@
+"""Studies: what a file says is what is run, and what is kept reads back."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
+
+from gradpipe.benchmarks.config import BenchmarkConfig, Columns
+from gradpipe.errors import StudyError
+from gradpipe.gradients.protocol import PAPER, STANDARD
+from gradpipe.models.source import ModelSource
+from gradpipe.responses.styles import STYLES
+from gradpipe.statistics.reductions import REDUCTIONS
+from gradpipe.studies.provenance import PACKAGES, provenance
+from gradpipe.studies.study import (
+    ModelConfig,
+    Study,
+    load_study,
+    parse_study,
+    shipped_studies,
+    study_yaml,
+)
+
+BASE = "models: [demo]\nbenchmarks: [mini_maths]\n"
+TEXT = st.text(min_size=1, max_size=30)
+STYLE_LISTS = st.lists(st.sampled_from(STYLES), min_size=1, max_size=3, unique=True)
+
+
+def mappings(required: dict[str, Any], **optional: Any) -> st.SearchStrategy[dict[str, Any]]:
+    return st.fixed_dictionaries(required, optional=optional)
+
+
+def name_of(model: dict[str, Any]) -> str:
+    return ModelConfig.model_validate(model).name
+
+
+MODELS = mappings(
+    {"id": TEXT}, revision=st.none() | TEXT, chat=st.none() | st.booleans(), name=TEXT
+)
+BENCHMARKS = mappings(
+    {"name": TEXT, "source": st.sampled_from(["mini", "release", "flan", "files"])},
+    path=st.none() | TEXT,
+    family=st.sampled_from([None, "math", "commonsense", "knowledge"]),
+    columns=mappings(
+        {},
+        instruction=TEXT,
+        answer=st.none() | TEXT,
+        responses=st.dictionaries(TEXT, TEXT, max_size=2),
+    ),
+    sample=st.none() | st.integers(1, 10**12),
+    styles=st.none() | STYLE_LISTS,
+    checksums=st.booleans(),
+)
+PROTOCOLS = st.sampled_from(["paper", "standard"]) | mappings(
+    {"preset": st.sampled_from(["paper", "standard"])},
+    chat=st.none() | st.booleans(),
+    system=st.none() | st.text(max_size=30),
+    max_length=st.integers(2, 10**6),
+    dtype=st.sampled_from(["float32", "bfloat16", "float16"]),
+    projections=st.lists(st.sampled_from("qkvo"), min_size=1, max_size=4, unique=True),
+)
+STUDIES = mappings(
+    {
+        "models": st.lists(MODELS, max_size=3, unique_by=name_of),
+        "benchmarks": st.lists(BENCHMARKS, min_size=1, max_size=3, unique_by=lambda b: b["name"]),
+    },
+    name=TEXT,
+    styles=st.none() | STYLE_LISTS,
+    relevances=st.sampled_from([["correct"], ["irrelevant"], ["irrelevant", "correct"]]),
+    irrelevant=st.sampled_from(["derangement", "release"]),
+    sample=st.none() | st.integers(1, 10**12),
+    sampling=st.sampled_from(["first", "random"]),
+    seed=st.integers(0, 2**63 - 1),
+    protocol=PROTOCOLS,
+    statistics=st.lists(st.sampled_from(list(REDUCTIONS)), min_size=1, unique=True),
+)
+
+
+@settings(max_examples=60, deadline=None)
+@given(STUDIES)
+@example(
+    {"models": [{"id": "yes"}], "benchmarks": [{"name": "1e3", "source": "mini"}], "name": "no"}
+)
+@example(
+    {"models": [], "benchmarks": [{"name": "null", "source": "mini", "path": "~"}], "name": " "}
+)
+@example(
+    {
+        "models": [{"id": "\x85\u2028\ufeff\0\x7f🙂"}],
+        "benchmarks": [{"name": "0x1F", "source": "mini"}],
+    }
+)
+def test_every_study_reads_back_from_its_own_yaml(content: dict[str, Any]) -> None:
+    study = Study.model_validate(content)
+    text = study_yaml(study)
+    assert parse_study(text, "kept.yaml") == study
+    assert study_yaml(parse_study(text, "kept.yaml")) == text
+
+
+@pytest.mark.parametrize("name", ["demo", "paper"])
+def test_every_study_that_ships_reads_back_too(name: str) -> None:
+    study = load_study(name)
+    assert study.name == name
+    assert parse_study(study_yaml(study), name) == study
+
+
+def test_the_studies_that_ship_are_known_by_name() -> None:
+    assert shipped_studies() == ["demo", "paper"]
+
+
+def test_the_demo_takes_a_part_of_every_own_benchmark() -> None:
+    demo = load_study("demo")
+    assert [model.id for model in demo.models] == ["demo"]
+    assert {benchmark.source for benchmark in demo.benchmarks} == {"mini"}
+    assert all(demo.sample or benchmark.sample for benchmark in demo.benchmarks)
+    assert demo.protocol == STANDARD
+    assert demo.relevances == ("correct", "irrelevant")
+
+
+def test_the_paper_is_as_the_paper_has_it() -> None:
+    paper = load_study("paper")
+    assert paper.protocol == PAPER
+    assert paper.irrelevant == "release"
+    assert {benchmark.source for benchmark in paper.benchmarks} == {"release"}
+    bases, tuned = paper.models[::2], paper.models[1::2]
+    assert len(bases) == len(tuned) == 5
+    assert all(paper.protocol_of(model).chat is False for model in bases)
+    assert all(paper.protocol_of(model) == PAPER for model in tuned)
+    assert all(model.id.endswith(("-it", "-Instruct", "-chat-hf")) for model in tuned)
+
+
+def test_a_bare_name_stands_for_its_model_and_its_benchmark() -> None:
+    study = parse_study("models: [demo]\nbenchmarks: [mini_maths, gsm8k]\n", "my.yaml")
+    assert study.models == (ModelConfig(id="demo", name="demo"),)
+    assert study.benchmarks == (
+        BenchmarkConfig(name="mini_maths", source="mini"),
+        BenchmarkConfig(name="gsm8k", source="release"),
+    )
+
+
+def test_a_benchmark_without_a_source_has_the_one_its_name_implies() -> None:
+    text = (
+        "models: [demo]\nbenchmarks: [{name: gsm8k, sample: 2}, {name: mini_maths, source: files}]"
+    )
+    assert [b.source for b in parse_study(text, "my.yaml").benchmarks] == ["release", "files"]
+
+
+def test_everything_else_has_a_default() -> None:
+    study = parse_study(BASE, "my.yaml")
+    assert study == Study(models=study.models, benchmarks=study.benchmarks)
+    assert study.name == "study"
+    assert study.styles is None
+    assert study.sample is None
+    assert study.protocol == STANDARD
+    assert study.statistics == tuple(REDUCTIONS)
+    assert study.benchmarks[0].columns == Columns()
+
+
+def test_a_model_is_named_by_its_id_and_revision_unless_it_is_given_a_name() -> None:
+    text = """
+    models:
+      - org/base
+      - {id: org/base, revision: v2}
+      - {id: org/base, revision: v2, chat: false, name: plain}
+      - {id: org/base, name: ""}
+    benchmarks: [mini_maths]
+    """
+    with pytest.raises(StudyError, match="names org/base twice among its models"):
+        parse_study(text, "my.yaml")
+    study = parse_study(text.replace('      - {id: org/base, name: ""}\n', ""), "my.yaml")
+    assert [model.name for model in study.models] == ["org/base", "org/base@v2", "plain"]
+    assert study.model("plain") == ModelConfig(
+        id="org/base", revision="v2", chat=False, name="plain"
+    )
+
+
+def test_a_models_own_chat_overrides_the_protocols() -> None:
+    text = """
+    models: [a, {id: b, chat: false}, {id: c, chat: true}]
+    benchmarks: [mini_maths]
+    protocol: {preset: paper, chat: true, max_length: 64}
+    """
+    study = parse_study(text, "my.yaml")
+    protocols = [study.protocol_of(model) for model in study.models]
+    assert [protocol.chat for protocol in protocols] == [True, False, True]
+    assert {protocol.max_length for protocol in protocols} == {64}
+    assert protocols[0] == study.protocol
+
+
+@pytest.mark.parametrize(
+    ("said", "expected"),
+    [
+        ("paper", PAPER),
+        ("standard", STANDARD),
+        ("{max_length: 64}", STANDARD.model_copy(update={"max_length": 64})),
+        ("{preset: paper, system: null}", PAPER.model_copy(update={"system": None})),
+        ("{projections: [o, q]}", STANDARD.model_copy(update={"projections": ("o", "q")})),
+    ],
+)
+def test_a_protocol_is_a_preset_with_changes(said: str, expected: object) -> None:
+    assert parse_study(f"{BASE}protocol: {said}\n", "my.yaml").protocol == expected
+
+
+def test_relative_paths_are_taken_from_the_files_own_folder(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "elsewhere").mkdir()
+    monkeypatch.chdir(tmp_path / "elsewhere")
+    monkeypatch.setenv("HOME", "/home/me")
+    file = tmp_path / "studies" / "my.yaml"
+    file.parent.mkdir()
+    file.write_text(
+        """
+models: [./near, ../far, .hidden/model, "~/mine", plain.gguf, {id: ./named, name: short}]
+benchmarks:
+  - {name: a, source: files, path: data/a.csv}
+  - {name: b, source: files, path: ../b.csv}
+  - {name: c, source: files, path: "~/c.csv"}
+  - {name: d, source: files, path: /data/d.csv}
+"""
+    )
+    for study in (load_study(str(file)), load_study("../studies/my.yaml")):
+        assert [model.id for model in study.models] == [
+            f"{tmp_path}/studies/near",
+            f"{tmp_path}/far",
+            f"{tmp_path}/studies/.hidden/model",
+            "/home/me/mine",
+            f"{tmp_path}/studies/plain.gguf",
+            f"{tmp_path}/studies/named",
+        ]
+        assert study.models[-1].name == "short"
+        assert [benchmark.path for benchmark in study.benchmarks] == [
+            f"{tmp_path}/studies/data/a.csv",
+            f"{tmp_path}/b.csv",
+            "/home/me/c.csv",
+            "/data/d.csv",
+        ]
+
+
+def test_urls_hub_ids_and_the_demo_are_left_alone(tmp_path: Path) -> None:
+    text = """
+models: [demo, org/name, gpt2, {id: org/other, revision: v2}, "hf://org/x.gguf"]
+benchmarks:
+  - {name: a, source: files, path: "https://example.org/a.csv"}
+  - {name: b, source: files, path: "s3://bucket/b.parquet"}
+  - {name: mini_maths, path: null}
+  - gsm8k
+"""
+    (tmp_path / "my.yaml").write_text(text)
+    assert load_study(str(tmp_path / "my.yaml")) == parse_study(text, "my.yaml")
+
+
+def test_a_study_is_found_by_any_name_of_its_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    for name in ("my.yaml", "my.yml", "my study", "my"):
+        Path(name).write_text(f"name: {name}\n{BASE}")
+        assert load_study(name).name == name
+
+
+def test_models_and_benchmarks_are_found_by_name_or_the_nearest_is_named() -> None:
+    study = load_study("demo")
+    assert study.benchmark("mini_maths").source == "mini"
+    assert study.model("demo").id == "demo"
+    with pytest.raises(StudyError, match=r"no benchmark 'mini_math': did you mean 'mini_maths'\?"):
+        study.benchmark("mini_math")
+    with pytest.raises(StudyError, match=r"no model 'gpt2': known are demo\."):
+        study.model("gpt2")
+
+
+def test_provenance_tells_what_was_run_on_what() -> None:
+    study = parse_study("models: [{id: org/base, revision: v2}]\nbenchmarks: [gsm8k]\n", "my.yaml")
+    source = ModelSource("hub", "org/base", "c0ffee")
+    record = provenance(study, {"org/base@v2": (source, "print")}, {"gsm8k": ("version", 12)})
+    assert parse_study(record["study_yaml"], "again") == study
+    (model,) = record["models"]
+    assert (model["name"], model["kind"], model["revision"]) == ("org/base@v2", "hub", "c0ffee")
+    assert model["fingerprint"] == "print"
+    (benchmark,) = record["benchmarks"]
+    assert (benchmark["version"], benchmark["items"]) == ("version", 12)
+    assert set(record["versions"]) == {"python", *PACKAGES}
+    assert record["protocol"]["preset"] == "standard"

@@ -1,0 +1,58 @@
+"""A study's choices applied to a benchmark: its own settings first, then the study's."""
+
+import polars as pl
+import pytest
+
+from gradpipe.errors import DataError
+from gradpipe.studies.examples import study_examples, study_items
+from gradpipe.studies.study import Study, parse_study
+
+
+def study(settings: str = "", benchmark: str = "") -> Study:
+    return parse_study(
+        f"models: []\nbenchmarks: [{{name: mini_maths{benchmark}}}]\n{settings}", "my.yaml"
+    )
+
+
+def items(study: Study) -> pl.DataFrame:
+    return study_items(study, study.benchmarks[0])
+
+
+def examples(study: Study) -> pl.DataFrame:
+    return study_examples(study, study.benchmarks[0], items(study))
+
+
+def test_without_a_sample_every_item_is_taken() -> None:
+    whole = items(study())
+    assert whole.height >= 12
+    assert whole["index"].to_list() == list(range(whole.height))
+
+
+def test_a_study_takes_as_many_items_as_it_says_or_as_the_benchmark_does() -> None:
+    assert items(study("sample: 4")).height == 4
+    assert items(study("sample: 4", ", sample: 2")).height == 2
+    assert items(study("", ", sample: 2")).height == 2
+
+
+def test_the_first_items_or_a_seeded_few_are_taken() -> None:
+    assert items(study("sample: 3\nsampling: first"))["index"].to_list() == [0, 1, 2]
+    draws = [items(study(f"sample: 3\nseed: {n}"))["index"].to_list() for n in (0, 0, 1, 2, 3)]
+    assert draws[0] == draws[1]
+    assert len({tuple(draw) for draw in draws}) > 1
+
+
+def test_every_style_and_relevance_is_made_unless_the_study_names_some() -> None:
+    def kinds(study: Study) -> set[tuple[str, str]]:
+        return set(examples(study).select("style", "relevance").unique().iter_rows())
+
+    styles, relevances = ("none", "simplified", "detailed"), ("correct", "irrelevant")
+    assert kinds(study("sample: 4")) == {(s, r) for s in styles for r in relevances}
+    assert kinds(study("sample: 4\nrelevances: [correct]")) == {(s, "correct") for s in styles}
+    assert kinds(study("sample: 4\nstyles: [none]")) == {("none", r) for r in relevances}
+    narrowed = study("sample: 4\nstyles: [none]", ", styles: [detailed]")
+    assert kinds(narrowed) == {("detailed", r) for r in relevances}
+
+
+def test_a_style_that_the_benchmark_lacks_is_refused() -> None:
+    with pytest.raises(DataError, match="no response of the style 'article'"):
+        examples(study("styles: [article]"))
