@@ -1,7 +1,7 @@
 """Runs whose process is gone: they are marked failed, and what they held of the pools is freed.
 
-Dagster frees a pool's slot when its run ends. A run that was killed never ends, so that the next one
-would wait for its slot for ever.
+Dagster frees a pool's slot when its run ends. A run that was killed never ends, so the next
+one would wait for its slot for ever.
 """
 
 import os

@@ -89,9 +89,9 @@ class SpectraSink:
         """The spectra of every row, by layer and projection."""
         if self._awaited:
             raise ModelError(
-                f"The loss does not reach every projection of layer {min(self._awaited)}: the model "
-                "leaves some of them out (as layers that share keys and values do), or they belong "
-                "to another part of it."
+                f"The loss does not reach every projection of layer {min(self._awaited)}: they "
+                "belong to a part that text does not pass, or the layer uses another one's keys "
+                "and values; gradpipe takes only decoders in which every layer uses its own."
             )
         self._reduce()
         return self._spectra

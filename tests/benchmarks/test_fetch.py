@@ -26,8 +26,11 @@ def test_a_tilde_is_the_home_folder(write: Any, tmp_path: Path, monkeypatch: Any
 
 
 def test_only_other_machines_are_remote() -> None:
-    assert is_remote("https://host/a") and is_remote("github://org:repo@main/a")
-    assert not is_remote("/a/b") and not is_remote("file:///a/b") and not is_remote(Path("a"))
+    assert is_remote("https://host/a")
+    assert is_remote("github://org:repo@main/a")
+    assert not is_remote("/a/b")
+    assert not is_remote("file:///a/b")
+    assert not is_remote(Path("a"))
 
 
 def test_names_join_to_folders_and_urls() -> None:

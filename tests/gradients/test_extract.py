@@ -171,8 +171,8 @@ def test_a_notebook_is_told_what_it_cannot_have(
         gradpipe.extract_spectra(
             model, tokenizer, [{"instruction": "a", "output": "b"}, {"instruction": "c"}]
         )
+    chat = make_protocol("standard", chat=True)
     with pytest.raises(ModelError, match="no chat template"):
-        chat = make_protocol("standard", chat=True)
         gradpipe.extract_spectra(model, tokenizer, [("Q", "A")], chat)
     with pytest.raises(DataError, match="longer than the window of 128 tokens"):
         gradpipe.extract_spectra(model, tokenizer, [("Q", "A" * 129)])

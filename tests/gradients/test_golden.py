@@ -48,10 +48,10 @@ def extracted(tmp_path_factory: pytest.TempPathFactory) -> Callable[[bool], pl.D
             }
             rows = {name: json.loads(path.read_text()) for name, path in sources.items()}
             data.write_text(json.dumps([rows[e["file"]][e["index"]] for e in by_chat(chat)]))
-            flags = ["--protocol", "paper", "--chat" if chat else "--no-chat"]
+            options = ["--model", "demo", "--out", out, "--protocol", "paper"]
+            flag = "--chat" if chat else "--no-chat"
             done = subprocess.run(
-                [sys.executable, "-m", "gradpipe.cli", "extract", data, "--model", "demo"]
-                + ["--out", out, *flags],
+                [sys.executable, "-m", "gradpipe.cli", "extract", data, *options, flag],
                 # On a busy machine, threads that spin while they wait treble the time.
                 env=os.environ | {"OMP_WAIT_POLICY": "PASSIVE"},
                 capture_output=True,
@@ -68,7 +68,7 @@ def extracted(tmp_path_factory: pytest.TempPathFactory) -> Callable[[bool], pl.D
 @pytest.mark.parametrize(
     ("chat", "number"),
     [(chat, number) for chat in (True, False) for number in range(len(by_chat(chat)))],
-    ids=lambda value: str(value),
+    ids=str,
 )
 def test_an_example_has_the_reference_numbers(
     chat: bool, number: int, extracted: Callable[[bool], pl.DataFrame]

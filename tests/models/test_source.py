@@ -44,24 +44,24 @@ def test_a_path_that_does_not_exist_is_refused(
     name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    with pytest.raises(ModelError, match="There is no model at .*: check the path"):
+    with pytest.raises(ModelError, match=r"There is no model at .*: check the path"):
         resolve_model(name)
 
 
 @pytest.mark.parametrize("name", ["a/b/c", " "])
 def test_a_name_that_is_neither_path_nor_hub_id_is_refused(name: str) -> None:
-    with pytest.raises(ModelError, match="There is no model at .*hub id"):
+    with pytest.raises(ModelError, match=r"There is no model at .*hub id"):
         resolve_model(name)
 
 
 def test_a_file_that_is_no_gguf_is_refused(folder: Path) -> None:
-    with pytest.raises(ModelError, match="is a file but no .gguf"):
+    with pytest.raises(ModelError, match=r"is a file but no .gguf"):
         resolve_model(str(folder / "config.json"))
 
 
 def test_a_folder_without_a_configuration_is_refused(folder: Path) -> None:
     (folder / "config.json").unlink()
-    with pytest.raises(ModelError, match="no model folder: it has no config.json"):
+    with pytest.raises(ModelError, match=r"no model folder: it has no config.json"):
         resolve_model(str(folder))
 
 

@@ -1,0 +1,190 @@
+"""The command line as a user types it: what it prints, and its exit codes."""
+
+import json
+from pathlib import Path
+
+import polars as pl
+import pytest
+from click.testing import CliRunner, Result
+
+from gradpipe.cli import main
+
+
+def gradpipe(*words: str) -> Result:
+    return CliRunner().invoke(main, list(words), catch_exceptions=False)
+
+
+@pytest.fixture
+def small_study(tmp_path: Path, small_model: Path) -> Path:
+    path = tmp_path / "small.yaml"
+    path.write_text(
+        f"name: small\nmodels: [{{id: '{small_model}', name: small}}]\n"
+        "benchmarks: [mini_obscure]\nsample: 2\nsampling: first\n"
+    )
+    return path
+
+
+@pytest.fixture
+def pairs(tmp_path: Path) -> Path:
+    path = tmp_path / "pairs.json"
+    rows = [
+        {"instruction": "Say hello.", "input": "", "output": "Hello!"},
+        {"instruction": "Say nothing.", "input": "", "output": ""},
+        {"instruction": "Count", "input": "to two.", "output": "One, two."},
+    ]
+    path.write_text(json.dumps(rows))
+    return path
+
+
+def refused(result: Result, *words: str) -> None:
+    assert result.exit_code == 2, result.output
+    message = result.stderr.strip().splitlines()[-1]
+    assert message.startswith("gradpipe: ")
+    assert "Traceback" not in result.output
+    for word in words:
+        assert word in message
+
+
+def test_run_ends_stdout_with_one_json_object_and_says_progress_on_stderr(
+    home: Path, small_study: Path
+) -> None:
+    result = gradpipe("run", "--study", str(small_study), "--json")
+    assert result.exit_code == 0
+    last = json.loads(result.stdout.splitlines()[-1])
+    assert set(last) == {"stages", "seconds", "report"}
+    assert list(last["stages"]) == [
+        "benchmark_items",
+        "responses",
+        "gradient_spectra",
+        "spectral_statistics",
+        "report",
+    ]
+    assert last["stages"]["gradient_spectra"]["computed"] == 4
+    assert Path(last["report"]).is_file()
+    assert "gradient_spectra  small × mini_obscure" in result.stderr
+
+    again = json.loads(gradpipe("run", "--json").stdout.splitlines()[-1])
+    assert all(stage["computed"] == 0 for stage in again["stages"].values())
+
+
+def test_status_report_backfill_and_models_follow_a_run(
+    home: Path, small_study: Path, other_model: Path
+) -> None:
+    refused(gradpipe("report"), "gradpipe run")
+    gradpipe("run", "--study", str(small_study))
+    assert gradpipe("report").stdout.strip().endswith("index.html")
+    assert "missing" not in gradpipe("status").stdout
+
+    added = gradpipe("models", "add", str(other_model), "--name", "other")
+    assert added.exit_code == 0
+    assert "other" in gradpipe("models", "list").stdout
+    status = gradpipe("status").stdout
+    assert "missing" in status
+    assert "out of date" in status
+
+    outcome = gradpipe("backfill", "--model", "other", "--json")
+    stages = json.loads(outcome.stdout.splitlines()[-1])["stages"]
+    assert stages["gradient_spectra"]["computed"] == 4
+    refused(gradpipe("backfill", "--model", "othre"), "did you mean 'other'?")
+
+    assert gradpipe("models", "remove", "other").exit_code == 0
+    assert "other" not in gradpipe("models", "list").stdout
+    refused(gradpipe("models", "remove", "other"), "no model 'other'")
+
+
+def test_extract_writes_the_table_and_names_the_rows_that_cannot_be_used(
+    tmp_path: Path, small_model: Path, pairs: Path
+) -> None:
+    out = tmp_path / "out.parquet"
+    result = gradpipe("extract", str(pairs), "--model", str(small_model), "--out", str(out))
+    assert result.exit_code == 0
+    assert "row 1 cannot be used: the response is empty" in result.stderr
+    table = pl.read_parquet(out)
+    assert table["example"].unique().sort().to_list() == [0, 2]
+    assert table.height == 2 * 3 * 4
+    assert table.columns == [
+        "example",
+        "loss",
+        "tokens",
+        "response_tokens",
+        "layer",
+        "projection",
+        "nuclear_norm",
+        "spectral_norm",
+        "sigma1_ratio",
+        "frobenius_norm",
+        "effective_rank",
+        "singular_values",
+    ]
+
+
+def test_extract_of_rows_that_are_all_unusable_fails(
+    tmp_path: Path, small_model: Path, pairs: Path
+) -> None:
+    out = tmp_path / "out.parquet"
+    words = ("extract", str(pairs), "--model", str(small_model), "--out", str(out))
+    assert gradpipe(*words, "--offset", "1", "--limit", "1").exit_code == 1
+
+
+@pytest.mark.parametrize(
+    ("content", "word"),
+    [("[]", "no rows"), ("", "empty"), ('[{"question": "x"}]', "'instruction'"), ("{", "JSON")],
+)
+def test_extract_refuses_a_file_it_cannot_use(
+    content: str, word: str, tmp_path: Path, small_model: Path
+) -> None:
+    data, out = tmp_path / "data.json", tmp_path / "out.parquet"
+    data.write_text(content)
+    words = ("extract", str(data), "--model", str(small_model), "--out", str(out))
+    refused(gradpipe(*words), word)
+    assert not out.exists()
+
+
+def test_extract_refuses_a_response_longer_than_the_window(
+    tmp_path: Path, small_model: Path
+) -> None:
+    data, out = tmp_path / "data.json", tmp_path / "out.parquet"
+    data.write_text(json.dumps([{"instruction": "Go on.", "output": "on " * 3000}]))
+    words = ("extract", str(data), "--model", str(small_model), "--out", str(out))
+    refused(gradpipe(*words), "window of 2048 tokens", "row 0")
+    assert not out.exists()
+    assert gradpipe(*words, "--protocol", "paper").exit_code == 0
+
+
+def test_extract_refuses_a_missing_file_model_or_folder(
+    tmp_path: Path, small_model: Path, pairs: Path
+) -> None:
+    out, model = str(tmp_path / "out.parquet"), str(small_model)
+    refused(gradpipe("extract", "gone.json", "--model", model, "--out", out), "gone.json")
+    refused(gradpipe("extract", str(pairs), "--model", "./gone", "--out", out), "./gone")
+    nowhere = str(tmp_path / "gone" / "out.parquet")
+    refused(gradpipe("extract", str(pairs), "--model", model, "--out", nowhere), "written")
+    refused(
+        gradpipe("extract", str(pairs), "--model", model, "--out", out, "--protocol", "papr"),
+        "did you mean 'paper'?",
+    )
+    assert list(tmp_path.glob("*.parquet")) == []
+
+
+@pytest.mark.parametrize(
+    ("text", "word"),
+    [
+        ("modles: [demo]\nbenchmarks: [mini_maths]\n", "did you mean 'models'?"),
+        ("models: [demo]\nbenchmarks: [mini_math]\n", "did you mean 'mini_maths'?"),
+        ("models: [demo]\nbenchmarks: [mini_maths]\nstyles: [length_100]\n", "length_100"),
+        ("models: [./gone]\nbenchmarks: [mini_maths]\n", "gone"),
+    ],
+)
+def test_run_refuses_a_study_it_cannot_run_and_writes_nothing(
+    text: str, word: str, home: Path, tmp_path: Path
+) -> None:
+    study = tmp_path / "study.yaml"
+    study.write_text(text)
+    refused(gradpipe("run", "--study", str(study)), word)
+    assert not home.exists() or list(home.iterdir()) == []
+
+
+def test_help_teaches_every_command_and_the_exit_codes() -> None:
+    text = gradpipe("--help").stdout
+    for word in ("run", "extract", "ui", "backfill", "models", "status", "report", "Exit codes"):
+        assert word in text
