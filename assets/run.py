@@ -134,15 +134,19 @@ class Runner:
 
     def _materialize(self, instance: dg.DagsterInstance, stage: str, key: Any, label: str) -> None:
         self.on_stage(stage, label)
-        outcome = dg.materialize(
-            STAGES,
-            selection=[stage],
-            partition_key=key,
-            instance=instance,
-            tags=process_tag(),
-            resources={"accelerator": self.accelerator},
-            run_config={"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}},
-        )
+        try:
+            outcome = dg.materialize(
+                STAGES,
+                selection=[stage],
+                partition_key=key,
+                instance=instance,
+                tags=process_tag(),
+                resources={"accelerator": self.accelerator},
+                run_config={"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}},
+            )
+        except dg.DagsterExecutionInterruptedError as interrupt:
+            # Dagster's own kind, which no caller of a library would think of.
+            raise KeyboardInterrupt from interrupt
         for event in outcome.asset_materializations_for_node(stage):
             count = self.counts[stage]
             made: Any = {name: value.value for name, value in event.metadata.items()}

@@ -43,7 +43,11 @@ class ProgressView:
     """Shows the stage at work and, for an extraction, rows done, tokens a second, time left."""
 
     def __init__(self) -> None:
-        self.console = Console(stderr=True, soft_wrap=True, highlight=False)
+        # Asked once: while a stage runs, Dagster puts a pipe of its own in stderr's place.
+        self._terminal = Console(stderr=True).is_terminal
+        self.console = Console(
+            stderr=True, soft_wrap=True, highlight=False, force_terminal=self._terminal or None
+        )
         self._bars = Bars(
             TextColumn("{task.description}"),
             BarColumn(),
@@ -59,7 +63,7 @@ class ProgressView:
         self._started = self._last_line = 0.0
 
     def __enter__(self) -> ProgressView:
-        if self.console.is_terminal:
+        if self._terminal:
             self._bars.start()
         self._log = logging.getLogger("gradpipe")
         self._handler = LineHandler(self.console)
@@ -76,7 +80,7 @@ class ProgressView:
     ) -> None:
         self._log.removeHandler(self._handler)
         self._log.setLevel(self._level)
-        if self.console.is_terminal:
+        if self._terminal:
             self._bars.stop()
 
     def stage(self, stage: str, partition: str) -> None:
@@ -89,7 +93,7 @@ class ProgressView:
             self._begin(label, progress)
         seconds = time.monotonic() - self._started
         rate = f"{progress.tokens / seconds:.0f} tokens/s" if progress.tokens and seconds else ""
-        if self.console.is_terminal and self._task is not None:
+        if self._terminal and self._task is not None:
             self._bars.update(self._task, completed=progress.rows, rate=rate)
         elif time.monotonic() - self._last_line >= LINE_INTERVAL:
             self._last_line = time.monotonic()

@@ -46,6 +46,7 @@ KINDS: dict[str, Callable[[Generator, Tensor, Tensor], Factors]] = {
     ),
     "one token a million times larger": lambda g, x, d: one_large_token(x, d),
     "repeated tokens": lambda g, x, d: (repeat(g, x), d),
+    "nearly repeated tokens": lambda g, x, d: (repeat(g, x) + 1e-9 * x, d),
     "repeated tokens of any scale": lambda g, x, d: (
         repeat(g, x) * powers_of_ten(g, len(x), 1),
         d * powers_of_ten(g, len(x), 1),

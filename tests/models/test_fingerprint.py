@@ -43,6 +43,12 @@ def test_a_file_that_decides_tokens_changes_it(name: str, folder: Path) -> None:
     assert of_folder(folder) != before
 
 
+def test_another_name_for_a_file_changes_it(folder: Path) -> None:
+    before = of_folder(folder)
+    (folder / "tokenizer.json").rename(folder / "tokenizes.json")
+    assert of_folder(folder) != before
+
+
 def test_swapping_two_files_changes_it(folder: Path) -> None:
     (folder / "a.json").write_text("1")
     (folder / "b.json").write_text("2")
