@@ -1,5 +1,7 @@
 """The protocol: how an example becomes tokens and a loss."""
 
+from __future__ import annotations
+
 from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
@@ -42,6 +44,11 @@ class Protocol(BaseModel):
     projections: tuple[Literal["q", "k", "v", "o"], ...] = Field(
         default=("q", "k", "v", "o"), min_length=1
     )
+
+    def for_model(self, name: str) -> Protocol:
+        """The protocol as it applies to a model that the user calls ``name``."""
+        dropped = self.system_unless == "by_name" and "gemma" in name.lower()
+        return self.model_copy(update={"system": None}) if dropped else self
 
     def key(self) -> dict[str, Any]:
         """What of the protocol the numbers depend on (a preset's name is not)."""

@@ -53,6 +53,7 @@ class Encoder:
         name: str = "",
         window: int | None = None,
     ) -> None:
+        protocol = protocol.for_model(name)
         has_template = bool(getattr(tokenizer, "chat_template", None))
         if protocol.chat and not has_template:
             raise ModelError(
@@ -63,14 +64,12 @@ class Encoder:
         self.protocol = protocol
         self.chat = has_template if protocol.chat is None else protocol.chat
         self.window = min(protocol.max_length, window or protocol.max_length)
-        self.system = self._system(name) if self.chat else None
+        self.system = self._system() if self.chat else None
 
-    def _system(self, name: str) -> str | None:
+    def _system(self) -> str | None:
         system = self.protocol.system
-        if system is None:
-            return None
-        if self.protocol.system_unless == "by_name":
-            return None if "gemma" in name.lower() else system
+        if system is None or self.protocol.system_unless == "by_name":
+            return system
         from jinja2 import TemplateError
 
         try:

@@ -111,9 +111,10 @@ class Study(BaseModel):
 
     def protocol_of(self, model: ModelConfig) -> Protocol:
         """The study's protocol as it applies to one model."""
+        protocol = self.protocol.for_model(model.id)
         if model.chat is None:
-            return self.protocol
-        return self.protocol.model_copy(update={"chat": model.chat})
+            return protocol
+        return protocol.model_copy(update={"chat": model.chat})
 
     def model(self, name: str) -> ModelConfig:
         """The model of that name; raises StudyError where the study has none."""

@@ -42,3 +42,9 @@ def test_the_key_ignores_what_the_preset_is_called() -> None:
 
 def test_no_examples_have_no_keys() -> None:
     assert with_keys(EXAMPLES.clear(), PAPER, "f").schema["key"] == pl.String
+
+
+def test_a_model_that_loses_its_system_message_by_name_has_keys_of_its_own() -> None:
+    paper = make_protocol("paper")
+    assert paper.for_model("google/gemma-2-2b-it").key() != paper.for_model("demo").key()
+    assert STANDARD.for_model("google/gemma-2-2b-it").key() == STANDARD.key()
