@@ -18,6 +18,9 @@ concurrency:
   pools:
     granularity: op
     default_limit: 1
+run_monitoring:
+  enabled: true
+  free_slots_after_run_end_seconds: 60
 """
 
 

@@ -18,13 +18,18 @@ def process_tag() -> dict[str, str]:
 
 
 def release_orphans(instance: dg.DagsterInstance) -> None:
-    """Fail this machine's runs whose process is gone, and free their slots."""
+    """Fail this machine's runs whose process is gone, and free what ended runs still hold."""
     unfinished = dg.RunsFilter(statuses=[dg.DagsterRunStatus.STARTED, dg.DagsterRunStatus.STARTING])
     for run in instance.get_runs(unfinished):
         host, _, process = run.tags.get(_PROCESS, "").rpartition(":")
         if host == socket.gethostname() and not _alive(int(process)):
             instance.report_run_failed(run, "The process of this run was killed.")
-            instance.event_log_storage.free_concurrency_slots_for_run(run.run_id)
+    pools = instance.event_log_storage
+    for pool in pools.get_concurrency_keys():
+        for holder in {slot.run_id for slot in pools.get_concurrency_info(pool).claimed_slots}:
+            held_by = instance.get_run_by_id(holder)
+            if held_by is None or held_by.is_finished:
+                pools.free_concurrency_slots_for_run(holder)
 
 
 def _alive(process: int) -> bool:
