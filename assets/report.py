@@ -9,6 +9,7 @@ import polars as pl
 from assets.results import preview, result
 from assets.spectral_statistics import spectral_statistics
 from assets.versions import Versions
+from gradpipe.errors import WorkspaceError
 from gradpipe.report import REPORT_VERSION
 from gradpipe.report.build import build_report
 from gradpipe.report.inputs import ReportInputs
@@ -67,6 +68,11 @@ def _inputs(workspace: Workspace, versions: Versions) -> ReportInputs:
         for benchmark in study.benchmarks
         if workspace.statistics(model.name, benchmark.name).notes()
     ]
+    if not parts:
+        raise WorkspaceError(
+            "There are no statistics to report on yet: run `gradpipe run`, or materialise "
+            "spectral_statistics first."
+        )
     measured = pl.concat(
         [
             workspace.spectra_index(model, benchmark)

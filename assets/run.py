@@ -15,6 +15,7 @@ from assets.orphans import process_tag, release_orphans
 from assets.partitions import grid_key, sync_partitions
 from assets.stages import STAGES
 from assets.versions import Versions
+from gradpipe.errors import StudyError
 from gradpipe.studies.examples import study_examples, study_items
 from gradpipe.studies.study import Study
 from storage.slugs import slug
@@ -62,6 +63,8 @@ class Runner:
         chosen = [
             b.name for b in self.study.benchmarks if benchmarks is None or b.name in benchmarks
         ]
+        if not chosen_models:
+            raise StudyError("The study has no model: add one with `gradpipe models add ID`.")
         versions = Versions(self.workspace, self.study)
         for benchmark in chosen:
             versions.source(benchmark)

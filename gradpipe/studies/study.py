@@ -241,7 +241,8 @@ def _absolute(content: dict[str, Any], folder: Path) -> dict[str, Any]:
         value = {"id": entry} if isinstance(entry, str) else entry
         named = isinstance(value, dict) and isinstance(value.get("id"), str)
         if named and (value["id"].startswith((".", "~")) or value["id"].endswith(".gguf")):
-            return {**value, "id": locate(value["id"])}
+            # Tables and charts call it what its user does, wherever the study file lies.
+            return {"name": value["id"], **value, "id": locate(value["id"])}
         return entry
 
     changed = dict(content)

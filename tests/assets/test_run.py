@@ -17,7 +17,7 @@ from assets.instance import open_instance
 from assets.partitions import grid_key
 from assets.run import Runner, StageCount
 from assets.stages import STAGES
-from gradpipe.errors import DataError, ModelError
+from gradpipe.errors import DataError, ModelError, StudyError, WorkspaceError
 from gradpipe.studies.study import Study, study_yaml
 from storage.workspace import Workspace
 
@@ -161,6 +161,24 @@ def test_equal_pairs_are_measured_once_and_counted_twice(home: Path, small_model
     workspace = Workspace.current()
     assert len(workspace.spectra("small", "twins").keys()) == 1
     assert workspace.statistics("small", "twins").read()["item_id"].n_unique() == 2
+
+
+def test_a_study_without_models_says_how_to_add_one(home: Path, small_model: Path) -> None:
+    with pytest.raises(StudyError, match="gradpipe models add"):
+        bring_up(study_of(small_model, models=[]))
+
+
+def test_a_report_on_nothing_says_what_comes_first(home: Path) -> None:
+    with (
+        open_instance(Workspace.current()) as instance,
+        pytest.raises(WorkspaceError, match="spectral_statistics first"),
+    ):
+        dg.materialize(
+            STAGES,
+            selection=["report"],
+            instance=instance,
+            resources={"accelerator": NoAccelerator()},
+        )
 
 
 def test_a_missing_model_stops_before_anything_is_written(home: Path, small_model: Path) -> None:

@@ -285,3 +285,8 @@ def test_provenance_tells_what_was_run_on_what() -> None:
     assert (benchmark["version"], benchmark["items"]) == ("version", 12)
     assert set(record["versions"]) == {"python", *PACKAGES}
     assert record["protocol"]["preset"] == "standard"
+
+
+def test_a_local_model_is_called_what_its_user_calls_it(tmp_path: Path) -> None:
+    study = parse_study("models: [./m]\nbenchmarks: [mini_maths]\n", "my.yaml", tmp_path)
+    assert [(model.name, model.id) for model in study.models] == [("./m", str(tmp_path / "m"))]
