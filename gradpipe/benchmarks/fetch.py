@@ -8,6 +8,7 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
+from gradpipe.cache import cache_folder
 from gradpipe.errors import DataError, nearest
 from gradpipe.hashing import content_hash
 
@@ -141,9 +142,7 @@ def _verified(data: bytes, sha256: str, location: str | Path) -> bytes:
 
 
 def _cache_file(sha256: str) -> Path:
-    import platformdirs
-
-    return Path(platformdirs.user_cache_dir("gradpipe")) / "sources" / sha256
+    return cache_folder() / "sources" / sha256
 
 
 def _write_aside(target: Path, data: bytes) -> None:

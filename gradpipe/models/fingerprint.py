@@ -8,6 +8,7 @@ import os
 from dataclasses import replace
 from pathlib import Path
 
+from gradpipe.cache import cache_folder
 from gradpipe.errors import ModelError
 from gradpipe.hashing import content_hash
 from gradpipe.models.source import ModelSource
@@ -107,10 +108,3 @@ def file_digest(path: Path) -> str:
         # Only the shortcut is lost: a home that cannot be written must not stop a run.
         pass
     return digest
-
-
-def cache_folder() -> Path:
-    """The user's cache folder for gradpipe."""
-    from platformdirs import user_cache_path
-
-    return user_cache_path("gradpipe", appauthor=False)

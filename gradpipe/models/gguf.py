@@ -9,8 +9,9 @@ import os
 import shutil
 from pathlib import Path
 
+from gradpipe.cache import cache_folder
 from gradpipe.errors import ModelError
-from gradpipe.models.fingerprint import cache_folder, file_digest
+from gradpipe.models.fingerprint import file_digest
 from gradpipe.models.quiet import quiet_transformers
 
 #: Part of the folder's name: conversions of an older kind are left alone and made anew.

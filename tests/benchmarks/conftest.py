@@ -32,7 +32,7 @@ def flan_folder() -> Path:
 def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A cache folder of the test's own, so that no test reads or fills the user's."""
     folder = tmp_path / "cache"
-    monkeypatch.setattr("platformdirs.user_cache_dir", lambda name: str(folder / name))
+    monkeypatch.setattr("platformdirs.user_cache_path", lambda name, **_: folder / name)
     return folder / "gradpipe" / "sources"
 
 

@@ -9,8 +9,9 @@ from typing import Any
 
 import pytest
 
+from gradpipe.cache import cache_folder
 from gradpipe.errors import ModelError
-from gradpipe.models.fingerprint import cache_folder, file_digest, fingerprint, pin
+from gradpipe.models.fingerprint import file_digest, fingerprint, pin
 from gradpipe.models.source import ModelSource, resolve_model
 
 Hub = Callable[[Any], Path]
