@@ -85,8 +85,8 @@ def _positions_to_keep(carries: Tensor) -> Tensor:
     """Positions whose logits are wanted [n]: those that predict a token that carries loss.
 
     Rounded up to a multiple of 16 with neighbours that carry none: through a large vocabulary, the
-    gradient of one, two, three or six rows goes by kernels that lose a digit of float32 (5e-6 against
-    5e-7 as measured on a CPU; 2e-4 on a layer's spectral norm).
+    gradient of one, two, three or six rows goes by kernels that lose a digit of float32 (5e-6
+    against 5e-7 as measured on a CPU; 2e-4 on a layer's spectral norm).
     """
     import torch
 
