@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 import dagster as dg
+import polars as pl
 
 from storage.tables import Notes
 
@@ -29,10 +30,8 @@ def result(
     )
 
 
-def preview(frame: Any, rows: int = 5) -> dg.MarkdownMetadataValue:
+def preview(frame: pl.DataFrame, rows: int = 5) -> dg.MarkdownMetadataValue:
     """The first rows as a table in the UI, long texts cut."""
-    import polars as pl
-
     head = frame.head(rows).select(
         pl.when(pl.col(name).str.len_chars() > 80)
         .then(pl.col(name).str.slice(0, 77) + "...")

@@ -6,13 +6,13 @@ import hashlib
 import json
 import os
 import time
-from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from uuid import uuid4
 
 import polars as pl
 
+from gradpipe.aside import written_aside
 from gradpipe.errors import WorkspaceError
 
 _NOTES = "gradpipe"
@@ -99,14 +99,12 @@ def write_aside(path: Path, frame: pl.DataFrame, metadata: dict[str, str] | None
 
     Raises WorkspaceError where the folder cannot be written or the disk is full.
     """
-    aside = path.with_name(f".{path.name}.{os.getpid()}.{uuid4().hex[:8]}.tmp")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        with aside.open("wb") as file:
+        with written_aside(path) as aside, aside.open("wb") as file:
             frame.write_parquet(file, compression="zstd", metadata=metadata)
             file.flush()
             os.fsync(file.fileno())
-        aside.replace(path)
     except (OSError, pl.exceptions.PolarsError) as error:
         # A full disk is a PolarsError: Polars writes to the file by itself.
         reason = getattr(error, "strerror", None) or error
@@ -114,9 +112,6 @@ def write_aside(path: Path, frame: pl.DataFrame, metadata: dict[str, str] | None
             f"{path} cannot be written ({reason}): check the folder's permissions and the disk's "
             "free space."
         ) from error
-    finally:
-        with suppress(OSError):
-            aside.unlink()
 
 
 def unique_part_name() -> str:

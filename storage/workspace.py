@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import os
-from contextlib import suppress
 from pathlib import Path
 
 import polars as pl
 
+from gradpipe.aside import written_aside
 from gradpipe.errors import WorkspaceError
 from gradpipe.gradients.extract import ROW_SCHEMA
 from gradpipe.studies.study import Study, load_study, parse_study, study_yaml
@@ -87,18 +87,14 @@ class Workspace:
 
     def keep_study(self, study: Study) -> None:
         """Make ``study`` the one this workspace is about."""
-        aside = self.study_path.with_name(f".study.{os.getpid()}.tmp")
         try:
-            aside.write_text(study_yaml(study), "utf-8")
-            aside.replace(self.study_path)
+            with written_aside(self.study_path) as aside:
+                aside.write_text(study_yaml(study), "utf-8")
         except OSError as error:
             raise WorkspaceError(
                 f"{self.study_path} cannot be written ({error.strerror}): check the workspace's "
                 "permissions."
             ) from error
-        finally:
-            with suppress(OSError):
-                aside.unlink()
 
     def items(self, benchmark: str) -> Table:
         """The items of a benchmark."""

@@ -2,12 +2,11 @@
 
 import contextlib
 import hashlib
-import os
 import re
-import tempfile
 from pathlib import Path
 from typing import Any
 
+from gradpipe.aside import written_aside
 from gradpipe.cache import cache_folder
 from gradpipe.errors import DataError, nearest
 from gradpipe.hashing import content_hash
@@ -44,7 +43,9 @@ def read_bytes(location: str | Path, sha256: str | None = None) -> bytes:
     data = _verified(_read_remote(_direct(str(location))), sha256, location)
     # A cache that cannot be written costs a second download, not the run.
     with contextlib.suppress(OSError):
-        _write_aside(cached, data)
+        cached.parent.mkdir(parents=True, exist_ok=True)
+        with written_aside(cached) as aside:
+            aside.write_bytes(data)
     return data
 
 
@@ -143,10 +144,3 @@ def _verified(data: bytes, sha256: str, location: str | Path) -> bytes:
 
 def _cache_file(sha256: str) -> Path:
     return cache_folder() / "sources" / sha256
-
-
-def _write_aside(target: Path, data: bytes) -> None:
-    target.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.NamedTemporaryFile(dir=target.parent, suffix=".part", delete=False) as part:
-        part.write(data)
-    os.replace(part.name, target)

@@ -9,9 +9,10 @@ from pathlib import Path
 
 import polars as pl
 
+from gradpipe.aside import written_aside
 from gradpipe.benchmarks.files import read_table
 from gradpipe.errors import DataError
-from gradpipe.gradients.extract import ROW_SCHEMA, Progress, extract_rows
+from gradpipe.gradients.extract import Progress, extract_rows
 from gradpipe.gradients.pairs import pairs_of_table
 from gradpipe.gradients.protocol import Protocol
 from gradpipe.gradients.table import spectra_table
@@ -43,7 +44,7 @@ def extract_file(
     loaded = load_model(model, dtype=protocol.dtype)
     names = [f"row {offset + number}" for number in range(len(pairs))]
     rows = Encoder(loaded.tokenizer, protocol, model, loaded.window).encode_all(pairs, names)
-    extracted = pl.concat(list(extract_rows(loaded, rows, protocol, report))).cast(ROW_SCHEMA)
+    extracted = pl.concat(list(extract_rows(loaded, rows, protocol, report)))
     extracted = extracted.with_columns(pl.col("row") + offset).sort("row")
     unusable = extracted.filter(pl.col("reason").is_not_null()).select("row", "reason").rows()
     _write(out, spectra_table(extracted), {"unusable": json.dumps(unusable)})
@@ -58,11 +59,8 @@ def _check_writable(out: Path) -> None:
 
 
 def _write(out: Path, table: pl.DataFrame, metadata: dict[str, str]) -> None:
-    aside = out.with_name(f".{out.name}.{os.getpid()}.tmp")
     try:
-        table.write_parquet(aside, compression="zstd", metadata=metadata)
-        aside.replace(out)
+        with written_aside(out) as aside:
+            table.write_parquet(aside, compression="zstd", metadata=metadata)
     except OSError as error:
         raise DataError(f"{out} cannot be written: {error.strerror or error}.") from error
-    finally:
-        aside.unlink(missing_ok=True)

@@ -3,6 +3,7 @@
 import polars as pl
 
 from gradpipe.gradients.extract import explode_matrices
+from gradpipe.models.projections import ROLES
 from gradpipe.statistics.reductions import reduce_spectra
 
 EXTRACT_STATISTICS = (
@@ -16,7 +17,6 @@ EXTRACT_STATISTICS = (
 
 def spectra_table(rows: pl.DataFrame) -> pl.DataFrame:
     """Rows of ROW_SCHEMA as the table of ``gradpipe extract``, in the order of the examples."""
-    projections = pl.Enum(["q", "k", "v", "o"])
     return (
         reduce_spectra(explode_matrices(rows.lazy()), EXTRACT_STATISTICS)
         .select(
@@ -29,6 +29,6 @@ def spectra_table(rows: pl.DataFrame) -> pl.DataFrame:
             *EXTRACT_STATISTICS,
             "singular_values",
         )
-        .sort("example", "layer", pl.col("projection").cast(projections))
+        .sort("example", "layer", pl.col("projection").cast(pl.Enum(list(ROLES))))
         .collect()
     )

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 from dataclasses import replace
 from pathlib import Path
 
+from gradpipe.aside import written_aside
 from gradpipe.cache import cache_folder
 from gradpipe.errors import ModelError
 from gradpipe.hashing import content_hash
@@ -101,9 +101,8 @@ def file_digest(path: Path) -> str:
         digest = hashlib.file_digest(file, "sha256").hexdigest()
     try:
         note.parent.mkdir(parents=True, exist_ok=True)
-        aside = note.with_suffix(f".{os.getpid()}.tmp")
-        aside.write_text(json.dumps({"path": str(path), "sha256": digest}))
-        aside.replace(note)
+        with written_aside(note) as aside:
+            aside.write_text(json.dumps({"path": str(path), "sha256": digest}))
     except OSError:
         # Only the shortcut is lost: a home that cannot be written must not stop a run.
         pass

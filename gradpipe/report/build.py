@@ -13,9 +13,6 @@ from gradpipe.report.images import write_images
 from gradpipe.report.inputs import ReportInputs
 from gradpipe.report.page import render_page
 from gradpipe.report.tables import write_tables
-from gradpipe.report.thumbnail import curve_thumbnail
-
-__all__ = ["build_report", "curve_thumbnail"]
 
 _OURS = {"index.html", "charts", "tables"}
 _STALE_SECONDS = 3600.0

@@ -4,10 +4,10 @@ import math
 from typing import Any
 
 from gradpipe.responses.styles import RELEVANCES, STYLES
+from gradpipe.statistics.differences import SEGMENTS
 
 DEFAULT_STATISTIC = "nuclear_norm"
 PROJECTIONS = ("q", "k", "v", "o", "gate", "up", "down")
-SEGMENTS = ("all", "early", "mid", "last")
 
 #: Okabe and Ito's palette for the reasoning styles: hues that colour-blind readers tell apart.
 #: The lengths of a knowledge answer are an ordered quantity, so they darken along one hue.

@@ -7,6 +7,7 @@ from gradpipe.report import look
 from gradpipe.report.findings import findings, length_note
 from gradpipe.report.inputs import ReportInputs
 from gradpipe.report.shape import distinct
+from gradpipe.statistics.differences import SEGMENTS
 
 #: The page lists at most this many unusable rows; the CSV beside it has all of them.
 MOST_UNUSABLE_SHOWN = 500
@@ -36,7 +37,7 @@ def page_words(inputs: ReportInputs) -> dict[str, Any]:
         "model_choices": [(name, name) for name in models],
         "benchmark_choices": [(name, name) for name in benchmarks],
         "statistics": [(name, look.statistic_label(name)) for name in statistics],
-        "segments": [(name, look.SEGMENT_LABELS.get(name, name)) for name in look.SEGMENTS],
+        "segments": [(name, look.SEGMENT_LABELS.get(name, name)) for name in SEGMENTS],
         "statistic": statistic,
         "statistic_shown": look.statistic_label(statistic),
         "styles": [

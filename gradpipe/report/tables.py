@@ -8,6 +8,7 @@ import polars as pl
 from gradpipe.report import look
 from gradpipe.report.inputs import ROWS_COLUMNS, UNUSABLE_COLUMNS, ReportInputs
 from gradpipe.report.shape import distinct, in_reading_order, labelled_style
+from gradpipe.statistics.differences import SEGMENTS
 
 _CURVE = ["model", "benchmark", "style", "relevance"]
 
@@ -78,7 +79,7 @@ def mad_table(mad: pl.DataFrame) -> Table:
 def mad_segment_table(mad: pl.DataFrame) -> Table:
     """MAD within the early, middle and last layers, a column a segment × projection."""
     projections = _projections(mad)
-    segments = [segment for segment in look.SEGMENTS if segment != "all"]
+    segments = [segment for segment in SEGMENTS if segment != "all"]
     values = [
         _of(pl.col("mad"), projection, pl.col("segment") == segment).alias(
             f"{segment}_{projection}"

@@ -12,10 +12,11 @@ import pytest
 
 from gradpipe.errors import WorkspaceError
 from gradpipe.report import build
-from gradpipe.report.build import build_report, curve_thumbnail
+from gradpipe.report.build import build_report
 from gradpipe.report.images import file_names, static_charts
 from gradpipe.report.inputs import ReportInputs
 from gradpipe.report.page import json_for_html, render_page
+from gradpipe.report.thumbnail import curve_thumbnail
 
 Make = Callable[..., ReportInputs]
 SCRIPT = "<script>alert(1)</script>"
