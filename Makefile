@@ -17,6 +17,7 @@ ui: $(VENV)/.installed
 
 test: $(VENV)/.installed-dev
 	./.ci/browser
+	./.ci/postgres
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
 	$(BIN)/mypy
@@ -25,6 +26,7 @@ test: $(VENV)/.installed-dev
 # With the tests that take minutes: whole studies on the demo model.
 test-all: $(VENV)/.installed-dev
 	./.ci/browser
+	./.ci/postgres
 	$(BIN)/pytest -m "slow or not slow"
 
 # torch first, so that its pinned build is there before anything else asks for one. The demo model's

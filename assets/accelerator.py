@@ -38,6 +38,16 @@ class Accelerator:
             self._held = identity, load_source(source, name, dtype)
         return self._held[1]
 
+    def make_room(self) -> None:
+        """Give back what a failed batch left in the device's memory."""
+        import gc
+
+        import torch
+
+        gc.collect()
+        if torch.cuda.is_available():
+            torch.cuda.empty_cache()
+
     def reporter(
         self, context: dg.AssetExecutionContext, model: str, benchmark: str
     ) -> Callable[[Progress], None]:

@@ -7,6 +7,7 @@ import dagster as dg
 
 from assets.partitions import benchmark_partitions
 from assets.results import preview, result
+from assets.retries import retried
 from assets.versions import Versions
 from gradpipe.benchmarks.read import READER_VERSION
 from gradpipe.studies.examples import study_items
@@ -28,23 +29,24 @@ def benchmark_items(context: dg.AssetExecutionContext) -> dg.MaterializeResult[A
     seed changes.
     """
     started = perf_counter()
-    workspace = Workspace.current()
-    study = workspace.study()
-    config = study.benchmark(unslug(context.partition_key))
-    table = workspace.items(config.name)
-    version = Versions(workspace, study).items(config.name)
-    fresh = table.is_current(version)
-    if not fresh:
-        table.write(study_items(study, config), version)
-    items = table.read()
-    return result(
-        table.require_notes(),
-        computed=0 if fresh else items.height,
-        reused=items.height if fresh else 0,
-        seconds=perf_counter() - started,
-        metadata={
-            "source": config.source,
-            "family": items["family"].first() or "none",
-            "preview": preview(items.select("index", "instruction", "answer")),
-        },
-    )
+    with retried(context):
+        workspace = Workspace.current()
+        study = workspace.study()
+        config = study.benchmark(unslug(context.partition_key))
+        table = workspace.items(config.name)
+        version = Versions(workspace, study).items(config.name)
+        fresh = table.is_current(version)
+        if not fresh:
+            table.write(study_items(study, config), version)
+        items = table.read()
+        return result(
+            table.require_notes(),
+            computed=0 if fresh else items.height,
+            reused=items.height if fresh else 0,
+            seconds=perf_counter() - started,
+            metadata={
+                "source": config.source,
+                "family": items["family"].first() or "none",
+                "preview": preview(items.select("index", "instruction", "answer")),
+            },
+        )

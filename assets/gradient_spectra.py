@@ -1,5 +1,6 @@
 """Stage three: the gradients of every example and their singular values, on the accelerator."""
 
+from collections.abc import Iterator
 from time import perf_counter
 from typing import Any
 
@@ -7,14 +8,47 @@ import dagster as dg
 import polars as pl
 
 from assets.accelerator import Accelerator
+from assets.checks import check_results, check_spec
+from assets.orphans import process_tag
 from assets.partitions import grid_partitions, model_and_benchmark
 from assets.responses import responses
 from assets.results import result
+from assets.retries import attempt, retried
 from assets.versions import Versions
+from gradpipe.gradients.batches import TOKEN_BUDGET
+from gradpipe.gradients.checks import check_rows, check_spectra
 from gradpipe.gradients.examples import extract_examples
 from gradpipe.gradients.extract import EXTRACTOR_VERSION
 from gradpipe.gradients.keys import with_keys
 from storage.workspace import Workspace
+
+CHECKS = [
+    check_spec(
+        "gradient_spectra",
+        "every_layer_and_projection",
+        "Every usable example has a spectrum at every layer and projection of the protocol.",
+        grid_partitions,
+    ),
+    check_spec(
+        "gradient_spectra",
+        "all_finite",
+        "No loss, norm or singular value is infinite or not a number.",
+        grid_partitions,
+    ),
+    check_spec(
+        "gradient_spectra",
+        "energy_is_frobenius",
+        "Σσ² is the squared Frobenius norm that was taken from the factors themselves.",
+        grid_partitions,
+    ),
+    check_spec(
+        "gradient_spectra",
+        "rows_usable",
+        "The share of rows that cannot be used is within the study's `unusable_limit`.",
+        grid_partitions,
+        blocking=False,
+    ),
+]
 
 
 @dg.asset(
@@ -23,11 +57,12 @@ from storage.workspace import Workspace
     partitions_def=grid_partitions,
     deps=[responses],
     code_version=EXTRACTOR_VERSION,
+    check_specs=CHECKS,
     pool="gpu",
 )
 def gradient_spectra(
     context: dg.AssetExecutionContext, accelerator: dg.ResourceParam[Accelerator]
-) -> dg.MaterializeResult[Any]:
+) -> Iterator[dg.AssetCheckResult | dg.MaterializeResult[Any]]:
     """Singular values of the loss gradient at Q, K, V and O of every layer, for every example.
 
     A row that is in the store is never computed again: its key is a hash of the example, the
@@ -35,45 +70,64 @@ def gradient_spectra(
     a run that is stopped resumes where it stopped; where nothing is missing, no model is loaded.
     """
     started = perf_counter()
-    model, benchmark = model_and_benchmark(context)
-    workspace = Workspace.current()
-    study = workspace.study()
-    versions = Versions(workspace, study)
-    version = versions.spectra(model, benchmark)
-    index, store = workspace.spectra_index(model, benchmark), workspace.spectra(model, benchmark)
-    source, fingerprint = versions.model(model)
-    protocol = study.protocol_of(study.model(model))
-    examples = with_keys(workspace.responses(benchmark).read(), protocol, fingerprint)
-    missing = examples.filter(pl.col("key").is_in(store.missing(examples["key"]))).unique(
-        "key", maintain_order=True
-    )
-    metadata: dict[str, Any] = {}
-    if missing.height:
-        loaded = accelerator.load(source, study.model(model).id, fingerprint, protocol.dtype)
-        report = accelerator.reporter(context, model, benchmark)
-        for rows in extract_examples(loaded, missing, protocol, report):
-            store.append(rows)
-        metadata["device"] = loaded.device
-    if missing.height or not index.is_current(version):
-        measured = store.scan(examples["key"]).drop("matrices").collect()
-        # What the spectra are made from names their content: there is no need to read them all.
-        index.write(
-            examples.join(measured, on="key", how="left", maintain_order="left"), version, version
+    # The slot of the pool is held from here on: whoever finds it after a kill can tell so.
+    context.instance.add_run_tags(context.run.run_id, process_tag())
+    with retried(context):
+        cell = model_and_benchmark(context)
+        workspace = Workspace.current()
+        versions = Versions(workspace, workspace.study())
+        version = versions.spectra(*cell)
+        index, store = workspace.spectra_index(*cell), workspace.spectra(*cell)
+        protocol = versions.study.protocol_of(versions.study.model(cell[0]))
+        examples = with_keys(
+            workspace.responses(cell[1]).read(), protocol, versions.model(cell[0])[1]
         )
-    rows = index.read()
-    seconds = perf_counter() - started
-    computed = rows.filter(pl.col("key").is_in(missing["key"].implode()))
-    return result(
-        index.require_notes(),
-        computed=computed.height,
-        reused=rows.height - computed.height,
-        seconds=seconds,
-        metadata=metadata
-        | {
-            "tokens": int(rows["tokens"].sum()),
-            "tokens_per_second": round(int(computed["tokens"].sum()) / seconds, 1),
-            "unusable": int(rows["reason"].is_not_null().sum()),
-            "truncated": int(rows["truncated"].sum()),
-            "mean_loss": rows["loss"].mean() or float("nan"),
-        },
-    )
+        lacking = store.missing(examples["key"])
+        missing = examples.filter(pl.col("key").is_in(lacking)).unique("key", maintain_order=True)
+        if missing.height:
+            _extract(context, accelerator, versions, missing)
+        # What the spectra are made from names their content: there is no need to read them all.
+        measured = store.scan(examples["key"]).drop("matrices").collect()
+        rows = examples.join(measured, on="key", how="left", maintain_order="left")
+        checks = [
+            *check_spectra(rows, store.chunks(rows["key"]), protocol.projections),
+            check_rows(rows, versions.study.unusable_limit),
+        ]
+        yield from check_results(checks, CHECKS, " × ".join(cell))
+        if missing.height or not index.is_current(version):
+            index.write(rows, version, version)
+        computed = rows.filter(pl.col("key").is_in(lacking))
+        seconds = perf_counter() - started
+        yield result(
+            index.require_notes(),
+            computed=computed.height,
+            reused=rows.height - computed.height,
+            seconds=seconds,
+            metadata={
+                "tokens": int(rows["tokens"].sum()),
+                "tokens_per_second": round(int(computed["tokens"].sum()) / seconds, 1),
+                "unusable": int(rows["reason"].is_not_null().sum()),
+                "truncated": int(rows["truncated"].sum()),
+                "mean_loss": rows["loss"].mean() or float("nan"),
+            },
+        )
+
+
+def _extract(
+    context: dg.AssetExecutionContext,
+    accelerator: Accelerator,
+    versions: Versions,
+    missing: pl.DataFrame,
+) -> None:
+    """Every missing row into the store, batch by batch; smaller ones after each failed attempt."""
+    model, benchmark = model_and_benchmark(context)
+    config, (source, fingerprint) = versions.study.model(model), versions.model(model)
+    protocol = versions.study.protocol_of(config)
+    store = versions.workspace.spectra(model, benchmark)
+    if attempt(context):
+        accelerator.make_room()
+    loaded = accelerator.load(source, config.id, fingerprint, protocol.dtype)
+    report = accelerator.reporter(context, model, benchmark)
+    budget = TOKEN_BUDGET >> attempt(context)
+    for rows in extract_examples(loaded, missing, protocol, report, budget):
+        store.append(rows)

@@ -1,7 +1,7 @@
 """Runs whose process is gone: they are marked failed, and what they held of the pools is freed.
 
-Dagster frees a pool's slot when its run ends. A run that was killed never ends, so the next
-one would wait for its slot for ever.
+Dagster frees a pool's slot, and a step's place in the queue for one, when the run ends. A run that
+was killed never ends, so the next one would wait for ever.
 """
 
 import os
@@ -18,7 +18,7 @@ def process_tag() -> dict[str, str]:
 
 
 def release_orphans(instance: dg.DagsterInstance) -> None:
-    """Fail this machine's runs whose process is gone, and free what ended runs still hold."""
+    """Fail this machine's runs whose process is gone, and free what ended runs hold or wait for."""
     unfinished = dg.RunsFilter(statuses=[dg.DagsterRunStatus.STARTED, dg.DagsterRunStatus.STARTING])
     for run in instance.get_runs(unfinished):
         host, _, process = run.tags.get(_PROCESS, "").rpartition(":")
@@ -26,7 +26,9 @@ def release_orphans(instance: dg.DagsterInstance) -> None:
             instance.report_run_failed(run, "The process of this run was killed.")
     pools = instance.event_log_storage
     for pool in pools.get_concurrency_keys():
-        for holder in {slot.run_id for slot in pools.get_concurrency_info(pool).claimed_slots}:
+        info = pools.get_concurrency_info(pool)
+        waiting = {step.run_id for step in info.pending_steps}
+        for holder in waiting | {slot.run_id for slot in info.claimed_slots}:
             held_by = instance.get_run_by_id(holder)
             if held_by is None or held_by.is_finished:
                 pools.free_concurrency_slots_for_run(holder)

@@ -12,18 +12,33 @@ grid_partitions = dg.MultiPartitionsDefinition(
 )
 
 
-def sync_partitions(instance: dg.DagsterInstance, study: Study) -> None:
-    """Make the instance's partitions the study's benchmarks and models."""
+PartitionChange = dg.AddDynamicPartitionsRequest | dg.DeleteDynamicPartitionsRequest
+
+
+def partition_changes(instance: dg.DagsterInstance, study: Study) -> list[PartitionChange]:
+    """What makes the instance's partitions the study's benchmarks and models."""
+    changes: list[PartitionChange] = []
     for partitions, entries in (
         (benchmark_partitions, study.benchmarks),
         (model_partitions, study.models),
     ):
-        name = str(partitions.name)
         wanted = [slug(entry.name) for entry in entries]
-        there = instance.get_dynamic_partitions(name)
-        instance.add_dynamic_partitions(name, [key for key in wanted if key not in there])
-        for key in there:
-            if key not in wanted:
+        there = instance.get_dynamic_partitions(str(partitions.name))
+        if new := [key for key in wanted if key not in there]:
+            changes.append(partitions.build_add_request(new))
+        if gone := [key for key in there if key not in wanted]:
+            changes.append(partitions.build_delete_request(gone))
+    return changes
+
+
+def sync_partitions(instance: dg.DagsterInstance, study: Study) -> None:
+    """Make the instance's partitions the study's benchmarks and models."""
+    for change in partition_changes(instance, study):
+        name = change.partitions_def_name
+        if isinstance(change, dg.AddDynamicPartitionsRequest):
+            instance.add_dynamic_partitions(name, change.partition_keys)
+        else:
+            for key in change.partition_keys:
                 instance.delete_dynamic_partition(name, key)
 
 

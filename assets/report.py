@@ -7,6 +7,7 @@ import dagster as dg
 import polars as pl
 
 from assets.results import preview, result
+from assets.retries import retried
 from assets.spectral_statistics import spectral_statistics
 from assets.versions import Versions
 from gradpipe.errors import WorkspaceError
@@ -28,46 +29,47 @@ from storage.workspace import Workspace
     code_version=REPORT_VERSION,
 )
 def report(context: dg.AssetExecutionContext) -> dg.MaterializeResult[Any]:
-    """The page: curves, MAD and RD of every model and benchmark of the study that has statistics.
+    """The page: curves, MAD and RD of every model and benchmark of the study that is current.
 
     One HTML file that works without a network, with each chart as PNG and SVG and each table as CSV
-    beside it. Rows that could not be used are listed there with their reasons.
+    beside it. Rows that could not be used are listed there with their reasons. A partition whose
+    statistics are missing or of an earlier protocol, sample or checkpoint is left out, and named
+    here as ``left_out``.
     """
     started = perf_counter()
-    workspace = Workspace.current()
-    versions = Versions(workspace, workspace.study())
-    version = versions.report()
-    notes = workspace.report_notes()
-    fresh = notes.is_current(version) and workspace.report_page.is_file()
-    if not fresh:
-        inputs = _inputs(workspace, versions)
-        build_report(inputs, workspace.report_folder)
-        notes.write(inputs.rows, version)
-    context.log.info(f"The report is at {workspace.report_page}")
-    rows = notes.read()
-    return result(
-        notes.require_notes(),
-        computed=0 if fresh else 1,
-        reused=1 if fresh else 0,
-        seconds=perf_counter() - started,
-        metadata={
-            "page": dg.MetadataValue.path(workspace.report_page),
-            "examples": int(rows["examples"].sum()),
-            "unusable": int(rows["unusable"].sum()),
-            "rows": preview(rows, 30),
-        }
-        | ({} if fresh else {"curves": dg.MetadataValue.md(curve_thumbnail(inputs.curves))}),
-    )
+    with retried(context):
+        workspace = Workspace.current()
+        versions = Versions(workspace, workspace.study())
+        cells = versions.cells()
+        version = versions.report(cells)
+        fresh = versions.is_current("report")
+        if not fresh:
+            inputs = _inputs(workspace, versions, cells)
+            with workspace.report_files() as folder:
+                build_report(inputs, folder)
+            workspace.report_notes().write(inputs.rows, version)
+        context.log.info(f"The report is at {workspace.report_page}")
+        rows = workspace.report_notes().read()
+        left_out = versions.study.grid() - set(cells)
+        return result(
+            workspace.report_notes().require_notes(),
+            computed=0 if fresh else 1,
+            reused=1 if fresh else 0,
+            seconds=perf_counter() - started,
+            metadata={
+                "page": dg.MetadataValue.path(str(workspace.report_page)),
+                "partitions": len(cells),
+                "left_out": ", ".join(sorted(map(" × ".join, left_out))) or "none",
+                "examples": int(rows["examples"].sum()),
+                "unusable": int(rows["unusable"].sum()),
+                "rows": preview(rows, 30),
+            }
+            | ({} if fresh else {"curves": dg.MetadataValue.md(curve_thumbnail(inputs.curves))}),
+        )
 
 
-def _inputs(workspace: Workspace, versions: Versions) -> ReportInputs:
+def _inputs(workspace: Workspace, versions: Versions, parts: list[tuple[str, str]]) -> ReportInputs:
     study = versions.study
-    parts = [
-        (model.name, benchmark.name)
-        for model in study.models
-        for benchmark in study.benchmarks
-        if workspace.statistics(model.name, benchmark.name).notes()
-    ]
     if not parts:
         raise WorkspaceError(
             "There are no statistics to report on yet: run `gradpipe run`, or materialise "
@@ -93,7 +95,7 @@ def _inputs(workspace: Workspace, versions: Versions) -> ReportInputs:
         unusable=unusable_rows(measured),
         provenance=provenance(
             study,
-            {model.name: versions.model(model.name) for model in study.models},
+            {model: versions.model(model) for model in versions.reachable_models()},
             {name: (notes.data, notes.rows) if notes else ("", 0) for name, notes in items.items()},
         ),
     )

@@ -12,17 +12,14 @@ import dagster as dg
 from assets.accelerator import Accelerator
 from assets.instance import open_instance
 from assets.orphans import process_tag, release_orphans
-from assets.partitions import grid_key, sync_partitions
+from assets.partitions import sync_partitions
+from assets.plan import Plan, Unit
 from assets.stages import STAGES
-from assets.versions import Versions
-from gradpipe.errors import StudyError
+from assets.versions import REPORT, STAGE_NAMES, Versions
+from gradpipe import errors
 from gradpipe.studies.examples import study_examples, study_items
 from gradpipe.studies.study import Study
-from storage.slugs import slug
-from storage.tables import Table
 from storage.workspace import Workspace
-
-STAGE_NAMES = tuple(stage.key.to_user_string() for stage in STAGES)
 
 
 @dataclass
@@ -34,20 +31,38 @@ class StageCount:
     seconds: float = 0.0
 
 
+@dataclass(frozen=True)
+class Failure:
+    """A stage that failed on a partition, and why; ``stage`` is empty where it was never tried."""
+
+    unit: Unit
+    stage: str
+    reason: str
+
+    def __str__(self) -> str:
+        """As in ``gradient_spectra of m × b failed: the reason.``"""
+        label = self.unit.label or "the study"
+        what = f"{self.stage} of {label} failed" if self.stage else f"{label} was left out"
+        return f"{what}: {self.reason}"
+
+
 @dataclass
 class Runner:
     """Materialises a study's stale partitions in this process, in the order of the stages.
 
-    ``on_stage`` is told the stage and partition before each that has work to do.
+    A partition that fails does not stop the others; ``failures`` has them afterwards. ``on_stage``
+    is told the stage and partition before each that has work to do, ``on_wait`` what it waits for.
     """
 
     workspace: Workspace
     study: Study
     accelerator: Accelerator
     on_stage: Callable[[str, str], None] = lambda _stage, _partition: None
+    on_wait: Callable[[str], None] = lambda _reason: None
     counts: dict[str, StageCount] = field(
         default_factory=lambda: {name: StageCount() for name in STAGE_NAMES}
     )
+    failures: list[Failure] = field(default_factory=list)
 
     def bring_up_to_date(
         self,
@@ -59,37 +74,61 @@ class Runner:
         Raises GradpipeError for a model or source that is not to be had, before anything is
         written.
         """
-        chosen_models = [m.name for m in self.study.models if models is None or m.name in models]
-        chosen = [
-            b.name for b in self.study.benchmarks if benchmarks is None or b.name in benchmarks
-        ]
-        if not chosen_models:
-            raise StudyError("The study has no model: add one with `gradpipe models add ID`.")
         versions = Versions(self.workspace, self.study)
-        for benchmark in chosen:
-            versions.source(benchmark)
-        for model in chosen_models:
-            versions.model(model)
-        self._try_examples(versions, chosen)
+        plan = Plan(versions, models, benchmarks)
+        if not plan.models:
+            raise errors.StudyError(
+                "The study has no model: add one with `gradpipe models add ID`."
+            )
+        versions.ask_all(plan.models, plan.benchmarks)
+        self._try_examples(versions, plan.benchmarks)
         self.workspace.keep_study(self.study)
+        stale = set(plan.stale())
         with self._instance() as instance:
-            for benchmark in chosen:
-                self._benchmark(instance, versions, benchmark)
-            for model in chosen_models:
-                for benchmark in chosen:
-                    self._cell(instance, versions, model, benchmark)
-            self._report(instance, versions)
+            for unit in plan.units():
+                if stale & {unit, *plan.upstream(unit)} or unit.stages == REPORT:
+                    self._bring(instance, plan, unit)
+                else:
+                    self._reuse(plan, unit, unit.stages)
         return self.counts
+
+    def summary(self, seconds: float) -> Iterator[str]:
+        """What was done, stage by stage, and what failed, as lines of text."""
+        for name, count in self.counts.items():
+            yield (
+                f"{name:<20} {count.computed:>7} computed {count.reused:>7} reused "
+                f"{count.seconds:>8.1f} s"
+            )
+        yield f"{'in all':<20} {seconds:>41.1f} s"
+        for failure in self.failures:
+            yield str(failure)
+
+    def account(self, seconds: float) -> dict[str, Any]:
+        """The same for programs; ``failed`` is there where something failed."""
+        stages = {
+            name: {
+                "computed": count.computed,
+                "reused": count.reused,
+                "seconds": round(count.seconds, 3),
+            }
+            for name, count in self.counts.items()
+        }
+        failed = [str(failure) for failure in self.failures]
+        return {
+            "stages": stages,
+            "seconds": round(seconds, 3),
+            "report": str(self.workspace.report_page),
+        } | ({"failed": failed} if failed else {})
 
     def _try_examples(self, versions: Versions, benchmarks: Sequence[str]) -> None:
         """Make the examples that are to be made once without keeping them: errors come now."""
         for name in benchmarks:
-            items, responses = self.workspace.items(name), self.workspace.responses(name)
-            if not items.is_current(versions.items(name)):
+            if not versions.is_current("benchmark_items", benchmark=name):
                 config = self.study.benchmark(name)
                 study_examples(self.study, config, study_items(self.study, config))
-            elif not responses.is_current(versions.responses(name)):
-                study_examples(self.study, self.study.benchmark(name), items.read())
+            elif not versions.is_current("responses", benchmark=name):
+                items = self.workspace.items(name).read()
+                study_examples(self.study, self.study.benchmark(name), items)
 
     @contextmanager
     def _instance(self) -> Iterator[dg.DagsterInstance]:
@@ -98,61 +137,65 @@ class Runner:
             release_orphans(instance)
             yield instance
 
-    def _benchmark(self, instance: dg.DagsterInstance, versions: Versions, name: str) -> None:
-        items, responses = self.workspace.items(name), self.workspace.responses(name)
-        key = slug(name)
-        if not items.is_current(versions.items(name)):
-            self._materialize(instance, "benchmark_items", key, name)
-        else:
-            self._reuse("benchmark_items", items)
-        if not responses.is_current(versions.responses(name)):
-            self._materialize(instance, "responses", key, name)
-        else:
-            self._reuse("responses", responses)
+    def _bring(self, instance: dg.DagsterInstance, plan: Plan, unit: Unit) -> None:
+        failed = {failure.unit for failure in self.failures}
+        if failed & set(plan.upstream(unit)):
+            self.failures.append(Failure(unit, "", "waits for its benchmark, which failed"))
+            return
+        if unit.stages == REPORT and failed and not plan.versions.cells():
+            return
+        work = plan.work(unit)
+        self._reuse(plan, unit, [stage for stage in unit.stages if stage not in work])
+        if work:
+            self._materialize(instance, unit, work)
 
-    def _cell(
-        self, instance: dg.DagsterInstance, versions: Versions, model: str, benchmark: str
+    def _reuse(self, plan: Plan, unit: Unit, stages: Sequence[str]) -> None:
+        for stage in stages:
+            notes = plan.versions.notes(stage, unit.model, unit.benchmark)
+            by_rows = stage not in {"spectral_statistics", "report"}
+            self.counts[stage].reused += notes.rows if notes and by_rows else 1
+
+    def _materialize(
+        self, instance: dg.DagsterInstance, unit: Unit, stages: tuple[str, ...]
     ) -> None:
-        index = self.workspace.spectra_index(model, benchmark)
-        statistics = self.workspace.statistics(model, benchmark)
-        key, label = grid_key(model, benchmark), f"{model} × {benchmark}"
-        if not index.is_current(versions.spectra(model, benchmark)):
-            self._materialize(instance, "gradient_spectra", key, label)
-        else:
-            self._reuse("gradient_spectra", index)
-        if not statistics.is_current(versions.statistics(model, benchmark)):
-            self._materialize(instance, "spectral_statistics", key, label)
-        else:
-            self.counts["spectral_statistics"].reused += 1
-
-    def _report(self, instance: dg.DagsterInstance, versions: Versions) -> None:
-        notes = self.workspace.report_notes()
-        if notes.is_current(versions.report()) and self.workspace.report_page.is_file():
-            self.counts["report"].reused += 1
-        else:
-            self._materialize(instance, "report", None, "")
-
-    def _reuse(self, stage: str, table: Table) -> None:
-        self.counts[stage].reused += table.require_notes().rows
-
-    def _materialize(self, instance: dg.DagsterInstance, stage: str, key: Any, label: str) -> None:
-        self.on_stage(stage, label)
+        self.on_stage(stages[0], unit.label)
+        if "gradient_spectra" in stages and (holders := pool_holders(instance)):
+            self.on_wait(f"waiting for the accelerator, which run {holders[0][:8]} holds")
         try:
             outcome = dg.materialize(
                 STAGES,
-                selection=[stage],
-                partition_key=key,
+                selection=list(stages),
+                partition_key=unit.key,
                 instance=instance,
                 tags=process_tag(),
                 resources={"accelerator": self.accelerator},
                 run_config={"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}},
+                raise_on_error=False,
             )
         except dg.DagsterExecutionInterruptedError as interrupt:
             # Dagster's own kind, which no caller of a library would think of.
             raise KeyboardInterrupt from interrupt
-        for event in outcome.asset_materializations_for_node(stage):
-            count = self.counts[stage]
-            made: Any = {name: value.value for name, value in event.metadata.items()}
-            count.computed += made["computed"]
-            count.reused += made["reused"]
-            count.seconds += made["seconds"]
+        for stage in stages:
+            for event in outcome.asset_materializations_for_node(stage):
+                made: Any = {name: value.value for name, value in event.metadata.items()}
+                self.counts[stage].computed += made["computed"]
+                self.counts[stage].reused += made["reused"]
+                self.counts[stage].seconds += made["seconds"]
+        for failure in outcome.filter_events(lambda event: event.is_step_failure):
+            reason = cause(failure.step_failure_data.error)
+            self.failures.append(Failure(unit, str(failure.step_key), reason))
+
+
+def pool_holders(instance: dg.DagsterInstance, pool: str = "gpu") -> list[str]:
+    """The runs that hold a slot of a pool now."""
+    info = instance.event_log_storage.get_concurrency_info(pool)
+    return [slot.run_id for slot in info.claimed_slots]
+
+
+def cause(error: Any) -> str:
+    """What went wrong at the bottom of Dagster's own errors, as one line."""
+    while error.cause:
+        error = error.cause
+    text = " ".join(error.message.split())
+    name, _, rest = text.partition(": ")
+    return rest if name.startswith(f"{errors.__name__}.") else text

@@ -1,20 +1,32 @@
 """Stage four: spectra become statistics. No model, no accelerator."""
 
+from collections.abc import Iterator
 from time import perf_counter
 from typing import Any
 
 import dagster as dg
-import polars as pl
 
+from assets.checks import check_results, check_spec
 from assets.gradient_spectra import gradient_spectra
 from assets.partitions import grid_partitions, model_and_benchmark
 from assets.results import result
+from assets.retries import retried
 from assets.versions import Versions
 from gradpipe.report.thumbnail import curve_thumbnail
+from gradpipe.statistics.checks import check_norms
 from gradpipe.statistics.curves import curves
 from gradpipe.statistics.reductions import STATISTICS_VERSION
 from gradpipe.statistics.table import statistics_table
 from storage.workspace import Workspace
+
+CHECKS = [
+    check_spec(
+        "spectral_statistics",
+        "norms_in_order",
+        "At every layer and projection nuclear norm ≥ Frobenius norm ≥ spectral norm, all finite.",
+        grid_partitions,
+    )
+]
 
 
 @dg.asset(
@@ -23,34 +35,43 @@ from storage.workspace import Workspace
     partitions_def=grid_partitions,
     deps=[gradient_spectra],
     code_version=STATISTICS_VERSION,
+    check_specs=CHECKS,
 )
-def spectral_statistics(context: dg.AssetExecutionContext) -> dg.MaterializeResult[Any]:
+def spectral_statistics(
+    context: dg.AssetExecutionContext,
+) -> Iterator[dg.AssetCheckResult | dg.MaterializeResult[Any]]:
     """Nuclear norm, effective rank and the other statistics of every spectrum.
 
     One row a (example, layer, projection). A new statistic is computed from the kept spectra, so it
     never touches a model.
     """
     started = perf_counter()
-    model, benchmark = model_and_benchmark(context)
-    workspace = Workspace.current()
-    study = workspace.study()
-    table = workspace.statistics(model, benchmark)
-    version = Versions(workspace, study).statistics(model, benchmark)
-    fresh = table.is_current(version)
-    if not fresh:
-        examples = workspace.spectra_index(model, benchmark).read()
-        spectra = workspace.spectra(model, benchmark).chunks(examples["key"])
-        table.write(statistics_table(examples, spectra, study.statistics, model), version, version)
-    statistics = table.scan()
-    picture = curve_thumbnail(curves(statistics, study.statistics[:1]))
-    return result(
-        table.require_notes(),
-        computed=0 if fresh else 1,
-        reused=1 if fresh else 0,
-        seconds=perf_counter() - started,
-        metadata={
-            "statistics": ", ".join(study.statistics),
-            "layers": statistics.select(pl.col("layer").n_unique()).collect().item(),
-            "curves": dg.MetadataValue.md(picture),
-        },
-    )
+    with retried(context):
+        model, benchmark = model_and_benchmark(context)
+        workspace = Workspace.current()
+        study = workspace.study()
+        table = workspace.statistics(model, benchmark)
+        version = Versions(workspace, study).statistics(model, benchmark)
+        fresh = table.is_current(version)
+        if fresh:
+            statistics = table.read()
+        else:
+            examples = workspace.spectra_index(model, benchmark).read()
+            spectra = workspace.spectra(model, benchmark).chunks(examples["key"])
+            statistics = statistics_table(examples, spectra, study.statistics, model)
+        checks = [check_norms(statistics.lazy(), study.statistics)]
+        yield from check_results(checks, CHECKS, f"{model} × {benchmark}")
+        if not fresh:
+            table.write(statistics, version, version)
+        picture = curve_thumbnail(curves(statistics.lazy(), study.statistics[:1]))
+        yield result(
+            table.require_notes(),
+            computed=0 if fresh else 1,
+            reused=1 if fresh else 0,
+            seconds=perf_counter() - started,
+            metadata={
+                "statistics": ", ".join(study.statistics),
+                "layers": statistics["layer"].n_unique(),
+                "curves": dg.MetadataValue.md(picture),
+            },
+        )

@@ -2,19 +2,26 @@
 
 import os
 import sys
+from pathlib import Path
 
 from assets.instance import dagster_home, open_instance
 from assets.partitions import sync_partitions
 from storage.workspace import Workspace
 
+#: Where `definitions.py` lies, beside this package.
+_CODE = Path(__file__).resolve().parents[1]
+
 
 def serve(workspace: Workspace, host: str, port: int) -> None:
-    """Replace this process by the UI and its daemon, with the study's partitions in place."""
+    """Replace this process by the UI and its daemon, with the study's partitions in place.
+
+    They start in the instance's own folder: Dagster would warn of a `dagster.yaml` in another.
+    """
     with open_instance(workspace) as instance:
         sync_partitions(instance, workspace.study())
-    environment = os.environ | {
-        "DAGSTER_HOME": str(dagster_home(workspace)),
-        "GRADPIPE_HOME": str(workspace.root),
-    }
-    command = [sys.executable, "-m", "dagster", "dev", "-m", "definitions"]
-    os.execve(sys.executable, [*command, "--host", host, "--port", str(port)], environment)
+    home = dagster_home(workspace)
+    environment = os.environ | {"DAGSTER_HOME": str(home), "GRADPIPE_HOME": str(workspace.root)}
+    target = ["-m", "definitions", "--working-directory", str(_CODE)]
+    command = [sys.executable, "-m", "dagster", "dev", *target, "--host", host, "--port", str(port)]
+    os.chdir(home)
+    os.execve(sys.executable, command, environment)

@@ -1,8 +1,12 @@
 """What each stage's output depends on, as one hash: equal versions need no work."""
 
-from functools import cached_property
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
+from typing import Any
 
 from gradpipe.benchmarks.read import source_version
+from gradpipe.errors import GradpipeError
 from gradpipe.gradients.extract import EXTRACTOR_VERSION
 from gradpipe.hashing import content_hash
 from gradpipe.models.fingerprint import fingerprint, pin
@@ -11,8 +15,16 @@ from gradpipe.report import REPORT_VERSION
 from gradpipe.responses.build import RESPONSES_VERSION
 from gradpipe.statistics.reductions import STATISTICS_VERSION
 from gradpipe.studies.study import Study
-from storage.tables import Notes, Table
+from storage.tables import Notes, Table, read_notes
 from storage.workspace import Workspace
+
+#: Stages that one run may take together: the first out of date makes the second so too. Responses
+#: are not with their items, which may turn out to be the same as before.
+ITEMS = ("benchmark_items",)
+RESPONSES = ("responses",)
+CELL = ("gradient_spectra", "spectral_statistics")
+REPORT = ("report",)
+STAGE_NAMES = (*ITEMS, *RESPONSES, *CELL, *REPORT)
 
 
 class Versions:
@@ -27,6 +39,73 @@ class Versions:
         self.study = study
         self._models: dict[str, tuple[ModelSource, str]] = {}
         self._sources: dict[str, str] = {}
+        self._notes: dict[tuple[str, str, str], Notes | None] = {}
+
+    def is_current(self, stage: str, model: str = "", benchmark: str = "") -> bool:
+        """Whether a stage's table was made from just what it would be made from now."""
+        notes = self.notes(stage, model, benchmark)
+        return (
+            notes is not None
+            and notes.version == self.version(stage, model, benchmark)
+            and (stage != "report" or self.workspace.report_page.is_file())
+        )
+
+    def notes(self, stage: str, model: str = "", benchmark: str = "") -> Notes | None:
+        """The notes of a stage's table, None where there is none."""
+        cell = (stage, model, benchmark)
+        return self._notes[cell] if cell in self._notes else self.table(*cell).notes()
+
+    @contextmanager
+    def remembered(self) -> Iterator[None]:
+        """While open, every table's notes are those of its opening, read all at once.
+
+        For a plan of what is there, which asks for each many times.
+        """
+        grid = [(model, benchmark) for model, benchmark in sorted(self.study.grid())]
+        cells = [
+            ("report", "", ""),
+            *(
+                (stage, "", entry.name)
+                for stage in (*ITEMS, *RESPONSES)
+                for entry in self.study.benchmarks
+            ),
+            *((stage, *cell) for stage in CELL for cell in grid),
+        ]
+        self._notes = dict(
+            zip(cells, read_notes([self.table(*cell) for cell in cells]), strict=True)
+        )
+        try:
+            yield
+        finally:
+            self._notes = {}
+
+    def table(self, stage: str, model: str = "", benchmark: str = "") -> Table:
+        """The table of one partition of a stage."""
+        match stage:
+            case "benchmark_items":
+                return self.workspace.items(benchmark)
+            case "responses":
+                return self.workspace.responses(benchmark)
+            case "gradient_spectra":
+                return self.workspace.spectra_index(model, benchmark)
+            case "spectral_statistics":
+                return self.workspace.statistics(model, benchmark)
+            case _:
+                return self.workspace.report_notes()
+
+    def version(self, stage: str, model: str = "", benchmark: str = "") -> str:
+        """The version that one partition of a stage should have now."""
+        match stage:
+            case "benchmark_items":
+                return self.items(benchmark)
+            case "responses":
+                return self.responses(benchmark)
+            case "gradient_spectra":
+                return self.spectra(model, benchmark)
+            case "spectral_statistics":
+                return self.statistics(model, benchmark)
+            case _:
+                return self.report()
 
     def source(self, benchmark: str) -> str:
         """The version of a benchmark's source."""
@@ -42,6 +121,22 @@ class Versions:
             self._models[model] = source, fingerprint(source)
         return self._models[model]
 
+    def reachable_models(self) -> list[str]:
+        """The study's models that are to be had now; one that is gone must not stop the others."""
+        return [entry.name for entry in self.study.models if _answers(self.model, entry.name)]
+
+    def reachable_benchmarks(self) -> list[str]:
+        """The study's benchmarks whose sources are to be had now."""
+        return [entry.name for entry in self.study.benchmarks if _answers(self.source, entry.name)]
+
+    def ask_all(self, models: Iterable[str], benchmarks: Iterable[str]) -> None:
+        """Ask all those sources and models side by side: each hub model is a request."""
+        with ThreadPoolExecutor(8) as pool:
+            asked: list[Future[Any]] = [pool.submit(self.source, name) for name in benchmarks]
+            asked += [pool.submit(self.model, name) for name in models]
+            for answer in asked:
+                answer.result()
+
     def items(self, benchmark: str) -> str:
         """Source revision, sample size, seed."""
         study, config = self.study, self.study.benchmark(benchmark)
@@ -54,7 +149,7 @@ class Versions:
         study, config = self.study, self.study.benchmark(benchmark)
         return content_hash(
             RESPONSES_VERSION,
-            self._data(self.workspace.items(benchmark)),
+            self._data("benchmark_items", benchmark=benchmark),
             config.styles or study.styles,
             study.relevances,
             (study.irrelevant, study.sampling, study.seed)
@@ -68,7 +163,7 @@ class Versions:
         protocol = self.study.protocol_of(self.study.model(model))
         return content_hash(
             EXTRACTOR_VERSION,
-            self._data(self.workspace.responses(benchmark)),
+            self._data("responses", benchmark=benchmark),
             protocol.key(),
             self.model(model)[1],
         )
@@ -77,28 +172,45 @@ class Versions:
         """The spectra and the list of statistics."""
         return content_hash(
             STATISTICS_VERSION,
-            self._data(self.workspace.spectra_index(model, benchmark)),
+            self._data("gradient_spectra", model, benchmark),
             self.study.statistics,
         )
 
-    @cached_property
-    def _report_settings(self) -> str:
-        return content_hash(REPORT_VERSION, self.study.model_dump(mode="json"))
+    def report(self, cells: Iterable[tuple[str, str]] | None = None) -> str:
+        """Every statistic it reads, and the study that it prints; ``cells`` as of ``cells()``."""
+        cells = self.cells() if cells is None else cells
+        read = [(*cell, self._data("spectral_statistics", *cell)) for cell in cells]
+        printed = self.study.model_dump(mode="json", exclude={"automation", "unusable_limit"})
+        return content_hash(REPORT_VERSION, printed, read)
 
-    def report(self) -> str:
-        """Every statistic it reads, and the study that it prints."""
-        tables = [
-            (
-                model.name,
-                benchmark.name,
-                self._data(self.workspace.statistics(model.name, benchmark.name)),
-            )
-            for model in self.study.models
-            for benchmark in self.study.benchmarks
+    def cells(self) -> list[tuple[str, str]]:
+        """The (model, benchmark) pairs that the report shows: those current in every stage.
+
+        A pair whose statistics come from an earlier protocol, sample or checkpoint would stand
+        beside new ones as if it were one of them.
+        """
+        benchmarks = [
+            benchmark
+            for benchmark in self.reachable_benchmarks()
+            if self.is_current("benchmark_items", benchmark=benchmark)
+            and self.is_current("responses", benchmark=benchmark)
         ]
-        return content_hash(self._report_settings, tables)
+        return [
+            (model, benchmark)
+            for model in self.reachable_models()
+            for benchmark in benchmarks
+            if self.is_current("gradient_spectra", model, benchmark)
+            and self.is_current("spectral_statistics", model, benchmark)
+        ]
 
-    @staticmethod
-    def _data(table: Table) -> str | None:
-        notes: Notes | None = table.notes()
+    def _data(self, stage: str, model: str = "", benchmark: str = "") -> str | None:
+        notes = self.notes(stage, model, benchmark)
         return notes.data if notes else None
+
+
+def _answers(ask: Callable[[str], object], name: str) -> bool:
+    try:
+        ask(name)
+    except GradpipeError:
+        return False
+    return True

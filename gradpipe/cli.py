@@ -14,8 +14,6 @@ import click
 from gradpipe.errors import GradpipeError
 
 if TYPE_CHECKING:
-    from assets.run import StageCount
-    from gradpipe.progress import ProgressView
     from gradpipe.studies.study import Study
     from storage.workspace import Workspace
 
@@ -88,17 +86,28 @@ def run(study: str | None, as_json: bool) -> None:
 @click.option(
     "--benchmark", "benchmarks", multiple=True, metavar="NAME", help="Only this benchmark."
 )
+@click.option("--dry-run", is_flag=True, help="Say what would be computed, and compute nothing.")
 @click.option(
     "--json", "as_json", is_flag=True, help="End stdout with one JSON object of what was done."
 )
-def backfill(models: tuple[str, ...], benchmarks: tuple[str, ...], as_json: bool) -> None:
-    """Compute what is missing of some models and benchmarks, then the report."""
+def backfill(
+    models: tuple[str, ...], benchmarks: tuple[str, ...], dry_run: bool, as_json: bool
+) -> None:
+    """Compute what is missing of some models and benchmarks, then the report.
+
+    A partition that fails does not stop the others: the summary names it, and the exit code is 1.
+    With --dry-run: rows and tokens of every partition, and the time and disk they would take as far
+    as rows of that model were measured before.
+    """
     workspace = _workspace()
     study = workspace.study()
     for model in models:
         study.model(model)
     for benchmark in benchmarks:
         study.benchmark(benchmark)
+    if dry_run:
+        _print_estimates(workspace, study, models or None, benchmarks or None, as_json)
+        return
     _bring_up_to_date(
         workspace, study, models=models or None, benchmarks=benchmarks or None, as_json=as_json
     )
@@ -174,6 +183,10 @@ def report(open_page: bool) -> None:
     if not page.is_file():
         raise GradpipeError(f"There is no report at {page} yet: make it with `gradpipe run`.")
     click.echo(str(page))
+    if open_page and not isinstance(page, Path):
+        raise GradpipeError(
+            "A browser cannot open that: fetch the page's folder and open it there."
+        )
     if open_page:
         click.launch(page.as_uri())
 
@@ -204,7 +217,13 @@ def models_add(model: str, revision: str | None, name: str) -> None:
 
     workspace = _workspace()
     added = add_model(workspace, model, revision, name)
-    click.echo(f"Added {added}; `gradpipe run` computes what it lacks.")
+    _sync_partitions(workspace)
+    automatic = workspace.study().automation is True
+    click.echo(
+        f"Added {added}; "
+        + ("the daemon" if automatic else "`gradpipe run`")
+        + " computes what it lacks."
+    )
 
 
 @models.command("list")
@@ -216,18 +235,55 @@ def models_list() -> None:
 
 @models.command("remove")
 @click.argument("name", metavar="NAME")
-def models_remove(name: str) -> None:
-    """Take a model out of the study and its report; its rows stay in the store."""
+@click.option("--rows", is_flag=True, help="Delete its rows too; they would have to be paid again.")
+def models_remove(name: str, rows: bool) -> None:
+    """Take a model out of the study and, from its next making on, out of the report.
+
+    Its rows stay in the store, so that it can come back at no cost, unless --rows is given.
+    """
     from storage.models import remove_model
 
-    remove_model(_workspace(), name)
-    click.echo(f"Removed {name}; its rows stay in the store.")
+    workspace = _workspace()
+    remove_model(workspace, name)
+    _sync_partitions(workspace)
+    if rows:
+        workspace.delete_model(name)
+    click.echo(f"Removed {name}; its rows " + ("are deleted." if rows else "stay in the store."))
 
 
 def _workspace() -> Workspace:
     from storage.workspace import Workspace
 
     return Workspace.current()
+
+
+def _sync_partitions(workspace: Workspace) -> None:
+    from assets.instance import open_instance
+    from assets.partitions import sync_partitions
+
+    with open_instance(workspace) as instance:
+        sync_partitions(instance, workspace.study())
+
+
+def _print_estimates(
+    workspace: Workspace,
+    study: Study,
+    models: tuple[str, ...] | None,
+    benchmarks: tuple[str, ...] | None,
+    as_json: bool,
+) -> None:
+    from dataclasses import asdict
+
+    from assets.estimate import ESTIMATE_COLUMNS, estimates, total
+    from assets.plan import Plan
+    from assets.versions import Versions
+    from gradpipe.progress import print_table
+
+    found = list(estimates(Plan(Versions(workspace, study), models, benchmarks)))
+    if as_json:
+        click.echo(json.dumps([asdict(estimate) for estimate in found]))
+    else:
+        print_table(ESTIMATE_COLUMNS, (estimate.cells() for estimate in (*found, total(found))))
 
 
 def _bring_up_to_date(
@@ -246,38 +302,16 @@ def _bring_up_to_date(
         accelerator = Accelerator(
             lambda model, benchmark, progress: view.extraction(f"{model} × {benchmark}", progress)
         )
-        runner = Runner(workspace, study, accelerator, view.stage)
-        counts = runner.bring_up_to_date(models, benchmarks)
-    seconds = time.perf_counter() - started
-    _summary(counts, seconds, view)
+        runner = Runner(workspace, study, accelerator, view.stage, view.wait)
+        runner.bring_up_to_date(models, benchmarks)
+    for line in runner.summary(time.perf_counter() - started):
+        view.console.print(line, markup=False)
     if as_json:
-        click.echo(
-            json.dumps(
-                {
-                    "stages": {
-                        name: {
-                            "computed": count.computed,
-                            "reused": count.reused,
-                            "seconds": round(count.seconds, 3),
-                        }
-                        for name, count in counts.items()
-                    },
-                    "seconds": round(seconds, 3),
-                    "report": str(workspace.report_page),
-                }
-            )
-        )
-    else:
+        click.echo(json.dumps(runner.account(time.perf_counter() - started)))
+    elif workspace.report_page.is_file():
         click.echo(f"Report: {workspace.report_page}")
-
-
-def _summary(counts: dict[str, StageCount], seconds: float, view: ProgressView) -> None:
-    for name, count in counts.items():
-        view.console.print(
-            f"{name:<20} {count.computed:>7} computed {count.reused:>7} reused "
-            f"{count.seconds:>8.1f} s"
-        )
-    view.console.print(f"{'in all':<20} {seconds:>41.1f} s")
+    if runner.failures:
+        raise click.exceptions.Exit(1)
 
 
 if __name__ == "__main__":

@@ -2,7 +2,14 @@
 
 
 class GradpipeError(Exception):
-    """Anything gradpipe refuses; the command line prints it, no traceback, and exits with 2."""
+    """Anything gradpipe refuses; the command line prints it, no traceback, and exits with 2.
+
+    ``passing`` says that the same may work a minute later: a network that did not answer.
+    """
+
+    def __init__(self, message: str = "", *, passing: bool = False) -> None:
+        super().__init__(message)
+        self.passing = passing
 
 
 class StudyError(GradpipeError):
@@ -27,3 +34,19 @@ def nearest(word: str, known: list[str] | tuple[str, ...]) -> str:
 
     close = get_close_matches(word, known, n=1, cutoff=0.6)
     return f"did you mean {close[0]!r}?" if close else f"known are {', '.join(sorted(known))}."
+
+
+def connection_failed(error: BaseException | None) -> bool:
+    """Whether a network that did not answer is behind an error: another try may go well."""
+    kinds = {
+        "ConnectionError",
+        "TimeoutError",
+        "Timeout",
+        "TransportError",
+        "ClientConnectionError",
+    }
+    while error is not None:
+        if kinds & {kind.__name__ for kind in type(error).__mro__}:
+            return True
+        error = error.__cause__ or error.__context__
+    return False

@@ -87,6 +87,10 @@ class ProgressView:
         """Say which stage starts, and on what."""
         self.console.print(f"{stage}  {partition}".rstrip(), markup=False)
 
+    def wait(self, reason: str) -> None:
+        """Say what the stage waits for."""
+        self.console.print(f"  {reason}", markup=False)
+
     def extraction(self, label: str, progress: Progress) -> None:
         """Show how far an extraction is."""
         if label != self._label or progress.rows == 0:

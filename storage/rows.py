@@ -1,38 +1,48 @@
 """The row store: content-keyed rows in append-only Parquet parts.
 
-A row that is in the store is never computed again. Each part is written aside and renamed, so that
-any number of processes may write and read at once; two that computed the same row leave it twice on
-disk and once on read.
+A row that is in the store is never computed again. Each part is put in its place at once, so that
+any number of processes may write and read at once; two that computed the same row leave it twice in
+the store and once on read.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from fnmatch import fnmatch
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import polars as pl
 
-from storage.tables import unique_part_name, write_aside
+from storage.tables import unique_part_name, write_parquet
+
+if TYPE_CHECKING:
+    from storage.places import Place
 
 KEY = "key"
+_PARTS = "part-*.parquet"
 
 
 class RowStore:
     """Rows of one schema in one folder; ``schema`` has a String column ``key``."""
 
-    def __init__(self, folder: Path, schema: pl.Schema) -> None:
+    def __init__(self, folder: Place, schema: pl.Schema) -> None:
         self.folder = folder
         self.schema = schema
 
-    def parts(self) -> list[Path]:
+    def parts(self) -> list[Place]:
         """The parts that are whole, oldest first."""
-        return sorted(self.folder.glob("part-*.parquet"))
+        return list(self._sizes())
+
+    def bytes(self) -> int:
+        """The size of all parts together."""
+        return sum(self._sizes().values())
 
     def append(self, rows: pl.DataFrame) -> None:
         """Add rows as one part; they are there for every reader when this returns."""
         if rows.height:
             frame = rows.select(list(self.schema)).cast(self.schema)
-            write_aside(self.folder / unique_part_name(), frame)
+            write_parquet(self.folder / unique_part_name(), frame)
 
     def keys(self) -> pl.Series:
         """The keys of all rows, each once; reads that column only."""
@@ -56,10 +66,10 @@ class RowStore:
         For whole spectra, which are too large to have in memory all at once.
         """
         wanted = keys.unique()
-        files = self.parts()
+        files = list(self._sizes().items())
         for first in range(0, len(files), parts):
             chunk = (
-                self._scan(files[first : first + parts])
+                self._scan(dict(files[first : first + parts]))
                 .filter(pl.col(KEY).is_in(wanted.implode()))
                 .unique(KEY, keep="first", maintain_order=True)
                 .collect()
@@ -68,9 +78,24 @@ class RowStore:
             if chunk.height:
                 yield chunk
 
-    def _scan(self, parts: list[Path] | None = None) -> pl.LazyFrame:
-        parts = self.parts() if parts is None else parts
-        if not parts:
+    def _sizes(self) -> dict[Place, int]:
+        """The parts, oldest first, with their bytes."""
+        if isinstance(self.folder, Path):
+            return {part: part.stat().st_size for part in sorted(self.folder.glob(_PARTS))}
+        from storage.objects import sizes
+
+        found = sizes(self.folder)
+        return {self.folder / name: found[name] for name in sorted(found) if fnmatch(name, _PARTS)}
+
+    def _scan(self, sizes: dict[Place, int] | None = None) -> pl.LazyFrame:
+        sizes = self._sizes() if sizes is None else sizes
+        if not sizes:
             return pl.LazyFrame(schema=self.schema)
+        if not isinstance(self.folder, Path):
+            from storage.columns import scan_objects
+
+            objects = {part: size for part, size in sizes.items() if not isinstance(part, Path)}
+            return scan_objects(objects, self.schema)
         # Without `glob=False` a workspace below a folder like `runs[1]` would read as empty.
-        return pl.scan_parquet(parts, schema=self.schema, glob=False)
+        files = [part for part in sizes if isinstance(part, Path)]
+        return pl.scan_parquet(files, schema=self.schema, glob=False)

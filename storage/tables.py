@@ -6,14 +6,19 @@ import hashlib
 import json
 import os
 import time
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 from uuid import uuid4
 
 import polars as pl
 
-from gradpipe.aside import written_aside
 from gradpipe.errors import WorkspaceError
+from storage.places import get, put
+
+if TYPE_CHECKING:
+    from storage.places import Place
 
 _NOTES = "gradpipe"
 
@@ -30,25 +35,23 @@ class Notes:
 class Table:
     """A table at a path. Readers see the old one or the new one, never a part of either."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Place) -> None:
         self.path = path
 
     def notes(self) -> Notes | None:
         """The table's notes, or None where there is no table or it was not written whole."""
-        if not self.path.is_file():
-            return None
-        try:
-            return Notes(**json.loads(pl.read_parquet_metadata(self.path)[_NOTES]))
-        except (pl.exceptions.PolarsError, OSError, KeyError, ValueError, TypeError):
-            return None
+        if isinstance(self.path, Path):
+            return _notes_in(self.path) if self.path.is_file() else None
+        from storage.objects import fetch_footer
+
+        footer = fetch_footer(self.path)
+        return _notes_in(footer) if footer else None
 
     def require_notes(self) -> Notes:
         """The table's notes; raises WorkspaceError where it is missing or broken."""
         notes = self.notes()
         if notes is None:
-            raise WorkspaceError(
-                f"{self.path} is missing or broken: run `gradpipe run`, which makes it again."
-            )
+            raise self._missing()
         return notes
 
     def is_current(self, version: str) -> bool:
@@ -68,16 +71,13 @@ class Table:
     def scan(self) -> pl.LazyFrame:
         """The table, lazily; raises WorkspaceError where it is missing or broken.
 
-        Its file is opened once: a scan of the path opens it again for the data, which may then be
-        those of the table that another process has put in its place.
+        Its file is read once: a scan of the path would open it again for the data, which may then
+        be those of the table that another process has put in its place.
         """
-        self.require_notes()
-        try:
-            return pl.scan_parquet(self.path.read_bytes())
-        except OSError as error:
-            raise WorkspaceError(
-                f"{self.path} cannot be read ({error.strerror}): check the file's permissions."
-            ) from error
+        content = get(self.path)
+        if not content or _notes_in(content) is None:
+            raise self._missing()
+        return pl.scan_parquet(content)
 
     def write(self, frame: pl.DataFrame, version: str, data: str | None = None) -> Notes:
         """Put ``frame`` in the table's place at once, with its notes.
@@ -85,8 +85,22 @@ class Table:
         ``data`` names the content where that is known more cheaply than by hashing the rows.
         """
         notes = Notes(version, data or content_of(frame), frame.height)
-        write_aside(self.path, frame, {_NOTES: json.dumps(asdict(notes))})
+        write_parquet(self.path, frame, {_NOTES: json.dumps(asdict(notes))})
         return notes
+
+    def _missing(self) -> WorkspaceError:
+        return WorkspaceError(
+            f"{self.path} is missing or broken: run `gradpipe run`, which makes it again."
+        )
+
+
+def read_notes(tables: Sequence[Table]) -> list[Notes | None]:
+    """Every table's notes, in their order; from an object store many at a time."""
+    if all(isinstance(table.path, Path) for table in tables):
+        return [table.notes() for table in tables]
+    from storage.objects import at_once
+
+    return at_once(Table.notes, tables)
 
 
 def content_of(frame: pl.DataFrame) -> str:
@@ -94,26 +108,24 @@ def content_of(frame: pl.DataFrame) -> str:
     return hashlib.sha256(frame.write_ndjson().encode("utf-8", "surrogatepass")).hexdigest()[:20]
 
 
-def write_aside(path: Path, frame: pl.DataFrame, metadata: dict[str, str] | None = None) -> None:
-    """Write ``frame`` beside ``path``, onto the disk, then rename it into place.
+def write_parquet(
+    place: Place, frame: pl.DataFrame, metadata: dict[str, str] | None = None
+) -> None:
+    """Put ``frame`` in a place as one Parquet file, whole or not at all.
 
-    Raises WorkspaceError where the folder cannot be written or the disk is full.
+    Raises WorkspaceError where the place cannot be written or the disk is full.
     """
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with written_aside(path) as aside, aside.open("wb") as file:
-            frame.write_parquet(file, compression="zstd", metadata=metadata)
-            file.flush()
-            os.fsync(file.fileno())
-    except (OSError, pl.exceptions.PolarsError) as error:
-        # A full disk is a PolarsError: Polars writes to the file by itself.
-        reason = getattr(error, "strerror", None) or error
-        raise WorkspaceError(
-            f"{path} cannot be written ({reason}): check the folder's permissions and the disk's "
-            "free space."
-        ) from error
+    put(place, lambda file: frame.write_parquet(file, compression="zstd", metadata=metadata))
 
 
 def unique_part_name() -> str:
     """A file name no other writer takes, in the order of writing."""
     return f"part-{time.time_ns():020d}-{os.getpid()}-{uuid4().hex[:8]}.parquet"
+
+
+def _notes_in(parquet: Path | bytes) -> Notes | None:
+    """The notes in a Parquet file, or in its last bytes."""
+    try:
+        return Notes(**json.loads(pl.read_parquet_metadata(parquet)[_NOTES]))
+    except (pl.exceptions.PolarsError, OSError, KeyError, ValueError, TypeError):
+        return None

@@ -3,98 +3,114 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import polars as pl
 
-from gradpipe.aside import written_aside
 from gradpipe.errors import WorkspaceError
 from gradpipe.gradients.extract import ROW_SCHEMA
+from gradpipe.hashing import content_hash
 from gradpipe.studies.study import Study, load_study, parse_study, study_yaml
+from storage.places import get, place_of, put, remove
 from storage.rows import KEY, RowStore
 from storage.slugs import slug
 from storage.tables import Table
+
+if TYPE_CHECKING:
+    from storage.places import Place
 
 #: A row of the store: what was extracted for one key.
 SPECTRA_SCHEMA = pl.Schema(
     {KEY: pl.String} | {name: dtype for name, dtype in ROW_SCHEMA.items() if name != "row"}
 )
 DEFAULT_STUDY = "demo"
+_REPORT, _PAGE = "report", "index.html"
+_INDEX = "index.parquet"
 
 
 class Workspace:
-    """Every path gradpipe writes to, below one folder."""
+    """Every path gradpipe writes to, below one folder, which may be a local one or a URL's."""
 
-    def __init__(self, root: Path) -> None:
+    def __init__(self, root: Place) -> None:
         self.root = root
 
     @classmethod
     def current(cls) -> Workspace:
         """The workspace that GRADPIPE_HOME names, by default ``.gradpipe`` in the current folder.
 
-        Makes the folder; raises WorkspaceError where it cannot be made or is a URL.
+        Makes a local folder; raises WorkspaceError where it cannot be made, or where a URL cannot
+        hold a workspace or is out of reach.
         """
-        home = os.environ.get("GRADPIPE_HOME") or ".gradpipe"
-        if "://" in home:
-            raise WorkspaceError(
-                f"GRADPIPE_HOME is {home}: a workspace has to be a folder on this machine, since "
-                "Dagster keeps its own records there."
-            )
-        try:
-            root = Path(home).expanduser().resolve()
-            root.mkdir(parents=True, exist_ok=True)
-        except (OSError, RuntimeError) as error:
-            reason = getattr(error, "strerror", None) or str(error).rstrip(".")
-            raise WorkspaceError(
-                f"The workspace {Path(home).absolute()} cannot be made ({reason}): set "
-                "GRADPIPE_HOME to a folder that you may write."
-            ) from error
-        return cls(root)
+        return cls(place_of(os.environ.get("GRADPIPE_HOME") or ".gradpipe"))
 
     @property
     def dagster_home(self) -> Path:
-        """Dagster's own folder: runs, events, logs."""
-        return self.root / "dagster"
+        """Dagster's own folder: runs, events, logs; always on this machine.
+
+        For a workspace behind a URL it is the folder that DAGSTER_HOME names, otherwise one of the
+        user's own a workspace.
+        """
+        if isinstance(self.root, Path):
+            return self.root / "dagster"
+        if home := os.environ.get("DAGSTER_HOME"):
+            return Path(home).expanduser()
+        from platformdirs import user_data_path
+
+        data = user_data_path("gradpipe", appauthor=False)
+        return data / "instances" / content_hash(str(self.root))
 
     @property
-    def report_folder(self) -> Path:
+    def report_folder(self) -> Place:
         """The folder of the page, its images and its tables."""
-        return self.root / "report"
+        return self.root / _REPORT
 
     @property
-    def report_page(self) -> Path:
+    def report_page(self) -> Place:
         """The page itself."""
-        return self.report_folder / "index.html"
+        return self.report_folder / _PAGE
+
+    @contextmanager
+    def report_files(self) -> Iterator[Path]:
+        """A local folder to build the report in; it is in its place when the block ends well.
+
+        Behind a URL the page is put there last, when all that it belongs with is there.
+        """
+        if isinstance(self.root, Path):
+            yield self.root / _REPORT
+            return
+        from tempfile import TemporaryDirectory
+
+        from storage.objects import send_folder
+
+        with TemporaryDirectory(prefix="gradpipe-") as folder:
+            yield Path(folder) / _REPORT
+            send_folder(Path(folder) / _REPORT, self.root / _REPORT, last=_PAGE)
 
     @property
-    def study_path(self) -> Path:
+    def study_path(self) -> Place:
         """The study this workspace is about, paths made absolute."""
         return self.root / "study.yaml"
 
     def study(self) -> Study:
         """The workspace's study; the demo where none was ever given."""
-        if not self.study_path.is_file():
+        content = get(self.study_path)
+        if content is None:
             return load_study(DEFAULT_STUDY)
         try:
-            text = self.study_path.read_text("utf-8")
-        except (OSError, UnicodeDecodeError) as error:
-            reason = getattr(error, "strerror", None) or "not UTF-8 text"
+            text = content.decode("utf-8")
+        except UnicodeDecodeError as error:
             raise WorkspaceError(
-                f"{self.study_path} cannot be read ({reason}): give the study again with "
+                f"{self.study_path} cannot be read (not UTF-8 text): give the study again with "
                 "`gradpipe run --study`."
             ) from error
         return parse_study(text, str(self.study_path))
 
     def keep_study(self, study: Study) -> None:
         """Make ``study`` the one this workspace is about."""
-        try:
-            with written_aside(self.study_path) as aside:
-                aside.write_text(study_yaml(study), "utf-8")
-        except OSError as error:
-            raise WorkspaceError(
-                f"{self.study_path} cannot be written ({error.strerror}): check the workspace's "
-                "permissions."
-            ) from error
+        put(self.study_path, lambda file: file.write(study_yaml(study).encode("utf-8")))
 
     def items(self, benchmark: str) -> Table:
         """The items of a benchmark."""
@@ -110,15 +126,23 @@ class Workspace:
 
     def spectra_index(self, model: str, benchmark: str) -> Table:
         """The examples of one model and benchmark with their keys in the row store."""
-        return Table(self._spectra_folder(model, benchmark) / "index.parquet")
+        return Table(self._spectra_folder(model, benchmark) / _INDEX)
 
     def statistics(self, model: str, benchmark: str) -> Table:
         """The statistics of one model and benchmark."""
         return Table(self.root / "spectral_statistics" / slug(model) / f"{slug(benchmark)}.parquet")
 
+    def delete_model(self, name: str) -> None:
+        """Remove a model's rows, indices and statistics; nothing happens where there are none.
+
+        Rows go last: what a stopped removal leaves is not taken for whole.
+        """
+        remove(self.root / "spectral_statistics" / slug(name))
+        remove(self.root / "gradient_spectra" / slug(name), first=_INDEX)
+
     def report_notes(self) -> Table:
         """What the report was made from."""
         return Table(self.root / "report_notes.parquet")
 
-    def _spectra_folder(self, model: str, benchmark: str) -> Path:
+    def _spectra_folder(self, model: str, benchmark: str) -> Place:
         return self.root / "gradient_spectra" / slug(model) / slug(benchmark)

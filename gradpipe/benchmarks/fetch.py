@@ -8,7 +8,7 @@ from typing import Any
 
 from gradpipe.aside import written_aside
 from gradpipe.cache import cache_folder
-from gradpipe.errors import DataError, nearest
+from gradpipe.errors import DataError, connection_failed, nearest
 from gradpipe.hashing import content_hash
 
 _PINNED_GITHUB = re.compile(r"github://([^:/@]+):([^@/]+)@([0-9a-f]{40})/(.+)")
@@ -120,9 +120,11 @@ def _unreachable(url: str, error: Exception) -> DataError:
     if isinstance(error, FileNotFoundError):
         return DataError(f"there is no file at {url}: check the address.")
     reason = " ".join(str(error).split())[:200] or type(error).__name__
+    busy = getattr(error, "status", 0) in {408, 429, 500, 502, 503, 504}
     return DataError(
         f"{url} cannot be read ({reason}): check the address and the connection, or download "
-        "the files and give their local folder as `path`."
+        "the files and give their local folder as `path`.",
+        passing=busy or connection_failed(error),
     )
 
 

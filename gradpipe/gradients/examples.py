@@ -4,9 +4,10 @@ from collections.abc import Callable, Iterator
 
 import polars as pl
 
+from gradpipe.gradients.batches import TOKEN_BUDGET
 from gradpipe.gradients.extract import Progress, extract_rows
 from gradpipe.gradients.protocol import Protocol
-from gradpipe.gradients.tokens import Encoder, Pair
+from gradpipe.gradients.tokens import Encoder, Pair, TokenRow
 from gradpipe.models.load import LoadedModel
 
 
@@ -15,16 +16,36 @@ def extract_examples(
     examples: pl.DataFrame,
     protocol: Protocol,
     report: Callable[[Progress], None] = lambda _: None,
+    budget: int = TOKEN_BUDGET,
 ) -> Iterator[pl.DataFrame]:
-    """Rows of ROW_SCHEMA with ``key`` in place of ``row``, one frame a batch.
+    """Rows of ROW_SCHEMA with ``key`` in place of ``row``, one frame a batch of ``budget`` tokens.
 
     ``examples`` are EXAMPLE_SCHEMA with ``key``. Raises DataError where the protocol
     refuses a response that is longer than the window.
     """
     encoder = Encoder(loaded.tokenizer, protocol, loaded.name, loaded.window)
+    keys = examples.select(pl.int_range(pl.len(), dtype=pl.Int64).alias("row"), "key")
+    for frame in extract_rows(loaded, _encode(encoder, examples), protocol, report, budget):
+        yield keys.join(frame, on="row", maintain_order="right").drop("row")
+
+
+def count_tokens(
+    model: str, revision: str | None, protocol: Protocol, examples: pl.DataFrame
+) -> pl.Series:
+    """How many tokens each example (EXAMPLE_SCHEMA) has for a model, without its weights.
+
+    Unusable ones count none. Raises ModelError and DataError as an extraction would.
+    """
+    from gradpipe.models.load import load_tokenizer, load_window
+
+    encoder = Encoder(
+        load_tokenizer(model, revision), protocol, model, load_window(model, revision)
+    )
+    rows = _encode(encoder, examples)
+    return pl.Series("tokens", [0 if row.reason else len(row.ids) for row in rows], pl.Int64)
+
+
+def _encode(encoder: Encoder, examples: pl.DataFrame) -> list[TokenRow]:
     pairs = [Pair(*row) for row in examples.select("instruction", "response").iter_rows()]
     name = pl.format("{} {} {} {}", "benchmark", "index", "style", "relevance")
-    names = examples.select(name).to_series().to_list()
-    keys = examples.select(pl.int_range(pl.len(), dtype=pl.Int64).alias("row"), "key")
-    for frame in extract_rows(loaded, encoder.encode_all(pairs, names), protocol, report):
-        yield keys.join(frame, on="row", maintain_order="right").drop("row")
+    return encoder.encode_all(pairs, examples.select(name).to_series().to_list())

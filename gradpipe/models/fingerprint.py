@@ -73,7 +73,8 @@ def hub_commit(source: ModelSource) -> str:
     if cached is None:
         raise ModelError(
             f"Model {source.id!r} is neither a local folder nor in the cache, and the hub cannot "
-            "be reached: check the spelling, connect to the hub, or give a local folder."
+            "be reached: check the spelling, connect to the hub, or give a local folder.",
+            passing=True,
         )
     return cached
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from gradpipe.errors import ModelError
+from gradpipe.errors import ModelError, connection_failed
 from gradpipe.models.fingerprint import fingerprint, pin
 from gradpipe.models.gguf import converted_folder
 from gradpipe.models.quiet import quiet_transformers
@@ -36,8 +36,27 @@ class LoadedModel:
 
 def model_window(model: Any) -> int | None:
     """The longest input a model was made for, in tokens; None where its configuration is silent."""
-    config = model.config.get_text_config() if hasattr(model, "config") else None
-    window = getattr(config, "max_position_embeddings", None)
+    return _config_window(model.config) if hasattr(model, "config") else None
+
+
+def load_window(name: str, revision: str | None = None) -> int | None:
+    """As ``model_window``, from the model's configuration alone; raises ModelError."""
+    from transformers import AutoConfig
+
+    source = pin(resolve_model(name, revision))
+    place = _place(source)
+    with quiet_transformers():
+        try:
+            config = AutoConfig.from_pretrained(
+                place, revision=source.revision, trust_remote_code=False
+            )
+        except Exception as error:
+            raise _load_error(name, "configuration", error) from error
+    return _config_window(config)
+
+
+def _config_window(config: Any) -> int | None:
+    window = getattr(config.get_text_config(), "max_position_embeddings", None)
     return window if isinstance(window, int) and window > 1 else None
 
 
@@ -127,5 +146,6 @@ def _load_error(name: str, what: str, error: Exception) -> ModelError:
     reason = text.splitlines()[0].rstrip(".") if text else type(error).__name__
     return ModelError(
         f"The {what} of {name!r} cannot be loaded ({reason}): gradpipe needs a causal language "
-        "model of the transformers library with safetensors weights and its tokenizer."
+        "model of the transformers library with safetensors weights and its tokenizer.",
+        passing=connection_failed(error),
     )

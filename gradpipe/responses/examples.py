@@ -19,3 +19,11 @@ EXAMPLE_SCHEMA = pl.Schema(
         "donor_item_id": pl.String,
     }
 )
+
+
+def count_styles(examples: pl.DataFrame) -> pl.DataFrame:
+    """How many examples there are of each style and relevance, and their mean length in words."""
+    return examples.group_by("style", "relevance", maintain_order=True).agg(
+        pl.len().alias("examples"),
+        pl.col("response").str.split(" ").list.len().mean().round(1).alias("mean_words"),
+    )

@@ -21,8 +21,8 @@ def provenance(
 ) -> dict[str, Any]:
     """The study, its models with revision and fingerprint, its data with version and item count.
 
-    ``models`` maps a name to its source and fingerprint, ``benchmarks`` one to its version and
-    items.
+    ``models`` maps a name to its source and fingerprint (those that it lacks are left out),
+    ``benchmarks`` one to its version and items.
     """
     return {
         "study": study.model_dump(mode="json"),
@@ -36,6 +36,7 @@ def provenance(
                 "fingerprint": models[model.name][1],
             }
             for model in study.models
+            if model.name in models
         ],
         "benchmarks": [
             {

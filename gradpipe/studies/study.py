@@ -65,6 +65,10 @@ class Study(BaseModel):
     generator: Literal["source"] = "source"
     engine: Literal["local"] = "local"
     statistics: tuple[str, ...] = Field(default=tuple(REDUCTIONS), min_length=1)
+    #: The share of a partition's rows that may be unusable before its check warns.
+    unusable_limit: float = Field(default=0.1, ge=0, le=1)
+    #: Whether the daemon computes what is missing: as soon as it sees it, every night, or never.
+    automation: bool | Literal["nightly"] = False
 
     @field_validator("benchmarks", mode="before")
     @classmethod
@@ -115,6 +119,10 @@ class Study(BaseModel):
         if model.chat is None:
             return protocol
         return protocol.model_copy(update={"chat": model.chat})
+
+    def grid(self) -> set[tuple[str, str]]:
+        """Every (model, benchmark) pair."""
+        return {(model.name, entry.name) for model in self.models for entry in self.benchmarks}
 
     def model(self, name: str) -> ModelConfig:
         """The model of that name; raises StudyError where the study has none."""

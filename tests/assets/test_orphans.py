@@ -70,3 +70,14 @@ def test_a_run_that_ended_holds_nothing(instance: dg.DagsterInstance) -> None:
     holding(instance, {}, status="FAILURE")
     release_orphans(instance)
     assert not is_held(instance)
+
+
+def test_a_dead_run_that_waited_for_the_slot_leaves_the_queue(instance: dg.DagsterInstance) -> None:
+    holding(instance, process_tag())
+    dead, next_one = RUN.replace("8000", "8001"), RUN.replace("8000", "8002")
+    instance.add_run(dg.DagsterRun("job", run_id=dead, status=dg.DagsterRunStatus.FAILURE))
+    pools = instance.event_log_storage
+    assert not pools.claim_concurrency_slot("gpu", dead, "step").is_claimed
+    release_orphans(instance)
+    pools.free_concurrency_slots_for_run(RUN)
+    assert pools.claim_concurrency_slot("gpu", next_one, "step").is_claimed

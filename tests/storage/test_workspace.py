@@ -68,11 +68,22 @@ def test_gradpipe_home_may_be_relative_or_below_the_users_home(
     assert Workspace.current().root == tmp_path / "user" / "there"
 
 
-@pytest.mark.parametrize("home", ["s3://bucket/folder", "file:///tmp/x"])
-def test_a_url_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, home: str) -> None:
+def test_the_url_of_a_local_folder_is_that_folder(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = tmp_path / "with a space"
+    monkeypatch.setenv("GRADPIPE_HOME", folder.as_uri())
+    assert Workspace.current().root == folder
+    assert folder.is_dir()
+
+
+@pytest.mark.parametrize("home", ["sftp://host/folder", "http://host/x", "nothing://x"])
+def test_a_url_that_cannot_hold_a_workspace_is_refused_and_nothing_is_made(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, home: str
+) -> None:
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("GRADPIPE_HOME", home)
-    with pytest.raises(WorkspaceError, match="has to be a folder on this machine"):
+    with pytest.raises(WorkspaceError, match="cannot hold a workspace"):
         Workspace.current()
     assert os.listdir(tmp_path) == []
 

@@ -1,0 +1,182 @@
+"""What happens with no hand: partitions follow the study, and what is missing is computed.
+
+Dagster's own conditions see neither an edited study nor replaced weights, and its staleness goes
+silent above a hundred partitions. The sensor asks the plan instead, as every other way in does, and
+leaves to Dagster what it is good at: a run a partition, queued, wherever its launcher starts them.
+"""
+
+import json
+import time
+
+import dagster as dg
+
+from assets.jobs import benchmark_data, fill, model_gradients, report_page
+from assets.orphans import release_orphans
+from assets.partitions import partition_changes
+from assets.plan import Plan, Unit
+from assets.versions import REPORT, Versions
+from gradpipe.errors import GradpipeError
+from gradpipe.hashing import content_hash
+from gradpipe.studies.study import Study
+from storage.workspace import Workspace
+
+#: Runs in the queue at a time: a study that is edited soon governs what comes next.
+QUEUE = 12
+#: Seconds after which weights, sources and the hub are looked at again though nothing happened.
+LOOK_AGAIN = 600.0
+
+UNFINISHED = [
+    dg.DagsterRunStatus.QUEUED,
+    dg.DagsterRunStatus.NOT_STARTED,
+    dg.DagsterRunStatus.STARTING,
+    dg.DagsterRunStatus.STARTED,
+    dg.DagsterRunStatus.CANCELING,
+]
+JOB_OF = {
+    "benchmark_items": benchmark_data,
+    "responses": benchmark_data,
+    "gradient_spectra": model_gradients,
+    "spectral_statistics": model_gradients,
+    "report": report_page,
+}
+
+
+@dg.sensor(
+    jobs=[benchmark_data, model_gradients, report_page],
+    minimum_interval_seconds=15,
+    default_status=dg.DefaultSensorStatus.RUNNING,
+)
+def keep_up(context: dg.SensorEvaluationContext) -> dg.SensorResult | dg.SkipReason:
+    """Makes the partitions the study's; computes what is missing with automation on, or on `fill`.
+
+    With automation on, each partition is tried once for each version of its inputs, and what failed
+    again every night; the report follows when nothing else is to be done.
+    """
+    instance = context.instance
+    try:
+        release_orphans(instance)
+        workspace = Workspace.current()
+        study = workspace.study()
+        if changes := partition_changes(instance, study):
+            # Runs on the new partitions can be asked for from the next tick on.
+            return dg.SensorResult(dynamic_partitions_requests=changes)
+        return _keep_up(instance, workspace, study, json.loads(context.cursor or "{}"))
+    except GradpipeError as error:
+        return dg.SkipReason(str(error))
+
+
+@dg.schedule(job=fill, cron_schedule="0 3 * * *", default_status=dg.DefaultScheduleStatus.RUNNING)
+def nightly(context: dg.ScheduleEvaluationContext) -> dg.RunRequest | dg.SkipReason:
+    """With automation on or nightly, asks at three o'clock (UTC) for whatever is missing."""
+    try:
+        study = Workspace.current().study()
+    except GradpipeError as error:
+        return dg.SkipReason(str(error))
+    if not study.automation:
+        return dg.SkipReason("The study has `automation` off.")
+    return dg.RunRequest(run_key=context.scheduled_execution_time.isoformat())
+
+
+def _keep_up(
+    instance: dg.DagsterInstance, workspace: Workspace, study: Study, cursor: dict[str, str]
+) -> dg.SensorResult | dg.SkipReason:
+    filling = _open_fill(instance, cursor.get("closed"))
+    if study.automation is not True and filling is None:
+        return dg.SkipReason("The study has `automation` off, and no run of `fill` is open.")
+    state = _state(instance, study)
+    if state == cursor.get("quiet"):
+        return dg.SkipReason("Everything was current, and nothing has happened since.")
+    busy = _in_flight(instance)
+    plan = Plan.of_reachable(Versions(workspace, study))
+    requests = _requests(instance, plan, busy, filling)
+    if not requests and not busy:
+        closed = {"closed": filling or cursor.get("closed", ""), "quiet": state}
+        return dg.SensorResult(skip_reason="Everything is current.", cursor=json.dumps(closed))
+    if not requests:
+        return dg.SkipReason(f"{len(busy)} partitions are being computed.")
+    return dg.SensorResult(run_requests=requests)
+
+
+def _open_fill(instance: dg.DagsterInstance, closed: str | None) -> str | None:
+    """The latest run of `fill`, where it was not followed through yet."""
+    done = dg.RunsFilter(job_name=fill.name, statuses=[dg.DagsterRunStatus.SUCCESS])
+    latest = [run.run_id for run in instance.get_runs(done, limit=1)]
+    return latest[0] if latest and latest[0] != closed else None
+
+
+def _state(instance: dg.DagsterInstance, study: Study) -> str:
+    """Changes with the study, with any run's start or end, and every LOOK_AGAIN seconds."""
+    runs = [(run.run_id, run.status.value) for run in instance.get_runs(limit=100)]
+    return content_hash(study.model_dump(mode="json"), runs, time.time() // LOOK_AGAIN)
+
+
+def _in_flight(instance: dg.DagsterInstance) -> set[tuple[str, str]]:
+    """(stage, partition) of every unfinished run, whoever started it."""
+    return {
+        (stage, run.tags.get("dagster/partition", ""))
+        for run in instance.get_runs(dg.RunsFilter(statuses=UNFINISHED))
+        for stage in _stages_of(run)
+    }
+
+
+def _stages_of(run: dg.DagsterRun) -> list[str]:
+    """The stages of a run; one of a whole job names no selection."""
+    if run.asset_selection is None:
+        return [stage for stage, job in JOB_OF.items() if job.name == run.job_name]
+    return [key.to_user_string() for key in run.asset_selection]
+
+
+def _requests(
+    instance: dg.DagsterInstance, plan: Plan, busy: set[tuple[str, str]], filling: str | None
+) -> list[dg.RunRequest]:
+    """Runs for what can be computed now and was not tried yet; the report once nothing else is."""
+    stale = plan.stale()
+    report = stale.pop(Unit(REPORT), ())
+    wanted = [
+        _request(instance, plan, unit, stages, filling)
+        for unit, stages in stale.items()
+        if not set(plan.upstream(unit)) & set(stale)
+        and not busy & {(stage, str(unit.key)) for stage in stages}
+    ]
+    wanted = _untried(instance, wanted)
+    if not wanted and not busy and report and plan.versions.cells():
+        wanted = _untried(instance, [_request(instance, plan, Unit(REPORT), REPORT, filling)])
+    return wanted[: max(0, QUEUE - len(busy))]
+
+
+def _request(
+    instance: dg.DagsterInstance,
+    plan: Plan,
+    unit: Unit,
+    stages: tuple[str, ...],
+    filling: str | None,
+) -> dg.RunRequest:
+    version = plan.versions.version(stages[0], unit.model, unit.benchmark)
+    # Without the last success, inputs that change and change back would count as tried.
+    tried = filling or [version, _last_made(instance, unit, stages[0])]
+    return dg.RunRequest(
+        run_key=content_hash(stages, str(unit.key), tried),
+        job_name=JOB_OF[stages[0]].name,
+        partition_key=unit.key,
+        asset_selection=[dg.AssetKey(stage) for stage in stages],
+    )
+
+
+def _last_made(instance: dg.DagsterInstance, unit: Unit, stage: str) -> int:
+    """The number of the last materialisation's event, 0 where there is none."""
+    partitions = [str(unit.key)] if unit.key else None
+    found = instance.fetch_materializations(
+        dg.AssetRecordsFilter(asset_key=dg.AssetKey(stage), asset_partitions=partitions), limit=1
+    )
+    return found.records[0].storage_id if found.records else 0
+
+
+def _untried(instance: dg.DagsterInstance, requests: list[dg.RunRequest]) -> list[dg.RunRequest]:
+    if not requests:
+        return []
+    keys = [request.run_key or "" for request in requests]
+    tried = {
+        run.tags["dagster/run_key"]
+        for run in instance.get_runs(dg.RunsFilter(tags={"dagster/run_key": keys}))
+    }
+    return [request for request in requests if request.run_key not in tried]

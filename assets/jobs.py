@@ -1,0 +1,48 @@
+"""Jobs: what `dagster job backfill`, the sensor and the nightly schedule launch."""
+
+import dagster as dg
+
+from assets.benchmark_items import benchmark_items
+from assets.gradient_spectra import gradient_spectra
+from assets.plan import Plan
+from assets.report import report
+from assets.responses import responses
+from assets.spectral_statistics import spectral_statistics
+from assets.versions import Versions
+from storage.workspace import Workspace
+
+benchmark_data = dg.define_asset_job(
+    "benchmark_data",
+    dg.AssetSelection.assets(benchmark_items, responses),
+    description="Items and examples of a benchmark.",
+)
+model_gradients = dg.define_asset_job(
+    "model_gradients",
+    dg.AssetSelection.assets(gradient_spectra, spectral_statistics),
+    description="Gradients and statistics of a model on a benchmark.",
+)
+report_page = dg.define_asset_job(
+    "report_page",
+    dg.AssetSelection.assets(report),
+    description="The report on every partition that is current.",
+)
+
+
+@dg.op
+def ask_to_fill(context: dg.OpExecutionContext) -> None:
+    """Logs what is missing or out of date; the sensor `keep_up` then has it computed."""
+    workspace = Workspace.current()
+    plan = Plan.of_reachable(Versions(workspace, workspace.study()))
+    stale = plan.stale()
+    for unit, stages in stale.items():
+        context.log.info(f"{', '.join(stages)}  {unit.label}")
+    context.add_output_metadata({"partitions": len(stale)})
+
+
+@dg.job(executor_def=dg.in_process_executor)
+def fill() -> None:
+    """Asks for all that is missing, once: the sensor `keep_up` follows it through to the report.
+
+    Works with automation off too. What fails is not tried again before the next fill.
+    """
+    ask_to_fill()

@@ -1,0 +1,95 @@
+"""The plan: which stages of which partitions are not current, in the order they feed each other.
+
+Every way in asks it: the command line, its dry run, the status table, the sensor. It compares what
+the workspace has with what the study asks for, so it sees what Dagster's own staleness does not: an
+edited study, replaced weights, a changed source, more than a hundred partitions.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import dagster as dg
+
+from assets.partitions import grid_key
+from assets.versions import CELL, ITEMS, REPORT, RESPONSES, Versions
+from storage.slugs import slug
+
+
+@dataclass(frozen=True)
+class Unit:
+    """What one run makes: stages that share a partition."""
+
+    stages: tuple[str, ...]
+    model: str = ""
+    benchmark: str = ""
+
+    @property
+    def label(self) -> str:
+        """The partition as a person reads it."""
+        return " × ".join(filter(None, (self.model, self.benchmark)))
+
+    @property
+    def key(self) -> str | dg.MultiPartitionKey | None:
+        """The partition as Dagster names it."""
+        if self.model:
+            return grid_key(self.model, self.benchmark)
+        return slug(self.benchmark) if self.benchmark else None
+
+
+class Plan:
+    """A rectangle of a study, by default all of it, against what its workspace has."""
+
+    def __init__(
+        self,
+        versions: Versions,
+        models: Sequence[str] | None = None,
+        benchmarks: Sequence[str] | None = None,
+    ) -> None:
+        study = versions.study
+        self.versions = versions
+        self.models = [m.name for m in study.models if models is None or m.name in models]
+        self.benchmarks = [
+            b.name for b in study.benchmarks if benchmarks is None or b.name in benchmarks
+        ]
+
+    @classmethod
+    def of_reachable(cls, versions: Versions) -> Plan:
+        """The study without the models and benchmarks that are not to be had now."""
+        return cls(versions, versions.reachable_models(), versions.reachable_benchmarks())
+
+    def units(self) -> Iterator[Unit]:
+        """All units, each behind those it reads; a model's column stays together."""
+        for benchmark in self.benchmarks:
+            yield Unit(ITEMS, benchmark=benchmark)
+            yield Unit(RESPONSES, benchmark=benchmark)
+        for model in self.models:
+            for benchmark in self.benchmarks:
+                yield Unit(CELL, model, benchmark)
+        yield Unit(REPORT)
+
+    @staticmethod
+    def upstream(unit: Unit) -> tuple[Unit, ...]:
+        """The units that have to be current before this one; the report takes what there is."""
+        if unit.stages == RESPONSES:
+            return (Unit(ITEMS, benchmark=unit.benchmark),)
+        if unit.stages == CELL:
+            return (
+                Unit(ITEMS, benchmark=unit.benchmark),
+                Unit(RESPONSES, benchmark=unit.benchmark),
+            )
+        return ()
+
+    def stale(self) -> dict[Unit, tuple[str, ...]]:
+        """Every unit with work to do, and its stages, as the workspace is now."""
+        with self.versions.remembered():
+            work = {unit: self.work(unit) for unit in self.units()}
+        return {unit: stages for unit, stages in work.items() if stages}
+
+    def work(self, unit: Unit) -> tuple[str, ...]:
+        """The stages of a unit to run now, given that what it reads is current; often none."""
+        for number, stage in enumerate(unit.stages):
+            if not self.versions.is_current(stage, unit.model, unit.benchmark):
+                return unit.stages[number:]
+        return ()

@@ -1,0 +1,51 @@
+"""What is tried again: a network that did not answer, memory that was too small for a batch."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import dagster as dg
+
+from gradpipe.errors import GradpipeError, connection_failed
+
+#: How often a stage is tried again before its partition counts as failed.
+MAX_RETRIES = 4
+
+
+@contextmanager
+def retried(context: dg.AssetExecutionContext) -> Iterator[None]:
+    """Ask Dagster to try again for what may pass; everything else fails at the first try.
+
+    A bad study or a damaged file is the same a minute later, and a bug too.
+    """
+    try:
+        yield
+    except Exception as error:
+        number = attempt(context)
+        if out_of_memory(error):
+            wait = 0.0
+        elif may_pass(error):
+            wait = backoff(number)
+        else:
+            raise
+        context.log.warning(f"Attempt {number + 1}: {error}; trying again in {wait:.0f} s.")
+        raise dg.RetryRequested(max_retries=MAX_RETRIES, seconds_to_wait=wait) from error
+
+
+def attempt(context: dg.AssetExecutionContext) -> int:
+    """How often this step was tried before."""
+    return context.op_execution_context.retry_number
+
+
+def backoff(number: int) -> float:
+    """Seconds until the next try: 5, 20, 80, 320."""
+    return 5.0 * 4.0**number
+
+
+def may_pass(error: BaseException) -> bool:
+    """Whether the same may work later."""
+    return error.passing if isinstance(error, GradpipeError) else connection_failed(error)
+
+
+def out_of_memory(error: BaseException) -> bool:
+    """Whether a batch did not fit; told by name, since torch may not be there yet."""
+    return isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError"

@@ -1,0 +1,45 @@
+"""Whether the styles are what their names say: each longer than the one before it."""
+
+from itertools import pairwise
+
+import polars as pl
+
+from gradpipe.checks import Check
+from gradpipe.responses.styles import REASONING_STYLES
+
+#: The share of items whose next longer style has to be longer. The release's sets have 0.946
+#: (geometry, detailed over simplified) to 1.
+LONGER_SHARE = 0.9
+
+LENGTHS = ("length_100", "length_500", "length_1000")
+
+
+def check_lengths(examples: pl.DataFrame) -> Check:
+    """Detailed responses are longer than simplified ones, those than bare answers, item by item.
+
+    Knowledge by length likewise. ``examples`` is EXAMPLE_SCHEMA; only correct responses count.
+    """
+    lengths = (
+        examples.lazy()
+        .filter(pl.col("relevance") == "correct")
+        .select("item_id", "style", pl.col("response").str.len_chars().alias("characters"))
+        .unique(["item_id", "style"], keep="first", maintain_order=True)
+    )
+    steps = [*pairwise(REASONING_STYLES), *pairwise(LENGTHS)]
+    shares = pl.concat(
+        lengths.filter(pl.col("style") == shorter)
+        .join(lengths.filter(pl.col("style") == longer), on="item_id", suffix="_longer")
+        .select(
+            pl.lit(f"{longer} over {shorter}").alias("step"),
+            (pl.col("characters_longer") > pl.col("characters")).mean().alias("share"),
+        )
+        for shorter, longer in steps
+    ).collect()
+    found = shares.drop_nulls("share")
+    notes = [f"{step} in {share:.1%} of the items" for step, share in found.iter_rows()]
+    return Check(
+        "styles_grow_longer",
+        bool((found["share"] >= LONGER_SHARE).all()),
+        "longer: " + ", ".join(notes) if notes else "there are no two styles to compare",
+        dict(found.iter_rows()),
+    )

@@ -1,0 +1,42 @@
+"""Whether a statistics table is possible at all: norms in the order that any matrix has them."""
+
+from collections.abc import Sequence
+from itertools import pairwise
+
+import polars as pl
+
+from gradpipe.checks import Check
+
+#: Norms of one matrix, largest first: Σσ ≥ √Σσ² ≥ σ₁.
+ORDER = ("nuclear_norm", "frobenius_norm", "spectral_norm")
+
+#: Relative slack for sums of single-precision singular values.
+SLACK = 1e-6
+
+
+def check_norms(statistics: pl.LazyFrame, names: Sequence[str]) -> Check:
+    """Nuclear ≥ Frobenius ≥ spectral, each of them finite, at every layer and projection.
+
+    ``statistics`` is the table of ``statistics_table``; norms that are not among the study's
+    statistics, ``names``, are left out of the comparison.
+    """
+    norms = [name for name in ORDER if name in names]
+    in_order = [
+        pl.col(larger) >= pl.col(smaller) * (1 - SLACK) for larger, smaller in pairwise(norms)
+    ]
+    finite = [pl.col(name).is_finite() for name in norms]
+    rows, possible = (
+        statistics.select(
+            pl.len(), pl.all_horizontal(True, *in_order, *finite).fill_null(False).sum()
+        )
+        .collect()
+        .row(0)
+    )
+    return Check(
+        "norms_in_order",
+        rows == possible,
+        f"{possible} of {rows} matrices have finite {' ≥ '.join(norms)}"
+        if norms
+        else "the study has none of the norms",
+        {"matrices": rows, "possible": possible},
+    )

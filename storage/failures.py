@@ -1,0 +1,76 @@
+"""What an object store's package raises, as one sentence with its cause and its cure."""
+
+from __future__ import annotations
+
+import errno
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+from gradpipe.errors import GradpipeError, WorkspaceError
+
+if TYPE_CHECKING:
+    from upath import UPath
+
+_OUT_OF_REACH = "its store cannot be reached"
+#: Words in the names of exceptions, which each package has its own of, and what they mean.
+_CAUSES = (
+    (
+        re.compile("Credential|Profile|Token"),
+        "there are no usable credentials",
+        "set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or name a profile in AWS_PROFILE (for "
+        "other stores, what their packages ask for)",
+    ),
+    (
+        re.compile("Connect|Timeout|Endpoint|SSL|HTTPClient"),
+        _OUT_OF_REACH,
+        "check the network and, where the store is your own, AWS_ENDPOINT_URL",
+    ),
+    (
+        re.compile("Permission|Forbidden"),
+        "access is denied",
+        "check the credentials and what they may do in this bucket",
+    ),
+)
+
+
+@contextmanager
+def in_words(address: UPath, done: str) -> Iterator[None]:
+    """Raises WorkspaceError for whatever the block raises: ``address`` cannot be ``done``.
+
+    Only FileNotFoundError and ImportError go through, as answers that a caller understands. The
+    error is ``passing`` where the store is out of reach or busy.
+    """
+    try:
+        yield
+    except (GradpipeError, FileNotFoundError, ImportError):
+        raise
+    except Exception as error:
+        cause, cure = _cause_and_cure(error)
+        raise WorkspaceError(
+            f"{address} cannot be {done} ({cause}): {cure}.",
+            passing=cause == _OUT_OF_REACH or getattr(error, "errno", None) == errno.EBUSY,
+        ) from error
+
+
+def no_bucket(address: UPath) -> WorkspaceError:
+    """The error for a bucket that is not there; gradpipe makes folders, never buckets."""
+    bucket = address.path.strip("/").partition("/")[0]
+    return WorkspaceError(
+        f"There is no bucket {bucket!r} for {address}: make it, or correct GRADPIPE_HOME."
+    )
+
+
+def _cause_and_cure(error: Exception) -> tuple[str, str]:
+    names = " ".join(kind.__name__ for kind in type(error).__mro__)
+    for pattern, cause, cure in _CAUSES:
+        if pattern.search(names):
+            return cause, cure
+    return _told(error), "check the address and the store's state"
+
+
+def _told(error: Exception) -> str:
+    """What an exception says, on one line and without the password that a URL may carry."""
+    text = " ".join(str(getattr(error, "strerror", None) or error).split())
+    return re.sub(r"://[^/\s]*@", "://", text)[:200].rstrip(".: ") or type(error).__name__

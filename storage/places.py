@@ -1,0 +1,121 @@
+"""Places: where the files of a workspace are, in a local folder or in an object store.
+
+Whatever is put in a place is whole or not there, for every reader and through every kill: a local
+file is written aside, brought onto the disk and renamed; an object is sent in one request.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from io import BytesIO
+from pathlib import Path
+from typing import IO, TYPE_CHECKING, TypeAlias
+
+import polars as pl
+
+from gradpipe.aside import written_aside
+from gradpipe.errors import WorkspaceError
+
+if TYPE_CHECKING:
+    from upath import UPath
+
+    #: A path in a local folder, or an address in an object store.
+    Place: TypeAlias = Path | UPath
+
+
+def place_of(home: str) -> Place:
+    """The folder that ``home`` names: a path (made where it is missing), or a URL.
+
+    Raises WorkspaceError where the folder cannot be made, and for a URL that cannot hold a
+    workspace or whose store cannot be reached.
+    """
+    if "://" in home and not home.startswith("file://"):
+        from storage.objects import open_store
+
+        return open_store(home)
+    path = _path_of(home) if home.startswith("file://") else Path(home)
+    try:
+        root = path.expanduser().resolve()
+        root.mkdir(parents=True, exist_ok=True)
+    except (OSError, RuntimeError) as error:
+        reason = getattr(error, "strerror", None) or str(error).rstrip(".")
+        raise WorkspaceError(
+            f"The workspace {path.absolute()} cannot be made ({reason}): set GRADPIPE_HOME to a "
+            "folder that you may write."
+        ) from error
+    return root
+
+
+def put(place: Place, write: Callable[[IO[bytes]], object]) -> None:
+    """Let ``write`` fill a file, then put it in its place at once.
+
+    Raises WorkspaceError where the place cannot be written, or the disk is full.
+    """
+    if not isinstance(place, Path):
+        from storage.objects import send
+
+        buffer = BytesIO()
+        write(buffer)
+        send(place, buffer.getvalue())
+        return
+    try:
+        place.parent.mkdir(parents=True, exist_ok=True)
+        with written_aside(place) as aside, aside.open("wb") as file:
+            write(file)
+            file.flush()
+            os.fsync(file.fileno())
+    except (OSError, pl.exceptions.PolarsError) as error:
+        # A full disk is a PolarsError: Polars writes to the file by itself.
+        reason = getattr(error, "strerror", None) or error
+        raise WorkspaceError(
+            f"{place} cannot be written ({reason}): check the folder's permissions and the disk's "
+            "free space."
+        ) from error
+
+
+def get(place: Place) -> bytes | None:
+    """A whole file, or None where there is none; raises WorkspaceError where it is not readable."""
+    if not isinstance(place, Path):
+        from storage.objects import fetch
+
+        return fetch(place)
+    if not place.is_file():
+        return None
+    try:
+        return place.read_bytes()
+    except OSError as error:
+        raise WorkspaceError(
+            f"{place} cannot be read ({error.strerror}): check the file's permissions."
+        ) from error
+
+
+def remove(folder: Place, first: str = "") -> None:
+    """Delete a folder and everything in it, files named ``first`` before all others.
+
+    Nothing happens where there is none; raises WorkspaceError where something cannot be deleted.
+    """
+    if not isinstance(folder, Path):
+        from storage.objects import delete
+
+        delete(folder, first)
+        return
+    import shutil
+
+    try:
+        for file in folder.rglob(first) if first else ():
+            file.unlink()
+        shutil.rmtree(folder)
+    except FileNotFoundError:
+        return
+    except OSError as error:
+        raise WorkspaceError(
+            f"{folder} cannot be deleted ({error.strerror}): check the folder's permissions."
+        ) from error
+
+
+def _path_of(url: str) -> Path:
+    from urllib.parse import urlsplit
+    from urllib.request import url2pathname
+
+    return Path(url2pathname(urlsplit(url).path))

@@ -1,0 +1,187 @@
+"""A finished workspace to change, and the ways in that bring it up to date again."""
+
+import json
+import os
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import dagster as dg
+import pytest
+
+from assets.accelerator import Accelerator
+from assets.automation import keep_up
+from assets.instance import open_instance
+from assets.run import Runner
+from definitions import defs
+from gradpipe.studies.study import Study
+from storage.workspace import Workspace
+
+STAGES = (
+    "benchmark_items",
+    "responses",
+    "gradient_spectra",
+    "spectral_statistics",
+    "report",
+)
+
+
+class NoAccelerator(Accelerator):
+    """Fails the test where a model is loaded."""
+
+    def load(self, *_: Any) -> Any:
+        raise AssertionError("a model was loaded")
+
+
+def run(study: Study) -> None:
+    """As `gradpipe run` does."""
+    runner = Runner(Workspace.current(), study, Accelerator())
+    runner.bring_up_to_date()
+    assert not runner.failures
+
+
+class Daemon:
+    """What Dagster's daemon does with the sensor's answers, in this process."""
+
+    def __init__(self, instance: dg.DagsterInstance) -> None:
+        self.instance = instance
+        self.cursor: str | None = None
+        self.results: list[dg.ExecuteInProcessResult] = []
+
+    def tick(self) -> dg.SensorResult:
+        """One evaluation of the sensor; partitions are changed, runs carried out one by one."""
+        context = dg.build_sensor_context(self.instance, self.cursor, definitions=defs)
+        answer = keep_up(context)
+        if isinstance(answer, dg.SkipReason):
+            return dg.SensorResult(skip_reason=answer)
+        assert isinstance(answer, dg.SensorResult)
+        self.cursor = answer.cursor or self.cursor
+        for change in answer.dynamic_partitions_requests or ():
+            if isinstance(change, dg.AddDynamicPartitionsRequest):
+                self.instance.add_dynamic_partitions(
+                    change.partitions_def_name, change.partition_keys
+                )
+            else:
+                for key in change.partition_keys:
+                    self.instance.delete_dynamic_partition(change.partitions_def_name, key)
+        for request in answer.run_requests or ():
+            job = defs.resolve_job_def(str(request.job_name))
+            outcome = job.execute_in_process(
+                partition_key=request.partition_key,
+                asset_selection=request.asset_selection,
+                instance=self.instance,
+                tags={"dagster/run_key": str(request.run_key)},
+                run_config={"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}},
+                raise_on_error=False,
+            )
+            self.results.append(outcome)
+        return answer
+
+    def until_quiet(self) -> None:
+        """Ticks until one has nothing to do."""
+        for _ in range(50):
+            answer = self.tick()
+            if not answer.run_requests and not answer.dynamic_partitions_requests:
+                return
+        raise AssertionError("the sensor never comes to rest")
+
+
+def automate(study: Study) -> None:
+    """As the daemon does with automation on."""
+    workspace = Workspace.current()
+    workspace.keep_study(study.model_copy(update={"automation": True}))
+    with open_instance(workspace) as instance:
+        daemon = Daemon(instance)
+        daemon.until_quiet()
+        assert all(outcome.success for outcome in daemon.results)
+
+
+class Materialised:
+    """What was materialised since this was made: (stage, partition) and the rows computed."""
+
+    def __init__(self) -> None:
+        self._before = self._last()
+
+    @staticmethod
+    def _events() -> list[Any]:
+        with open_instance(Workspace.current()) as instance:
+            return [
+                record
+                for stage in STAGES
+                for record in instance.fetch_materializations(
+                    dg.AssetKey(stage), limit=1000
+                ).records
+            ]
+
+    def _last(self) -> int:
+        return max((record.storage_id for record in self._events()), default=0)
+
+    def computed(self) -> dict[tuple[str, str], int]:
+        """(stage, ``benchmark`` or ``benchmark|model``) → rows or partitions computed."""
+        found: dict[tuple[str, str], int] = {}
+        for record in self._events():
+            if record.storage_id > self._before:
+                made = record.asset_materialization
+                stage = made.asset_key.to_user_string()
+                key = (stage, made.partition or "")
+                assert key not in found, f"{key} was materialised twice"
+                found[key] = made.metadata["computed"].value
+        return found
+
+
+def benchmark_file(folder: Path) -> Path:
+    """Ten items of our own, written the way a user would."""
+    path = folder / "mine.jsonl"
+    rows = [
+        {"instruction": f"What is {n} + {n}?", "answer": str(2 * n)}
+        | {"none": str(2 * n), "detailed": f"We add {n} and {n}. That makes {2 * n}."}
+        for n in range(10, 20)
+    ]
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    return path
+
+
+@pytest.fixture(scope="session")
+def finished(tmp_path_factory: pytest.TempPathFactory, small_model: Path) -> Path:
+    """A folder with a model, a benchmark file and a workspace that is up to date on both."""
+    folder = tmp_path_factory.mktemp("finished")
+    shutil.copytree(small_model, folder / "model")
+    benchmark_file(folder)
+    before = {name: os.environ.get(name) for name in ("GRADPIPE_HOME", "XDG_CACHE_HOME")}
+    os.environ["GRADPIPE_HOME"] = str(folder / "workspace")
+    os.environ["XDG_CACHE_HOME"] = str(folder / "cache")
+    try:
+        run(finished_study(folder))
+    finally:
+        for name, value in before.items():
+            if value is None:
+                os.environ.pop(name)
+            else:
+                os.environ[name] = value
+    return folder
+
+
+def finished_study(folder: Path, **changes: Any) -> Study:
+    """The study of that workspace, with some settings changed."""
+    mine = {"name": "mine", "source": "files", "path": str(folder / "mine.jsonl"), "family": "math"}
+    settings: dict[str, Any] = {
+        "name": "changing",
+        "models": [{"id": str(folder / "model"), "name": "small"}],
+        "benchmarks": [{"name": "mini_obscure", "sample": 2}, mine],
+        "sampling": "first",
+        "protocol": {"preset": "standard", "max_length": 4096},
+        "statistics": ["nuclear_norm", "frobenius_norm"],
+    }
+    return Study.model_validate(settings | changes)
+
+
+@pytest.fixture
+def done(finished: Path, home: Path) -> Iterator[Path]:
+    """The finished folder with a copy of its workspace as the current one; files are put back."""
+    shutil.copytree(finished / "workspace", home)
+    files = [finished / "mine.jsonl", finished / "model" / "model.safetensors"]
+    contents = [file.read_bytes() for file in files]
+    yield finished
+    for file, content in zip(files, contents, strict=True):
+        file.write_bytes(content)

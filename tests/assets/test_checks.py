@@ -1,0 +1,150 @@
+"""Checks on real partitions: recorded with them, and a bad partition never reaches the report."""
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import dagster as dg
+import polars as pl
+import pytest
+
+import assets.gradient_spectra
+import assets.spectral_statistics
+from assets.accelerator import Accelerator
+from assets.instance import open_instance
+from assets.run import Runner
+from assets.stages import STAGES
+from storage.workspace import Workspace
+from tests.assets.conftest import finished_study
+
+QUESTIONS = {"name": "mini_obscure", "sample": 2}
+CELL = ("small", "mini_obscure")
+
+
+def bring_up(folder: Path, **changes: Any) -> Runner:
+    study = finished_study(folder, **({"benchmarks": [QUESTIONS]} | changes))
+    runner = Runner(Workspace.current(), study, Accelerator())
+    runner.bring_up_to_date()
+    return runner
+
+
+def verdicts() -> dict[str, tuple[bool, str, str]]:
+    """The last verdict of every check that ran: passed, severity, partition."""
+    kind = dg.DagsterEventType.ASSET_CHECK_EVALUATION
+    with open_instance(Workspace.current()) as instance:
+        events = [
+            event.get_dagster_event()
+            for run in reversed(instance.get_runs())
+            for event in instance.all_logs(run.run_id, of_type=kind)
+        ]
+    checks = [event.asset_check_evaluation_data for event in events]
+    return {
+        check.check_name: (check.passed, check.severity.value, str(check.partition))
+        for check in checks
+    }
+
+
+def test_every_check_runs_with_its_partition_and_passes(finished: Path, home: Path) -> None:
+    assert not bring_up(finished).failures
+    assert verdicts() == {
+        "styles_grow_longer": (True, "WARN", "mini_obscure"),
+        "every_layer_and_projection": (True, "ERROR", "mini_obscure|small"),
+        "all_finite": (True, "ERROR", "mini_obscure|small"),
+        "energy_is_frobenius": (True, "ERROR", "mini_obscure|small"),
+        "rows_usable": (True, "WARN", "mini_obscure|small"),
+        "norms_in_order": (True, "ERROR", "mini_obscure|small"),
+    }
+
+
+def without_a_layer(rows: pl.DataFrame) -> pl.DataFrame:
+    kept = pl.element().struct.field("layer") != 1
+    return rows.with_columns(pl.col("matrices").list.filter(kept))
+
+
+def with_infinity(rows: pl.DataFrame) -> pl.DataFrame:
+    return _with_norms(rows, pl.lit(float("inf")))
+
+
+def with_twice_the_norm(rows: pl.DataFrame) -> pl.DataFrame:
+    return _with_norms(rows, pl.element().struct.field("frobenius_norm") * 2)
+
+
+def _with_norms(rows: pl.DataFrame, norm: pl.Expr) -> pl.DataFrame:
+    changed = pl.element().struct.with_fields(norm.alias("frobenius_norm"))
+    return rows.with_columns(pl.col("matrices").list.eval(changed))
+
+
+def spoil(monkeypatch: pytest.MonkeyPatch, spoilt: Callable[[pl.DataFrame], pl.DataFrame]) -> None:
+    """The first batch of every extraction is spoilt."""
+    extract = assets.gradient_spectra.extract_examples
+
+    def extract_badly(*arguments: Any) -> Iterator[pl.DataFrame]:
+        frames = extract(*arguments)
+        yield spoilt(next(frames))
+        yield from frames
+
+    monkeypatch.setattr(assets.gradient_spectra, "extract_examples", extract_badly)
+
+
+@pytest.mark.parametrize(
+    ("spoilt", "check"),
+    [
+        (without_a_layer, "every_layer_and_projection"),
+        (with_infinity, "all_finite"),
+        (with_twice_the_norm, "energy_is_frobenius"),
+    ],
+)
+def test_a_bad_partition_never_reaches_the_report_by_any_way_in(
+    spoilt: Callable[[pl.DataFrame], pl.DataFrame],
+    check: str,
+    finished: Path,
+    home: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    spoil(monkeypatch, spoilt)
+    (failure,) = bring_up(finished).failures
+    assert failure.stage == "gradient_spectra"
+    assert check in failure.reason
+    assert verdicts()[check][0] is False
+    workspace = Workspace.current()
+    assert workspace.spectra_index(*CELL).notes() is None
+    assert not workspace.report_page.exists()
+    with open_instance(workspace) as instance:
+        by_hand = dg.materialize(
+            STAGES,
+            selection=["spectral_statistics"],
+            partition_key=failure.unit.key,
+            instance=instance,
+            resources={"accelerator": Accelerator()},
+            raise_on_error=False,
+        )
+    assert not by_hand.success
+    assert workspace.statistics(*CELL).notes() is None
+
+
+def test_impossible_statistics_are_not_kept(
+    finished: Path, home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    table = assets.spectral_statistics.statistics_table
+
+    def swapped(*arguments: Any) -> pl.DataFrame:
+        names = {"nuclear_norm": "frobenius_norm", "frobenius_norm": "nuclear_norm"}
+        return table(*arguments).rename(names)
+
+    monkeypatch.setattr(assets.spectral_statistics, "statistics_table", swapped)
+    (failure,) = bring_up(finished).failures
+    assert "norms_in_order" in failure.reason
+    assert Workspace.current().statistics(*CELL).notes() is None
+
+
+def test_too_many_unusable_rows_are_a_warning(finished: Path, home: Path) -> None:
+    data = home.parent / "blanks.jsonl"
+    data.write_text(
+        '{"instruction": "Say yes.", "none": "yes"}\n{"instruction": "x", "none": ""}\n'
+    )
+    blanks = {"name": "mini_obscure", "source": "files", "path": str(data)}
+    changes: dict[str, Any] = {"benchmarks": [blanks], "relevances": ["correct"]}
+    assert not bring_up(finished, **changes).failures
+    assert verdicts()["rows_usable"][:2] == (False, "WARN")
+    assert not bring_up(finished, **changes, unusable_limit=0.5).failures
+    assert "mini_obscure" in Workspace.current().report_page.read_text()

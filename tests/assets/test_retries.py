@@ -1,0 +1,137 @@
+"""What may pass is tried again, smaller or after a while; what cannot fails at once."""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+import pytest
+
+import assets.benchmark_items
+import assets.gradient_spectra
+import assets.retries
+from assets.accelerator import Accelerator
+from assets.retries import MAX_RETRIES
+from assets.run import Runner
+from gradpipe.errors import DataError, ModelError
+from gradpipe.gradients.batches import TOKEN_BUDGET
+from storage.workspace import Workspace
+from tests.assets.conftest import finished_study
+
+QUESTIONS = {"name": "mini_obscure", "sample": 2}
+
+
+@pytest.fixture
+def waits(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """The attempts after which a wait was asked for; none is waited for."""
+    asked: list[int] = []
+    monkeypatch.setattr(assets.retries, "backoff", lambda number: asked.append(number) or 0.0)
+    return asked
+
+
+def bring_up(folder: Path) -> Runner:
+    runner = Runner(
+        Workspace.current(), finished_study(folder, benchmarks=[QUESTIONS]), Accelerator()
+    )
+    runner.bring_up_to_date()
+    return runner
+
+
+def failing_load(
+    monkeypatch: pytest.MonkeyPatch, error: Exception, times: int | None = None
+) -> list[str]:
+    """Loading a model raises the error, that often or always; the list grows at each attempt."""
+    attempts: list[str] = []
+    load = Accelerator.load
+
+    def load_or_fail(self: Accelerator, source: Any, name: str, *rest: Any) -> Any:
+        attempts.append(name)
+        if times is None or len(attempts) <= times:
+            raise error
+        return load(self, source, name, *rest)
+
+    monkeypatch.setattr(Accelerator, "load", load_or_fail)
+    return attempts
+
+
+def test_a_network_that_did_not_answer_is_asked_again_after_longer_and_longer_waits(
+    finished: Path, home: Path, waits: list[int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    attempts = failing_load(monkeypatch, ModelError("No answer: wait.", passing=True), times=2)
+    runner = bring_up(finished)
+    assert not runner.failures
+    assert len(attempts) == 3
+    assert waits == [0, 1]
+    assert runner.counts["gradient_spectra"].computed == 4
+
+
+def test_the_waits_grow() -> None:
+    assert [assets.retries.backoff(number) for number in range(MAX_RETRIES)] == [5, 20, 80, 320]
+
+
+def test_a_source_that_did_not_answer_is_asked_again(
+    finished: Path, home: Path, waits: list[int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    answers = iter([DataError("No answer: wait.", passing=True)])
+    read = assets.benchmark_items.study_items
+
+    def read_or_fail(*arguments: Any) -> pl.DataFrame:
+        if (error := next(answers, None)) is not None:
+            raise error
+        return read(*arguments)
+
+    monkeypatch.setattr(assets.benchmark_items, "study_items", read_or_fail)
+    assert not bring_up(finished).failures
+    assert waits == [0]
+
+
+@pytest.mark.parametrize(
+    "error", [ModelError("It has no such layer: take another."), ZeroDivisionError("a bug")]
+)
+def test_what_cannot_pass_is_not_tried_again(
+    error: Exception,
+    finished: Path,
+    home: Path,
+    waits: list[int],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    attempts = failing_load(monkeypatch, error)
+    (failure,) = bring_up(finished).failures
+    assert len(attempts) == 1
+    assert waits == []
+    assert str(error) in failure.reason
+
+
+def test_attempts_come_to_an_end(
+    finished: Path, home: Path, waits: list[int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    attempts = failing_load(monkeypatch, ModelError("No answer: wait.", passing=True))
+    (failure,) = bring_up(finished).failures
+    assert len(attempts) == 1 + MAX_RETRIES
+    assert failure.reason == "No answer: wait."
+
+
+def test_a_batch_that_does_not_fit_is_tried_again_smaller_and_kept_rows_stay(
+    finished: Path, home: Path, waits: list[int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import torch
+
+    extract = assets.gradient_spectra.extract_examples
+    tried: list[tuple[int, int]] = []
+
+    def extract_in_little_memory(
+        loaded: Any, missing: pl.DataFrame, protocol: Any, report: Any, budget: int
+    ) -> Iterator[pl.DataFrame]:
+        tried.append((missing.height, budget))
+        frames = extract(loaded, missing, protocol, report, 16)
+        yield next(frames)
+        if budget > TOKEN_BUDGET // 4:
+            raise torch.OutOfMemoryError("no room")
+        yield from frames
+
+    monkeypatch.setattr(assets.gradient_spectra, "extract_examples", extract_in_little_memory)
+    runner = bring_up(finished)
+    assert not runner.failures
+    assert tried == [(4, TOKEN_BUDGET), (3, TOKEN_BUDGET // 2), (2, TOKEN_BUDGET // 4)]
+    assert waits == []
+    assert len(Workspace.current().spectra("small", "mini_obscure").keys()) == 4

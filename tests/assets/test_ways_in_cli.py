@@ -1,0 +1,160 @@
+"""Dagster's own commands in the repository's root, and the UI that `gradpipe ui` starts."""
+
+import json
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import time
+import urllib.request
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import dagster as dg
+import pytest
+
+from assets.instance import open_instance
+from gradpipe.studies.study import Study, study_yaml
+from storage.workspace import Workspace
+
+ROOT = Path(__file__).resolve().parents[2]
+DAGSTER = [sys.executable, "-m", "dagster"]
+
+
+@pytest.fixture(scope="module")
+def clone(small_model: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with the root's settings, where `gradpipe run` was run."""
+    folder = tmp_path_factory.mktemp("ways_in") / "clone"
+    folder.mkdir()
+    shutil.copy(ROOT / "dagster.yaml", folder)
+    study = folder.parent / "study.yaml"
+    settings: dict[str, Any] = {
+        "name": "small",
+        "models": [{"id": str(small_model), "name": "small"}],
+        "benchmarks": ["mini_obscure"],
+        "sample": 2,
+        "sampling": "first",
+        "protocol": {"preset": "standard", "max_length": 4096},
+    }
+    study.write_text(study_yaml(Study.model_validate(settings)))
+    with pytest.MonkeyPatch.context() as monkeypatch:
+        enter(folder, monkeypatch)
+        said([sys.executable, "-m", "gradpipe.cli", "run", "--study", str(study)])
+    return folder
+
+
+@pytest.fixture
+def done(clone: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The clone after `gradpipe run`, entered."""
+    enter(clone, monkeypatch)
+    return clone
+
+
+def enter(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Go to a folder, where nothing names another workspace."""
+    monkeypatch.chdir(folder)
+    monkeypatch.setenv("PYTHONPATH", str(ROOT))
+    monkeypatch.setenv("XDG_CACHE_HOME", str(folder.parent / "cache"))
+    monkeypatch.setenv("DAGSTER_HOME", "")
+    for name in ("GRADPIPE_HOME", "GRADPIPE_POSTGRES_URL"):
+        monkeypatch.delenv(name, raising=False)
+
+
+def said(command: list[str]) -> str:
+    """What a command that ends well prints."""
+    result = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
+    assert result.returncode == 0, result.stdout + result.stderr
+    return result.stdout + result.stderr
+
+
+@contextmanager
+def serving(command: list[str], log: Path) -> Iterator[Callable[[str], Any]]:
+    """A question to the UI that the command serves, once it shows assets."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+
+    def ask(question: str) -> Any:
+        body = json.dumps({"query": question}).encode()
+        address = f"http://127.0.0.1:{port}/graphql"
+        request = urllib.request.Request(address, body, {"Content-Type": "application/json"})
+        with urllib.request.urlopen(request, timeout=10) as answer:
+            return json.load(answer)["data"]
+
+    with log.open("wb") as output:
+        process = subprocess.Popen(
+            [*command, "--port", str(port)], stdout=output, stderr=output, start_new_session=True
+        )
+    try:
+        deadline = time.monotonic() + 90
+        while True:
+            try:
+                if ask("{ assetNodes { id } }")["assetNodes"]:
+                    break
+            except OSError:
+                pass
+            assert process.poll() is None, log.read_text()
+            assert time.monotonic() < deadline, log.read_text()
+            time.sleep(0.2)
+        yield ask
+    finally:
+        os.killpg(process.pid, signal.SIGINT)
+        try:
+            process.wait(30)
+        except subprocess.TimeoutExpired:
+            os.killpg(process.pid, signal.SIGKILL)
+
+
+RUNS = "{ runsOrError { ... on Runs { results { runId } } } }"
+PARTITIONS = """{ assetNodeOrError(assetKey: {path: ["gradient_spectra"]}) {
+    ... on AssetNode { partitionKeys } } }"""
+
+
+def runs_of(workspace: Workspace) -> set[str]:
+    with open_instance(workspace) as instance:
+        return {run.run_id for run in instance.get_runs()}
+
+
+def test_materialising_by_dagsters_command_uses_the_instance_and_rows_of_the_workspace(
+    done: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before = runs_of(Workspace.current())
+    assert before
+    monkeypatch.setenv("DAGSTER_HOME", "")
+    target = ["-m", "definitions", "--select", "gradient_spectra"]
+    said([*DAGSTER, "asset", "materialize", *target, "--partition", "mini_obscure|small"])
+
+    with open_instance(Workspace.current()) as instance:
+        (new,) = (run for run in instance.get_runs() if run.run_id not in before)
+        event = instance.get_latest_materialization_event(dg.AssetKey("gradient_spectra"))
+        logs = list((Workspace.current().dagster_home / "storage" / new.run_id).rglob("*.err"))
+    assert new.status == dg.DagsterRunStatus.SUCCESS
+    assert event is not None
+    assert event.run_id == new.run_id
+    assert event.asset_materialization is not None
+    metadata = event.asset_materialization.metadata
+    assert (metadata["computed"].value, metadata["reused"].value) == (0, 4)
+    assert logs
+    assert sorted(path.name for path in done.iterdir()) == [".gradpipe", "dagster.yaml"]
+
+
+@pytest.mark.parametrize(
+    "command",
+    [[*DAGSTER, "dev", "-m", "definitions"], [sys.executable, "-m", "gradpipe.cli", "ui"]],
+    ids=["dagster dev", "gradpipe ui"],
+)
+def test_the_ui_shows_the_runs_and_partitions_of_the_workspace(
+    command: list[str], done: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    runs, log = runs_of(Workspace.current()), tmp_path / "log"
+    monkeypatch.setenv("DAGSTER_HOME", "")
+    with serving(command, log) as ask:
+        assert {run["runId"] for run in ask(RUNS)["runsOrError"]["results"]} == runs
+        assert ask(PARTITIONS)["assetNodeOrError"]["partitionKeys"] == ["mini_obscure|small"]
+    assert "Found a dagster instance configuration" not in log.read_text()
+    assert "Traceback" not in log.read_text()
+    assert sorted(path.name for path in done.iterdir()) == [".gradpipe", "dagster.yaml"]

@@ -1,0 +1,116 @@
+"""Columns of parts in an object store: what comes back, and what is fetched for it."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import polars as pl
+import pytest
+from polars.testing import assert_frame_equal
+
+from gradpipe.errors import WorkspaceError
+from storage import objects
+from storage.places import place_of, put
+from storage.rows import RowStore
+from storage.tables import Table
+from storage.workspace import SPECTRA_SCHEMA
+
+if TYPE_CHECKING:
+    from upath import UPath
+
+    from storage.places import Place
+
+
+def spectra(part: int, count: int = 4) -> pl.DataFrame:
+    """Rows as an extraction leaves them: some numbers, and matrices a thousand times as large."""
+    values = np.random.default_rng(part).random((count, 8, 500))
+    return pl.DataFrame(
+        [
+            {
+                "key": f"{part} {row}",
+                "loss": 0.5 * row,
+                "tokens": row,
+                "matrices": [
+                    {
+                        "layer": layer,
+                        "projection": "q",
+                        "frobenius_norm": 1.0,
+                        "singular_values": spectrum.tolist(),
+                    }
+                    for layer, spectrum in enumerate(values[row])
+                ],
+            }
+            for row in range(count)
+        ],
+        schema=SPECTRA_SCHEMA,
+    )
+
+
+def test_whole_spectra_come_back_as_they_were(root: "Place") -> None:
+    store = RowStore(root / "rows", SPECTRA_SCHEMA)
+    parts = [spectra(number) for number in range(3)]
+    for part in parts:
+        store.append(part)
+    assert_frame_equal(store.scan().collect(), pl.concat(parts))
+    keys = pl.concat(parts)["key"]
+    assert_frame_equal(pl.concat(store.chunks(keys, parts=2)), pl.concat(parts))
+    one = store.scan(pl.Series(["1 2"])).drop("matrices").collect()
+    assert_frame_equal(one, parts[1][2:3].drop("matrices"))
+
+
+@contextmanager
+def counted(address: "UPath", monkeypatch: pytest.MonkeyPatch) -> Iterator[list[int]]:
+    """The bytes of each request that reads."""
+    read: Any = address.fs.cat_file
+    sizes: list[int] = []
+
+    def counting(*arguments: Any, **options: Any) -> bytes:
+        data: bytes = read(*arguments, **options)
+        sizes.append(len(data))
+        return data
+
+    with monkeypatch.context() as patch:
+        patch.setattr(address.fs, "cat_file", counting)
+        yield sizes
+
+
+@pytest.mark.parametrize("root", ["memory", "s3"], indirect=True)
+def test_only_what_is_asked_for_is_fetched(root: "UPath", monkeypatch: pytest.MonkeyPatch) -> None:
+    store = RowStore(root / "rows", SPECTRA_SCHEMA)
+    for number in range(3):
+        store.append(spectra(number, count=64))
+    whole = store.bytes()
+    assert whole > 3 * 10 * objects.TAIL_BYTES
+    for query in (
+        store.keys,
+        store.scan(pl.Series(["0 1", "2 3"])).drop("matrices").collect,
+    ):
+        with counted(root, monkeypatch) as sizes:
+            query()
+        assert sum(sizes) < 3 * 1.1 * objects.TAIL_BYTES
+        assert len(sizes) <= 3 * 2, "a footer and a run of columns each"
+    with counted(root, monkeypatch) as sizes:
+        assert store.scan().collect().height == 3 * 64
+    assert sum(sizes) >= whole
+
+    table = Table(root / "t.parquet")
+    table.write(store.scan().collect(), "v1", "known")
+    with counted(root, monkeypatch) as sizes:
+        assert table.is_current("v1")
+    assert sizes == [objects.TAIL_BYTES]
+    with counted(root, monkeypatch) as sizes:
+        table.read()
+    assert len(sizes) == 1, "two requests could see two tables"
+
+
+def test_a_part_that_is_damaged_or_gone_is_said_to_be_so(s3: str) -> None:
+    store = RowStore(place_of(s3) / "rows", SPECTRA_SCHEMA)
+    store.append(spectra(0))
+    lazy = store.scan()
+    objects.delete(store.folder)
+    with pytest.raises(WorkspaceError, match="was deleted while it was read"):
+        lazy.collect()
+    put(store.folder / "part-1.parquet", lambda file: file.write(b"no Parquet"))
+    with pytest.raises(WorkspaceError, match=r"part-1\.parquet is damaged: delete it"):
+        store.keys()

@@ -1,0 +1,180 @@
+"""A workspace behind a URL: what is in it, what is refused, and a whole study."""
+
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import polars as pl
+import pytest
+from polars.testing import assert_frame_equal
+
+from assets.accelerator import Accelerator
+from assets.run import Runner
+from gradpipe.errors import WorkspaceError
+from gradpipe.studies.study import Study, load_study
+from storage.objects import send
+from storage.places import get, place_of, put
+from storage.workspace import SPECTRA_SCHEMA, Workspace
+
+if TYPE_CHECKING:
+    from storage.places import Place
+
+
+def fill(workspace: Workspace, model: str) -> None:
+    row = pl.DataFrame([{"key": model, "matrices": []}], schema=SPECTRA_SCHEMA)
+    for benchmark in ("one", "two"):
+        workspace.spectra(model, benchmark).append(row)
+        workspace.spectra_index(model, benchmark).write(row, "v")
+        workspace.statistics(model, benchmark).write(row, "v")
+
+
+def test_the_study_that_was_kept_is_the_study_that_is_read(root: "Place") -> None:
+    workspace = Workspace(root)
+    assert workspace.study() == load_study("demo")
+    workspace.keep_study(load_study("paper"))
+    assert Workspace(root).study() == load_study("paper")
+    put(workspace.study_path, lambda file: file.write(b"\xff"))
+    with pytest.raises(WorkspaceError, match=r"study\.yaml cannot be read \(not UTF-8 text\)"):
+        workspace.study()
+
+
+def test_a_deleted_model_is_gone_and_its_neighbours_are_not(root: "Place") -> None:
+    workspace = Workspace(root)
+    workspace.delete_model("org/never there")
+    for model in ("org/base", "org", "org/base-chat", "[a-z]*", "a"):
+        fill(workspace, model)
+    for model in ("org/base", "[a-z]*"):
+        workspace.delete_model(model)
+        assert workspace.spectra(model, "one").parts() == []
+        assert workspace.spectra_index(model, "two").notes() is None
+        assert workspace.statistics(model, "two").notes() is None
+    for model in ("org", "org/base-chat", "a"):
+        assert workspace.spectra(model, "one").keys().to_list() == [model]
+        assert workspace.spectra_index(model, "two").notes() is not None
+        assert workspace.statistics(model, "two").notes() is not None
+    fill(workspace, "org/base")
+    assert workspace.spectra("org/base", "one").keys().to_list() == ["org/base"]
+
+
+def test_a_deletion_that_is_cut_short_leaves_rows_that_nothing_takes_for_whole(
+    s3: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    workspace = Workspace(place_of(s3))
+    fill(workspace, "m")
+    root: Any = workspace.root
+    remove = root.fs.rm_file
+
+    def failing(path: str) -> None:
+        if "/rows/" in path:
+            raise PermissionError("no")
+        remove(path)
+
+    monkeypatch.setattr(root.fs, "rm_file", failing)
+    with pytest.raises(WorkspaceError, match=r"cannot be deleted \(access is denied\)"):
+        workspace.delete_model("m")
+    for benchmark in ("one", "two"):
+        assert workspace.spectra("m", benchmark).keys().to_list() == ["m"]
+        assert workspace.spectra_index("m", benchmark).notes() is None
+        assert workspace.statistics("m", benchmark).notes() is None
+
+
+def build(folder: Path, *charts: str) -> None:
+    for name in ("index.html", *(f"charts/{chart}.svg" for chart in charts), "tables/mad.csv"):
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).write_text(f"{name} {charts}")
+
+
+@pytest.mark.parametrize("root", ["memory", "s3"], indirect=True)
+def test_the_report_is_sent_whole_its_page_last_and_replaces_the_old_one(
+    root: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    workspace = Workspace(root)
+    assert not workspace.report_page.is_file()
+    with workspace.report_files() as folder:
+        build(folder, "old", "both")
+    assert workspace.report_page.is_file()
+    assert str(workspace.report_page) == f"{root}/report/index.html"
+    send(root / "report" / "mine.txt", b"mine")
+
+    sent: list[str] = []
+    monkeypatch.setattr(
+        "storage.objects.send", lambda to, data: (sent.append(to.name), send(to, data))
+    )
+    with workspace.report_files() as folder:
+        build(folder, "both", "new")
+    assert sorted(sent) == ["both.svg", "index.html", "mad.csv", "new.svg"]
+    assert sent[-1] == "index.html"
+    left = {path.rpartition("/report/")[2] for path in root.fs.find((root / "report").path)}
+    assert left == {"index.html", "mine.txt", "tables/mad.csv", "charts/both.svg", "charts/new.svg"}
+    assert b"new" in (get(workspace.report_page) or b"")
+
+
+def test_a_report_that_fails_leaves_the_old_one(s3: str) -> None:
+    workspace = Workspace(place_of(s3))
+
+    def fail() -> None:
+        with workspace.report_files() as folder:
+            build(folder, "half")
+            raise KeyboardInterrupt
+
+    with workspace.report_files() as folder:
+        build(folder, "old")
+    with pytest.raises(KeyboardInterrupt):
+        fail()
+    assert b"old" in (get(workspace.report_page) or b"")
+
+
+def test_a_browser_is_told_that_the_page_is_one(s3: str) -> None:
+    page: Any = place_of(s3) / "report" / "index.html"
+    send(page, b"<p>")
+    assert page.fs.info(page.path)["ContentType"] == "text/html"
+
+
+def test_dagsters_records_stay_on_this_machine(
+    s3: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path))
+    monkeypatch.setenv("DAGSTER_HOME", "")
+    one, other = Workspace(place_of(s3)), Workspace(place_of(f"{s3}/other"))
+    assert one.dagster_home.is_relative_to(tmp_path)
+    assert one.dagster_home == Workspace(place_of(f"{s3}/")).dagster_home
+    assert one.dagster_home != other.dagster_home
+    monkeypatch.setenv("DAGSTER_HOME", str(tmp_path / "named"))
+    assert one.dagster_home == tmp_path / "named"
+    assert Workspace(tmp_path).dagster_home == tmp_path / "dagster"
+
+
+def bring_up(model: Path) -> dict[str, int]:
+    study = Study.model_validate(
+        {
+            "name": "small",
+            "models": [{"id": str(model), "name": "small"}],
+            "benchmarks": ["mini_obscure"],
+            "sample": 2,
+            "sampling": "first",
+            "protocol": {"preset": "standard", "max_length": 4096},
+        }
+    )
+    counts = Runner(Workspace.current(), study, Accelerator()).bring_up_to_date()
+    return {stage: count.computed for stage, count in counts.items()}
+
+
+def test_a_study_in_a_bucket_computes_what_a_local_one_does_and_only_once(
+    s3: str, home: Path, small_model: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("XDG_DATA_HOME", str(home.parent / "data"))
+    local = bring_up(small_model)
+    here = Workspace.current().statistics("small", "mini_obscure").read()
+
+    monkeypatch.setenv("GRADPIPE_HOME", s3)
+    monkeypatch.setenv("DAGSTER_HOME", "")
+    before = set(os.listdir(home))
+    workspace = Workspace.current()
+    assert bring_up(small_model) == local
+    assert set(bring_up(small_model).values()) == {0}
+    assert_frame_equal(workspace.statistics("small", "mini_obscure").read(), here)
+    assert workspace.report_page.is_file()
+    assert b"mini_obscure" in (get(workspace.report_page) or b"")
+    assert workspace.study().name == "small"
+    assert workspace.dagster_home.is_dir()
+    assert set(os.listdir(home)) == before, "nothing else was written to the local workspace"
