@@ -23,6 +23,9 @@ telemetry:
 nux:
   enabled: false
 concurrency:
+  # Each is a process of its own, and all but one wait for the accelerator.
+  runs:
+    max_concurrent_runs: 4
   pools:
     granularity: op
     default_limit: 1
@@ -64,13 +67,12 @@ def dagster_home(workspace: Workspace) -> Path:
 
 
 def open_instance(workspace: Workspace) -> dg.DagsterInstance:
-    """The workspace's instance; the environment names it too, for whatever Dagster starts.
+    """The workspace's instance.
 
     Raises WorkspaceError where the folder, or the Postgres database that GRADPIPE_POSTGRES_URL
     names, cannot be used.
     """
     home = dagster_home(workspace)
-    os.environ["DAGSTER_HOME"] = str(home)
     if url := os.environ.get(POSTGRES):
         return _open_in_postgres(home, url)
     # Commands that start at once in a new workspace fail where both make Dagster's tables.

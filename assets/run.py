@@ -182,8 +182,11 @@ class Runner:
                 self.counts[stage].reused += made["reused"]
                 self.counts[stage].seconds += made["seconds"]
         for failure in outcome.filter_events(lambda event: event.is_step_failure):
-            reason = cause(failure.step_failure_data.error)
-            self.failures.append(Failure(unit, str(failure.step_key), reason))
+            error: Any = failure.step_failure_data.error
+            if error.cls_name == dg.DagsterExecutionInterruptedError.__name__:
+                # Within a step it comes back as a failure of this one run.
+                raise KeyboardInterrupt
+            self.failures.append(Failure(unit, str(failure.step_key), cause(error)))
 
 
 def pool_holders(instance: dg.DagsterInstance, pool: str = "gpu") -> list[str]:
@@ -193,9 +196,9 @@ def pool_holders(instance: dg.DagsterInstance, pool: str = "gpu") -> list[str]:
 
 
 def cause(error: Any) -> str:
-    """What went wrong at the bottom of Dagster's own errors, as one line."""
-    while error.cause:
+    """What went wrong below Dagster's own errors, as one line: gradpipe's sentence, if any."""
+    ours = f"{errors.__name__}."
+    while error.cause and not error.message.startswith(ours):
         error = error.cause
     text = " ".join(error.message.split())
-    name, _, rest = text.partition(": ")
-    return rest if name.startswith(f"{errors.__name__}.") else text
+    return text.partition(": ")[2] if text.startswith(ours) else text

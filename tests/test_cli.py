@@ -1,13 +1,18 @@
 """The command line as a user types it: what it prints, and its exit codes."""
 
 import json
+import shutil
+import subprocess
+import sys
 from pathlib import Path
 
 import polars as pl
 import pytest
 from click.testing import CliRunner, Result
 
+from assets.instance import open_instance
 from gradpipe.cli import main
+from storage.workspace import Workspace
 
 
 def gradpipe(*words: str) -> Result:
@@ -90,6 +95,91 @@ def test_status_report_backfill_and_models_follow_a_run(
     assert gradpipe("models", "remove", "other").exit_code == 0
     assert "other" not in gradpipe("models", "list").stdout
     refused(gradpipe("models", "remove", "other"), "no model 'other'")
+
+
+def test_models_add_and_remove_change_the_partitions_and_keep_rows_unless_asked(
+    home: Path, small_study: Path, other_model: Path
+) -> None:
+    gradpipe("run", "--study", str(small_study))
+    gradpipe("models", "add", str(other_model), "--name", "other")
+    workspace = Workspace.current()
+    with open_instance(workspace) as instance:
+        assert set(instance.get_dynamic_partitions("models")) == {"small", "other"}
+    gradpipe("models", "remove", "small")
+    with open_instance(workspace) as instance:
+        assert set(instance.get_dynamic_partitions("models")) == {"other"}
+    assert workspace.spectra("small", "mini_obscure").parts()
+
+    gradpipe("models", "add", str(other_model), "--name", "small")
+    assert "deleted" in gradpipe("models", "remove", "small", "--rows").stdout
+    assert not workspace.spectra("small", "mini_obscure").parts()
+
+
+def test_a_dry_run_says_what_a_backfill_would_compute_and_computes_nothing(
+    home: Path, small_study: Path, other_model: Path
+) -> None:
+    gradpipe("run", "--study", str(small_study))
+    gradpipe("models", "add", str(other_model), "--name", "other")
+    table = gradpipe("backfill", "--dry-run").stdout
+    assert "not measured yet" in table
+    assert "in all" in table
+    words = ("backfill", "--model", "other", "--benchmark", "mini_obscure", "--dry-run", "--json")
+    (cell,) = json.loads(gradpipe(*words).stdout)
+    assert (cell["model"], cell["benchmark"], cell["rows"]) == ("other", "mini_obscure", 4)
+    assert cell["tokens"] > 0
+    assert Workspace.current().spectra_index("other", "mini_obscure").notes() is None
+
+
+def test_a_partition_that_fails_does_not_stop_the_others(
+    home: Path, small_study: Path, other_model: Path
+) -> None:
+    gradpipe("run", "--study", str(small_study))
+    broken = other_model.parent / "broken"
+    shutil.copytree(other_model, broken)
+    weights = broken / "model.safetensors"
+    weights.write_bytes(weights.read_bytes()[:200])
+    gradpipe("models", "add", str(broken), "--name", "broken")
+    gradpipe("models", "add", str(other_model), "--name", "other")
+
+    result = gradpipe("backfill", "--json")
+    assert result.exit_code == 1
+    last = json.loads(result.stdout.splitlines()[-1])
+    assert last["stages"]["gradient_spectra"]["computed"] == 4
+    (failed,) = last["failed"]
+    assert failed.startswith("gradient_spectra of broken × mini_obscure failed: The model of")
+    assert failed in result.stderr
+    assert "Traceback" not in result.output
+    page = Path(last["report"]).read_text()
+    assert '"other"' in page
+    assert '"broken"' not in page
+
+
+def test_an_unchanged_run_imports_no_torch(home: Path, small_study: Path) -> None:
+    gradpipe("run", "--study", str(small_study))
+    code = (
+        "import sys; from gradpipe.cli import main; main(['run'], standalone_mode=False); "
+        "print(*sorted({'torch', 'transformers', 'altair'} & set(sys.modules)))"
+    )
+    again = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert again.stdout.splitlines()[-1] == ""
+
+
+def test_two_runs_at_once_end_well_and_every_row_exists_once(home: Path, small_study: Path) -> None:
+    command = [sys.executable, "-m", "gradpipe.cli", "run", "--study", str(small_study), "--json"]
+    twins = [
+        subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+        for _ in range(2)
+    ]
+    outputs = [twin.communicate(timeout=240) for twin in twins]
+    assert [twin.returncode for twin in twins] == [0, 0], outputs
+    computed = [
+        json.loads(stdout.splitlines()[-1])["stages"]["gradient_spectra"]["computed"]
+        for stdout, _ in outputs
+    ]
+    assert sum(computed) == 4
+    store = Workspace.current().spectra("small", "mini_obscure")
+    stored = pl.concat(pl.read_parquet(str(part), columns=["key"]) for part in store.parts())
+    assert stored["key"].n_unique() == stored.height == 4
 
 
 def test_extract_writes_the_table_and_names_the_rows_that_cannot_be_used(

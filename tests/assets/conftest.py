@@ -4,17 +4,20 @@ import json
 import os
 import shutil
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import dagster as dg
 import pytest
 
+import assets.report
 from assets.accelerator import Accelerator
 from assets.automation import keep_up
 from assets.instance import open_instance
 from assets.run import Runner
 from definitions import defs
+from gradpipe.report.build import build_report
 from gradpipe.studies.study import Study
 from storage.workspace import Workspace
 
@@ -140,6 +143,12 @@ def benchmark_file(folder: Path) -> Path:
     ]
     path.write_text("".join(json.dumps(row) + "\n" for row in rows))
     return path
+
+
+@pytest.fixture(autouse=True)
+def no_images(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The report without its PNG and SVG files: half a second each, and tested where they are."""
+    monkeypatch.setattr(assets.report, "build_report", partial(build_report, images=False))
 
 
 @pytest.fixture(scope="session")

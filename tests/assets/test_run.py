@@ -220,3 +220,44 @@ def test_a_run_killed_half_way_keeps_the_rows_that_were_done(
     assert index["loss"].null_count() == 0
     stored = pl.concat(pl.read_parquet(part, columns=["key"]) for part in store.parts())
     assert stored["key"].n_unique() == stored.height
+
+
+def test_a_run_that_waits_for_the_accelerator_says_so(home: Path, small_model: Path) -> None:
+    workspace, study = Workspace.current(), study_of(small_model, benchmarks=["mini_obscure"])
+    other = "00000000-0000-4000-8000-000000000000"
+    heard: list[str] = []
+    with open_instance(workspace) as instance:
+        pools = instance.event_log_storage
+        instance.add_run(dg.DagsterRun("job", run_id=other, status=dg.DagsterRunStatus.STARTED))
+        pools.initialize_concurrency_limit_to_default("gpu")
+        assert pools.claim_concurrency_slot("gpu", other, "step").is_claimed
+
+        def release(reason: str) -> None:
+            heard.append(reason)
+            pools.free_concurrency_slots_for_run(other)
+
+        runner = Runner(workspace, study, Accelerator(), on_wait=release)
+        runner.bring_up_to_date()
+    assert heard == ["waiting for the accelerator, which run 00000000 holds"]
+    assert not runner.failures
+
+
+def test_an_interrupted_run_stops_at_once_and_keeps_what_was_done(
+    home: Path, small_model: Path, tmp_path: Path
+) -> None:
+    path = tmp_path / "study.yaml"
+    path.write_text(study_yaml(study_of(small_model, sample=None, benchmarks=["mini_maths"])))
+    command = [sys.executable, "-m", "gradpipe.cli", "run", "--study", str(path)]
+    store = Workspace.current().spectra("small", "mini_maths")
+    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as process:
+        deadline = time.monotonic() + 60
+        while len(store.parts()) < 3 and process.poll() is None and time.monotonic() < deadline:
+            time.sleep(0.005)
+        process.send_signal(signal.SIGINT)
+        _, errors = process.communicate(timeout=60)
+    assert process.returncode == 130
+    assert "run it again to go on" in errors
+    assert "Traceback" not in errors
+    assert 0 < len(store.keys()) < 72
+    with open_instance(Workspace.current()) as instance:
+        assert not instance.event_log_storage.get_concurrency_info("gpu").claimed_slots

@@ -71,6 +71,8 @@ STUDIES = mappings(
     relevances=st.sampled_from([["correct"], ["irrelevant"], ["irrelevant", "correct"]]),
     irrelevant=st.sampled_from(["derangement", "release"]),
     sample=st.none() | st.integers(1, 10**12),
+    automation=st.booleans() | st.just("nightly"),
+    unusable_limit=st.floats(0, 1),
     sampling=st.sampled_from(["first", "random"]),
     seed=st.integers(0, 2**63 - 1),
     protocol=PROTOCOLS,
@@ -290,3 +292,16 @@ def test_provenance_tells_what_was_run_on_what() -> None:
 def test_a_local_model_is_called_what_its_user_calls_it(tmp_path: Path) -> None:
     study = parse_study("models: [./m]\nbenchmarks: [mini_maths]\n", "my.yaml", tmp_path)
     assert [(model.name, model.id) for model in study.models] == [("./m", str(tmp_path / "m"))]
+
+
+@pytest.mark.parametrize(
+    ("written", "meant"), [("on", True), ("off", False), ("nightly", "nightly"), ("true", True)]
+)
+def test_automation_is_written_as_people_write_switches(written: str, meant: bool | str) -> None:
+    assert parse_study(f"{BASE}automation: {written}\n", "here").automation == meant
+
+
+def test_automation_is_off_unless_it_is_asked_for() -> None:
+    assert parse_study(BASE, "here").automation is False
+    with pytest.raises(StudyError, match="automation"):
+        parse_study(f"{BASE}automation: hourly\n", "here")
