@@ -72,7 +72,7 @@ class Accelerator:
                         metadata={
                             "rows": progress.rows,
                             "of": progress.all_rows,
-                            "tokens_per_second": rate,
+                            "tokens_per_second": round(rate, 1),
                         },
                     )
                 )

@@ -10,7 +10,7 @@ import time
 
 import dagster as dg
 
-from assets.jobs import benchmark_data, fill, model_gradients, report_page
+from assets.jobs import JOB_OF, benchmark_data, fill, model_gradients, report_page
 from assets.orphans import release_orphans
 from assets.partitions import partition_changes
 from assets.plan import Plan, Unit
@@ -32,26 +32,18 @@ UNFINISHED = [
     dg.DagsterRunStatus.STARTED,
     dg.DagsterRunStatus.CANCELING,
 ]
-JOB_OF = {
-    "benchmark_items": benchmark_data,
-    "responses": benchmark_data,
-    "gradient_spectra": model_gradients,
-    "spectral_statistics": model_gradients,
-    "report": report_page,
-}
 
 
 @dg.sensor(
     jobs=[benchmark_data, model_gradients, report_page],
     minimum_interval_seconds=15,
     default_status=dg.DefaultSensorStatus.RUNNING,
+    description="Makes the partitions the study's. With `automation` on, or after the job `fill`, "
+    "has computed what is missing, then the report. Each partition is tried once for each version "
+    "of its inputs, and what failed again every night.",
 )
 def keep_up(context: dg.SensorEvaluationContext) -> dg.SensorResult | dg.SkipReason:
-    """Makes the partitions the study's; computes what is missing with automation on, or on `fill`.
-
-    With automation on, each partition is tried once for each version of its inputs, and what failed
-    again every night; the report follows when nothing else is to be done.
-    """
+    """Partitions first; then runs for what is stale and can be computed now."""
     instance = context.instance
     try:
         release_orphans(instance)

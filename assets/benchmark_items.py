@@ -6,7 +6,7 @@ from typing import Any
 import dagster as dg
 
 from assets.partitions import benchmark_partitions
-from assets.results import preview, result
+from assets.results import GROUP, preview, result
 from assets.retries import retried
 from assets.versions import Versions
 from gradpipe.benchmarks.read import READER_VERSION
@@ -16,7 +16,7 @@ from storage.workspace import Workspace
 
 
 @dg.asset(
-    group_name="data",
+    group_name=GROUP,
     kinds={"polars", "parquet"},
     partitions_def=benchmark_partitions,
     code_version=READER_VERSION,

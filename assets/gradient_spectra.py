@@ -12,7 +12,7 @@ from assets.checks import check_results, check_spec
 from assets.orphans import process_tag
 from assets.partitions import grid_partitions, model_and_benchmark
 from assets.responses import responses
-from assets.results import result
+from assets.results import GROUP, result
 from assets.retries import attempt, retried
 from assets.versions import Versions
 from gradpipe.gradients.batches import TOKEN_BUDGET
@@ -20,6 +20,7 @@ from gradpipe.gradients.checks import check_rows, check_spectra
 from gradpipe.gradients.examples import extract_examples
 from gradpipe.gradients.extract import EXTRACTOR_VERSION
 from gradpipe.gradients.keys import with_keys
+from gradpipe.statistics.rows import summarise
 from storage.workspace import Workspace
 
 CHECKS = [
@@ -52,8 +53,8 @@ CHECKS = [
 
 
 @dg.asset(
-    group_name="gradients",
-    kinds={"torch", "parquet"},
+    group_name=GROUP,
+    kinds={"pytorch", "parquet"},
     partitions_def=grid_partitions,
     deps=[responses],
     code_version=EXTRACTOR_VERSION,
@@ -97,19 +98,12 @@ def gradient_spectra(
         if missing.height or not index.is_current(version):
             index.write(rows, version, version)
         computed = rows.filter(pl.col("key").is_in(lacking))
-        seconds = perf_counter() - started
         yield result(
             index.require_notes(),
             computed=computed.height,
             reused=rows.height - computed.height,
-            seconds=seconds,
-            metadata={
-                "tokens": int(rows["tokens"].sum()),
-                "tokens_per_second": round(int(computed["tokens"].sum()) / seconds, 1),
-                "unusable": int(rows["reason"].is_not_null().sum()),
-                "truncated": int(rows["truncated"].sum()),
-                "mean_loss": rows["loss"].mean() or float("nan"),
-            },
+            seconds=perf_counter() - started,
+            metadata=summarise(rows, computed),
         )
 
 

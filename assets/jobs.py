@@ -27,6 +27,15 @@ report_page = dg.define_asset_job(
     description="The report on every partition that is current.",
 )
 
+#: The job that a stage is a part of.
+JOB_OF = {
+    "benchmark_items": benchmark_data,
+    "responses": benchmark_data,
+    "gradient_spectra": model_gradients,
+    "spectral_statistics": model_gradients,
+    "report": report_page,
+}
+
 
 @dg.op
 def ask_to_fill(context: dg.OpExecutionContext) -> None:

@@ -6,7 +6,7 @@ from typing import Any
 import dagster as dg
 import polars as pl
 
-from assets.results import preview, result
+from assets.results import GROUP, preview, result
 from assets.retries import retried
 from assets.spectral_statistics import spectral_statistics
 from assets.versions import Versions
@@ -23,7 +23,7 @@ from storage.workspace import Workspace
 
 
 @dg.asset(
-    group_name="report",
+    group_name=GROUP,
     kinds={"altair", "html"},
     deps=[spectral_statistics],
     code_version=REPORT_VERSION,
@@ -42,9 +42,17 @@ def report(context: dg.AssetExecutionContext) -> dg.MaterializeResult[Any]:
         versions = Versions(workspace, workspace.study())
         cells = versions.cells()
         version = versions.report(cells)
+        if not cells:
+            raise WorkspaceError(
+                "There are no statistics to report on yet: run `gradpipe run`, or materialise "
+                "spectral_statistics first."
+            )
         fresh = versions.is_current("report")
+        all_curves = pl.concat(
+            curves(workspace.statistics(*cell).scan(), versions.study.statistics) for cell in cells
+        )
         if not fresh:
-            inputs = _inputs(workspace, versions, cells)
+            inputs = _inputs(versions, cells, all_curves)
             with workspace.report_files() as folder:
                 build_report(inputs, folder)
             workspace.report_notes().write(inputs.rows, version)
@@ -63,28 +71,18 @@ def report(context: dg.AssetExecutionContext) -> dg.MaterializeResult[Any]:
                 "examples": int(rows["examples"].sum()),
                 "unusable": int(rows["unusable"].sum()),
                 "rows": preview(rows, 30),
-            }
-            | ({} if fresh else {"curves": dg.MetadataValue.md(curve_thumbnail(inputs.curves))}),
+                "curves": dg.MetadataValue.md(curve_thumbnail(all_curves)),
+            },
         )
 
 
-def _inputs(workspace: Workspace, versions: Versions, parts: list[tuple[str, str]]) -> ReportInputs:
-    study = versions.study
-    if not parts:
-        raise WorkspaceError(
-            "There are no statistics to report on yet: run `gradpipe run`, or materialise "
-            "spectral_statistics first."
-        )
+def _inputs(
+    versions: Versions, cells: list[tuple[str, str]], all_curves: pl.DataFrame
+) -> ReportInputs:
+    study, workspace = versions.study, versions.workspace
     measured = pl.concat(
-        [
-            workspace.spectra_index(model, benchmark)
-            .read()
-            .with_columns(pl.lit(model).alias("model"))
-            for model, benchmark in parts
-        ]
-    )
-    all_curves = pl.concat(
-        [curves(workspace.statistics(*part).scan(), study.statistics) for part in parts]
+        workspace.spectra_index(model, benchmark).read().with_columns(model=pl.lit(model))
+        for model, benchmark in cells
     )
     items = {entry.name: workspace.items(entry.name).notes() for entry in study.benchmarks}
     return ReportInputs(

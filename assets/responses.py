@@ -9,7 +9,7 @@ import dagster as dg
 from assets.benchmark_items import benchmark_items
 from assets.checks import check_results, check_spec
 from assets.partitions import benchmark_partitions
-from assets.results import preview, result
+from assets.results import GROUP, preview, result
 from assets.retries import retried
 from assets.versions import Versions
 from gradpipe.responses.build import RESPONSES_VERSION
@@ -32,7 +32,7 @@ CHECKS = [
 
 
 @dg.asset(
-    group_name="data",
+    group_name=GROUP,
     kinds={"polars", "parquet"},
     partitions_def=benchmark_partitions,
     deps=[benchmark_items],

@@ -8,6 +8,9 @@ import polars as pl
 
 from storage.tables import Notes
 
+#: All stages in one group: the lineage page folds several into boxes that show no asset.
+GROUP = "gradpipe"
+
 
 def result(
     notes: Notes,
@@ -38,6 +41,8 @@ def preview(frame: pl.DataFrame, rows: int = 5) -> dg.MarkdownMetadataValue:
         .otherwise(pl.col(name))
         .str.replace_all(r"[\r\n|]+", " ")
         if dtype == pl.String
+        else pl.col(name).round_sig_figs(5)
+        if dtype.is_float()
         else pl.col(name)
         for name, dtype in frame.schema.items()
     )

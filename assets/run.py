@@ -11,10 +11,11 @@ import dagster as dg
 
 from assets.accelerator import Accelerator
 from assets.instance import open_instance
+from assets.jobs import JOB_OF
+from assets.location import code_location
 from assets.orphans import process_tag, release_orphans
 from assets.partitions import sync_partitions
 from assets.plan import Plan, Unit
-from assets.stages import STAGES
 from assets.versions import REPORT, STAGE_NAMES, Versions
 from gradpipe import errors
 from gradpipe.studies.examples import study_examples, study_items
@@ -63,6 +64,9 @@ class Runner:
         default_factory=lambda: {name: StageCount() for name in STAGE_NAMES}
     )
     failures: list[Failure] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        self._location = code_location(self.accelerator)
 
     def bring_up_to_date(
         self,
@@ -140,7 +144,7 @@ class Runner:
     def _bring(self, instance: dg.DagsterInstance, plan: Plan, unit: Unit) -> None:
         failed = {failure.unit for failure in self.failures}
         if failed & set(plan.upstream(unit)):
-            self.failures.append(Failure(unit, "", "waits for its benchmark, which failed"))
+            self.failures.append(Failure(unit, "", "its benchmark failed"))
             return
         if unit.stages == REPORT and failed and not plan.versions.cells():
             return
@@ -162,13 +166,11 @@ class Runner:
         if "gradient_spectra" in stages and (holders := pool_holders(instance)):
             self.on_wait(f"waiting for the accelerator, which run {holders[0][:8]} holds")
         try:
-            outcome = dg.materialize(
-                STAGES,
-                selection=list(stages),
+            outcome = self._location.resolve_job_def(JOB_OF[stages[0]].name).execute_in_process(
                 partition_key=unit.key,
+                asset_selection=[dg.AssetKey(stage) for stage in stages],
                 instance=instance,
                 tags=process_tag(),
-                resources={"accelerator": self.accelerator},
                 run_config={"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}},
                 raise_on_error=False,
             )

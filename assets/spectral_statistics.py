@@ -9,7 +9,7 @@ import dagster as dg
 from assets.checks import check_results, check_spec
 from assets.gradient_spectra import gradient_spectra
 from assets.partitions import grid_partitions, model_and_benchmark
-from assets.results import result
+from assets.results import GROUP, result
 from assets.retries import retried
 from assets.versions import Versions
 from gradpipe.report.thumbnail import curve_thumbnail
@@ -30,7 +30,7 @@ CHECKS = [
 
 
 @dg.asset(
-    group_name="statistics",
+    group_name=GROUP,
     kinds={"polars", "parquet"},
     partitions_def=grid_partitions,
     deps=[gradient_spectra],

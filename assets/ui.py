@@ -20,7 +20,14 @@ def serve(workspace: Workspace, host: str, port: int) -> None:
     with open_instance(workspace) as instance:
         sync_partitions(instance, workspace.study())
     home = dagster_home(workspace)
-    environment = os.environ | {"DAGSTER_HOME": str(home), "GRADPIPE_HOME": str(workspace.root)}
+    environment = os.environ | {
+        "DAGSTER_HOME": str(home),
+        "GRADPIPE_HOME": str(workspace.root),
+        # Dagster would have its users call `dg dev`, of a package that gradpipe does not need.
+        "PYTHONWARNINGS": ",".join(
+            filter(None, (os.environ.get("PYTHONWARNINGS"), "ignore:Function `dev_command`"))
+        ),
+    }
     target = ["-m", "definitions", "--working-directory", str(_CODE)]
     command = [sys.executable, "-m", "dagster", "dev", *target, "--host", host, "--port", str(port)]
     os.chdir(home)

@@ -1,8 +1,9 @@
 """What each stage's output depends on, as one hash: equal versions need no work."""
 
-from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from itertools import compress
 from typing import Any
 
 from gradpipe.benchmarks.read import source_version
@@ -37,8 +38,7 @@ class Versions:
     def __init__(self, workspace: Workspace, study: Study) -> None:
         self.workspace = workspace
         self.study = study
-        self._models: dict[str, tuple[ModelSource, str]] = {}
-        self._sources: dict[str, str] = {}
+        self._answers: dict[tuple[str, str], Any] = {}
         self._notes: dict[tuple[str, str, str], Notes | None] = {}
 
     def is_current(self, stage: str, model: str = "", benchmark: str = "") -> bool:
@@ -109,33 +109,46 @@ class Versions:
 
     def source(self, benchmark: str) -> str:
         """The version of a benchmark's source."""
-        if benchmark not in self._sources:
-            self._sources[benchmark] = source_version(self.study.benchmark(benchmark))
-        return self._sources[benchmark]
+        config = self.study.benchmark(benchmark)
+        version: str = self._answer(("source", benchmark), lambda: source_version(config))
+        return version
 
     def model(self, model: str) -> tuple[ModelSource, str]:
         """A model's pinned source and its fingerprint."""
-        if model not in self._models:
-            config = self.study.model(model)
+        config = self.study.model(model)
+
+        def ask() -> tuple[ModelSource, str]:
             source = pin(resolve_model(config.id, config.revision))
-            self._models[model] = source, fingerprint(source)
-        return self._models[model]
+            return source, fingerprint(source)
+
+        found: tuple[ModelSource, str] = self._answer(("model", model), ask)
+        return found
+
+    def _answer(self, question: tuple[str, str], ask: Callable[[], Any]) -> Any:
+        """What is answered the first time, be it an error: a hub may take ten seconds for one."""
+        if question not in self._answers:
+            try:
+                self._answers[question] = ask()
+            except GradpipeError as error:
+                self._answers[question] = error
+        if isinstance(answer := self._answers[question], GradpipeError):
+            raise answer
+        return answer
 
     def reachable_models(self) -> list[str]:
         """The study's models that are to be had now; one that is gone must not stop the others."""
-        return [entry.name for entry in self.study.models if _answers(self.model, entry.name)]
+        return _answering(self.model, [model.name for model in self.study.models])
 
     def reachable_benchmarks(self) -> list[str]:
         """The study's benchmarks whose sources are to be had now."""
-        return [entry.name for entry in self.study.benchmarks if _answers(self.source, entry.name)]
+        return _answering(self.source, [entry.name for entry in self.study.benchmarks])
 
     def ask_all(self, models: Iterable[str], benchmarks: Iterable[str]) -> None:
-        """Ask all those sources and models side by side: each hub model is a request."""
-        with ThreadPoolExecutor(8) as pool:
-            asked: list[Future[Any]] = [pool.submit(self.source, name) for name in benchmarks]
-            asked += [pool.submit(self.model, name) for name in models]
-            for answer in asked:
-                answer.result()
+        """Ask all those sources and models, side by side; raises the first error."""
+        for ask, names in ((self.source, list(benchmarks)), (self.model, list(models))):
+            _answering(ask, names)
+            for name in names:
+                ask(name)
 
     def items(self, benchmark: str) -> str:
         """Source revision, sample size, seed."""
@@ -208,9 +221,15 @@ class Versions:
         return notes.data if notes else None
 
 
-def _answers(ask: Callable[[str], object], name: str) -> bool:
-    try:
-        ask(name)
-    except GradpipeError:
-        return False
-    return True
+def _answering(ask: Callable[[str], object], names: Sequence[str]) -> list[str]:
+    """Those names that can be asked for, all asked side by side: each hub model is a request."""
+
+    def answers(name: str) -> bool:
+        try:
+            ask(name)
+        except GradpipeError:
+            return False
+        return True
+
+    with ThreadPoolExecutor(8) as pool:
+        return list(compress(names, pool.map(answers, names)))

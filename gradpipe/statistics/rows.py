@@ -28,6 +28,18 @@ def count_rows(examples: pl.DataFrame) -> pl.DataFrame:
     )
 
 
+def summarise(examples: pl.DataFrame, computed: pl.DataFrame) -> dict[str, int | float]:
+    """What a partition holds, and how fast those of its examples were that were computed now."""
+    seconds = float(computed["seconds"].sum())
+    loss = examples["loss"].drop_nans().mean()
+    return {
+        "tokens": int(examples["tokens"].sum()),
+        "tokens_per_second": round(int(computed["tokens"].sum()) / seconds, 1) if seconds else 0.0,
+        "unusable": examples.filter(pl.col("reason").is_not_null()).height,
+        "truncated": int(examples["truncated"].sum()),
+    } | ({"mean_loss": round(loss, 4)} if isinstance(loss, float) else {})
+
+
 def unusable_rows(examples: pl.DataFrame) -> pl.DataFrame:
     """The examples that cannot be used, with the reason."""
     return (

@@ -133,16 +133,29 @@ class Materialised:
         return found
 
 
-def benchmark_file(folder: Path) -> Path:
-    """Ten items of our own, written the way a user would."""
-    path = folder / "mine.jsonl"
+def add_items(folder: Path, numbers: range) -> None:
+    """Items of our own, written the way a user would, behind those that are there."""
     rows = [
         {"instruction": f"What is {n} + {n}?", "answer": str(2 * n)}
         | {"none": str(2 * n), "detailed": f"We add {n} and {n}. That makes {2 * n}."}
-        for n in range(10, 20)
+        for n in numbers
     ]
-    path.write_text("".join(json.dumps(row) + "\n" for row in rows))
-    return path
+    with (folder / "mine.jsonl").open("a") as file:
+        file.writelines(json.dumps(row) + "\n" for row in rows)
+
+
+def heavier(source: Path, target: Path) -> None:
+    """A copy of a model with other weights."""
+    from safetensors.torch import load_file, save_file
+
+    if source != target:
+        shutil.copytree(source, target, dirs_exist_ok=True)
+    weights = load_file(source / "model.safetensors")
+    save_file(
+        {name: weight * 1.1 for name, weight in weights.items()},
+        target / "model.safetensors",
+        {"format": "pt"},
+    )
 
 
 @pytest.fixture(autouse=True)
@@ -156,7 +169,7 @@ def finished(tmp_path_factory: pytest.TempPathFactory, small_model: Path) -> Pat
     """A folder with a model, a benchmark file and a workspace that is up to date on both."""
     folder = tmp_path_factory.mktemp("finished")
     shutil.copytree(small_model, folder / "model")
-    benchmark_file(folder)
+    add_items(folder, range(10, 20))
     before = {name: os.environ.get(name) for name in ("GRADPIPE_HOME", "XDG_CACHE_HOME")}
     os.environ["GRADPIPE_HOME"] = str(folder / "workspace")
     os.environ["XDG_CACHE_HOME"] = str(folder / "cache")

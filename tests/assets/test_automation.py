@@ -21,8 +21,13 @@ from gradpipe.errors import DataError
 from gradpipe.studies.study import Study
 from storage.models import add_model, remove_model
 from storage.workspace import Workspace
-from tests.assets.conftest import Daemon, Materialised, NoAccelerator, finished_study
-from tests.assets.test_what_changed import heavier
+from tests.assets.conftest import (
+    Daemon,
+    Materialised,
+    NoAccelerator,
+    finished_study,
+    heavier,
+)
 
 QUESTIONS = {"name": "mini_obscure", "sample": 2}
 

@@ -11,8 +11,7 @@ from assets.run import Runner
 from assets.versions import Versions
 from gradpipe.studies.study import Study
 from storage.workspace import Workspace
-from tests.assets.conftest import NoAccelerator, finished_study
-from tests.assets.test_what_changed import heavier, ten_more_items
+from tests.assets.conftest import NoAccelerator, add_items, finished_study, heavier
 
 
 def estimated(study: Study) -> dict[tuple[str, str], Estimate]:
@@ -38,10 +37,9 @@ def test_what_is_finished_costs_nothing(done: Path) -> None:
     assert total(found).cells() == ("in all", "", "0", "44", "0", "0:00:00", "0.0 MB")
 
 
-def test_rows_and_tokens_are_those_that_the_next_run_computes(
-    done: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    study = ten_more_items(done, monkeypatch)
+def test_rows_and_tokens_are_those_that_the_next_run_computes(done: Path) -> None:
+    add_items(done, range(20, 30))
+    study = finished_study(done)
     found = estimated(study)["small", "mine"]
     assert (found.rows, found.all_rows) == (40, 80)
     store = Workspace.current().spectra("small", "mine")
@@ -54,10 +52,9 @@ def test_rows_and_tokens_are_those_that_the_next_run_computes(
     assert new["tokens"].sum() == found.tokens
 
 
-def test_time_and_disk_come_from_what_the_model_cost_so_far(
-    done: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    found = estimated(ten_more_items(done, monkeypatch))["small", "mine"]
+def test_time_and_disk_come_from_what_the_model_cost_so_far(done: Path) -> None:
+    add_items(done, range(20, 30))
+    found = estimated(finished_study(done))["small", "mine"]
     workspace = Workspace.current()
     stores = [workspace.spectra("small", name) for name in ("mine", "mini_obscure")]
     rows = [store.scan().drop("matrices").collect() for store in stores]

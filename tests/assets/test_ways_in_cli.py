@@ -1,16 +1,8 @@
 """Dagster's own commands in the repository's root, and the UI that `gradpipe ui` starts."""
 
-import json
-import os
 import shutil
-import signal
-import socket
 import subprocess
 import sys
-import time
-import urllib.request
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +12,7 @@ import pytest
 from assets.instance import open_instance
 from gradpipe.studies.study import Study, study_yaml
 from storage.workspace import Workspace
+from tests.assets.serving import serving
 
 ROOT = Path(__file__).resolve().parents[2]
 DAGSTER = [sys.executable, "-m", "dagster"]
@@ -71,44 +64,6 @@ def said(command: list[str]) -> str:
     return result.stdout + result.stderr
 
 
-@contextmanager
-def serving(command: list[str], log: Path) -> Iterator[Callable[[str], Any]]:
-    """A question to the UI that the command serves, once it shows assets."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-
-    def ask(question: str) -> Any:
-        body = json.dumps({"query": question}).encode()
-        address = f"http://127.0.0.1:{port}/graphql"
-        request = urllib.request.Request(address, body, {"Content-Type": "application/json"})
-        with urllib.request.urlopen(request, timeout=10) as answer:
-            return json.load(answer)["data"]
-
-    with log.open("wb") as output:
-        process = subprocess.Popen(
-            [*command, "--port", str(port)], stdout=output, stderr=output, start_new_session=True
-        )
-    try:
-        deadline = time.monotonic() + 90
-        while True:
-            try:
-                if ask("{ assetNodes { id } }")["assetNodes"]:
-                    break
-            except OSError:
-                pass
-            assert process.poll() is None, log.read_text()
-            assert time.monotonic() < deadline, log.read_text()
-            time.sleep(0.2)
-        yield ask
-    finally:
-        os.killpg(process.pid, signal.SIGINT)
-        try:
-            process.wait(30)
-        except subprocess.TimeoutExpired:
-            os.killpg(process.pid, signal.SIGKILL)
-
-
 RUNS = "{ runsOrError { ... on Runs { results { runId } } } }"
 PARTITIONS = """{ assetNodeOrError(assetKey: {path: ["gradient_spectra"]}) {
     ... on AssetNode { partitionKeys } } }"""
@@ -152,9 +107,11 @@ def test_the_ui_shows_the_runs_and_partitions_of_the_workspace(
 ) -> None:
     runs, log = runs_of(Workspace.current()), tmp_path / "log"
     monkeypatch.setenv("DAGSTER_HOME", "")
-    with serving(command, log) as ask:
-        assert {run["runId"] for run in ask(RUNS)["runsOrError"]["results"]} == runs
-        assert ask(PARTITIONS)["assetNodeOrError"]["partitionKeys"] == ["mini_obscure|small"]
+    with serving(command, log) as served:
+        assert {run["runId"] for run in served.ask(RUNS)["runsOrError"]["results"]} == runs
+        assert served.ask(PARTITIONS)["assetNodeOrError"]["partitionKeys"] == ["mini_obscure|small"]
     assert "Found a dagster instance configuration" not in log.read_text()
     assert "Traceback" not in log.read_text()
+    if "ui" in command:
+        assert "Warning" not in log.read_text()
     assert sorted(path.name for path in done.iterdir()) == [".gradpipe", "dagster.yaml"]

@@ -17,7 +17,14 @@ import assets.versions
 import gradpipe.gradients.keys
 from assets.accelerator import Accelerator
 from gradpipe.studies.study import Study
-from tests.assets.conftest import Materialised, automate, finished_study, run
+from tests.assets.conftest import (
+    Materialised,
+    add_items,
+    automate,
+    finished_study,
+    heavier,
+    run,
+)
 
 ITEMS, RESPONSES = "benchmark_items", "responses"
 SPECTRA, STATISTICS, REPORT = "gradient_spectra", "spectral_statistics", "report"
@@ -40,30 +47,8 @@ def other_model(folder: Path, patch: pytest.MonkeyPatch) -> Study:
     return finished_study(folder, models=models)
 
 
-def heavier(source: Path, target: Path) -> None:
-    """A copy of a model with other weights."""
-    import shutil
-
-    from safetensors.torch import load_file, save_file
-
-    if source != target:
-        shutil.copytree(source, target, dirs_exist_ok=True)
-    weights = load_file(source / "model.safetensors")
-    save_file(
-        {name: weight * 1.1 for name, weight in weights.items()},
-        target / "model.safetensors",
-        {"format": "pt"},
-    )
-
-
 def ten_more_items(folder: Path, patch: pytest.MonkeyPatch) -> Study:
-    path = folder / "mine.jsonl"
-    more = [
-        {"instruction": f"What is {n} + {n}?", "answer": str(2 * n)}
-        | {"none": str(2 * n), "detailed": f"We add {n} and {n}. That makes {2 * n}."}
-        for n in range(20, 30)
-    ]
-    path.write_text(path.read_text() + "".join(json.dumps(row) + "\n" for row in more))
+    add_items(folder, range(20, 30))
     return finished_study(folder)
 
 

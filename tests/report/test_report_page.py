@@ -1,6 +1,5 @@
 """The page in a browser: opened from a file, it draws, answers its pickers and asks nobody."""
 
-import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -9,10 +8,8 @@ import pytest
 
 from gradpipe.report.build import build_report
 from gradpipe.report.inputs import ReportInputs
+from tests.conftest import BROWSER
 
-BROWSER = next(
-    filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None
-)
 SCRIPT = "<script>document.title = 'run'</script>"
 FIRST_CHOICES = {"model": "demo", "benchmark": "mini_commonsense", "statistic": "nuclear_norm"}
 Make = Callable[..., ReportInputs]
