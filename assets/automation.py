@@ -57,9 +57,14 @@ def keep_up(context: dg.SensorEvaluationContext) -> dg.SensorResult | dg.SkipRea
         return dg.SkipReason(str(error))
 
 
-@dg.schedule(job=fill, cron_schedule="0 3 * * *", default_status=dg.DefaultScheduleStatus.RUNNING)
+@dg.schedule(
+    job=fill,
+    cron_schedule="0 3 * * *",
+    default_status=dg.DefaultScheduleStatus.RUNNING,
+    description="With `automation` on or nightly, asks for whatever is missing or failed before.",
+)
 def nightly(context: dg.ScheduleEvaluationContext) -> dg.RunRequest | dg.SkipReason:
-    """With automation on or nightly, asks at three o'clock (UTC) for whatever is missing."""
+    """A run of ``fill`` where the study allows it."""
     try:
         study = Workspace.current().study()
     except GradpipeError as error:

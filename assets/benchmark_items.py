@@ -5,6 +5,7 @@ from typing import Any
 
 import dagster as dg
 
+from assets.orphans import mark_process
 from assets.partitions import benchmark_partitions
 from assets.results import GROUP, preview, result
 from assets.retries import retried
@@ -29,6 +30,7 @@ def benchmark_items(context: dg.AssetExecutionContext) -> dg.MaterializeResult[A
     seed changes.
     """
     started = perf_counter()
+    mark_process(context)
     with retried(context):
         workspace = Workspace.current()
         study = workspace.study()

@@ -9,7 +9,7 @@ import polars as pl
 
 from assets.accelerator import Accelerator
 from assets.checks import check_results, check_spec
-from assets.orphans import process_tag
+from assets.orphans import mark_process
 from assets.partitions import grid_partitions, model_and_benchmark
 from assets.responses import responses
 from assets.results import GROUP, result
@@ -71,8 +71,7 @@ def gradient_spectra(
     a run that is stopped resumes where it stopped; where nothing is missing, no model is loaded.
     """
     started = perf_counter()
-    # The slot of the pool is held from here on: whoever finds it after a kill can tell so.
-    context.instance.add_run_tags(context.run.run_id, process_tag())
+    mark_process(context)
     with retried(context):
         cell = model_and_benchmark(context)
         workspace = Workspace.current()

@@ -17,6 +17,12 @@ def process_tag() -> dict[str, str]:
     return {_PROCESS: f"{socket.gethostname()}:{os.getpid()}"}
 
 
+def mark_process(context: dg.AssetExecutionContext) -> None:
+    """Tag the run that is at work with this process, so that it is known when it was killed."""
+    if context.run.tags.get(_PROCESS) != process_tag()[_PROCESS]:
+        context.instance.add_run_tags(context.run.run_id, process_tag())
+
+
 def release_orphans(instance: dg.DagsterInstance) -> None:
     """Fail this machine's runs whose process is gone, and free what ended runs hold or wait for."""
     unfinished = dg.RunsFilter(statuses=[dg.DagsterRunStatus.STARTED, dg.DagsterRunStatus.STARTING])

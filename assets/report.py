@@ -6,6 +6,7 @@ from typing import Any
 import dagster as dg
 import polars as pl
 
+from assets.orphans import mark_process
 from assets.results import GROUP, preview, result
 from assets.retries import retried
 from assets.spectral_statistics import spectral_statistics
@@ -37,6 +38,7 @@ def report(context: dg.AssetExecutionContext) -> dg.MaterializeResult[Any]:
     here as ``left_out``.
     """
     started = perf_counter()
+    mark_process(context)
     with retried(context):
         workspace = Workspace.current()
         versions = Versions(workspace, workspace.study())

@@ -8,6 +8,7 @@ import dagster as dg
 
 from assets.benchmark_items import benchmark_items
 from assets.checks import check_results, check_spec
+from assets.orphans import mark_process
 from assets.partitions import benchmark_partitions
 from assets.results import GROUP, preview, result
 from assets.retries import retried
@@ -48,6 +49,7 @@ def responses(
     and a length that is close (or the paper's own shuffled text, where the study asks for it).
     """
     started = perf_counter()
+    mark_process(context)
     with retried(context):
         workspace = Workspace.current()
         study = workspace.study()

@@ -8,6 +8,7 @@ import dagster as dg
 
 from assets.checks import check_results, check_spec
 from assets.gradient_spectra import gradient_spectra
+from assets.orphans import mark_process
 from assets.partitions import grid_partitions, model_and_benchmark
 from assets.results import GROUP, result
 from assets.retries import retried
@@ -46,6 +47,7 @@ def spectral_statistics(
     never touches a model.
     """
     started = perf_counter()
+    mark_process(context)
     with retried(context):
         model, benchmark = model_and_benchmark(context)
         workspace = Workspace.current()

@@ -10,7 +10,10 @@ from pathlib import Path
 import dagster as dg
 import pytest
 
+import assets.responses
+from assets.accelerator import Accelerator
 from assets.instance import open_instance
+from assets.location import code_location
 from assets.orphans import process_tag, release_orphans
 from storage.workspace import Workspace
 
@@ -81,3 +84,21 @@ def test_a_dead_run_that_waited_for_the_slot_leaves_the_queue(instance: dg.Dagst
     release_orphans(instance)
     pools.free_concurrency_slots_for_run(RUN)
     assert pools.claim_concurrency_slot("gpu", next_one, "step").is_claimed
+
+
+def test_a_run_that_the_ui_started_is_known_by_its_process_while_it_is_at_work(
+    done: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen: list[dict[str, str]] = []
+
+    def look(*_: object) -> None:
+        with open_instance(Workspace.current()) as instance:
+            (run,) = instance.get_runs(dg.RunsFilter(statuses=[dg.DagsterRunStatus.STARTED]))
+            seen.append(dict(run.tags))
+
+    monkeypatch.setattr(assets.responses, "check_lengths", look)
+    with open_instance(Workspace.current()) as instance:
+        code_location(Accelerator()).resolve_job_def("benchmark_data").execute_in_process(
+            partition_key="mine", instance=instance, raise_on_error=False
+        )
+    assert process_tag().items() <= seen[0].items()

@@ -151,11 +151,14 @@ TABLE = {
 }
 
 
-@pytest.mark.parametrize("bring_up_to_date", [run, automate], ids=["run", "sensor"])
+@pytest.mark.parametrize(
+    ("bring_up_to_date", "another_way"), [(run, automate), (automate, run)], ids=["run", "sensor"]
+)
 @pytest.mark.parametrize("name", TABLE)
-def test_just_what_hangs_on_a_change_runs_again(
+def test_just_what_hangs_on_a_change_runs_again_and_nothing_by_another_way(
     name: str,
     bring_up_to_date: Callable[[Study], None],
+    another_way: Callable[[Study], None],
     done: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
@@ -171,7 +174,7 @@ def test_just_what_hangs_on_a_change_runs_again(
     assert since.computed() == row.ran
     assert bool(loads) == row.loads_model
     since = Materialised()
-    bring_up_to_date(study)
+    another_way(study)
     assert since.computed() == {}
 
 
