@@ -11,6 +11,7 @@ from assets.accelerator import Accelerator
 from assets.checks import check_results, check_spec
 from assets.orphans import mark_process
 from assets.partitions import grid_partitions, model_and_benchmark
+from assets.pools import GPU, require_slot
 from assets.responses import responses
 from assets.results import GROUP, result
 from assets.retries import attempt, retried
@@ -59,7 +60,7 @@ CHECKS = [
     deps=[responses],
     code_version=EXTRACTOR_VERSION,
     check_specs=CHECKS,
-    pool="gpu",
+    pool=GPU,
 )
 def gradient_spectra(
     context: dg.AssetExecutionContext, accelerator: dg.ResourceParam[Accelerator]
@@ -82,10 +83,12 @@ def gradient_spectra(
         examples = with_keys(
             workspace.responses(cell[1]).read(), protocol, versions.model(cell[0])[1]
         )
-        lacking = store.missing(examples["key"])
-        missing = examples.filter(pl.col("key").is_in(lacking)).unique("key", maintain_order=True)
-        if missing.height:
-            _extract(context, accelerator, versions, missing)
+        with workspace.lock(*cell):
+            lacking = store.missing(examples["key"])
+            missing = examples.filter(pl.col("key").is_in(lacking))
+            if lacking:
+                require_slot(context)
+                _extract(context, accelerator, versions, missing.unique("key", maintain_order=True))
         # What the spectra are made from names their content: there is no need to read them all.
         measured = store.scan(examples["key"]).drop("matrices").collect()
         rows = examples.join(measured, on="key", how="left", maintain_order="left")
@@ -94,7 +97,7 @@ def gradient_spectra(
             check_rows(rows, versions.study.unusable_limit),
         ]
         yield from check_results(checks, CHECKS, " × ".join(cell))
-        if missing.height or not index.is_current(version):
+        if lacking or not index.is_current(version):
             index.write(rows, version, version)
         computed = rows.filter(pl.col("key").is_in(lacking))
         yield result(

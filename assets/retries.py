@@ -19,6 +19,8 @@ def retried(context: dg.AssetExecutionContext) -> Iterator[None]:
     """
     try:
         yield
+    except dg.RetryRequested:
+        raise
     except Exception as error:
         number = attempt(context)
         if out_of_memory(error):

@@ -16,6 +16,7 @@ from assets.location import code_location
 from assets.orphans import process_tag, release_orphans
 from assets.partitions import sync_partitions
 from assets.plan import Plan, Unit
+from assets.pools import holders
 from assets.versions import REPORT, STAGE_NAMES, Versions
 from gradpipe import errors
 from gradpipe.studies.examples import study_examples, study_items
@@ -163,8 +164,8 @@ class Runner:
         self, instance: dg.DagsterInstance, unit: Unit, stages: tuple[str, ...]
     ) -> None:
         self.on_stage(stages[0], unit.label)
-        if "gradient_spectra" in stages and (holders := pool_holders(instance)):
-            self.on_wait(f"waiting for the accelerator, which run {holders[0][:8]} holds")
+        if "gradient_spectra" in stages and (others := holders(instance)):
+            self.on_wait(f"waiting for the accelerator, which run {others[0][:8]} holds")
         try:
             outcome = self._location.resolve_job_def(JOB_OF[stages[0]].name).execute_in_process(
                 partition_key=unit.key,
@@ -189,12 +190,6 @@ class Runner:
                 # Within a step it comes back as a failure of this one run.
                 raise KeyboardInterrupt
             self.failures.append(Failure(unit, str(failure.step_key), cause(error)))
-
-
-def pool_holders(instance: dg.DagsterInstance, pool: str = "gpu") -> list[str]:
-    """The runs that hold a slot of a pool now."""
-    info = instance.event_log_storage.get_concurrency_info(pool)
-    return [slot.run_id for slot in info.claimed_slots]
 
 
 def cause(error: Any) -> str:

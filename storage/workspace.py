@@ -20,6 +20,8 @@ from storage.slugs import slug
 from storage.tables import Table
 
 if TYPE_CHECKING:
+    from filelock import FileLock
+
     from storage.places import Place
 
 #: A row of the store: what was extracted for one key.
@@ -61,6 +63,17 @@ class Workspace:
 
         data = user_data_path("gradpipe", appauthor=False)
         return data / "instances" / content_hash(str(self.root))
+
+    def lock(self, model: str, benchmark: str) -> FileLock:
+        """A lock that one process of this machine can hold, and that ends with the process.
+
+        For extractions of one model and benchmark: two at once would pay for every row twice.
+        """
+        from filelock import FileLock
+
+        folder = self.dagster_home / "locks"
+        folder.mkdir(parents=True, exist_ok=True)
+        return FileLock(folder / f"{content_hash(model, benchmark)}.lock")
 
     @property
     def report_folder(self) -> Place:
