@@ -12,11 +12,13 @@ import dagster as dg
 import polars as pl
 import pytest
 
+import assets.gradient_spectra
 from assets.accelerator import Accelerator
 from assets.instance import open_instance
 from assets.partitions import grid_key
 from assets.run import Runner, StageCount
 from assets.stages import STAGES
+from assets.versions import Versions
 from gradpipe.errors import DataError, ModelError, StudyError, WorkspaceError
 from gradpipe.studies.study import Study, study_yaml
 from storage.workspace import Workspace
@@ -261,3 +263,42 @@ def test_an_interrupted_run_stops_at_once_and_keeps_what_was_done(
     assert 0 < len(store.keys()) < 72
     with open_instance(Workspace.current()) as instance:
         assert not instance.event_log_storage.get_concurrency_info("gpu").claimed_slots
+
+
+def test_names_with_every_sign_that_dagster_cannot_have_are_partitions(
+    home: Path, small_model: Path
+) -> None:
+    model, benchmark = "org/na me|[x],y...z=~é", "mi/ne, |[1]..\n"
+    data = home.parent / "mine.jsonl"
+    data.write_text('{"instruction": "Say yes.", "none": "yes"}\n')
+    study = study_of(
+        small_model,
+        models=[{"id": str(small_model), "name": model}],
+        benchmarks=[{"name": benchmark, "source": "files", "path": str(data)}],
+        relevances=["correct"],
+        sample=None,
+    )
+    assert computed(bring_up(study))["report"] == 1
+    assert set(computed(bring_up(study, NoAccelerator())).values()) == {0}
+    statistics = Workspace.current().statistics(model, benchmark).read()
+    assert set(statistics.select("model", "benchmark").rows()) == {(model, benchmark)}
+
+
+def test_a_study_that_is_edited_while_it_runs_is_out_of_date_afterwards(
+    home: Path, small_model: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    study = study_of(small_model, benchmarks=["mini_obscure"])
+    edited = study_of(
+        small_model, benchmarks=["mini_obscure"], protocol={"preset": "standard", "max_length": 999}
+    )
+    extract = assets.gradient_spectra.extract_examples
+
+    def edit_and_extract(*arguments: Any) -> Any:
+        Workspace.current().keep_study(edited)
+        return extract(*arguments)
+
+    monkeypatch.setattr(assets.gradient_spectra, "extract_examples", edit_and_extract)
+    bring_up(study)
+    workspace = Workspace.current()
+    assert Versions(workspace, study).is_current("gradient_spectra", "small", "mini_obscure")
+    assert not Versions(workspace, edited).is_current("gradient_spectra", "small", "mini_obscure")
