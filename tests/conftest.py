@@ -1,10 +1,12 @@
 """What several folders of tests share: a model small enough to run in milliseconds."""
 
-import os
 import shutil
 from pathlib import Path
+from typing import Any
 
 import pytest
+
+from gradpipe.studies.study import Study
 
 ROOT = Path(__file__).resolve().parents[1]
 #: Where there is none, tests that look at pages skip.
@@ -75,6 +77,14 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return folder
 
 
-def environment(**changes: str) -> dict[str, str]:
-    """This process's environment for a child, with some changes."""
-    return os.environ | changes
+def study_of(model: Path, *benchmarks: str, **changes: Any) -> Study:
+    """Two items of each benchmark on a model that is called ``small``."""
+    settings: dict[str, Any] = {
+        "name": "small",
+        "models": [{"id": str(model), "name": "small"}],
+        "benchmarks": benchmarks,
+        "sample": 2,
+        "sampling": "first",
+        "protocol": {"preset": "standard", "max_length": 4096},
+    }
+    return Study.model_validate(settings | changes)

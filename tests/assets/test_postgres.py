@@ -25,8 +25,9 @@ from assets.orphans import release_orphans
 from assets.run import STAGE_NAMES, Runner
 from gradpipe.cli import main
 from gradpipe.errors import WorkspaceError
-from gradpipe.studies.study import Study, study_yaml
+from gradpipe.studies.study import study_yaml
 from storage.workspace import Workspace
+from tests.conftest import study_of
 
 USER, PASSWORD = "gradpipe", "not%to/be:seen"
 QUOTED = "not%25to%2Fbe%3Aseen"
@@ -136,19 +137,6 @@ def database(server: Server, home: Path, monkeypatch: pytest.MonkeyPatch) -> str
     return name
 
 
-def small_study(model: Path) -> Study:
-    return Study.model_validate(
-        {
-            "name": "small",
-            "models": [{"id": str(model), "name": "small"}],
-            "benchmarks": ["mini_obscure"],
-            "sample": 2,
-            "sampling": "first",
-            "protocol": {"preset": "standard", "max_length": 4096},
-        }
-    )
-
-
 @dataclass
 class BroughtUp:
     """A workspace on which two runs of one study were started at once."""
@@ -163,7 +151,7 @@ class BroughtUp:
 def both(server: Server, small_model: Path, tmp_path_factory: pytest.TempPathFactory) -> BroughtUp:
     folder = tmp_path_factory.mktemp("both")
     home, study = folder / "workspace", folder / "study.yaml"
-    study.write_text(study_yaml(small_study(small_model)))
+    study.write_text(study_yaml(study_of(small_model, "mini_obscure")))
     server.ask("CREATE DATABASE both_runs")
     settings = {"GRADPIPE_HOME": str(home), "DAGSTER_HOME": "", POSTGRES: server.url("both_runs")}
     command = [sys.executable, "-m", "gradpipe.cli", "run", "--study", str(study)]
@@ -289,7 +277,7 @@ def test_a_server_that_is_not_there_is_named_by_the_command_without_the_password
     monkeypatch.setenv(POSTGRES, Server(port).url("runs"))
     assert "Connection refused" in refusal()
     study = tmp_path / "study.yaml"
-    study.write_text(study_yaml(small_study(small_model)))
+    study.write_text(study_yaml(study_of(small_model, "mini_obscure")))
     result = CliRunner().invoke(main, ["run", "--study", str(study)], catch_exceptions=False)
     assert result.exit_code == 2
     assert result.stderr.splitlines()[-1].startswith("gradpipe: The Postgres database")

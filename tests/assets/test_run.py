@@ -22,18 +22,9 @@ from assets.versions import Versions
 from gradpipe.errors import DataError, ModelError, StudyError, WorkspaceError
 from gradpipe.studies.study import Study, study_yaml
 from storage.workspace import Workspace
+from tests.conftest import study_of
 
-
-def study_of(model: Path, **changes: Any) -> Study:
-    settings: dict[str, Any] = {
-        "name": "small",
-        "models": [{"id": str(model), "name": "small"}],
-        "benchmarks": ["mini_maths", "mini_obscure"],
-        "sample": 2,
-        "sampling": "first",
-        "protocol": {"preset": "standard", "max_length": 4096},
-    }
-    return Study.model_validate(settings | changes)
+BOTH = ("mini_maths", "mini_obscure")
 
 
 def bring_up(study: Study, accelerator: Accelerator | None = None) -> dict[str, StageCount]:
@@ -53,7 +44,7 @@ def computed(counts: dict[str, StageCount]) -> dict[str, int]:
 
 @pytest.fixture
 def done(home: Path, small_model: Path) -> dict[str, StageCount]:
-    return bring_up(study_of(small_model))
+    return bring_up(study_of(small_model, *BOTH))
 
 
 def test_a_first_run_computes_every_stage(done: dict[str, StageCount], home: Path) -> None:
@@ -73,7 +64,7 @@ def test_a_first_run_computes_every_stage(done: dict[str, StageCount], home: Pat
 def test_the_same_study_again_does_no_work_and_loads_no_model(
     done: dict[str, StageCount], small_model: Path
 ) -> None:
-    again = bring_up(study_of(small_model), NoAccelerator())
+    again = bring_up(study_of(small_model, *BOTH), NoAccelerator())
     assert set(computed(again).values()) == {0}
     assert again["gradient_spectra"].reused == 16
 
@@ -112,7 +103,7 @@ def test_a_new_model_costs_its_own_column(
     done: dict[str, StageCount], small_model: Path, other_model: Path
 ) -> None:
     models = [{"id": str(small_model), "name": "small"}, {"id": str(other_model), "name": "other"}]
-    counts = bring_up(study_of(small_model, models=models))
+    counts = bring_up(study_of(small_model, *BOTH, models=models))
     assert computed(counts) == {
         "benchmark_items": 0,
         "responses": 0,
@@ -123,7 +114,7 @@ def test_a_new_model_costs_its_own_column(
 
 
 def test_other_statistics_need_no_model(done: dict[str, StageCount], small_model: Path) -> None:
-    counts = bring_up(study_of(small_model, statistics=["nuclear_norm"]), NoAccelerator())
+    counts = bring_up(study_of(small_model, *BOTH, statistics=["nuclear_norm"]), NoAccelerator())
     assert computed(counts)["spectral_statistics"] == 2
     assert computed(counts)["report"] == 1
 
@@ -167,7 +158,7 @@ def test_equal_pairs_are_measured_once_and_counted_twice(home: Path, small_model
 
 def test_a_study_without_models_says_how_to_add_one(home: Path, small_model: Path) -> None:
     with pytest.raises(StudyError, match="gradpipe models add"):
-        bring_up(study_of(small_model, models=[]))
+        bring_up(study_of(small_model, *BOTH, models=[]))
 
 
 def test_a_report_on_nothing_says_what_comes_first(home: Path) -> None:
@@ -185,7 +176,7 @@ def test_a_report_on_nothing_says_what_comes_first(home: Path) -> None:
 
 def test_a_missing_model_stops_before_anything_is_written(home: Path, small_model: Path) -> None:
     with pytest.raises(ModelError):
-        bring_up(study_of(small_model / "gone"))
+        bring_up(study_of(small_model / "gone", *BOTH))
     assert list(home.iterdir()) == []
 
 

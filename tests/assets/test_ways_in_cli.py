@@ -4,15 +4,15 @@ import shutil
 import subprocess
 import sys
 from pathlib import Path
-from typing import Any
 
 import dagster as dg
 import pytest
 
 from assets.instance import open_instance
-from gradpipe.studies.study import Study, study_yaml
+from gradpipe.studies.study import study_yaml
 from storage.workspace import Workspace
 from tests.assets.serving import serving
+from tests.conftest import study_of
 
 ROOT = Path(__file__).resolve().parents[2]
 DAGSTER = [sys.executable, "-m", "dagster"]
@@ -25,15 +25,7 @@ def clone(small_model: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder.mkdir()
     shutil.copy(ROOT / "dagster.yaml", folder)
     study = folder.parent / "study.yaml"
-    settings: dict[str, Any] = {
-        "name": "small",
-        "models": [{"id": str(small_model), "name": "small"}],
-        "benchmarks": ["mini_obscure"],
-        "sample": 2,
-        "sampling": "first",
-        "protocol": {"preset": "standard", "max_length": 4096},
-    }
-    study.write_text(study_yaml(Study.model_validate(settings)))
+    study.write_text(study_yaml(study_of(small_model, "mini_obscure")))
     with pytest.MonkeyPatch.context() as monkeypatch:
         enter(folder, monkeypatch)
         said([sys.executable, "-m", "gradpipe.cli", "run", "--study", str(study)])

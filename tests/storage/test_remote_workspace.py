@@ -11,10 +11,11 @@ from polars.testing import assert_frame_equal
 from assets.accelerator import Accelerator
 from assets.run import Runner
 from gradpipe.errors import WorkspaceError
-from gradpipe.studies.study import Study, load_study
+from gradpipe.studies.study import load_study
 from storage.objects import send
 from storage.places import get, place_of, put
 from storage.workspace import SPECTRA_SCHEMA, Workspace
+from tests.conftest import study_of
 
 if TYPE_CHECKING:
     from storage.places import Place
@@ -145,16 +146,7 @@ def test_dagsters_records_stay_on_this_machine(
 
 
 def bring_up(model: Path) -> dict[str, int]:
-    study = Study.model_validate(
-        {
-            "name": "small",
-            "models": [{"id": str(model), "name": "small"}],
-            "benchmarks": ["mini_obscure"],
-            "sample": 2,
-            "sampling": "first",
-            "protocol": {"preset": "standard", "max_length": 4096},
-        }
-    )
+    study = study_of(model, "mini_obscure")
     counts = Runner(Workspace.current(), study, Accelerator()).bring_up_to_date()
     return {stage: count.computed for stage, count in counts.items()}
 
