@@ -53,14 +53,15 @@ class Runner:
     """Materialises a study's stale partitions in this process, in the order of the stages.
 
     A partition that fails does not stop the others; ``failures`` has them afterwards. ``on_stage``
-    is told the stage and partition before each that has work to do, ``on_wait`` what it waits for.
+    is told the stage and partition before each that has work to do, ``on_note`` what it waits for
+    and what its checks warn of.
     """
 
     workspace: Workspace
     study: Study
     accelerator: Accelerator
     on_stage: Callable[[str, str], None] = lambda _stage, _partition: None
-    on_wait: Callable[[str], None] = lambda _reason: None
+    on_note: Callable[[str], None] = lambda _note: None
     counts: dict[str, StageCount] = field(
         default_factory=lambda: {name: StageCount() for name in STAGE_NAMES}
     )
@@ -165,7 +166,7 @@ class Runner:
     ) -> None:
         self.on_stage(stages[0], unit.label)
         if "gradient_spectra" in stages and (others := holders(instance)):
-            self.on_wait(f"waiting for the accelerator, which run {others[0][:8]} holds")
+            self.on_note(f"waiting for the accelerator, which run {others[0][:8]} holds")
         try:
             outcome = self._location.resolve_job_def(JOB_OF[stages[0]].name).execute_in_process(
                 partition_key=unit.key,
@@ -178,12 +179,20 @@ class Runner:
         except dg.DagsterExecutionInterruptedError as interrupt:
             # Dagster's own kind, which no caller of a library would think of.
             raise KeyboardInterrupt from interrupt
+        self._take_account(outcome, unit, stages)
+
+    def _take_account(
+        self, outcome: dg.ExecuteInProcessResult, unit: Unit, stages: tuple[str, ...]
+    ) -> None:
         for stage in stages:
             for event in outcome.asset_materializations_for_node(stage):
                 made: Any = {name: value.value for name, value in event.metadata.items()}
                 self.counts[stage].computed += made["computed"]
                 self.counts[stage].reused += made["reused"]
                 self.counts[stage].seconds += made["seconds"]
+        for check in outcome.get_asset_check_evaluations():
+            if not check.passed:
+                self.on_note(f"{check.check_name} of {unit.label}: {check.description}")
         for failure in outcome.filter_events(lambda event: event.is_step_failure):
             error: Any = failure.step_failure_data.error
             if error.cls_name == dg.DagsterExecutionInterruptedError.__name__:

@@ -302,7 +302,7 @@ def _bring_up_to_date(
         accelerator = Accelerator(
             lambda model, benchmark, progress: view.extraction(f"{model} × {benchmark}", progress)
         )
-        runner = Runner(workspace, study, accelerator, view.stage, view.wait)
+        runner = Runner(workspace, study, accelerator, view.stage, view.note)
         runner.bring_up_to_date(models, benchmarks)
     for line in runner.summary(time.perf_counter() - started):
         view.console.print(line, markup=False)

@@ -87,9 +87,9 @@ class ProgressView:
         """Say which stage starts, and on what."""
         self.console.print(f"{stage}  {partition}".rstrip(), markup=False)
 
-    def wait(self, reason: str) -> None:
-        """Say what the stage waits for."""
-        self.console.print(f"  {reason}", markup=False)
+    def note(self, text: str) -> None:
+        """Say what the stage waits for, or what its checks warn of."""
+        self.console.print(f"  {text}", markup=False)
 
     def extraction(self, label: str, progress: Progress) -> None:
         """Show how far an extraction is."""

@@ -144,7 +144,14 @@ def test_too_many_unusable_rows_are_a_warning(finished: Path, home: Path) -> Non
     )
     blanks = {"name": "mini_obscure", "source": "files", "path": str(data)}
     changes: dict[str, Any] = {"benchmarks": [blanks], "relevances": ["correct"]}
-    assert not bring_up(finished, **changes).failures
+    heard: list[str] = []
+    study = finished_study(finished, **changes)
+    runner = Runner(Workspace.current(), study, Accelerator(), on_note=heard.append)
+    runner.bring_up_to_date()
+    assert not runner.failures
+    assert heard == [
+        "rows_usable of small × mini_obscure: 1 of 2 rows cannot be used (10% are allowed)."
+    ]
     assert verdicts()["rows_usable"][:2] == (False, "WARN")
     assert not bring_up(finished, **changes, unusable_limit=0.5).failures
     assert "mini_obscure" in Workspace.current().report_page.read_text()

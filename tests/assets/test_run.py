@@ -229,7 +229,7 @@ def test_a_run_that_waits_for_the_accelerator_says_so(home: Path, small_model: P
             heard.append(reason)
             pools.free_concurrency_slots_for_run(other)
 
-        runner = Runner(workspace, study, Accelerator(), on_wait=release)
+        runner = Runner(workspace, study, Accelerator(), on_note=release)
         runner.bring_up_to_date()
     assert heard == ["waiting for the accelerator, which run 00000000 holds"]
     assert not runner.failures
