@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 import dagster as dg
 
+from assets.retries import out_of_memory
+from gradpipe.gradients.batches import TOKEN_BUDGET
 from gradpipe.gradients.extract import Progress
 
 if TYPE_CHECKING:
@@ -26,6 +29,8 @@ class Accelerator:
 
     def __init__(self, on_progress: Callable[[str, str, Progress], None] | None = None) -> None:
         self.on_progress = on_progress
+        #: Tokens of a batch of the model that is held.
+        self.budget = TOKEN_BUDGET
         self._held: tuple[tuple[object, ...], LoadedModel] | None = None
 
     def load(self, source: ModelSource, name: str, fingerprint: str, dtype: str) -> LoadedModel:
@@ -34,9 +39,19 @@ class Accelerator:
 
         identity = (source, fingerprint, dtype)
         if self._held is None or self._held[0] != identity:
-            self._held = None
+            self._held, self.budget = None, TOKEN_BUDGET
             self._held = identity, load_source(source, name, dtype)
         return self._held[1]
+
+    @contextmanager
+    def halving(self) -> Iterator[int]:
+        """The token budget for an extraction; where its memory is too small, half for the next."""
+        try:
+            yield self.budget
+        except Exception as error:
+            if out_of_memory(error):
+                self.budget = max(1, self.budget // 2)
+            raise
 
     def make_room(self) -> None:
         """Give back what a failed batch left in the device's memory."""

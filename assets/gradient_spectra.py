@@ -16,7 +16,6 @@ from assets.responses import responses
 from assets.results import GROUP, result
 from assets.retries import attempt, retried
 from assets.versions import Versions
-from gradpipe.gradients.batches import TOKEN_BUDGET
 from gradpipe.gradients.checks import check_rows, check_spectra
 from gradpipe.gradients.examples import extract_examples
 from gradpipe.gradients.extract import EXTRACTOR_VERSION
@@ -115,7 +114,7 @@ def _extract(
     versions: Versions,
     missing: pl.DataFrame,
 ) -> None:
-    """Every missing row into the store, batch by batch; smaller ones after each failed attempt."""
+    """Every missing row into the store, batch by batch; smaller ones where memory was too small."""
     model, benchmark = model_and_benchmark(context)
     config, (source, fingerprint) = versions.study.model(model), versions.model(model)
     protocol = versions.study.protocol_of(config)
@@ -124,6 +123,6 @@ def _extract(
         accelerator.make_room()
     loaded = accelerator.load(source, config.id, fingerprint, protocol.dtype)
     report = accelerator.reporter(context, model, benchmark)
-    budget = TOKEN_BUDGET >> attempt(context)
-    for rows in extract_examples(loaded, missing, protocol, report, budget):
-        store.append(rows)
+    with accelerator.halving() as budget:
+        for rows in extract_examples(loaded, missing, protocol, report, budget):
+            store.append(rows)

@@ -60,6 +60,7 @@ def test_a_network_that_did_not_answer_is_asked_again_after_longer_and_longer_wa
     attempts = failing_load(monkeypatch, ModelError("No answer: wait.", passing=True), times=2)
     runner = bring_up(finished)
     assert not runner.failures
+    assert runner.accelerator.budget == TOKEN_BUDGET
     assert len(attempts) == 3
     assert waits == [0, 1]
     assert runner.counts["gradient_spectra"].computed == 4
@@ -132,6 +133,7 @@ def test_a_batch_that_does_not_fit_is_tried_again_smaller_and_kept_rows_stay(
     monkeypatch.setattr(assets.gradient_spectra, "extract_examples", extract_in_little_memory)
     runner = bring_up(finished)
     assert not runner.failures
+    assert runner.accelerator.budget == TOKEN_BUDGET // 4
     assert tried == [(4, TOKEN_BUDGET), (3, TOKEN_BUDGET // 2), (2, TOKEN_BUDGET // 4)]
     assert waits == []
     assert len(Workspace.current().spectra("small", "mini_obscure").keys()) == 4
