@@ -25,7 +25,7 @@ def by_row(done: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     workspace = Workspace.current()
     workspace.keep_study(finished_study(done))
     workspace.delete_model("small")
-    monkeypatch.setattr(assets.gradient_spectra, "TOKEN_BUDGET", 1)
+    monkeypatch.setattr(assets.accelerator, "TOKEN_BUDGET", 1)
     return done
 
 

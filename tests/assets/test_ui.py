@@ -299,7 +299,7 @@ def test_a_run_shows_how_far_it_is_while_it_computes(
             return materialise_here(instance, CELL[:1], cell, Accelerator(hold))
 
     monkeypatch.setattr(assets.accelerator, "LOG_INTERVAL", 0.0)
-    monkeypatch.setattr(assets.gradient_spectra, "TOKEN_BUDGET", 1)
+    monkeypatch.setattr(assets.accelerator, "TOKEN_BUDGET", 1)
     before = ui.runs()
     with ThreadPoolExecutor(1) as pool:
         running: Future[dg.ExecuteInProcessResult] = pool.submit(run)
