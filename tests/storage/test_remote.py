@@ -5,7 +5,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
@@ -160,7 +160,8 @@ def stalling(url: str, after: int) -> Iterator[tuple[str, threading.Event]]:
     listener = socket.create_server(("127.0.0.1", 0))
 
     def pass_on(source: socket.socket, target: socket.socket, limit: float) -> None:
-        with source, target:
+        # Either way may be the first to close both ends.
+        with suppress(OSError), source, target:
             while data := source.recv(1 << 14):
                 limit -= len(data)
                 if limit < 0:
