@@ -11,7 +11,6 @@ import polars as pl
 from assets.plan import Plan
 from gradpipe.gradients.examples import count_tokens
 from gradpipe.gradients.keys import with_keys
-from gradpipe.studies.examples import study_examples, study_items
 
 ESTIMATE_COLUMNS = ("model", "benchmark", "rows", "of", "tokens", "time", "disk")
 
@@ -59,7 +58,7 @@ def estimates(plan: Plan) -> Iterator[Estimate]:
     Rows and tokens are exact: examples are made as they would be, in memory, and encoded. Time and
     disk come from the rows that the model has in the store already. Raises GradpipeError.
     """
-    examples = {name: _planned_examples(plan, name) for name in plan.benchmarks}
+    examples = {name: plan.examples(name) for name in plan.benchmarks}
     study, workspace = plan.versions.study, plan.versions.workspace
     for model in plan.models:
         config, fingerprint = study.model(model), plan.versions.model(model)[1]
@@ -97,17 +96,6 @@ def total(found: Sequence[Estimate]) -> Estimate:
         None if unknown else sum(estimate.seconds or 0 for estimate in costs),
         None if unknown else sum(estimate.bytes or 0 for estimate in costs),
     )
-
-
-def _planned_examples(plan: Plan, benchmark: str) -> pl.DataFrame:
-    """A benchmark's examples as the next run would have them."""
-    versions = plan.versions
-    study, config = versions.study, versions.study.benchmark(benchmark)
-    if not versions.is_current("benchmark_items", benchmark=benchmark):
-        return study_examples(study, config, study_items(study, config))
-    if not versions.is_current("responses", benchmark=benchmark):
-        return study_examples(study, config, versions.workspace.items(benchmark).read())
-    return versions.workspace.responses(benchmark).read()
 
 
 def _pace(plan: Plan, model: str) -> Pace | None:

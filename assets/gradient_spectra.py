@@ -84,9 +84,9 @@ def gradient_spectra(
         )
         with workspace.lock(*cell):
             lacking = store.missing(examples["key"])
-            missing = examples.filter(pl.col("key").is_in(lacking))
             if lacking:
                 require_slot(context)
+                missing = examples.filter(pl.col("key").is_in(lacking))
                 _extract(context, accelerator, versions, missing.unique("key", maintain_order=True))
         # What the spectra are made from names their content: there is no need to read them all.
         measured = store.scan(examples["key"]).drop("matrices").collect()

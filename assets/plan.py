@@ -11,9 +11,11 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import dagster as dg
+import polars as pl
 
 from assets.partitions import grid_key
 from assets.versions import CELL, ITEMS, REPORT, RESPONSES, Versions
+from gradpipe.studies.examples import study_examples, study_items
 from storage.slugs import slug
 
 
@@ -80,6 +82,19 @@ class Plan:
                 Unit(RESPONSES, benchmark=unit.benchmark),
             )
         return ()
+
+    def examples(self, benchmark: str) -> pl.DataFrame:
+        """A benchmark's examples as the next run has them, made in memory where they are stale.
+
+        Raises GradpipeError where they cannot be made.
+        """
+        study, workspace = self.versions.study, self.versions.workspace
+        config = study.benchmark(benchmark)
+        if not self.versions.is_current("benchmark_items", benchmark=benchmark):
+            return study_examples(study, config, study_items(study, config))
+        if not self.versions.is_current("responses", benchmark=benchmark):
+            return study_examples(study, config, workspace.items(benchmark).read())
+        return workspace.responses(benchmark).read()
 
     def stale(self) -> dict[Unit, tuple[str, ...]]:
         """Every unit with work to do, and its stages, as the workspace is now."""

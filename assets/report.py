@@ -42,14 +42,14 @@ def report(context: dg.AssetExecutionContext) -> dg.MaterializeResult[Any]:
     with retried(context):
         workspace = Workspace.current()
         versions = Versions(workspace, workspace.study())
-        cells = versions.cells()
-        version = versions.report(cells)
+        with versions.remembered():
+            cells, version = versions.cells(), versions.report()
+            fresh = versions.is_current("report")
         if not cells:
             raise WorkspaceError(
                 "There are no statistics to report on yet: run `gradpipe run`, or materialise "
                 "spectral_statistics first."
             )
-        fresh = versions.is_current("report")
         all_curves = pl.concat(
             curves(workspace.statistics(*cell).scan(), versions.study.statistics) for cell in cells
         )

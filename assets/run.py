@@ -17,9 +17,8 @@ from assets.orphans import process_tag, release_orphans
 from assets.partitions import sync_partitions
 from assets.plan import Plan, Unit
 from assets.pools import holders
-from assets.versions import REPORT, STAGE_NAMES, Versions
+from assets.versions import ITEMS, REPORT, RESPONSES, STAGE_NAMES, Versions
 from gradpipe import errors
-from gradpipe.studies.examples import study_examples, study_items
 from gradpipe.studies.study import Study
 from storage.workspace import Workspace
 
@@ -87,12 +86,15 @@ class Runner:
                 "The study has no model: add one with `gradpipe models add ID`."
             )
         versions.ask_all(plan.models, plan.benchmarks)
-        self._try_examples(versions, plan.benchmarks)
-        self.workspace.keep_study(self.study)
         stale = set(plan.stale())
+        for name in plan.benchmarks:
+            # Made without being kept: what is wrong with them is said before anything is written.
+            if stale & {Unit(ITEMS, benchmark=name), Unit(RESPONSES, benchmark=name)}:
+                plan.examples(name)
+        self.workspace.keep_study(self.study)
         with self._instance() as instance:
             for unit in plan.units():
-                if stale & {unit, *plan.upstream(unit)} or unit.stages == REPORT:
+                if stale & {unit, *plan.upstream(unit)} or (stale and unit.stages == REPORT):
                     self._bring(instance, plan, unit)
                 else:
                     self._reuse(plan, unit, unit.stages)
@@ -125,16 +127,6 @@ class Runner:
             "seconds": round(seconds, 3),
             "report": str(self.workspace.report_page),
         } | ({"failed": failed} if failed else {})
-
-    def _try_examples(self, versions: Versions, benchmarks: Sequence[str]) -> None:
-        """Make the examples that are to be made once without keeping them: errors come now."""
-        for name in benchmarks:
-            if not versions.is_current("benchmark_items", benchmark=name):
-                config = self.study.benchmark(name)
-                study_examples(self.study, config, study_items(self.study, config))
-            elif not versions.is_current("responses", benchmark=name):
-                items = self.workspace.items(name).read()
-                study_examples(self.study, self.study.benchmark(name), items)
 
     @contextmanager
     def _instance(self) -> Iterator[dg.DagsterInstance]:

@@ -59,8 +59,12 @@ class Versions:
     def remembered(self) -> Iterator[None]:
         """While open, every table's notes are those of its opening, read all at once.
 
-        For a plan of what is there, which asks for each many times.
+        For a plan of what is there, which asks for each many times. Within another such block it
+        changes nothing.
         """
+        if self._notes:
+            yield
+            return
         grid = [(model, benchmark) for model, benchmark in sorted(self.study.grid())]
         cells = [
             ("report", "", ""),
@@ -189,10 +193,10 @@ class Versions:
             self.study.statistics,
         )
 
-    def report(self, cells: Iterable[tuple[str, str]] | None = None) -> str:
-        """Every statistic it reads, and the study that it prints; ``cells`` as of ``cells()``."""
-        cells = self.cells() if cells is None else cells
-        read = [(*cell, self._data("spectral_statistics", *cell)) for cell in cells]
+    def report(self) -> str:
+        """Every statistic it reads, and the study that it prints."""
+        with self.remembered():
+            read = [(*cell, self._data("spectral_statistics", *cell)) for cell in self.cells()]
         printed = self.study.model_dump(mode="json", exclude={"automation", "unusable_limit"})
         return content_hash(REPORT_VERSION, printed, read)
 
@@ -202,19 +206,20 @@ class Versions:
         A pair whose statistics come from an earlier protocol, sample or checkpoint would stand
         beside new ones as if it were one of them.
         """
-        benchmarks = [
-            benchmark
-            for benchmark in self.reachable_benchmarks()
-            if self.is_current("benchmark_items", benchmark=benchmark)
-            and self.is_current("responses", benchmark=benchmark)
-        ]
-        return [
-            (model, benchmark)
-            for model in self.reachable_models()
-            for benchmark in benchmarks
-            if self.is_current("gradient_spectra", model, benchmark)
-            and self.is_current("spectral_statistics", model, benchmark)
-        ]
+        with self.remembered():
+            benchmarks = [
+                benchmark
+                for benchmark in self.reachable_benchmarks()
+                if self.is_current("benchmark_items", benchmark=benchmark)
+                and self.is_current("responses", benchmark=benchmark)
+            ]
+            return [
+                (model, benchmark)
+                for model in self.reachable_models()
+                for benchmark in benchmarks
+                if self.is_current("gradient_spectra", model, benchmark)
+                and self.is_current("spectral_statistics", model, benchmark)
+            ]
 
     def _data(self, stage: str, model: str = "", benchmark: str = "") -> str | None:
         notes = self.notes(stage, model, benchmark)
