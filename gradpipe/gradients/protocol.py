@@ -2,13 +2,51 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_serializer
 
 from gradpipe.errors import StudyError, nearest
 
+Role = Literal["q", "k", "v", "o", "gate", "up", "down"]
+LayerPath = Annotated[str, Field(min_length=1)]
 Dtype = Literal["float32", "bfloat16", "float16"]
+
+
+class LayerNames(BaseModel):
+    """The path inside a decoder layer of the linear layer in each role, where gradpipe has to ask.
+
+    A layer that is named for several roles holds them all.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    q: LayerPath | None = None
+    k: LayerPath | None = None
+    v: LayerPath | None = None
+    o: LayerPath | None = None
+    gate: LayerPath | None = None
+    up: LayerPath | None = None
+    down: LayerPath | None = None
+
+    @property
+    def paths(self) -> dict[str, str]:
+        """The paths that are given, by role."""
+        return {role: path for role, path in self if path is not None}
+
+    @model_serializer
+    def _given(self) -> dict[str, str]:
+        return self.paths
+
+    def overridden_by(self, other: LayerNames) -> LayerNames:
+        """These names, and another's where it has them."""
+        return LayerNames(**{**self.paths, **other.paths})
+
+
+def _distinct(projections: tuple[Role, ...]) -> tuple[Role, ...]:
+    if len(set(projections)) < len(projections):
+        raise ValueError("each projection should be named once")
+    return projections
 
 
 class Protocol(BaseModel):
@@ -41,9 +79,14 @@ class Protocol(BaseModel):
     #: A response that is longer than the window all by itself: cut it, or refuse the data.
     overlong: Literal["truncate", "refuse"] = "refuse"
     dtype: Dtype = "float32"
-    projections: tuple[Literal["q", "k", "v", "o"], ...] = Field(
-        default=("q", "k", "v", "o"), min_length=1
+    projections: Annotated[tuple[Role, ...], Field(min_length=1), AfterValidator(_distinct)] = (
+        "q",
+        "k",
+        "v",
+        "o",
     )
+    #: Where the projections are, in a model whose layers bear names that gradpipe does not know.
+    layer_names: LayerNames = LayerNames()
 
     def for_model(self, name: str) -> Protocol:
         """The protocol as it applies to a model that the user calls ``name``."""
@@ -52,7 +95,9 @@ class Protocol(BaseModel):
 
     def key(self) -> dict[str, Any]:
         """What of the protocol the numbers depend on (a preset's name is not)."""
-        return self.model_dump(mode="json", exclude={"preset"})
+        # What came later stays out where it says nothing: earlier rows keep their keys.
+        unsaid = set() if self.layer_names.paths else {"layer_names"}
+        return self.model_dump(mode="json", exclude={"preset", *unsaid})
 
 
 PAPER = Protocol(
@@ -82,6 +127,10 @@ def make_protocol(preset: str = "standard", **changes: Any) -> Protocol:
     except ValidationError as error:
         first = error.errors()[0]
         where = ".".join(str(part) for part in first["loc"])
+        if first["type"] == "extra_forbidden":
+            hint = nearest(str(first["loc"][-1]), list(LayerNames.model_fields))
+            raise StudyError(f"A protocol has no setting {where!r}: {hint}") from None
+        message = first["msg"].removeprefix("Value error, ")
         raise StudyError(
-            f"The protocol's setting {where!r} cannot be {first['input']!r}: {first['msg']}."
+            f"The protocol's setting {where!r} cannot be {first['input']!r}: {message}."
         ) from None

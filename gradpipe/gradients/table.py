@@ -3,7 +3,7 @@
 import polars as pl
 
 from gradpipe.gradients.extract import explode_matrices
-from gradpipe.models.projections import ROLES
+from gradpipe.models.roles import ROLES
 from gradpipe.statistics.reductions import reduce_spectra
 
 EXTRACT_STATISTICS = (

@@ -42,14 +42,18 @@ def converted_folder(path: Path) -> Path:
 
 def _convert(path: Path, folder: Path) -> None:
     import torch
+    import transformers
     from transformers import AutoModelForCausalLM, AutoTokenizer
 
+    # Releases that can compute on a file's blocks leave them packed where they have a kernel.
+    known = hasattr(transformers, "GgufConfig")
+    plain = {"quantization_config": transformers.GgufConfig(dequantize=True)} if known else {}
     # The reader of GGUF files draws a bar of its own that no setting turns off.
     with quiet_transformers(), contextlib.redirect_stderr(io.StringIO()):
         try:
             tokenizer = AutoTokenizer.from_pretrained(path.parent, gguf_file=path.name)
             model = AutoModelForCausalLM.from_pretrained(
-                path.parent, gguf_file=path.name, dtype=torch.float32
+                path.parent, gguf_file=path.name, dtype=torch.float32, **plain
             )
         # What a damaged file makes the reader raise has no common type.
         except Exception as error:

@@ -3,16 +3,22 @@
 from __future__ import annotations
 
 import logging
+import shutil
+import uuid
+import weakref
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from gradpipe.cache import cache_folder
 from gradpipe.errors import ModelError, connection_failed
 from gradpipe.models.fingerprint import fingerprint, pin
 from gradpipe.models.gguf import converted_folder
+from gradpipe.models.placement import IN_ONE_PIECE, Placement, input_device
 from gradpipe.models.quiet import quiet_transformers
-from gradpipe.models.source import ModelSource, resolve_model
+from gradpipe.models.refusals import refuse_adapter, refuse_config
+from gradpipe.models.source import ModelSource, pickled_error, resolve_model
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
@@ -20,13 +26,18 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class LoadedModel:
-    """A causal language model with its tokenizer, on its device, weights frozen."""
+    """A causal language model with its tokenizer, on its device, weights frozen.
+
+    ``device`` is where its input embeddings are computed; other parts may be elsewhere.
+    ``checkpointing``: activations are computed twice rather than kept.
+    """
 
     name: str
     fingerprint: str
     model: Any
     tokenizer: PreTrainedTokenizerBase
     device: str
+    checkpointing: bool = False
 
     @property
     def window(self) -> int | None:
@@ -41,18 +52,20 @@ def model_window(model: Any) -> int | None:
 
 def load_window(name: str, revision: str | None = None) -> int | None:
     """As ``model_window``, from the model's configuration alone; raises ModelError."""
+    return _config_window(_config(name, pin(resolve_model(name, revision))))
+
+
+def _config(name: str, source: ModelSource) -> Any:
     from transformers import AutoConfig
 
-    source = pin(resolve_model(name, revision))
     place = _place(source)
     with quiet_transformers():
         try:
-            config = AutoConfig.from_pretrained(
+            return AutoConfig.from_pretrained(
                 place, revision=source.revision, trust_remote_code=False
             )
         except Exception as error:
             raise _load_error(name, "configuration", error) from error
-    return _config_window(config)
 
 
 def _config_window(config: Any) -> int | None:
@@ -60,25 +73,45 @@ def _config_window(config: Any) -> int | None:
     return window if isinstance(window, int) and window > 1 else None
 
 
-def load_model(name: str, revision: str | None = None, dtype: str = "float32") -> LoadedModel:
-    """Model and tokenizer on the best device there is; remote code is never run.
+def load_model(
+    name: str,
+    revision: str | None = None,
+    dtype: str = "float32",
+    placement: Placement = IN_ONE_PIECE,
+) -> LoadedModel:
+    """Model and tokenizer, on the best device there is or as ``placement`` says.
 
-    ``name`` is a hub id, a local folder, a .gguf file or ``demo``. Raises ModelError where
-    something is missing or is no causal language model.
+    ``name`` is a hub id, a local folder, a .gguf file or ``demo``. Remote code is never run. Raises
+    ModelError where something is missing or is no causal language model with plain weights.
     """
-    return load_source(resolve_model(name, revision), name, dtype)
+    return load_source(resolve_model(name, revision), name, dtype, placement)
 
 
-def load_source(source: ModelSource, name: str, dtype: str = "float32") -> LoadedModel:
+def load_source(
+    source: ModelSource,
+    name: str,
+    dtype: str = "float32",
+    placement: Placement = IN_ONE_PIECE,
+) -> LoadedModel:
     """As ``load_model``, from a source that is already resolved."""
+    source = pin(source)
+    logging.getLogger(__name__).info("loading %s", name)
+    refuse_adapter(name, source)
+    refuse_config(name, _config(name, source))
+    tokenizer = _tokenizer(name, source)
+    device = best_device()
+    model = _model(name, source, dtype, placement.settings(device))
+    if placement.device_map is not None:
+        device = str(input_device(model))
+    return LoadedModel(name, fingerprint(source), model, tokenizer, device, placement.checkpointing)
+
+
+def _model(name: str, source: ModelSource, dtype: str, placing: dict[str, Any]) -> Any:
+    """The model with its weights where ``placing`` says, frozen and in evaluation mode."""
     import torch
     from transformers import AutoModelForCausalLM
 
-    source = pin(source)
-    logging.getLogger(__name__).info("loading %s", name)
-    place = _place(source)
-    tokenizer = _tokenizer(name, source)
-    device = best_device()
+    place, folder = _place(source), _offload_folder()
     with quiet_transformers():
         try:
             loaded: Any = AutoModelForCausalLM.from_pretrained(
@@ -88,15 +121,28 @@ def load_source(source: ModelSource, name: str, dtype: str = "float32") -> Loade
                 use_safetensors=True,
                 trust_remote_code=False,
                 output_loading_info=True,
+                offload_folder=str(folder),
+                **placing,
             )
         # What a damaged or foreign file makes the loaders raise has no common type.
         except Exception as error:
+            shutil.rmtree(folder, ignore_errors=True)
             raise _load_error(name, "model", error) from error
     model, report = loaded
+    weakref.finalize(model, shutil.rmtree, folder, ignore_errors=True)
     _refuse_missing_weights(name, report["missing_keys"])
-    model.to(device).eval()
+    model.eval()
     model.requires_grad_(False)
-    return LoadedModel(name, fingerprint(source), model, tokenizer, device)
+    return model
+
+
+def _offload_folder() -> Path:
+    """A folder, not made yet, for weights that a model keeps on the disk.
+
+    Most are read from the model's own files; only those that have to be rearranged (a mixture's
+    experts) are written, and not in a temporary folder, which may be in memory.
+    """
+    return cache_folder() / "offload" / uuid.uuid4().hex
 
 
 def load_tokenizer(name: str, revision: str | None = None) -> PreTrainedTokenizerBase:
@@ -143,6 +189,13 @@ def _refuse_missing_weights(name: str, missing: Iterable[str]) -> None:
 
 def _load_error(name: str, what: str, error: Exception) -> ModelError:
     text = str(error).strip()
+    if "use_safetensors" in text:
+        return pickled_error(name)
+    if "contains custom code" in text:
+        return ModelError(
+            f"The {what} of {name!r} needs custom code that comes with it, which gradpipe never "
+            "runs: take a model of a kind that the transformers library has itself."
+        )
     reason = text.splitlines()[0].rstrip(".") if text else type(error).__name__
     return ModelError(
         f"The {what} of {name!r} cannot be loaded ({reason}): gradpipe needs a causal language "

@@ -1,28 +1,38 @@
-"""Finding a model's attention projections by its structure: which linear layers sit where.
+"""Finding a model's projections by its structure: which linear layers sit where.
 
 Nothing here looks at a model's name or type. Decoder layers are the longest list of alike blocks;
-in each, the attention is the submodule that holds the linear layers in the roles of Q, K, V and O.
+in each, the attention is the submodule that holds the linear layers in the roles of Q, K, V and O,
+the MLP the one that holds gate, up and down. One layer in several roles is taken apart by what its
+columns do.
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from gradpipe.errors import ModelError
+from gradpipe.errors import ModelError, nearest
+from gradpipe.models.layouts import Columns, Layout
+from gradpipe.models.roles import (
+    ATTENTION,
+    MLP,
+    Places,
+    attention_places,
+    linear_layers,
+    mlp_places,
+    routed_experts,
+    weight_shape,
+)
 
 if TYPE_CHECKING:
     from torch import nn
 
-#: What implementations call the linear layers in each role.
-ROLES: dict[str, tuple[str, ...]] = {
-    "q": ("q_proj", "query", "wq", "q_lin", "q"),
-    "k": ("k_proj", "key", "wk", "k_lin", "k"),
-    "v": ("v_proj", "value", "wv", "v_lin", "v"),
-    "o": ("o_proj", "out_proj", "wo", "out_lin", "dense", "c_proj", "o"),
-}
-#: One linear layer that writes [q | k | v] side by side.
-FUSED = ("qkv_proj", "c_attn", "wqkv", "qkv")
+#: How an unknown model's layers are told, the end of a sentence.
+NAMING = (
+    "say which is which with `layer_names` in the study, as {q: attn.wq, k: attn.wk, ...}, or with "
+    "--layer-name q=attn.wq (one layer that holds several is named for each)."
+)
 
 
 @dataclass(frozen=True)
@@ -33,111 +43,157 @@ class Projection:
     name: str
     path: str
     module: nn.Module
-    outputs: slice = field(default_factory=lambda: slice(None))
+    columns: Columns = field(default_factory=Columns)
 
 
 def find_projections(
-    model: nn.Module, names: tuple[str, ...] = ("q", "k", "v", "o")
+    model: nn.Module,
+    names: tuple[str, ...] = ATTENTION,
+    layer_names: Mapping[str, str] | None = None,
 ) -> list[Projection]:
     """Every named projection of every layer, in layer order.
 
-    Raises ModelError, listing the linear layers there are, where a layer lacks one of them.
+    ``names`` are roles: q, k, v, o, gate, up, down. ``layer_names`` gives the path inside a decoder
+    layer of the module in a role, where it is not what implementations usually call it; a module
+    that is named for several holds them all. The model is passed through only where one does, and
+    left as it was. Raises ModelError, listing the linear layers there are, where a layer lacks a
+    projection or cannot be taken apart.
     """
     path, layers = _decoder_layers(model)
+    fused = _FusedLayers(model)
     found: list[Projection] = []
     for number, layer in enumerate(layers):
-        linears = _linear_layers(layer)
-        roles = _separate(linears) or _fused(linears, model)
-        missing = [name for name in names if name not in roles]
-        if missing:
-            there = ", ".join(f"{name} {_weight_shape(module)}" for name, module in linears.items())
-            raise ModelError(
-                f"Layer {number} ({path}.{number}) has no projection {', '.join(missing)} that "
-                f"gradpipe can tell; its linear layers are: {there or 'none'}. Add their names to "
-                "ROLES or FUSED in gradpipe/models/projections.py."
+        where = f"{path}.{number}"
+        places = _places(f"Layer {number} ({where})", layer, names, layer_names or {})
+        columns = fused.columns(where, layer, places)
+        found += [
+            Projection(
+                number,
+                name,
+                f"{where}.{places[name]}",
+                layer.get_submodule(places[name]),
+                columns[name],
             )
-        for name in names:
-            inner, outputs = roles[name]
-            found.append(
-                Projection(number, name, f"{path}.{number}.{inner}", linears[inner], outputs)
-            )
+            for name in names
+        ]
     return found
 
 
 def _decoder_layers(model: nn.Module) -> tuple[str, nn.ModuleList]:
     from torch import nn
 
-    lists = [
-        (name, module)
+    lists = {
+        name: module
         for name, module in model.named_modules()
         if isinstance(module, nn.ModuleList)
         and len(module) > 0
-        and all(_linear_layers(child) for child in module)
-    ]
+        and all(linear_layers(child) for child in module)
+    }
     if not lists:
         raise ModelError(
             "This model has no list of layers with linear layers in them: is it a decoder?"
         )
-    # Ties go to the outermost: a mixture's experts sit inside a layer.
-    return max(lists, key=lambda entry: (len(entry[1]), -len(entry[0])))
+    layers = _configured_layers(model)
+
+    def rank(entry: tuple[str, nn.ModuleList]) -> tuple[bool, bool, int, int]:
+        name, module = entry
+        # A mixture's experts sit inside a layer.
+        outermost = not any(name.startswith(f"{other}.") for other in lists)
+        return outermost, len(module) == layers, len(module), -len(name)
+
+    return max(lists.items(), key=rank)
 
 
-def _linear_layers(block: nn.Module) -> dict[str, nn.Module]:
-    """Modules with a two-dimensional weight and nothing inside: Linear, GPT-2's Conv1D, ..."""
-    from torch import nn
-
-    return {
-        name: module
-        for name, module in block.named_modules()
-        if not isinstance(module, nn.Embedding)
-        and not any(module.children())
-        and len(_weight_shape(module)) == 2
-    }
+def _configured_layers(model: Any) -> int | None:
+    """How many layers the configuration says that the text's decoder has; None where it is mute."""
+    if not hasattr(model, "config"):
+        return None
+    return getattr(model.config.get_text_config(), "num_hidden_layers", None)
 
 
-def _weight_shape(module: Any) -> tuple[int, ...]:
-    return tuple(getattr(getattr(module, "weight", None), "shape", ()))
+def _places(
+    called: str, layer: nn.Module, names: tuple[str, ...], named: Mapping[str, str]
+) -> Places:
+    """The module of each role in one layer; raises ModelError where one that is asked for lacks."""
+    linears = linear_layers(layer)
+    for role, place in named.items():
+        if place not in linears:
+            raise ModelError(
+                f"{called} has no linear layer {place!r}, which is named as its {role}: "
+                f"{nearest(place, list(linears))}"
+            )
+    places: Places = {}
+    if set(names) & set(ATTENTION):
+        places |= attention_places(linears, named)
+    if asked := [name for name in names if name in MLP]:
+        experts = routed_experts(layer)
+        if experts and not set(asked) & set(named):
+            raise ModelError(
+                f"{called} sends each token to a few of its experts ({experts}), so that none sees "
+                f"a whole text: leave {', '.join(asked)} out of `projections`, or name the layers "
+                "of an expert that every token passes in `layer_names`."
+            )
+        places |= mlp_places(linears, named)
+    missing = [name for name in names if name not in places]
+    if missing == ["gate"] and "up" in places:
+        raise ModelError(
+            f"{called} has an MLP without a gate ({places['up']}, {places['down']}): leave gate "
+            "out of `projections`, up and down can be taken."
+        )
+    if missing:
+        raise ModelError(
+            f"{called} has no projection {', '.join(missing)} that gradpipe can tell, its linear "
+            f"layers being {_listing(linears)}: {NAMING}"
+        )
+    return places
 
 
-def _separate(linears: dict[str, nn.Module]) -> dict[str, tuple[str, slice]]:
-    """Q, K, V and O as four modules of one parent."""
-    for parent in dict.fromkeys(name.rpartition(".")[0] for name in linears):
-        inside = {
-            name.rpartition(".")[2].lower(): name
-            for name in linears
-            if name.rpartition(".")[0] == parent
-        }
-        roles = {
-            role: next((inside[word] for word in words if word in inside), None)
-            for role, words in ROLES.items()
-        }
-        if all(roles.values()):
-            return {role: (str(name), slice(None)) for role, name in roles.items()}
-    return {}
+def _listing(linears: Mapping[str, nn.Module], most: int = 30) -> str:
+    """What linear layers there are, with their shapes; of very many, the first."""
+    shown = [f"{name} {weight_shape(module)}" for name, module in linears.items()]
+    more = [f"{len(shown) - most} more"] if len(shown) > most else []
+    return ", ".join(shown[:most] + more) or "none"
 
 
-def _fused(linears: dict[str, nn.Module], model: nn.Module) -> dict[str, tuple[str, slice]]:
-    """One module for Q, K and V side by side, with O beside it."""
-    name = next((name for name in linears if name.rpartition(".")[2].lower() in FUSED), None)
-    if name is None:
-        return {}
-    parent = name.rpartition(".")[0]
-    beside = {full.rpartition(".")[2].lower(): full for full in linears if full.startswith(parent)}
-    output = next((beside[word] for word in ROLES["o"] if word in beside), None)
-    q, kv = _widths(model)
-    if output is None or q + 2 * kv not in _weight_shape(linears[name]):
-        return {}
-    return {
-        "q": (name, slice(0, q)),
-        "k": (name, slice(q, q + kv)),
-        "v": (name, slice(q + kv, q + 2 * kv)),
-        "o": (output, slice(None)),
-    }
+class _FusedLayers:
+    """Takes layers that hold several projections apart; alike ones only once a model."""
 
+    def __init__(self, model: Any) -> None:
+        self._model = model
+        self._layouts: dict[tuple[Any, ...], Layout | None] = {}
 
-def _widths(model: nn.Module) -> tuple[int, int]:
-    """Output columns of Q and of K or V, from the configuration's head counts."""
-    config = model.config.get_text_config()  # type: ignore[operator,union-attr]
-    heads = config.num_attention_heads
-    head = getattr(config, "head_dim", None) or config.hidden_size // heads
-    return heads * head, (getattr(config, "num_key_value_heads", None) or heads) * head
+    def columns(self, where: str, layer: nn.Module, places: Places) -> Layout:
+        """The columns of each role in one decoder layer; raises ModelError."""
+        columns = dict.fromkeys(places, Columns())
+        for place in dict.fromkeys(places.values()):
+            roles = tuple(role for role in places if places[role] == place)
+            if len(roles) > 1:
+                columns |= self._layout(where, layer, places, roles)
+        return columns
+
+    def _layout(
+        self, where: str, layer: nn.Module, places: Places, roles: tuple[str, ...]
+    ) -> Layout:
+        from gradpipe.models.probe import probe_attention, probe_gate
+
+        path = f"{where}.{places[roles[0]]}"
+        together = {("q", "k", "v"): "o", ("gate", "up"): "down"}
+        readers = [reader for parts, reader in together.items() if set(roles) <= set(parts)]
+        if not readers:
+            raise ModelError(
+                f"{path} is named as {' and '.join(roles)}, which no layer holds together: correct "
+                "`layer_names`."
+            )
+        fused, reader = (layer.get_submodule(places[role]) for role in (roles[0], *readers))
+        key = (roles, places[roles[0]], weight_shape(fused), weight_shape(reader))
+        if key not in self._layouts:
+            probe = probe_gate if "gate" in roles else probe_attention
+            self._layouts[key] = probe(self._model, fused, reader, roles)
+        layout = self._layouts[key]
+        if layout is None:
+            raise ModelError(
+                f"{path} {weight_shape(fused)} holds {', '.join(roles)} neither side by side nor "
+                "group by group, or is no part of a causal attention or gated MLP: leave them out "
+                f"of `projections`, or {NAMING}"
+            )
+        return layout

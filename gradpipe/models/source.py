@@ -58,14 +58,29 @@ def _local(model: str, path: Path) -> ModelSource:
         if path.suffix != ".gguf":
             raise ModelError(f"{model} is a file but no .gguf: give the model's folder instead.")
         return ModelSource("gguf", str(path))
+    if (path / "adapter_config.json").is_file():
+        raise adapter_error(model)
     if not (path / "config.json").is_file():
         raise ModelError(f"{model} is no model folder: it has no config.json.")
     if not any(path.glob("*.safetensors")):
-        raise ModelError(
-            f"{model} has no *.safetensors weights: convert them with "
-            "save_pretrained(folder, safe_serialization=True); pickled weights are not loaded."
-        )
+        raise pickled_error(model)
     return ModelSource("folder", str(path))
+
+
+def adapter_error(name: str) -> ModelError:
+    """What a model with an adapter_config.json is answered."""
+    return ModelError(
+        f"{name} holds an adapter (it has an adapter_config.json), which is no model by itself: "
+        "merge it into its base model with peft's merge_and_unload(), and save that."
+    )
+
+
+def pickled_error(name: str) -> ModelError:
+    """What a model without safetensors weights is answered."""
+    return ModelError(
+        f"{name} has no *.safetensors weights: convert them with "
+        "save_pretrained(folder, safe_serialization=True); pickled weights are not loaded."
+    )
 
 
 def _demo_file() -> Path | None:

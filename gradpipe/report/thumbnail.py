@@ -10,25 +10,27 @@ from gradpipe.report.shape import distinct, finite
 
 _WIDTH, _HEIGHT, _GAP, _TOP = 150, 90, 14, 34
 _MOST_POINTS = 64
+_MOST_PANELS = 4
 
 
 def curve_thumbnail(curves: pl.DataFrame) -> str:
     """The nuclear-norm curves of correct responses as a Markdown image (SVG in a data URI).
 
     ``curves`` has the columns of `ReportInputs.curves`; with several models or benchmarks the
-    first is drawn. A panel a projection, each on its own scale from zero; under 20 kB. Without
-    anything to draw, one sentence in its place.
+    first is drawn. A panel a projection, the first four, each on its own scale from zero; under
+    20 kB. Without anything to draw, one sentence in its place.
     """
     rows = curves.with_columns(finite("mean")).filter(
         pl.col("statistic") == look.DEFAULT_STATISTIC,
         pl.col("relevance") == "correct",
         pl.col("mean").is_not_null(),
-        pl.col("projection").is_in(["q", "k", "v", "o"]),
     )
     if rows.is_empty():
         return "No usable rows: there is no curve to draw."
     model, benchmark = rows.select("model", "benchmark").sort("model", "benchmark").row(0)
     rows = rows.filter(pl.col("model") == model, pl.col("benchmark") == benchmark)
+    panels = distinct(rows, "projection")[:_MOST_PANELS]
+    rows = rows.filter(pl.col("projection").is_in(panels))
     title = f"nuclear norm by layer · {model} · {benchmark}"
     svg = base64.b64encode(_drawing(rows, title).encode()).decode()
     alternative = "".join(c if c.isalnum() or c in " ._-" else " " for c in title)

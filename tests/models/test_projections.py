@@ -1,6 +1,6 @@
 """Projections are found by what a model looks like, not by what it is called."""
 
-import re
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -9,6 +9,7 @@ from torch import nn
 from transformers import AutoConfig, AutoModelForCausalLM
 
 from gradpipe.errors import ModelError
+from gradpipe.models.layouts import Columns
 from gradpipe.models.projections import Projection, find_projections
 
 SMALL = {
@@ -51,7 +52,7 @@ def test_separate_projections_are_found_in_layer_order() -> None:
     ]
     for projection in found:
         assert projection.module is model.get_submodule(projection.path)
-        assert projection.outputs == slice(None)
+        assert projection.columns.whole
 
 
 def test_only_the_names_asked_for_are_found_in_the_order_asked() -> None:
@@ -73,10 +74,10 @@ def test_fused_projections_are_slices_of_one_layer(
     q, k, v, o = found[4:]
     assert all(projection.path.endswith(f".1.{fused}") for projection in (q, k, v))
     assert o.path.endswith(f".1.{output}")
-    assert o.outputs == slice(None)
+    assert o.columns.whole
     columns = torch.arange(sum(widths))
     for projection, expected in zip((q, k, v), columns.split(widths), strict=True):
-        assert torch.equal(columns[projection.outputs], expected)
+        assert torch.equal(projection.columns.take(columns), expected)
 
 
 @pytest.mark.parametrize(
@@ -108,12 +109,129 @@ def test_a_mixture_of_more_experts_than_layers_is_not_taken_for_the_layers() -> 
     assert len(found) == 16
 
 
-@pytest.mark.parametrize("kind", ["gpt_neox", "falcon"])
-def test_a_layer_that_cannot_be_taken_apart_is_refused_with_its_linear_layers(kind: str) -> None:
+def test_a_layer_whose_projections_cannot_be_told_is_refused_with_its_linear_layers() -> None:
+    model = nn.ModuleDict({"layers": nn.ModuleList([block(("alpha", "beta", "gamma"))])})
     with pytest.raises(ModelError, match=r"has no projection q, k, v, o") as refused:
-        find_projections(of_kind(kind, **SMALL))
-    assert re.search(r"query_key_value \(\d+, 16\)", str(refused.value))
-    assert re.search(r"dense \(16, 16\)", str(refused.value))
+        find_projections(model)
+    said = str(refused.value)
+    assert "mlp.up (8, 4), mlp.out (4, 8), mixer.alpha (4, 4), mixer.beta (4, 4)" in said
+    assert "say which is which with `layer_names` in the study, as {q: attn.wq, " in said
+    assert "--layer-name q=attn.wq" in said
+
+
+def test_of_very_many_linear_layers_the_first_are_listed() -> None:
+    names = tuple(f"part{number}" for number in range(100))
+    model = nn.ModuleDict({"layers": nn.ModuleList([block(names)])})
+    with pytest.raises(ModelError, match=r"mixer\.part27 \(4, 4\), 72 more: say"):
+        find_projections(model)
+
+
+NAMED = {"q": "mixer.alpha", "k": "mixer.beta", "v": "mixer.gamma", "o": "mixer.delta"}
+
+
+def test_layers_of_any_name_are_found_where_they_are_named() -> None:
+    layers = nn.ModuleList(block(("alpha", "beta", "gamma", "delta")) for _ in range(2))
+    found = find_projections(nn.ModuleDict({"layers": layers}), layer_names=NAMED)
+    assert places(found) == [
+        (number, name, f"layers.{number}.{NAMED[name]}") for number in range(2) for name in "qkvo"
+    ]
+
+
+def test_what_is_named_overrides_what_would_be_found_and_the_rest_is_found_beside() -> None:
+    layers = nn.ModuleList([block(("wq", "wk", "wv", "wo", "last"))])
+    model = nn.ModuleDict({"layers": layers})
+    found = find_projections(model, layer_names={"o": "mixer.last"})
+    assert [projection.path.rpartition(".")[2] for projection in found] == [
+        "wq",
+        "wk",
+        "wv",
+        "last",
+    ]
+
+
+def test_a_name_that_no_layer_has_is_answered_with_the_nearest() -> None:
+    model = nn.ModuleDict({"layers": nn.ModuleList([block(("alpha", "beta", "gamma", "delta"))])})
+    said = r"no linear layer 'mixer\.alhpa', which is named as its q: did you mean 'mixer\.alpha'"
+    with pytest.raises(ModelError, match=said):
+        find_projections(model, layer_names=NAMED | {"q": "mixer.alhpa"})
+
+
+def test_one_layer_of_an_unknown_name_is_taken_apart_where_it_is_named_for_all() -> None:
+    model = of_kind("phi3", **SMALL)
+    expected = [projection.columns for projection in find_projections(model)]
+    for layer in model.model.layers:
+        layer.self_attn.add_module("mix", layer.self_attn.qkv_proj)
+        del layer.self_attn._modules["qkv_proj"]
+        type(layer.self_attn).qkv_proj = property(lambda self: self.mix)
+    try:
+        named = dict.fromkeys("qkv", "self_attn.mix") | {"o": "self_attn.o_proj"}
+        found = find_projections(model, layer_names=named)
+    finally:
+        del type(model.model.layers[0].self_attn).qkv_proj
+    assert [projection.columns for projection in found] == expected
+    assert {p.path for p in found if p.name == "k"} == {
+        f"model.layers.{number}.self_attn.mix" for number in range(2)
+    }
+
+
+@pytest.mark.parametrize(
+    ("kind", "settings", "gate", "up", "down"),
+    [
+        ("llama", SMALL, "mlp.gate_proj", "mlp.up_proj", "mlp.down_proj"),
+        ("phi3", SMALL, "mlp.gate_up_proj", "mlp.gate_up_proj", "mlp.down_proj"),
+    ],
+)
+def test_gate_up_and_down_are_found_on_request(
+    kind: str, settings: dict[str, Any], gate: str, up: str, down: str
+) -> None:
+    found = find_projections(of_kind(kind, **settings), ("gate", "up", "down", "q"))
+    prefix = "model.layers.1."
+    assert [p.path.removeprefix(prefix) for p in found[4:7]] == [gate, up, down]
+    if gate == up:
+        assert [p.columns for p in found[4:6]] == [Columns(1, 0, 24), Columns(1, 24, 48)]
+
+
+def test_an_mlp_without_a_gate_has_up_and_down() -> None:
+    model = of_kind("gpt2", **GPT2)
+    found = find_projections(model, ("up", "down"))
+    assert [p.path for p in found[:2]] == ["transformer.h.0.mlp.c_fc", "transformer.h.0.mlp.c_proj"]
+    with pytest.raises(ModelError, match="has an MLP without a gate .*: leave gate out"):
+        find_projections(model, ("gate", "up", "down"))
+
+
+def test_the_weights_of_routed_experts_are_refused_and_the_attention_beside_them_is_not() -> None:
+    layer = block(("wq", "wk", "wv", "wo"))
+    assert isinstance(layer, nn.ModuleDict)
+    layer["experts"] = nn.ModuleList(
+        nn.ModuleDict({"w1": nn.Linear(4, 6), "w2": nn.Linear(6, 4), "w3": nn.Linear(4, 6)})
+        for _ in range(3)
+    )
+    model = nn.ModuleDict({"layers": nn.ModuleList([layer])})
+    assert len(find_projections(model)) == 4
+    with pytest.raises(ModelError, match=r"a few of its experts \(experts\).*leave up, down out"):
+        find_projections(model, ("q", "up", "down"))
+
+
+def test_experts_are_no_decoder_layers_however_many_there_are() -> None:
+    layer = block(("wq", "wk", "wv", "wo"))
+    assert isinstance(layer, nn.ModuleDict)
+    layer["experts"] = nn.ModuleList(nn.ModuleDict({"up": nn.Linear(4, 4)}) for _ in range(9))
+    found = find_projections(nn.ModuleDict({"layers": nn.ModuleList([layer])}))
+    assert {projection.path.split(".")[0] for projection in found} == {"layers"}
+
+
+def test_of_two_towers_the_one_of_the_configured_depth_is_the_decoder() -> None:
+    whole = ("wq", "wk", "wv", "wo")
+    model: Any = nn.ModuleDict(
+        {
+            "vision": nn.ModuleList(block(whole) for _ in range(5)),
+            "text": nn.ModuleList(block(whole) for _ in range(3)),
+        }
+    )
+    assert len(find_projections(model)) == 20
+    text = SimpleNamespace(num_hidden_layers=3)
+    model.config = SimpleNamespace(get_text_config=lambda: text)
+    assert {p.path.split(".")[0] for p in find_projections(model)} == {"text"}
 
 
 def test_a_layer_unlike_the_others_is_refused_by_its_number() -> None:

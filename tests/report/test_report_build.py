@@ -8,6 +8,7 @@ from html import unescape
 from pathlib import Path
 from xml.etree import ElementTree
 
+import polars as pl
 import pytest
 
 from gradpipe.errors import WorkspaceError
@@ -166,6 +167,21 @@ def test_the_thumbnail_is_a_small_picture_in_markdown(inputs: ReportInputs) -> N
     drawing = ElementTree.fromstring(base64.b64decode(found[1]))
     lines = drawing.findall(".//{http://www.w3.org/2000/svg}polyline")
     assert len(lines) == 3 * 4
+
+
+def test_the_thumbnail_draws_whatever_projections_there_are_up_to_four(
+    inputs: ReportInputs,
+) -> None:
+    mlp = {"q": "down", "k": "up", "v": "gate"}
+    others = inputs.curves.with_columns(pl.col("projection").replace(mlp))
+    found = re.search("base64,(.+)\\)", curve_thumbnail(pl.concat([inputs.curves, others])))
+    assert found is not None
+    drawing = base64.b64decode(found[1]).decode()
+    assert re.findall('font-weight="600">([a-z]+)<', drawing) == ["q", "k", "v", "o"]
+    found = re.search("base64,(.+)\\)", curve_thumbnail(others))
+    assert found is not None
+    drawing = base64.b64decode(found[1]).decode()
+    assert re.findall('font-weight="600">([a-z]+)<', drawing) == ["o", "gate", "up", "down"]
 
 
 def test_the_thumbnail_of_a_deep_model_stays_small(make_inputs: Make) -> None:

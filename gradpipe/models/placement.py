@@ -1,0 +1,147 @@
+"""Where a model lies in memory: on one device, over several, or in part on the CPU or the disk."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from gradpipe.errors import StudyError, nearest
+
+if TYPE_CHECKING:
+    import torch
+
+#: Layouts that are worked out from the memory there is.
+AUTOMATIC = ("auto", "balanced", "balanced_low_0", "sequential")
+_DEVICE = re.compile(r"cpu|mps|(cuda|xpu|npu)(:\d+)?")
+_SIZE = re.compile(r"\d+(\.\d+)?\s*[KMG]i?B", re.IGNORECASE)
+
+#: A word of AUTOMATIC, one device, or the device (a number is a GPU's) of each part of the model.
+DeviceMap = str | dict[str, int | str]
+#: Bytes, or a size such as 20GiB, of each GPU (by number), ``cpu`` and ``disk``.
+MaxMemory = dict[int | str, int | str]
+
+
+@dataclass(frozen=True)
+class Placement:
+    """How a model is laid out in memory; no number depends on it beyond rounding.
+
+    ``device_map``: None puts it on the best device there is; ``auto`` spreads it over all GPUs and
+    keeps on the CPU, then on the disk, what they cannot hold. ``checkpointing`` computes each
+    layer's activations twice instead of keeping them until the backward pass: a third more time,
+    and memory for one layer. Parts that are kept on the CPU or the disk switch it on by themselves
+    (``offloaded`` says why). ``max_memory`` limits what an automatic layout may use. Raises
+    StudyError for a value that is none of these.
+    """
+
+    device_map: DeviceMap | None = None
+    checkpointing: bool = False
+    max_memory: MaxMemory | None = None
+
+    def __post_init__(self) -> None:
+        if self.device_map is not None:
+            _check_device_map(self.device_map)
+        if self.max_memory is not None:
+            if self.device_map not in AUTOMATIC:
+                raise StudyError(
+                    "max_memory limits an automatic layout only: give device_map: auto with it."
+                )
+            object.__setattr__(self, "max_memory", _memory(self.max_memory))
+
+    def settings(self, device: str) -> dict[str, Any]:
+        """What from_pretrained is told; ``device`` is the one for a model in one piece.
+
+        Weights then go from the file to where they belong, in the precision asked for, with no
+        whole copy of them on the CPU in between.
+        """
+        if self.device_map is None:
+            return {} if device == "cpu" else {"device_map": device}
+        limits = {} if self.max_memory is None else {"max_memory": dict(self.max_memory)}
+        return {"device_map": self.device_map, **limits}
+
+
+#: The whole model on the best device there is.
+IN_ONE_PIECE = Placement()
+
+
+def input_device(model: Any) -> torch.device:
+    """The device that token ids are to be on: where the input embeddings are computed.
+
+    An offloaded embedding has no device of its own; its hook knows where it is brought to.
+    """
+    import torch
+
+    embedding = model.get_input_embeddings()
+    device: torch.device = embedding.weight.device
+    if device.type != "meta":
+        return device
+    hook = getattr(embedding, "_hf_hook", None)
+    for each in getattr(hook, "hooks", (hook,)):
+        if (found := getattr(each, "execution_device", None)) is not None:
+            return torch.device(found)
+    return device
+
+
+def offloaded(model: Any) -> bool:
+    """Whether some weights are brought to their device for each use only.
+
+    The backward pass needs every frozen weight that the forward pass used, so the graph keeps each
+    one that was brought in: by the end of the forward pass the whole model is in the device's
+    memory. With checkpointing, it is one layer at a time.
+    """
+    return any(parameter.device.type == "meta" for parameter in model.parameters())
+
+
+def devices(model: Any) -> list[str]:
+    """The devices that a model's layers are computed on, its input's first."""
+    first = str(input_device(model))
+    mapped = {str(place) for place in getattr(model, "hf_device_map", {}).values()}
+    others = {f"cuda:{place}" if place.isdecimal() else place for place in mapped}
+    return [first, *sorted(others - {first, "cpu", "disk"})]
+
+
+def _check_device_map(device_map: Any) -> None:
+    if isinstance(device_map, str):
+        if device_map not in AUTOMATIC and not _DEVICE.fullmatch(device_map):
+            raise StudyError(
+                f"There is no device_map {device_map!r} (one device, such as cuda:1, would do "
+                f"too): {nearest(device_map, AUTOMATIC)}"
+            )
+        return
+    if not isinstance(device_map, Mapping) or not device_map:
+        raise StudyError(
+            f"device_map cannot be {device_map!r}: give auto, one device, or a mapping from the "
+            "model's parts to their devices."
+        )
+    for part, device in device_map.items():
+        known = device == "disk" or (isinstance(device, str) and _DEVICE.fullmatch(device))
+        number = isinstance(device, int) and not isinstance(device, bool) and device >= 0
+        if not isinstance(part, str) or not (known or number):
+            raise StudyError(
+                f"device_map cannot put {part!r} on {device!r}: name a part of the model and a "
+                "GPU's number, a device such as cuda:1, cpu or disk."
+            )
+
+
+def _memory(limits: Any) -> MaxMemory:
+    """The limits with GPUs by number: a file that went through JSON has them as text."""
+    if not isinstance(limits, Mapping) or not limits:
+        raise StudyError(
+            f"max_memory cannot be {limits!r}: give a mapping, such as {{0: 20GiB, cpu: 60GiB}}."
+        )
+    found: MaxMemory = {}
+    for place, size in limits.items():
+        key = int(place) if isinstance(place, str) and place.isdecimal() else place
+        is_number = isinstance(size, int) and not isinstance(size, bool) and size >= 0
+        is_size = isinstance(size, str) and _SIZE.fullmatch(size)
+        if not (is_number or is_size):
+            raise StudyError(
+                f"max_memory of {place!r} cannot be {size!r}: give bytes or a size such as 20GiB."
+            )
+        if not (key in {"cpu", "disk", "mps"} or (type(key) is int and key >= 0)):
+            raise StudyError(
+                f"max_memory knows no {place!r}: name a GPU by its number, cpu or disk."
+            )
+        found[key] = size
+    return found

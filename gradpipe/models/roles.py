@@ -1,0 +1,128 @@
+"""Which of a decoder layer's linear layers plays which role, by what implementations call them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from torch import nn
+
+#: What implementations call the linear layers in each role, in the order projections are shown.
+ROLES: dict[str, tuple[str, ...]] = {
+    "q": ("q_proj", "query", "wq", "q_lin", "q"),
+    "k": ("k_proj", "key", "wk", "k_lin", "k"),
+    "v": ("v_proj", "value", "wv", "v_lin", "v"),
+    "o": ("o_proj", "out_proj", "wo", "out_lin", "dense", "c_proj", "o"),
+    "gate": ("gate_proj", "w1", "wi_0", "gate"),
+    "up": ("up_proj", "w3", "wi_1", "up", "c_fc", "fc_in", "fc1", "dense_h_to_4h"),
+    "down": ("down_proj", "w2", "wo", "down", "c_proj", "fc_out", "fc2", "dense_4h_to_h"),
+}
+ATTENTION = ("q", "k", "v", "o")
+MLP = ("gate", "up", "down")
+#: One linear layer that holds Q, K and V, in whatever layout.
+FUSED_QKV = ("qkv_proj", "c_attn", "wqkv", "qkv", "query_key_value")
+#: One linear layer that holds gate and up.
+FUSED_GATE_UP = ("gate_up_proj", "gate_up", "w13", "wi")
+
+#: The path inside the decoder layer of each role's module; roles that share a module are fused.
+Places = dict[str, str]
+
+
+def linear_layers(block: nn.Module) -> dict[str, nn.Module]:
+    """Modules with a two-dimensional weight and nothing inside: Linear, GPT-2's Conv1D, ..."""
+    from torch import nn
+
+    return {
+        name: module
+        for name, module in block.named_modules()
+        if not isinstance(module, nn.Embedding)
+        and not any(module.children())
+        and len(weight_shape(module)) == 2
+    }
+
+
+def weight_shape(module: Any) -> tuple[int, ...]:
+    """The shape of a module's weight; empty where it has none."""
+    return tuple(getattr(getattr(module, "weight", None), "shape", ()))
+
+
+def routed_experts(block: nn.Module) -> str | None:
+    """The path of a mixture's experts in a decoder layer, or None where every token goes one way.
+
+    Experts are a list of blocks with linear layers, or weights [experts, ..., ...].
+    """
+    from torch import nn
+
+    def stacked(weight: nn.Parameter) -> bool:
+        # Square ones are a recurrence's, block by block.
+        return weight.ndim == 3 and weight.shape[1] != weight.shape[2]
+
+    for name, module in block.named_modules():
+        listed = isinstance(module, nn.ModuleList) and any(map(linear_layers, module))
+        weights = () if hasattr(module, "kernel_size") else module.parameters(recurse=False)
+        if listed or any(map(stacked, weights)):
+            return str(name)
+    return None
+
+
+def attention_places(linears: Mapping[str, nn.Module], named: Mapping[str, str]) -> Places:
+    """Where Q, K, V and O are; empty where they cannot be told.
+
+    ``named`` are the roles that are given: the others must lie beside each other in one parent.
+    """
+    return _first(linears, ATTENTION, named, ("q", "k", "v"), FUSED_QKV)
+
+
+def mlp_places(linears: Mapping[str, nn.Module], named: Mapping[str, str]) -> Places:
+    """Where gate, up and down are, or up and down of an MLP without a gate; else empty."""
+    gated = _first(linears, MLP, named, ("gate", "up"), FUSED_GATE_UP)
+    return gated or _first(linears, ("up", "down"), named)
+
+
+def _first(
+    linears: Mapping[str, nn.Module],
+    roles: tuple[str, ...],
+    named: Mapping[str, str],
+    fused: tuple[str, ...] = (),
+    fused_words: tuple[str, ...] = (),
+) -> Places:
+    """The places of all these roles in the first parent that has them, apart or fused."""
+    for inside in _parents(linears):
+        places = _beside(inside, roles, named)
+        # What is named lies elsewhere: a fused layer is then not the one that is looked for.
+        if not places and not set(fused) & set(named):
+            places = _beside(inside, roles, named, fused, fused_words)
+        if places:
+            return places
+    return {}
+
+
+def _parents(linears: Mapping[str, nn.Module]) -> list[dict[str, str]]:
+    """The linear layers that lie beside each other: last words, in lower case, to whole paths."""
+    parents: dict[str, dict[str, str]] = {}
+    for path in linears:
+        parent, _, word = path.rpartition(".")
+        parents.setdefault(parent, {})[word.lower()] = path
+    return list(parents.values())
+
+
+def _beside(
+    inside: Mapping[str, str],
+    roles: tuple[str, ...],
+    named: Mapping[str, str],
+    fused: tuple[str, ...] = (),
+    fused_words: tuple[str, ...] = (),
+) -> Places:
+    """The places of all ``roles`` that are not named, among neighbours; empty where one lacks.
+
+    Those in ``fused`` share the layer that ``fused_words`` call.
+    """
+    places = {}
+    for role in (role for role in roles if role not in named):
+        words = fused_words if role in fused else ROLES[role]
+        place = next((inside[word] for word in words if word in inside), None)
+        if place is None:
+            return {}
+        places[role] = place
+    return {**places, **{role: named[role] for role in roles if role in named}}
