@@ -1,0 +1,194 @@
+"""The engine of many processes: actors of a Ray cluster, each with the model, share the rows.
+
+What the machines of the cluster need: gradpipe with the extra ``ray``, in the versions of the
+machine that starts the run; the model, at the same path where it is a local folder or file, or the
+hub's credentials in their environment (HF_TOKEN, HF_HOME); and the workspace, since actors write
+their rows themselves: a folder that all of them share at the same path, or an object store with its
+credentials in their environment.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING
+
+import polars as pl
+
+from gradpipe.engines.actor import ModelOrder
+from gradpipe.engines.connection import Connection
+from gradpipe.engines.crew import ActorLostError, Crew, Member
+from gradpipe.engines.shards import Backlog, cut_shards
+from gradpipe.errors import GradpipeError, WorkspaceError
+from gradpipe.gradients.extract import Progress
+
+if TYPE_CHECKING:
+    from gradpipe.engines.settings import RayConfig
+    from gradpipe.engines.work import Work
+
+_log = logging.getLogger(__name__)
+
+#: Seconds to wait for an actor to say something; Ctrl-C is heard as soon.
+POLL = 0.5
+#: Seconds after which it is said again that no actor is ready yet.
+PATIENCE = 30.0
+#: Seconds until a row that an actor has written must be seen here; shared folders take their time.
+VISIBLE = 90.0
+
+
+class RayEngine:
+    """Takes gradients on a Ray cluster; actors and their models stay for the next work.
+
+    For one thread at a time. Raises GradpipeError where Ray is not installed or has no cluster.
+    """
+
+    def __init__(self, settings: RayConfig) -> None:
+        self.settings = settings
+        self._connection = Connection(settings)
+        self._crew: Crew | None = None
+
+    @property
+    def processes(self) -> list[int]:
+        """The ids of the processes that have the model, each on its own machine."""
+        members = self._crew.loaded() if self._crew else []
+        return [member.pid for member in members if member.pid is not None]
+
+    def extract(self, work: Work) -> None:
+        """Return when every row is in the store.
+
+        The rows of an actor that dies are done by another. Raises GradpipeError for what an actor
+        could not do, and, when all else is done, for rows that no actor survives.
+        """
+        from gradpipe.gradients.examples import count_tokens
+
+        if work.examples.is_empty():
+            return
+        # Raises what is wrong with the examples before anything is started for them.
+        counted = count_tokens(work.source.id, work.source.revision, work.protocol, work.examples)
+        order = ModelOrder(
+            work.source, work.name, work.fingerprint, work.protocol.dtype, work.placement
+        )
+        if self._crew is None or self._crew.order != order:
+            self._dismiss()
+            self._crew = Crew(order, self._connection.share)
+        tokens = dict(zip(work.examples["key"], counted, strict=True))
+        try:
+            _Extraction(work, tokens, self._crew, self._connection.share.actors).run()
+        except BaseException:
+            # An actor that is not ended would go on with its shard.
+            self._dismiss()
+            raise
+
+    def close(self) -> None:
+        """End the actors, and the cluster where it was started for them."""
+        self._dismiss()
+        self._connection.close()
+
+    def _dismiss(self) -> None:
+        if self._crew is not None:
+            self._crew.dismiss()
+            self._crew = None
+
+
+class _Extraction:
+    """One work on its way through a crew; ``tokens`` are those of each row, by its key."""
+
+    def __init__(self, work: Work, tokens: dict[str, int], crew: Crew, actors: int) -> None:
+        self._work = work
+        self._tokens = tokens
+        self._crew = crew
+        self._backlog = Backlog(cut_shards(tokens, actors))
+        self._done: set[str] = set()
+        self._done_tokens = 0
+        self._last_words = ""
+        self._patient_since = time.monotonic()
+
+    def run(self) -> None:
+        """Hand out shards until none is left; raises GradpipeError."""
+        crew, backlog = self._crew, self._backlog
+        crew.refresh()
+        self._count(())
+        while backlog or crew.at_work():
+            crew.fill(len(backlog))
+            if not crew.members:
+                backlog.give_up()
+            for member in crew.idle():
+                if backlog:
+                    self._hand_out(member)
+            self._hear(crew.wait(POLL))
+        self._require_visible([key for key in self._tokens if key not in backlog.hopeless])
+        if backlog.hopeless:
+            raise self._given_up()
+
+    def _hand_out(self, member: Member) -> None:
+        shard, work = self._backlog.take(), self._work
+        wanted = pl.DataFrame({"key": shard.keys}, {"key": pl.String})
+        rows = wanted.join(work.examples, on="key", maintain_order="left")
+        member.start(shard, rows, work.protocol, work.append)
+
+    def _hear(self, member: Member | None) -> None:
+        if member is None:
+            self._say_what_for()
+            return
+        shard = member.shard
+        try:
+            kept = member.hear()
+        except ActorLostError as loss:
+            self._lose(member, str(loss))
+            return
+        if kept is not None:
+            self._count(kept)
+        elif shard is not None and not member.proven:
+            # Early: rows that go elsewhere would all have to be paid for again.
+            self._require_visible(shard.keys, member.machine)
+            member.proven = True
+
+    def _count(self, keys: Iterable[str]) -> None:
+        new = set(keys) - self._done
+        self._done |= new
+        self._done_tokens += sum(self._tokens[key] for key in new)
+        self._work.report(
+            Progress(
+                len(self._done), self._done_tokens, len(self._tokens), sum(self._tokens.values())
+            )
+        )
+
+    def _lose(self, member: Member, reason: str) -> None:
+        self._last_words = reason
+        self._crew.lose(member)
+        where = f" on {member.machine}" if member.machine else ""
+        _log.warning("an actor%s was lost (%s)", where, reason)
+        if member.shard is not None:
+            there = set(member.shard.keys) - set(self._work.missing(member.shard.keys))
+            self._count(there)
+            left = [key for key in member.shard.keys if key not in self._done]
+            self._backlog.give_back(member.shard, left)
+
+    def _say_what_for(self) -> None:
+        if self._crew.loaded():
+            self._patient_since = time.monotonic()
+        elif time.monotonic() - self._patient_since > PATIENCE:
+            self._patient_since = time.monotonic()
+            _log.info("waiting until an actor has a place on the cluster and its model loaded")
+
+    def _require_visible(self, keys: Sequence[str], machine: str = "the cluster") -> None:
+        """Raise WorkspaceError where rows that were written do not come to be seen from here."""
+        until = time.monotonic() + VISIBLE
+        while missing := self._work.missing(keys):
+            if time.monotonic() > until:
+                raise WorkspaceError(
+                    f"{len(missing)} rows that {machine} wrote are not in the workspace as seen "
+                    "from here: let GRADPIPE_HOME be a folder that all machines share at the same "
+                    "path, or an object store's URL."
+                )
+            time.sleep(1)
+
+    def _given_up(self) -> GradpipeError:
+        names = self._work.called(self._backlog.hopeless)
+        shown = ", ".join(names[:3]) + (", ..." if len(names) > 3 else "")
+        return GradpipeError(
+            f"{len(names)} of {len(self._tokens)} rows ended every actor that took them ({shown}; "
+            f"{self._last_words}): give actors more memory (fewer of them a machine, by the "
+            "study's `ray` settings), or take these rows out; all others are done."
+        )

@@ -1,0 +1,207 @@
+"""The Ray cluster: one that is there, or one of this machine alone that ends with the run."""
+
+from __future__ import annotations
+
+import importlib.util
+import logging
+import os
+import signal
+import threading
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+from gradpipe.engines.settings import RayConfig, require_plain_address
+from gradpipe.errors import GradpipeError, StudyError
+
+_log = logging.getLogger(__name__)
+
+#: Bytes of Ray's shared memory here: what passes through it are texts and keys.
+_OBJECT_STORE = 128 * 2**20
+#: Seconds that a cluster's head has to answer.
+ANSWER = 10.0
+#: Ray listens on every interface of a machine unless the machine cannot be part of a cluster; this
+#: is how it is told so.
+_ALONE = {"RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0"}
+_QUIET = {"RAY_USAGE_STATS_ENABLED": "0", "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0"}
+
+
+def require_ray() -> None:
+    """Raise GradpipeError where Ray is not installed."""
+    if importlib.util.find_spec("ray") is None:
+        raise GradpipeError(
+            "Ray is not installed, which the study's `engine: ray` needs: "
+            'pip install "gradpipe[ray]", or take `engine: local`.'
+        )
+
+
+@dataclass(frozen=True)
+class Share:
+    """How many actors a cluster is to have, and what of a machine each takes."""
+
+    actors: int
+    cpus: float
+    gpus: float
+    resources: Mapping[str, float]
+
+    def options(self) -> dict[str, Any]:
+        """As Ray wants them; an actor that dies is replaced by us, who know what it had done."""
+        return {
+            "num_cpus": self.cpus,
+            "num_gpus": self.gpus,
+            "resources": dict(self.resources),
+            "scheduling_strategy": "SPREAD",
+            "max_restarts": 0,
+            "max_task_retries": 0,
+        }
+
+    def fits(self, machine: Mapping[str, float]) -> bool:
+        """Whether an empty machine has room for one."""
+        wanted = {"CPU": self.cpus, "GPU": self.gpus, **self.resources}
+        return all(machine.get(name, 0) >= amount for name, amount in wanted.items())
+
+    def __str__(self) -> str:
+        wanted = {"CPU": self.cpus, "GPU": self.gpus, **self.resources}
+        return ", ".join(f"{amount:g} {name}" for name, amount in wanted.items() if amount)
+
+
+def share(settings: RayConfig, machines: list[Mapping[str, float]]) -> Share:
+    """What the settings ask for, and where they are silent what suits the cluster.
+
+    ``machines`` are the resources of each. Every actor holds a copy of the model: without GPUs one
+    a machine, with all of its CPUs, is the fastest and the smallest.
+    """
+    gpus_there = sum(machine.get("GPU", 0) for machine in machines)
+    gpus = settings.gpus if settings.gpus is not None else float(gpus_there > 0)
+    working = [machine["CPU"] for machine in machines if machine.get("CPU", 0) > 0] or [1.0]
+    if gpus:
+        actors = settings.actors or max(1, int(gpus_there / gpus))
+        return Share(actors, settings.cpus or 1.0, gpus, settings.resources)
+    actors = settings.actors or len(working)
+    part = min(*working, sum(working) / actors)
+    cpus = settings.cpus or (float(int(part)) if part >= 1 else part)
+    return Share(actors, cpus, gpus, settings.resources)
+
+
+class Connection:
+    """This process's link to a cluster; what it started, and nothing else, ends with it."""
+
+    def __init__(self, settings: RayConfig) -> None:
+        require_ray()
+        address = settings.address or os.environ.get("RAY_ADDRESS") or "local"
+        require_plain_address(address)
+        self._own = not _is_connected()
+        self.alone = self._own and address == "local"
+        if self._own:
+            _connect(address)
+        import ray
+
+        machines = [node["Resources"] for node in ray.nodes() if node["Alive"]]
+        self.share = share(settings, machines)
+        if self.alone and not self.share.fits(machines[0]):
+            self.close()
+            raise StudyError(
+                f"This machine has no room for an actor that takes {self.share}: lower the "
+                "study's `ray` settings, or give the address of a larger cluster."
+            )
+
+    def close(self) -> None:
+        """Leave the cluster, and end it where it is ours."""
+        import ray
+
+        if self._own and ray.is_initialized():
+            ray.shutdown()
+
+
+def _is_connected() -> bool:
+    import sys
+
+    # Not imported for this question: what Ray is told by the environment is read at its import.
+    ray: Any = sys.modules.get("ray")
+    return ray is not None and bool(ray.is_initialized())
+
+
+def _connect(address: str) -> None:
+    options: dict[str, Any] = {"log_to_driver": False, "logging_level": logging.ERROR}
+    if address == "local":
+        _log.info("starting Ray on this machine")
+        options |= {"include_dashboard": False, "object_store_memory": _OBJECT_STORE}
+        options |= {"_node_ip_address": "127.0.0.1"}
+    with _told(_QUIET), _alone(address == "local"), _signals_kept():
+        import ray
+
+        _require_answer(address)
+        try:
+            ray.init(address=address, namespace="gradpipe", **options)
+        # Of many kinds: nothing answers, another version of Ray or Python, no file may be written.
+        except Exception as error:
+            reason = " ".join(str(error).split()).rstrip(".")
+            raise GradpipeError(
+                f"The Ray cluster {address!r} cannot be used ({reason}): start one with "
+                "`ray start`, correct the address, or leave it out to use this machine alone."
+            ) from error
+
+
+def _require_answer(address: str) -> None:
+    """Raise GradpipeError where nothing listens: Ray would ask for three minutes, aloud."""
+    import socket
+
+    import ray
+
+    if address in {"auto", "local"}:
+        return
+    host, _, port = address.rpartition(":")
+    if host in {"localhost", "127.0.0.1", "[::1]"}:
+        # As Ray does: the head listens where other machines reach it.
+        host = ray.util.get_node_ip_address()
+    try:
+        socket.create_connection((host.strip("[]"), int(port)), timeout=ANSWER).close()
+    except (OSError, OverflowError) as error:
+        raise GradpipeError(
+            f"Nothing answers at the Ray address {address!r} ({error}): start the cluster with "
+            "`ray start`, correct the address, or leave it out to use this machine alone."
+        ) from error
+
+
+@contextmanager
+def _told(settings: Mapping[str, str]) -> Iterator[None]:
+    """Environment variables that hold while Ray starts; those that the user set stay."""
+    added = [name for name in settings if name not in os.environ]
+    os.environ.update({name: settings[name] for name in added})
+    try:
+        yield
+    finally:
+        for name in added:
+            del os.environ[name]
+
+
+@contextmanager
+def _alone(alone: bool) -> Iterator[None]:
+    """Let what Ray starts listen on the loopback interface only."""
+    if not alone:
+        yield
+        return
+    with _told(_ALONE):
+        import ray
+
+        # Where Ray was imported before, the environment comes too late.
+        constants = ray._private.ray_constants
+        before, constants.ENABLE_RAY_CLUSTER = constants.ENABLE_RAY_CLUSTER, False
+        try:
+            yield
+        finally:
+            constants.ENABLE_RAY_CLUSTER = before
+
+
+@contextmanager
+def _signals_kept() -> Iterator[None]:
+    """Ray puts its own handler in SIGTERM's place, which is for whoever runs us to have."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = signal.getsignal(signal.SIGTERM)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)

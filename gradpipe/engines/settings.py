@@ -1,0 +1,62 @@
+"""A study's settings of where its gradients are taken; no number depends on them."""
+
+from __future__ import annotations
+
+import re
+from typing import Annotated, Any
+
+from pydantic import BaseModel, ConfigDict, Field, field_validator
+
+from gradpipe.errors import StudyError
+
+_HOST_AND_PORT = re.compile(r"(?P<host>[^\s:]+|\[[0-9a-fA-F:]+\]):(?P<port>\d{1,5})")
+
+
+class RayConfig(BaseModel):
+    """The mapping ``ray`` of a study: which cluster, and how many models at a time."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    #: ``auto`` (the cluster this machine belongs to), HOST:PORT, or ``local`` (a cluster of this
+    #: machine alone, for this run); none: what RAY_ADDRESS says, else ``local``.
+    address: str | None = Field(default=None, min_length=1)
+    #: Models in memory at a time, one a process; none: one a GPU, without GPUs one a machine.
+    actors: int | None = Field(default=None, ge=1)
+    #: CPUs of each; none: one beside a GPU, without GPUs its share of the machine.
+    cpus: float | None = Field(default=None, gt=0)
+    #: GPUs of each; none: one where the cluster has any.
+    gpus: float | None = Field(default=None, ge=0)
+    #: Resources of your own that its machine must offer.
+    resources: dict[str, Annotated[float, Field(gt=0)]] = Field(default_factory=dict)
+
+    @field_validator("cpus", "gpus", "resources")
+    @classmethod
+    def _whole(cls, value: Any, info: Any) -> Any:
+        for amount in value.values() if isinstance(value, dict) else (value,):
+            if amount is not None and amount > 1 and amount != int(amount):
+                raise StudyError(
+                    f"ray.{info.field_name} cannot be {amount:g}: Ray shares one of a kind out in "
+                    "fractions, several only whole."
+                )
+        return value
+
+    @field_validator("address")
+    @classmethod
+    def _no_client(cls, value: str | None) -> str | None:
+        require_plain_address(value)
+        return value
+
+
+def require_plain_address(address: str | None) -> None:
+    """Raise StudyError for an address that the engine cannot work through."""
+    if address and "://" in address:
+        raise StudyError(
+            f"The Ray address {address!r} is for programs outside of the cluster, whose "
+            "connection would have to outlast the run: start gradpipe on one of the cluster's "
+            "machines (`ray job submit` does so) with `address: auto`."
+        )
+    if address and address not in {"auto", "local"} and not _HOST_AND_PORT.fullmatch(address):
+        raise StudyError(
+            f"The Ray address {address!r} is none: give auto, local, or HOST:PORT of the cluster's "
+            "head."
+        )

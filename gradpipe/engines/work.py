@@ -1,0 +1,45 @@
+"""What every engine is given: the rows that lack, where they go, and who wants to hear of it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import polars as pl
+
+from gradpipe.models.placement import IN_ONE_PIECE, Placement
+
+if TYPE_CHECKING:
+    from gradpipe.gradients.extract import Progress
+    from gradpipe.gradients.protocol import Protocol
+    from gradpipe.models.source import ModelSource
+
+
+@dataclass(frozen=True)
+class Work:
+    """The rows of one model that are to be in the store.
+
+    ``source`` is pinned and ``name`` what the user calls it; ``fingerprint`` is what the model has
+    to be wherever it is loaded. ``examples`` are EXAMPLE_SCHEMA with ``key``, each key once.
+    ``append`` takes frames of ROW_SCHEMA with ``key`` in place of ``row``: they are in the store
+    when it returns. ``missing`` says which keys the store lacks. Both may be called in another
+    process of another machine, so they are pickled; ``report`` stays here.
+    ``placement`` lays each copy of the model out.
+    """
+
+    source: ModelSource
+    name: str
+    fingerprint: str
+    protocol: Protocol
+    examples: pl.DataFrame
+    append: Callable[[pl.DataFrame], None]
+    missing: Callable[[Iterable[str]], list[str]]
+    report: Callable[[Progress], None] = lambda _: None
+    placement: Placement = IN_ONE_PIECE
+
+    def called(self, keys: Iterable[str]) -> list[str]:
+        """What errors call those rows: benchmark, index, style and relevance."""
+        name = pl.format("{} {} {} {}", "benchmark", "index", "style", "relevance")
+        rows = self.examples.filter(pl.col("key").is_in(list(keys)))
+        return rows.select(name).to_series().to_list()
