@@ -1,5 +1,6 @@
 # make run    installs gradpipe into .venv and runs the demo study
 # make test   installs what the tests need and runs them
+# make bench  measures speed and memory beside the naive method: an hour on two cores
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
@@ -9,7 +10,7 @@ export OMP_WAIT_POLICY = PASSIVE
 PYTEST := OMP_NUM_THREADS=1 $(BIN)/pytest -n 2 --dist loadfile
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
 
-.PHONY: run test test-all ui clean
+.PHONY: run test test-all bench ui clean
 
 run: $(VENV)/.installed
 	$(BIN)/gradpipe run
@@ -30,6 +31,10 @@ test-all: $(VENV)/.installed-dev
 	./.ci/browser
 	./.ci/postgres
 	$(PYTEST) -m "slow or not slow"
+
+# On a machine that does nothing else; `python -m bench PART` measures one part.
+bench: $(VENV)/.installed
+	$(BIN)/python -m bench all
 
 # torch first, so that its pinned build is there before anything else asks for one. The demo model's
 # package comes without its dependencies: gradpipe wants its weights only.

@@ -1,0 +1,144 @@
+"""The bench's command line: ``python -m bench PART``."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, TypeVar
+
+import click
+
+from bench.settings import Settings
+from gradpipe.cli import Commands
+
+RESULTS = Path(__file__).resolve().parent / "results"
+Command = TypeVar("Command", bound=Callable[..., Any])
+
+
+def _names(_context: click.Context, _parameter: click.Parameter, value: str) -> tuple[str, ...]:
+    names = (name.strip() for name in value.split(","))
+    return tuple(dict.fromkeys(name for name in names if name))
+
+
+def _option(name: str, default: Any = None, least: int = 1, **more: Any) -> Any:
+    if isinstance(default, int):
+        more |= {"default": default, "show_default": True, "type": click.IntRange(min=least)}
+    elif isinstance(default, tuple):
+        more |= {"default": ",".join(default), "show_default": True, "callback": _names}
+        more |= {"metavar": "A,B"}
+    elif default is not None:
+        more |= {"default": default, "show_default": True}
+    return click.option(f"--{name}", **more)
+
+
+OPTIONS = {
+    "model": _option("model", Settings.model, help="As gradpipe takes it."),
+    "data": _option(
+        "data",
+        type=click.Path(exists=True, path_type=Path),
+        help="The release's folder, or a table with instruction and a column for each style.",
+    ),
+    "styles": _option("styles", Settings.styles, help="Response styles, separated by commas."),
+    "rows": _option("rows", Settings.rows, help="Examples of each style."),
+    "naive_rows": _option(
+        "naive-rows",
+        Settings.naive_rows,
+        least=0,
+        help="Examples of the naive method, spread over the lengths; 0 leaves it out.",
+    ),
+    "rounds": _option("rounds", Settings.rounds, help="How often the methods take turns."),
+    "budget": _option("budget", type=click.IntRange(min=1), help="Ours' token budget."),
+    "shapes": _option("shapes", Settings.shapes, help="Architectures, separated by commas."),
+    "tokens": _option("tokens", Settings.tokens, least=2, help="Tokens of a layer's row."),
+}
+REAL_ROWS = ("model", "data", "styles", "rows", "budget")
+
+
+def taking(*names: str) -> Callable[[Command], Command]:
+    """A decorator: the command takes these of OPTIONS, and --out."""
+
+    def decorate(command: Command) -> Command:
+        out = click.option(
+            "--out",
+            type=click.Path(dir_okay=False, path_type=Path),
+            help="The JSON file to write [default: bench/results/PART.json].",
+        )
+        decorated = out(command)
+        for name in reversed(names):
+            decorated = OPTIONS[name](decorated)
+        return decorated
+
+    return decorate
+
+
+@click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"]})
+def main() -> None:
+    """Measure gradpipe beside the naive method and the bare passes, in one run.
+
+    Every part prints its table and the goals, and writes its numbers to a JSON file with the table
+    as Markdown beside it.
+    """
+    # As gradpipe's own command line does; it has to be said before torch is imported.
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+    # A profile that starts and ends is no news.
+    os.environ.setdefault("KINETO_LOG_LEVEL", "99")
+
+
+@main.command()
+@taking(*REAL_ROWS, "naive_rows", "rounds")
+def passes(out: Path | None, **chosen: Any) -> None:
+    """Time of ours, the bare passes and the naive method, for each response style."""
+    _run("passes", ["passes"], out, chosen)
+
+
+@main.command()
+@taking("shapes", "tokens", "rounds")
+def layer(out: Path | None, **chosen: Any) -> None:
+    """Time of one layer at the shapes of larger models, against the naive method."""
+    _run("layer", ["layer"], out, chosen)
+
+
+@main.command()
+@taking(*REAL_ROWS, "shapes", "tokens")
+def memory(out: Path | None, **chosen: Any) -> None:
+    """Peak memory of each method, in a fresh process each."""
+    _run("memory", ["memory"], out, chosen)
+
+
+@main.command()
+@taking("rounds", "budget")
+def cuda(out: Path | None, **chosen: Any) -> None:
+    """A model of Llama-3.1-8B's shape in bfloat16, where there is a CUDA device."""
+    _run("cuda", ["cuda"], out, chosen)
+
+
+@main.command()
+@taking(*REAL_ROWS)
+def profile(out: Path | None, **chosen: Any) -> None:
+    """Time by operator, of ours and of the bare passes, on a few rows."""
+    _run("profile", ["profile"], out, chosen)
+
+
+@main.command(name="all")
+@taking(*OPTIONS)
+def everything(out: Path | None, **chosen: Any) -> None:
+    """Every part, one after the other: about an hour on two cores."""
+    from bench.parts import PARTS
+
+    _run("all", list(PARTS), out, chosen)
+
+
+def _run(name: str, parts: list[str], out: Path | None, chosen: dict[str, Any]) -> None:
+    from bench.parts import PARTS
+    from bench.report import Report
+
+    settings = Settings(**chosen)
+    report = Report(out or RESULTS / f"{name}.json", settings)
+    for part in parts:
+        click.echo(f"{part}:", err=True)
+        report.add(PARTS[part](settings, lambda line: click.echo(f"  {line}", err=True)))
+
+
+if __name__ == "__main__":
+    main(prog_name="python -m bench")

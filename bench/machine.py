@@ -1,0 +1,48 @@
+"""What a run was measured on: processor, cores, libraries, threads; never a name or a path."""
+
+from __future__ import annotations
+
+import os
+import platform
+from pathlib import Path
+from typing import Any
+
+
+def describe_machine() -> dict[str, Any]:
+    """The machine and its libraries, as a mapping that JSON can hold."""
+    import torch
+    import transformers
+
+    cuda = torch.cuda.is_available()
+    return {
+        "processor": _processor(),
+        "cores": len(os.sched_getaffinity(0))
+        if hasattr(os, "sched_getaffinity")
+        else os.cpu_count(),
+        "threads": torch.get_num_threads(),
+        "wait_policy": os.environ.get("OMP_WAIT_POLICY", "default"),
+        "accelerator": torch.cuda.get_device_name() if cuda else None,
+        "system": platform.system(),
+        "python": platform.python_version(),
+        "torch": torch.__version__,
+        "transformers": transformers.__version__,
+    }
+
+
+def machine_sentence(machine: dict[str, Any]) -> str:
+    """The machine in one line, for the head of a table."""
+    accelerator = f", {machine['accelerator']}" if machine["accelerator"] else ""
+    return (
+        f"{machine['processor']}, {machine['cores']} cores, {machine['threads']} threads"
+        f"{accelerator}; torch {machine['torch']}, transformers {machine['transformers']}, "
+        f"Python {machine['python']} on {machine['system']}"
+    )
+
+
+def _processor() -> str:
+    try:
+        lines = Path("/proc/cpuinfo").read_text("utf-8").splitlines()
+    except OSError:
+        return platform.processor() or platform.machine()
+    fields = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
+    return fields[0] if fields else platform.machine()

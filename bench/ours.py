@@ -1,0 +1,54 @@
+"""gradpipe's own way: its public extraction, consumed to the last frame."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import polars as pl
+
+from bench.bare import Batches
+from bench.naive import Place
+from gradpipe.gradients.extract import explode_matrices, extract_rows
+from gradpipe.gradients.protocol import STANDARD
+from gradpipe.gradients.tokens import TokenRow
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from gradpipe.models.load import LoadedModel
+
+
+def our_rows(
+    loaded: LoadedModel, rows: list[TokenRow], budget: int | None = None
+) -> list[pl.DataFrame]:
+    """Every frame of an extraction; ``budget`` as ``extract_rows`` takes it, by default its own."""
+    settings: dict[str, Any] = {} if budget is None else {"budget": budget}
+    return list(extract_rows(loaded, rows, STANDARD, **settings))
+
+
+def batches_of(frames: list[pl.DataFrame]) -> Batches:
+    """The batches in which an extraction took its rows: a frame is a batch."""
+    usable = [frame.filter(pl.col("reason").is_null())["row"].to_list() for frame in frames]
+    return [batch for batch in usable if batch]
+
+
+def nuclear_norms(frames: list[pl.DataFrame]) -> dict[tuple[int, int, str], float]:
+    """The nuclear norm of every (row, layer, projection)."""
+    matrices = explode_matrices(pl.concat(frames).lazy()).select(
+        "row", "layer", "projection", pl.col("singular_values").list.sum()
+    )
+    return {(row, layer, name): norm for row, layer, name, norm in matrices.collect().iter_rows()}
+
+
+def largest_difference(frames: list[pl.DataFrame], naive: dict[int, dict[Place, Tensor]]) -> float:
+    """The largest relative difference of a nuclear norm from the naive method's.
+
+    ``naive``: singular values by row number. What is left where both are right is the naive
+    method's float32: its zeros are noise that the sum collects.
+    """
+    ours = nuclear_norms(frames)
+    return max(
+        abs(ours[row, layer, name] / float(values.double().sum()) - 1)
+        for row, spectra in naive.items()
+        for (layer, name), values in spectra.items()
+    )

@@ -1,0 +1,180 @@
+"""The parts of the bench: each measures, sums up, and says what it was run with."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import polars as pl
+
+from bench.data import encode_style, find_source
+from bench.goals import check_goals
+from bench.settings import Say, Settings
+from gradpipe.errors import DataError
+
+if TYPE_CHECKING:
+    from gradpipe.gradients.tokens import TokenRow
+    from gradpipe.models.load import LoadedModel
+
+
+@dataclass(frozen=True)
+class Part:
+    """One part's outcome: its summary (one row a case), the raw rows, and what it was run with.
+
+    ``note`` says what a reader of the numbers must know, or why there are none.
+    """
+
+    name: str
+    note: str
+    summary: pl.DataFrame = field(default_factory=pl.DataFrame)
+    rows: pl.DataFrame = field(default_factory=pl.DataFrame)
+
+    def as_json(self) -> dict[str, Any]:
+        """The part as a mapping that JSON can hold."""
+        return {
+            "note": self.note,
+            "summary": self.summary.to_dicts(),
+            "goals": check_goals(self.name, self.summary),
+            "rows": self.rows.to_dicts(),
+        }
+
+
+def run_passes(settings: Settings, say: Say) -> Part:
+    """Ours, bare passes and naive method on real rows."""
+    from bench.passes import measure_style
+    from bench.summary import summarize_passes
+
+    source, styles = _styles(settings)
+    timings = pl.concat(
+        [measure_style(loaded, style, rows, settings, say) for loaded, style, rows in styles]
+    )
+    naive = (
+        f"the naive method took {settings.naive_rows} of them, spread over the lengths, and is "
+        "compared with ours' time for as many tokens"
+        if settings.naive_rows
+        else "the naive method was left out"
+    )
+    note = (
+        f"Seconds an example, {_rows(settings, source)}; {_rounds(settings)} in which the methods "
+        f"took turns; {naive}. The share in spectra is what ours takes beyond the bare passes in "
+        "the same batches. The difference is the largest of any nuclear norm between ours and the "
+        "naive method's float32."
+    )
+    return Part("passes", note, summarize_passes(timings), timings)
+
+
+def run_layer(settings: Settings, say: Say) -> Part:
+    """One layer at the shapes of large models."""
+    from bench.layer import measure_shape, shape_settings, summarize_layers
+
+    _some(settings.shapes, "shape")
+    for shape in settings.shapes:
+        shape_settings(shape)
+    timings = pl.concat([measure_shape(shape, settings, say) for shape in settings.shapes])
+    note = (
+        f"One layer with random weights in float32, one row of {settings.tokens} tokens that all "
+        f"carry loss; {_rounds(settings)}. Whole: forward, backward and spectra of "
+        "Q, K, V and O; spectra: from the factors, against the weight gradients' decompositions."
+    )
+    return Part("layer", note, summarize_layers(timings), timings)
+
+
+def run_memory(settings: Settings, say: Say) -> Part:
+    """Every method's peak, each in a process of its own."""
+    from bench.layer import shape_settings
+    from bench.memory import measure_case, summarize_memory
+
+    for shape in settings.shapes:
+        shape_settings(shape)
+    source = find_source(settings.data).name
+    cases = _some((*settings.styles, *settings.shapes), "style or shape")
+    peaks = pl.concat([measure_case(case, settings, say) for case in cases])
+    note = (
+        f"Peak memory while a method ran, in a process of its own: {_rows(settings, source)} (the "
+        "naive method, and ours beside it: the longest of them), and one layer at the shapes of "
+        "larger models. Above: what came on top of the loaded model and its libraries."
+    )
+    return Part("memory", note, summarize_memory(peaks), peaks)
+
+
+def run_cuda(settings: Settings, say: Say) -> Part:
+    """A whole model of Llama-3.1-8B's shape, where there is a CUDA device."""
+    import torch
+
+    from bench.cuda import (
+        LENGTHS,
+        SHAPE,
+        TOKENS,
+        VOCABULARY,
+        load_whole,
+        measure_length,
+        random_rows,
+        summarize_cuda,
+    )
+
+    if not torch.cuda.is_available():
+        return Part("cuda", "Skipped: this machine has no CUDA device.")
+    loaded = load_whole()
+    timings = pl.concat(
+        [
+            measure_length(loaded, random_rows(length, VOCABULARY, TOKENS // length), settings, say)
+            for length in LENGTHS
+        ]
+    )
+    note = (
+        f"A model of {SHAPE}'s shape with random weights in bfloat16; {_rounds(settings)}. "
+        "The naive method: one example, with the decompositions of one "
+        "layer counted for all."
+    )
+    return Part("cuda", note, summarize_cuda(timings), timings)
+
+
+def run_profile(settings: Settings, _say: Say) -> Part:
+    """Ours and the bare passes, operator by operator."""
+    from bench.profile import ROWS, profile_style, top_operators
+
+    _, styles = _styles(settings)
+    operators = pl.concat(
+        [profile_style(loaded, style, rows, settings) for loaded, style, rows in styles]
+    )
+    note = (
+        f"Time of operators by themselves on {min(ROWS, settings.rows)} rows, summed over the "
+        "threads that called them; autograd's own entries hold what hooks do and wait for."
+    )
+    return Part("profile", note, top_operators(operators), operators)
+
+
+PARTS: dict[str, Callable[[Settings, Say], Part]] = {
+    "passes": run_passes,
+    "layer": run_layer,
+    "memory": run_memory,
+    "cuda": run_cuda,
+    "profile": run_profile,
+}
+
+
+def _styles(settings: Settings) -> tuple[str, Iterator[tuple[LoadedModel, str, list[TokenRow]]]]:
+    """What the data is called; then the model and each style's rows, encoded before any is run."""
+    from gradpipe.models.load import load_model
+
+    source, loaded = find_source(settings.data), load_model(settings.model)
+    rows = [
+        (loaded, style, encode_style(loaded, source, style, settings.rows))
+        for style in _some(settings.styles, "style")
+    ]
+    return source.name, iter(rows)
+
+
+def _some(names: tuple[str, ...], what: str) -> tuple[str, ...]:
+    if not names:
+        raise DataError(f"There is nothing to measure: name at least one {what}.")
+    return names
+
+
+def _rows(settings: Settings, source: str) -> str:
+    return f"{settings.rows} rows of {source} per style on {settings.model_name} in float32"
+
+
+def _rounds(settings: Settings) -> str:
+    return "one round" if settings.rounds == 1 else f"medians of {settings.rounds} rounds"

@@ -1,0 +1,82 @@
+"""Timings become one row a style: seconds an example, and the medians of each round's ratios."""
+
+from __future__ import annotations
+
+import polars as pl
+
+from bench.passes import SAME
+
+
+def summarize_passes(timings: pl.DataFrame) -> pl.DataFrame:
+    """One row a case of TIMINGS; seconds are medians an example, ratios medians over the rounds.
+
+    ``bare_seconds`` and ``over_bare`` are of the bare passes' faster batching of the two measured.
+    ``speedup`` compares the naive method with ours' time for as many tokens; null without it.
+    ``spectra_share`` is what ours takes beyond the bare passes in the same batches, as a share.
+    """
+    each = timings.with_columns(each=pl.col("seconds") / pl.col("examples"))
+    rounds = _ours(each).join(_bare(each), on=["case", "round"])
+    rounds = rounds.join(_naive(each), on=["case", "round"], how="left")
+    token_seconds = pl.col("ours_seconds") * pl.col("examples") / pl.col("all_tokens")
+    return (
+        rounds.with_columns(
+            over_bare=pl.col("ours_seconds") / pl.col("bare_seconds"),
+            over_same=pl.col("ours_seconds") / pl.col("same_seconds"),
+            spectra_share=1 - pl.col("same_seconds") / pl.col("ours_seconds"),
+            speedup=pl.col("naive_seconds")
+            * pl.col("naive_examples")
+            / (token_seconds * pl.col("naive_tokens")),
+        )
+        .group_by("case", maintain_order=True)
+        .agg(
+            pl.col("examples").first(),
+            tokens=(pl.col("all_tokens") / pl.col("examples")).first(),
+            rounds=pl.len(),
+            naive_examples=pl.col("naive_examples").first(),
+            batching=pl.col("batching").first(),
+            difference=pl.col("difference").max(),
+            **{
+                name: pl.col(name).median()
+                for name in (
+                    "ours_seconds",
+                    "same_seconds",
+                    "bare_seconds",
+                    "naive_seconds",
+                    "over_same",
+                    "over_bare",
+                    "speedup",
+                    "spectra_share",
+                )
+            },
+        )
+    )
+
+
+def _ours(each: pl.DataFrame) -> pl.DataFrame:
+    return each.filter(pl.col("method") == "ours").select(
+        "case", "round", "examples", pl.col("tokens").alias("all_tokens"), ours_seconds="each"
+    )
+
+
+def _naive(each: pl.DataFrame) -> pl.DataFrame:
+    return each.filter(pl.col("method") == "naive").select(
+        "case",
+        "round",
+        "difference",
+        naive_seconds="each",
+        naive_examples="examples",
+        naive_tokens="tokens",
+    )
+
+
+def _bare(each: pl.DataFrame) -> pl.DataFrame:
+    """The bare passes in ours' batches, and in the batching with the lowest median."""
+    bare = each.filter(pl.col("method") == "bare")
+    median = pl.col("each").median().over("case", "batching")
+    # Of equals the first: where both batchings are one, it is the one tuned for.
+    best = bare.sort("case", median, "batching").group_by("case", maintain_order=True).first()
+    chosen = bare.join(best.select("case", "batching"), on=["case", "batching"])
+    same = bare.filter(pl.col("batching") == SAME).select("case", "round", same_seconds="each")
+    return chosen.select("case", "round", "batching", bare_seconds="each").join(
+        same, on=["case", "round"]
+    )
