@@ -1,21 +1,22 @@
-"""The accelerator: the one model that is in memory, and how far the extraction on it is."""
+"""The accelerator: the model that is in memory, here or on a cluster, and how far its rows are."""
 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 import dagster as dg
 
-from assets.retries import out_of_memory
-from gradpipe.gradients.batches import TOKEN_BUDGET
 from gradpipe.gradients.extract import Progress
+from gradpipe.models.placement import IN_ONE_PIECE, Placement
 
 if TYPE_CHECKING:
+    from gradpipe.engines.cluster import RayEngine
+    from gradpipe.engines.work import Work
     from gradpipe.models.load import LoadedModel
     from gradpipe.models.source import ModelSource
+    from gradpipe.studies.study import Study
 
 #: Seconds between two log lines of a long extraction.
 LOG_INTERVAL = 5.0
@@ -29,39 +30,55 @@ class Accelerator:
 
     def __init__(self, on_progress: Callable[[str, str, Progress], None] | None = None) -> None:
         self.on_progress = on_progress
-        #: Tokens of a batch of the model that is held.
-        self.budget = TOKEN_BUDGET
         self._held: tuple[tuple[object, ...], LoadedModel] | None = None
+        self._cluster: RayEngine | None = None
 
-    def load(self, source: ModelSource, name: str, fingerprint: str, dtype: str) -> LoadedModel:
-        """The model, from memory where it is the one that was used last."""
+    def extract(self, work: Work, study: Study) -> None:
+        """Every row of the work into its store, by the study's engine.
+
+        With ``ray`` no model is loaded in this process.
+        """
+        if study.engine == "ray":
+            from gradpipe.engines.cluster import RayEngine
+
+            if self._cluster is None or self._cluster.settings != study.ray:
+                self.close()
+                self._cluster = RayEngine(study.ray)
+            self._cluster.extract(work)
+            return
+        from gradpipe.engines.local import extract_here
+
+        loaded = self.load(
+            work.source, work.name, work.fingerprint, work.protocol.dtype, work.placement
+        )
+        extract_here(loaded, work)
+
+    def close(self) -> None:
+        """Give back what is held of a cluster; the model in this process stays."""
+        if self._cluster is not None:
+            self._cluster.close()
+            self._cluster = None
+
+    def load(
+        self,
+        source: ModelSource,
+        name: str,
+        fingerprint: str,
+        dtype: str,
+        placement: Placement = IN_ONE_PIECE,
+    ) -> LoadedModel:
+        """The model, from memory where it is the one that was used last, laid out as it was."""
+        from gradpipe.gradients.memory import make_room
         from gradpipe.models.load import load_source
 
-        identity = (source, fingerprint, dtype)
-        if self._held is None or self._held[0] != identity:
-            self._held, self.budget = None, TOKEN_BUDGET
-            self._held = identity, load_source(source, name, dtype)
+        identity = (source, fingerprint, dtype, placement)
+        if self._held is not None and self._held[0] != identity:
+            # A model on several devices and its hooks refer to each other: only make_room ends it.
+            self._held = None
+            make_room()
+        if self._held is None:
+            self._held = identity, load_source(source, name, dtype, placement)
         return self._held[1]
-
-    @contextmanager
-    def halving(self) -> Iterator[int]:
-        """The token budget for an extraction; where its memory is too small, half for the next."""
-        try:
-            yield self.budget
-        except Exception as error:
-            if out_of_memory(error):
-                self.budget = max(1, self.budget // 2)
-            raise
-
-    def make_room(self) -> None:
-        """Give back what a failed batch left in the device's memory."""
-        import gc
-
-        import torch
-
-        gc.collect()
-        if torch.cuda.is_available():
-            torch.cuda.empty_cache()
 
     def reporter(
         self, context: dg.AssetExecutionContext, model: str, benchmark: str

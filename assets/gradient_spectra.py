@@ -14,10 +14,10 @@ from assets.partitions import grid_partitions, model_and_benchmark
 from assets.pools import GPU, require_slot
 from assets.responses import responses
 from assets.results import GROUP, result
-from assets.retries import attempt, retried
+from assets.retries import retried
 from assets.versions import Versions
+from gradpipe.engines.work import Work
 from gradpipe.gradients.checks import check_rows, check_spectra
-from gradpipe.gradients.examples import extract_examples
 from gradpipe.gradients.extract import EXTRACTOR_VERSION
 from gradpipe.gradients.keys import with_keys
 from gradpipe.statistics.rows import summarise
@@ -114,15 +114,19 @@ def _extract(
     versions: Versions,
     missing: pl.DataFrame,
 ) -> None:
-    """Every missing row into the store, batch by batch; smaller ones where memory was too small."""
+    """Every missing row into the store, by the study's engine."""
     model, benchmark = model_and_benchmark(context)
     config, (source, fingerprint) = versions.study.model(model), versions.model(model)
-    protocol = versions.study.protocol_of(config)
     store = versions.workspace.spectra(model, benchmark)
-    if attempt(context):
-        accelerator.make_room()
-    loaded = accelerator.load(source, config.id, fingerprint, protocol.dtype)
-    report = accelerator.reporter(context, model, benchmark)
-    with accelerator.halving() as budget:
-        for rows in extract_examples(loaded, missing, protocol, report, budget):
-            store.append(rows)
+    work = Work(
+        source,
+        config.id,
+        fingerprint,
+        versions.study.protocol_of(config),
+        missing,
+        store.append,
+        store.missing,
+        accelerator.reporter(context, model, benchmark),
+        config.placement,
+    )
+    accelerator.extract(work, versions.study)

@@ -1,4 +1,4 @@
-"""What is tried again: a network that did not answer, memory that was too small for a batch."""
+"""What is tried again: a network that did not answer."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -22,13 +22,10 @@ def retried(context: dg.AssetExecutionContext) -> Iterator[None]:
     except dg.RetryRequested:
         raise
     except Exception as error:
-        number = attempt(context)
-        if out_of_memory(error):
-            wait = 0.0
-        elif may_pass(error):
-            wait = backoff(number)
-        else:
+        if not may_pass(error):
             raise
+        number = attempt(context)
+        wait = backoff(number)
         context.log.warning(f"Attempt {number + 1}: {error}; trying again in {wait:.0f} s.")
         raise dg.RetryRequested(max_retries=MAX_RETRIES, seconds_to_wait=wait) from error
 
@@ -46,8 +43,3 @@ def backoff(number: int) -> float:
 def may_pass(error: BaseException) -> bool:
     """Whether the same may work later."""
     return error.passing if isinstance(error, GradpipeError) else connection_failed(error)
-
-
-def out_of_memory(error: BaseException) -> bool:
-    """Whether a batch did not fit; told by name, since torch may not be there yet."""
-    return isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError"

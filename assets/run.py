@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
+from itertools import chain
 from typing import Any
 
 import dagster as dg
@@ -17,8 +18,9 @@ from assets.orphans import process_tag, release_orphans
 from assets.partitions import sync_partitions
 from assets.plan import Plan, Unit
 from assets.pools import holders
-from assets.versions import ITEMS, REPORT, RESPONSES, STAGE_NAMES, Versions
+from assets.versions import CELL, ITEMS, REPORT, RESPONSES, STAGE_NAMES, Versions
 from gradpipe import errors
+from gradpipe.engines.connection import require_ray
 from gradpipe.studies.study import Study
 from storage.workspace import Workspace
 
@@ -86,13 +88,16 @@ class Runner:
                 "The study has no model: add one with `gradpipe models add ID`."
             )
         versions.ask_all(plan.models, plan.benchmarks)
-        stale = set(plan.stale())
+        found = plan.stale()
+        stale = set(found)
+        if self.study.engine == "ray" and set(chain(*found.values())) - {CELL[1], *REPORT}:
+            require_ray()
         for name in plan.benchmarks:
             # Made without being kept: what is wrong with them is said before anything is written.
             if stale & {Unit(ITEMS, benchmark=name), Unit(RESPONSES, benchmark=name)}:
                 plan.examples(name)
         self.workspace.keep_study(self.study)
-        with self._instance() as instance:
+        with self._instance() as instance, closing(self.accelerator):
             for unit in plan.units():
                 if stale & {unit, *plan.upstream(unit)} or (stale and unit.stages == REPORT):
                     self._bring(instance, plan, unit)

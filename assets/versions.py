@@ -197,7 +197,9 @@ class Versions:
         """Every statistic it reads, and the study that it prints."""
         with self.remembered():
             read = [(*cell, self._data("spectral_statistics", *cell)) for cell in self.cells()]
-        printed = self.study.model_dump(mode="json", exclude={"automation", "unusable_limit"})
+        without: Any = dict.fromkeys(("automation", "unusable_limit", "engine", "ray"), True)
+        without["models"] = {"__all__": {"device_map", "gradient_checkpointing", "max_memory"}}
+        printed = self.study.model_dump(mode="json", exclude=without)
         return content_hash(REPORT_VERSION, printed, read)
 
     def cells(self) -> list[tuple[str, str]]:

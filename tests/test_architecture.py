@@ -13,7 +13,7 @@ FACE = ROOT / "gradpipe" / "cli.py"
 FOLDERS = [ROOT / top for top in ("gradpipe", "storage", "assets")]
 FILES = [ROOT / "definitions.py", *(file for top in FOLDERS for file in sorted(top.rglob("*.py")))]
 #: Seconds each, before anything is done with them.
-HEAVY = {"torch", "transformers", "datasets", "altair"}
+HEAVY = {"torch", "transformers", "datasets", "altair", "ray"}
 
 
 def tree(file: Path) -> ast.Module:

@@ -208,6 +208,57 @@ def test_extract_writes_the_table_and_names_the_rows_that_cannot_be_used(
     ]
 
 
+def test_extract_takes_the_projections_and_the_layers_that_are_named(
+    tmp_path: Path, small_model: Path, pairs: Path
+) -> None:
+    out = tmp_path / "mlp.parquet"
+    words = ("extract", str(pairs), "--model", str(small_model), "--out", str(out))
+    named = ("--layer-name", "q=self_attn.k_proj", "--layer-name", "k=self_attn.q_proj")
+    assert gradpipe(*words, "--projections", "q,gate, up,down", *named).exit_code == 0
+    table = pl.read_parquet(out).filter(pl.col("layer") == 0, pl.col("example") == 0)
+    assert table["projection"].to_list() == ["q", "gate", "up", "down"]
+    # Two key-value heads of eight columns: as the queries are named, so many singular values.
+    assert table["singular_values"].list.len()[0] == 16
+
+    refused(gradpipe(*words, "--projections", "q,gat"), "'projections.1' cannot be 'gat'")
+    refused(gradpipe(*words, "--layer-name", "attn.wq"), "write it as q=attn.wq")
+    refused(gradpipe(*words, "--layer-name", "w=attn.wq"), "no setting 'layer_names.w'")
+    missing = gradpipe(*words, "--layer-name", "q=attn.wq")
+    refused(missing, "no linear layer 'attn.wq'", "known are mlp.down_proj")
+
+
+def test_extract_gives_the_same_table_however_the_model_lies_in_memory(
+    tmp_path: Path, small_model: Path, pairs: Path
+) -> None:
+    tables = []
+    for options in (
+        (),
+        ("--gradient-checkpointing",),
+        ("--device-map", "sequential", "--max-memory", "cpu=120KB", "--max-memory", "disk=1GB"),
+    ):
+        out = tmp_path / f"{len(tables)}.parquet"
+        words = ("extract", str(pairs), "--model", str(small_model), "--out", str(out))
+        assert gradpipe(*words, *options).exit_code == 0
+        tables.append(pl.read_parquet(out))
+    assert tables[0].equals(tables[1])
+    assert tables[0].equals(tables[2])
+
+
+@pytest.mark.parametrize(
+    ("options", "word"),
+    [
+        (("--device-map", "autto"), "did you mean 'auto'?"),
+        (("--max-memory", "0=20GiB"), "give device_map: auto"),
+        (("--device-map", "auto", "--max-memory", "20GiB"), "give bytes or a size such as 20GiB"),
+    ],
+)
+def test_extract_refuses_a_layout_that_makes_no_sense(
+    options: tuple[str, ...], word: str, tmp_path: Path, pairs: Path
+) -> None:
+    words = ("extract", str(pairs), "--model", "demo", "--out", str(tmp_path / "out.parquet"))
+    refused(gradpipe(*words, *options), word)
+
+
 def test_extract_of_rows_that_are_all_unusable_fails(
     tmp_path: Path, small_model: Path, pairs: Path
 ) -> None:

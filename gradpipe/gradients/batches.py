@@ -1,12 +1,14 @@
 """Batches by a token budget: rows of like length share a pass."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 from gradpipe.gradients.tokens import TokenRow
 
-#: Tokens of a batch, padding included. Short rows alone leave most of a processor idle; what lies
-#: beyond a thousand tokens gains nothing on a CPU.
-TOKEN_BUDGET = 1024
+#: The most tokens of a batch, padding included. Short rows alone leave most of a processor idle;
+#: what lies beyond gains nothing (a CPU's caches overflow, an accelerator is busy).
+CPU_BUDGET = 1024
+ACCELERATOR_BUDGET = 8192
 
 
 @dataclass(frozen=True)
@@ -16,14 +18,23 @@ class Batch:
     rows: tuple[int, ...]
     length: int
 
+    @property
+    def tokens(self) -> int:
+        """Padded tokens."""
+        return len(self.rows) * self.length
 
-def plan_batches(rows: list[TokenRow], budget: int = TOKEN_BUDGET) -> list[Batch]:
+
+def plan_batches(
+    rows: list[TokenRow], budget: int = CPU_BUDGET, of: Iterable[int] | None = None
+) -> list[Batch]:
     """Usable rows in batches of at most ``budget`` padded tokens, shortest first.
 
-    Every row is in exactly one batch; a row longer than the budget has one to itself. Padding stays
-    below a tenth: a batch ends where the next row is longer by more than that.
+    Every row (``of``: of these positions only) is in exactly one batch; a row longer than the
+    budget has one to itself. Padding stays below a tenth: a batch ends where the next row is longer
+    by more than that.
     """
-    order = sorted((len(row.ids), number) for number, row in enumerate(rows) if row.reason is None)
+    numbers = range(len(rows)) if of is None else of
+    order = sorted((len(rows[number].ids), number) for number in numbers if not rows[number].reason)
     batches: list[Batch] = []
     open_rows: list[int] = []
     shortest = length = 0

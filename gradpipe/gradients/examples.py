@@ -4,7 +4,6 @@ from collections.abc import Callable, Iterator
 
 import polars as pl
 
-from gradpipe.gradients.batches import TOKEN_BUDGET
 from gradpipe.gradients.extract import Progress, extract_rows
 from gradpipe.gradients.protocol import Protocol
 from gradpipe.gradients.tokens import Encoder, Pair, TokenRow
@@ -16,12 +15,12 @@ def extract_examples(
     examples: pl.DataFrame,
     protocol: Protocol,
     report: Callable[[Progress], None] = lambda _: None,
-    budget: int = TOKEN_BUDGET,
+    budget: int | None = None,
 ) -> Iterator[pl.DataFrame]:
-    """Rows of ROW_SCHEMA with ``key`` in place of ``row``, one frame a batch of ``budget`` tokens.
+    """Rows of ROW_SCHEMA with ``key`` in place of ``row``, one frame a batch.
 
-    ``examples`` are EXAMPLE_SCHEMA with ``key``. Raises DataError where the protocol
-    refuses a response that is longer than the window.
+    ``examples`` are EXAMPLE_SCHEMA with ``key``; ``budget`` is that of ``extract_rows``. Raises
+    DataError where the protocol refuses a response that is longer than the window.
     """
     encoder = Encoder(loaded.tokenizer, protocol, loaded.name, loaded.window)
     keys = examples.select(pl.int_range(pl.len(), dtype=pl.Int64).alias("row"), "key")

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import polars as pl
 
-from gradpipe.gradients.batches import TOKEN_BUDGET, plan_batches
 from gradpipe.gradients.protocol import Protocol
 from gradpipe.gradients.tokens import Encoder, TokenRow
 
@@ -59,39 +57,47 @@ def extract_rows(
     rows: list[TokenRow],
     protocol: Protocol,
     report: Callable[[Progress], None] = lambda _: None,
-    budget: int = TOKEN_BUDGET,
+    budget: int | None = None,
 ) -> Iterator[pl.DataFrame]:
     """Spectra of every row, as frames of ROW_SCHEMA, one a batch, unusable rows first.
 
-    A row that cannot be used comes out with its reason; nothing is left out.
+    A row that cannot be used comes out with its reason; nothing is left out. ``budget`` limits the
+    padded tokens of a batch; None: what the free memory allows.
     """
-    from gradpipe.gradients.factors import frozen
-    from gradpipe.gradients.layers import spectra_pool
-    from gradpipe.gradients.passes import run_batch
+    from gradpipe.gradients.loop import BatchLoop
     from gradpipe.models.projections import find_projections
 
-    projections = find_projections(loaded.model, protocol.projections)
+    names = protocol.layer_names.paths
+    projections = find_projections(loaded.model, protocol.projections, names)
     all_tokens = sum(len(row.ids) for row in rows if row.reason is None)
     unusable = [number for number, row in enumerate(rows) if row.reason is not None]
     if unusable:
         yield _frame([_unusable(number, rows[number]) for number in unusable])
     done, tokens = len(unusable), 0
     report(Progress(done, tokens, len(rows), all_tokens))
-    with frozen(loaded.model), spectra_pool(loaded.device) as pool:
-        for batch in plan_batches(rows, budget):
-            started = time.perf_counter()
-            members = [rows[number] for number in batch.rows]
-            gradients = run_batch(loaded.model, projections, members, pool)
-            seconds = (time.perf_counter() - started) / len(members)
+    for through in BatchLoop(loaded, projections, rows, budget).run():
+        numbers = through.batch.rows
+        seconds = through.seconds / len(numbers)
+        if through.gradients is None:
+            yield _frame([_too_large(number, rows[number], seconds) for number in numbers])
+        else:
             yield _frame(
                 [
                     _record(number, rows[number], gradient, seconds)
-                    for number, gradient in zip(batch.rows, gradients, strict=True)
+                    for number, gradient in zip(numbers, through.gradients, strict=True)
                 ]
             )
-            done += len(members)
-            tokens += sum(len(row.ids) for row in members)
-            report(Progress(done, tokens, len(rows), all_tokens))
+        done += len(numbers)
+        tokens += sum(len(rows[number].ids) for number in numbers)
+        report(Progress(done, tokens, len(rows), all_tokens))
+
+
+def _too_large(number: int, row: TokenRow, seconds: float) -> dict[str, Any]:
+    reason = (
+        f"the row's {len(row.ids)} tokens do not fit in memory, not even alone: use gradient "
+        "checkpointing or a device with more of it"
+    )
+    return {**_unusable(number, row), "reason": reason, "seconds": seconds}
 
 
 def _unusable(number: int, row: TokenRow) -> dict[str, Any]:
@@ -143,21 +149,26 @@ def extract_spectra(
     protocol: Protocol | str = "standard",
     *,
     name: str = "",
+    checkpointing: bool = False,
 ) -> pl.DataFrame:
     """Gradient spectra of (instruction, response) pairs, for notebooks.
 
     ``model`` is a causal language model of the transformers library, ``examples`` a list of pairs
     or of mappings with ``instruction``, optional ``input`` and ``output``. Returns one row a usable
     (example, layer, projection), with the statistics and the singular values; examples that cannot
-    be used are absent here, ``extract_rows`` gives their reasons. Raises DataError or ModelError.
+    be used are absent here, ``extract_rows`` gives their reasons. ``checkpointing`` computes each
+    layer's activations twice rather than keep them all. Raises DataError or ModelError.
     """
     from gradpipe.gradients.pairs import to_pair
     from gradpipe.gradients.protocol import make_protocol
     from gradpipe.gradients.table import spectra_table
     from gradpipe.models.load import LoadedModel, model_window
+    from gradpipe.models.placement import input_device
+    from gradpipe.models.refusals import refuse_model
 
+    refuse_model(name, model)
     chosen = make_protocol(protocol) if isinstance(protocol, str) else protocol
-    loaded = LoadedModel(name, "", model, tokenizer, str(model.device))
+    loaded = LoadedModel(name, "", model, tokenizer, str(input_device(model)), checkpointing)
     encoder = Encoder(tokenizer, chosen, name, model_window(model))
     pairs = [to_pair(example, number) for number, example in enumerate(examples)]
     frames = list(extract_rows(loaded, encoder.encode_all(pairs), chosen))

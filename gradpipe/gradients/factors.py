@@ -6,10 +6,12 @@ its arithmetic and all of the gradients' memory.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from typing import TYPE_CHECKING, Any
 
+from gradpipe.errors import ModelError
 from gradpipe.models.projections import Projection
 
 if TYPE_CHECKING:
@@ -43,25 +45,43 @@ def factors_to(sink: Sink, model: Any, projections: list[Projection]) -> Iterato
     Factors come last layer first and are dropped as soon as ``sink`` returns.
     """
     with ExitStack() as stack:
-        # The embedding's output is where the graph starts: nothing below it needs a gradient.
-        embedding = model.get_input_embeddings()
-        stack.callback(
-            embedding.register_forward_hook(lambda _m, _i, out: out.requires_grad_(True)).remove
-        )
+        batch: list[int] = []
+
+        def start(_module: nn.Module, _inputs: tuple[Tensor, ...], output: Tensor) -> None:
+            # The embedding's output is where the graph starts: nothing below it needs a gradient.
+            output.requires_grad_(True)
+            batch[:] = output.shape[:2]
+
+        stack.callback(model.get_input_embeddings().register_forward_hook(start).remove)
         for module in {id(p.module): p.module for p in projections}.values():
             of_module = [p for p in projections if p.module is module]
-            stack.callback(module.register_forward_hook(_hook(of_module, sink)).remove)
+            stack.callback(module.register_forward_hook(_hook(of_module, sink, batch)).remove)
         yield
 
 
-def _hook(projections: list[Projection], sink: Sink) -> Callable[..., None]:
+def _hook(projections: list[Projection], sink: Sink, batch: list[int]) -> Callable[..., None]:
     def forward(_module: nn.Module, inputs: tuple[Tensor, ...], output: Tensor) -> None:
-        x = inputs[0]
+        # With checkpointing, a layer's first run has no graph.
+        if not output.requires_grad:
+            return
+        x = _by_row(projections[0], inputs[0].to(output.device), batch)
 
         def backward(gradient: Tensor) -> None:
             for projection in projections:
-                sink(projection, x, gradient[..., projection.outputs])
+                d = projection.columns.take(gradient)
+                sink(projection, x, _by_row(projection, d, batch))
 
         output.register_hook(backward)
 
     return forward
+
+
+def _by_row(projection: Projection, values: Tensor, batch: list[int]) -> Tensor:
+    """What passes a layer as [rows, T, width]: some models flatten rows and tokens before it."""
+    shape = [size for size in values.shape[:-1] if size != 1]
+    if shape not in ([size for size in batch if size != 1], [math.prod(batch)]):
+        raise ModelError(
+            f"{projection.path} sees {list(values.shape)} of a batch of {batch} tokens, not each "
+            "token once: gradpipe cannot take its gradient; leave it out of `projections`."
+        )
+    return values.reshape(*batch, -1)

@@ -17,6 +17,7 @@ from gradpipe.gradients.pairs import pairs_of_table
 from gradpipe.gradients.protocol import Protocol
 from gradpipe.gradients.table import spectra_table
 from gradpipe.gradients.tokens import Encoder
+from gradpipe.models.placement import IN_ONE_PIECE, Placement
 
 
 def extract_file(
@@ -27,6 +28,7 @@ def extract_file(
     offset: int = 0,
     limit: int | None = None,
     report: Callable[[Progress], None] = lambda _: None,
+    placement: Placement = IN_ONE_PIECE,
 ) -> tuple[list[tuple[int, str]], int]:
     """Write the spectra of ``data``'s rows to ``out``; ``example`` is the row's number in ``data``.
 
@@ -41,7 +43,7 @@ def extract_file(
     _check_writable(out)
     from gradpipe.models.load import load_model
 
-    loaded = load_model(model, dtype=protocol.dtype)
+    loaded = load_model(model, dtype=protocol.dtype, placement=placement)
     names = [f"row {offset + number}" for number in range(len(pairs))]
     rows = Encoder(loaded.tokenizer, protocol, model, loaded.window).encode_all(pairs, names)
     extracted = pl.concat(list(extract_rows(loaded, rows, protocol, report)))

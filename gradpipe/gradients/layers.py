@@ -2,63 +2,60 @@
 
 from __future__ import annotations
 
-import os
-from collections.abc import Iterator
-from concurrent.futures import Executor, ThreadPoolExecutor
-from contextlib import contextmanager
+from collections import deque
+from concurrent.futures import Future
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from gradpipe.errors import ModelError
-from gradpipe.gradients.spectrum import Inputs, Spectrum, spectrum_from_factors
+from gradpipe.gradients.pool import SpectraPool
+from gradpipe.gradients.spectrum import Spectrum, gradient_spectra
 from gradpipe.models.projections import Projection
 
 if TYPE_CHECKING:
     from torch import Tensor
 
-#: X [T, d_in] and D [T, d_out] of each projection of one layer, for one row.
+#: The factors of one layer by projection: X [rows, T, d_in] and D [rows, T, d_out].
 LayerFactors = dict[str, tuple["Tensor", "Tensor"]]
+#: The spectra of some rows, by projection.
+RowSpectra = dict[str, list[Spectrum]]
 
 
-@contextmanager
-def spectra_pool(device: str) -> Iterator[Executor | None]:
-    """Threads for spectra: one matrix a core on the CPU, None on an accelerator.
+@dataclass(frozen=True)
+class Job:
+    """Projections of one layer that read the same X [n, T, d_in], for rows from ``start`` on."""
 
-    An eigenvalue problem of a few hundred rows gains little from a second thread, and loses tenfold
-    where the two wait for each other on a busy machine (measured at 500: 0.015 s on one thread,
-    0.04 to 0.2 s on two).
-    """
-    if device != "cpu":
-        yield None
-        return
-    import torch
+    layer: int
+    start: int
+    x: Tensor
+    ds: dict[str, Tensor]
 
-    # The number of threads is a setting of each thread: the passes keep all of theirs.
-    with ThreadPoolExecutor(
-        os.cpu_count(), initializer=torch.set_num_threads, initargs=(1,)
-    ) as pool:
-        yield pool
+    def __call__(self) -> RowSpectra:
+        """Take the spectra, on the thread that calls."""
+        x = _where_float64_is(self.x)
+        ds = {name: _where_float64_is(d) for name, d in self.ds.items()}
+        return {name: found.rows() for name, found in gradient_spectra(x, ds).items()}
 
 
 class SpectraSink:
     """Takes a batch's factors as the backward pass reaches them and keeps each row's spectra.
 
-    ``lengths`` are the rows' tokens: factors are cut to them. Factors are held until enough layers
-    are complete to keep every thread of ``pool`` busy, then dropped. Raises ModelError where the
-    model does not call each projection exactly once, or where fused columns are not what they were
-    taken for.
+    ``lengths`` are the rows' tokens: factors are cut to them. Factors are held until enough jobs
+    are there to keep every thread of ``pool`` busy, then dropped. Raises ModelError where the
+    model does not call each projection exactly once.
     """
 
     def __init__(
-        self, lengths: list[int], projections: list[Projection], pool: Executor | None = None
+        self, lengths: list[int], projections: list[Projection], pool: SpectraPool
     ) -> None:
         self.lengths = lengths
         self._pool = pool
-        self._at_once = 2 * (os.cpu_count() or 1) if pool else 1
         self._awaited: dict[int, int] = {}
         for projection in projections:
             self._awaited[projection.layer] = self._awaited.get(projection.layer, 0) + 1
         self._arrived: dict[int, LayerFactors] = {}
-        self._complete: list[tuple[int, int, LayerFactors]] = []
+        self._held: list[Job] = []
+        self._running: deque[tuple[int, int, Future[RowSpectra]]] = deque()
         self._spectra: list[dict[tuple[int, str], Spectrum]] = [{} for _ in lengths]
 
     def __call__(self, projection: Projection, x: Tensor, d: Tensor) -> None:
@@ -70,20 +67,12 @@ class SpectraSink:
                 f"The model calls {projection.path} more than once in a pass: gradpipe takes only "
                 "models whose layers have weights of their own."
             )
-        _check_columns(projection, d)
         factors[projection.name] = x, d
         if len(factors) == self._awaited[layer]:
             del self._arrived[layer], self._awaited[layer]
-            self._complete += [
-                (
-                    row,
-                    layer,
-                    {name: (x[row, :length], d[row, :length]) for name, (x, d) in factors.items()},
-                )
-                for row, length in enumerate(self.lengths)
-            ]
-            if len(self._complete) >= self._at_once:
-                self._reduce()
+            self._held += self._jobs(layer, factors)
+            if len(self._held) >= self._pool.at_once:
+                self._submit()
 
     def finish(self) -> list[dict[tuple[int, str], Spectrum]]:
         """The spectra of every row, by layer and projection."""
@@ -93,42 +82,60 @@ class SpectraSink:
                 "belong to a part that text does not pass, or the layer uses another one's keys "
                 "and values; gradpipe takes only decoders in which every layer uses its own."
             )
-        self._reduce()
+        self._submit()
+        self._collect(0)
         return self._spectra
 
-    def _reduce(self) -> None:
-        ready, self._complete = self._complete, []
-        factors = [entry[2] for entry in ready]
-        spectra = (self._pool.map if self._pool else map)(layer_spectra, factors)
-        for (row, layer, _), of_layer in zip(ready, spectra, strict=True):
-            for name, spectrum in of_layer.items():
-                self._spectra[row][layer, name] = spectrum
+    def abandon(self) -> None:
+        """Let go of every factor after a failure, once no thread reads them any more."""
+        self._held.clear()
+        self._arrived.clear()
+        for _, _, future in self._running:
+            future.cancel()
+        for _, _, future in self._running:
+            if not future.cancelled():
+                future.exception()
+        self._running.clear()
+
+    def _jobs(self, layer: int, factors: LayerFactors) -> list[Job]:
+        """A layer's factors as jobs of as many neighbouring rows as the pool likes at once, cut to
+        the longest of them.
+        """
+        step = self._pool.rows_of_a_job(len(self.lengths), max(self.lengths))
+        starts = range(0, len(self.lengths), step)
+        longest = [max(self.lengths[start : start + step]) for start in starts]
+        return [
+            Job(
+                layer,
+                start,
+                x[start : start + step, :length],
+                {name: d[start : start + step, :length] for name, d in ds.items()},
+            )
+            for x, ds in by_inputs(factors)
+            for start, length in zip(starts, longest, strict=True)
+        ]
+
+    def _submit(self) -> None:
+        held, self._held = self._held, []
+        for job in held:
+            self._running.append((job.layer, job.start, self._pool.submit(job, job.x)))
+        self._collect(self._pool.in_flight)
+
+    def _collect(self, left: int) -> None:
+        """Wait until at most ``left`` jobs are running, and keep what the others found."""
+        while len(self._running) > left:
+            layer, start, future = self._running.popleft()
+            for name, spectra in future.result().items():
+                for row, spectrum in enumerate(spectra, start):
+                    self._spectra[row][layer, name] = spectrum
 
 
-def _check_columns(projection: Projection, d: Tensor) -> None:
-    """Raise ModelError where a fused layer's columns [rows, T, d_out] cannot be its queries'.
-
-    A text's first token sees itself alone, so its query carries no gradient, whatever the model.
-    """
-    if projection.name != "q" or projection.outputs == slice(None):
-        return
-    if d[:, 0].abs().max() > 0.1 * d.abs().max():
-        raise ModelError(
-            f"{projection.path} does not write its queries, keys and values side by side in that "
-            "order: gradpipe cannot take it apart."
-        )
-
-
-def layer_spectra(factors: LayerFactors) -> dict[str, Spectrum]:
-    """The spectra of one layer's projections; those that read the same X share its Gram factor."""
-    shared: dict[tuple[int, tuple[int, ...]], Inputs] = {}
-    spectra = {}
+def by_inputs(factors: LayerFactors) -> list[tuple[Tensor, dict[str, Tensor]]]:
+    """Each X of a layer once, with the D of every projection that reads it."""
+    shared: dict[tuple[int, tuple[int, ...]], tuple[Tensor, dict[str, Tensor]]] = {}
     for name, (x, d) in factors.items():
-        identity = x.data_ptr(), tuple(x.shape)
-        if identity not in shared:
-            shared[identity] = Inputs(_where_float64_is(x))
-        spectra[name] = spectrum_from_factors(shared[identity], _where_float64_is(d))
-    return spectra
+        shared.setdefault((x.data_ptr(), tuple(x.shape)), (x, {}))[1][name] = d
+    return list(shared.values())
 
 
 def _where_float64_is(tensor: Tensor) -> Tensor:

@@ -11,8 +11,10 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 
 from gradpipe.benchmarks.config import BenchmarkConfig
 from gradpipe.benchmarks.read import default_source
+from gradpipe.engines.settings import RayConfig
 from gradpipe.errors import DataError, StudyError, nearest
-from gradpipe.gradients.protocol import STANDARD, Protocol, make_protocol
+from gradpipe.gradients.protocol import STANDARD, LayerNames, Protocol, make_protocol
+from gradpipe.models.placement import DeviceMap, MaxMemory, Placement
 from gradpipe.responses.styles import STYLES
 from gradpipe.statistics.reductions import REDUCTIONS
 
@@ -26,8 +28,14 @@ class ModelConfig(BaseModel):
     revision: str | None = None
     #: Overrides the protocol's ``chat`` for this model: base models may carry a template too.
     chat: bool | None = None
+    #: Overrides the protocol's ``layer_names`` for this model, role by role.
+    layer_names: LayerNames = LayerNames()
     #: What tables, charts and partitions call it; by default the id and the revision.
     name: str = ""
+    #: How the model is laid out in memory (see ``Placement``): no row's key holds any of these.
+    device_map: DeviceMap | None = None
+    gradient_checkpointing: bool = False
+    max_memory: MaxMemory | None = None
 
     @model_validator(mode="before")
     @classmethod
@@ -37,6 +45,20 @@ class ModelConfig(BaseModel):
             revision = value.get("revision")
             return {**value, "name": f"{value['id']}@{revision}" if revision else value["id"]}
         return value
+
+    @model_validator(mode="before")
+    @classmethod
+    def _placed(cls, value: Any) -> Any:
+        if not isinstance(value, dict) or not {"device_map", "max_memory"} & value.keys():
+            return value
+        # Its errors say what may stand there; a union of types would list all that it is not.
+        placement = Placement(value.get("device_map"), max_memory=value.get("max_memory"))
+        return {**value, "max_memory": placement.max_memory}
+
+    @property
+    def placement(self) -> Placement:
+        """How the model is laid out in memory."""
+        return Placement(self.device_map, self.gradient_checkpointing, self.max_memory)
 
 
 Named = TypeVar("Named", ModelConfig, BenchmarkConfig)
@@ -63,7 +85,9 @@ class Study(BaseModel):
     seed: int = Field(default=0, ge=0, le=2**63 - 1)
     protocol: Protocol = STANDARD
     generator: Literal["source"] = "source"
-    engine: Literal["local"] = "local"
+    #: Where gradients are taken: in the run's own process, or by actors of a Ray cluster.
+    engine: Literal["local", "ray"] = "local"
+    ray: RayConfig = RayConfig()
     statistics: tuple[str, ...] = Field(default=tuple(REDUCTIONS), min_length=1)
     #: The share of a partition's rows that may be unusable before its check warns.
     unusable_limit: float = Field(default=0.1, ge=0, le=1)
@@ -116,9 +140,9 @@ class Study(BaseModel):
     def protocol_of(self, model: ModelConfig) -> Protocol:
         """The study's protocol as it applies to one model."""
         protocol = self.protocol.for_model(model.id)
-        if model.chat is None:
-            return protocol
-        return protocol.model_copy(update={"chat": model.chat})
+        names = protocol.layer_names.overridden_by(model.layer_names)
+        chat = protocol.chat if model.chat is None else model.chat
+        return protocol.model_copy(update={"chat": chat, "layer_names": names})
 
     def grid(self) -> set[tuple[str, str]]:
         """Every (model, benchmark) pair."""
@@ -291,5 +315,11 @@ def _schema_at(location: tuple[int | str, ...]) -> type[BaseModel]:
     names = [part for part in location if isinstance(part, str)]
     if "columns" in names:
         return Columns
-    schemas: dict[str, type[BaseModel]] = {"benchmarks": BenchmarkConfig, "models": ModelConfig}
+    if "layer_names" in names:
+        return LayerNames
+    schemas: dict[str, type[BaseModel]] = {
+        "benchmarks": BenchmarkConfig,
+        "models": ModelConfig,
+        "ray": RayConfig,
+    }
     return schemas.get(names[0], Study) if names else Study

@@ -8,8 +8,8 @@ import dagster as dg
 import polars as pl
 import pytest
 
-import assets.gradient_spectra
 import assets.spectral_statistics
+import gradpipe.engines.local
 from assets.accelerator import Accelerator
 from assets.instance import open_instance
 from assets.run import Runner
@@ -76,14 +76,14 @@ def _with_norms(rows: pl.DataFrame, norm: pl.Expr) -> pl.DataFrame:
 
 def spoil(monkeypatch: pytest.MonkeyPatch, spoilt: Callable[[pl.DataFrame], pl.DataFrame]) -> None:
     """The first batch of every extraction is spoilt."""
-    extract = assets.gradient_spectra.extract_examples
+    extract = gradpipe.engines.local.extract_examples
 
     def extract_badly(*arguments: Any) -> Iterator[pl.DataFrame]:
         frames = extract(*arguments)
         yield spoilt(next(frames))
         yield from frames
 
-    monkeypatch.setattr(assets.gradient_spectra, "extract_examples", extract_badly)
+    monkeypatch.setattr(gradpipe.engines.local, "extract_examples", extract_badly)
 
 
 @pytest.mark.parametrize(

@@ -8,8 +8,8 @@ from typing import Any
 import dagster as dg
 import pytest
 
-import assets.gradient_spectra
 import assets.pools
+import gradpipe.engines.local
 from assets.accelerator import Accelerator
 from assets.instance import open_instance
 from assets.run import Runner
@@ -59,13 +59,13 @@ def test_an_extraction_waits_for_another_process_that_is_at_the_same_rows(
     finished: Path, home: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     begun: list[float] = []
-    extract = assets.gradient_spectra.extract_examples
+    extract = gradpipe.engines.local.extract_examples
 
     def noted(*arguments: Any) -> Any:
         begun.append(time.monotonic())
         return extract(*arguments)
 
-    monkeypatch.setattr(assets.gradient_spectra, "extract_examples", noted)
+    monkeypatch.setattr(gradpipe.engines.local, "extract_examples", noted)
     workspace = Workspace.current()
     with ThreadPoolExecutor(1) as pool:
         with workspace.lock("small", "mini_obscure"):

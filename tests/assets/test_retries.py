@@ -1,6 +1,5 @@
 """What may pass is tried again, smaller or after a while; what cannot fails at once."""
 
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -8,13 +7,13 @@ import polars as pl
 import pytest
 
 import assets.benchmark_items
-import assets.gradient_spectra
 import assets.retries
+import gradpipe.engines.local
+import gradpipe.gradients.passes
 from assets.accelerator import Accelerator
 from assets.retries import MAX_RETRIES
 from assets.run import Runner
 from gradpipe.errors import DataError, ModelError
-from gradpipe.gradients.batches import TOKEN_BUDGET
 from storage.workspace import Workspace
 from tests.assets.conftest import finished_study
 
@@ -60,7 +59,6 @@ def test_a_network_that_did_not_answer_is_asked_again_after_longer_and_longer_wa
     attempts = failing_load(monkeypatch, ModelError("No answer: wait.", passing=True), times=2)
     runner = bring_up(finished)
     assert not runner.failures
-    assert runner.accelerator.budget == TOKEN_BUDGET
     assert len(attempts) == 3
     assert waits == [0, 1]
     assert runner.counts["gradient_spectra"].computed == 4
@@ -112,28 +110,23 @@ def test_attempts_come_to_an_end(
     assert failure.reason == "No answer: wait."
 
 
-def test_a_batch_that_does_not_fit_is_tried_again_smaller_and_kept_rows_stay(
+def test_a_batch_that_does_not_fit_is_no_failure(
     finished: Path, home: Path, waits: list[int], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     import torch
 
-    extract = assets.gradient_spectra.extract_examples
-    tried: list[tuple[int, int]] = []
+    run_batch = gradpipe.gradients.passes.run_batch
+    tried: list[int] = []
 
-    def extract_in_little_memory(
-        loaded: Any, missing: pl.DataFrame, protocol: Any, report: Any, budget: int
-    ) -> Iterator[pl.DataFrame]:
-        tried.append((missing.height, budget))
-        frames = extract(loaded, missing, protocol, report, 16)
-        yield next(frames)
-        if budget > TOKEN_BUDGET // 4:
+    def one_row_at_most(model: Any, projections: Any, rows: list[Any], pool: Any) -> Any:
+        tried.append(len(rows))
+        if len(rows) > 1:
             raise torch.OutOfMemoryError("no room")
-        yield from frames
+        return run_batch(model, projections, rows, pool)
 
-    monkeypatch.setattr(assets.gradient_spectra, "extract_examples", extract_in_little_memory)
+    monkeypatch.setattr(gradpipe.gradients.passes, "run_batch", one_row_at_most)
     runner = bring_up(finished)
     assert not runner.failures
-    assert runner.accelerator.budget == TOKEN_BUDGET // 4
-    assert tried == [(4, TOKEN_BUDGET), (3, TOKEN_BUDGET // 2), (2, TOKEN_BUDGET // 4)]
+    assert max(tried) > 1
     assert waits == []
     assert len(Workspace.current().spectra("small", "mini_obscure").keys()) == 4

@@ -12,7 +12,7 @@ import dagster as dg
 import polars as pl
 import pytest
 
-import assets.gradient_spectra
+import gradpipe.engines.local
 from assets.accelerator import Accelerator
 from assets.instance import open_instance
 from assets.partitions import grid_key
@@ -282,13 +282,13 @@ def test_a_study_that_is_edited_while_it_runs_is_out_of_date_afterwards(
     edited = study_of(
         small_model, benchmarks=["mini_obscure"], protocol={"preset": "standard", "max_length": 999}
     )
-    extract = assets.gradient_spectra.extract_examples
+    extract = gradpipe.engines.local.extract_examples
 
     def edit_and_extract(*arguments: Any) -> Any:
         Workspace.current().keep_study(edited)
         return extract(*arguments)
 
-    monkeypatch.setattr(assets.gradient_spectra, "extract_examples", edit_and_extract)
+    monkeypatch.setattr(gradpipe.engines.local, "extract_examples", edit_and_extract)
     bring_up(study)
     workspace = Workspace.current()
     assert Versions(workspace, study).is_current("gradient_spectra", "small", "mini_obscure")

@@ -10,8 +10,7 @@ import numpy as np
 import polars as pl
 import pytest
 
-import assets.gradient_spectra
-import assets.report
+import gradpipe.engines.local
 from assets.accelerator import Accelerator
 from assets.instance import open_instance
 from assets.run import Runner
@@ -55,7 +54,7 @@ def invented(loaded: None, missing: pl.DataFrame, *_: Any) -> Iterator[pl.DataFr
 @pytest.fixture
 def study(tmp_path: Path, small_model: Path, monkeypatch: pytest.MonkeyPatch) -> Study:
     """120 models that differ in a file, on three benchmarks."""
-    monkeypatch.setattr(assets.gradient_spectra, "extract_examples", invented)
+    monkeypatch.setattr(gradpipe.engines.local, "extract_examples", invented)
     for number in range(MODELS):
         folder = tmp_path / "models" / str(number)
         folder.mkdir(parents=True)

@@ -100,6 +100,12 @@ def same_data_in_other_words(folder: Path, patch: pytest.MonkeyPatch) -> Study:
     return finished_study(folder)
 
 
+def another_layout(folder: Path, patch: pytest.MonkeyPatch) -> Study:
+    layout = {"device_map": "auto", "gradient_checkpointing": True, "max_memory": {"cpu": "1GB"}}
+    models = [{"id": str(folder / "model"), "name": "small", **layout}]
+    return finished_study(folder, models=models)
+
+
 def nothing(folder: Path, patch: pytest.MonkeyPatch) -> Study:
     return finished_study(folder)
 
@@ -147,6 +153,7 @@ TABLE = {
     ),
     "the same data written again": Row(same_data_written_again, {}),
     "the same data, columns swapped": Row(same_data_in_other_words, {(ITEMS, "mine"): 10}),
+    "another layout in memory": Row(another_layout, {}),
     "nothing": Row(nothing, {}),
 }
 

@@ -34,20 +34,47 @@ GPT_LIKE = {
 }
 #: Heads wider than hidden / heads make O's gradient oblong; short windows reach into every row.
 WIDE = {"head_dim": 16, "query_pre_attn_scalar": 16, "sliding_window": 8}
+EXPERTS = {"num_experts": 4, "num_local_experts": 4, "num_experts_per_tok": 2}
+EXPERTS |= {"moe_intermediate_size": 16}
+#: Keys of 8 + 4 columns a head, values of 6; its first layer is dense, the second a mixture.
+LATENT = {"q_lora_rank": 12, "kv_lora_rank": 16, "qk_rope_head_dim": 4, "qk_nope_head_dim": 8}
+LATENT |= {"v_head_dim": 6, "n_routed_experts": 4, "n_group": 1, "topk_group": 1}
+LATENT |= {"first_k_dense_replace": 1, "num_key_value_heads": 4}
+#: By family, and behind it what of its kinds this is.
 SETTINGS: dict[str, dict[str, Any]] = {
     "llama": LLAMA_LIKE | {"num_hidden_layers": 3},
+    "llama tied": LLAMA_LIKE | {"tie_word_embeddings": True, "attention_bias": True},
     "qwen2": LLAMA_LIKE | {"hidden_size": 48},
     "qwen3": LLAMA_LIKE | {"head_dim": 16},
+    "gemma": LLAMA_LIKE | {"head_dim": 16, "num_key_value_heads": 1},
     "gemma2": LLAMA_LIKE | WIDE,
     "gemma3_text": LLAMA_LIKE | WIDE | {"num_key_value_heads": 1},
     "mistral": LLAMA_LIKE | {"sliding_window": 8},
     "olmo2": LLAMA_LIKE | {"num_key_value_heads": 4},
+    "phi": LLAMA_LIKE,
     "phi3": LLAMA_LIKE,
+    "glm4": LLAMA_LIKE | {"head_dim": 8},
+    "cohere": LLAMA_LIKE,
+    "modernbert-decoder": LLAMA_LIKE | {"cls_token_id": 1, "sep_token_id": 2},
+    "opt": LLAMA_LIKE | {"ffn_dim": 48, "word_embed_proj_dim": 32},
     "gpt2": GPT_LIKE,
-    "gpt_neox": LLAMA_LIKE,
+    "gpt_neox": LLAMA_LIKE | {"hidden_size": 48},
+    "persimmon": LLAMA_LIKE,
+    "bloom": {"hidden_size": 32, "n_layer": 2, "n_head": 4},
     "falcon": LLAMA_LIKE,
-    "codegen": GPT_LIKE | {"n_ctx": 128, "rotary_dim": 4},
-    "gpt_bigcode": GPT_LIKE | {"multi_query": False},
+    "falcon by_head": LLAMA_LIKE | {"multi_query": False, "bias": True, "alibi": True},
+    "falcon grouped": LLAMA_LIKE | {"new_decoder_architecture": True, "num_kv_heads": 2},
+    "mpt": {"d_model": 32, "n_heads": 4, "n_layers": 2, "max_seq_len": 128},
+    "codegen": GPT_LIKE | {"n_ctx": 128, "rotary_dim": 4, "n_head": 8},
+    "gpt_bigcode": GPT_LIKE,
+    "gpt_bigcode by_head": GPT_LIKE | {"multi_query": False},
+    "mixtral": LLAMA_LIKE | EXPERTS,
+    "qwen2_moe": LLAMA_LIKE | EXPERTS | {"shared_expert_intermediate_size": 24},
+    "qwen3_moe": LLAMA_LIKE | EXPERTS | {"head_dim": 16},
+    "olmoe": LLAMA_LIKE | EXPERTS,
+    "gpt_oss": LLAMA_LIKE | EXPERTS | {"head_dim": 8, "sliding_window": 8},
+    "deepseek_v2": LLAMA_LIKE | EXPERTS | LATENT,
+    "deepseek_v3": LLAMA_LIKE | EXPERTS | LATENT,
 }
 
 
@@ -67,9 +94,10 @@ def make_model() -> Callable[..., Any]:
     def make(family: str, dtype: torch.dtype = torch.float32, **settings: Any) -> Any:
         torch.manual_seed(0)
         config = AutoConfig.for_model(
-            family, **{"vocab_size": VOCABULARY, **SETTINGS[family], **settings}
+            family.partition(" ")[0], **{"vocab_size": VOCABULARY, **SETTINGS[family], **settings}
         )
-        model = AutoModelForCausalLM.from_config(config)
+        # Experts one after the other: grouped, they have no float64.
+        model = AutoModelForCausalLM.from_config(config, experts_implementation="eager")
         # Fresh weights are so small, and biases so zero, that layers hardly matter.
         with torch.no_grad():
             for parameter in model.parameters():

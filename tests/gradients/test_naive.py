@@ -10,13 +10,14 @@ import torch
 
 from gradpipe.gradients.extract import extract_rows
 from gradpipe.gradients.factors import frozen
-from gradpipe.gradients.layers import spectra_pool
 from gradpipe.gradients.passes import RowGradients, run_batch
+from gradpipe.gradients.pool import spectra_pool
 from gradpipe.gradients.protocol import STANDARD
 from gradpipe.gradients.table import EXTRACT_STATISTICS, spectra_table
 from gradpipe.gradients.tokens import TokenRow
 from gradpipe.models.load import LoadedModel
 from gradpipe.models.projections import find_projections
+from tests.gradients.oracle import Naive, naive
 
 FAMILIES = (
     "llama",
@@ -34,42 +35,6 @@ SHAPES = ((5, 2), (19, 11), (32, 1), (32, 31), (60, 40))
 
 #: Softmax in float32 whatever the model's dtype: float64 gains little.
 FLOAT32_INSIDE = {"gemma2"}
-
-Naive = tuple[float, dict[tuple[int, str], np.ndarray]]
-
-
-def projection_gradients(model: Any, layer: int) -> dict[str, torch.Tensor]:
-    """G of each projection of a layer, by the paths that each family really has."""
-    if model.config.model_type == "gpt2":
-        attention = model.transformer.h[layer].attn
-        # Conv1D stores its weight transposed.
-        q, k, v = attention.c_attn.weight.grad.T.chunk(3)
-        return {"q": q, "k": k, "v": v, "o": attention.c_proj.weight.grad.T}
-    attention = model.model.layers[layer].self_attn
-    if model.config.model_type == "phi3":
-        head = model.config.hidden_size // model.config.num_attention_heads
-        widths = [model.config.num_attention_heads * head] + [
-            model.config.num_key_value_heads * head
-        ] * 2
-        q, k, v = attention.qkv_proj.weight.grad.split(widths)
-        return {"q": q, "k": k, "v": v, "o": attention.o_proj.weight.grad}
-    return {name: getattr(attention, f"{name}_proj").weight.grad for name in "qkvo"}
-
-
-def naive(model: Any, row: TokenRow) -> Naive:
-    """Loss, and singular values by ordinary autograd and a full SVD, in float64."""
-    model.requires_grad_(True)
-    model.zero_grad()
-    start = max(row.start, 1)
-    logits = model(input_ids=torch.tensor([row.ids])).logits[0]
-    loss = torch.nn.functional.cross_entropy(logits[start - 1 : -1], torch.tensor(row.ids[start:]))
-    loss.backward()
-    spectra = {
-        (layer, name): torch.linalg.svdvals(gradient.double()).numpy()
-        for layer in range(model.config.num_hidden_layers)
-        for name, gradient in projection_gradients(model, layer).items()
-    }
-    return loss.item(), spectra
 
 
 def statistics(values: np.ndarray) -> dict[str, float]:

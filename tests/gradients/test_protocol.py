@@ -6,6 +6,7 @@ import pytest
 
 from gradpipe.errors import StudyError
 from gradpipe.gradients.protocol import PAPER, STANDARD, make_protocol
+from gradpipe.hashing import content_hash
 
 
 def test_paper_is_the_reference_and_standard_mends_its_quirks() -> None:
@@ -54,11 +55,35 @@ def test_an_unknown_setting_is_answered_with_the_nearest() -> None:
         ("chat", "perhaps"),
         ("projections", []),
         ("projections", ["q", "z"]),
+        ("projections", ["q", "k", "q"]),
+        ("layer_names", {"q": ""}),
+        ("layer_names", {"q": 5}),
+        ("layer_names", "attn.wq"),
     ],
 )
 def test_a_bad_value_is_named_with_its_setting(name: str, value: Any) -> None:
     with pytest.raises(StudyError, match=f"setting '{name}.*' cannot be "):
         make_protocol("standard", **{name: value})
+
+
+def test_layer_names_are_of_the_projections_there_are() -> None:
+    named = make_protocol(projections=["gate", "q"], layer_names={"q": "attn.wq"})
+    assert named.layer_names.paths == {"q": "attn.wq"}
+    with pytest.raises(StudyError, match=r"no setting 'layer_names\.gat': did you mean 'gate'\?"):
+        make_protocol(layer_names={"gat": "mlp.w1"})
+
+
+def test_layer_names_are_in_the_key_where_there_are_any() -> None:
+    assert "layer_names" not in STANDARD.key()
+    named = make_protocol(layer_names={"q": "attn.wq"})
+    assert named.key() == {**STANDARD.key(), "layer_names": {"q": "attn.wq"}}
+    assert make_protocol("standard", **named.key()) == named
+    assert len({named, STANDARD, PAPER}) == 3
+
+
+def test_keys_of_earlier_rows_stay_what_they_were() -> None:
+    assert content_hash(STANDARD.key()) == "d7b25ac2b5eb193730a7"
+    assert content_hash(PAPER.key()) == "df83935a1b73fb9a02d3"
 
 
 def test_the_key_ignores_what_the_preset_is_called() -> None:

@@ -6,7 +6,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 import polars as pl
@@ -220,6 +220,22 @@ def test_every_read_is_whole_while_another_process_writes(tmp_path: Path) -> Non
         assert writer.returncode == 0, writer.stdout and writer.stdout.read()
     assert reads > 0, "nothing was read while the other process wrote"
     assert store.keys().len() == appends * rows
+
+
+def test_processes_that_append_at_once_lose_nothing_and_equal_keys_are_read_once(
+    tmp_path: Path,
+) -> None:
+    appends, rows = 30, 20
+    with ExitStack() as stack:
+        writers = [stack.enter_context(python(APPEND, tmp_path, appends, rows)) for _ in range(3)]
+        for writer in writers:
+            output, _ = writer.communicate(timeout=60)
+            assert writer.returncode == 0, output
+    store = RowStore(tmp_path, SCHEMA)
+    assert len(store.parts()) == 3 * appends
+    expected = {f"{number} {row}": number for number in range(appends) for row in range(rows)}
+    assert dict(store.scan().collect().iter_rows()) == expected
+    assert sum(chunk.height for chunk in store.chunks(store.keys(), parts=7)) == len(expected)
 
 
 BIG_ROWS = 100_000

@@ -10,6 +10,8 @@ from hypothesis import strategies as st
 from gradpipe.benchmarks.config import BenchmarkConfig, Columns
 from gradpipe.errors import StudyError
 from gradpipe.gradients.protocol import PAPER, STANDARD
+from gradpipe.models.placement import IN_ONE_PIECE, Placement
+from gradpipe.models.roles import ROLES
 from gradpipe.models.source import ModelSource
 from gradpipe.responses.styles import STYLES
 from gradpipe.statistics.reductions import REDUCTIONS
@@ -36,8 +38,13 @@ def name_of(model: dict[str, Any]) -> str:
     return ModelConfig.model_validate(model).name
 
 
+LAYER_NAMES = st.dictionaries(st.sampled_from(list(ROLES)), TEXT, max_size=3)
 MODELS = mappings(
-    {"id": TEXT}, revision=st.none() | TEXT, chat=st.none() | st.booleans(), name=TEXT
+    {"id": TEXT},
+    revision=st.none() | TEXT,
+    chat=st.none() | st.booleans(),
+    name=TEXT,
+    layer_names=LAYER_NAMES,
 )
 BENCHMARKS = mappings(
     {"name": TEXT, "source": st.sampled_from(["mini", "release", "flan", "files"])},
@@ -59,7 +66,8 @@ PROTOCOLS = st.sampled_from(["paper", "standard"]) | mappings(
     system=st.none() | st.text(max_size=30),
     max_length=st.integers(2, 10**6),
     dtype=st.sampled_from(["float32", "bfloat16", "float16"]),
-    projections=st.lists(st.sampled_from("qkvo"), min_size=1, max_size=4, unique=True),
+    projections=st.lists(st.sampled_from(list(ROLES)), min_size=1, max_size=4, unique=True),
+    layer_names=LAYER_NAMES,
 )
 STUDIES = mappings(
     {
@@ -99,6 +107,23 @@ def test_every_study_reads_back_from_its_own_yaml(content: dict[str, Any]) -> No
     text = study_yaml(study)
     assert parse_study(text, "kept.yaml") == study
     assert study_yaml(parse_study(text, "kept.yaml")) == text
+
+
+def test_a_models_layout_in_memory_is_read_and_reads_back() -> None:
+    study = parse_study(
+        "benchmarks: [mini_maths]\nmodels:\n- {id: a, gradient_checkpointing: true}\n"
+        "- {id: b, device_map: auto, max_memory: {0: 20GiB, cpu: 5000}}\n"
+        "- {id: c, device_map: {model: 0, lm_head: disk}}\n- d\n",
+        "my.yaml",
+    )
+    placements = [model.placement for model in study.models]
+    assert placements == [
+        Placement(checkpointing=True),
+        Placement("auto", max_memory={0: "20GiB", "cpu": 5000}),
+        Placement({"model": 0, "lm_head": "disk"}),
+        IN_ONE_PIECE,
+    ]
+    assert parse_study(study_yaml(study), "my.yaml") == study
 
 
 @pytest.mark.parametrize("name", ["demo", "paper"])
@@ -191,6 +216,19 @@ def test_a_models_own_chat_overrides_the_protocols() -> None:
     assert [protocol.chat for protocol in protocols] == [True, False, True]
     assert {protocol.max_length for protocol in protocols} == {64}
     assert protocols[0] == study.protocol
+
+
+def test_a_models_own_layer_names_override_the_protocols_role_by_role() -> None:
+    text = """
+    models: [a, {id: b, layer_names: {q: mix.alpha, up: mlp.in}}]
+    benchmarks: [mini_maths]
+    protocol: {projections: [q, k, up], layer_names: {q: attn.wq, k: attn.wk}}
+    """
+    study = parse_study(text, "my.yaml")
+    first, second = (study.protocol_of(model) for model in study.models)
+    assert first == study.protocol
+    assert second.layer_names.paths == {"q": "mix.alpha", "k": "attn.wk", "up": "mlp.in"}
+    assert second.projections == ("q", "k", "up")
 
 
 @pytest.mark.parametrize(

@@ -45,6 +45,11 @@ def sentence(message: str, name: str) -> str:
         ),
         ("models: [{id: demo, revison: x}]\nbenchmarks: [aqua]", "models.0.revison", "revision"),
         ("models: [demo, {ids: x}]\nbenchmarks: [aqua]", "models.1.ids", "id"),
+        (
+            "models: [{id: demo, layer_names: {gat: x}}]\nbenchmarks: [aqua]",
+            "models.0.layer_names.gat",
+            "gate",
+        ),
     ],
 )
 def test_a_misspelt_key_is_answered_with_the_nearest(text: str, key: str, meant: str) -> None:
@@ -52,9 +57,8 @@ def test_a_misspelt_key_is_answered_with_the_nearest(text: str, key: str, meant:
 
 
 def test_a_key_like_no_other_is_answered_with_those_that_are_known() -> None:
-    assert "known are chat, id, name, revision." in refusal(
-        "models: [{id: demo, zzz: 1}]\nbenchmarks: [aqua]"
-    )
+    known = "chat, device_map, gradient_checkpointing, id, layer_names, max_memory, name, revision"
+    assert f"known are {known}." in refusal("models: [{id: demo, zzz: 1}]\nbenchmarks: [aqua]")
 
 
 @pytest.mark.parametrize(
@@ -68,6 +72,9 @@ def test_a_key_like_no_other_is_answered_with_those_that_are_known() -> None:
         ("protocol: {chat: maybe}", "setting 'chat' cannot be 'maybe'"),
         ("protocol: {max_length: 1}", "setting 'max_length' cannot be 1"),
         ("protocol: {projections: [q, x]}", "setting 'projections.1' cannot be 'x'"),
+        ("protocol: {projections: [q, q]}", "'projections' cannot be ['q', 'q']: each projection"),
+        ("protocol: {layer_names: {qq: x}}", "has no setting 'layer_names.qq': did you mean 'q'?"),
+        ("protocol: {layer_names: {q: 5}}", "setting 'layer_names.q' cannot be 5"),
         ("styles: [none, detaled]", "no style 'detaled': did you mean 'detailed'?"),
         ("statistics: [nuclear]", "no statistic 'nuclear': did you mean 'nuclear_norm'?"),
         (
@@ -79,6 +86,24 @@ def test_a_key_like_no_other_is_answered_with_those_that_are_known() -> None:
 )
 def test_a_word_that_is_not_known_is_answered_with_the_nearest(said: str, expected: str) -> None:
     message = refusal(BASE + said)
+    assert message.startswith("In the study my.yaml: ")
+    assert expected in message
+
+
+@pytest.mark.parametrize(
+    ("said", "expected"),
+    [
+        ("device_map: autto", "no device_map 'autto' (one device, such as cuda:1, would do too)"),
+        ("device_map: yes", "device_map cannot be True: give auto, one device, or a mapping"),
+        ("device_map: {model: attic}", "device_map cannot put 'model' on 'attic': name a part"),
+        ("max_memory: {0: 20GiB}", "max_memory limits an automatic layout only: give device_map:"),
+        ("device_map: auto, max_memory: {0: much}", "max_memory of 0 cannot be 'much': give bytes"),
+        ("device_map: auto, max_memory: 20GiB", "max_memory cannot be '20GiB': give a mapping"),
+        ("device_map: auto, max_memory: {gpu: 1}", "knows no 'gpu': name a GPU by its number"),
+    ],
+)
+def test_a_layout_in_memory_that_makes_no_sense_is_refused(said: str, expected: str) -> None:
+    message = refusal(f"models: [{{id: demo, {said}}}]\nbenchmarks: [aqua]")
     assert message.startswith("In the study my.yaml: ")
     assert expected in message
 
@@ -117,7 +142,14 @@ def test_a_benchmark_that_is_not_known_is_answered_with_the_nearest(
         (BASE + "protocol:", "has None as 'protocol': input should be a mapping."),
         (BASE + "relevances: [corect]", "input should be 'correct' or 'irrelevant'."),
         (BASE + "sampling: last", "input should be 'first' or 'random'."),
-        (BASE + "engine: ray", "has 'ray' as 'engine': input should be 'local'."),
+        (BASE + "engine: dask", "has 'dask' as 'engine': input should be 'local' or 'ray'."),
+        (BASE + "ray: here", "has 'here' as 'ray': input should be a mapping."),
+        (BASE + "ray: {actors: 0}", "has 0 as 'ray.actors': input should be greater than or"),
+        (BASE + "ray: {cpus: 0}", "has 0 as 'ray.cpus': input should be greater than 0."),
+        (BASE + "ray: {gpus: -1}", "has -1 as 'ray.gpus': input should be greater than or"),
+        (BASE + "ray: {address: 5}", "has 5 as 'ray.address': input should be a valid string."),
+        (BASE + "ray: {adress: auto}", "unknown key 'ray.adress': did you mean 'address'?"),
+        (BASE + 'ray: {address: "ray://head:10001"}', "for programs outside of the cluster"),
         (BASE + "generator: llm", "has 'llm' as 'generator': input should be 'source'."),
         (BASE + "name: 2024-01-01", "as 'name': input should be a valid string."),
         (BASE + "name: " + "x" * 200, "as 'name': string should have at most 100 characters."),

@@ -1,0 +1,124 @@
+"""Norms and gated MLPs of frozen models, with less to compute and to keep than autograd has.
+
+An RMS norm in plain tensor operations passes over its activations a dozen times, and keeps them
+twice for the backward pass; with its derivative written down it takes a third of the time (2.9 ms
+against 1.1 ms at 512 tokens of 576 on two cores). A gated MLP keeps three activations where two
+are enough. Whether a module is such a norm or MLP is found out by trial, not by its name.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from torch import Tensor, nn
+
+#: Relative difference up to which a module and its twin count as the same, and the trial's tokens.
+SAME = 1e-5
+TRIAL_TOKENS = 4
+EPSILONS = ("variance_epsilon", "eps", "epsilon")
+GATED = ("gate_proj", "up_proj", "down_proj", "act_fn")
+
+
+@contextmanager
+def fused_blocks(model: nn.Module) -> Iterator[None]:
+    """While open, the model's float32 RMS norms and SiLU-gated MLPs are one operation each.
+
+    Their weights have no gradient then. Modules whose forward somebody else has replaced stay.
+    """
+    norm, product = _operations()
+    changed = []
+    for module in model.modules():
+        twins = _twins(module, norm, product)
+        if twin := next((twin for twin in twins if _same(module, twin)), None):
+            changed.append((module, twin))
+    for module, twin in changed:
+        # An attribute of the instance, so that hooks on the module still see it called.
+        module.forward = twin
+    try:
+        yield
+    finally:
+        for module, _ in changed:
+            del module.forward
+
+
+def _twins(module: Any, norm: Any, product: Any) -> list[Callable[[Tensor], Tensor]]:
+    """What may stand for the module's forward, by its structure."""
+    import torch
+
+    weights = list(module.parameters())
+    if (
+        not weights
+        or "forward" in vars(module)
+        or any(
+            weight.dtype != torch.float32 or weight.requires_grad or weight.device.type == "meta"
+            for weight in weights
+        )
+    ):
+        return []
+    children = [name for name, _ in module.named_children()]
+    if sorted(children) == sorted(GATED):
+        return [partial(_gated, module, product)]
+    epsilons = [vars(module)[name] for name in EPSILONS if name in vars(module)]
+    if children or len(weights) != 1 or weights[0].dim() != 1 or not epsilons:
+        return []
+    # Gemma's norms multiply by one more than their weight.
+    return [partial(norm, gain, epsilons[0]) for gain in (weights[0], weights[0] + 1)]
+
+
+def _same(module: Any, twin: Callable[[Tensor], Tensor]) -> bool:
+    """Whether both give the same for a few tokens."""
+    import torch
+
+    weight = next(module.parameters())
+    width = weight.shape[-1]
+    x = torch.linspace(-2, 2, TRIAL_TOKENS * width, device=weight.device).sin()
+    x = x.view(TRIAL_TOKENS, width)
+    with torch.no_grad():
+        expected = module(x)
+        return bool((twin(x) - expected).norm() <= SAME * expected.norm())
+
+
+def _gated(mlp: Any, product: Callable[[Tensor, Tensor], Tensor], x: Tensor) -> Tensor:
+    found: Tensor = mlp.down_proj(product(mlp.gate_proj(x), mlp.up_proj(x)))
+    return found
+
+
+def _operations() -> tuple[Callable[..., Tensor], Callable[[Tensor, Tensor], Tensor]]:
+    """(gain, ε, x) → gain · x / √(mean x² + ε), and (a, b) → silu(a) · b."""
+    import torch
+    from torch.nn import functional
+
+    class RmsNorm(torch.autograd.Function):
+        @staticmethod
+        def forward(ctx: Any, gain: Tensor, epsilon: float, x: Tensor) -> Tensor:
+            square = torch.linalg.vector_norm(x, dim=-1, keepdim=True).square_()
+            scale = square.div_(x.shape[-1]).add_(epsilon).rsqrt_()
+            ctx.gain = gain
+            ctx.save_for_backward(x, scale)
+            return (x * scale).mul_(gain)
+
+        @staticmethod
+        def backward(ctx: Any, *gradients: Tensor) -> tuple[None, None, Tensor]:
+            x, scale = ctx.saved_tensors
+            scaled = gradients[0] * ctx.gain
+            along = torch.linalg.vecdot(scaled, x, dim=-1).unsqueeze(-1)
+            along.mul_(scale.pow(3)).div_(-x.shape[-1])
+            return None, None, scaled.mul_(scale).addcmul_(x, along)
+
+    class GatedProduct(torch.autograd.Function):
+        @staticmethod
+        def forward(ctx: Any, a: Tensor, b: Tensor) -> Tensor:
+            ctx.save_for_backward(a, b)
+            return functional.silu(a).mul_(b)
+
+        @staticmethod
+        def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, Tensor]:
+            a, b = ctx.saved_tensors
+            of_a: Tensor = torch.ops.aten.silu_backward(gradients[0] * b, a)
+            return of_a, functional.silu(a).mul_(gradients[0])
+
+    return RmsNorm.apply, GatedProduct.apply

@@ -1,0 +1,125 @@
+"""Batch after batch through the model, as large as memory allows."""
+
+from __future__ import annotations
+
+import time
+from collections import deque
+from collections.abc import Iterator
+from contextlib import ExitStack, nullcontext
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from gradpipe.gradients.batches import Batch, plan_batches
+from gradpipe.gradients.memory import (
+    CHECKPOINTING_FACTOR,
+    make_room,
+    out_of_memory,
+    saved_bytes,
+    tokens_that_fit,
+)
+from gradpipe.gradients.tokens import TokenRow
+from gradpipe.models.placement import devices, offloaded
+from gradpipe.models.projections import Projection
+
+if TYPE_CHECKING:
+    from gradpipe.gradients.passes import RowGradients
+    from gradpipe.gradients.pool import SpectraPool
+    from gradpipe.models.load import LoadedModel
+
+#: Tokens of the first batch, which shows what a token takes of memory.
+FIRST_BUDGET = 512
+
+
+@dataclass(frozen=True)
+class Done:
+    """A batch that is through, in ``seconds``; ``gradients`` are None where one row did not fit."""
+
+    batch: Batch
+    gradients: list[RowGradients] | None
+    seconds: float
+
+
+class BatchLoop:
+    """The usable ``rows`` of an extraction, in batches of at most ``budget`` padded tokens.
+
+    Without a budget, the first batch is a small one that measures what a token takes, and the
+    others are as large as the free memory allows. Where one does not fit after all, the budget is
+    halved, down to one row; a row that does not fit alone comes out without gradients.
+    """
+
+    def __init__(
+        self,
+        loaded: LoadedModel,
+        projections: list[Projection],
+        rows: list[TokenRow],
+        budget: int | None = None,
+    ) -> None:
+        self.loaded = loaded
+        self.projections = projections
+        self.rows = rows
+        #: Whether each layer's activations are computed twice rather than kept.
+        self.twice = loaded.checkpointing or offloaded(loaded.model)
+        self.measured = budget is not None
+        self.budget = FIRST_BUDGET if budget is None else budget
+        self._waiting = deque(plan_batches(rows, self.budget))
+
+    def run(self) -> Iterator[Done]:
+        """Every batch once, shortest rows first; the model is frozen meanwhile."""
+        from gradpipe.gradients.checkpointing import checkpointed
+        from gradpipe.gradients.factors import frozen
+        from gradpipe.gradients.fused import fused_blocks
+        from gradpipe.gradients.kernels import faster_linears
+        from gradpipe.gradients.pool import spectra_pool
+
+        model = self.loaded.model
+        with ExitStack() as stack:
+            stack.enter_context(frozen(model))
+            if self.twice:
+                stack.enter_context(checkpointed(model, self.projections))
+            stack.enter_context(fused_blocks(model))
+            stack.enter_context(faster_linears(model))
+            pool = stack.enter_context(spectra_pool(self.loaded.device))
+            while self._waiting:
+                batch = self._waiting.popleft()
+                started = time.perf_counter()
+                try:
+                    gradients = self._gradients(batch, pool)
+                except Exception as error:
+                    if not out_of_memory(error):
+                        raise
+                    gradients = None
+                # Only here, behind the exception, has its traceback let go of the batch's tensors.
+                if gradients is None:
+                    make_room()
+                    if len(batch.rows) > 1:
+                        self._halve(batch)
+                        continue
+                yield Done(batch, gradients, time.perf_counter() - started)
+
+    def _gradients(self, batch: Batch, pool: SpectraPool) -> list[RowGradients]:
+        from gradpipe.gradients.passes import run_batch
+
+        members = [self.rows[number] for number in batch.rows]
+        measuring = nullcontext() if self.measured else saved_bytes(self.loaded.model)
+        with measuring as saved:
+            gradients = run_batch(self.loaded.model, self.projections, members, pool)
+        if saved is not None:
+            self._learn(saved.bytes / batch.tokens)
+        return gradients
+
+    def _learn(self, bytes_per_token: float) -> None:
+        """Plan what is left for the memory that is free."""
+        if self.twice:
+            bytes_per_token *= CHECKPOINTING_FACTOR
+        self.measured = True
+        self._plan(tokens_that_fit(bytes_per_token, devices(self.loaded.model)))
+
+    def _halve(self, batch: Batch) -> None:
+        self._waiting.appendleft(batch)
+        self.measured = True
+        self._plan(max(1, batch.tokens // 2))
+
+    def _plan(self, budget: int) -> None:
+        left = [number for batch in self._waiting for number in batch.rows]
+        self.budget = budget
+        self._waiting = deque(plan_batches(self.rows, budget, left))

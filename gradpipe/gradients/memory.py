@@ -1,0 +1,119 @@
+"""Memory: how many tokens a batch may have, and what it looks like when they were too many."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from gradpipe.gradients.batches import ACCELERATOR_BUDGET, CPU_BUDGET
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+#: The share of the free memory that a batch's activations may take: the passes' own temporaries
+#: are not counted, and a CPU's memory belongs to others too.
+CPU_SHARE = 0.5
+ACCELERATOR_SHARE = 0.7
+#: Kept free on an accelerator for a block of logits and for the spectra, in bytes.
+RESERVE = 3 * 2**30
+#: Checkpointed layers keep one tensor each, and one layer at a time keeps all of its own.
+CHECKPOINTING_FACTOR = 2.0
+#: Where Linux keeps a container's limit and use, of both generations of control groups.
+CONTROL_GROUPS = (
+    ("/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory.current"),
+    ("/sys/fs/cgroup/memory/memory.limit_in_bytes", "/sys/fs/cgroup/memory/memory.usage_in_bytes"),
+)
+
+
+@dataclass
+class SavedBytes:
+    """Bytes that a forward pass keeps for the backward one, weights not counted."""
+
+    bytes: int = 0
+
+
+@contextmanager
+def saved_bytes(model: Any) -> Iterator[SavedBytes]:
+    """Counts, while open, what autograd keeps of ``model``'s passes on this thread."""
+    from torch.autograd.graph import saved_tensors_hooks
+
+    found = SavedBytes()
+    seen = {parameter.untyped_storage().data_ptr() for parameter in model.parameters()}
+
+    def count(tensor: Tensor) -> Tensor:
+        storage = tensor.untyped_storage()
+        if storage.data_ptr() not in seen:
+            seen.add(storage.data_ptr())
+            found.bytes += storage.nbytes()
+        return tensor
+
+    with saved_tensors_hooks(count, lambda tensor: tensor):
+        yield found
+
+
+def tokens_that_fit(bytes_per_token: float, devices: list[str]) -> int:
+    """The token budget of a batch for the memory that is free on a model's ``devices`` now.
+
+    At least one, and no more than the processor gains from.
+    """
+    on_cpu = devices[0].startswith("cpu")
+    if on_cpu:
+        usable = CPU_SHARE * free_memory("cpu")
+    else:
+        # A model that is spread keeps its activations where its layers are.
+        usable = ACCELERATOR_SHARE * len(devices) * min(map(free_memory, devices)) - RESERVE
+    most = CPU_BUDGET if on_cpu else ACCELERATOR_BUDGET
+    return max(1, min(most, int(usable / max(bytes_per_token, 1.0))))
+
+
+def free_memory(device: str) -> int:
+    """Bytes that can still be had on a device."""
+    import torch
+
+    if device.startswith("cuda"):
+        cached = torch.cuda.memory_reserved(device) - torch.cuda.memory_allocated(device)
+        return int(torch.cuda.mem_get_info(device)[0]) + cached
+    if device.startswith("mps"):
+        return int(torch.mps.recommended_max_memory() - torch.mps.current_allocated_memory())
+    return _free_of_cpu()
+
+
+def _free_of_cpu() -> int:
+    """Available memory, within the limit of the container that this may run in."""
+    import psutil
+
+    free = int(psutil.virtual_memory().available)
+    for limit, use in CONTROL_GROUPS:
+        try:
+            left = int(Path(limit).read_text()) - int(Path(use).read_text())
+        except (OSError, ValueError):
+            # No such group, or one without a limit ("max").
+            continue
+        free = min(free, max(left, 0))
+    return free
+
+
+def out_of_memory(error: BaseException) -> bool:
+    """Whether a batch did not fit, as each device says it."""
+    import torch
+
+    if isinstance(error, MemoryError | torch.OutOfMemoryError):
+        return True
+    text = str(error)
+    return isinstance(error, RuntimeError) and any(
+        words in text for words in ("can't allocate memory", "not enough memory", "out of memory")
+    )
+
+
+def make_room() -> None:
+    """Give back what a failed batch left in the devices' memory."""
+    import gc
+
+    import torch
+
+    gc.collect()
+    if torch.cuda.is_available():
+        torch.cuda.empty_cache()
