@@ -117,8 +117,11 @@ class ProgressView:
 
 
 def print_table(columns: tuple[str, ...], rows: Iterable[tuple[str, ...]]) -> None:
-    """A plain table on stdout."""
+    """A plain table on stdout, as wide as what is in it: names are never cut."""
     table = Table(*columns, box=None, pad_edge=False)
     for row in rows:
         table.add_row(*map(escape, row))
-    Console(soft_wrap=True, highlight=False).print(table)
+    console = Console(soft_wrap=True, highlight=False)
+    width = console.measure(table, options=console.options.update(width=10_000)).maximum
+    console.width = max(console.width, width)
+    console.print(table)

@@ -35,13 +35,20 @@ def count_tokens(
 
     Unusable ones count none. Raises ModelError and DataError as an extraction would.
     """
+    rows = encode_examples(model, revision, protocol, examples)
+    return pl.Series("tokens", [0 if row.reason else len(row.ids) for row in rows], pl.Int64)
+
+
+def encode_examples(
+    model: str, revision: str | None, protocol: Protocol, examples: pl.DataFrame
+) -> list[TokenRow]:
+    """The examples (EXAMPLE_SCHEMA) as tokens, as ``count_tokens`` counts them."""
     from gradpipe.models.load import load_tokenizer, load_window
 
     encoder = Encoder(
         load_tokenizer(model, revision), protocol, model, load_window(model, revision)
     )
-    rows = _encode(encoder, examples)
-    return pl.Series("tokens", [0 if row.reason else len(row.ids) for row in rows], pl.Int64)
+    return _encode(encoder, examples)
 
 
 def _encode(encoder: Encoder, examples: pl.DataFrame) -> list[TokenRow]:

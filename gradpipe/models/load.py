@@ -52,7 +52,12 @@ def model_window(model: Any) -> int | None:
 
 def load_window(name: str, revision: str | None = None) -> int | None:
     """As ``model_window``, from the model's configuration alone; raises ModelError."""
-    return _config_window(_config(name, pin(resolve_model(name, revision))))
+    return _config_window(load_config(name, revision))
+
+
+def load_config(name: str, revision: str | None = None) -> Any:
+    """The model's configuration alone, as the transformers library has it; raises ModelError."""
+    return _config(name, pin(resolve_model(name, revision)))
 
 
 def _config(name: str, source: ModelSource) -> Any:

@@ -1,0 +1,225 @@
+"""A short calibration: a few batches of the work itself, and what they say about the others.
+
+The work is cut into the very batches that the extraction will make of it. Some of them, short to
+long, are run and timed; seconds are then fitted as a sum of what each kind of arithmetic takes, so
+that lengths in between are known too.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from gradpipe.estimates.costs import pass_flops, spectra_flops
+from gradpipe.estimates.shape import ModelShape
+from gradpipe.gradients.batches import Batch, plan_batches
+from gradpipe.gradients.loop import FIRST_BUDGET
+from gradpipe.gradients.protocol import Protocol
+from gradpipe.gradients.tokens import TokenRow
+
+if TYPE_CHECKING:
+    from gradpipe.models.load import LoadedModel
+
+#: After so many seconds no further batch is run; the batch that is under way is waited for.
+SECONDS = 45.0
+#: Where in the work, ordered by length, batches are taken, the most telling first.
+PLACES = (0.5, 1.0, 0.0, 0.75, 0.25, 0.9, 0.6, 0.4, 0.1, 0.8, 0.3, 0.95, 0.05, 0.7, 0.2, 0.15)
+#: Batches that are run however long they take: one alone says nothing of other lengths.
+LEAST_BATCHES = 2
+#: From the third batch on, so much of the work's own time is enough to spend.
+SHARE = 0.2
+
+
+@dataclass(frozen=True)
+class Load:
+    """What a batch is to the machine: FLOPs of the passes, of the spectra, and its rows."""
+
+    passes: float
+    spectra: float
+    rows: float
+
+    @property
+    def parts(self) -> tuple[float, float, float]:
+        """In the order of a pace's coefficients."""
+        return self.passes, self.spectra, self.rows
+
+
+@dataclass(frozen=True)
+class Calibration:
+    """Seconds of a pass FLOP, of a spectra FLOP and of a row, with what else was seen.
+
+    ``budget`` are the padded tokens of a full batch, ``bytes_per_token`` what one takes while it is
+    under way; ``batches`` were run in ``seconds``.
+    """
+
+    pace: tuple[float, float, float]
+    budget: int
+    bytes_per_token: float
+    batches: int
+    seconds: float
+
+    def seconds_of(self, load: Load) -> float:
+        """How long a batch, or several, take."""
+        return _seconds(self.pace, load)
+
+
+class Work:
+    """Lists of rows, each one extraction, for a model of ``shape`` under ``protocol``."""
+
+    def __init__(
+        self,
+        shape: ModelShape,
+        protocol: Protocol,
+        lists: Sequence[list[TokenRow]],
+        checkpointing: bool = False,
+    ) -> None:
+        self.shape = shape
+        self.protocol = protocol
+        self.lists = [[row for row in rows if row.reason is None] for rows in lists]
+        self.checkpointing = checkpointing
+
+    def batches(self, rows: list[TokenRow], budget: int) -> list[list[TokenRow]]:
+        """One list's batches, as the extraction has them."""
+        return [[rows[number] for number in batch.rows] for batch in plan_batches(rows, budget)]
+
+    def load(self, batch: list[TokenRow]) -> Load:
+        """A batch's load: rows are padded to the longest."""
+        length = max(len(row.ids) for row in batch)
+        passes = spectra = 0.0
+        for row in batch:
+            response = row.response_tokens
+            passes += pass_flops(self.shape, length, response, self.checkpointing)
+            spectra += spectra_flops(self.shape, length, response, self.protocol.projections)
+        return Load(passes, spectra, len(batch))
+
+    def seconds(self, calibration: Calibration) -> list[float]:
+        """How long each list takes."""
+        return [
+            calibration.seconds_of(_sum(map(self.load, self.batches(rows, calibration.budget))))
+            for rows in self.lists
+        ]
+
+
+#: Runs one batch and says how many seconds it took; None where it did not fit.
+Timer = Callable[["list[TokenRow]"], "float | None"]
+
+
+def calibrate(loaded: LoadedModel, work: Work, limit: float = SECONDS) -> Calibration:
+    """Run a few batches of the work, for about ``limit`` seconds, on a model that is loaded.
+
+    Raises what an extraction raises.
+    """
+    bytes_per_token, budget = _warm_up(loaded, work)
+
+    def run(batch: list[TokenRow]) -> float | None:
+        return _run(loaded, batch, work.protocol)
+
+    return measure(work, budget, bytes_per_token, run, limit)
+
+
+def measure(
+    work: Work,
+    budget: int,
+    bytes_per_token: float,
+    run: Timer,
+    limit: float = SECONDS,
+    clock: Callable[[], float] = time.perf_counter,
+) -> Calibration:
+    """As ``calibrate``, with batches of ``budget`` tokens that ``run`` times."""
+    started = clock()
+    loads: list[Load] = []
+    seconds: list[float] = []
+    batches = [batch for rows in work.lists for batch in work.batches(rows, budget)]
+    everything = _sum(map(work.load, batches))
+    for batch in _chosen(batches):
+        spent = clock() - started
+        if len(loads) >= LEAST_BATCHES and spent > limit:
+            break
+        if len(loads) > LEAST_BATCHES and spent > SHARE * _seconds(fit(loads, seconds), everything):
+            break
+        taken = run(batch)
+        if taken is not None:
+            loads.append(work.load(batch))
+            seconds.append(taken)
+    pace = fit(loads, seconds)
+    return Calibration(pace, budget, bytes_per_token, len(loads), clock() - started)
+
+
+def _sum(loads: Iterable[Load]) -> Load:
+    parts = [load.parts for load in loads]
+    return Load(*map(sum, zip(*parts, strict=True))) if parts else Load(0.0, 0.0, 0.0)
+
+
+def _seconds(pace: tuple[float, float, float], load: Load) -> float:
+    return sum(each * part for each, part in zip(pace, load.parts, strict=True))
+
+
+def fit(loads: Sequence[Load], seconds: Sequence[float]) -> tuple[float, float, float]:
+    """Coefficients, none below zero, with the least relative error in the seconds measured."""
+    import numpy as np
+    from scipy.optimize import nnls
+
+    if not loads:
+        return 0.0, 0.0, 0.0
+    measured = np.array([load.parts for load in loads])
+    # Each column to the size of its mean, each row to its time: FLOPs by the billion beside rows.
+    scale = measured.mean(axis=0)
+    scale[scale == 0] = 1.0
+    found, _ = nnls(measured / scale / np.array(seconds)[:, None], np.ones(len(loads)))
+    passes, spectra, rows = (found / scale).tolist()
+    return passes, spectra, rows
+
+
+def _chosen(batches: list[list[TokenRow]]) -> list[list[TokenRow]]:
+    """Batches at PLACES of the work ordered by length, each once; half of the work lies on either
+    side of the first.
+    """
+    ordered = sorted(batches, key=lambda batch: (len(batch[-1].ids), len(batch)))
+    tokens = [len(batch) * len(batch[-1].ids) for batch in ordered]
+    found: dict[int, list[TokenRow]] = {}
+    for place in PLACES if ordered else ():
+        number = _at(tokens, place * sum(tokens))
+        found.setdefault(number, ordered[number])
+    return list(found.values())
+
+
+def _at(tokens: list[int], reached: float) -> int:
+    """Which batch the token ``reached`` is in."""
+    total = 0
+    for number, count in enumerate(tokens):
+        total += count
+        if total >= reached:
+            return number
+    return len(tokens) - 1
+
+
+def _warm_up(loaded: LoadedModel, work: Work) -> tuple[float, int]:
+    """Bytes that a token takes and the budget that follows, as an extraction's first batch learns
+    them; it is not timed.
+    """
+    from gradpipe.gradients.memory import CHECKPOINTING_FACTOR, saved_bytes, tokens_that_fit
+    from gradpipe.models.placement import devices, offloaded
+
+    rows = sorted((row for rows in work.lists for row in rows), key=lambda row: len(row.ids))
+    if not rows:
+        return 0.0, FIRST_BUDGET
+    first: Batch = plan_batches(rows, FIRST_BUDGET)[0]
+    with saved_bytes(loaded.model) as saved:
+        _run(loaded, [rows[number] for number in first.rows], work.protocol)
+    each = saved.bytes / first.tokens
+    if loaded.checkpointing or offloaded(loaded.model):
+        each *= CHECKPOINTING_FACTOR
+    return each, tokens_that_fit(each, devices(loaded.model))
+
+
+def _run(loaded: LoadedModel, batch: list[TokenRow], protocol: Protocol) -> float | None:
+    """Seconds of one batch; None where it, or one of its rows, did not fit."""
+    import polars as pl
+
+    from gradpipe.gradients.extract import extract_rows
+
+    budget = len(batch) * max(len(row.ids) for row in batch)
+    rows = pl.concat(extract_rows(loaded, batch, protocol, budget=budget))
+    return float(rows["seconds"].sum()) if rows["reason"].null_count() == rows.height else None

@@ -1,0 +1,74 @@
+"""Bytes of memory that a model and a batch take."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from gradpipe.estimates.costs import BYTES
+from gradpipe.estimates.shape import ModelShape
+from gradpipe.gradients.memory import CHECKPOINTING_FACTOR
+from gradpipe.gradients.pool import GRAM_MATRICES, WORKSPACE
+
+
+@dataclass(frozen=True)
+class Memory:
+    """Bytes of the weights, of a batch's activations, and of the spectra's matrices."""
+
+    weights: float
+    activations: float
+    spectra: float
+
+    @property
+    def bytes(self) -> float:
+        """All of it."""
+        return self.weights + self.activations + self.spectra
+
+
+def memory_of(
+    shape: ModelShape,
+    dtype: str,
+    batch_tokens: int,
+    longest: int,
+    *,
+    checkpointing: bool = False,
+    on_cpu: bool = True,
+    bytes_per_token: float | None = None,
+) -> Memory:
+    """What extraction takes at the most, with batches of ``batch_tokens`` padded tokens.
+
+    ``longest`` are the tokens of the longest text; ``bytes_per_token`` what a token's activations
+    were measured to take, None: by the formula.
+    """
+    if bytes_per_token is None:
+        bytes_per_token = activation_bytes(shape, dtype, checkpointing)
+    rows = max(1, batch_tokens // max(1, longest))
+    grams = GRAM_MATRICES * 8.0 * longest**2 * rows
+    copies = 16.0 * batch_tokens * shape.hidden
+    return Memory(
+        float(weight_bytes(shape, dtype)),
+        bytes_per_token * batch_tokens,
+        (grams if on_cpu else min(grams, max(WORKSPACE, grams / rows))) + copies,
+    )
+
+
+def weight_bytes(shape: ModelShape, dtype: str) -> int:
+    """Bytes of a model's weights."""
+    return shape.weights * BYTES[dtype]
+
+
+def activation_bytes(shape: ModelShape, dtype: str, checkpointing: bool = False) -> float:
+    """Bytes that the forward pass keeps of each token for the backward one.
+
+    A layer keeps both norms' inputs and scales, Q, K, V, the attention's result, and the MLP's
+    gate and product (see ``gradients.fused``; other precisions than float32 are not fused, which
+    takes the norms in float32 and an activation more). With checkpointing a layer keeps its input,
+    and the loop counts CHECKPOINTING_FACTOR times what is seen in a forward pass.
+    """
+    size, fused = BYTES[dtype], dtype == "float32"
+    attention = shape.head_dim * (2 * shape.heads + 2 * shape.kv_heads) * size + 4 * shape.heads
+    mlp = (2 if fused or not shape.gated else 3) * shape.intermediate * shape.active * size
+    layer = 2 * (4 * shape.hidden + 4) + attention + mlp
+    ends = 4 * shape.hidden + 4 + 2 * shape.head_dim * size
+    if checkpointing:
+        return CHECKPOINTING_FACTOR * (shape.layers * shape.hidden * size) + ends
+    return float(shape.layers * layer + ends)

@@ -1,0 +1,89 @@
+"""`gradpipe estimate` as a user types it."""
+
+import json
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner, Result
+
+from gradpipe.cli import main
+from storage.workspace import Workspace
+
+
+def gradpipe(*words: str) -> Result:
+    return CliRunner().invoke(main, list(words), catch_exceptions=False)
+
+
+@pytest.fixture
+def study(tmp_path: Path, small_model: Path) -> str:
+    path = tmp_path / "small.yaml"
+    path.write_text(
+        f"name: small\nmodels: [{{id: '{small_model}', name: small}}]\n"
+        "benchmarks: [mini_obscure, mini_maths]\nsample: 2\nsampling: first\n"
+        "protocol: {preset: standard, max_length: 4096}\n"
+    )
+    return str(path)
+
+
+def test_a_study_that_never_ran_is_calibrated_and_nothing_is_written(
+    home: Path, study: str
+) -> None:
+    told = json.loads(gradpipe("estimate", "--study", study, "--json").stdout)
+    cells = {cell["benchmark"]: cell for cell in told["cells"]}
+    assert list(cells) == ["mini_obscure", "mini_maths"]
+    assert all(cell["seconds"] > 0 and cell["memory"] > 0 for cell in cells.values())
+    for key in ("rows", "tokens", "flops", "bytes", "seconds"):
+        assert told["total"][key] == pytest.approx(sum(cell[key] for cell in told["cells"]))
+    assert not home.exists() or not list(home.rglob("*.parquet"))
+
+    gradpipe("run", "--study", study)
+    stores = {name: Workspace.current().spectra("small", name) for name in cells}
+    for name, store in stores.items():
+        rows = store.scan().collect()
+        assert rows.height == cells[name]["rows"]
+        assert rows["tokens"].sum() == cells[name]["tokens"]
+        assert store.bytes() == pytest.approx(cells[name]["bytes"], rel=0.25)
+    after = json.loads(gradpipe("estimate", "--json").stdout)["total"]
+    assert (after["rows"], after["flops"], after["seconds"], after["bytes"]) == (0, 0, 0, 0)
+
+
+def test_without_a_calibration_time_is_left_to_the_reader(home: Path, study: str) -> None:
+    table = gradpipe("estimate", "--study", study, "--no-calibration").stdout
+    for word in ("small", "mini_maths", "in all", "FLOP", "at 1 TFLOP/s", "MB", "memory"):
+        assert word in table
+
+
+def test_a_bill_on_paper_needs_neither_study_nor_workspace(home: Path) -> None:
+    words = ("estimate", "--model", "70b", "--examples", "1000000", "--gpus", "64")
+    text = gradpipe(*words).stdout
+    for word in ("600,000,000", "GPU-hours", "wall time", "disk", "Assumed:", "H100 SXM"):
+        assert word in text
+    told = json.loads(gradpipe(*words, "--json").stdout)
+    assert told["flops"] == pytest.approx(4 * 70e9 * 600e6, rel=0.06)
+    assert (told["copies"], told["setting"]["gpu"]) == (21, "h100")
+    assert told["assumptions"]
+    assert not home.exists()
+
+
+@pytest.mark.parametrize(
+    ("words", "cure"),
+    [
+        (("--model", "70b"), "needs --examples"),
+        (("--examples", "5"), "give --model too"),
+        (("--response-tokens", "5"), "--response-tokens belongs"),
+        (("--model", "70b", "--study", "demo"), "leave those out"),
+        (("--model", "70c", "--examples", "5"), "did you mean '70b'"),
+        (("--model", "8b", "--examples", "5", "--gpu", "h10"), "did you mean 'h100'"),
+        (("--model", "70b", "--examples", "5"), "give more --gpus"),
+        (("--study", "no-such"), "There is no study"),
+        (("--model", "8b", "--examples", "0"), "--examples"),
+        (("--model", "8b", "--examples", "5", "--utilisation", "1.5"), "--utilisation"),
+    ],
+)
+def test_rubbish_is_refused_with_exit_code_two(
+    home: Path, words: tuple[str, ...], cure: str
+) -> None:
+    result = gradpipe("estimate", *words)
+    assert result.exit_code == 2
+    assert cure in result.stderr
+    assert "Traceback" not in result.output

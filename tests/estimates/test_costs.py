@@ -1,0 +1,133 @@
+"""FLOPs, memory and disk against a sum by hand, what torch counts, and a file that was written."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import polars as pl
+import pytest
+import torch
+from torch.utils.flop_counter import FlopCounterMode
+
+from gradpipe.estimates.costs import (
+    FILE_BYTES,
+    by_tokens,
+    cost_of,
+    pass_flops,
+    row_bytes,
+    row_values,
+    spectra_flops,
+)
+from gradpipe.estimates.memory import activation_bytes, memory_of
+from gradpipe.estimates.shape import ModelShape, config_shape
+from gradpipe.gradients import spectrum
+from gradpipe.gradients.extract import extract_rows
+from gradpipe.gradients.factors import frozen
+from gradpipe.gradients.loss import backward_of_losses
+from gradpipe.gradients.memory import saved_bytes
+from gradpipe.gradients.protocol import STANDARD
+from gradpipe.models.load import LoadedModel
+from storage.rows import RowStore
+from storage.workspace import SPECTRA_SCHEMA
+from tests.estimates.conftest import rows_of
+
+QKVO = ("q", "k", "v", "o")
+
+
+def test_a_small_case_by_hand() -> None:
+    shape = ModelShape(2, 8, 2, 1, 4, 16, 10)
+    # q and o 64 weights each, k and v 32, the MLP 3 · 128: 576 a layer.
+    assert shape.weights_a_token == 2 * 576
+    assert shape.weights == 2 * 576 + 2 * 80
+    linear, attention, head = 2 * 3 * 1152, 4 * 9 * 8 * 2, 2 * 2 * 80
+    assert pass_flops(shape, 3, 2) == 2 * linear + 3.5 * attention + 2 * head
+    checkpointed = pass_flops(shape, 3, 2, checkpointing=True)
+    assert checkpointed - pass_flops(shape, 3, 2) == linear + attention
+    # Three tokens: K and V [4, 8] go by tokens as Q does. Last layer: Q's two rows apart.
+    full = 2 * 9 * 8 + 4 * 27 + 4 * 27
+    gram = 2 * 9 * 8 + 9
+    narrow = 2 * 9 * 4 + 4 * 27 + 4 * 27
+    cut = 2 * 4 * 8 + 4 * 8 + 4 * 8 + 2 * 4 * 8 + 8 / 3
+    inner = (full + 2 * narrow + gram) + (full + gram)
+    last = (cut + 2 * narrow + gram) + cut
+    assert spectra_flops(shape, 3, 2, QKVO) == pytest.approx(inner + last)
+    # The last token predicts nothing; the last layer's Q and O see the response's two alone.
+    assert row_values(shape, 3, 2, QKVO) == 8 * 2
+    assert row_values(shape, 4, 2, QKVO) == 4 * 3 + 2 * 3 + 2 * 2
+
+
+def test_passes_are_those_that_torch_counts(make_loaded: Callable[..., LoadedModel]) -> None:
+    model = make_loaded(attn_implementation="eager").model
+    shape = config_shape(model.config)
+    hook = model.get_input_embeddings().register_forward_hook(
+        lambda _module, _inputs, output: output.requires_grad_(True)
+    )
+    with frozen(model), FlopCounterMode(display=False) as counter:
+        backward_of_losses(model, rows_of((300, 112)))
+    hook.remove()
+    # Eager attention keeps its scores: its backward pass is twice the forward one, not 2.5 times.
+    attention = 4 * 300**2 * 128 * 4
+    expected = pass_flops(shape, 300, 112) - 0.5 * attention
+    assert counter.get_total_flops() == pytest.approx(expected, rel=0.01)
+
+
+def test_spectra_go_by_the_size_that_the_extraction_takes() -> None:
+    seen = set()
+    for tokens in (8, 30, 60, 120, 200):
+        for d_out, d_in in ((128, 128), (32, 128), (128, 32)):
+            inputs = spectrum.Inputs(torch.randn(1, tokens, d_in))
+            core, _ = spectrum._core(inputs, torch.randn(1, tokens, d_out).double())
+            small = tokens if by_tokens(tokens, d_out, d_in) else min(d_out, d_in)
+            assert core.shape == (1, small, small)
+            seen.add(small == tokens)
+    assert seen == {True, False}
+
+
+@pytest.mark.parametrize("settings", [{}, {"num_key_value_heads": 8}, {"num_hidden_layers": 7}])
+def test_activations_take_what_autograd_keeps(
+    make_loaded: Callable[..., LoadedModel], settings: dict[str, int]
+) -> None:
+    loaded = make_loaded(**settings)
+    rows = rows_of((200, 90), (210, 90))
+    with saved_bytes(loaded.model) as saved:
+        list(extract_rows(loaded, rows, STANDARD, budget=4096))
+    expected = activation_bytes(config_shape(loaded.model.config), "float32")
+    assert saved.bytes / 420 == pytest.approx(expected, rel=0.05)
+
+
+def test_memory_is_weights_and_the_batch() -> None:
+    shape = ModelShape(32, 4096, 32, 8, 128, 14336, 128256)
+    on_paper = memory_of(shape, "bfloat16", 8192, 1024, on_cpu=False)
+    assert on_paper.weights == pytest.approx(16.06e9, rel=0.01)
+    assert on_paper.bytes == on_paper.weights + on_paper.activations + on_paper.spectra
+    twice = memory_of(shape, "bfloat16", 8192, 1024, on_cpu=False, checkpointing=True)
+    assert twice.activations < 0.2 * on_paper.activations
+    measured = memory_of(shape, "float32", 100, 50, bytes_per_token=7.0)
+    assert measured.activations == 700
+
+
+def test_disk_is_what_a_store_takes(
+    make_loaded: Callable[..., LoadedModel], tmp_path: Path
+) -> None:
+    loaded = make_loaded()
+    lengths = [(60 + 9 * n, 20 + 7 * n) for n in range(24)]
+    store = RowStore(tmp_path / "rows", SPECTRA_SCHEMA)
+    values = files = 0
+    for frame in extract_rows(loaded, rows_of(*lengths), STANDARD, budget=1024):
+        keys = pl.format("{}-" + "0" * 60, "row").alias("key")
+        store.append(frame.with_columns(keys).drop("row"))
+        found = frame.explode("matrices").unnest("matrices")["singular_values"]
+        values += int(found.list.len().sum())
+        files += 1
+    shape = config_shape(loaded.model.config)
+    assert values == sum(row_values(shape, *length, QKVO) for length in lengths)
+    expected = sum(row_bytes(shape, *length, QKVO) for length in lengths) + files * FILE_BYTES
+    assert store.bytes() == pytest.approx(expected, rel=0.15)
+
+
+def test_costs_add_up() -> None:
+    shape = ModelShape(2, 8, 2, 1, 4, 16, 10)
+    both = cost_of(shape, [(3, 2), (5, 2), (3, 2)], QKVO)
+    apart = cost_of(shape, [(3, 2)], QKVO).times(2) + cost_of(shape, [(5, 2)], QKVO)
+    assert both == apart
+    assert (both.rows, both.tokens, both.response_tokens) == (3, 11, 6)
+    assert both.flops == both.passes + both.spectra
