@@ -7,7 +7,7 @@ from gradpipe.gradients.tokens import TokenRow
 
 #: The most tokens of a batch, padding included. Short rows alone leave most of a processor idle;
 #: what lies beyond gains nothing (a CPU's caches overflow, an accelerator is busy).
-CPU_BUDGET = 1024
+CPU_BUDGET = 512
 ACCELERATOR_BUDGET = 8192
 
 

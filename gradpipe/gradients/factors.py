@@ -25,16 +25,17 @@ Sink = Callable[[Projection, "Tensor", "Tensor"], None]
 @contextmanager
 def frozen(model: nn.Module) -> Iterator[None]:
     """The model in evaluation mode with no weight asking for a gradient; as it was, afterwards."""
-    asked = [parameter for parameter in model.parameters() if parameter.requires_grad]
+    asked = [name for name, parameter in model.named_parameters() if parameter.requires_grad]
     training = model.training
     model.eval()
-    for parameter in asked:
-        parameter.requires_grad_(False)
+    for name in asked:
+        model.get_parameter(name).requires_grad_(False)
     try:
         yield
     finally:
-        for parameter in asked:
-            parameter.requires_grad_(True)
+        # By name: a weight that is kept on the disk is another object after it was used.
+        for name in asked:
+            model.get_parameter(name).requires_grad_(True)
         model.train(training)
 
 

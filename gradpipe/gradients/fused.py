@@ -99,7 +99,8 @@ def _operations() -> tuple[Callable[..., Tensor], Callable[[Tensor, Tensor], Ten
             scale = square.div_(x.shape[-1]).add_(epsilon).rsqrt_()
             ctx.gain = gain
             ctx.save_for_backward(x, scale)
-            return (x * scale).mul_(gain)
+            normed: Tensor = (x * scale).mul_(gain)
+            return normed
 
         @staticmethod
         def backward(ctx: Any, *gradients: Tensor) -> tuple[None, None, Tensor]:

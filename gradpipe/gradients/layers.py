@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import deque
 from concurrent.futures import Future
 from dataclasses import dataclass
+from threading import Lock
 from typing import TYPE_CHECKING
 
 from gradpipe.errors import ModelError
@@ -57,9 +58,15 @@ class SpectraSink:
         self._held: list[Job] = []
         self._running: deque[tuple[int, int, Future[RowSpectra]]] = deque()
         self._spectra: list[dict[tuple[int, str], Spectrum]] = [{} for _ in lengths]
+        # Where a model is spread, each device's part of the backward pass has a thread of its own.
+        self._lock = Lock()
 
     def __call__(self, projection: Projection, x: Tensor, d: Tensor) -> None:
         """Keep one projection's X [rows, T, d_in] and D [rows, T, d_out]."""
+        with self._lock:
+            self._keep(projection, x, d)
+
+    def _keep(self, projection: Projection, x: Tensor, d: Tensor) -> None:
         layer = projection.layer
         factors = self._arrived.setdefault(layer, {})
         if layer not in self._awaited or projection.name in factors:

@@ -38,6 +38,7 @@ class SavedBytes:
 @contextmanager
 def saved_bytes(model: Any) -> Iterator[SavedBytes]:
     """Counts, while open, what autograd keeps of ``model``'s passes on this thread."""
+    from torch import nn
     from torch.autograd.graph import saved_tensors_hooks
 
     found = SavedBytes()
@@ -45,7 +46,9 @@ def saved_bytes(model: Any) -> Iterator[SavedBytes]:
 
     def count(tensor: Tensor) -> Tensor:
         storage = tensor.untyped_storage()
-        if storage.data_ptr() not in seen:
+        # A weight that is brought in for each use is a parameter that the model did not have yet.
+        weight = any(isinstance(each, nn.Parameter) for each in (tensor, tensor._base))
+        if not weight and storage.data_ptr() not in seen:
             seen.add(storage.data_ptr())
             found.bytes += storage.nbytes()
         return tensor

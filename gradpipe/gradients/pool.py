@@ -37,7 +37,7 @@ class SpectraPool:
     @property
     def at_once(self) -> int:
         """Jobs that are worth stopping the passes for."""
-        return 1 if self.beside else 2 * self.threads
+        return 1 if self.beside else 4 * self.threads
 
     @property
     def in_flight(self) -> int:

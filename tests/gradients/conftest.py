@@ -55,6 +55,7 @@ SETTINGS: dict[str, dict[str, Any]] = {
     "phi3": LLAMA_LIKE,
     "glm4": LLAMA_LIKE | {"head_dim": 8},
     "cohere": LLAMA_LIKE,
+    "granite": LLAMA_LIKE | {"logits_scaling": 4.0, "embedding_multiplier": 2.0},
     "modernbert-decoder": LLAMA_LIKE | {"cls_token_id": 1, "sep_token_id": 2},
     "opt": LLAMA_LIKE | {"ffn_dim": 48, "word_embed_proj_dim": 32},
     "gpt2": GPT_LIKE,

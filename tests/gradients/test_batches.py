@@ -28,14 +28,31 @@ def test_a_batch_stays_within_the_budget_unless_it_is_one_long_row(
 ) -> None:
     for batch in plan_batches([row(n) for n in lengths], budget):
         assert batch.length == max(lengths[number] for number in batch.rows)
-        assert len(batch.rows) == 1 or len(batch.rows) * batch.length <= budget
+        assert batch.tokens == len(batch.rows) * batch.length
+        assert len(batch.rows) == 1 or batch.tokens <= budget
 
 
 @given(lengths=LENGTHS, budget=st.integers(1, 2000))
 def test_less_than_a_tenth_of_a_batch_is_padding(lengths: list[int], budget: int) -> None:
     for batch in plan_batches([row(n) for n in lengths], budget):
         tokens = sum(lengths[number] for number in batch.rows)
-        assert len(batch.rows) * batch.length - tokens < 0.1 * len(batch.rows) * batch.length
+        assert batch.tokens - tokens < 0.1 * batch.tokens
+
+
+@given(lengths=LENGTHS, left=st.sets(st.integers(0, 59)), budget=st.integers(1, 2000))
+def test_what_is_left_is_planned_as_if_there_were_nothing_else(
+    lengths: list[int], left: set[int], budget: int
+) -> None:
+    numbers = [number for number in sorted(left) if number < len(lengths)]
+    batches = plan_batches([row(n) for n in lengths], budget, reversed(numbers))
+    alone = plan_batches([row(lengths[number]) for number in numbers], budget)
+    assert [tuple(numbers[n] for n in batch.rows) for batch in alone] == [b.rows for b in batches]
+    assert [batch.length for batch in alone] == [batch.length for batch in batches]
+
+
+def test_rows_that_are_left_stay_out_where_they_are_unusable() -> None:
+    rows = [row(4), row(4, "the response is empty"), row(5)]
+    assert [batch.rows for batch in plan_batches(rows, 5, [2, 1])] == [(2,)]
 
 
 def test_rows_of_one_length_fill_the_budget() -> None:

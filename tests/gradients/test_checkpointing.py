@@ -8,6 +8,7 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
+import numpy as np
 import polars as pl
 import pytest
 import torch
@@ -17,6 +18,7 @@ from torch import nn
 from torch.multiprocessing.reductions import StorageWeakRef
 from transformers import AutoModelForCausalLM
 
+from gradpipe.gradients import kernels
 from gradpipe.gradients.checkpointing import checkpointed, decoder_layers
 from gradpipe.gradients.extract import extract_rows, extract_spectra
 from gradpipe.gradients.factors import factors_to, frozen
@@ -39,6 +41,14 @@ FAMILIES = (
     "gpt_bigcode",
 )
 SHAPES = ((5, 2), (19, 11), (41, 20))
+
+
+@pytest.fixture(autouse=True)
+def one_product(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The same matrix product each time: a trial may end one way now and the other way later."""
+    faster = torch.backends.mkldnn.is_available()
+    monkeypatch.setattr(kernels, "_onednn_is_faster", lambda _modules: faster)
+
 
 #: X and D of each (layer, projection).
 Factors = dict[tuple[int, str], tuple[torch.Tensor, torch.Tensor]]
@@ -229,8 +239,16 @@ def test_the_notebook_function_takes_both_kinds(
 ) -> None:
     model, examples = AutoModelForCausalLM.from_pretrained(tiny_folder), [("2 + 2?", "It is 4.")]
     expected = extract_spectra(model, make_tokenizer(), examples)
-    for found in (
-        extract_spectra(model, make_tokenizer(), examples, checkpointing=True),
-        extract_spectra(on_disk, make_tokenizer(), examples),
-    ):
-        assert_frame_equal(found, expected, check_exact=True)
+    twice = extract_spectra(model, make_tokenizer(), examples, checkpointing=True)
+    assert_frame_equal(twice, expected, check_exact=True)
+    # Weights that are brought in for each use keep torch's own operations: rounding differs.
+    brought_in = extract_spectra(on_disk, make_tokenizer(), examples)
+    name = "singular_values"
+    assert_frame_equal(brought_in.drop(name), expected.drop(name), rel_tol=1e-5)
+    for values, others in zip(brought_in[name], expected[name], strict=True):
+        # The first token's query sees one key: whether its gradient is zero or rounding error, and
+        # with it the number of zeros behind the others, is chance.
+        width = max(len(values), len(others))
+        padded = [np.pad(each, (0, width - len(each))) for each in (values, others)]
+        # The smallest of them have the largest one's rounding.
+        np.testing.assert_allclose(*padded, rtol=1e-5, atol=1e-5 * others[0])

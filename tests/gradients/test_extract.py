@@ -4,6 +4,7 @@ import math
 from collections.abc import Callable
 from typing import Any
 
+import numpy as np
 import polars as pl
 import pytest
 import torch
@@ -44,6 +45,33 @@ def test_every_row_comes_out_once_usable_or_with_its_reason(
     assert table["matrices"].list.len().to_list() == [12, 0, 12, 12, 12]
     assert (table.filter(pl.col("reason").is_null())["seconds"] > 0).all()
     assert set(explode_matrices(table.lazy()).collect()["row"]) == {0, 2, 3, 4}
+
+
+def test_what_shares_the_batch_changes_no_row(make_model: MakeModel, make_rows: MakeRows) -> None:
+    loaded = load(make_model("llama"))
+    rows = make_rows(*((12 + 7 * (number % 5), 1 + number % 9) for number in range(14)))
+    tables = [
+        explode_matrices(pl.concat(extract_rows(loaded, rows, STANDARD, budget=budget)).lazy())
+        .drop("seconds")
+        .sort("row", "layer", "projection")
+        .collect()
+        for budget in (1, 64, 1024, None)
+    ]
+    alone = tables[0]
+    assert alone["row"].unique().to_list() == list(range(14))
+    for table in tables[1:]:
+        names = ("row", "layer", "projection", "tokens", "response_tokens")
+        assert_frame_equal(table.select(names), alone.select(names))
+        for name in ("loss", "frobenius_norm"):
+            np.testing.assert_allclose(table[name], alone[name], rtol=1e-5)
+        pairs = zip(table["singular_values"], alone["singular_values"], strict=True)
+        for values, expected in pairs:
+            assert values.sum() == pytest.approx(expected.sum(), rel=1e-5)
+            # Whether a token's gradient is zero or rounding error, and with it the number of zeros
+            # behind the others, is chance.
+            width = max(len(values), len(expected))
+            padded = [np.pad(each, (0, width - len(each))) for each in (values, expected)]
+            np.testing.assert_allclose(*padded, rtol=1e-5, atol=1e-5 * expected[0])
 
 
 def test_only_the_projections_asked_for_are_taken(

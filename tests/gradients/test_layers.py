@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from gradpipe.errors import ModelError
 from gradpipe.gradients.factors import frozen
 from gradpipe.gradients.passes import RowGradients, run_batch
+from gradpipe.gradients.pool import spectra_pool
 from gradpipe.gradients.tokens import TokenRow
 from gradpipe.models.projections import find_projections
 
@@ -80,8 +81,8 @@ class TwoTowers(Decoder):
 
 
 def run(model: Any, rows: list[TokenRow]) -> list[RowGradients]:
-    with frozen(model):
-        return run_batch(model, find_projections(model), rows)
+    with frozen(model), spectra_pool("cpu") as pool:
+        return run_batch(model, find_projections(model), rows, pool)
 
 
 ROW = TokenRow([3, 9, 4, 7, 5, 3, 8], 3, False)
