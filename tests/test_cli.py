@@ -9,6 +9,7 @@ from pathlib import Path
 import polars as pl
 import pytest
 from click.testing import CliRunner, Result
+from polars.testing import assert_frame_equal
 
 from assets.instance import open_instance
 from gradpipe.cli import main
@@ -241,7 +242,8 @@ def test_extract_gives_the_same_table_however_the_model_lies_in_memory(
         assert gradpipe(*words, *options).exit_code == 0
         tables.append(pl.read_parquet(out))
     assert tables[0].equals(tables[1])
-    assert tables[0].equals(tables[2])
+    # Weights that are brought in for each use go by torch's own products, which round differently.
+    assert_frame_equal(tables[0], tables[2], rel_tol=1e-5, abs_tol=1e-6)
 
 
 @pytest.mark.parametrize(

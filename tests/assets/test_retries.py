@@ -9,6 +9,7 @@ import pytest
 import assets.benchmark_items
 import assets.retries
 import gradpipe.engines.local
+import gradpipe.gradients.loop
 import gradpipe.gradients.passes
 from assets.accelerator import Accelerator
 from assets.retries import MAX_RETRIES
@@ -125,6 +126,7 @@ def test_a_batch_that_does_not_fit_is_no_failure(
         return run_batch(model, projections, rows, pool)
 
     monkeypatch.setattr(gradpipe.gradients.passes, "run_batch", one_row_at_most)
+    monkeypatch.setattr(gradpipe.gradients.loop, "FIRST_BUDGET", 4096)
     runner = bring_up(finished)
     assert not runner.failures
     assert max(tried) > 1

@@ -1,0 +1,5 @@
+"""`python -m gradpipe.cli` is `gradpipe`."""
+
+from gradpipe.cli import main
+
+main()

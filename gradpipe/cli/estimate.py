@@ -1,0 +1,142 @@
+"""What work would cost: of a study, of a backfill, or on paper."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from gradpipe.cli.options import current_workspace, study_option
+from gradpipe.errors import GradpipeError
+
+if TYPE_CHECKING:
+    from gradpipe.studies.study import Study
+    from storage.workspace import Workspace
+
+
+@click.command()
+@study_option
+@click.option(
+    "--calibration/--no-calibration",
+    "calibration",
+    default=None,
+    help="Time a few batches here, or none (default: of models that have no rows yet).",
+)
+@click.option(
+    "--model",
+    metavar="SHAPE",
+    help="On paper, without a study: a model such as 70b or llama-3.1-8b, a folder or hub id, or "
+    "layers=80,hidden=8192,...",
+)
+@click.option("--examples", type=click.IntRange(min=1), help="On paper: how many examples.")
+@click.option("--tokens", type=click.IntRange(min=2), help="Of each [600].")
+@click.option("--response-tokens", type=click.IntRange(min=1), help="Of each response [400].")
+@click.option("--gpus", type=click.IntRange(1, 100_000), help="How many GPUs [1].")
+@click.option("--gpu", metavar="NAME", help="h100, h200, a100, l40s, rtx4090 or mi300x [h100].")
+@click.option("--dtype", metavar="NAME", help="bfloat16, float16 or float32 [bfloat16].")
+@click.option(
+    "--utilisation",
+    type=click.FloatRange(0, 1, min_open=True),
+    help="The share of the GPU's peak that the passes reach [0.4].",
+)
+@click.option(
+    "--spectra-utilisation",
+    type=click.FloatRange(0, 1, min_open=True),
+    help="The share of its float64 peak that the spectra reach [0.1].",
+)
+@click.option(
+    "--gradient-checkpointing", "checkpointing", is_flag=True, default=None, help="On paper too."
+)
+@click.option("--json", "as_json", is_flag=True, help="One JSON object instead of a table.")
+def estimate(
+    study: str | None, calibration: bool | None, model: str | None, as_json: bool, **paper: Any
+) -> None:
+    """Say what a study would cost: tokens, FLOPs, time, memory and disk; nothing is written.
+
+    Without --model, for the rows that the study (by default the workspace's) still lacks. Time
+    comes from rows of the same model that are in the store, else from a calibration of about a
+    minute, which loads the model and runs a few batches of the work itself.
+
+    With --model it is arithmetic alone, for machines that are not at hand: `gradpipe estimate
+    --model 70b --examples 1000000 --gpus 64`. Every assumption is printed.
+    """
+    given = {name: value for name, value in paper.items() if value is not None}
+    if model is not None:
+        if study is not None or calibration is not None:
+            raise GradpipeError(
+                "--model is an estimate on paper, which has neither study nor calibration: leave "
+                "those out."
+            )
+        _print_bill(model, given, as_json)
+        return
+    if given:
+        raise GradpipeError(
+            f"--{min(given).replace('_', '-')} belongs to an estimate on paper: give --model too."
+        )
+    from gradpipe.studies.study import load_study
+
+    workspace = current_workspace()
+    chosen = load_study(study) if study else workspace.study()
+    _print_study(workspace, chosen, calibration, as_json)
+
+
+def print_dry_run(
+    workspace: Workspace,
+    study: Study,
+    models: tuple[str, ...] | None,
+    benchmarks: tuple[str, ...] | None,
+    as_json: bool,
+) -> None:
+    """What a backfill of some models and benchmarks would compute, as a table or as JSON."""
+    from dataclasses import asdict
+
+    from assets.estimate import ESTIMATE_COLUMNS, estimates, total
+    from assets.plan import Plan
+    from assets.versions import Versions
+    from gradpipe.progress import print_table
+
+    found = list(estimates(Plan(Versions(workspace, study), models, benchmarks)))
+    if as_json:
+        click.echo(json.dumps([asdict(estimate) for estimate in found]))
+    else:
+        print_table(ESTIMATE_COLUMNS, (estimate.cells() for estimate in (*found, total(found))))
+
+
+def _print_study(
+    workspace: Workspace, study: Study, calibration: bool | None, as_json: bool
+) -> None:
+    from dataclasses import asdict
+
+    from assets.estimate import BILL_COLUMNS, estimates, total
+    from assets.plan import Plan
+    from assets.versions import Versions
+    from gradpipe.progress import print_table
+
+    plan = Plan(Versions(workspace, study))
+    found = list(estimates(plan, calibration is not False, anew=calibration is True))
+    if as_json:
+        cells = [asdict(cell) for cell in found]
+        click.echo(json.dumps({"cells": cells, "total": asdict(total(found))}))
+    else:
+        print_table(BILL_COLUMNS, (cell.bill() for cell in (*found, total(found))))
+
+
+def _print_bill(model: str, given: dict[str, Any], as_json: bool) -> None:
+    from gradpipe.estimates.paper import Setting, on_paper
+    from gradpipe.estimates.shape import shape_of
+    from gradpipe.estimates.words import assumptions, bill_lines
+    from gradpipe.progress import print_table
+
+    if "examples" not in given:
+        raise GradpipeError("An estimate on paper needs --examples: say how many there are.")
+    shape = shape_of(model)
+    bill = on_paper(shape, Setting(**{"tokens": 600, "response_tokens": 400, **given}))
+    assumed = assumptions(shape, bill)
+    if as_json:
+        click.echo(json.dumps({**bill.record(), "assumptions": assumed}))
+        return
+    print_table(("", ""), bill_lines(shape, bill))
+    click.echo("\nAssumed:")
+    for sentence in assumed:
+        click.echo(f"- {sentence}")

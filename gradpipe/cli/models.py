@@ -1,0 +1,69 @@
+"""The models of the workspace's study."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import click
+
+from gradpipe.cli.options import current_workspace
+
+if TYPE_CHECKING:
+    from storage.workspace import Workspace
+
+
+@click.group()
+def models() -> None:
+    """The models of the workspace's study: add, list, remove."""
+
+
+@models.command("add")
+@click.argument("model", metavar="ID")
+@click.option("--revision", help="A branch, tag or commit of a hub model.")
+@click.option("--name", default="", help="What tables and charts call it.")
+def models_add(model: str, revision: str | None, name: str) -> None:
+    """Add a model: a hub id, a local folder, a .gguf file, or demo."""
+    from storage.models import add_model
+
+    workspace = current_workspace()
+    added = add_model(workspace, model, revision, name)
+    _sync_partitions(workspace)
+    automatic = workspace.study().automation is True
+    click.echo(
+        f"Added {added}; "
+        + ("the daemon" if automatic else "`gradpipe run`")
+        + " computes what it lacks."
+    )
+
+
+@models.command("list")
+def models_list() -> None:
+    """List the study's models."""
+    for model in current_workspace().study().models:
+        click.echo(model.name if model.name == model.id else f"{model.name}  ({model.id})")
+
+
+@models.command("remove")
+@click.argument("name", metavar="NAME")
+@click.option("--rows", is_flag=True, help="Delete its rows too; they would have to be paid again.")
+def models_remove(name: str, rows: bool) -> None:
+    """Take a model out of the study and, from its next making on, out of the report.
+
+    Its rows stay in the store, so that it can come back at no cost, unless --rows is given.
+    """
+    from storage.models import remove_model
+
+    workspace = current_workspace()
+    remove_model(workspace, name)
+    _sync_partitions(workspace)
+    if rows:
+        workspace.delete_model(name)
+    click.echo(f"Removed {name}; its rows " + ("are deleted." if rows else "stay in the store."))
+
+
+def _sync_partitions(workspace: Workspace) -> None:
+    from assets.instance import open_instance
+    from assets.partitions import sync_partitions
+
+    with open_instance(workspace) as instance:
+        sync_partitions(instance, workspace.study())

@@ -1,0 +1,24 @@
+"""What several commands share: the workspace they work on and the options they have in common."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import click
+
+if TYPE_CHECKING:
+    from storage.workspace import Workspace
+
+study_option = click.option(
+    "--study", metavar="FILE|NAME", help="A study's YAML file, or one that ships: demo, paper."
+)
+account_option = click.option(
+    "--json", "as_json", is_flag=True, help="End stdout with one JSON object of what was done."
+)
+
+
+def current_workspace() -> Workspace:
+    """The workspace that GRADPIPE_HOME names; raises WorkspaceError where it cannot be used."""
+    from storage.workspace import Workspace
+
+    return Workspace.current()

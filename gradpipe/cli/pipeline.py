@@ -1,0 +1,132 @@
+"""The workspace's pipeline: bring it up to date, say how it stands, look at it."""
+
+from __future__ import annotations
+
+import json
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from gradpipe.cli.estimate import print_dry_run
+from gradpipe.cli.options import account_option, current_workspace, study_option
+from gradpipe.errors import GradpipeError
+
+if TYPE_CHECKING:
+    from gradpipe.studies.study import Study
+    from storage.workspace import Workspace
+
+
+@click.command()
+@study_option
+@account_option
+def run(study: str | None, as_json: bool) -> None:
+    """Bring every stage of a study up to date and say where the report is.
+
+    Without --study the workspace's own study is used, at first the demo. A run that was stopped
+    goes on where it stopped; a run with nothing to do loads no model.
+    """
+    from gradpipe.studies.study import load_study
+
+    workspace = current_workspace()
+    chosen = load_study(study) if study else workspace.study()
+    _bring_up_to_date(workspace, chosen, as_json=as_json)
+
+
+@click.command()
+@click.option(
+    "--model", "models", multiple=True, metavar="NAME", help="Only this model (repeatable)."
+)
+@click.option(
+    "--benchmark", "benchmarks", multiple=True, metavar="NAME", help="Only this benchmark."
+)
+@click.option("--dry-run", is_flag=True, help="Say what would be computed, and compute nothing.")
+@account_option
+def backfill(
+    models: tuple[str, ...], benchmarks: tuple[str, ...], dry_run: bool, as_json: bool
+) -> None:
+    """Compute what is missing of some models and benchmarks, then the report.
+
+    A partition that fails does not stop the others: the summary names it, and the exit code is 1.
+    With --dry-run: rows and tokens of every partition, and the time and disk they would take as far
+    as rows of that model were measured before.
+    """
+    workspace = current_workspace()
+    study = workspace.study()
+    for model in models:
+        study.model(model)
+    for benchmark in benchmarks:
+        study.benchmark(benchmark)
+    if dry_run:
+        print_dry_run(workspace, study, models or None, benchmarks or None, as_json)
+        return
+    _bring_up_to_date(
+        workspace, study, models=models or None, benchmarks=benchmarks or None, as_json=as_json
+    )
+
+
+@click.command()
+def status() -> None:
+    """Say what of the workspace's study is there, out of date or missing."""
+    from assets.status import stage_states
+    from gradpipe.progress import print_table
+
+    workspace = current_workspace()
+    states = stage_states(workspace, workspace.study())
+    print_table(("stage", "partition", "state", "rows"), states)
+
+
+@click.command()
+@click.option("--open", "open_page", is_flag=True, help="Show the page in the browser.")
+def report(open_page: bool) -> None:
+    """Say where the report is."""
+    page = current_workspace().report_page
+    if not page.is_file():
+        raise GradpipeError(f"There is no report at {page} yet: make it with `gradpipe run`.")
+    click.echo(str(page))
+    if open_page and not isinstance(page, Path):
+        raise GradpipeError(
+            "A browser cannot open that: fetch the page's folder and open it there."
+        )
+    if open_page:
+        click.launch(page.as_uri())
+
+
+@click.command()
+@click.option("--host", default="127.0.0.1", show_default=True)
+@click.option("--port", default=3000, show_default=True, type=click.IntRange(1, 65535))
+def ui(host: str, port: int) -> None:
+    """Open the Dagster UI on this workspace."""
+    from assets.ui import serve
+
+    click.echo(f"Opening the Dagster UI at http://{host}:{port} (Ctrl-C ends it)", err=True)
+    serve(current_workspace(), host, port)
+
+
+def _bring_up_to_date(
+    workspace: Workspace,
+    study: Study,
+    models: tuple[str, ...] | None = None,
+    benchmarks: tuple[str, ...] | None = None,
+    as_json: bool = False,
+) -> None:
+    from assets.accelerator import Accelerator
+    from assets.run import Runner
+    from gradpipe.progress import ProgressView
+
+    started = time.perf_counter()
+    with ProgressView() as view:
+        accelerator = Accelerator(
+            lambda model, benchmark, progress: view.extraction(f"{model} × {benchmark}", progress)
+        )
+        runner = Runner(workspace, study, accelerator, view.stage, view.note)
+        runner.bring_up_to_date(models, benchmarks)
+    for line in runner.summary(time.perf_counter() - started):
+        view.console.print(line, markup=False)
+    if as_json:
+        click.echo(json.dumps(runner.account(time.perf_counter() - started)))
+    elif workspace.report_page.is_file():
+        click.echo(f"Report: {workspace.report_page}")
+    if runner.failures:
+        raise click.exceptions.Exit(1)
