@@ -4,10 +4,9 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
-# Threads of torch that wait by spinning starve each other where two processes share the cores.
-export OMP_WAIT_POLICY = PASSIVE
-# One file a process, two at a time; each test's models are too small for more than one thread.
-PYTEST := OMP_NUM_THREADS=1 $(BIN)/pytest -n 2 --dist loadfile
+# One file a process, two at a time; each test's models are too small for more than one thread, and
+# threads that wait by spinning starve each other where two processes share the cores.
+PYTEST := OMP_WAIT_POLICY=PASSIVE OMP_NUM_THREADS=1 $(BIN)/pytest -n 2 --dist loadfile
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
 
 .PHONY: run test test-all bench ui clean

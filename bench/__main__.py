@@ -11,6 +11,7 @@ import click
 
 from bench.settings import Settings
 from gradpipe.cli import Commands
+from gradpipe.threads import wait_briefly
 
 RESULTS = Path(__file__).resolve().parent / "results"
 Command = TypeVar("Command", bound=Callable[..., Any])
@@ -79,8 +80,8 @@ def main() -> None:
     Every part prints its table and the goals, and writes its numbers to a JSON file with the table
     as Markdown beside it.
     """
-    # As gradpipe's own command line does; it has to be said before torch is imported.
-    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+    # As gradpipe's own command line does.
+    wait_briefly()
     # A profile that starts and ends is no news.
     os.environ.setdefault("KINETO_LOG_LEVEL", "99")
 

@@ -20,7 +20,8 @@ def describe_machine() -> dict[str, Any]:
         if hasattr(os, "sched_getaffinity")
         else os.cpu_count(),
         "threads": torch.get_num_threads(),
-        "wait_policy": os.environ.get("OMP_WAIT_POLICY", "default"),
+        "wait_policy": os.environ.get("OMP_WAIT_POLICY"),
+        "spins": os.environ.get("GOMP_SPINCOUNT"),
         "accelerator": torch.cuda.get_device_name() if cuda else None,
         "system": platform.system(),
         "python": platform.python_version(),

@@ -149,7 +149,7 @@ def sizes(folder: UPath) -> dict[str, int]:
 
 
 def delete(folder: UPath, first: str = "") -> None:
-    """Delete every object below an address, those named ``first`` before all others.
+    """Delete every object at or below an address, those named ``first`` before all others.
 
     Raises WorkspaceError where that is refused.
     """

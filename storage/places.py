@@ -90,27 +90,30 @@ def get(place: Place) -> bytes | None:
         ) from error
 
 
-def remove(folder: Place, first: str = "") -> None:
-    """Delete a folder and everything in it, files named ``first`` before all others.
+def remove(place: Place, first: str = "") -> None:
+    """Delete a file, or a folder and everything in it, files named ``first`` before all others.
 
     Nothing happens where there is none; raises WorkspaceError where something cannot be deleted.
     """
-    if not isinstance(folder, Path):
+    if not isinstance(place, Path):
         from storage.objects import delete
 
-        delete(folder, first)
+        delete(place, first)
         return
     import shutil
 
     try:
-        for file in folder.rglob(first) if first else ():
+        for file in place.rglob(first) if first else ():
             file.unlink()
-        shutil.rmtree(folder)
+        if place.is_file():
+            place.unlink()
+        else:
+            shutil.rmtree(place)
     except FileNotFoundError:
         return
     except OSError as error:
         raise WorkspaceError(
-            f"{folder} cannot be deleted ({error.strerror}): check the folder's permissions."
+            f"{place} cannot be deleted ({error.strerror}): check the folder's permissions."
         ) from error
 
 

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 
 import polars as pl
 
+from storage.places import remove
 from storage.tables import unique_part_name, write_parquet
 
 if TYPE_CHECKING:
@@ -43,6 +44,23 @@ class RowStore:
         if rows.height:
             frame = rows.select(list(self.schema)).cast(self.schema)
             write_parquet(self.folder / unique_part_name(), frame)
+
+    def discard(self, unwanted: pl.Expr) -> int:
+        """Take out the rows for which an expression holds; how many there were.
+
+        A part that has some is written again without them before it is deleted, so that a stop on
+        the way loses nothing. Not while something else reads the store: the part it had found is
+        gone then.
+        """
+        found = 0
+        for part, size in self._sizes().items():
+            rows = self._scan({part: size})
+            count = rows.filter(unwanted).select(pl.len()).collect().item()
+            if count:
+                self.append(rows.filter(~unwanted.fill_null(value=False)).collect())
+                remove(part)
+                found += count
+        return found
 
     def keys(self) -> pl.Series:
         """The keys of all rows, each once; reads that column only."""

@@ -153,6 +153,21 @@ class Workspace:
         remove(self.root / "spectral_statistics" / slug(name))
         remove(self.root / "gradient_spectra" / slug(name), first=_INDEX)
 
+    def discard_unusable(self, model: str, benchmark: str) -> int:
+        """Take the rows that cannot be used out of the store; how many there were.
+
+        The next run computes them again, and what was made of them.
+        """
+        with self.lock(model, benchmark):
+            unusable = pl.col("reason").is_not_null()
+            store = self.spectra(model, benchmark)
+            if not store.scan().filter(unusable).select(pl.len()).collect().item():
+                return 0
+            # First of all, so that what a stopped removal leaves is not taken for whole.
+            remove(self.spectra_index(model, benchmark).path)
+            remove(self.statistics(model, benchmark).path)
+            return store.discard(unusable)
+
     def report_notes(self) -> Table:
         """What the report was made from."""
         return Table(self.root / "report_notes.parquet")

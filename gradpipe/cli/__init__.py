@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from typing import Any
 
 import click
@@ -12,6 +11,7 @@ from gradpipe.cli.extract import extract
 from gradpipe.cli.models import models
 from gradpipe.cli.pipeline import backfill, report, run, status, ui
 from gradpipe.errors import GradpipeError
+from gradpipe.threads import wait_briefly
 
 EXIT_CODES = """\b
 Exit codes: 0 done; 1 something failed on the way; 2 a command, file, study or
@@ -51,9 +51,7 @@ def main() -> None:
     Everything is kept in the workspace, the folder that GRADPIPE_HOME names (by default .gradpipe
     in the current folder). What is there already is never computed again.
     """
-    # Threads that spin while they wait for each other lose most of a busy machine's time: ten rows
-    # took 82 to 126 s so, 33 s like this. It has to be said before torch is imported.
-    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+    wait_briefly()
 
 
 for command in (run, backfill, estimate, extract, status, report, ui, models):

@@ -41,10 +41,20 @@ def run(study: str | None, as_json: bool) -> None:
 @click.option(
     "--benchmark", "benchmarks", multiple=True, metavar="NAME", help="Only this benchmark."
 )
+@click.option(
+    "--retry-unusable",
+    "retry",
+    is_flag=True,
+    help="Compute rows that could not be used again, as where memory was too small for them.",
+)
 @click.option("--dry-run", is_flag=True, help="Say what would be computed, and compute nothing.")
 @account_option
 def backfill(
-    models: tuple[str, ...], benchmarks: tuple[str, ...], dry_run: bool, as_json: bool
+    models: tuple[str, ...],
+    benchmarks: tuple[str, ...],
+    retry: bool,
+    dry_run: bool,
+    as_json: bool,
 ) -> None:
     """Compute what is missing of some models and benchmarks, then the report.
 
@@ -58,9 +68,15 @@ def backfill(
         study.model(model)
     for benchmark in benchmarks:
         study.benchmark(benchmark)
+    if retry and dry_run:
+        raise GradpipeError("--retry-unusable changes the store, --dry-run does not: give one.")
     if dry_run:
         print_dry_run(workspace, study, models or None, benchmarks or None, as_json)
         return
+    if retry:
+        for model, benchmark in study.grid():
+            if model in (models or [model]) and benchmark in (benchmarks or [benchmark]):
+                workspace.discard_unusable(model, benchmark)
     _bring_up_to_date(
         workspace, study, models=models or None, benchmarks=benchmarks or None, as_json=as_json
     )

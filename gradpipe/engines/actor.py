@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from gradpipe.errors import GradpipeError, ModelError, connection_failed
+from gradpipe.threads import wait_briefly
 
 if TYPE_CHECKING:
     import polars as pl
@@ -49,8 +50,7 @@ class Extractor:
     """
 
     def __init__(self, order: ModelOrder) -> None:
-        # As for the command line, and as there before torch is imported.
-        os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+        wait_briefly()
         self._order = order
         self._loaded: LoadedModel | None = None
 

@@ -199,18 +199,17 @@ def _warm_up(loaded: LoadedModel, work: Work) -> tuple[float, int]:
     """Bytes that a token takes and the budget that follows, as an extraction's first batch learns
     them; it is not timed.
     """
-    from gradpipe.gradients.memory import CHECKPOINTING_FACTOR, saved_bytes, tokens_that_fit
+    from gradpipe.gradients.memory import saved_bytes, tokens_that_fit
     from gradpipe.models.placement import devices, offloaded
 
     rows = sorted((row for rows in work.lists for row in rows), key=lambda row: len(row.ids))
     if not rows:
         return 0.0, FIRST_BUDGET
     first: Batch = plan_batches(rows, FIRST_BUDGET)[0]
-    with saved_bytes(loaded.model) as saved:
+    twice = loaded.checkpointing or offloaded(loaded.model)
+    with saved_bytes(loaded.model, work.shape.layers if twice else 0) as saved:
         _run(loaded, [rows[number] for number in first.rows], work.protocol)
     each = saved.bytes / first.tokens
-    if loaded.checkpointing or offloaded(loaded.model):
-        each *= CHECKPOINTING_FACTOR
     return each, tokens_that_fit(each, devices(loaded.model))
 
 

@@ -6,7 +6,6 @@ from dataclasses import dataclass
 
 from gradpipe.estimates.costs import BYTES
 from gradpipe.estimates.shape import ModelShape
-from gradpipe.gradients.memory import CHECKPOINTING_FACTOR
 from gradpipe.gradients.pool import GRAM_MATRICES, WORKSPACE
 
 
@@ -61,8 +60,8 @@ def activation_bytes(shape: ModelShape, dtype: str, checkpointing: bool = False)
 
     A layer keeps both norms' inputs and scales, Q, K, V, the attention's result, and the MLP's
     gate and product (see ``gradients.fused``; other precisions than float32 are not fused, which
-    takes the norms in float32 and an activation more). With checkpointing a layer keeps its input,
-    and the loop counts CHECKPOINTING_FACTOR times what is seen in a forward pass.
+    takes the norms in float32 and an activation more). With checkpointing each layer keeps its
+    input, and one at a time all the rest.
     """
     size, fused = BYTES[dtype], dtype == "float32"
     attention = shape.head_dim * (2 * shape.heads + 2 * shape.kv_heads) * size + 4 * shape.heads
@@ -70,5 +69,5 @@ def activation_bytes(shape: ModelShape, dtype: str, checkpointing: bool = False)
     layer = 2 * (4 * shape.hidden + 4) + attention + mlp
     ends = 4 * shape.hidden + 4 + 2 * shape.head_dim * size
     if checkpointing:
-        return CHECKPOINTING_FACTOR * (shape.layers * shape.hidden * size) + ends
+        return float((shape.layers - 1) * shape.hidden * size + layer + ends)
     return float(shape.layers * layer + ends)

@@ -10,13 +10,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from gradpipe.gradients.batches import Batch, plan_batches
-from gradpipe.gradients.memory import (
-    CHECKPOINTING_FACTOR,
-    make_room,
-    out_of_memory,
-    saved_bytes,
-    tokens_that_fit,
-)
+from gradpipe.gradients.checkpointing import checkpointed, decoder_layers
+from gradpipe.gradients.memory import make_room, out_of_memory, saved_bytes, tokens_that_fit
 from gradpipe.gradients.tokens import TokenRow
 from gradpipe.models.placement import devices, offloaded
 from gradpipe.models.projections import Projection
@@ -65,7 +60,6 @@ class BatchLoop:
 
     def run(self) -> Iterator[Done]:
         """Every batch once, shortest rows first; the model is frozen meanwhile."""
-        from gradpipe.gradients.checkpointing import checkpointed
         from gradpipe.gradients.factors import frozen
         from gradpipe.gradients.fused import fused_blocks
         from gradpipe.gradients.kernels import faster_linears
@@ -100,17 +94,16 @@ class BatchLoop:
         from gradpipe.gradients.passes import run_batch
 
         members = [self.rows[number] for number in batch.rows]
-        measuring = nullcontext() if self.measured else saved_bytes(self.loaded.model)
-        with measuring as saved:
-            gradients = run_batch(self.loaded.model, self.projections, members, pool)
+        model = self.loaded.model
+        layers = len(decoder_layers(model, self.projections)) if self.twice else 0
+        with nullcontext() if self.measured else saved_bytes(model, layers) as saved:
+            gradients = run_batch(model, self.projections, members, pool)
         if saved is not None:
             self._learn(saved.bytes / batch.tokens)
         return gradients
 
     def _learn(self, bytes_per_token: float) -> None:
         """Plan what is left for the memory that is free."""
-        if self.twice:
-            bytes_per_token *= CHECKPOINTING_FACTOR
         self.measured = True
         self._plan(tokens_that_fit(bytes_per_token, devices(self.loaded.model)))
 

@@ -19,8 +19,6 @@ CPU_SHARE = 0.5
 ACCELERATOR_SHARE = 0.7
 #: Kept free on an accelerator for a block of logits and for the spectra, in bytes.
 RESERVE = 3 * 2**30
-#: Checkpointed layers keep one tensor each, and one layer at a time keeps all of its own.
-CHECKPOINTING_FACTOR = 2.0
 #: Where Linux keeps a container's limit and use, of both generations of control groups.
 CONTROL_GROUPS = (
     ("/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory.current"),
@@ -30,31 +28,57 @@ CONTROL_GROUPS = (
 
 @dataclass
 class SavedBytes:
-    """Bytes that a forward pass keeps for the backward one, weights not counted."""
+    """Bytes that are kept for the backward pass at once, weights not counted.
 
-    bytes: int = 0
+    ``forward``: kept by the forward pass. ``again``: kept in the backward pass by ``layers`` layers
+    that are computed again, of which one is there at a time.
+    """
+
+    layers: int
+    forward: int = 0
+    again: int = 0
+
+    @property
+    def bytes(self) -> float:
+        """Of the forward pass and of one layer."""
+        return self.forward + self.again / max(1, self.layers)
 
 
 @contextmanager
-def saved_bytes(model: Any) -> Iterator[SavedBytes]:
-    """Counts, while open, what autograd keeps of ``model``'s passes on this thread."""
+def saved_bytes(model: Any, layers: int = 0) -> Iterator[SavedBytes]:
+    """Counts, while open, what autograd keeps of ``model``'s passes on this thread.
+
+    ``layers`` is the number of those that are checkpointed.
+    """
     from torch import nn
     from torch.autograd.graph import saved_tensors_hooks
 
-    found = SavedBytes()
+    found = SavedBytes(layers)
     seen = {parameter.untyped_storage().data_ptr() for parameter in model.parameters()}
 
     def count(tensor: Tensor) -> Tensor:
         storage = tensor.untyped_storage()
         # A weight that is brought in for each use is a parameter that the model did not have yet.
         weight = any(isinstance(each, nn.Parameter) for each in (tensor, tensor._base))
-        if not weight and storage.data_ptr() not in seen:
+        if weight or storage.data_ptr() in seen:
+            return tensor
+        if _in_backward():
+            # Freed with its layer: the next one may have the same address.
+            found.again += storage.nbytes()
+        else:
             seen.add(storage.data_ptr())
-            found.bytes += storage.nbytes()
+            found.forward += storage.nbytes()
         return tensor
 
     with saved_tensors_hooks(count, lambda tensor: tensor):
         yield found
+
+
+def _in_backward() -> bool:
+    """Whether the engine of autograd is at work on this thread."""
+    import torch
+
+    return int(torch._C._current_graph_task_id()) != -1
 
 
 def tokens_that_fit(bytes_per_token: float, devices: list[str]) -> int:

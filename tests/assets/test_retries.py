@@ -1,10 +1,12 @@
 """What may pass is tried again, smaller or after a while; what cannot fails at once."""
 
+import json
 from pathlib import Path
 from typing import Any
 
 import polars as pl
 import pytest
+from click.testing import CliRunner
 
 import assets.benchmark_items
 import assets.retries
@@ -14,6 +16,7 @@ import gradpipe.gradients.passes
 from assets.accelerator import Accelerator
 from assets.retries import MAX_RETRIES
 from assets.run import Runner
+from gradpipe.cli import main
 from gradpipe.errors import DataError, ModelError
 from storage.workspace import Workspace
 from tests.assets.conftest import finished_study
@@ -132,3 +135,40 @@ def test_a_batch_that_does_not_fit_is_no_failure(
     assert max(tried) > 1
     assert waits == []
     assert len(Workspace.current().spectra("small", "mini_obscure").keys()) == 4
+
+
+def test_a_row_that_did_not_fit_is_computed_again_when_that_is_asked_for(
+    finished: Path, home: Path, waits: list[int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import torch
+
+    run_batch = gradpipe.gradients.passes.run_batch
+    lengths: list[int] = []
+
+    def only_short_ones(model: Any, projections: Any, rows: list[Any], pool: Any) -> Any:
+        lengths.extend(len(row.ids) for row in rows)
+        if len(rows) > 1 or len(rows[0].ids) == max(lengths):
+            raise torch.OutOfMemoryError("no room")
+        return run_batch(model, projections, rows, pool)
+
+    with monkeypatch.context() as small:
+        small.setattr(gradpipe.gradients.passes, "run_batch", only_short_ones)
+        small.setattr(gradpipe.gradients.loop, "FIRST_BUDGET", 4096)
+        assert not bring_up(finished).failures
+    workspace = Workspace.current()
+    rows = workspace.spectra("small", "mini_obscure").scan().collect()
+    (reason,) = rows["reason"].drop_nulls()
+    assert "do not fit in memory, not even alone" in reason
+    usable = set(rows.filter(pl.col("reason").is_null())["key"])
+    before = workspace.statistics("small", "mini_obscure").read()
+
+    assert bring_up(finished).counts["gradient_spectra"].computed == 0
+    words = ["backfill", "--model", "small", "--retry-unusable", "--json"]
+    outcome = CliRunner().invoke(main, words)
+    assert outcome.exit_code == 0
+    assert json.loads(outcome.stdout)["stages"]["gradient_spectra"]["computed"] == 1
+    rows = workspace.spectra("small", "mini_obscure").scan().collect()
+    assert rows["reason"].is_null().all()
+    assert usable < set(rows["key"])
+    after = workspace.statistics("small", "mini_obscure").read()
+    assert after.height > before.height

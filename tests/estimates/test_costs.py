@@ -1,6 +1,7 @@
 """FLOPs, memory and disk against a sum by hand, what torch counts, and a file that was written."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import polars as pl
@@ -82,16 +83,19 @@ def test_spectra_go_by_the_size_that_the_extraction_takes() -> None:
     assert seen == {True, False}
 
 
+@pytest.mark.parametrize("checkpointing", [False, True])
 @pytest.mark.parametrize("settings", [{}, {"num_key_value_heads": 8}, {"num_hidden_layers": 7}])
 def test_activations_take_what_autograd_keeps(
-    make_loaded: Callable[..., LoadedModel], settings: dict[str, int]
+    make_loaded: Callable[..., LoadedModel], settings: dict[str, int], checkpointing: bool
 ) -> None:
-    loaded = make_loaded(**settings)
+    loaded = replace(make_loaded(**settings), checkpointing=checkpointing)
     rows = rows_of((200, 90), (210, 90))
-    with saved_bytes(loaded.model) as saved:
+    shape = config_shape(loaded.model.config)
+    with saved_bytes(loaded.model, shape.layers if checkpointing else 0) as saved:
         list(extract_rows(loaded, rows, STANDARD, budget=4096))
-    expected = activation_bytes(config_shape(loaded.model.config), "float32")
+    expected = activation_bytes(shape, "float32", checkpointing)
     assert saved.bytes / 420 == pytest.approx(expected, rel=0.05)
+    assert (saved.again > 0) == checkpointing
 
 
 def test_memory_is_weights_and_the_batch() -> None:

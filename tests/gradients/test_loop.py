@@ -100,7 +100,8 @@ def test_a_token_is_taken_to_need_what_autograd_keeps_of_it(
     twice = BatchLoop(load(model, checkpointing=True), find_projections(model), rows)
     assert twice.twice
     list(twice.run())
-    assert 1 <= twice.budget < CPU_BUDGET
+    # One of the three layers at a time is there whole, with the inputs of all.
+    assert batches.budget < twice.budget < CPU_BUDGET
 
 
 def test_a_budget_that_is_given_is_kept(

@@ -57,6 +57,21 @@ def test_a_deleted_model_is_gone_and_its_neighbours_are_not(root: "Place") -> No
     assert workspace.spectra("org/base", "one").keys().to_list() == ["org/base"]
 
 
+def test_rows_that_cannot_be_used_are_taken_out_with_what_was_made_of_them(root: "Place") -> None:
+    workspace = Workspace(root)
+    assert workspace.discard_unusable("m", "one") == 0
+    fill(workspace, "m")
+    assert workspace.discard_unusable("m", "one") == 0
+    rows = workspace.spectra("m", "one")
+    unusable = {"key": "long", "matrices": [], "reason": "it does not fit"}
+    rows.append(pl.DataFrame([unusable], schema=SPECTRA_SCHEMA))
+    assert workspace.discard_unusable("m", "one") == 1
+    assert rows.keys().to_list() == ["m"]
+    for table in (workspace.spectra_index, workspace.statistics):
+        assert table("m", "one").notes() is None
+        assert table("m", "two").notes() is not None
+
+
 def test_a_deletion_that_is_cut_short_leaves_rows_that_nothing_takes_for_whole(
     s3: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:

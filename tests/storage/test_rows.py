@@ -90,6 +90,27 @@ def test_a_key_twice_in_one_part_is_read_once(tmp_path: Path) -> None:
     assert [chunk.rows() for chunk in store.chunks(pl.Series(["a"]))] == [[("a", 0)]]
 
 
+def test_discarded_rows_are_gone_and_the_others_stay_where_they_were(tmp_path: Path) -> None:
+    store, _ = fill(tmp_path, [["a", "b"], ["c"], ["d", "b"]])
+    untouched = store.parts()[1]
+    assert store.discard(pl.col("value").is_in([1, 201])) == 2
+    assert store.discard(pl.lit(value=None, dtype=pl.Boolean)) == 0
+    assert sorted(store.scan().collect().rows()) == [("a", 0), ("c", 100), ("d", 200)]
+    assert untouched in store.parts()
+    assert store.discard(pl.col("key") == "c") == 1
+    assert not untouched.exists()
+
+
+def test_a_removal_that_is_stopped_loses_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store, _ = fill(tmp_path, [["a", "b"]])
+    monkeypatch.setattr("storage.rows.remove", lambda _part: 1 / 0)
+    with pytest.raises(ZeroDivisionError):
+        store.discard(pl.col("key") == "b")
+    assert set(store.keys()) == {"a", "b"}
+
+
 def test_missing_keys_come_in_the_order_asked_each_once(tmp_path: Path) -> None:
     store, _ = fill(tmp_path, [["a", "c"]])
     assert store.missing(["z", "a", "y", "z", "c", "b", "y"]) == ["z", "y", "b"]
