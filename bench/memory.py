@@ -21,6 +21,7 @@ from bench.ours import batches_of, our_rows
 from bench.peaks import PeakMemory
 from bench.settings import Say, Settings
 from gradpipe.errors import DataError
+from gradpipe.gradients.memory import trim_heap
 
 if TYPE_CHECKING:
     from gradpipe.gradients.tokens import TokenRow
@@ -87,6 +88,8 @@ def peak_of(asked: dict[str, Any]) -> dict[str, Any]:
     """The peak of one method on one case, in this process; of ours, its batches too."""
     loaded, rows = _load(asked)
     longest = rows[by_length(rows)[-1]]
+    # What loading left behind belongs to no method.
+    trim_heap()
     memory = PeakMemory(loaded)
     batches = None
     if asked["method"] == "ours":

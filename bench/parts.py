@@ -57,9 +57,9 @@ def run_passes(settings: Settings, say: Say) -> Part:
     )
     note = (
         f"Seconds an example, {_rows(settings, source)}; {_rounds(settings)} in which the methods "
-        f"took turns; {naive}. The share in spectra is what ours takes beyond the bare passes in "
-        "the same batches. The difference is the largest of any nuclear norm between ours and the "
-        "naive method's float32."
+        f"took turns; {naive}. Beyond bare is the share of ours' time that the bare passes in "
+        "the same batches do not take: spectra, less what faster passes save. The difference is "
+        "the largest of any nuclear norm between ours and the naive method's float32."
     )
     return Part("passes", note, summarize_passes(timings), timings)
 

@@ -72,7 +72,7 @@ COLUMNS: dict[str, list[Column]] = {
         Column("ours / bare, as ours", "over_same", times),
         Column("ours / bare, best", "over_bare", times),
         Column("naive / ours", "speedup", times),
-        Column("in spectra", "spectra_share", percent),
+        Column("beyond bare", "spectra_share", percent),
         Column("difference", "difference", power),
     ],
     "layer": [

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 from gradpipe.estimates.costs import pass_flops, spectra_flops
 from gradpipe.estimates.shape import ModelShape
-from gradpipe.gradients.batches import Batch, plan_batches
+from gradpipe.gradients.batches import most_tokens, plan_batches
 from gradpipe.gradients.loop import FIRST_BUDGET
 from gradpipe.gradients.protocol import Protocol
 from gradpipe.gradients.tokens import TokenRow
@@ -74,15 +74,18 @@ class Work:
         protocol: Protocol,
         lists: Sequence[list[TokenRow]],
         checkpointing: bool = False,
+        on_cpu: bool = True,
     ) -> None:
+        self.on_cpu = on_cpu
         self.shape = shape
         self.protocol = protocol
         self.lists = [[row for row in rows if row.reason is None] for rows in lists]
         self.checkpointing = checkpointing
 
     def batches(self, rows: list[TokenRow], budget: int) -> list[list[TokenRow]]:
-        """One list's batches, as the extraction has them."""
-        return [[rows[number] for number in batch.rows] for batch in plan_batches(rows, budget)]
+        """One list's batches, as the extraction has them where ``budget`` tokens fit."""
+        batches = plan_batches(rows, min(budget, most_tokens(rows, self.on_cpu)))
+        return [[rows[number] for number in batch.rows] for batch in batches]
 
     def load(self, batch: list[TokenRow]) -> Load:
         """A batch's load: rows are padded to the longest."""
@@ -205,12 +208,13 @@ def _warm_up(loaded: LoadedModel, work: Work) -> tuple[float, int]:
     rows = sorted((row for rows in work.lists for row in rows), key=lambda row: len(row.ids))
     if not rows:
         return 0.0, FIRST_BUDGET
-    first: Batch = plan_batches(rows, FIRST_BUDGET)[0]
+    first = work.batches(rows, FIRST_BUDGET)[0]
     twice = loaded.checkpointing or offloaded(loaded.model)
     with saved_bytes(loaded.model, work.shape.layers if twice else 0) as saved:
-        _run(loaded, [rows[number] for number in first.rows], work.protocol)
-    each = saved.bytes / first.tokens
-    return each, tokens_that_fit(each, devices(loaded.model))
+        _run(loaded, first, work.protocol)
+    each = saved.bytes / (len(first) * len(first[-1].ids))
+    fitting = tokens_that_fit(each, devices(loaded.model))
+    return each, min(fitting, most_tokens(rows, work.on_cpu))
 
 
 def _run(loaded: LoadedModel, batch: list[TokenRow], protocol: Protocol) -> float | None:

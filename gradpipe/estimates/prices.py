@@ -10,7 +10,7 @@ from gradpipe.estimates.calibration import Calibration, Work, calibrate
 from gradpipe.estimates.costs import FILE_BYTES, cost_of
 from gradpipe.estimates.memory import memory_of
 from gradpipe.estimates.shape import ModelShape
-from gradpipe.gradients.batches import ACCELERATOR_BUDGET, CPU_BUDGET
+from gradpipe.gradients.batches import ACCELERATOR_BUDGET
 from gradpipe.gradients.protocol import Protocol
 from gradpipe.gradients.tokens import TokenRow
 
@@ -44,14 +44,18 @@ def prices(
     """
     from gradpipe.models.load import best_device
 
-    work = Work(shape, protocol, lists, checkpointing)
-    calibration = calibrate(loaded, work) if loaded else None
     on_cpu = (loaded.device if loaded else best_device()).startswith("cpu")
-    budget = CPU_BUDGET if on_cpu else ACCELERATOR_BUDGET
+    work = Work(shape, protocol, lists, checkpointing, on_cpu)
+    calibration = calibrate(loaded, work) if loaded else None
     found = work.seconds(calibration) if calibration else [None] * len(lists)
     return [
         _price(
-            work, rows, calibration, calibration.budget if calibration else budget, taken, on_cpu
+            work,
+            rows,
+            calibration,
+            calibration.budget if calibration else ACCELERATOR_BUDGET,
+            taken,
+            on_cpu,
         )
         for rows, taken in zip(work.lists, found, strict=True)
     ]

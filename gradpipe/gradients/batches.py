@@ -9,6 +9,8 @@ from gradpipe.gradients.tokens import TokenRow
 #: what lies beyond gains nothing (a CPU's caches overflow, an accelerator is busy).
 CPU_BUDGET = 512
 ACCELERATOR_BUDGET = 8192
+#: As many tokens a CPU's batch may have in any case, so that the shortest rows share one.
+CPU_LEAST = 192
 
 
 @dataclass(frozen=True)
@@ -22,6 +24,18 @@ class Batch:
     def tokens(self) -> int:
         """Padded tokens."""
         return len(self.rows) * self.length
+
+
+def most_tokens(rows: list[TokenRow], on_cpu: bool) -> int:
+    """The largest budget for an extraction of ``rows``, however much memory is free.
+
+    On a CPU, whose memory others use too, short rows together take no more than the longest one
+    does by itself, or CPU_LEAST.
+    """
+    if not on_cpu:
+        return ACCELERATOR_BUDGET
+    longest = max((len(row.ids) for row in rows if not row.reason), default=0)
+    return min(CPU_BUDGET, max(CPU_LEAST, longest))
 
 
 def plan_batches(

@@ -9,9 +9,15 @@ from contextlib import ExitStack, nullcontext
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from gradpipe.gradients.batches import Batch, plan_batches
+from gradpipe.gradients.batches import Batch, most_tokens, plan_batches
 from gradpipe.gradients.checkpointing import checkpointed, decoder_layers
-from gradpipe.gradients.memory import make_room, out_of_memory, saved_bytes, tokens_that_fit
+from gradpipe.gradients.memory import (
+    make_room,
+    out_of_memory,
+    saved_bytes,
+    tokens_that_fit,
+    trim_heap,
+)
 from gradpipe.gradients.tokens import TokenRow
 from gradpipe.models.placement import devices, offloaded
 from gradpipe.models.projections import Projection
@@ -23,6 +29,9 @@ if TYPE_CHECKING:
 
 #: Tokens of the first batch, which shows what a token takes of memory.
 FIRST_BUDGET = 512
+#: A batch larger than those before it by as much finds their memory given back: at each batch that
+#: would take a tenth of the time.
+GROWTH = 1.2
 
 
 @dataclass(frozen=True)
@@ -55,8 +64,10 @@ class BatchLoop:
         #: Whether each layer's activations are computed twice rather than kept.
         self.twice = loaded.checkpointing or offloaded(loaded.model)
         self.measured = budget is not None
-        self.budget = FIRST_BUDGET if budget is None else budget
+        self._most = most_tokens(rows, loaded.device.startswith("cpu"))
+        self.budget = min(FIRST_BUDGET, self._most) if budget is None else budget
         self._waiting = deque(plan_batches(rows, self.budget))
+        self._trimmed_at = 0
 
     def run(self) -> Iterator[Done]:
         """Every batch once, shortest rows first; the model is frozen meanwhile."""
@@ -76,6 +87,7 @@ class BatchLoop:
             while self._waiting:
                 batch = self._waiting.popleft()
                 started = time.perf_counter()
+                self._trim_before(batch)
                 try:
                     gradients = self._gradients(batch, pool)
                 except Exception as error:
@@ -102,10 +114,16 @@ class BatchLoop:
             self._learn(saved.bytes / batch.tokens)
         return gradients
 
+    def _trim_before(self, batch: Batch) -> None:
+        if batch.tokens > GROWTH * self._trimmed_at:
+            self._trimmed_at = batch.tokens
+            trim_heap()
+
     def _learn(self, bytes_per_token: float) -> None:
         """Plan what is left for the memory that is free."""
         self.measured = True
-        self._plan(tokens_that_fit(bytes_per_token, devices(self.loaded.model)))
+        fitting = tokens_that_fit(bytes_per_token, devices(self.loaded.model))
+        self._plan(min(self._most, fitting))
 
     def _halve(self, batch: Batch) -> None:
         self._waiting.appendleft(batch)

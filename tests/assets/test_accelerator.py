@@ -9,8 +9,7 @@ import pytest
 
 import assets.accelerator
 import assets.gradient_spectra
-import gradpipe.gradients.loop
-import gradpipe.gradients.memory
+import gradpipe.gradients.batches
 from assets.accelerator import Accelerator
 from assets.instance import open_instance
 from assets.stages import STAGES
@@ -27,8 +26,7 @@ def by_row(done: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     workspace = Workspace.current()
     workspace.keep_study(finished_study(done))
     workspace.delete_model("small")
-    monkeypatch.setattr(gradpipe.gradients.loop, "FIRST_BUDGET", 1)
-    monkeypatch.setattr(gradpipe.gradients.memory, "CPU_BUDGET", 1)
+    monkeypatch.setattr(gradpipe.gradients.batches, "CPU_BUDGET", 1)
     return done
 
 

@@ -11,6 +11,7 @@ from click.testing import CliRunner
 import assets.benchmark_items
 import assets.retries
 import gradpipe.engines.local
+import gradpipe.gradients.batches
 import gradpipe.gradients.loop
 import gradpipe.gradients.passes
 from assets.accelerator import Accelerator
@@ -38,6 +39,12 @@ def bring_up(folder: Path) -> Runner:
     )
     runner.bring_up_to_date()
     return runner
+
+
+def allow_large_batches(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(gradpipe.gradients.loop, "FIRST_BUDGET", 4096)
+    for name in ("CPU_LEAST", "CPU_BUDGET"):
+        monkeypatch.setattr(gradpipe.gradients.batches, name, 4096)
 
 
 def failing_load(
@@ -129,7 +136,7 @@ def test_a_batch_that_does_not_fit_is_no_failure(
         return run_batch(model, projections, rows, pool)
 
     monkeypatch.setattr(gradpipe.gradients.passes, "run_batch", one_row_at_most)
-    monkeypatch.setattr(gradpipe.gradients.loop, "FIRST_BUDGET", 4096)
+    allow_large_batches(monkeypatch)
     runner = bring_up(finished)
     assert not runner.failures
     assert max(tried) > 1
@@ -153,7 +160,7 @@ def test_a_row_that_did_not_fit_is_computed_again_when_that_is_asked_for(
 
     with monkeypatch.context() as small:
         small.setattr(gradpipe.gradients.passes, "run_batch", only_short_ones)
-        small.setattr(gradpipe.gradients.loop, "FIRST_BUDGET", 4096)
+        allow_large_batches(small)
         assert not bring_up(finished).failures
     workspace = Workspace.current()
     rows = workspace.spectra("small", "mini_obscure").scan().collect()

@@ -17,8 +17,7 @@ import pytest
 
 import assets.accelerator
 import assets.gradient_spectra
-import gradpipe.gradients.loop
-import gradpipe.gradients.memory
+import gradpipe.gradients.batches
 from assets.accelerator import Accelerator
 from assets.instance import open_instance
 from assets.partitions import grid_key, sync_partitions
@@ -301,8 +300,7 @@ def test_a_run_shows_how_far_it_is_while_it_computes(
             return materialise_here(instance, CELL[:1], cell, Accelerator(hold))
 
     monkeypatch.setattr(assets.accelerator, "LOG_INTERVAL", 0.0)
-    monkeypatch.setattr(gradpipe.gradients.loop, "FIRST_BUDGET", 1)
-    monkeypatch.setattr(gradpipe.gradients.memory, "CPU_BUDGET", 1)
+    monkeypatch.setattr(gradpipe.gradients.batches, "CPU_BUDGET", 1)
     before = ui.runs()
     with ThreadPoolExecutor(1) as pool:
         running: Future[dg.ExecuteInProcessResult] = pool.submit(run)

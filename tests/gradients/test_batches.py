@@ -3,7 +3,13 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gradpipe.gradients.batches import plan_batches
+from gradpipe.gradients.batches import (
+    ACCELERATOR_BUDGET,
+    CPU_BUDGET,
+    CPU_LEAST,
+    most_tokens,
+    plan_batches,
+)
 from gradpipe.gradients.tokens import TokenRow
 
 LENGTHS = st.lists(st.integers(2, 400), max_size=60)
@@ -62,3 +68,12 @@ def test_rows_of_one_length_fill_the_budget() -> None:
 def test_no_rows_need_no_batch() -> None:
     assert plan_batches([]) == []
     assert plan_batches([row(3, "the response is empty")]) == []
+
+
+def test_on_a_cpu_short_rows_together_take_no_more_than_the_longest() -> None:
+    short, long = [row(20)] * 5, row(4000, "longer than the window")
+    assert most_tokens([*short, row(300)], on_cpu=True) == 300
+    assert most_tokens([*short, row(2000)], on_cpu=True) == CPU_BUDGET
+    for rows in (short, [*short, long], []):
+        assert most_tokens(rows, on_cpu=True) == CPU_LEAST
+        assert most_tokens(rows, on_cpu=False) == ACCELERATOR_BUDGET

@@ -13,7 +13,7 @@ from polars.testing import assert_frame_equal
 from torch import Tensor, nn
 
 from gradpipe.gradients import loop, memory, passes
-from gradpipe.gradients.batches import CPU_BUDGET
+from gradpipe.gradients.batches import CPU_BUDGET, CPU_LEAST
 from gradpipe.gradients.extract import extract_rows
 from gradpipe.gradients.loop import BatchLoop, Done
 from gradpipe.gradients.passes import RowGradients
@@ -75,7 +75,7 @@ def test_the_first_batch_measures_and_the_others_fill_what_is_free(
     make_model: MakeModel, make_rows: MakeRows, free: Callable[[float], None]
 ) -> None:
     rows = make_rows(*[(20, 10)] * 120)
-    for size, budget in ((1e15, CPU_BUDGET), (0, 1)):
+    for size, budget in ((1e15, CPU_LEAST), (0, 1)):
         free(size)
         batches = batch_loop(make_model("llama"), rows)
         sizes = []
@@ -83,7 +83,7 @@ def test_the_first_batch_measures_and_the_others_fill_what_is_free(
             sizes.append(len(done.batch.rows))
             assert batches.measured
             assert batches.budget == budget
-        assert sizes[0] == loop.FIRST_BUDGET // 20
+        assert sizes[0] == CPU_LEAST // 20
         assert set(sizes[1:-1]) == {max(1, budget // 20)}
         assert sum(sizes) == 120
 
@@ -91,7 +91,7 @@ def test_the_first_batch_measures_and_the_others_fill_what_is_free(
 def test_a_token_is_taken_to_need_what_autograd_keeps_of_it(
     make_model: MakeModel, make_rows: MakeRows, free: Callable[[float], None]
 ) -> None:
-    model, rows = make_model("llama"), make_rows(*[(20, 10)] * 30)
+    model, rows = make_model("llama"), make_rows(*[(20, 10)] * 30, (600, 10))
     free(1e6)
     batches = batch_loop(model, rows)
     list(batches.run())
@@ -225,3 +225,14 @@ def test_words_of_the_allocator_shrink_a_batch_too(
     model.model.layers[1].register_forward_hook(greedy)
     done = list(batch_loop(model, make_rows(*[(10, 5)] * 8), budget=80).run())
     assert [len(each.batch.rows) for each in done] == [2, 2, 2, 2]
+
+
+def test_memory_is_given_back_before_a_batch_that_is_larger_and_not_at_every_one(
+    make_model: MakeModel, make_rows: MakeRows, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen: list[str] = []
+    monkeypatch.setattr(loop, "trim_heap", lambda: seen.append("trim"))
+    batches = batch_loop(make_model("llama"), make_rows((10, 5), (12, 5), (20, 5)), budget=1)
+    for done in batches.run():
+        seen.append(str(done.batch.tokens))
+    assert seen == ["trim", "10", "12", "trim", "20"]

@@ -12,7 +12,6 @@ from torch import Tensor, nn
 from transformers import AutoModelForCausalLM
 
 from gradpipe.gradients import memory
-from gradpipe.gradients.batches import ACCELERATOR_BUDGET, CPU_BUDGET
 from gradpipe.gradients.factors import frozen
 from gradpipe.gradients.memory import (
     ACCELERATOR_SHARE,
@@ -43,11 +42,11 @@ def test_a_batch_takes_its_share_of_what_is_free(free: dict[str, int]) -> None:
     assert tokens_that_fit(1e7, ["cuda:0"]) == expected
 
 
-def test_plenty_of_memory_gives_the_most_and_next_to_none_gives_one(free: dict[str, int]) -> None:
-    for device, most in (("cpu", CPU_BUDGET), ("cuda:0", ACCELERATOR_BUDGET)):
+def test_plenty_of_memory_holds_much_and_next_to_none_holds_one(free: dict[str, int]) -> None:
+    for device in ("cpu", "cuda:0"):
         free[device] = 10**15
-        assert tokens_that_fit(1000, [device]) == most
-        assert tokens_that_fit(0, [device]) == most
+        assert tokens_that_fit(1000, [device]) > 10**11
+        assert tokens_that_fit(0, [device]) > 10**14
         for little in (0, 10):
             free[device] = little
             assert tokens_that_fit(1000, [device]) == 1
@@ -190,3 +189,12 @@ def test_weights_that_are_brought_in_for_use_are_not_activations(
     assert in_memory > 0
     # Small things that no parameter is, such as tables of angles, may be brought in too.
     assert on_disk == pytest.approx(in_memory, rel=0.01)
+
+
+def test_freed_memory_goes_back_to_the_system_where_the_c_library_can() -> None:
+    memory.trim_heap()
+
+
+def test_a_c_library_that_cannot_trim_is_left_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("ctypes.CDLL", lambda _name: SimpleNamespace())
+    memory.trim_heap()
