@@ -11,7 +11,7 @@ import click
 
 from bench.settings import Settings
 from gradpipe.cli import Commands
-from gradpipe.threads import wait_briefly
+from gradpipe.cpu import set_up_cpu
 
 RESULTS = Path(__file__).resolve().parent / "results"
 Command = TypeVar("Command", bound=Callable[..., Any])
@@ -81,7 +81,7 @@ def main() -> None:
     as Markdown beside it.
     """
     # As gradpipe's own command line does.
-    wait_briefly()
+    set_up_cpu()
     # A profile that starts and ends is no news.
     os.environ.setdefault("KINETO_LOG_LEVEL", "99")
 

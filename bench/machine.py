@@ -22,6 +22,7 @@ def describe_machine() -> dict[str, Any]:
         "threads": torch.get_num_threads(),
         "wait_policy": os.environ.get("OMP_WAIT_POLICY"),
         "spins": os.environ.get("GOMP_SPINCOUNT"),
+        "prepared_products": os.environ.get("ONEDNN_PRIMITIVE_CACHE_CAPACITY"),
         "accelerator": torch.cuda.get_device_name() if cuda else None,
         "system": platform.system(),
         "python": platform.python_version(),

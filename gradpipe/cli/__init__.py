@@ -10,8 +10,8 @@ from gradpipe.cli.estimate import estimate
 from gradpipe.cli.extract import extract
 from gradpipe.cli.models import models
 from gradpipe.cli.pipeline import backfill, report, run, status, ui
+from gradpipe.cpu import set_up_cpu
 from gradpipe.errors import GradpipeError
-from gradpipe.threads import wait_briefly
 
 EXIT_CODES = """\b
 Exit codes: 0 done; 1 something failed on the way; 2 a command, file, study or
@@ -51,7 +51,7 @@ def main() -> None:
     Everything is kept in the workspace, the folder that GRADPIPE_HOME names (by default .gradpipe
     in the current folder). What is there already is never computed again.
     """
-    wait_briefly()
+    set_up_cpu()
 
 
 for command in (run, backfill, estimate, extract, status, report, ui, models):

@@ -8,8 +8,8 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from gradpipe.cpu import set_up_cpu
 from gradpipe.errors import GradpipeError, ModelError, connection_failed
-from gradpipe.threads import wait_briefly
 
 if TYPE_CHECKING:
     import polars as pl
@@ -50,7 +50,7 @@ class Extractor:
     """
 
     def __init__(self, order: ModelOrder) -> None:
-        wait_briefly()
+        set_up_cpu()
         self._order = order
         self._loaded: LoadedModel | None = None
 

@@ -10,7 +10,7 @@ from gradpipe.gradients.tokens import TokenRow
 CPU_BUDGET = 512
 ACCELERATOR_BUDGET = 8192
 #: As many tokens a CPU's batch may have in any case, so that the shortest rows share one.
-CPU_LEAST = 192
+CPU_LEAST = 128
 
 
 @dataclass(frozen=True)
@@ -41,26 +41,23 @@ def most_tokens(rows: list[TokenRow], on_cpu: bool) -> int:
 def plan_batches(
     rows: list[TokenRow], budget: int = CPU_BUDGET, of: Iterable[int] | None = None
 ) -> list[Batch]:
-    """Usable rows in batches of at most ``budget`` padded tokens, shortest first.
+    """Usable rows in batches of at most ``budget`` padded tokens, longest first.
+
+    So the first one takes the most memory, and what it leaves holds the others.
 
     Every row (``of``: of these positions only) is in exactly one batch; a row longer than the
     budget has one to itself. Padding stays below a tenth: a batch ends where the next row is longer
     by more than that.
     """
     numbers = range(len(rows)) if of is None else of
-    order = sorted((len(rows[number].ids), number) for number in numbers if not rows[number].reason)
+    usable = (number for number in numbers if not rows[number].reason)
+    order = sorted(usable, key=lambda number: (-len(rows[number].ids), number))
     batches: list[Batch] = []
-    open_rows: list[int] = []
-    shortest = length = 0
-    for tokens, number in order:
-        fits = (len(open_rows) + 1) * tokens <= budget and tokens <= 1.1 * shortest
-        if open_rows and not fits:
-            batches.append(Batch(tuple(open_rows), length))
-            open_rows = []
-        if not open_rows:
-            shortest = tokens
-        open_rows.append(number)
-        length = tokens
-    if open_rows:
-        batches.append(Batch(tuple(open_rows), length))
+    for number in order:
+        tokens = len(rows[number].ids)
+        last = batches[-1] if batches else None
+        if last and (len(last.rows) + 1) * last.length <= budget and last.length <= 1.1 * tokens:
+            batches[-1] = Batch((*last.rows, number), last.length)
+        else:
+            batches.append(Batch((number,), tokens))
     return batches

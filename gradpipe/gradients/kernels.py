@@ -24,6 +24,11 @@ Product = Callable[["Tensor", "Tensor", "Tensor | None"], "Tensor"]
 TERMS_AT_ONCE = 1024
 #: Terms from which on they are added up in parts.
 MANY_TERMS = 16384
+#: Rows of X from which on oneDNN is worth its copy of the weight.
+SOME_ROWS = 16
+#: Numbers of a weight that oneDNN is given at once, since it makes a copy in an order of its own:
+#: of a vocabulary's, larger than all the activations of a short batch.
+WEIGHT_AT_ONCE = 2**21
 #: Tokens of the products that the two are compared by.
 TRIAL_TOKENS = 128
 
@@ -75,13 +80,37 @@ def _as_linear(module: Any) -> Tensor:
 def _onednn_product(x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
     import torch
 
-    terms = weight.shape[1]
-    if terms < MANY_TERMS:
-        found: Tensor = torch.ops.mkldnn._linear_pointwise(x, weight, bias, "none", [], "")
+    outputs, terms = weight.shape
+    if x.numel() < SOME_ROWS * terms:
+        return torch.nn.functional.linear(x, weight, bias)
+    if terms >= MANY_TERMS:
+        parts = zip(x.split(TERMS_AT_ONCE, -1), _dense_parts(weight), strict=True)
+        summed: Tensor = sum(_pointwise(*part) for part in parts)  # type: ignore[assignment]
+        return summed if bias is None else summed + bias
+    if weight.numel() > WEIGHT_AT_ONCE and weight.is_contiguous():
+        found = x.new_empty(*x.shape[:-1], outputs)
+        step = max(1, WEIGHT_AT_ONCE // terms)
+        for start in range(0, outputs, step):
+            part = slice(start, start + step)
+            found[..., part] = _pointwise(x, weight[part], None if bias is None else bias[part])
         return found
-    parts = zip(x.split(TERMS_AT_ONCE, -1), weight.split(TERMS_AT_ONCE, 1), strict=True)
-    found = sum(_onednn_product(*part, None) for part in parts)  # type: ignore[assignment]
-    return found if bias is None else found + bias
+    return _pointwise(x, weight, bias)
+
+
+def _pointwise(x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
+    import torch
+
+    found: Tensor = torch.ops.mkldnn._linear_pointwise(x, weight, bias, "none", [], "")
+    return found
+
+
+def _dense_parts(weight: Tensor) -> Iterator[Tensor]:
+    """TERMS_AT_ONCE columns of [d_out, d_in] at a time, without others in between.
+
+    Over those that lie apart oneDNN takes thousands of times as long.
+    """
+    for part in weight.split(TERMS_AT_ONCE, 1):
+        yield part if part.T.is_contiguous() else part.contiguous()
 
 
 def _onednn_is_faster(modules: list[Any]) -> bool:

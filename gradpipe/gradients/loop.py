@@ -29,9 +29,6 @@ if TYPE_CHECKING:
 
 #: Tokens of the first batch, which shows what a token takes of memory.
 FIRST_BUDGET = 512
-#: A batch larger than those before it by as much finds their memory given back: at each batch that
-#: would take a tenth of the time.
-GROWTH = 1.2
 
 
 @dataclass(frozen=True)
@@ -67,10 +64,10 @@ class BatchLoop:
         self._most = most_tokens(rows, loaded.device.startswith("cpu"))
         self.budget = min(FIRST_BUDGET, self._most) if budget is None else budget
         self._waiting = deque(plan_batches(rows, self.budget))
-        self._trimmed_at = 0
+        self._last_tokens = 0
 
     def run(self) -> Iterator[Done]:
-        """Every batch once, shortest rows first; the model is frozen meanwhile."""
+        """Every batch once, longest rows first; the model is frozen meanwhile."""
         from gradpipe.gradients.factors import frozen
         from gradpipe.gradients.fused import fused_blocks
         from gradpipe.gradients.kernels import faster_linears
@@ -115,9 +112,13 @@ class BatchLoop:
         return gradients
 
     def _trim_before(self, batch: Batch) -> None:
-        if batch.tokens > GROWTH * self._trimmed_at:
-            self._trimmed_at = batch.tokens
+        """Give memory back before a batch that is larger than the last one.
+
+        Those are few, longest rows first; at each batch it would take a tenth of the time.
+        """
+        if batch.tokens > self._last_tokens:
             trim_heap()
+        self._last_tokens = batch.tokens
 
     def _learn(self, bytes_per_token: float) -> None:
         """Plan what is left for the memory that is free."""

@@ -14,9 +14,9 @@ if TYPE_CHECKING:
     import torch
     from torch import Tensor
 
-#: Logits of one block: 16 MiB in float32 on the CPU, where more leaves the cache; 512 MiB on an
+#: Logits of one block: 8 MiB in float32 on the CPU, where more leaves the cache; 512 MiB on an
 #: accelerator. A whole batch's, through a vocabulary of 256 000, would be gigabytes.
-CPU_BLOCK = 2**22
+CPU_BLOCK = 2**21
 ACCELERATOR_BLOCK = 2**27
 #: Blocks are a multiple of this: through a large vocabulary, the gradient of one, two, three or six
 #: rows goes by kernels that lose a digit of float32 (5e-6 against 5e-7 as measured on a CPU; 2e-4

@@ -50,21 +50,23 @@ def saved_bytes(model: Any, layers: int = 0) -> Iterator[SavedBytes]:
     """
     from torch import nn
     from torch.autograd.graph import saved_tensors_hooks
+    from torch.multiprocessing.reductions import StorageWeakRef
 
     found = SavedBytes(layers)
-    seen = {parameter.untyped_storage().data_ptr() for parameter in model.parameters()}
+    # Not by address: what is freed on the way leaves its own to what comes later.
+    seen = {StorageWeakRef(parameter.untyped_storage()) for parameter in model.parameters()}
 
     def count(tensor: Tensor) -> Tensor:
         storage = tensor.untyped_storage()
         # A weight that is brought in for each use is a parameter that the model did not have yet.
         weight = any(isinstance(each, nn.Parameter) for each in (tensor, tensor._base))
-        if weight or storage.data_ptr() in seen:
+        reference = StorageWeakRef(storage)
+        if weight or reference in seen:
             return tensor
+        seen.add(reference)
         if _in_backward():
-            # Freed with its layer: the next one may have the same address.
             found.again += storage.nbytes()
         else:
-            seen.add(storage.data_ptr())
             found.forward += storage.nbytes()
         return tensor
 
@@ -134,8 +136,7 @@ def out_of_memory(error: BaseException) -> bool:
 def trim_heap() -> None:
     """Give freed memory back to the system, where the C library is GNU's, which keeps it.
 
-    What it keeps of smaller batches is in pieces too small for larger ones: at 32 rows of 240 to
-    840 tokens a sixth of the peak.
+    What it keeps of smaller batches is in pieces too small for larger ones.
     """
     import ctypes
 

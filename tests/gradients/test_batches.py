@@ -65,6 +65,13 @@ def test_rows_of_one_length_fill_the_budget() -> None:
     assert [len(batch.rows) for batch in plan_batches([row(10)] * 25, 100)] == [10, 10, 5]
 
 
+@given(lengths=LENGTHS, budget=st.integers(1, 2000))
+def test_the_longest_rows_come_first(lengths: list[int], budget: int) -> None:
+    batches = plan_batches([row(n) for n in lengths], budget)
+    in_turn = [lengths[number] for batch in batches for number in batch.rows]
+    assert in_turn == sorted(lengths, reverse=True)
+
+
 def test_no_rows_need_no_batch() -> None:
     assert plan_batches([]) == []
     assert plan_batches([row(3, "the response is empty")]) == []

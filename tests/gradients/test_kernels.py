@@ -69,6 +69,36 @@ def test_long_sums_in_parts_equal_the_whole(
 ) -> None:
     for name, value in zip(("MANY_TERMS", "TERMS_AT_ONCE"), parts, strict=True):
         monkeypatch.setattr(kernels, name, value)
+    assert_same_products(kind)
+
+
+@pytest.mark.parametrize("numbers", [1, 50, 500, 1699, 1700])
+@pytest.mark.parametrize("kind", ["plain", "biased", "Conv1D"])
+def test_large_weights_in_parts_equal_the_whole(
+    kind: str, numbers: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(kernels, "WEIGHT_AT_ONCE", numbers)
+    assert_same_products(kind)
+
+
+def test_few_rows_are_left_to_torch(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(kernels, "SOME_ROWS", 19)
+    monkeypatch.setattr(kernels, "_pointwise", None)
+    assert_same_products("biased")
+
+
+@pytest.mark.parametrize("transposed", [False, True])
+def test_parts_of_a_weight_lie_together(transposed: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(kernels, "TERMS_AT_ONCE", 7)
+    weight = torch.randn(20, 6).T if transposed else torch.randn(6, 20)
+    parts = list(kernels._dense_parts(weight))
+    assert [part.shape[1] for part in parts] == [7, 7, 6]
+    assert all(part.is_contiguous() or part.T.is_contiguous() for part in parts)
+    assert torch.equal(torch.cat(parts, 1), weight)
+
+
+def assert_same_products(kind: str) -> None:
+    """A layer [34, 50] forward and backward, 18 rows: as torch has it."""
     torch.manual_seed(0)
     module = linear(kind, 50, 34)
     x = torch.randn(2, 9, 50, requires_grad=True)
@@ -86,7 +116,7 @@ def test_long_sums_in_parts_equal_the_whole(
 
 def test_a_product_of_many_terms_is_as_exact_as_torchs() -> None:
     torch.manual_seed(0)
-    x, weight = torch.randn(4, 20000), torch.randn(8, 20000)
+    x, weight = torch.randn(16, 20000), torch.randn(8, 20000)
     exact = functional.linear(x.double(), weight.double())
     error = (kernels._onednn_product(x, weight, None) - exact).norm() / exact.norm()
     assert float(error) < 2e-6

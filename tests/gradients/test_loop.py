@@ -232,7 +232,8 @@ def test_memory_is_given_back_before_a_batch_that_is_larger_and_not_at_every_one
 ) -> None:
     seen: list[str] = []
     monkeypatch.setattr(loop, "trim_heap", lambda: seen.append("trim"))
-    batches = batch_loop(make_model("llama"), make_rows((10, 5), (12, 5), (20, 5)), budget=1)
+    rows = make_rows((7, 5), (10, 5), (10, 5), (14, 5))
+    batches = batch_loop(make_model("llama"), rows, budget=20)
     for done in batches.run():
         seen.append(str(done.batch.tokens))
-    assert seen == ["trim", "10", "12", "trim", "20"]
+    assert seen == ["trim", "14", "trim", "20", "7"]
