@@ -1,10 +1,21 @@
 """What a study says of one benchmark: where it comes from and how its columns are called."""
 
-from typing import Literal
+from typing import Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-Source = Literal["mini", "release", "flan", "files"]
+from gradpipe.errors import DataError
+
+Source = Literal["mini", "release", "flan", "hub", "wikipedia", "files"]
+
+#: Settings that some sources alone read. Elsewhere they would do nothing, so they are refused.
+_READ_BY: dict[str, tuple[Source, ...]] = {
+    "revision": ("hub", "wikipedia"),
+    "split": ("hub",),
+    "line_breaks": ("flan", "hub"),
+    "quotes": ("flan",),
+    "wikipedia": ("wikipedia",),
+}
 
 
 class Columns(BaseModel):
@@ -24,14 +35,67 @@ class Columns(BaseModel):
     responses: dict[str, str] = Field(default_factory=dict)
 
 
+class WikipediaPages(BaseModel):
+    """Which pages a ``wikipedia`` benchmark takes, and how much of each.
+
+    Either ``titles`` names them (a list, or the path or URL of a text file with one title a line),
+    or ``views`` does: a Wikimedia page-view dump, or a table with the columns ``title`` and
+    ``views``. From the views, ``popular`` takes the ``pages`` most viewed articles and
+    ``unpopular`` takes that many by chance, drawn with ``seed`` among those viewed ``min_views``
+    to ``max_views`` times in the file's period. A list of titles is taken whole.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    titles: tuple[str, ...] = ()
+    #: Where a list of titles lies; ``titles: FILE`` is read as this.
+    titles_file: str | None = None
+    views: str | None = None
+    popularity: Literal["popular", "unpopular"] = "popular"
+    pages: int = Field(default=500, ge=1, le=100_000)
+    min_views: int = Field(default=1, ge=0)
+    max_views: int = Field(default=30, ge=0)
+    seed: int = Field(default=0, ge=0, le=2**63 - 1)
+    #: Date and language of the snapshot: the folder of its files.
+    snapshot: str = Field(default="20231101.en", pattern=r"^\d{8}\.[a-z][a-z0-9-]*$")
+    #: How many files the snapshot has; none: as many as its folder lists.
+    shards: int | None = Field(default=None, ge=1, le=99_999)
+    #: Look in the first so many files only; none: in all. The English snapshot is 12 GB.
+    max_shards: int | None = Field(default=None, ge=1)
+    #: The longest ``article``, in estimated tokens.
+    article_tokens: int = Field(default=1000, ge=10, le=1_000_000)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _titles_from_a_file(cls, value: Any) -> Any:
+        if isinstance(value, dict) and isinstance(value.get("titles"), str):
+            return {**value, "titles": (), "titles_file": value["titles"]}
+        return value
+
+    @model_validator(mode="after")
+    def _bounds_in_order(self) -> Self:
+        if self.min_views > self.max_views:
+            raise DataError(
+                f"`wikipedia` has `min_views` {self.min_views} above `max_views` "
+                f"{self.max_views}: no page is between them, so raise `max_views`."
+            )
+        return self
+
+
 class BenchmarkConfig(BaseModel):
     """One benchmark of a study.
 
     ``path`` is a local folder or file, or an fsspec URL; without it the source's own pinned address
-    is used (``release``, ``flan``) or the packaged data (``mini``). ``sample`` and ``styles``
-    narrow the study's own settings for this benchmark alone. ``checksums: false`` reads an altered
-    copy of pinned files on purpose. A benchmark whose ``family`` is neither known nor given is
-    ``knowledge`` when all its styles are knowledge styles, else ``commonsense``.
+    is used (``release``, ``flan``, ``hub``, ``wikipedia``) or the packaged data (``mini``).
+    ``sample`` and ``styles`` narrow the study's own settings for this benchmark alone.
+    ``checksums: false`` reads an altered copy of pinned files on purpose. A benchmark whose
+    ``family`` is neither known nor given is ``knowledge`` when all its styles are knowledge styles,
+    else ``commonsense``.
+
+    ``revision`` (a commit, tag or branch of the hub's repository) takes the place of the pinned
+    one. ``line_breaks`` says how line breaks inside instructions and rationales are written:
+    ``source`` leaves them as they are, ``real`` turns a literal backslash-n into a line break,
+    ``escaped`` does the reverse. ``quotes: csv`` reads FLAN's files as the paper's authors did.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -44,3 +108,25 @@ class BenchmarkConfig(BaseModel):
     sample: int | None = Field(default=None, ge=1)
     styles: list[str] | None = None
     checksums: bool = True
+    revision: str | None = Field(default=None, min_length=1, max_length=200)
+    split: str = Field(default="train", min_length=1, max_length=50)
+    line_breaks: Literal["source", "real", "escaped"] = "source"
+    quotes: Literal["plain", "csv"] = "plain"
+    wikipedia: WikipediaPages = WikipediaPages()
+
+    @model_validator(mode="after")
+    def _settings_that_are_read(self) -> Self:
+        for setting, sources in _READ_BY.items():
+            changed = getattr(self, setting) != type(self).model_fields[setting].default
+            if changed and self.source not in sources:
+                raise DataError(
+                    f"the benchmark {self.name!r} sets `{setting}`, which the source "
+                    f"{self.source!r} does not read: remove it, or take the source "
+                    f"{' or '.join(map(repr, sources))}."
+                )
+        if self.path is not None and self.revision is not None:
+            raise DataError(
+                f"the benchmark {self.name!r} has both a `path` and a `revision`, which is one of "
+                "the hub's own repository: remove one of them."
+            )
+        return self

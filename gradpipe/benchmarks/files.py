@@ -26,8 +26,9 @@ def read_table(path: str | Path) -> pl.DataFrame:
 def read(config: BenchmarkConfig) -> pl.DataFrame:
     """All rows of a user's file as items, its columns named by ``config.columns``.
 
-    Raises DataError when the file cannot be read, a named column is missing or no text, no column
-    holds responses, or a row has no instruction.
+    A file with answers needs no responses: a study's generator can write them. Raises DataError
+    when the file cannot be read, a named column is missing or no text, no column holds responses or
+    answers, or a row has no instruction.
     """
     path = _path(config)
     table = read_table(path)
@@ -73,10 +74,11 @@ def _response_columns(table: pl.DataFrame, columns: Columns, path: str) -> dict[
                 f"`columns.responses` names the unknown style {style!r}: {nearest(style, STYLES)}"
             )
     styles = columns.responses or {style: style for style in STYLES if style in table.columns}
-    if not styles:
+    if not styles and (columns.answer or "answer") not in table.columns:
         raise DataError(
             f"{path} has no column named like a response style, only {', '.join(table.columns)}: "
             f"say which one holds responses, as in `columns: {{responses: {{detailed: "
-            f"{table.columns[-1]}}}}}`; styles are {', '.join(STYLES)}."
+            f"{table.columns[-1]}}}}}`, styles are {', '.join(STYLES)}; or which holds the "
+            "`answer` that a generator is to write them for."
         )
     return styles

@@ -1,9 +1,14 @@
 """The raw reasoning sets, as FLAN publishes them: question, answer and rationale.
 
-The release's six reasoning sets were sampled from these.
+The release's six reasoning sets were sampled from these. Its ``no_cot`` and ``with_cot`` texts are
+the styles ``none`` and ``simplified`` here. Read with ``quotes: csv``, all 500 rows of each set are
+identical to the release's, question and both texts, but for two of StrategyQA: there one question
+comes twice, and the release ends its rationale twice. Read as they are written (``plain``, the
+default), 426 of CREAK's 500 rows and 496 of StrategyQA's are.
 """
 
-from io import BytesIO
+import csv
+from io import BytesIO, StringIO
 
 import polars as pl
 
@@ -11,6 +16,7 @@ from gradpipe.benchmarks.config import BenchmarkConfig
 from gradpipe.benchmarks.items import build_items
 from gradpipe.benchmarks.pinned import PinnedFolder
 from gradpipe.benchmarks.release import FINAL_ANSWER
+from gradpipe.benchmarks.texts import with_line_breaks
 from gradpipe.errors import DataError
 
 FOLDER = PinnedFolder(
@@ -33,11 +39,17 @@ FAMILIES = {
 def read(config: BenchmarkConfig) -> pl.DataFrame:
     """All rows of a FLAN set as items with the styles ``none`` and ``simplified``.
 
-    Raises DataError when the file is missing, altered or not three tab-separated columns.
+    Line breaks inside a field are the file's literal backslash-n unless ``line_breaks: real`` asks
+    for line breaks. Raises DataError when the file is missing, altered or not three tab-separated
+    columns.
     """
     file = _file(config)
-    table = parse_tsv(FOLDER.read(config, file), FOLDER.location(config, file))
+    parse = parse_quoted_tsv if config.quotes == "csv" else parse_tsv
+    table = parse(FOLDER.read(config, file), FOLDER.location(config, file))
     FOLDER.check_rows(config, file, table)
+    if config.line_breaks == "real":
+        # The other way round there is nothing to do: the files hold no line break in a field.
+        table = table.with_columns(with_line_breaks(pl.col("instruction", "rationale"), "real"))
     table = table.with_columns(
         none="answer",
         simplified=pl.concat_str("rationale", pl.lit(FINAL_ANSWER), "answer"),
@@ -47,8 +59,10 @@ def read(config: BenchmarkConfig) -> pl.DataFrame:
 
 
 def content(config: BenchmarkConfig) -> dict[str, str]:
-    """What identifies the content of the file that ``read`` would read."""
-    return FOLDER.content(config, [_file(config)])
+    """What identifies the content of the file that ``read`` would read, and how it is read."""
+    quotes = {"quotes": "csv"} if config.quotes == "csv" else {}
+    breaks = {"line_breaks": "real"} if config.line_breaks == "real" else {}
+    return FOLDER.content(config, [_file(config)]) | quotes | breaks
 
 
 def parse_tsv(data: bytes, name: str) -> pl.DataFrame:
@@ -63,15 +77,40 @@ def parse_tsv(data: bytes, name: str) -> pl.DataFrame:
         )
     except pl.exceptions.PolarsError as error:
         raise DataError(f"{name} is not tab-separated text ({error}): fetch it again.") from error
-    if table.width != 3:
+    return _named(table, name)
+
+
+def parse_quoted_tsv(data: bytes, name: str) -> pl.DataFrame:
+    """The same columns with quote handling on, as the paper's authors read the files.
+
+    A field that starts with a quote ends at the next one, both quotes are dropped, and the rest of
+    the field follows: ``"A b." Is it so?`` becomes ``A b. Is it so?``. Raises DataError like
+    ``parse_tsv``.
+    """
+    try:
+        # Polars refuses what follows a closing quote; the standard library's reader keeps it.
+        rows = list(csv.reader(StringIO(data.decode("utf-8"), newline=""), delimiter="\t"))
+        table = pl.DataFrame(rows, orient="row", schema=_text_schema(rows))
+    except (csv.Error, ValueError, pl.exceptions.PolarsError) as error:
+        raise DataError(f"{name} is not tab-separated text ({error}): fetch it again.") from error
+    return _named(table, name)
+
+
+def _text_schema(rows: list[list[str]]) -> dict[str, type[pl.String]]:
+    widths = {len(row) for row in rows}
+    if len(widths) != 1:
+        raise ValueError(f"its lines have {' or '.join(map(str, sorted(widths)))} columns")
+    return {str(column): pl.String for column in range(widths.pop())}
+
+
+def _named(table: pl.DataFrame, name: str) -> pl.DataFrame:
+    columns = ("instruction", "answer", "rationale")
+    if table.width != len(columns):
         raise DataError(
             f"{name} has {table.width} tab-separated columns instead of question, answer and "
             "rationale: fetch it again."
         )
-    return table.select(
-        pl.nth(position).alias(name)
-        for position, name in enumerate(("instruction", "answer", "rationale"))
-    )
+    return table.rename(dict(zip(table.columns, columns, strict=True)))
 
 
 def _file(config: BenchmarkConfig) -> str:

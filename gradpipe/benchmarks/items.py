@@ -53,6 +53,11 @@ def build_items(
         )
         for (style, relevance), column in responses.items()
     ]
+    responses_of = (
+        pl.concat_list(texts).list.drop_nulls()
+        if texts
+        else pl.lit([], dtype=ITEM_SCHEMA["responses"])
+    )
     return table.select(
         pl.Series("item_id", _item_ids(table, benchmark), dtype=pl.String),
         pl.lit(benchmark).alias("benchmark"),
@@ -61,7 +66,7 @@ def build_items(
         "instruction",
         "answer",
         "rationale",
-        pl.concat_list(texts).list.drop_nulls().alias("responses"),
+        responses_of.alias("responses"),
     ).match_to_schema(ITEM_SCHEMA)
 
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import polars as pl
 
-from gradpipe.benchmarks import files, flan, mini, release
+from gradpipe.benchmarks import files, flan, hub, mini, release, wikipedia
 from gradpipe.benchmarks.config import BenchmarkConfig, Source
 from gradpipe.errors import DataError, nearest
 from gradpipe.hashing import content_hash
@@ -32,6 +32,8 @@ SOURCES: dict[Source, Reader] = {
     "mini": Reader(mini.read, mini.content, mini.FAMILIES),
     "release": Reader(release.read, release.content, release.FAMILIES),
     "flan": Reader(flan.read, flan.content, flan.FAMILIES),
+    "hub": Reader(hub.read, hub.content, hub.FAMILIES),
+    "wikipedia": Reader(wikipedia.read, wikipedia.content, wikipedia.FAMILIES),
     "files": Reader(files.read, files.content, files.FAMILIES),
 }
 

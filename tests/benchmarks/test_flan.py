@@ -3,6 +3,7 @@
 from pathlib import Path
 from typing import Any
 
+import polars as pl
 import pytest
 
 from gradpipe.benchmarks import flan
@@ -42,6 +43,93 @@ def test_the_paper_sampled_its_rows_from_these(flan_folder: Path, release_folder
     ][:2]
 
 
+#: Rows of the release's 500 that are the same here: question, ``no_cot`` and ``with_cot`` text.
+REBUILT = {
+    "plain": {
+        "aqua": 500,
+        "creak": 426,
+        "ecqa": 500,
+        "gsm8k": 500,
+        "sensemaking": 500,
+        "strategyqa": 496,
+    },
+    "csv": {
+        "aqua": 500,
+        "creak": 500,
+        "ecqa": 500,
+        "gsm8k": 500,
+        "sensemaking": 500,
+        "strategyqa": 498,
+    },
+}
+
+
+def _texts(items: pl.DataFrame) -> list[tuple[str, str, str]]:
+    """Question, ``none`` and ``simplified`` of every row."""
+    rows = []
+    for instruction, responses in items.select("instruction", "responses").iter_rows():
+        correct = {r["style"]: r["text"] for r in responses if r["relevance"] == "correct"}
+        rows.append((instruction, correct["none"], correct["simplified"]))
+    return rows
+
+
+@pytest.mark.parametrize("quotes", REBUILT)
+@pytest.mark.parametrize("name", ROWS)
+def test_the_papers_texts_are_rebuilt(
+    name: str, quotes: str, flan_folder: Path, release_folder: Path
+) -> None:
+    ours = set(_texts(read_items(config(name, flan_folder, quotes=quotes))))
+    path = str(release_folder)
+    paper = _texts(read_items(BenchmarkConfig(name=name, source="release", path=path)))
+    assert sum(row in ours for row in paper) == REBUILT[quotes][name]
+
+
+def test_what_is_not_rebuilt_is_a_doubled_ending_of_the_paper(
+    flan_folder: Path, release_folder: Path
+) -> None:
+    ours = set(_texts(read_items(config("strategyqa", flan_folder, quotes="csv"))))
+    path = str(release_folder)
+    paper = _texts(read_items(BenchmarkConfig(name="strategyqa", source="release", path=path)))
+    left = [(row, texts) for row, texts in enumerate(paper) if texts not in ours]
+    assert [row for row, _ in left] == [332, 437]
+    for _, (question, none, simplified) in left:
+        [rationale] = {text.partition("\n")[0] for q, _, text in ours if q == question}
+        doubled = f"{rationale}\nThe final answer is {rationale}\nThe final answer is {none}"
+        assert simplified == doubled
+
+
+def test_quote_handling_drops_the_quotes_around_the_start_of_a_question(flan_folder: Path) -> None:
+    plain, csv = (
+        read_items(config("creak", flan_folder, quotes=quotes))["instruction"]
+        for quotes in ("plain", "csv")
+    )
+    assert plain[1].startswith('"Marlboro used iconic imagery to promote its brand."\\nIs the ')
+    assert csv[1].startswith("Marlboro used iconic imagery to promote its brand.\\nIs the ")
+    assert (plain != csv).sum() == plain.str.starts_with('"').sum() == 975
+
+
+@pytest.mark.parametrize("name", ROWS)
+def test_literal_line_breaks_become_real_ones_on_request(name: str, flan_folder: Path) -> None:
+    kept, real = (
+        read_items(config(name, flan_folder, line_breaks=how)) for how in ("source", "real")
+    )
+    for column in ("instruction", "rationale"):
+        assert not real[column].str.contains("\\n", literal=True).any()
+        turned = kept[column].str.replace_all("\\n", "\n", literal=True)
+        assert real[column].equals(turned.str.strip_chars())
+    escaped = name in ("aqua", "creak", "ecqa", "sensemaking")
+    assert real["instruction"].str.contains("\n").all() == escaped
+    assert real["answer"].equals(kept["answer"])
+
+
+def test_how_a_file_is_read_is_part_of_its_version(flan_folder: Path) -> None:
+    settings: list[dict[str, str]] = [{}, {"quotes": "csv"}, {"line_breaks": "real"}]
+    versions = [source_version(config("creak", flan_folder, **these)) for these in settings]
+    assert len(set(versions)) == 3
+    same = source_version(config("creak", flan_folder, line_breaks="escaped"))
+    assert same == versions[0]
+
+
 def test_styles_are_the_answer_and_the_rationale_before_it(write: Any) -> None:
     path = write("creak_train.tsv", '"Is it" so?\tyes\tIt "is.\nIs it not?\tno\tIt is.\n')
     items = read_items(config("creak", path.parent, checksums=False))
@@ -71,6 +159,7 @@ def test_rows_lost_by_the_reader_are_noticed(flan_folder: Path, monkeypatch: Any
         read_items(config("aqua", flan_folder))
 
 
+@pytest.mark.parametrize("quotes", ["plain", "csv"])
 @pytest.mark.parametrize(
     ("content", "message"),
     [
@@ -80,8 +169,8 @@ def test_rows_lost_by_the_reader_are_noticed(flan_folder: Path, monkeypatch: Any
     ],
 )
 def test_a_file_that_is_not_three_columns_is_refused(
-    content: str, message: str, write: Any
+    content: str, message: str, quotes: str, write: Any
 ) -> None:
     path = write("aqua_train.tsv", content)
     with pytest.raises(DataError, match=message):
-        read_items(config("aqua", path.parent, checksums=False))
+        read_items(config("aqua", path.parent, checksums=False, quotes=quotes))
