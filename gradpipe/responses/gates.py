@@ -1,0 +1,184 @@
+"""Quality gates: which responses answer as the gold answer does, and which are no answer at all."""
+
+import re
+from collections.abc import Callable
+
+import polars as pl
+
+from gradpipe.checks import Check
+from gradpipe.responses.answers import final_answer, same_answer
+from gradpipe.responses.styles import KNOWLEDGE_STYLES, STYLES
+
+#: What a response can be judged; the first is the only good one.
+VERDICTS = (
+    "passed",
+    "answer_differs",
+    "no_answer",
+    "refusal",
+    "cut_off",
+    "off_length",
+    "empty",
+)
+
+#: Tokens that a knowledge response of each style should have.
+LENGTHS = {"length_100": 100, "length_500": 500, "length_1000": 1000}
+#: The shares of its length below and above which a knowledge response is off. The release's texts,
+#: cut at sentence ends, have 0.8 to 1.6 (length_100, 5th and 95th percentile) or 0.8 to 1.0 times.
+SHORTEST, LONGEST = 0.5, 1.6
+
+#: Styles that are no whole response, or an answer without one: they are neither long nor finished.
+_BARE = ("none", "none_padded")
+_CUT = "detailed_cut"
+
+CountTokens = Callable[[list[str]], list[int]]
+
+_DECLINES = (
+    r"(?:can(?:not|['’]t| not)|could(?: not|n['’]t)|won['’]t|will not|am (?:not able|unable|not "
+    r"allowed|not permitted)|['’]m (?:not able|unable|not allowed|not permitted))"
+)
+_DONE = (
+    r"(?:help|assist|answer|provide|comply|fulfil+|complete|do that|continue|create|generate|write"
+    r"|discuss|engage|support|respond|process|give|offer|share|produce|browse|access|satisfy)"
+)
+_REFUSAL = re.compile(
+    r"(?i)"
+    # At the outset, in the writer's own voice: "I'm sorry, but I can't help with that."
+    r"^[\s*#>]*(?:(?:(?:I['’]m|I am|we['’]re) (?:very |so |truly )?sorry|sorry|I apologi[sz]e"
+    r"|(?:my )?apologies|unfortunately)\b[^.!?\n]{0,60}?\bI\s*"
+    rf"{_DECLINES}|I\s*{_DECLINES}(?:\s+\w+){{0,2}}?\s+(?:to\s+)?{_DONE}\b"
+    r"|I (?:must|have to|need to) (?:decline|refuse)|I (?:respectfully )?decline\b|I refuse to)"
+    # Anywhere: a machine that says it is one.
+    r"|\bas an? (?:AI|artificial intelligence)(?: (?:language )?model| assistant)?\s*,?\s*I\b"
+    rf"|\bI(?:['’]m| am) (?:only |just )?an? (?:AI|language model)\b[^.!?\n]{{0,80}}\b{_DECLINES}"
+)
+
+_ENDS = re.compile(r"(?:[.!?…:;)\]}\"'”’*`$|%\d]|\\\])$")
+_OPENED, _CLOSED = re.compile(r"\\\[|\\\("), re.compile(r"\\\]|\\\)")
+_SAYS_SO = re.compile(r"(?i)\bboxed\{[^{}]*\}|\banswer\b")
+#: Words of a last line that is an entry of a list or an answer; characters of a formula.
+_SHORT_LINE, _SHORT_FORMULA = 8, 400
+
+
+def judge_responses(
+    responses: pl.DataFrame, count_tokens: CountTokens | None = None
+) -> pl.DataFrame:
+    """``responses`` with the columns ``verdict`` (one of VERDICTS) and ``found_answer`` added.
+
+    ``responses`` has ``style``, ``family``, ``answer``, ``text`` and ``finish_reason``, of which
+    answer and finish reason may be null; ``instruction``, if there is one, tells the options of a
+    question. In this order: a response without text is empty; a refusal is one whatever else it
+    says; a response that a limit ended is cut off, and so is reasoning of unknown finish that stops
+    within a sentence or formula; knowledge outside SHORTEST to LONGEST times its style's tokens is
+    off length, if there is a ``count_tokens``; reasoning is compared with its gold answer, if it
+    has one. A ``none`` response is only compared, and of a ``detailed_cut`` no answer is expected.
+    """
+    columns = ["style", "family", "answer", "text", "finish_reason", "instruction"]
+    table = responses.select(
+        pl.col(name) if name in responses.columns else pl.lit(None, dtype=pl.String).alias(name)
+        for name in columns
+    )
+    off_length = _off_length(table, count_tokens).alias("off_length")
+    judged = [_judge(*row) for row in table.with_columns(off_length).iter_rows()]
+    return responses.with_columns(
+        pl.Series("verdict", [verdict for verdict, _ in judged], dtype=pl.String),
+        pl.Series("found_answer", [found for _, found in judged], dtype=pl.String),
+    )
+
+
+def is_refusal(text: str) -> bool:
+    """Whether the writer declines to answer; "I'm sorry" in a story is no refusal."""
+    return bool(_REFUSAL.search(text))
+
+
+def is_unfinished(text: str) -> bool:
+    """Whether ``text`` stops within a formula or a sentence; a list's last entry is an end."""
+    body = text.rstrip()
+    near_end = body[-_SHORT_FORMULA:]
+    opened = max((found.start() for found in _OPENED.finditer(near_end)), default=-1)
+    closed = max((found.start() for found in _CLOSED.finditer(near_end)), default=-1)
+    if opened > closed or body.endswith(("\\", ",", "=", "+")):
+        return True
+    last_line = body.rsplit("\n", 1)[-1]
+    within = not _ENDS.search(body) and len(last_line.split()) > _SHORT_LINE
+    return within and not _SAYS_SO.search(last_line)
+
+
+def summarise_verdicts(judged: pl.DataFrame) -> pl.DataFrame:
+    """How many responses of each style got each verdict: ``style, verdict, responses, rate``.
+
+    A row for each that occurs, in the order of STYLES and VERDICTS; rates add up to 1 a style.
+    """
+    counts = judged.group_by("style", "verdict", maintain_order=True).agg(
+        pl.len().cast(pl.Int64).alias("responses")
+    )
+    return counts.with_columns(
+        (pl.col("responses") / pl.col("responses").sum().over("style")).alias("rate")
+    ).sort(pl.col("style").cast(pl.Enum(STYLES)), pl.col("verdict").cast(pl.Enum(VERDICTS)))
+
+
+def check_quality(judged: pl.DataFrame, limit: float) -> Check:
+    """Whether at most ``limit`` (a share, 0 to 1) of each style's responses fail the gates."""
+    styles = (
+        judged.group_by("style", maintain_order=True)
+        .agg(
+            (pl.col("verdict") != "passed").mean().alias("failed"),
+            pl.col("verdict").filter(pl.col("verdict") != "passed").mode().sort().first(),
+        )
+        .sort(pl.col("style").cast(pl.Enum(STYLES)))
+    )
+    notes = [
+        f"{style} {failed:.1%}" + (f" (mostly {verdict.replace('_', ' ')})" if failed else "")
+        for style, failed, verdict in styles.iter_rows()
+    ]
+    return Check(
+        "answers_agree",
+        bool((styles["failed"] <= limit).all()),
+        f"held back: {', '.join(notes)}; at most {limit:.1%} may be"
+        if notes
+        else "there are no responses to judge",
+        dict(styles.select("style", "failed").iter_rows()),
+    )
+
+
+def _judge(
+    style: str,
+    family: str,
+    answer: str | None,
+    text: str | None,
+    finish_reason: str | None,
+    instruction: str | None,
+    off_length: bool | None,
+) -> tuple[str, str | None]:
+    knowledge = style in KNOWLEDGE_STYLES or family == "knowledge"
+    if text is None or not text.strip():
+        return "empty", None
+    if style not in _BARE:
+        guess = finish_reason is None and style != _CUT and not knowledge
+        fault = _fault(text, finish_reason == "length" or (guess and is_unfinished(text)))
+        if fault or off_length:
+            return fault or "off_length", None
+    if knowledge or style == _CUT or answer is None:
+        return "passed", None
+    return _compare(text, answer, instruction)
+
+
+def _fault(text: str, cut_off: bool) -> str | None:
+    if is_refusal(text):
+        return "refusal"
+    return "cut_off" if cut_off else None
+
+
+def _compare(text: str, answer: str, instruction: str | None) -> tuple[str, str | None]:
+    found = final_answer(text, answer, instruction)
+    if found is None:
+        return "no_answer", None
+    return ("passed" if same_answer(found, answer) else "answer_differs"), found
+
+
+def _off_length(table: pl.DataFrame, count_tokens: CountTokens | None) -> pl.Series:
+    wanted = table["style"].replace_strict(LENGTHS, default=None, return_dtype=pl.Float64)
+    if count_tokens is None or wanted.null_count() == len(wanted):
+        return pl.repeat(None, table.height, dtype=pl.Boolean, eager=True)
+    texts = table["text"].fill_null("").to_list()
+    share = pl.Series(count_tokens(texts), dtype=pl.Float64) / wanted
+    return (share < SHORTEST) | (share > LONGEST)
