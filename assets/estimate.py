@@ -13,6 +13,7 @@ from assets.plan import Plan
 from gradpipe.estimates.prices import Price, prices
 from gradpipe.estimates.shape import read_shape
 from gradpipe.estimates.words import amount, duration
+from gradpipe.generators.bill import Bill, estimate_bill
 from gradpipe.gradients.examples import encode_examples
 from gradpipe.gradients.keys import with_keys
 
@@ -107,6 +108,19 @@ def estimates(plan: Plan, calibrated: bool = False, anew: bool = False) -> Itera
                 price.flops,
                 price.memory,
             )
+
+
+def generation_bills(plan: Plan) -> dict[str, Bill]:
+    """What the study's generator has still to be asked for, by benchmark; none where nothing is.
+
+    Examples of responses that are still to be written are in no estimate: nobody knows them yet.
+    """
+    unpaid = {name: plan.unpaid(name) for name in plan.benchmarks}
+    return {
+        name: estimate_bill(calls, plan.versions.study.generator)
+        for name, calls in unpaid.items()
+        if calls.height
+    }
 
 
 def total(found: Sequence[Estimate]) -> Estimate:

@@ -13,8 +13,11 @@ from dataclasses import dataclass
 import dagster as dg
 import polars as pl
 
+from assets.generation import unpaid_calls, written_so_far
 from assets.partitions import grid_key
 from assets.versions import CELL, ITEMS, REPORT, RESPONSES, Versions
+from gradpipe.generators.calls import PLAN_SCHEMA
+from gradpipe.responses.examples import EXAMPLE_SCHEMA
 from gradpipe.studies.examples import study_examples, study_items
 from storage.slugs import slug
 
@@ -83,18 +86,38 @@ class Plan:
             )
         return ()
 
+    def items(self, benchmark: str) -> pl.DataFrame:
+        """A benchmark's items as the next run has them, made in memory where they are stale."""
+        if self.versions.is_current("benchmark_items", benchmark=benchmark):
+            return self.versions.workspace.items(benchmark).read()
+        return study_items(self.versions.study, self.versions.study.benchmark(benchmark))
+
+    def unpaid(self, benchmark: str) -> pl.DataFrame:
+        """The calls (PLAN_SCHEMA) that the study's generator has not answered yet."""
+        if self.versions.study.generator.kind == "source":
+            return PLAN_SCHEMA.to_frame()
+        config = self.versions.study.benchmark(benchmark)
+        return unpaid_calls(
+            self.versions.workspace, self.versions.study, config, self.items(benchmark)
+        )
+
     def examples(self, benchmark: str) -> pl.DataFrame:
         """A benchmark's examples as the next run has them, made in memory where they are stale.
 
-        Raises GradpipeError where they cannot be made.
+        None where some of their responses are still to be written: nobody knows them yet. Raises
+        GradpipeError where they cannot be made.
         """
         study, workspace = self.versions.study, self.versions.workspace
         config = study.benchmark(benchmark)
-        if not self.versions.is_current("benchmark_items", benchmark=benchmark):
-            return study_examples(study, config, study_items(study, config))
-        if not self.versions.is_current("responses", benchmark=benchmark):
-            return study_examples(study, config, workspace.items(benchmark).read())
-        return workspace.responses(benchmark).read()
+        if self.versions.is_current("benchmark_items", benchmark=benchmark) and (
+            self.versions.is_current("responses", benchmark=benchmark)
+        ):
+            return workspace.responses(benchmark).read()
+        if self.unpaid(benchmark).height:
+            return EXAMPLE_SCHEMA.to_frame()
+        items = self.items(benchmark)
+        written = written_so_far(workspace, study, config, items)
+        return study_examples(study, config, items, written).examples
 
     def stale(self) -> dict[Unit, tuple[str, ...]]:
         """Every unit with work to do, and its stages, as the workspace is now."""

@@ -8,6 +8,7 @@ import dagster as dg
 
 from assets.benchmark_items import benchmark_items
 from assets.checks import check_results, check_spec
+from assets.generation import write_responses
 from assets.orphans import mark_process
 from assets.partitions import benchmark_partitions
 from assets.results import GROUP, preview, result
@@ -16,6 +17,7 @@ from assets.versions import Versions
 from gradpipe.responses.build import RESPONSES_VERSION
 from gradpipe.responses.checks import check_lengths
 from gradpipe.responses.examples import count_styles
+from gradpipe.responses.gates import check_quality, summarise_verdicts
 from gradpipe.studies.examples import study_examples
 from storage.slugs import unslug
 from storage.workspace import Workspace
@@ -28,7 +30,15 @@ CHECKS = [
         "by its lengths.",
         benchmark_partitions,
         blocking=False,
-    )
+    ),
+    check_spec(
+        "responses",
+        "answers_agree",
+        "Of the responses that a model wrote, no larger share than the study's `mismatch_limit` is "
+        "wrong, cut off, refused or of another length than it should be.",
+        benchmark_partitions,
+        blocking=False,
+    ),
 ]
 
 
@@ -46,7 +56,9 @@ def responses(
     """The examples of one benchmark: each item in every style, right and irrelevant.
 
     An irrelevant response is another item's whole response of the same style, with another answer
-    and a length that is close (or the paper's own shuffled text, where the study asks for it).
+    and a length that is close (or sentences of several, where the study asks for that). What the
+    source does not bring, the study's generator writes: each call is paid once, and gates tell
+    right answers from wrong ones, refusals and cut-off texts.
     """
     started = perf_counter()
     mark_process(context)
@@ -54,13 +66,18 @@ def responses(
         workspace = Workspace.current()
         study = workspace.study()
         config = study.benchmark(unslug(context.partition_key))
-        table = workspace.responses(config.name)
+        table, judged = workspace.responses(config.name), workspace.quality(config.name)
         version = Versions(workspace, study).responses(config.name)
-        fresh = table.is_current(version)
+        fresh, written = table.is_current(version), 0
         if not fresh:
-            table.write(study_examples(study, config, workspace.items(config.name).read()), version)
-        examples = table.read()
-        yield from check_results([check_lengths(examples)], CHECKS, config.name)
+            items = workspace.items(config.name).read()
+            answers, written = write_responses(context, workspace, study, config, items)
+            made = study_examples(study, config, items, answers)
+            judged.write(made.quality, version)
+            table.write(made.examples, version)
+        examples, quality = table.read(), judged.read()
+        checks = [check_lengths(examples), check_quality(quality, study.mismatch_limit)]
+        yield from check_results(checks, CHECKS, config.name)
         yield result(
             table.require_notes(),
             computed=0 if fresh else examples.height,
@@ -68,6 +85,8 @@ def responses(
             seconds=perf_counter() - started,
             metadata={
                 "examples": preview(count_styles(examples), 100),
+                "written": written,
+                "quality": preview(summarise_verdicts(quality), 100),
                 "preview": preview(
                     examples.select("style", "relevance", "instruction", "response")
                 ),

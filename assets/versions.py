@@ -6,15 +6,21 @@ from contextlib import contextmanager
 from itertools import compress
 from typing import Any
 
+from gradpipe.benchmarks.config import BenchmarkConfig
 from gradpipe.benchmarks.read import source_version
 from gradpipe.errors import GradpipeError
+from gradpipe.generators.calls import GENERATOR_VERSION
+from gradpipe.generators.config import MAX_TOKENS
+from gradpipe.generators.prompts import load_template
 from gradpipe.gradients.extract import EXTRACTOR_VERSION
 from gradpipe.hashing import content_hash
 from gradpipe.models.fingerprint import fingerprint, pin
 from gradpipe.models.source import ModelSource, resolve_model
 from gradpipe.report import REPORT_VERSION
 from gradpipe.responses.build import RESPONSES_VERSION
+from gradpipe.responses.written import GATES_VERSION
 from gradpipe.statistics.reductions import STATISTICS_VERSION
+from gradpipe.studies.examples import counts_tokens
 from gradpipe.studies.study import Study
 from storage.tables import Notes, Table, read_notes
 from storage.workspace import Workspace
@@ -172,8 +178,23 @@ class Versions:
             (study.irrelevant, study.sampling, study.seed)
             if "irrelevant" in study.relevances
             else None,
-            study.generator,
+            self._writing(config),
         )
+
+    def _writing(self, benchmark: BenchmarkConfig) -> object:
+        """What decides the texts that the source does not bring."""
+        generator = self.study.generator
+        counted = counts_tokens(self.study, benchmark) and self.study.models
+        counter = self.model(self.study.models[0].name)[1] if counted else None
+        if generator.kind == "source":
+            return counter or "source"
+        prompts = {
+            style: load_template(style, generator.prompts).hash
+            for style in MAX_TOKENS
+            if style in (generator.styles or MAX_TOKENS)
+        }
+        settings = generator.identity(), generator.mismatches, generator.styles
+        return GENERATOR_VERSION, GATES_VERSION, settings, prompts, counter
 
     def spectra(self, model: str, benchmark: str) -> str:
         """Examples, protocol, model weights, extractor version."""
@@ -197,10 +218,17 @@ class Versions:
         """Every statistic it reads, and the study that it prints."""
         with self.remembered():
             read = [(*cell, self._data("spectral_statistics", *cell)) for cell in self.cells()]
-        without: Any = dict.fromkeys(("automation", "unusable_limit", "engine", "ray"), True)
+            judged = {
+                benchmark: getattr(self.workspace.quality(benchmark).notes(), "data", None)
+                for _, benchmark, _ in read
+                if self.study.generator.kind != "source"
+            }
+        without: Any = dict.fromkeys(
+            ("automation", "unusable_limit", "mismatch_limit", "engine", "ray"), True
+        )
         without["models"] = {"__all__": {"device_map", "gradient_checkpointing", "max_memory"}}
         printed = self.study.model_dump(mode="json", exclude=without)
-        return content_hash(REPORT_VERSION, printed, read)
+        return content_hash(REPORT_VERSION, printed, read, judged)
 
     def cells(self) -> list[tuple[str, str]]:
         """The (model, benchmark) pairs that the report shows: those current in every stage.

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 import polars as pl
 
 from gradpipe.errors import WorkspaceError
+from gradpipe.generators.calls import CALL_SCHEMA
 from gradpipe.gradients.extract import ROW_SCHEMA
 from gradpipe.hashing import content_hash
 from gradpipe.studies.study import Study, load_study, parse_study, study_yaml
@@ -132,6 +133,14 @@ class Workspace:
     def responses(self, benchmark: str) -> Table:
         """The examples of a benchmark."""
         return Table(self.root / "responses" / f"{slug(benchmark)}.parquet")
+
+    def quality(self, benchmark: str) -> Table:
+        """What the gates found of a benchmark's responses, one row a response."""
+        return Table(self.root / "response_quality" / f"{slug(benchmark)}.parquet")
+
+    def generations(self, model: str) -> RowStore:
+        """The answers of one generating model, whatever benchmark they were asked for."""
+        return RowStore(self.root / "generations" / slug(model), CALL_SCHEMA)
 
     def spectra(self, model: str, benchmark: str) -> RowStore:
         """The row store of one model and benchmark."""

@@ -11,6 +11,7 @@ from gradpipe.cli.options import current_workspace, study_option
 from gradpipe.errors import GradpipeError
 
 if TYPE_CHECKING:
+    from gradpipe.generators.bill import Bill
     from gradpipe.studies.study import Study
     from storage.workspace import Workspace
 
@@ -91,16 +92,19 @@ def print_dry_run(
     """What a backfill of some models and benchmarks would compute, as a table or as JSON."""
     from dataclasses import asdict
 
-    from assets.estimate import ESTIMATE_COLUMNS, estimates, total
+    from assets.estimate import ESTIMATE_COLUMNS, estimates, generation_bills, total
     from assets.plan import Plan
     from assets.versions import Versions
     from gradpipe.progress import print_table
 
-    found = list(estimates(Plan(Versions(workspace, study), models, benchmarks)))
+    plan = Plan(Versions(workspace, study), models, benchmarks)
+    found, bills = list(estimates(plan)), generation_bills(plan)
     if as_json:
-        click.echo(json.dumps([asdict(estimate) for estimate in found]))
+        cells = [asdict(estimate) for estimate in found]
+        click.echo(json.dumps(cells + _generation(bills)))
     else:
         print_table(ESTIMATE_COLUMNS, (estimate.cells() for estimate in (*found, total(found))))
+        _print_generation(bills)
 
 
 def _print_study(
@@ -108,18 +112,34 @@ def _print_study(
 ) -> None:
     from dataclasses import asdict
 
-    from assets.estimate import BILL_COLUMNS, estimates, total
+    from assets.estimate import BILL_COLUMNS, estimates, generation_bills, total
     from assets.plan import Plan
     from assets.versions import Versions
     from gradpipe.progress import print_table
 
     plan = Plan(Versions(workspace, study))
     found = list(estimates(plan, calibration is not False, anew=calibration is True))
+    bills = generation_bills(plan)
     if as_json:
         cells = [asdict(cell) for cell in found]
-        click.echo(json.dumps({"cells": cells, "total": asdict(total(found))}))
+        account = {"cells": cells, "total": asdict(total(found))}
+        click.echo(json.dumps(account | ({"generation": _generation(bills)} if bills else {})))
     else:
         print_table(BILL_COLUMNS, (cell.bill() for cell in (*found, total(found))))
+        _print_generation(bills)
+
+
+def _generation(bills: dict[str, Bill]) -> list[dict[str, Any]]:
+    from dataclasses import asdict
+
+    return [{"benchmark": benchmark, **asdict(bill)} for benchmark, bill in bills.items()]
+
+
+def _print_generation(bills: dict[str, Bill]) -> None:
+    if bills:
+        click.echo("\nStill to be written, and so in no line above:")
+    for benchmark, bill in bills.items():
+        click.echo(f"{benchmark}: {bill.sentence()}")
 
 
 def _print_bill(model: str, given: dict[str, Any], as_json: bool) -> None:

@@ -10,7 +10,9 @@ if TYPE_CHECKING:
     from storage.workspace import Workspace
 
 study_option = click.option(
-    "--study", metavar="FILE|NAME", help="A study's YAML file, or one that ships: demo, paper."
+    "--study",
+    metavar="FILE|NAME",
+    help="A study's YAML file, or one that ships: demo, demo_generated, paper.",
 )
 account_option = click.option(
     "--json", "as_json", is_flag=True, help="End stdout with one JSON object of what was done."

@@ -1,6 +1,6 @@
 """What a report is made from: the study's results as plain tables, and where they come from."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import polars as pl
@@ -54,6 +54,16 @@ UNUSABLE_COLUMNS = (
     "reason",
 )
 
+QUALITY_SCHEMA = pl.Schema(
+    {
+        "benchmark": pl.String,
+        "style": pl.String,
+        "verdict": pl.String,
+        "responses": pl.Int64,
+        "rate": pl.Float64,
+    }
+)
+
 #: The columns each table must have; more are allowed and go unused.
 COLUMNS = {
     "curves": CURVE_COLUMNS,
@@ -61,12 +71,13 @@ COLUMNS = {
     "rd": RD_COLUMNS,
     "rows": ROWS_COLUMNS,
     "unusable": UNUSABLE_COLUMNS,
+    "quality": tuple(QUALITY_SCHEMA),
 }
 
 
 @dataclass(frozen=True)
 class ReportInputs:
-    """Everything a report says, as five tables and a record of provenance.
+    """Everything a report says, as six tables and a record of provenance.
 
     ``curves``: one row a layer of a curve, its mean and standard deviation over ``examples``.
     ``mad``: one row a curve and segment ("all", "early", "mid", "last").
@@ -76,6 +87,7 @@ class ReportInputs:
     ``provenance``: "study" (dict), "study_yaml" (text), "models" and "benchmarks" (lists of dicts),
     "protocol" (dict), "versions" (package to version), "created" (ISO time), "hardware" (text).
     Missing keys of it are shown as missing.
+    ``quality``: how many responses that a model wrote got which verdict, by benchmark and style.
 
     Raises DataError where a table lacks a column.
     """
@@ -86,6 +98,7 @@ class ReportInputs:
     rows: pl.DataFrame
     unusable: pl.DataFrame
     provenance: dict[str, Any]
+    quality: pl.DataFrame = field(default_factory=QUALITY_SCHEMA.to_frame)
 
     def __post_init__(self) -> None:
         for table, columns in COLUMNS.items():

@@ -47,6 +47,7 @@ def page_words(inputs: ReportInputs) -> dict[str, Any]:
         "findings": findings(inputs),
         "length_note": length_note(inputs.rows),
         "totals": {**totals, "unusable": max(totals["unusable"], inputs.unusable.height)},
+        "mismatches": provenance.get("study", {}).get("generator", {}).get("mismatches"),
         "unusable_listed": inputs.unusable.height,
         "most_unusable": MOST_UNUSABLE_SHOWN,
         "provenance": _provenance(provenance),

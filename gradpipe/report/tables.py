@@ -6,7 +6,7 @@ from pathlib import Path
 import polars as pl
 
 from gradpipe.report import look
-from gradpipe.report.inputs import ROWS_COLUMNS, UNUSABLE_COLUMNS, ReportInputs
+from gradpipe.report.inputs import QUALITY_SCHEMA, ROWS_COLUMNS, UNUSABLE_COLUMNS, ReportInputs
 from gradpipe.report.shape import distinct, in_reading_order, labelled_style
 from gradpipe.statistics.differences import SEGMENTS
 
@@ -63,6 +63,7 @@ def all_tables(inputs: ReportInputs) -> dict[str, Table]:
         rows_table(inputs.rows),
         reasons_table(inputs.unusable),
         unusable_table(inputs.unusable),
+        quality_table(inputs.quality),
     )
     return {table.name: table for table in tables}
 
@@ -148,6 +149,18 @@ def unusable_table(unusable: pl.DataFrame) -> Table:
         unusable.select(UNUSABLE_COLUMNS), "model", "benchmark", "index", "style", "relevance"
     )
     return Table("unusable", "Every unusable example", frame, heads=2)
+
+
+def quality_table(quality: pl.DataFrame) -> Table:
+    """How the gates judged the responses that a model wrote, as shares of each style's."""
+    frame = in_reading_order(quality.select(list(QUALITY_SCHEMA)), "benchmark", "style", "verdict")
+    return Table(
+        "quality",
+        "Responses that a model wrote, by the verdict of the gates",
+        frame.with_columns(pl.col("verdict").str.replace_all("_", " ")),
+        heads=3,
+        labels={"rate": "share"},
+    )
 
 
 def write_tables(inputs: ReportInputs, folder: Path) -> list[Path]:

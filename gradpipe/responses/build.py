@@ -1,5 +1,6 @@
 """Items become examples: one (instruction, response) pair for each style and relevance."""
 
+from collections.abc import Callable
 from typing import Literal
 
 import polars as pl
@@ -9,12 +10,13 @@ from gradpipe.errors import DataError, nearest
 from gradpipe.hashing import content_hash
 from gradpipe.responses.examples import EXAMPLE_SCHEMA
 from gradpipe.responses.irrelevant import irrelevant_responses
+from gradpipe.responses.shuffled import shuffled_responses
 from gradpipe.responses.styles import RELEVANCES, STYLES
 
 #: Part of every examples table's version: raise it when other examples come of the same items.
-RESPONSES_VERSION = "1"
+RESPONSES_VERSION = "2"
 
-Irrelevant = Literal["derangement", "release"]
+Irrelevant = Literal["derangement", "release", "sentence_shuffle"]
 
 
 def build_examples(
@@ -28,9 +30,10 @@ def build_examples(
     """The examples (EXAMPLE_SCHEMA) of one benchmark's items, by index, style and relevance.
 
     ``styles`` None takes every style the items have. ``irrelevant`` says where irrelevant responses
-    come from: another item (``derangement``, seeded) or the source's own (``release``). ``how`` is
-    how the items were sampled; derangements are stable when a sample grows that way. An empty
-    response is an example, a missing one is none.
+    come from: another item (``derangement``, seeded), the sentences of several dealt out anew
+    (``sentence_shuffle``, seeded) or the source's own (``release``). ``how`` is how the items were
+    sampled; the first two are stable when a sample grows that way. An empty response is an example,
+    a missing one is none; nor is an irrelevant one that is the item's own answer.
 
     Raises DataError for a style or relevance that is unknown or that no item has, for items of
     several benchmarks, and when no irrelevant response can be drawn.
@@ -50,7 +53,10 @@ def build_examples(
     ids = [content_hash(*pair) for pair in examples.select("instruction", "text").iter_rows()]
     return (
         examples.rename({"text": "response"})
-        .with_columns(pl.Series("example_id", ids, dtype=pl.String))
+        .with_columns(
+            pl.Series("example_id", ids, dtype=pl.String),
+            pl.lit(None, dtype=pl.String).alias("verdict"),
+        )
         .sort(
             "index",
             pl.col("style").cast(pl.Enum(STYLES)),
@@ -78,6 +84,11 @@ def _responses(items: pl.DataFrame) -> pl.DataFrame:
 
 def _wanted_styles(items: pl.DataFrame, styles: list[str] | None) -> list[str]:
     available = available_styles(items)
+    if styles is None and items.height and not available:
+        raise DataError(
+            f"{_name(items)} has no responses: name the columns that hold them, or let a "
+            "`generator` write them."
+        )
     if styles is None:
         return available
     _known("style", styles, STYLES)
@@ -99,21 +110,42 @@ def _of_relevance(
     how: How,
 ) -> pl.DataFrame:
     of_style = responses.filter(pl.col("style") == style)
-    if relevance == "irrelevant" and irrelevant == "derangement":
-        return _deranged(of_style, style, seed, how)
+    if relevance == "irrelevant" and irrelevant != "release":
+        draw = irrelevant_responses if irrelevant == "derangement" else shuffled_responses
+        return _drawn(draw, of_style, style, seed, how)
     found = of_style.filter(pl.col("relevance") == relevance)
     if found.is_empty():
         raise DataError(
             f"{_name(responses)} comes without irrelevant responses of the style {style!r}: "
             "let gradpipe draw them with `irrelevant: derangement`."
         )
-    return found.with_columns(donor_item_id=pl.lit(None, dtype=pl.String))
+    return found.filter(~_says_the_answer()).with_columns(
+        donor_item_id=pl.lit(None, dtype=pl.String)
+    )
 
 
-def _deranged(of_style: pl.DataFrame, style: str, seed: int, how: How) -> pl.DataFrame:
+def _says_the_answer() -> pl.Expr:
+    """Whether a text is the item's answer and nothing else, whatever its case and spacing.
+
+    Where the release drew labels anew, they are right in half of CREAK's rows: those are no
+    irrelevant responses.
+    """
+    text, answer = (
+        pl.col(name).str.to_lowercase().str.replace_all(r"\s+", " ").str.strip_chars()
+        for name in ("text", "answer")
+    )
+    return (pl.col("relevance") == "irrelevant") & (text == answer).fill_null(value=False)
+
+
+def _drawn(
+    draw: Callable[[pl.DataFrame, str, str, int, How], pl.DataFrame],
+    of_style: pl.DataFrame,
+    style: str,
+    seed: int,
+    how: How,
+) -> pl.DataFrame:
     correct = of_style.filter(pl.col("relevance") == "correct")
-    benchmark = correct["benchmark"].first()
-    drawn = irrelevant_responses(correct, str(benchmark), style, seed, how)
+    drawn = draw(correct, str(correct["benchmark"].first()), style, seed, how)
     own = correct.drop("text", "relevance").join(drawn, on="item_id", how="inner")
     return own.with_columns(relevance=pl.lit("irrelevant")).select(
         *correct.columns, "donor_item_id"

@@ -1,12 +1,38 @@
-"""A study's choices applied to one of its benchmarks: which items, which examples."""
+"""A study's choices applied to one of its benchmarks: which items, which calls, which examples."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
 
 import polars as pl
 
 from gradpipe.benchmarks.config import BenchmarkConfig
 from gradpipe.benchmarks.read import read_items
 from gradpipe.benchmarks.sample import sample_items
+from gradpipe.errors import DataError
+from gradpipe.generators.calls import CALL_SCHEMA, PLAN_SCHEMA, plan_calls
 from gradpipe.responses.build import build_examples
+from gradpipe.responses.gates import CountTokens
+from gradpipe.responses.styles import MATCHED_STYLES
+from gradpipe.responses.written import (
+    QUALITY_SCHEMA,
+    judge_written,
+    with_matched,
+    with_written,
+)
 from gradpipe.studies.study import Study
+
+#: The styles that a length-matched one is made from.
+_MADE_FROM = {"none_padded": ("none", "simplified"), "detailed_cut": ("detailed", "simplified")}
+
+
+@dataclass(frozen=True)
+class StudyExamples:
+    """The ``examples`` (EXAMPLE_SCHEMA) of a benchmark, and the ``quality`` (QUALITY_SCHEMA) of the
+    responses among them that a model wrote."""
+
+    examples: pl.DataFrame
+    quality: pl.DataFrame
 
 
 def study_items(study: Study, benchmark: BenchmarkConfig) -> pl.DataFrame:
@@ -15,14 +41,98 @@ def study_items(study: Study, benchmark: BenchmarkConfig) -> pl.DataFrame:
     return sample_items(read_items(benchmark), sample, study.sampling, study.seed)
 
 
-def study_examples(study: Study, benchmark: BenchmarkConfig, items: pl.DataFrame) -> pl.DataFrame:
-    """The examples (EXAMPLE_SCHEMA) that the study makes of those items; raises DataError."""
-    styles = benchmark.styles or study.styles
-    return build_examples(
-        items,
-        list(styles) if styles else None,
+def study_calls(study: Study, benchmark: BenchmarkConfig, items: pl.DataFrame) -> pl.DataFrame:
+    """What the study's generator is to be asked for those items (PLAN_SCHEMA); raises DataError.
+
+    Only styles that the study wants, or makes others from.
+    """
+    if study.generator.kind == "source":
+        return PLAN_SCHEMA.to_frame()
+    calls = plan_calls(items, study.generator)
+    wanted = _styles(study, benchmark)
+    if wanted is None:
+        return calls
+    needed = {*wanted, *(base for style in wanted for base in _MADE_FROM.get(style, ()))}
+    return calls.filter(pl.col("style").is_in(list(needed)))
+
+
+def counts_tokens(study: Study, benchmark: BenchmarkConfig) -> bool:
+    """Whether lengths in tokens decide which examples the study makes of a benchmark."""
+    wanted = _styles(study, benchmark) or ()
+    return study.generator.kind != "source" or any(style in MATCHED_STYLES for style in wanted)
+
+
+def study_examples(
+    study: Study,
+    benchmark: BenchmarkConfig,
+    items: pl.DataFrame,
+    written: pl.DataFrame | None = None,
+) -> StudyExamples:
+    """The examples that the study makes of those items; raises DataError.
+
+    ``written`` (CALL_SCHEMA) are the answers that its generator has given so far: what it was not
+    asked yet, or did not answer, is missing among the examples.
+    """
+    styles = _styles(study, benchmark)
+    count = token_counter(study) if counts_tokens(study, benchmark) else None
+    quality = QUALITY_SCHEMA.to_frame()
+    if study.generator.kind != "source":
+        calls = study_calls(study, benchmark, items)
+        answers = CALL_SCHEMA.to_frame() if written is None else written
+        texts = calls.select("key", "item_id", "style").join(
+            answers.select("key", "text", "finish_reason"), on="key", maintain_order="left"
+        )
+        quality = judge_written(items, texts, count)
+        items = with_written(items, quality, study.generator.mismatches)
+        if study.generator.mismatches == "exclude":
+            _require_some(quality, benchmark.name)
+    examples = build_examples(
+        with_matched(items, styles or [], count),
+        styles,
         list(study.relevances),
         study.irrelevant,
         study.seed,
         study.sampling,
+    )
+    return StudyExamples(_with_verdicts(examples, quality), quality)
+
+
+def token_counter(study: Study) -> CountTokens | None:
+    """Counts texts' tokens as the study's first model does; None for a study without models."""
+    if not study.models:
+        return None
+    from gradpipe.models.load import load_tokenizer
+
+    first = study.models[0]
+    tokenizer = load_tokenizer(first.id, first.revision)
+
+    def count(texts: list[str]) -> list[int]:
+        return [len(ids) for ids in tokenizer(texts, add_special_tokens=False)["input_ids"]]
+
+    return count
+
+
+def _styles(study: Study, benchmark: BenchmarkConfig) -> list[str] | None:
+    styles = benchmark.styles or study.styles
+    return list(styles) if styles else None
+
+
+def _require_some(quality: pl.DataFrame, benchmark: str) -> None:
+    passed = pl.col("verdict") == "passed"
+    verdicts = quality.group_by("style", maintain_order=True).agg(
+        passed.any().alias("some"), pl.col("verdict").mode().sort().first()
+    )
+    for style, some, verdict in verdicts.iter_rows():
+        if not some:
+            raise DataError(
+                f"No response of the style {style!r} that was written for benchmark {benchmark!r} "
+                f"passed the gates (mostly {verdict.replace('_', ' ')}): choose another model or "
+                "prompt, or set the generator's `mismatches: keep`."
+            )
+
+
+def _with_verdicts(examples: pl.DataFrame, quality: pl.DataFrame) -> pl.DataFrame:
+    marks = quality.select("item_id", "style", "verdict", relevance=pl.lit("correct"))
+    return examples.drop("verdict").join(
+        marks, on=["item_id", "style", "relevance"], how="left", maintain_order="left"
     )

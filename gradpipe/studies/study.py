@@ -13,8 +13,10 @@ from gradpipe.benchmarks.config import BenchmarkConfig
 from gradpipe.benchmarks.read import default_source
 from gradpipe.engines.settings import RayConfig
 from gradpipe.errors import DataError, StudyError, nearest
+from gradpipe.generators.config import Budget, GeneratorConfig, Price
 from gradpipe.gradients.protocol import STANDARD, LayerNames, Protocol, make_protocol
 from gradpipe.models.placement import DeviceMap, MaxMemory, Placement
+from gradpipe.responses.build import Irrelevant
 from gradpipe.responses.styles import STYLES
 from gradpipe.statistics.reductions import REDUCTIONS
 
@@ -61,6 +63,9 @@ class ModelConfig(BaseModel):
         return Placement(self.device_map, self.gradient_checkpointing, self.max_memory)
 
 
+#: Settings of `wikipedia` that are paths or URLs.
+_WIKIPEDIA_FILES = ("titles", "titles_file", "views")
+
 Named = TypeVar("Named", ModelConfig, BenchmarkConfig)
 
 
@@ -77,20 +82,24 @@ class Study(BaseModel):
     relevances: tuple[Literal["correct", "irrelevant"], ...] = Field(
         default=("correct", "irrelevant"), min_length=1
     )
-    #: Irrelevant counterparts: other items' responses, or the release's own shuffled files.
-    irrelevant: Literal["derangement", "release"] = "derangement"
+    #: Irrelevant counterparts: other items' responses, their sentences dealt out anew, or the
+    #: release's own shuffled files.
+    irrelevant: Irrelevant = "derangement"
     #: Items of each benchmark; none: all.
     sample: int | None = Field(default=None, ge=1)
     sampling: Literal["first", "random"] = "random"
     seed: int = Field(default=0, ge=0, le=2**63 - 1)
     protocol: Protocol = STANDARD
-    generator: Literal["source"] = "source"
+    #: Who writes the responses that a benchmark's source does not bring.
+    generator: GeneratorConfig = GeneratorConfig()
     #: Where gradients are taken: in the run's own process, or by actors of a Ray cluster.
     engine: Literal["local", "ray"] = "local"
     ray: RayConfig = RayConfig()
     statistics: tuple[str, ...] = Field(default=tuple(REDUCTIONS), min_length=1)
     #: The share of a partition's rows that may be unusable before its check warns.
     unusable_limit: float = Field(default=0.1, ge=0, le=1)
+    #: The share of a style's written responses that may fail the gates before the check warns.
+    mismatch_limit: float = Field(default=0.1, ge=0, le=1)
     #: Whether the daemon computes what is missing: as soon as it sees it, every night, or never.
     automation: bool | Literal["nightly"] = False
 
@@ -265,9 +274,15 @@ def _absolute(content: dict[str, Any], folder: Path) -> dict[str, Any]:
             raise StudyError(f"{path!r} is no path ({_reason(error)}): correct it.") from error
 
     def benchmark(entry: Any) -> Any:
-        if isinstance(entry, dict) and "path" in entry:
-            return {**entry, "path": locate(entry["path"])}
-        return entry
+        if not isinstance(entry, dict):
+            return entry
+        found = {**entry, "path": locate(entry["path"])} if "path" in entry else dict(entry)
+        pages = entry.get("wikipedia")
+        if isinstance(pages, dict):
+            # A list of titles is no path, and stays as it is.
+            files = {name: locate(pages[name]) for name in _WIKIPEDIA_FILES if name in pages}
+            found["wikipedia"] = {**pages, **files}
+        return found
 
     def model(entry: Any) -> Any:
         value = {"id": entry} if isinstance(entry, str) else entry
@@ -277,7 +292,14 @@ def _absolute(content: dict[str, Any], folder: Path) -> dict[str, Any]:
             return {"name": value["id"], **value, "id": locate(value["id"])}
         return entry
 
+    def generator(value: Any) -> Any:
+        if isinstance(value, dict) and "prompts" in value:
+            return {**value, "prompts": locate(value["prompts"])}
+        return value
+
     changed = dict(content)
+    if "generator" in content:
+        changed["generator"] = generator(content["generator"])
     for key, change in (("benchmarks", benchmark), ("models", model)):
         if isinstance(content.get(key), list):
             changed[key] = [change(entry) for entry in content[key]]
@@ -310,16 +332,22 @@ def _sentence(error: ValidationError, source: str) -> str:
 
 
 def _schema_at(location: tuple[int | str, ...]) -> type[BaseModel]:
-    from gradpipe.benchmarks.config import Columns
+    from gradpipe.benchmarks.config import Columns, WikipediaPages
 
     names = [part for part in location if isinstance(part, str)]
     if "columns" in names:
         return Columns
+    if "wikipedia" in names[1:]:
+        return WikipediaPages
     if "layer_names" in names:
         return LayerNames
+    if names[:1] == ["generator"] and names[1:2]:
+        nested: dict[str, type[BaseModel]] = {"budget": Budget, "price": Price}
+        return nested.get(names[1], GeneratorConfig)
     schemas: dict[str, type[BaseModel]] = {
         "benchmarks": BenchmarkConfig,
         "models": ModelConfig,
         "ray": RayConfig,
+        "generator": GeneratorConfig,
     }
     return schemas.get(names[0], Study) if names else Study

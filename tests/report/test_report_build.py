@@ -193,7 +193,7 @@ def test_the_thumbnail_of_nothing_says_so(empty_inputs: ReportInputs) -> None:
     assert curve_thumbnail(empty_inputs.curves).startswith("No usable rows")
 
 
-TABLES = {"mad", "mad_segments", "rd", "rows", "unusable", "unusable_reasons", "curves"}
+TABLES = {"mad", "mad_segments", "rd", "rows", "unusable", "unusable_reasons", "curves", "quality"}
 CHARTS = {
     "curves--demo--mini-maths--nuclear-norm",
     "curves--demo--mini-popular--nuclear-norm",

@@ -19,7 +19,9 @@ def examples(*responses: tuple[str, str, str], relevance: str = "correct") -> pl
 def test_the_styles_of_the_mini_benchmarks_grow_longer() -> None:
     study = Study.model_validate({"models": [], "benchmarks": ["mini_maths", "mini_popular"]})
     for benchmark in study.benchmarks:
-        check = check_lengths(study_examples(study, benchmark, study_items(study, benchmark)))
+        check = check_lengths(
+            study_examples(study, benchmark, study_items(study, benchmark)).examples
+        )
         assert check.passed
         assert set(check.numbers.values()) == {1.0}
 
@@ -29,7 +31,7 @@ def test_the_styles_of_the_release_grow_longer(name: str, shared: Path) -> None:
     release = {"name": name, "source": "release", "path": str(shared / "layer-gradient")}
     study = Study.model_validate({"models": [], "benchmarks": [release], "relevances": ["correct"]})
     (benchmark,) = study.benchmarks
-    check = check_lengths(study_examples(study, benchmark, study_items(study, benchmark)))
+    check = check_lengths(study_examples(study, benchmark, study_items(study, benchmark)).examples)
     assert check.passed
     assert all(share >= 0.94 for share in check.numbers.values())
 

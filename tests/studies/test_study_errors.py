@@ -150,7 +150,19 @@ def test_a_benchmark_that_is_not_known_is_answered_with_the_nearest(
         (BASE + "ray: {address: 5}", "has 5 as 'ray.address': input should be a valid string."),
         (BASE + "ray: {adress: auto}", "unknown key 'ray.adress': did you mean 'address'?"),
         (BASE + 'ray: {address: "ray://head:10001"}', "for programs outside of the cluster"),
-        (BASE + "generator: llm", "has 'llm' as 'generator': input should be 'source'."),
+        (
+            BASE + "generator: llm",
+            "as 'generator.kind': input should be 'source', 'openai' or 'transformers'.",
+        ),
+        (BASE + "generator: {kind: openai, modle: m}", "'generator.modle': did you mean 'model'?"),
+        (
+            BASE + "generator: {kind: openai, model: m, budget: {request: 3}}",
+            "unknown key 'generator.budget.request': did you mean 'requests'?",
+        ),
+        (
+            BASE + "generator: {kind: openai, model: m, price: {prompt: -1, response: 2}}",
+            "as 'generator.price.prompt': input should be greater than or equal to 0.",
+        ),
         (BASE + "name: 2024-01-01", "as 'name': input should be a valid string."),
         (BASE + "name: " + "x" * 200, "as 'name': string should have at most 100 characters."),
         (BASE + "5: x", "has 5 as '5': keys should be strings."),
@@ -320,7 +332,9 @@ def test_what_cannot_be_a_path_is_no_study(study: str) -> None:
 def test_a_name_that_does_not_ship_is_answered_with_the_nearest() -> None:
     with pytest.raises(StudyError, match=r"no study 'dmeo'.*: did you mean 'demo'\?"):
         load_study("dmeo")
-    with pytest.raises(StudyError, match=r"no study 'mine'.*: known are demo, paper\."):
+    with pytest.raises(
+        StudyError, match=r"no study 'mine'.*: known are demo, demo_generated, paper\."
+    ):
         load_study("mine")
 
 

@@ -1,5 +1,7 @@
 """A study's choices applied to a benchmark: its own settings first, then the study's."""
 
+from pathlib import Path
+
 import polars as pl
 import pytest
 
@@ -19,7 +21,7 @@ def items(study: Study) -> pl.DataFrame:
 
 
 def examples(study: Study) -> pl.DataFrame:
-    return study_examples(study, study.benchmarks[0], items(study))
+    return study_examples(study, study.benchmarks[0], items(study)).examples
 
 
 def test_without_a_sample_every_item_is_taken() -> None:
@@ -56,3 +58,17 @@ def test_every_style_and_relevance_is_made_unless_the_study_names_some() -> None
 def test_a_style_that_the_benchmark_lacks_is_refused() -> None:
     with pytest.raises(DataError, match="no response of the style 'article'"):
         examples(study("styles: [article]"))
+
+
+@pytest.mark.parametrize(
+    ("name", "right"), [("aqua", 64), ("creak", 249), ("sensemaking", 241), ("strategyqa", 250)]
+)
+def test_labels_of_the_release_that_are_right_are_no_irrelevant_responses(
+    name: str, right: int, shared: Path
+) -> None:
+    release = {"name": name, "source": "release", "path": str(shared / "layer-gradient")}
+    published = Study.model_validate(
+        {"models": [], "benchmarks": [release], "styles": ["none"], "irrelevant": "release"}
+    )
+    counts = dict(examples(published).group_by("relevance").len().iter_rows())
+    assert counts == {"correct": 500, "irrelevant": 500 - right}

@@ -1,0 +1,114 @@
+"""Responses that a model wrote, beside those that an item's source brought."""
+
+from typing import Literal
+
+import polars as pl
+
+from gradpipe.benchmarks.items import ITEM_SCHEMA
+from gradpipe.responses.gates import CountTokens, judge_responses
+from gradpipe.responses.matched import matched_responses
+from gradpipe.responses.styles import MATCHED_STYLES
+
+#: Part of the version of examples that a model wrote: raise it when the gates judge otherwise.
+GATES_VERSION = "1"
+
+Mismatches = Literal["exclude", "keep"]
+
+#: One row a response that the gates have looked at.
+QUALITY_SCHEMA = pl.Schema(
+    {
+        "item_id": pl.String(),
+        "style": pl.String(),
+        "verdict": pl.String(),
+        "answer": pl.String(),
+        "found_answer": pl.String(),
+        "text": pl.String(),
+    }
+)
+
+
+def judge_written(
+    items: pl.DataFrame, written: pl.DataFrame, count_tokens: CountTokens | None
+) -> pl.DataFrame:
+    """The gates' verdict (QUALITY_SCHEMA) on each response that a model wrote for one of ``items``.
+
+    ``written`` has ``item_id``, ``style``, ``text`` and ``finish_reason``.
+    """
+    of_items = written.join(
+        items.select("item_id", "family", "answer", "instruction"),
+        on="item_id",
+        maintain_order="left",
+    )
+    return judge_responses(of_items, count_tokens).select(list(QUALITY_SCHEMA)).cast(QUALITY_SCHEMA)
+
+
+def with_written(
+    items: pl.DataFrame, quality: pl.DataFrame, mismatches: Mismatches
+) -> pl.DataFrame:
+    """``items`` with what a model wrote as their correct responses, in place of the source's own.
+
+    ``quality`` is QUALITY_SCHEMA; what did not pass is left out unless ``mismatches`` keeps it. An
+    item of reasoning without a response ``none`` gets its bare answer as one.
+    """
+    passed = pl.col("verdict") == "passed"
+    taken = quality if mismatches == "keep" else quality.filter(passed)
+    # A style that was written for an item replaces the source's, even where it did not pass.
+    return _with_responses(_with_bare_answers(items), taken, replacing=quality)
+
+
+def with_matched(
+    items: pl.DataFrame, styles: list[str], count_tokens: CountTokens | None
+) -> pl.DataFrame:
+    """``items`` with the length-matched ones among ``styles``, where they have none."""
+    correct = _responses(items).filter(pl.col("relevance") == "correct")
+    for style in MATCHED_STYLES:
+        if style in styles and style not in correct["style"]:
+            made = matched_responses(correct, style, count_tokens)
+            items = _with_responses(items, made.with_columns(style=pl.lit(style)))
+    return items
+
+
+def _with_bare_answers(items: pl.DataFrame) -> pl.DataFrame:
+    there = _responses(items).filter(pl.col("style") == "none")
+    bare = items.filter(
+        pl.col("family") != "knowledge",
+        pl.col("answer").is_not_null(),
+        ~pl.col("item_id").is_in(there["item_id"].implode()),
+    )
+    return _with_responses(
+        items, bare.select("item_id", pl.col("answer").alias("text"), style=pl.lit("none"))
+    )
+
+
+def _responses(items: pl.DataFrame) -> pl.DataFrame:
+    return (
+        items.select("item_id", "responses").explode("responses").unnest("responses").drop_nulls()
+    )
+
+
+def _with_responses(
+    items: pl.DataFrame, added: pl.DataFrame, replacing: pl.DataFrame | None = None
+) -> pl.DataFrame:
+    """Correct responses (item_id, style, text) added to each item's list."""
+    kept = _responses(items)
+    if replacing is not None:
+        kept = kept.join(
+            replacing.select("item_id", "style", relevance=pl.lit("correct")),
+            on=["item_id", "style", "relevance"],
+            how="anti",
+            maintain_order="left",
+        )
+    texts = ["style", "relevance", "text"]
+    every = pl.concat(
+        [
+            kept.select("item_id", *texts),
+            added.with_columns(relevance=pl.lit("correct")).select("item_id", *texts),
+        ]
+    )
+    lists = every.group_by("item_id", maintain_order=True).agg(pl.struct(texts).alias("responses"))
+    return (
+        items.drop("responses")
+        .join(lists, on="item_id", how="left", maintain_order="left")
+        .with_columns(pl.col("responses").fill_null([]))
+        .match_to_schema(ITEM_SCHEMA)
+    )

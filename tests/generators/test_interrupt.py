@@ -1,0 +1,106 @@
+"""Runs that are interrupted or killed: what was paid for stays, what was answered is not resent."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections import Counter
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from gradpipe.generators.config import GeneratorConfig
+from tests.generators.conftest import ChatServer
+
+ROOT = Path(__file__).resolve().parents[2]
+COUNT = 8
+
+
+def start(config: GeneratorConfig, file: Path, count: int = COUNT) -> subprocess.Popen[str]:
+    settings = config.model_dump_json()
+    command = [sys.executable, str(ROOT / "tests/generators/run_calls.py"), settings]
+    return subprocess.Popen(
+        [*command, str(count), str(file)],
+        cwd=ROOT,
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        encoding="utf-8",
+    )
+
+
+def wait_for_rows(file: Path, count: int, process: subprocess.Popen[str]) -> None:
+    end = time.monotonic() + 60
+    while not file.is_file() or file.read_text("utf-8").count("\n") < count:
+        assert process.poll() is None, process.communicate()
+        assert time.monotonic() < end
+        time.sleep(0.01)
+
+
+def kept(file: Path) -> list[str]:
+    return [json.loads(line)["key"] for line in file.read_text("utf-8").splitlines()]
+
+
+@pytest.fixture
+def slow(server: ChatServer) -> ChatServer:
+    server.script = lambda reply: (time.sleep(0.2), reply.good())[0]
+    return server
+
+
+def test_an_interrupted_run_keeps_what_is_in_flight(
+    slow: ChatServer, configure: Callable[..., GeneratorConfig], tmp_path: Path
+) -> None:
+    file, config = tmp_path / "rows.jsonl", configure(concurrency=3)
+    process = start(config, file)
+    wait_for_rows(file, 3, process)
+    process.send_signal(signal.SIGINT)
+    _, errors = process.communicate(timeout=30)
+    assert process.returncode != 0
+    assert "KeyboardInterrupt" in errors
+    assert 3 <= len(kept(file)) < COUNT
+    assert sorted(kept(file)) == sorted(slow.keys)
+    second = start(config, file)
+    output, errors = second.communicate(timeout=60)
+    assert second.returncode == 0, errors
+    # Every prompt of the two runs was sent once.
+    assert sorted(Counter(slow.keys).values()) == [1] * COUNT
+    assert sorted(kept(file)) == sorted(slow.keys)
+    assert json.loads(output.splitlines()[-1])["failed"] == {}
+
+
+def test_a_killed_run_resumes_without_asking_again_for_what_it_kept(
+    slow: ChatServer, configure: Callable[..., GeneratorConfig], tmp_path: Path
+) -> None:
+    file, config = tmp_path / "rows.jsonl", configure(concurrency=2)
+    process = start(config, file)
+    wait_for_rows(file, 3, process)
+    process.kill()
+    process.communicate(timeout=30)
+    before = kept(file)
+    sent_before = len(slow.keys)
+    assert 3 <= len(before) < COUNT
+    second = start(config, file)
+    _, errors = second.communicate(timeout=60)
+    assert second.returncode == 0, errors
+    assert not set(before) & set(slow.keys[sent_before:])
+    assert len(set(kept(file))) == len(kept(file)) == COUNT
+    # No more than what was in flight is paid twice.
+    assert len(slow.keys) <= COUNT + 2
+
+
+def test_a_second_interruption_does_not_wait(
+    server: ChatServer, configure: Callable[..., GeneratorConfig], tmp_path: Path
+) -> None:
+    server.script = lambda reply: (time.sleep(20 if reply.number else 0), reply.good())[0]
+    file = tmp_path / "rows.jsonl"
+    process = start(configure(concurrency=2, timeout=60), file)
+    wait_for_rows(file, 1, process)
+    process.send_signal(signal.SIGINT)
+    time.sleep(0.5)
+    assert process.poll() is None
+    process.send_signal(signal.SIGINT)
+    process.communicate(timeout=10)
+    assert process.returncode != 0
