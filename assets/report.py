@@ -16,7 +16,7 @@ from gradpipe.report import REPORT_VERSION
 from gradpipe.report.build import build_report
 from gradpipe.report.inputs import ReportInputs
 from gradpipe.report.thumbnail import curve_thumbnail
-from gradpipe.responses.gates import summarise_verdicts
+from gradpipe.responses.written import quality_of
 from gradpipe.statistics.curves import curves
 from gradpipe.statistics.differences import mad, rd
 from gradpipe.statistics.rows import count_rows, unusable_rows
@@ -99,10 +99,7 @@ def _inputs(
             {model: versions.model(model) for model in versions.reachable_models()},
             {name: (notes.data, notes.rows) if notes else ("", 0) for name, notes in items.items()},
         ),
-        quality=pl.concat(
-            summarise_verdicts(workspace.quality(name).read()).select(
-                pl.lit(name).alias("benchmark"), "style", pl.col("verdict"), "responses", "rate"
-            )
-            for name in sorted({benchmark for _, benchmark in cells})
+        quality=quality_of(
+            {name: workspace.quality(name).read() for name in sorted({name for _, name in cells})}
         ),
     )

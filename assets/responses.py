@@ -34,8 +34,8 @@ CHECKS = [
     check_spec(
         "responses",
         "answers_agree",
-        "Of the responses that a model wrote, no larger share than the study's `mismatch_limit` is "
-        "wrong, cut off, refused or of another length than it should be.",
+        "Of no style is a larger share than the study's `mismatch_limit` wrong, cut off, refused "
+        "or of another length than it should be.",
         benchmark_partitions,
         blocking=False,
     ),

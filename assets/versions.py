@@ -179,6 +179,7 @@ class Versions:
             if "irrelevant" in study.relevances
             else None,
             self._writing(config),
+            GATES_VERSION,
         )
 
     def _writing(self, benchmark: BenchmarkConfig) -> object:
@@ -194,7 +195,7 @@ class Versions:
             if style in (generator.styles or MAX_TOKENS)
         }
         settings = generator.identity(), generator.mismatches, generator.styles
-        return GENERATOR_VERSION, GATES_VERSION, settings, prompts, counter
+        return GENERATOR_VERSION, settings, prompts, counter
 
     def spectra(self, model: str, benchmark: str) -> str:
         """Examples, protocol, model weights, extractor version."""
@@ -221,7 +222,6 @@ class Versions:
             judged = {
                 benchmark: getattr(self.workspace.quality(benchmark).notes(), "data", None)
                 for _, benchmark, _ in read
-                if self.study.generator.kind != "source"
             }
         without: Any = dict.fromkeys(
             ("automation", "unusable_limit", "mismatch_limit", "engine", "ray"), True

@@ -36,15 +36,8 @@ PLAN_SCHEMA = pl.Schema(
 #: One row a call that was answered: its key identifies it, item and benchmark are those that asked
 #: first. Token counts are null where the server gave none; ``seconds`` is the answered attempt's.
 CALL_SCHEMA = pl.Schema(
-    {
-        "key": pl.String(),
-        "item_id": pl.String(),
-        "benchmark": pl.String(),
-        "style": pl.String(),
-        "prompt_hash": pl.String(),
-        "messages": pl.String(),
-        "model": pl.String(),
-        "settings": pl.String(),
+    {name: dtype for name, dtype in PLAN_SCHEMA.items() if name != "max_tokens"}
+    | {
         "text": pl.String(),
         "finish_reason": pl.String(),
         "prompt_tokens": pl.Int64(),

@@ -57,6 +57,7 @@ UNUSABLE_COLUMNS = (
 QUALITY_SCHEMA = pl.Schema(
     {
         "benchmark": pl.String,
+        "written_by": pl.String,
         "style": pl.String,
         "verdict": pl.String,
         "responses": pl.Int64,
@@ -87,7 +88,7 @@ class ReportInputs:
     ``provenance``: "study" (dict), "study_yaml" (text), "models" and "benchmarks" (lists of dicts),
     "protocol" (dict), "versions" (package to version), "created" (ISO time), "hardware" (text).
     Missing keys of it are shown as missing.
-    ``quality``: how many responses that a model wrote got which verdict, by benchmark and style.
+    ``quality``: how many responses got which verdict of the gates, by benchmark, writer and style.
 
     Raises DataError where a table lacks a column.
     """

@@ -152,13 +152,14 @@ def unusable_table(unusable: pl.DataFrame) -> Table:
 
 
 def quality_table(quality: pl.DataFrame) -> Table:
-    """How the gates judged the responses that a model wrote, as shares of each style's."""
-    frame = in_reading_order(quality.select(list(QUALITY_SCHEMA)), "benchmark", "style", "verdict")
+    """How the gates judged the responses, as shares of each style's."""
+    keys = ["benchmark", "written_by", "style", "verdict"]
+    frame = in_reading_order(quality.select(list(QUALITY_SCHEMA)), *keys)
     return Table(
         "quality",
-        "Responses that a model wrote, by the verdict of the gates",
+        "Responses by the verdict of the gates",
         frame.with_columns(pl.col("verdict").str.replace_all("_", " ")),
-        heads=3,
+        heads=4,
         labels={"rate": "share"},
     )
 

@@ -5,7 +5,7 @@ import polars as pl
 #: One row an example. ``example_id`` hashes instruction and response only, so the same pair is the
 #: same row of the store wherever it occurs; ``donor_item_id`` is the item an irrelevant response
 #: was taken from (null for correct ones and for shuffles); ``verdict`` is what the gates made of a
-#: response that a model wrote (null for others).
+#: correct response with reasoning (null for others).
 EXAMPLE_SCHEMA = pl.Schema(
     {
         "example_id": pl.String,

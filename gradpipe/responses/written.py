@@ -1,22 +1,24 @@
-"""Responses that a model wrote, beside those that an item's source brought."""
+"""Responses that a model wrote, beside those that an item's source brought; both are judged."""
 
+from collections.abc import Mapping
 from typing import Literal
 
 import polars as pl
 
 from gradpipe.benchmarks.items import ITEM_SCHEMA
-from gradpipe.responses.gates import CountTokens, judge_responses
+from gradpipe.responses.gates import CountTokens, judge_responses, summarise_verdicts
 from gradpipe.responses.matched import matched_responses
 from gradpipe.responses.styles import MATCHED_STYLES
 
-#: Part of the version of examples that a model wrote: raise it when the gates judge otherwise.
+#: Part of every examples table's version: raise it when the gates judge otherwise.
 GATES_VERSION = "1"
 
 Mismatches = Literal["exclude", "keep"]
 
-#: One row a response that the gates have looked at.
+#: One row a response that the gates have looked at; ``by_model`` is false for a source's own.
 QUALITY_SCHEMA = pl.Schema(
     {
+        "by_model": pl.Boolean(),
         "item_id": pl.String(),
         "style": pl.String(),
         "verdict": pl.String(),
@@ -39,7 +41,21 @@ def judge_written(
         on="item_id",
         maintain_order="left",
     )
-    return judge_responses(of_items, count_tokens).select(list(QUALITY_SCHEMA)).cast(QUALITY_SCHEMA)
+    judged = judge_responses(of_items, count_tokens).with_columns(by_model=pl.lit(True))
+    return judged.select(list(QUALITY_SCHEMA)).cast(QUALITY_SCHEMA)
+
+
+def judge_ready_made(items: pl.DataFrame) -> pl.DataFrame:
+    """The gates' verdict (QUALITY_SCHEMA) on the reasoning that the items' source brought.
+
+    For information: what a source has is used as it is.
+    """
+    ready = _responses(items.filter(pl.col("family") != "knowledge")).filter(
+        pl.col("relevance") == "correct", pl.col("style") != "none"
+    )
+    unknown = pl.lit(None, dtype=pl.String)
+    judged = judge_written(items, ready.with_columns(finish_reason=unknown), None)
+    return judged.with_columns(by_model=pl.lit(False))
 
 
 def with_written(
@@ -54,6 +70,26 @@ def with_written(
     taken = quality if mismatches == "keep" else quality.filter(passed)
     # A style that was written for an item replaces the source's, even where it did not pass.
     return _with_responses(_with_bare_answers(items), taken, replacing=quality)
+
+
+def quality_of(judged: Mapping[str, pl.DataFrame]) -> pl.DataFrame:
+    """How many responses of each benchmark, writer and style got which verdict, and their share.
+
+    ``judged`` maps a benchmark to its QUALITY_SCHEMA.
+    """
+    parts = [
+        summarise_verdicts(frame.filter(pl.col("by_model") == by_model)).select(
+            pl.lit(benchmark).alias("benchmark"),
+            pl.lit("a model" if by_model else "its source").alias("written_by"),
+            "style",
+            "verdict",
+            "responses",
+            "rate",
+        )
+        for benchmark, frame in judged.items()
+        for by_model in (False, True)
+    ]
+    return pl.concat(parts)
 
 
 def with_matched(

@@ -15,7 +15,7 @@ from gradpipe.responses.build import build_examples
 from gradpipe.responses.gates import CountTokens
 from gradpipe.responses.styles import MATCHED_STYLES
 from gradpipe.responses.written import (
-    QUALITY_SCHEMA,
+    judge_ready_made,
     judge_written,
     with_matched,
     with_written,
@@ -28,8 +28,8 @@ _MADE_FROM = {"none_padded": ("none", "simplified"), "detailed_cut": ("detailed"
 
 @dataclass(frozen=True)
 class StudyExamples:
-    """The ``examples`` (EXAMPLE_SCHEMA) of a benchmark, and the ``quality`` (QUALITY_SCHEMA) of the
-    responses among them that a model wrote."""
+    """The ``examples`` (EXAMPLE_SCHEMA) of a benchmark, and the ``quality`` (QUALITY_SCHEMA) of its
+    responses, those that were left out for it too."""
 
     examples: pl.DataFrame
     quality: pl.DataFrame
@@ -75,17 +75,22 @@ def study_examples(
     """
     styles = _styles(study, benchmark)
     count = token_counter(study) if counts_tokens(study, benchmark) else None
-    quality = QUALITY_SCHEMA.to_frame()
+    quality = judge_ready_made(items)
+    if styles is not None:
+        quality = quality.filter(pl.col("style").is_in(styles))
     if study.generator.kind != "source":
         calls = study_calls(study, benchmark, items)
         answers = CALL_SCHEMA.to_frame() if written is None else written
         texts = calls.select("key", "item_id", "style").join(
             answers.select("key", "text", "finish_reason"), on="key", maintain_order="left"
         )
-        quality = judge_written(items, texts, count)
-        items = with_written(items, quality, study.generator.mismatches)
+        judged = judge_written(items, texts, count)
+        items = with_written(items, judged, study.generator.mismatches)
         if study.generator.mismatches == "exclude":
-            _require_some(quality, benchmark.name)
+            _require_some(judged, benchmark.name)
+        # A text that a model wrote takes the place of the source's own.
+        replaced = quality.join(judged, on=["item_id", "style"], how="anti", maintain_order="left")
+        quality = pl.concat([replaced, judged])
     examples = build_examples(
         with_matched(items, styles or [], count),
         styles,

@@ -98,7 +98,7 @@ class Study(BaseModel):
     statistics: tuple[str, ...] = Field(default=tuple(REDUCTIONS), min_length=1)
     #: The share of a partition's rows that may be unusable before its check warns.
     unusable_limit: float = Field(default=0.1, ge=0, le=1)
-    #: The share of a style's written responses that may fail the gates before the check warns.
+    #: The share of a style's responses that may fail the gates before their check warns.
     mismatch_limit: float = Field(default=0.1, ge=0, le=1)
     #: Whether the daemon computes what is missing: as soon as it sees it, every night, or never.
     automation: bool | Literal["nightly"] = False

@@ -101,7 +101,7 @@ def test_what_the_source_lacks_is_written_and_goes_all_the_way_to_the_report(
     assert written["verdict"].unique().to_list() == ["passed"]
     assert len(server.requests) == 8
     page = Workspace.current().report_page.read_text()
-    assert "Responses that a model wrote" in page
+    assert "Whether the responses arrive at their answers" in page
 
 
 def test_nothing_is_asked_twice(study: Study, server: ChatServer, tmp_path: Path) -> None:
