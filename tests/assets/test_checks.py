@@ -48,6 +48,7 @@ def test_every_check_runs_with_its_partition_and_passes(finished: Path, home: Pa
     assert not bring_up(finished).failures
     assert verdicts() == {
         "styles_grow_longer": (True, "WARN", "mini_obscure"),
+        "answers_agree": (True, "WARN", "mini_obscure"),
         "every_layer_and_projection": (True, "ERROR", "mini_obscure|small"),
         "all_finite": (True, "ERROR", "mini_obscure|small"),
         "energy_is_frobenius": (True, "ERROR", "mini_obscure|small"),
