@@ -194,7 +194,8 @@ class Versions:
             for style in MAX_TOKENS
             if style in (generator.styles or MAX_TOKENS)
         }
-        settings = generator.identity(), generator.mismatches, generator.styles
+        identity = self._answer(("generator", ""), generator.identity)
+        settings = identity, generator.mismatches, generator.styles
         return GENERATOR_VERSION, settings, prompts, counter
 
     def spectra(self, model: str, benchmark: str) -> str:

@@ -13,6 +13,7 @@ from gradpipe.errors import DataError
 from gradpipe.generators.calls import CALL_SCHEMA, PLAN_SCHEMA, plan_calls
 from gradpipe.responses.build import build_examples
 from gradpipe.responses.gates import CountTokens
+from gradpipe.responses.matched import SOURCES
 from gradpipe.responses.styles import MATCHED_STYLES
 from gradpipe.responses.written import (
     judge_ready_made,
@@ -21,9 +22,6 @@ from gradpipe.responses.written import (
     with_written,
 )
 from gradpipe.studies.study import Study
-
-#: The styles that a length-matched one is made from.
-_MADE_FROM = {"none_padded": ("none", "simplified"), "detailed_cut": ("detailed", "simplified")}
 
 
 @dataclass(frozen=True)
@@ -52,7 +50,9 @@ def study_calls(study: Study, benchmark: BenchmarkConfig, items: pl.DataFrame) -
     wanted = _styles(study, benchmark)
     if wanted is None:
         return calls
-    needed = {*wanted, *(base for style in wanted for base in _MADE_FROM.get(style, ()))}
+    needed = set(wanted)
+    for style in needed & SOURCES.keys():
+        needed |= {SOURCES[style], "simplified"}
     return calls.filter(pl.col("style").is_in(list(needed)))
 
 
