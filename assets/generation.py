@@ -10,8 +10,8 @@ import polars as pl
 
 from gradpipe.benchmarks.config import BenchmarkConfig
 from gradpipe.errors import DataError
-from gradpipe.generators.calls import CALL_SCHEMA
 from gradpipe.generators.generate import GenerationProgress, GenerationSummary, generate
+from gradpipe.responses.written import WRITTEN_SCHEMA
 from gradpipe.studies.examples import study_calls
 from gradpipe.studies.study import Study
 from storage.workspace import Workspace
@@ -29,42 +29,38 @@ def write_responses(
     benchmark: BenchmarkConfig,
     items: pl.DataFrame,
 ) -> tuple[pl.DataFrame, int]:
-    """Every answer (CALL_SCHEMA) that the study's generator gives for a benchmark's items.
+    """What the study's generator has written for a benchmark's items (WRITTEN_SCHEMA).
 
-    And how many of them were paid now. Raises DataError, naming them, where some are missing after
-    all: those that came are kept, and the next run asks for the others alone.
+    And how many of its answers were paid now. Raises DataError, naming them, where some are missing
+    after all: those that came are kept, and the next run asks for the others alone.
     """
     calls = study_calls(study, benchmark, items)
     if calls.is_empty():
-        return CALL_SCHEMA.to_frame(), 0
-    model = str(study.generator.model)
-    store = workspace.generations(model)
-    # Two processes that wrote the same responses would pay for them twice.
-    with workspace.lock("generations", model):
-        lacking = calls.filter(pl.col("key").is_in(store.missing(calls["key"])))
+        return WRITTEN_SCHEMA.to_frame(), 0
+    with workspace.lock("generations", str(study.generator.model)):
+        # Two processes that wrote the same responses would pay for them twice.
+        lacking = unpaid_calls(workspace, study, calls)
         if lacking.height:
+            store = workspace.generations(str(study.generator.model))
             summary = generate(lacking, study.generator, store.append, _reporter(context))
             context.log.info(summary.sentence())
             if summary.left or summary.failed:
                 _refuse(summary, lacking, items, benchmark.name)
-    return store.scan(calls["key"]).collect(), lacking["key"].n_unique()
+    return written_for(workspace, study, calls), lacking.height
 
 
-def written_so_far(
-    workspace: Workspace, study: Study, benchmark: BenchmarkConfig, items: pl.DataFrame
-) -> pl.DataFrame:
-    """The answers (CALL_SCHEMA) to those items' calls that are in the workspace."""
-    calls = study_calls(study, benchmark, items)
+def written_for(workspace: Workspace, study: Study, calls: pl.DataFrame) -> pl.DataFrame:
+    """The answers (WRITTEN_SCHEMA) to ``calls`` (PLAN_SCHEMA) that the workspace has."""
     if calls.is_empty():
-        return CALL_SCHEMA.to_frame()
-    return workspace.generations(str(study.generator.model)).scan(calls["key"]).collect()
+        return WRITTEN_SCHEMA.to_frame()
+    store = workspace.generations(str(study.generator.model))
+    answers = store.scan(calls["key"]).select("key", "text", "finish_reason").collect()
+    asked = calls.select("key", "item_id", "style")
+    return asked.join(answers, on="key", maintain_order="left").drop("key")
 
 
-def unpaid_calls(
-    workspace: Workspace, study: Study, benchmark: BenchmarkConfig, items: pl.DataFrame
-) -> pl.DataFrame:
-    """The calls (PLAN_SCHEMA) for those items that have no answer in the workspace yet."""
-    calls = study_calls(study, benchmark, items)
+def unpaid_calls(workspace: Workspace, study: Study, calls: pl.DataFrame) -> pl.DataFrame:
+    """Those of ``calls`` (PLAN_SCHEMA) without an answer in the workspace, each key once."""
     if calls.is_empty():
         return calls
     missing = workspace.generations(str(study.generator.model)).missing(calls["key"])
@@ -91,10 +87,8 @@ def _refuse(
         {"key": list(summary.failed), "reason": list(summary.failed.values())},
         schema={"key": pl.String, "reason": pl.String},
     )
-    failed = (
-        calls.unique("key", maintain_order=True)
-        .join(reasons, on="key", maintain_order="left")
-        .join(items.select("item_id", "index"), on="item_id", maintain_order="left")
+    failed = calls.join(reasons, on="key", maintain_order="left").join(
+        items.select("item_id", "index"), on="item_id", maintain_order="left"
     )
     named = [
         f"{style} of item {index}: {reason.rstrip('.')}"

@@ -13,12 +13,12 @@ from dataclasses import dataclass
 import dagster as dg
 import polars as pl
 
-from assets.generation import unpaid_calls, written_so_far
+from assets.generation import unpaid_calls, written_for
 from assets.partitions import grid_key
 from assets.versions import CELL, ITEMS, REPORT, RESPONSES, Versions
 from gradpipe.generators.calls import PLAN_SCHEMA
 from gradpipe.responses.examples import EXAMPLE_SCHEMA
-from gradpipe.studies.examples import study_examples, study_items
+from gradpipe.studies.examples import study_calls, study_examples, study_items
 from storage.slugs import slug
 
 
@@ -94,12 +94,11 @@ class Plan:
 
     def unpaid(self, benchmark: str) -> pl.DataFrame:
         """The calls (PLAN_SCHEMA) that the study's generator has not answered yet."""
-        if self.versions.study.generator.kind == "source":
+        study = self.versions.study
+        if study.generator.kind == "source":
             return PLAN_SCHEMA.to_frame()
-        config = self.versions.study.benchmark(benchmark)
-        return unpaid_calls(
-            self.versions.workspace, self.versions.study, config, self.items(benchmark)
-        )
+        calls = study_calls(study, study.benchmark(benchmark), self.items(benchmark))
+        return unpaid_calls(self.versions.workspace, study, calls)
 
     def examples(self, benchmark: str) -> pl.DataFrame:
         """A benchmark's examples as the next run has them, made in memory where they are stale.
@@ -108,15 +107,15 @@ class Plan:
         GradpipeError where they cannot be made.
         """
         study, workspace = self.versions.study, self.versions.workspace
-        config = study.benchmark(benchmark)
         if self.versions.is_current("benchmark_items", benchmark=benchmark) and (
             self.versions.is_current("responses", benchmark=benchmark)
         ):
             return workspace.responses(benchmark).read()
-        if self.unpaid(benchmark).height:
+        config, items = study.benchmark(benchmark), self.items(benchmark)
+        calls = study_calls(study, config, items)
+        if unpaid_calls(workspace, study, calls).height:
             return EXAMPLE_SCHEMA.to_frame()
-        items = self.items(benchmark)
-        written = written_so_far(workspace, study, config, items)
+        written = written_for(workspace, study, calls)
         return study_examples(study, config, items, written).examples
 
     def stale(self) -> dict[Unit, tuple[str, ...]]:

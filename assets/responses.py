@@ -71,8 +71,8 @@ def responses(
         fresh, written = table.is_current(version), 0
         if not fresh:
             items = workspace.items(config.name).read()
-            answers, written = write_responses(context, workspace, study, config, items)
-            made = study_examples(study, config, items, answers)
+            texts, written = write_responses(context, workspace, study, config, items)
+            made = study_examples(study, config, items, texts)
             judged.write(made.quality, version)
             table.write(made.examples, version)
         examples, quality = table.read(), judged.read()

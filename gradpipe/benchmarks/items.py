@@ -70,6 +70,16 @@ def build_items(
     ).match_to_schema(ITEM_SCHEMA)
 
 
+def ready_made(items: pl.DataFrame) -> pl.DataFrame:
+    """One row a ready-made response: the item's columns, ``style``, ``relevance`` and ``text``."""
+    return (
+        items.drop("rationale")
+        .explode("responses")
+        .unnest("responses")
+        .filter(pl.col("text").is_not_null())
+    )
+
+
 def _item_ids(table: pl.DataFrame, benchmark: str) -> list[str]:
     # Counting earlier twins, not rows, keeps duplicates apart and every id stable under appending.
     keyed = table.select(

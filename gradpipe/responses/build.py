@@ -5,6 +5,7 @@ from typing import Literal
 
 import polars as pl
 
+from gradpipe.benchmarks.items import ready_made
 from gradpipe.benchmarks.sample import How
 from gradpipe.errors import DataError, nearest
 from gradpipe.hashing import content_hash
@@ -42,7 +43,7 @@ def build_examples(
         names = ", ".join(items["benchmark"].unique().sort())
         raise DataError(f"the items are of several benchmarks ({names}): build each by itself.")
     _known("relevance", relevances, RELEVANCES)
-    responses = _responses(items)
+    responses = ready_made(items)
     wanted = _wanted_styles(items, styles)
     parts = [
         _of_relevance(responses, style, relevance, irrelevant, seed, how)
@@ -68,18 +69,8 @@ def build_examples(
 
 def available_styles(items: pl.DataFrame, relevance: str = "correct") -> list[str]:
     """The styles in which at least one item has a response of this relevance, in STYLES order."""
-    found = _responses(items).filter(pl.col("relevance") == relevance)["style"].unique().to_list()
+    found = ready_made(items).filter(pl.col("relevance") == relevance)["style"].unique().to_list()
     return [style for style in STYLES if style in found]
-
-
-def _responses(items: pl.DataFrame) -> pl.DataFrame:
-    """One row a ready-made response: the item's columns, ``style``, ``relevance`` and ``text``."""
-    return (
-        items.drop("rationale")
-        .explode("responses")
-        .unnest("responses")
-        .filter(pl.col("text").is_not_null())
-    )
 
 
 def _wanted_styles(items: pl.DataFrame, styles: list[str] | None) -> list[str]:

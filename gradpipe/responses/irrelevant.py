@@ -71,7 +71,7 @@ def pick_donors(texts: list[str], answers: list[str], seed: list[int | str]) -> 
     pool = _Pool(texts, answers)
     donors = np.full(len(texts), -1, dtype=np.int64)
     ungiven = np.empty(0, dtype=np.int64)
-    for number, block in enumerate(_blocks(len(texts))):
+    for number, block in enumerate(blocks(len(texts))):
         rng = np.random.default_rng(int(content_hash(*seed, number), 16))
         candidates = np.concatenate([ungiven, block])
         costs = pool.costs(block, candidates, rng)
@@ -85,8 +85,11 @@ def pick_donors(texts: list[str], answers: list[str], seed: list[int | str]) -> 
     return donors
 
 
-def _blocks(count: int) -> list[_Ints]:
-    # A last item on its own would have nobody to pair with: it joins the block before.
+def blocks(count: int) -> list[_Ints]:
+    """The positions of ``count`` items in blocks of BLOCK, which more items leave as they are.
+
+    A last item on its own would have nobody to pair with: it joins the block before.
+    """
     starts = list(range(0, count - 1, BLOCK))
     return np.split(np.arange(count), starts[1:])
 

@@ -7,8 +7,6 @@ from anywhere. That destroys fluency and order along with relevance, which a der
 owes to it. Unlike the published files, no item is dealt its own right answer.
 """
 
-from collections.abc import Iterator
-
 import numpy as np
 import numpy.typing as npt
 import polars as pl
@@ -17,7 +15,7 @@ from gradpipe.benchmarks.sample import How, sampling_order
 from gradpipe.errors import DataError
 from gradpipe.hashing import content_hash
 from gradpipe.responses.answers import answer_key, answer_kind, final_answer
-from gradpipe.responses.irrelevant import BLOCK
+from gradpipe.responses.irrelevant import blocks
 from gradpipe.responses.sentences import sentences
 
 _FIRST, _MIDDLE, _LAST = range(3)
@@ -56,7 +54,10 @@ def shuffled_responses(
     asked = ordered["instruction"].to_list() if "instruction" in ordered.columns else None
     pool = _Pool(texts, answers, asked or [None] * len(texts))
     dealt = np.concatenate(
-        [_deal(pool, block, [seed, benchmark, style, n]) for n, block in _blocks(len(texts))]
+        [
+            _deal(pool, block, [seed, benchmark, style, n])
+            for n, block in enumerate(blocks(len(texts)))
+        ]
     )
     if (dealt < 0).any():
         item = pool.owner[int(np.argmax(dealt < 0))]
@@ -67,12 +68,6 @@ def shuffled_responses(
         )
     joined = [pool.join(dealt[pool.owner == item]) for item in range(len(texts))]
     return ordered.select("item_id", pl.Series("text", joined, dtype=pl.String))
-
-
-def _blocks(count: int) -> Iterator[tuple[int, _Ints]]:
-    # As in irrelevant.py: a last item on its own joins the block before.
-    starts = list(range(0, count - 1, BLOCK))
-    return enumerate(np.split(np.arange(count), starts[1:]))
 
 
 def _deal(pool: "_Pool", block: _Ints, seed: list[int | str]) -> _Ints:

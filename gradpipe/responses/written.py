@@ -5,7 +5,7 @@ from typing import Literal
 
 import polars as pl
 
-from gradpipe.benchmarks.items import ITEM_SCHEMA
+from gradpipe.benchmarks.items import ITEM_SCHEMA, ready_made
 from gradpipe.responses.gates import CountTokens, judge_responses, summarise_verdicts
 from gradpipe.responses.matched import matched_responses
 from gradpipe.responses.styles import MATCHED_STYLES
@@ -15,6 +15,15 @@ GATES_VERSION = "1"
 
 Mismatches = Literal["exclude", "keep"]
 
+#: One row a response that a model wrote for an item.
+WRITTEN_SCHEMA = pl.Schema(
+    {
+        "item_id": pl.String(),
+        "style": pl.String(),
+        "text": pl.String(),
+        "finish_reason": pl.String(),
+    }
+)
 #: One row a response that the gates have looked at; ``by_model`` is false for a source's own.
 QUALITY_SCHEMA = pl.Schema(
     {
@@ -34,7 +43,7 @@ def judge_written(
 ) -> pl.DataFrame:
     """The gates' verdict (QUALITY_SCHEMA) on each response that a model wrote for one of ``items``.
 
-    ``written`` has ``item_id``, ``style``, ``text`` and ``finish_reason``.
+    ``written`` is WRITTEN_SCHEMA, in any order of columns.
     """
     of_items = written.join(
         items.select("item_id", "family", "answer", "instruction"),
@@ -117,9 +126,7 @@ def _with_bare_answers(items: pl.DataFrame) -> pl.DataFrame:
 
 
 def _responses(items: pl.DataFrame) -> pl.DataFrame:
-    return (
-        items.select("item_id", "responses").explode("responses").unnest("responses").drop_nulls()
-    )
+    return ready_made(items).select("item_id", "style", "relevance", "text")
 
 
 def _with_responses(

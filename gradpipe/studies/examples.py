@@ -10,7 +10,7 @@ from gradpipe.benchmarks.config import BenchmarkConfig
 from gradpipe.benchmarks.read import read_items
 from gradpipe.benchmarks.sample import sample_items
 from gradpipe.errors import DataError
-from gradpipe.generators.calls import CALL_SCHEMA, PLAN_SCHEMA, plan_calls
+from gradpipe.generators.calls import PLAN_SCHEMA, plan_calls
 from gradpipe.responses.build import build_examples
 from gradpipe.responses.gates import CountTokens
 from gradpipe.responses.matched import SOURCES
@@ -70,21 +70,15 @@ def study_examples(
 ) -> StudyExamples:
     """The examples that the study makes of those items; raises DataError.
 
-    ``written`` (CALL_SCHEMA) are the answers that its generator has given so far: what it was not
-    asked yet, or did not answer, is missing among the examples.
+    ``written`` (WRITTEN_SCHEMA) is what its generator has written for them.
     """
     styles = _styles(study, benchmark)
     count = token_counter(study) if counts_tokens(study, benchmark) else None
     quality = judge_ready_made(items)
     if styles is not None:
         quality = quality.filter(pl.col("style").is_in(styles))
-    if study.generator.kind != "source":
-        calls = study_calls(study, benchmark, items)
-        answers = CALL_SCHEMA.to_frame() if written is None else written
-        texts = calls.select("key", "item_id", "style").join(
-            answers.select("key", "text", "finish_reason"), on="key", maintain_order="left"
-        )
-        judged = judge_written(items, texts, count)
+    if study.generator.kind != "source" and written is not None:
+        judged = judge_written(items, written, count)
         items = with_written(items, judged, study.generator.mismatches)
         if study.generator.mismatches == "exclude":
             _require_some(judged, benchmark.name)
