@@ -220,8 +220,9 @@ class Versions:
         """Every statistic it reads, and the study that it prints."""
         with self.remembered():
             read = [(*cell, self._data("spectral_statistics", *cell)) for cell in self.cells()]
+            # Each verdict follows from what the responses were made of.
             judged = {
-                benchmark: getattr(self.workspace.quality(benchmark).notes(), "data", None)
+                benchmark: getattr(self.notes("responses", "", benchmark), "version", None)
                 for _, benchmark, _ in read
             }
         without: Any = dict.fromkeys(
