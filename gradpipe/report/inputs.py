@@ -65,6 +65,131 @@ QUALITY_SCHEMA = pl.Schema(
     }
 )
 
+#: One row a claim: what was asked of the results. ``group`` gathers the parts of one claim under
+#: ``title``; ``statement`` says what this part asserts, ``source`` who asserts it.
+CLAIM_SCHEMA = pl.Schema(
+    {
+        "claim": pl.String,
+        "group": pl.String,
+        "title": pl.String,
+        "statement": pl.String,
+        "source": pl.String,
+        "test": pl.String,
+        "margin": pl.Float64,
+    }
+)
+#: One row a verdict ("supported", "contradicted", "undecided"): ``level`` is "cell" (a model ×
+#: benchmark × projection) or "overall", where those three are null. ``effect`` with its 95 %
+#: interval ``low`` to ``high`` is a ratio; ``against_model`` is the pre-trained twin where two
+#: models are compared; ``reason`` says in words why the verdict is so.
+VERDICT_SCHEMA = pl.Schema(
+    {
+        "claim": pl.String,
+        "level": pl.String,
+        "model": pl.String,
+        "against_model": pl.String,
+        "benchmark": pl.String,
+        "projection": pl.String,
+        "verdict": pl.String,
+        "reason": pl.String,
+        "effect": pl.Float64,
+        "low": pl.Float64,
+        "high": pl.Float64,
+        "p": pl.Float64,
+        "p_adjusted": pl.Float64,
+        "items": pl.Int64,
+    }
+)
+#: One row a style comparison and way to hold length still: ``control`` is "none", "summed_loss",
+#: "matched" or "regression", ``how`` what it rests on. ``quantity`` is "mean" or "mad" (of the
+#: nuclear norm's curve); ``effect`` is the ratio of ``style`` to ``against``.
+LENGTH_SCHEMA = pl.Schema(
+    {
+        "model": pl.String,
+        "benchmark": pl.String,
+        "family": pl.String,
+        "projection": pl.String,
+        "style": pl.String,
+        "against": pl.String,
+        "quantity": pl.String,
+        "control": pl.String,
+        "how": pl.String,
+        "effect": pl.Float64,
+        "low": pl.Float64,
+        "high": pl.Float64,
+        "items": pl.Int64,
+    }
+)
+#: One row a layer of a curve of cosines. ``kind`` is "same_layer" (``pair`` q_o, q_ot or k_v),
+#: "next_layer" (``pair`` a projection) or "responses": one item's two responses, of ``style`` and
+#: ``relevance`` against ``against_style`` and ``against_relevance`` (null for the other kinds).
+ALIGNMENT_SCHEMA = pl.Schema(
+    {
+        "model": pl.String,
+        "benchmark": pl.String,
+        "family": pl.String,
+        "kind": pl.String,
+        "pair": pl.String,
+        "style": pl.String,
+        "relevance": pl.String,
+        "against_style": pl.String,
+        "against_relevance": pl.String,
+        "layer": pl.Int64,
+        "mean": pl.Float64,
+        "sd": pl.Float64,
+        "examples": pl.Int64,
+    }
+)
+#: One row a usable example: its statistics as means over all layers and projections.
+EXAMPLE_SCHEMA = pl.Schema(
+    {
+        "model": pl.String,
+        "benchmark": pl.String,
+        "family": pl.String,
+        "item_id": pl.String,
+        "index": pl.Int64,
+        "style": pl.String,
+        "relevance": pl.String,
+        "tokens": pl.Int64,
+        "response_tokens": pl.Int64,
+        "loss": pl.Float64,
+        "nuclear_norm": pl.Float64,
+        "effective_rank": pl.Float64,
+        "sigma1_ratio": pl.Float64,
+    }
+)
+#: The examples of each model × benchmark with the largest and smallest gradients (``end``:
+#: "largest" or "smallest", ``place`` from 1), their texts, and for each projection the spectrum
+#: at the layer where it is largest.
+EXTREME_SCHEMA = pl.Schema(
+    {
+        "model": pl.String,
+        "benchmark": pl.String,
+        "end": pl.String,
+        "place": pl.Int64,
+        "item_id": pl.String,
+        "index": pl.Int64,
+        "style": pl.String,
+        "relevance": pl.String,
+        "response_tokens": pl.Int64,
+        "loss": pl.Float64,
+        "nuclear_norm": pl.Float64,
+        "instruction": pl.String,
+        "response": pl.String,
+        "spectra": pl.List(
+            pl.Struct(
+                {
+                    "projection": pl.String,
+                    "layer": pl.Int64,
+                    "singular_values": pl.List(pl.Float32),
+                }
+            )
+        ),
+    }
+)
+#: Models and what they were tuned from, both by the names that tables have for them.
+TWIN_SCHEMA = pl.Schema({"base": pl.String, "tuned": pl.String})
+
 #: The columns each table must have; more are allowed and go unused.
 COLUMNS = {
     "curves": CURVE_COLUMNS,
@@ -73,12 +198,19 @@ COLUMNS = {
     "rows": ROWS_COLUMNS,
     "unusable": UNUSABLE_COLUMNS,
     "quality": tuple(QUALITY_SCHEMA),
+    "claims": tuple(CLAIM_SCHEMA),
+    "verdicts": tuple(VERDICT_SCHEMA),
+    "length": tuple(LENGTH_SCHEMA),
+    "alignment": tuple(ALIGNMENT_SCHEMA),
+    "examples": tuple(EXAMPLE_SCHEMA),
+    "extremes": tuple(EXTREME_SCHEMA),
+    "twins": tuple(TWIN_SCHEMA),
 }
 
 
 @dataclass(frozen=True)
 class ReportInputs:
-    """Everything a report says, as six tables and a record of provenance.
+    """Everything a report says, as tables and a record of provenance.
 
     ``curves``: one row a layer of a curve, its mean and standard deviation over ``examples``.
     ``mad``: one row a curve and segment ("all", "early", "mid", "last").
@@ -89,6 +221,10 @@ class ReportInputs:
     "protocol" (dict), "versions" (package to version), "created" (ISO time), "hardware" (text).
     Missing keys of it are shown as missing.
     ``quality``: how many responses got which verdict of the gates, by benchmark, writer and style.
+    ``claims`` and ``verdicts``: what was asked of the results, and how that was decided.
+    ``length``: style comparisons with length held still. ``alignment``: curves of cosines.
+    ``examples``, ``extremes``: each example's own statistics; those at the ends with their texts.
+    ``twins``: which models are tuned from which. All of these may be empty.
 
     Raises DataError where a table lacks a column.
     """
@@ -100,6 +236,13 @@ class ReportInputs:
     unusable: pl.DataFrame
     provenance: dict[str, Any]
     quality: pl.DataFrame = field(default_factory=QUALITY_SCHEMA.to_frame)
+    claims: pl.DataFrame = field(default_factory=CLAIM_SCHEMA.to_frame)
+    verdicts: pl.DataFrame = field(default_factory=VERDICT_SCHEMA.to_frame)
+    length: pl.DataFrame = field(default_factory=LENGTH_SCHEMA.to_frame)
+    alignment: pl.DataFrame = field(default_factory=ALIGNMENT_SCHEMA.to_frame)
+    examples: pl.DataFrame = field(default_factory=EXAMPLE_SCHEMA.to_frame)
+    extremes: pl.DataFrame = field(default_factory=EXTREME_SCHEMA.to_frame)
+    twins: pl.DataFrame = field(default_factory=TWIN_SCHEMA.to_frame)
 
     def __post_init__(self) -> None:
         for table, columns in COLUMNS.items():
