@@ -12,7 +12,7 @@ from gradpipe.hashing import content_hash
 from gradpipe.responses.examples import EXAMPLE_SCHEMA
 from gradpipe.responses.irrelevant import irrelevant_responses
 from gradpipe.responses.shuffled import shuffled_responses
-from gradpipe.responses.styles import RELEVANCES, STYLES
+from gradpipe.responses.styles import MATCHED_STYLES, RELEVANCES, STYLES
 
 #: Part of every examples table's version: raise it when other examples come of the same items.
 RESPONSES_VERSION = "2"
@@ -34,7 +34,8 @@ def build_examples(
     come from: another item (``derangement``, seeded), the sentences of several dealt out anew
     (``sentence_shuffle``, seeded) or the source's own (``release``). ``how`` is how the items were
     sampled; the first two are stable when a sample grows that way. An empty response is an example,
-    a missing one is none; nor is an irrelevant one that is the item's own answer.
+    a missing one is none; nor is an irrelevant one that is the item's own answer. A source has no
+    irrelevant ones of a matched length.
 
     Raises DataError for a style or relevance that is unknown or that no item has, for items of
     several benchmarks, and when no irrelevant response can be drawn.
@@ -105,7 +106,8 @@ def _of_relevance(
         draw = irrelevant_responses if irrelevant == "derangement" else shuffled_responses
         return _drawn(draw, of_style, style, seed, how)
     found = of_style.filter(pl.col("relevance") == relevance)
-    if found.is_empty():
+    # No source brings the styles that are made at a matched length; they have no counterpart then.
+    if found.is_empty() and style not in MATCHED_STYLES:
         raise DataError(
             f"{_name(responses)} comes without irrelevant responses of the style {style!r}: "
             "let gradpipe draw them with `irrelevant: derangement`."

@@ -108,6 +108,20 @@ def test_no_items_are_no_examples(items: pl.DataFrame) -> None:
     assert build_examples(items.clear(), None, BOTH, "derangement", seed=0).is_empty()
 
 
+def test_styles_of_a_matched_length_have_no_counterpart_among_a_source_s_own() -> None:
+    items = items_of(
+        none=[f"{n}" for n in range(4)],
+        none_irrelevant=[f"{n} shuffled" for n in range(4)],
+        none_padded=[f"{n}, all in all" for n in range(4)],
+    )
+    examples = build_examples(items, None, BOTH, "release", seed=0)
+    assert examples.group_by("style", "relevance").len().sort("style", "relevance").rows() == [
+        ("none", "correct", 4),
+        ("none", "irrelevant", 4),
+        ("none_padded", "correct", 4),
+    ]
+
+
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
