@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import os
 import platform
-from pathlib import Path
 from typing import Any
+
+from gradpipe.models.hardware import processor, usable_cores
 
 
 def describe_machine() -> dict[str, Any]:
@@ -15,10 +16,8 @@ def describe_machine() -> dict[str, Any]:
 
     cuda = torch.cuda.is_available()
     return {
-        "processor": _processor(),
-        "cores": len(os.sched_getaffinity(0))
-        if hasattr(os, "sched_getaffinity")
-        else os.cpu_count(),
+        "processor": processor(),
+        "cores": usable_cores(),
         "threads": torch.get_num_threads(),
         "wait_policy": os.environ.get("OMP_WAIT_POLICY"),
         "spins": os.environ.get("GOMP_SPINCOUNT"),
@@ -39,12 +38,3 @@ def machine_sentence(machine: dict[str, Any]) -> str:
         f"{accelerator}; torch {machine['torch']}, transformers {machine['transformers']}, "
         f"Python {machine['python']} on {machine['system']}"
     )
-
-
-def _processor() -> str:
-    try:
-        lines = Path("/proc/cpuinfo").read_text("utf-8").splitlines()
-    except OSError:
-        return platform.processor() or platform.machine()
-    fields = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
-    return fields[0] if fields else platform.machine()

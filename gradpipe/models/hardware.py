@@ -1,0 +1,33 @@
+"""What models are computed on, in words that a report can print."""
+
+from __future__ import annotations
+
+import os
+import platform
+from pathlib import Path
+
+
+def device_name(device: str) -> str:
+    """A device as its maker calls it: of "cuda:0" the GPU's name, of "cpu" the processor's."""
+    if device.startswith("cuda"):
+        import torch
+
+        return str(torch.cuda.get_device_name(device))
+    return f"{processor()}, {usable_cores()} cores" if device.startswith("cpu") else device
+
+
+def usable_cores() -> int:
+    """How many cores this process may use."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
+def processor() -> str:
+    """The processor's name, where the system says it; else its architecture."""
+    try:
+        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
+    except OSError:
+        return platform.processor() or platform.machine()
+    fields = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
+    return fields[0] if fields else platform.machine()
