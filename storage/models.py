@@ -4,7 +4,8 @@ from pathlib import Path
 
 from gradpipe.models.fingerprint import pin
 from gradpipe.models.source import resolve_model
-from gradpipe.studies.study import ModelConfig, Study, parse_study, study_yaml
+from gradpipe.studies.load import parse_study, study_yaml
+from gradpipe.studies.study import ModelConfig, Study
 from storage.workspace import Workspace
 
 

@@ -14,7 +14,8 @@ from gradpipe.errors import WorkspaceError
 from gradpipe.generators.calls import CALL_SCHEMA
 from gradpipe.gradients.extract import ROW_SCHEMA
 from gradpipe.hashing import content_hash
-from gradpipe.studies.study import Study, load_study, parse_study, study_yaml
+from gradpipe.studies.load import load_study, parse_study, study_yaml
+from gradpipe.studies.study import Study
 from storage.places import get, place_of, put, remove
 from storage.rows import KEY, RowStore
 from storage.slugs import slug

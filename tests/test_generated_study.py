@@ -8,7 +8,7 @@ import pytest
 
 from assets.accelerator import Accelerator
 from assets.run import Runner
-from gradpipe.studies.study import load_study
+from gradpipe.studies.load import load_study
 from storage.workspace import Workspace
 
 

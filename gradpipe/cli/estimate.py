@@ -75,7 +75,7 @@ def estimate(
         raise GradpipeError(
             f"--{min(given).replace('_', '-')} belongs to an estimate on paper: give --model too."
         )
-    from gradpipe.studies.study import load_study
+    from gradpipe.studies.load import load_study
 
     workspace = current_workspace()
     chosen = load_study(study) if study else workspace.study()

@@ -27,7 +27,7 @@ def run(study: str | None, as_json: bool) -> None:
     Without --study the workspace's own study is used, at first the demo. A run that was stopped
     goes on where it stopped; a run with nothing to do loads no model.
     """
-    from gradpipe.studies.study import load_study
+    from gradpipe.studies.load import load_study
 
     workspace = current_workspace()
     chosen = load_study(study) if study else workspace.study()

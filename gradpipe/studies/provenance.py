@@ -8,7 +8,8 @@ from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
 from gradpipe.models.source import ModelSource
-from gradpipe.studies.study import Study, study_yaml
+from gradpipe.studies.load import study_yaml
+from gradpipe.studies.study import Study
 
 #: The packages whose versions the numbers and pictures depend on.
 PACKAGES = ("gradpipe", "torch", "transformers", "tokenizers", "polars", "dagster", "altair")

@@ -18,7 +18,8 @@ import gradpipe.engines.cluster
 from assets.accelerator import Accelerator
 from assets.run import Runner
 from gradpipe.errors import GradpipeError
-from gradpipe.studies.study import Study, study_yaml
+from gradpipe.studies.load import study_yaml
+from gradpipe.studies.study import Study
 from storage.workspace import Workspace
 from tests.assets.conftest import NoAccelerator, finished_study
 from tests.conftest import study_of

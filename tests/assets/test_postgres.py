@@ -25,7 +25,7 @@ from assets.orphans import release_orphans
 from assets.run import STAGE_NAMES, Runner
 from gradpipe.cli import main
 from gradpipe.errors import WorkspaceError
-from gradpipe.studies.study import study_yaml
+from gradpipe.studies.load import study_yaml
 from storage.workspace import Workspace
 from tests.conftest import study_of
 

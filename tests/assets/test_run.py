@@ -20,7 +20,8 @@ from assets.run import Runner, StageCount
 from assets.stages import STAGES
 from assets.versions import Versions
 from gradpipe.errors import DataError, ModelError, StudyError, WorkspaceError
-from gradpipe.studies.study import Study, study_yaml
+from gradpipe.studies.load import study_yaml
+from gradpipe.studies.study import Study
 from storage.workspace import Workspace
 from tests.conftest import study_of
 

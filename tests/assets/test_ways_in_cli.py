@@ -9,7 +9,7 @@ import dagster as dg
 import pytest
 
 from assets.instance import open_instance
-from gradpipe.studies.study import study_yaml
+from gradpipe.studies.load import study_yaml
 from storage.workspace import Workspace
 from tests.assets.serving import serving
 from tests.conftest import study_of

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from gradpipe.errors import WorkspaceError
-from gradpipe.studies.study import load_study
+from gradpipe.studies.load import load_study
 from storage.places import place_of
 from storage.workspace import Workspace
 

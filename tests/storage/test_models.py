@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from gradpipe.errors import ModelError, StudyError
-from gradpipe.studies.study import load_study, parse_study
+from gradpipe.studies.load import load_study, parse_study
 from storage.models import add_model, remove_model
 from storage.workspace import Workspace
 

@@ -11,7 +11,7 @@ from polars.testing import assert_frame_equal
 from assets.accelerator import Accelerator
 from assets.run import Runner
 from gradpipe.errors import WorkspaceError
-from gradpipe.studies.study import load_study
+from gradpipe.studies.load import load_study
 from storage.objects import send
 from storage.places import get, place_of, put
 from storage.workspace import SPECTRA_SCHEMA, Workspace

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gradpipe.errors import StudyError, WorkspaceError
-from gradpipe.studies.study import load_study, parse_study
+from gradpipe.studies.load import load_study, parse_study
 from storage.workspace import SPECTRA_SCHEMA, Workspace
 
 STUDY = """

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from gradpipe.errors import StudyError
-from gradpipe.studies.study import load_study, parse_study
+from gradpipe.studies.load import load_study, parse_study
 
 BASE = "models: [demo]\nbenchmarks: [mini_maths]\n"
 

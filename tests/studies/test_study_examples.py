@@ -7,7 +7,8 @@ import pytest
 
 from gradpipe.errors import DataError
 from gradpipe.studies.examples import study_examples, study_items
-from gradpipe.studies.study import Study, parse_study
+from gradpipe.studies.load import parse_study
+from gradpipe.studies.study import Study
 
 
 def study(settings: str = "", benchmark: str = "") -> Study:
