@@ -1,0 +1,204 @@
+"""How often verdicts are wrong, and how often right, where the truth is known.
+
+Every claim is decided at 5 %, both directions together: a true value on the border of its region
+may be called supported in 2.5 % of samples, and contradicted in 2.5 %. Each test counts over many
+seeds; what it allows is the count that so many tries at the nominal rate exceed once in a thousand.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import polars as pl
+import pytest
+from scipy.stats import binom
+
+from gradpipe.claims.bootstrap import degrees_of_freedom, standard_error
+from gradpipe.claims.contrasts import Claim, Quantity, Term, Test
+from gradpipe.claims.decisions import decide
+from gradpipe.claims.effects import measure
+from gradpipe.claims.values import CellValues
+from gradpipe.claims.verdicts import judge
+
+Make = Callable[..., CellValues]
+
+SEEDS = 200
+RESAMPLES = 400
+NOISY, STILL = ("none", "correct"), ("detailed", "correct")
+DEPTH = 12
+UNEVEN = 10 + np.random.default_rng(99).normal(size=DEPTH)
+JUMP = np.where(np.arange(DEPTH) < DEPTH // 2, 10.0, 22.0)
+
+
+def above_nominal(rate: float, tries: int = SEEDS) -> int:
+    """What so many tries exceed once in a thousand if each goes wrong at this rate."""
+    return int(binom.ppf(0.999, tries, rate))
+
+
+def below_nominal(rate: float, tries: int = SEEDS) -> int:
+    """What so many tries fall short of once in a thousand."""
+    return int(binom.ppf(0.001, tries, rate))
+
+
+def claim(quantity: Quantity = "mad", test: Test = "greater", margin: float = 1.0) -> Claim:
+    terms = (Term(1, "none"), Term(-1, "detailed"))
+    return Claim("c", "c", "", "", "", terms, test, margin, quantity=quantity)
+
+
+@dataclass
+class Counts:
+    """Of so many samples: how many came out how, and whose interval held the true ratio."""
+
+    supported: int = 0
+    contradicted: int = 0
+    covered: int = 0
+
+
+def count(
+    cell: Make,
+    items: int,
+    curves: Mapping[tuple[str, str], Sequence[float]],
+    of: Claim,
+    ratio: float = 1.0,
+    seeds: int = SEEDS,
+    **settings: object,
+) -> Counts:
+    """One projection's verdicts over seeds, by the functions that ``judge`` decides by."""
+    counts = Counts()
+    for seed in range(seeds):
+        values = cell(seed, items, curves, **settings)
+        ((effects,),) = measure([of], {("m", of.statistic): values}, [], seed, RESAMPLES)
+        least, most = (
+            (end.value[:1], standard_error(end.resampled, effects.items)[:1])
+            for end in (effects.least, effects.most)
+        )
+        found = decide(least, most, degrees_of_freedom(effects.items[:1]), of.region)
+        counts.supported += int(found.supported_p[0] < 0.05)
+        counts.contradicted += int(found.contradicted_p[0] < 0.05)
+        counts.covered += int(found.low[0] <= np.log(ratio) <= found.high[0])
+    return counts
+
+
+@pytest.mark.parametrize("items", [24, 100])
+@pytest.mark.parametrize("quantity", ["mad", "mean"])
+def test_two_equal_styles_are_told_apart_at_the_nominal_rate(
+    cell: Make, items: int, quantity: Quantity
+) -> None:
+    counts = count(cell, items, {NOISY: UNEVEN, STILL: UNEVEN}, claim(quantity))
+    assert counts.supported <= above_nominal(0.025)
+    assert counts.contradicted <= above_nominal(0.025)
+    assert counts.covered >= below_nominal(0.95)
+
+
+@pytest.mark.parametrize("items", [24, 100])
+@pytest.mark.parametrize(
+    ("curve", "noise"), [(UNEVEN, 2.0), (UNEVEN, 5.0), (UNEVEN, 10.0), (JUMP, 3.0), (JUMP, 10.0)]
+)
+def test_a_noisier_style_of_the_same_true_mad_is_not_found_to_be_more_uneven(
+    cell: Make, items: int, curve: Sequence[float], noise: float
+) -> None:
+    settings = {"noise": {NOISY: noise, STILL: 0.1}, "spread": 0.05, "shared": 0.1}
+    counts = count(cell, items, {NOISY: curve, STILL: curve}, claim(), **settings)
+    assert counts.supported <= above_nominal(0.025)
+    assert counts.covered >= below_nominal(0.95)
+
+
+@pytest.mark.parametrize(("items", "planted", "power"), [(24, 1.5, 0.9), (100, 1.3, 0.9)])
+@pytest.mark.parametrize("quantity", ["mad", "mean"])
+def test_planted_effects_are_found(
+    cell: Make, items: int, planted: float, power: float, quantity: Quantity
+) -> None:
+    curves = {NOISY: UNEVEN * planted, STILL: UNEVEN}
+    counts = count(cell, items, curves, claim(quantity), planted)
+    assert counts.supported >= power * SEEDS
+    assert counts.contradicted == 0
+    assert counts.covered >= below_nominal(0.95)
+
+
+@pytest.mark.parametrize(("true", "limit"), [(1.1, 0.025), (1.0, None), (1.35, 0.001)])
+def test_within_is_found_inside_the_margin_only(
+    cell: Make, true: float, limit: float | None
+) -> None:
+    settings = {"spread": 0.15}
+    counts = count(
+        cell,
+        100,
+        {NOISY: UNEVEN * true, STILL: UNEVEN},
+        claim("mean", "within", 1.1),
+        true,
+        **settings,
+    )
+    if limit is None:
+        assert counts.supported >= 0.9 * SEEDS
+        assert counts.contradicted == 0
+    else:
+        assert counts.supported <= above_nominal(limit)
+    if true == 1.1:
+        assert counts.contradicted <= above_nominal(0.025)
+    if true > 1.3:
+        assert counts.contradicted >= 0.9 * SEEDS
+
+
+@pytest.mark.parametrize("true", [1.1, 0.9, 1.4])
+def test_not_greater_is_found_below_the_margin_only(cell: Make, true: float) -> None:
+    counts = count(
+        cell,
+        100,
+        {NOISY: UNEVEN * true, STILL: UNEVEN},
+        claim("mean", "not_greater", 1.1),
+        true,
+    )
+    if true == 1.1:
+        assert counts.supported <= above_nominal(0.025)
+        assert counts.contradicted <= above_nominal(0.025)
+    elif true < 1.1:
+        assert counts.supported >= 0.8 * SEEDS
+        assert counts.contradicted == 0
+    else:
+        assert counts.contradicted >= 0.9 * SEEDS
+        assert counts.supported == 0
+
+
+def verdicts_of_a_study(
+    cell: Make, table_of: Callable[[CellValues], pl.DataFrame], seed: int, planted: float
+) -> pl.DataFrame:
+    """Three models on two benchmarks, two projections each: 12 cells of one claim."""
+    tables = [
+        table_of(
+            cell(
+                [seed, place],
+                24,
+                {NOISY: UNEVEN * planted, STILL: UNEVEN},
+                model=f"model{place % 3}",
+                benchmark=f"benchmark{place // 3}",
+            )
+        )
+        for place in range(6)
+    ]
+    return judge([claim("mean")], tables, seed=seed, resamples=RESAMPLES)
+
+
+def test_many_cells_together_are_wrong_at_the_nominal_rate(
+    cell: Make, table_of: Callable[[CellValues], pl.DataFrame]
+) -> None:
+    tries = SEEDS
+    any_cell = overall = covered = 0
+    for seed in range(tries):
+        verdicts = verdicts_of_a_study(cell, table_of, seed, 1.0)
+        wrong = verdicts.filter(pl.col("verdict") != "undecided")
+        whole = verdicts.row(0, named=True)
+        any_cell += "cell" in wrong["level"]
+        overall += whole["verdict"] != "undecided"
+        covered += whole["low"] <= 1 <= whole["high"]
+    assert verdicts.height == 13
+    assert any_cell <= above_nominal(0.05, tries)
+    assert overall <= above_nominal(0.05, tries)
+    assert covered >= below_nominal(0.95, tries)
+
+
+def test_what_holds_in_every_cell_is_found_over_all(
+    cell: Make, table_of: Callable[[CellValues], pl.DataFrame]
+) -> None:
+    tries = 20
+    found = [verdicts_of_a_study(cell, table_of, seed, 1.5)["verdict"][0] for seed in range(tries)]
+    assert found.count("supported") >= 0.9 * tries

@@ -1,0 +1,62 @@
+"""A user's own claims in words."""
+
+import pytest
+
+from gradpipe.claims.contrasts import Term
+from gradpipe.claims.parse import parse_claim
+from gradpipe.errors import StudyError
+
+STATISTICS = ("nuclear_norm", "effective_rank")
+
+
+@pytest.mark.parametrize(
+    ("text", "quantity", "statistic", "segment"),
+    [
+        ("none > detailed on effective_rank", "mean", "effective_rank", "all"),
+        ("none > detailed on mad of nuclear_norm", "mad", "nuclear_norm", "all"),
+        ("none>detailed on MAD of nuclear_norm in early layers", "mad", "nuclear_norm", "early"),
+        ("  None  >  detailed on nuclear_norm in last layers ", "mean", "nuclear_norm", "last"),
+    ],
+)
+def test_a_claim_is_read_from_its_words(
+    text: str, quantity: str, statistic: str, segment: str
+) -> None:
+    claim = parse_claim(text, STATISTICS)
+    assert claim.terms == (Term(1, "none"), Term(-1, "detailed"))
+    assert (claim.quantity, claim.statistic, claim.segment) == (quantity, statistic, segment)
+    assert (claim.test, claim.margin, claim.benchmark) == ("greater", 1.0, None)
+
+
+def test_irrelevant_follows_the_style_it_belongs_to() -> None:
+    claim = parse_claim("detailed irrelevant > detailed on nuclear_norm", STATISTICS)
+    assert claim.terms == (Term(1, "detailed", "irrelevant"), Term(-1, "detailed", "correct"))
+    assert claim.claim == "detailed irrelevant > detailed on nuclear_norm"
+    assert "irrelevant responses of style detailed than for correct" in claim.statement
+
+
+def test_a_claims_name_reads_as_the_claim_again() -> None:
+    text = "length_100>article irrelevant  on mad of effective_rank in mid layers"
+    claim = parse_claim(text, STATISTICS)
+    assert claim.claim == ("length_100 > article irrelevant on mad of effective_rank in mid layers")
+    assert parse_claim(claim.claim, STATISTICS) == claim
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("detailled > none on nuclear_norm", "'detailled' where a style.*mean 'detailed'"),
+        ("none > detailed on effective_rang", "'effective_rang' where a stat.*'effective_rank'"),
+        ("none > detailed on stable_rank", "known are effective_rank, nuclear_norm"),
+        ("none > detailed on nuclear_norm in erly layers", "did you mean 'early'"),
+        ("none > detailed on nuclear_norm in early", "its end where 'layers' should stand"),
+        ("none < detailed on nuclear_norm", "'<' where '>' should stand: write <style>"),
+        ("none > detailed", "its end where 'on' should stand"),
+        ("none > detailed on mad nuclear_norm", "'nuclear_norm' where 'of' should stand"),
+        ("none > detailed on nuclear_norm or so", "'or' where its end should stand"),
+        ("none > none on nuclear_norm", "sets a curve against itself"),
+        ("", "an end where a style should stand"),
+    ],
+)
+def test_what_cannot_be_read_is_said_with_what_would_do(text: str, message: str) -> None:
+    with pytest.raises(StudyError, match=message):
+        parse_claim(text, STATISTICS)
