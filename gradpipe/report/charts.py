@@ -1,9 +1,9 @@
-"""The charts, each named by the question it answers.
+"""The charts of curves, each named by the question it answers.
 
-A chart is drawn from a data set called "rows", with the columns of `ReportInputs` and with styles
-as their readers' labels: `specification` puts the rows in for an image file, the page's script puts
-them in for the page, so that both are drawn alike. A chart that names no statistic is the page's:
-what the axes show follows the pickers and stands in the caption, and the nearest point is told.
+A chart is drawn from a data set called "rows" with styles as their readers' labels:
+`chart_parts.specification` puts the rows in for an image file, the page's script puts them in for
+the page, so that both are drawn alike. A chart that names no statistic is the page's: what the axes
+show follows the pickers and stands in the caption, and the nearest point is told.
 """
 
 from __future__ import annotations
@@ -11,15 +11,30 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from gradpipe.report import look
-from gradpipe.responses.styles import KNOWLEDGE_STYLES, RELEVANCES
+from gradpipe.report.chart_parts import (
+    colours,
+    cycled,
+    dashes,
+    layer_axis,
+    legend,
+    line_of_no_difference,
+    nearest_point,
+    panels,
+    picked_in_legend,
+    relevance_dashes,
+    scale,
+    style_colours,
+    tip,
+    unless_dimmed,
+    value_title,
+)
+from gradpipe.responses.styles import KNOWLEDGE_STYLES
 
 if TYPE_CHECKING:
     import altair as alt
-    import polars as pl
 
-#: The data set's name in a chart that the page fills.
-DATA = "rows"
-_TITLES = {"q": "q · query", "k": "k · key", "v": "v · value", "o": "o · output"}
+_TUNING = ("base", "tuned")
+_MEASURED = ["layer:Q", ("mean", "mean"), ("se", "standard error"), "examples:Q"]
 
 
 def statistic_through_the_layers(
@@ -30,22 +45,33 @@ def statistic_through_the_layers(
     A panel a projection, a line a style, a band from ``low`` to ``high`` (a standard
     error each side).
     """
-    import altair as alt
-
-    x = _layer_axis()
-    colour = _style_colour(styles)
-    base = alt.Chart()
-    scale = _scale(log)
-    band = base.mark_area(opacity=0.18, aria=False).encode(
-        x=x,
-        y=alt.Y("low:Q", scale=scale, title=_value_title(statistic)),
-        y2="high:Q",
-        color=colour,
+    return panels(
+        _banded_lines("mean", style_colours(styles), "style", statistic, log, tips=["style:N"])
     )
-    y = alt.Y("mean:Q", scale=scale, title=_value_title(statistic))
-    line = base.mark_line(aria=False).encode(x=x, y=y, color=colour)
-    hover = [] if statistic else [_hover(x, y, colour, ["style:N"])]
-    return _by_projection(alt.layer(band, line, *hover))
+
+
+def ratio_of_styles(
+    pairs: list[str], statistic: str | None = None, log: bool = True
+) -> alt.FacetChart:
+    """How many times larger is a statistic for one style than for another, layer by layer?
+
+    A panel a projection, a line a pair of styles with its band; a rule at no difference.
+    """
+    colour = colours("pair", pairs, cycled(look.PAIR_COLOURS, pairs), "ratio of styles", "stroke")
+    lines = _banded_lines("ratio", colour, "pair", statistic, log, tips=["pair:N"], of="ratio of ")
+    return panels(lines)
+
+
+def irrelevant_over_correct(
+    styles: list[str], statistic: str | None = None, log: bool = True
+) -> alt.FacetChart:
+    """How many times larger is a statistic for irrelevant responses, layer by layer?
+
+    A panel a projection, a line a style with its band; a rule where there is no difference.
+    """
+    colour = style_colours(styles)
+    lines = _banded_lines("ratio", colour, "style", statistic, log, ["style:N"], of="ratio of ")
+    return panels(lines)
 
 
 def correct_against_irrelevant(
@@ -56,16 +82,57 @@ def correct_against_irrelevant(
     A panel a projection, a colour a style, solid for correct and dashed for irrelevant. On the
     logarithmic scale the gap between the two lines is the relative difference that RD averages.
     """
+    dash, tips = relevance_dashes(), ["style:N", "relevance:N"]
+    return panels(_lines("mean", style_colours(styles), "style", statistic, log, tips, dash))
+
+
+def difference_by_layer(
+    styles: list[str], statistic: str | None = None, log: bool = True
+) -> alt.FacetChart:
+    """In which layers do irrelevant responses differ most from correct ones?
+
+    A panel a projection, a line a style: RD before its mean over layers. Dots mark the layers where
+    it is largest.
+    """
     import altair as alt
 
-    x = _layer_axis()
-    y = alt.Y("mean:Q", scale=_scale(log), title=_value_title(statistic))
-    colour = _style_colour(styles)
-    dash = _relevance_dash()
-    base = alt.Chart()
-    line = base.mark_line(aria=False).encode(x=x, y=y, color=colour, strokeDash=dash)
-    hover = [] if statistic else [_hover(x, y, colour, ["style:N", "relevance:N"])]
-    return _by_projection(alt.layer(line, *hover))
+    colour = style_colours(styles)
+    lines = _lines("rd", colour, "style", statistic, log, ["style:N"], of="RD of ")
+    y = alt.Y("rd:Q", scale=scale(log), title=value_title(statistic, "RD of "))
+    marks = alt.Chart().mark_circle(size=44, opacity=1, aria=False)
+    largest = marks.encode(x=layer_axis(), y=y, color=colour).transform_filter("datum.largest")
+    return panels(lines + largest)
+
+
+def base_and_tuned(
+    styles: list[str], statistic: str | None = None, log: bool = False
+) -> alt.FacetChart:
+    """Does instruction tuning change the curves?
+
+    A panel a projection, a colour a style, solid for the base model, dashed for its tuned twin.
+    """
+    dash = dashes("tuning", _TUNING, "model")
+    tips = ["style:N", "model:N"]
+    return panels(_lines("mean", style_colours(styles), "style", statistic, log, tips, dash))
+
+
+def gradients_of_one_model(styles: list[str], log: bool = False) -> alt.FacetChart:
+    """Do the gradients of two projections, or of two layers, point the same way?
+
+    A panel a pair, a colour a style, solid for correct and dashed for irrelevant responses.
+    """
+    dash, tips = relevance_dashes(), ["style:N", "relevance:N"]
+    lines = _banded_lines("mean", style_colours(styles), "style", None, log, tips, dash=dash)
+    return panels(lines, field="pair", own=None)
+
+
+def gradients_of_two_responses(pairs: list[str], log: bool = False) -> alt.FacetChart:
+    """Do two responses to one item pull the model the same way?
+
+    A panel a projection, a line a comparison of two responses, with its band.
+    """
+    colour = colours("pair", pairs, cycled(look.PAIR_COLOURS, pairs), "", "stroke")
+    return panels(_banded_lines("mean", colour, "pair", None, log, ["pair:N"]), own=None)
 
 
 def mad_by_style(
@@ -78,157 +145,102 @@ def mad_by_style(
     import altair as alt
 
     labels = [look.style_label(style) for style in styles]
-    title = "response style"
-    dots = alt.Chart().mark_point(size=64, strokeWidth=2, opacity=1, aria=False)
+    colour = style_colours(styles, "circle")
+    picked = picked_in_legend("style")
+    dots = alt.Chart().mark_point(size=64, strokeWidth=2, aria=False)
     encoded = dots.encode(
-        x=alt.X("mad:Q", scale=_scale(log), title=_value_title(statistic, "MAD of ")).axis(
+        x=alt.X("mad:Q", scale=scale(log), title=value_title(statistic, "MAD of ")).axis(
             tickCount=4, grid=True, format="~g"
         ),
         y=alt.Y(
             "benchmark:N",
             title=None,
-            axis=alt.Axis(labelLimit=124, minExtent=124, domain=False, ticks=False),
+            axis=alt.Axis(labelLimit=170, domain=False, ticks=False),
             scale=alt.Scale(paddingInner=0.35),
         ),
         yOffset=alt.YOffset("style:N", sort=labels, scale=alt.Scale(domain=labels)),
-        color=_style_colour(styles, "circle"),
-        fill=alt.Fill("style:N", scale=_style_scale(styles), legend=_legend(title, "circle")),
+        color=colour,
+        fill=alt.Fill("style:N", scale=colour["scale"], legend=legend("response style", "circle")),
         fillOpacity=alt.condition("datum.relevance === 'correct'", alt.value(1), alt.value(0)),
-        tooltip=["benchmark:N", "style:N", "relevance:N", _tip("mad", "MAD")],
-    ).properties(height=alt.Step(13))
-    return _by_projection(encoded, own="x")
+        opacity=unless_dimmed(picked),
+        tooltip=["benchmark:N", "style:N", "relevance:N", tip("mad", "MAD")],
+    )
+    return panels(encoded.add_params(picked).properties(height=alt.Step(13)), own="x", height=None)
 
 
 def knowledge_by_length(
     benchmarks: list[str], statistic: str | None = None, log: bool = False
 ) -> alt.FacetChart:
-    """Do longer answers smooth the curves where only knowledge is asked for?
+    """Do longer answers smooth the curves where only knowledge is asked for, popular or not?
 
     A panel a projection, MAD against the answer's length, a colour a benchmark, solid for correct
     and dashed for irrelevant responses.
     """
     import altair as alt
 
-    palette = look.BENCHMARK_COLOURS
-    colours = [palette[i % len(palette)] for i in range(len(benchmarks))]
+    range_ = cycled(look.BENCHMARK_COLOURS, benchmarks)
     lengths = [look.style_label(style) for style in KNOWLEDGE_STYLES]
     x = alt.X("style:N", sort=lengths, title="length of the answer", axis=alt.Axis(labelAngle=0))
-    y = alt.Y("mad:Q", scale=_scale(log), title=_value_title(statistic, "MAD of "))
-    colour = alt.Color(
-        "benchmark:N",
-        scale=alt.Scale(domain=benchmarks, range=colours),
-        legend=_legend("benchmark"),
-    )
+    y = alt.Y("mad:Q", scale=scale(log), title=value_title(statistic, "MAD of "))
+    colour = colours("benchmark", benchmarks, range_, "benchmark", "stroke")
+    picked = picked_in_legend("benchmark")
+    shown = {"x": x, "y": y, "color": colour, "opacity": unless_dimmed(picked)}
     base = alt.Chart()
-    dash = _relevance_dash()
-    line = base.mark_line(aria=False).encode(x=x, y=y, color=colour, strokeDash=dash)
-    dots = base.mark_circle(size=46, opacity=1, aria=False).encode(
-        x=x,
-        y=y,
-        color=colour,
-        tooltip=["benchmark:N", "style:N", "relevance:N", _tip("mad", "MAD")],
+    line = base.mark_line(aria=False).encode(**shown, strokeDash=relevance_dashes())
+    dots = base.mark_circle(size=46, aria=False).encode(
+        **shown, tooltip=["benchmark:N", "style:N", "relevance:N", tip("mad", "MAD")]
     )
-    return _by_projection(alt.layer(line, dots))
+    return panels(alt.layer(line.add_params(picked), dots))
 
 
-def specification(chart: alt.FacetChart, rows: pl.DataFrame | None = None) -> dict[str, Any]:
-    """A chart as Vega-Lite in the report's look, with its rows if they are given."""
-    whole = {**chart.to_dict(), "config": look.theme()}
-    return whole if rows is None else {**whole, "datasets": {DATA: rows.to_dicts()}}
-
-
-def _by_projection(chart: Any, own: str = "y") -> alt.FacetChart:
+def _lines(
+    value: str,
+    colour: Any,
+    field: str,
+    statistic: str | None,
+    log: bool,
+    tips: list[str],
+    dash: Any = None,
+    of: str = "",
+    band: bool = False,
+) -> Any:
+    """Lines through the layers, dimmed by the legend, with the nearest point told on the page."""
     import altair as alt
 
-    choices = [f"(datum.label) === '{name}' ? '{title}' : " for name, title in _TITLES.items()]
-    facet = alt.Facet(
-        "projection:N",
-        sort=list(look.PROJECTIONS),
-        title=None,
-        header=alt.Header(labelExpr="".join(choices) + "(datum.label)", labelPadding=4),
+    x = layer_axis()
+    y = alt.Y(f"{value}:Q", scale=scale(log), title=value_title(statistic, of))
+    picked = picked_in_legend(field)
+    base = alt.Chart()
+    styled = {"strokeDash": dash} if dash is not None else {}
+    line = base.mark_line(aria=False).encode(
+        x=x, y=y, color=colour, opacity=unless_dimmed(picked), **styled
     )
-    sized = chart.properties(width=320, **({"height": 170} if own == "y" else {}))
-    faceted: alt.FacetChart = sized.facet(facet, columns=2, data=alt.NamedData(DATA))
-    independent: dict[str, Any] = {own: "independent"}
-    whole: alt.FacetChart = faceted.resolve_scale(**independent)
-    return whole
-
-
-def _layer_axis() -> Any:
-    import altair as alt
-
-    return alt.X("layer:Q", title="layer", scale=alt.Scale(nice=False)).axis(
-        tickMinStep=1, format="d"
-    )
-
-
-def _scale(log: bool) -> Any:
-    import altair as alt
-
-    return alt.Scale(type="log", nice=False, padding=8) if log else alt.Scale(zero=True)
-
-
-def _style_scale(styles: list[str]) -> Any:
-    import altair as alt
-
-    return alt.Scale(
-        domain=[look.style_label(style) for style in styles],
-        range=[look.style_colour(style) for style in styles],
-    )
-
-
-def _style_colour(styles: list[str], symbol: str = "stroke") -> Any:
-    import altair as alt
-
-    legend = _legend("response style", symbol)
-    return alt.Color("style:N", scale=_style_scale(styles), legend=legend)
-
-
-def _relevance_dash() -> Any:
-    import altair as alt
-
-    return alt.StrokeDash(
-        "relevance:N",
-        scale=alt.Scale(domain=list(RELEVANCES), range=[[1, 0], [4, 3]]),
-        legend=_legend("response"),
-    )
-
-
-def _legend(title: str, symbol: str = "stroke") -> Any:
-    import altair as alt
-
-    return alt.Legend(title=title, symbolType=symbol, symbolOpacity=1)
-
-
-def _hover(x: Any, y: Any, colour: Any, names: list[str]) -> Any:
-    """The point nearest to the pointer, with its numbers; for the page only."""
-    import altair as alt
-
-    over = alt.selection_point(
-        name="nearest", on="pointerover", nearest=True, empty=False, clear="pointerout"
-    )
-    numbers = ["layer:Q", _tip("mean", "mean"), _tip("se", "standard error"), "examples:Q"]
-    return (
-        alt.Chart()
-        .mark_circle(size=60, aria=False)
-        .encode(
-            x=x,
-            y=y,
-            color=colour,
-            opacity=alt.condition(over, alt.value(1), alt.value(0)),
-            tooltip=[*names, *numbers],
+    layers = [line.add_params(picked)]
+    if band:
+        low = alt.Y("low:Q", scale=scale(log), title=value_title(statistic, of))
+        area = base.mark_area(aria=False)
+        detail = {"detail": dash.shorthand} if dash is not None else {}
+        shade = unless_dimmed(picked, 0.18 if dash is None else 0.12)
+        layers.insert(
+            0, area.encode(x=x, y=low, y2="high:Q", color=colour, opacity=shade, **detail)
         )
-        .add_params(over)
-        .properties(name="points")
-    )
+    if value == "ratio":
+        layers.insert(0, line_of_no_difference())
+    if not statistic:
+        told = [tip(*m) if isinstance(m, tuple) else m for m in _MEASURED]
+        told[1] = tip(value, {"rd": "RD"}.get(value, value))
+        layers.append(nearest_point(x, y, colour, [*tips, *told]))
+    return alt.layer(*layers)
 
 
-def _tip(field: str, title: str) -> Any:
-    import altair as alt
-
-    return alt.Tooltip(f"{field}:Q", title=title, format=".4~g")
-
-
-def _value_title(statistic: str | None, prefix: str = "") -> Any:
-    """An axis title; on the page it is empty, because the caption follows the picker."""
-    return prefix + look.statistic_label(statistic) if statistic else None
+def _banded_lines(
+    value: str,
+    colour: Any,
+    field: str,
+    statistic: str | None,
+    log: bool,
+    tips: list[str],
+    dash: Any = None,
+    of: str = "",
+) -> Any:
+    return _lines(value, colour, field, statistic, log, tips, dash, of, band=True)

@@ -1,282 +1,201 @@
-"""The findings: questions answered in plain sentences from the tables, and nothing beyond them.
+"""The findings: what the verdicts say of each claim, in plain sentences and nothing beyond them."""
 
-An answer is "yes" or "no" where every model × benchmark pair with enough examples agrees, "mixed"
-where they differ, "undecided" where none has enough. It compares the means as measured: it is no
-test of significance, and the page says so.
-"""
-
-from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from itertools import pairwise
-from typing import Literal
+from math import prod
+from typing import Any, Literal, cast
 
 import polars as pl
 
 from gradpipe.report import look
 from gradpipe.report.inputs import ReportInputs
-from gradpipe.report.shape import IS_KNOWLEDGE, distinct, finite
-from gradpipe.responses.styles import KNOWLEDGE_STYLES, REASONING_STYLES
+from gradpipe.report.shape import finite
+from gradpipe.report.tables_of_verdicts import OWN, claims_in_order
+from gradpipe.report.wording import (
+    VERDICTS,
+    counted,
+    interval_said,
+    listed,
+    ratio_said,
+    sentence,
+    span,
+    tallied,
+)
 
-Answer = Literal["yes", "no", "mixed", "undecided"]
+Answer = Literal["supported", "contradicted", "undecided"]
 
-#: With fewer examples than this behind a mean, nothing is said of it.
-FEWEST_EXAMPLES = 3
-
-_SPOKEN = {
-    "none": "without chain of thought",
-    "simplified": "with a simplified one",
-    "detailed": "with a detailed one",
-}
+#: A finding has at most this many details; the table of verdicts has the rest.
+MOST_DETAILS = 6
+#: A sentence names at most this many places where a claim is not supported, and counts the others.
+MOST_PLACES = 3
 
 
 @dataclass(frozen=True)
 class Finding:
-    """One question, its answer over all pairs, a summary sentence, and a sentence a pair."""
+    """A claim, which may have several parts, and how it was decided.
 
-    question: str
+    ``title`` is the claim, or the question that it answers; ``answer`` is over all parts and cells.
+    ``summary`` says in a few sentences what holds, how strongly and how surely; ``details`` are a
+    sentence or two a part, where there are several, and one a kind of exception.
+    """
+
+    group: str
+    title: str
     answer: Answer
     summary: str
     details: tuple[str, ...]
 
 
+@dataclass(frozen=True)
+class _Part:
+    """A part of a claim, its verdict over all cells, and those of the cells."""
+
+    claim: dict[str, Any]
+    overall: dict[str, Any]
+    cells: pl.DataFrame
+
+    @property
+    def verdict(self) -> Answer:
+        return cast(Answer, self.overall["verdict"])
+
+
 def findings(inputs: ReportInputs) -> list[Finding]:
-    """What the tables say, question by question; questions they hold nothing on are left out."""
-    found = (
-        smoother_with_thought(inputs),
-        irrelevant_stands_out(inputs),
-        smoother_with_length(inputs),
-    )
-    return [finding for finding in found if finding is not None]
+    """A finding a group of claims, the study's own claims first.
+
+    It is supported where all of its parts are, contradicted where any is. A part without verdicts
+    does not count. Groups without any are left out, except for what the study itself claims.
+    """
+    verdicts = inputs.verdicts.with_columns(finite("effect"))
+    # What the study claims are claims of their own, whatever group they share.
+    groups = pl.when(pl.col("source").is_in(OWN)).then("claim").otherwise("group")
+    claims = claims_in_order(inputs.claims).with_columns(groups.alias("together"))
+    found = []
+    for together in claims.partition_by("together", maintain_order=True):
+        first = together.row(0, named=True)
+        parts = [part for claim in together.to_dicts() if (part := _part(claim, verdicts))]
+        if parts:
+            found.append(_finding(parts))
+        elif first["source"] in OWN:
+            nothing = "The study has no results that this could be judged by."
+            found.append(Finding(first["group"], _title(first), "undecided", nothing, ()))
+    return found
 
 
-def smoother_with_thought(inputs: ReportInputs) -> Finding | None:
-    """Is MAD(none) > MAD(simplified) > MAD(detailed), for every projection?"""
-    return _falling_mad(
-        inputs,
-        REASONING_STYLES,
-        question="Are the curves smoother the more a response thinks?",
-        claim="the MAD of the nuclear-norm curve falls with each step towards detailed "
-        "chain of thought",
-        say=lambda style: _SPOKEN[style],
-    )
+def _title(claim: dict[str, Any]) -> str:
+    """What a finding is headed by: a claim of the study itself is so called as it was stated."""
+    return str(claim["claim"] if claim["source"] in OWN else claim["title"])
 
 
-def smoother_with_length(inputs: ReportInputs) -> Finding | None:
-    """Does MAD fall with the length of the answer, where only knowledge is asked for?"""
-    return _falling_mad(
-        inputs,
-        KNOWLEDGE_STYLES[:3],
-        question="Are the curves smoother for longer answers where only knowledge is asked for?",
-        claim="the MAD of the nuclear-norm curve falls with each step of the answer's length",
-        say=lambda style: f"at {look.style_label(style)}",
-    )
-
-
-def irrelevant_stands_out(inputs: ReportInputs) -> Finding | None:
-    """Is RD(irrelevant from correct) larger for detailed than for none, for every projection?"""
-    rd = inputs.rd.with_columns(finite("rd")).filter(pl.col("rd").is_not_null())
-    examples = _examples(inputs.curves, ("correct", "irrelevant"))
-    pairs = _pairs(rd, "rd", ("none", "detailed"))
-    answers, details = [], []
-    for model, benchmark, wide in pairs:
-        holds = _split(wide, pl.col("detailed") > pl.col("none"))
-        counts = _counts(examples, model, benchmark, ("none", "detailed"))
-        answers.append(_answer(holds, counts))
-        first = wide.row(0, named=True)
-        details.append(
-            f"On {benchmark}, the curve of irrelevant responses differs from that of correct ones "
-            f"by {_percent(first['none'])} without chain of thought and by "
-            f"{_percent(first['detailed'])} with a detailed one "
-            f"(RD of the nuclear norm, {first['projection']}; {model}; {_many(counts)})"
-            f"{_larger(inputs.curves, model, benchmark, first['projection'])}. "
-            + _holding("RD is larger for detailed than for none", holds, counts)
-        )
-    return _finding(
-        "Do irrelevant responses stand out more when the response thinks in detail?",
-        "irrelevant responses differ more from correct ones in detailed chain of thought than "
-        "without any",
-        answers,
-        details,
-    )
-
-
-def length_note(rows: pl.DataFrame) -> str | None:
-    """How long the responses of each style were, and what that means for comparing them."""
-    means = rows.filter(
-        pl.col("relevance") == "correct",
-        pl.col("mean_response_tokens").is_finite(),
-        pl.col("examples") > 0,
-        ~IS_KNOWLEDGE,
-    )
-    means = means.group_by("style").agg(
-        (pl.col("mean_response_tokens") * pl.col("examples")).sum() / pl.col("examples").sum()
-    )
-    lengths: dict[str, float] = dict(means.rows())
-    if len(lengths) < 2:
+def _part(claim: dict[str, Any], verdicts: pl.DataFrame) -> _Part | None:
+    judged = verdicts.filter(pl.col("claim") == claim["claim"])
+    overall = judged.filter(pl.col("level") == "overall")
+    if overall.is_empty():
         return None
-    told = [f"{lengths[s]:.0f} tokens ({s})" for s in look.in_order("style", list(lengths))]
-    return (
-        f"Responses also differ in length, on average {_listed(told)}. The loss is a mean over "
-        "response tokens, which ties the size of a gradient to length: part of a difference "
-        "between styles may be one of length."
-    )
+    return _Part(claim, overall.row(0, named=True), judged.filter(pl.col("level") == "cell"))
 
 
-def _falling_mad(
-    inputs: ReportInputs,
-    styles: Sequence[str],
-    question: str,
-    claim: str,
-    say: Callable[[str], str],
-) -> Finding | None:
-    mad = inputs.mad.with_columns(finite("mad")).filter(
-        pl.col("segment") == "all", pl.col("relevance") == "correct", pl.col("mad").is_not_null()
-    )
-    examples = _examples(inputs.curves, ("correct",))
-    answers, details = [], []
-    for model, benchmark, wide in _pairs(mad, "mad", styles):
-        present = [style for style in styles if style in wide.columns]
-        falls = pl.all_horizontal(pl.col(a) > pl.col(b) for a, b in pairwise(present))
-        holds = _split(wide, falls)
-        counts = _counts(examples, model, benchmark, present)
-        answers.append(_answer(holds, counts))
-        first = wide.row(0, named=True)
-        told = _listed([f"{look.number(first[style])} {say(style)}" for style in present])
-        order = " > ".join(look.style_label(style) for style in present)
-        details.append(
-            f"On {benchmark}, the MAD of the nuclear-norm curve is {told} "
-            f"({first['projection']}; {model}; {_many(counts)}). "
-            + _holding(f"The order {order}", holds, counts)
-        )
-    return _finding(question, claim, answers, details)
+def _finding(parts: list[_Part]) -> Finding:
+    first, answer = parts[0].claim, _answer(parts)
+    told = next(part for part in parts if part.verdict == answer)
+    details = _exceptions(told)
+    details += [" ".join([_judged(part), *_exceptions(part)]) for part in parts if part is not told]
+    if len(details) > MOST_DETAILS:
+        left = look.number(len(details) - MOST_DETAILS + 1)
+        shown = details[: MOST_DETAILS - 1]
+        details = [*shown, f"{left} more are left out here; the table of verdicts has every cell."]
+    summary = _judged(told)
+    if len(parts) > 1:
+        verdicts = [part.verdict for part in parts]
+        lead = "The first" if len(set(verdicts)) == 1 else sentence(told.verdict)
+        summary = f"{tallied(verdicts, 'part')} {_judged(told, lead)}"
+    return Finding(first["group"], _title(first), answer, summary, tuple(details))
 
 
-def _pairs(
-    frame: pl.DataFrame, value: str, styles: Sequence[str]
-) -> list[tuple[str, str, pl.DataFrame]]:
-    """Each model × benchmark that has two styles or more: a row a projection, a column a style."""
-    frame = frame.filter(
-        pl.col("statistic") == look.DEFAULT_STATISTIC, pl.col("style").is_in(list(styles))
-    )
-    pairs = []
-    for model in distinct(frame, "model"):
-        of_model = frame.filter(pl.col("model") == model)
-        for benchmark in distinct(of_model, "benchmark"):
-            rows = of_model.filter(pl.col("benchmark") == benchmark)
-            present = [s for s in styles if s in set(rows.get_column("style"))]
-            order = {p: i for i, p in enumerate(distinct(rows, "projection"))}
-            values = [pl.col(value).filter(pl.col("style") == s).first().alias(s) for s in present]
-            wide = rows.group_by("projection").agg(values).drop_nulls()
-            wide = wide.sort(pl.col("projection").replace_strict(order, return_dtype=pl.Int64))
-            if len(present) > 1 and not wide.is_empty():
-                pairs.append((model, benchmark, wide))
-    return pairs
+def _answer(parts: list[_Part]) -> Answer:
+    verdicts = {part.verdict for part in parts}
+    if "contradicted" in verdicts:
+        return "contradicted"
+    return "undecided" if "undecided" in verdicts else "supported"
 
 
-def _examples(curves: pl.DataFrame, relevances: Sequence[str]) -> pl.DataFrame:
-    """The fewest examples behind any mean of a model × benchmark × style."""
-    used = curves.filter(
-        pl.col("statistic") == look.DEFAULT_STATISTIC, pl.col("relevance").is_in(list(relevances))
-    )
-    return used.group_by("model", "benchmark", "style").agg(pl.col("examples").min())
+def _judged(part: _Part, lead: str | None = None) -> str:
+    """All that is said of a part as a whole, after its verdict or another ``lead``.
+
+    What it states, what was measured, why it is not supported, and how the cells agree.
+    """
+    statement = sentence(part.claim["statement"])
+    said = [f"{lead or sentence(part.verdict)}: {statement}"]
+    if part.overall["effect"] is not None:
+        said.append(_measured(part))
+    if part.verdict != "supported":
+        # What follows in a reason counts the cells, which the next sentence does.
+        said.append(sentence((part.overall["reason"] or "").split(";")[0]))
+    if part.cells.height > 1:
+        said.append(_agreement(part))
+    return " ".join(f"{text}." for text in said if text)
 
 
-def _counts(
-    examples: pl.DataFrame, model: str, benchmark: str, styles: Sequence[str]
-) -> tuple[int, int]:
-    counts = examples.filter(
-        pl.col("model") == model,
-        pl.col("benchmark") == benchmark,
-        pl.col("style").is_in(list(styles)),
-        pl.col("examples").is_not_null(),
-    )["examples"].to_list()
-    return (min(counts), max(counts)) if len(counts) == len(styles) else (0, 0)
+def _measured(part: _Part) -> str:
+    """The ratio over all cells that could be judged, and how sure it is."""
+    overall, cells = part.overall, part.cells.get_column("p").count()
+    over = f" on average over {counted(cells, 'cell')}" if cells > 1 else ""
+    interval = interval_said(overall["effect"], overall["low"], overall["high"])
+    items = f"; {counted(overall['items'], 'item')}" if overall["items"] else ""
+    return f"Measured: {ratio_said(overall['effect'])}{over} ({interval}{items})"
 
 
-def _split(wide: pl.DataFrame, condition: pl.Expr) -> tuple[list[str], list[str]]:
-    """The projections for which the condition holds, and those for which it does not."""
-    judged = wide.select("projection", condition.alias("holds"))
-    yes = judged.filter("holds").get_column("projection").to_list()
-    return yes, judged.filter(~pl.col("holds")).get_column("projection").to_list()
+def _agreement(part: _Part) -> str:
+    """In how many of the cells a part got which verdict."""
+    counts = {v: part.cells.filter(pl.col("verdict") == v).height for v in VERDICTS}
+    told = [f"{verdict} in {look.number(count)}" for verdict, count in counts.items() if count]
+    if counts[part.verdict] == part.cells.height:
+        return f"Likewise in each of the {_extent(part.cells)}"
+    return f"{sentence(listed(told))} of the {_extent(part.cells)}"
 
 
-def _answer(holds: tuple[list[str], list[str]], counts: tuple[int, int]) -> Answer:
-    if counts[0] < FEWEST_EXAMPLES:
-        return "undecided"
-    yes, no = holds
-    return "mixed" if yes and no else "yes" if yes else "no"
+def _extent(cells: pl.DataFrame) -> str:
+    """How many cells there are, and of how many models, benchmarks and projections."""
+    sizes = {
+        kind: cells.get_column(kind).n_unique() for kind in ("model", "benchmark", "projection")
+    }
+    told = [counted(size, kind) for kind, size in sizes.items()]
+    if cells.get_column("against_model").count():
+        told[0] = counted(sizes["model"], "pair of models", "pairs of models")
+    whole = prod(sizes.values()) == cells.height
+    return f"{counted(cells.height, 'cell')} ({' × '.join(told) if whole else listed(told)})"
 
 
-def _holding(subject: str, holds: tuple[list[str], list[str]], counts: tuple[int, int]) -> str:
-    if counts[0] < FEWEST_EXAMPLES:
-        return f"Undecided: fewer than {FEWEST_EXAMPLES} examples stand behind a mean."
-    yes, no = holds
-    verb = "holds " if subject.startswith("The order") else ""
-    if not yes:
-        return f"{subject}: for no projection."
-    return f"{subject} {verb}for {_listed(yes)}{f', not for {_listed(no)}' if no else ''}."
+def _exceptions(part: _Part) -> list[str]:
+    """Where, and why, cells were contradicted or undecided: a sentence each.
+
+    What holds of most cells as it does over all is no exception.
+    """
+    projections = part.cells.get_column("projection").n_unique()
+    said = []
+    for verdict in VERDICTS[1:]:
+        cells = part.cells.filter(pl.col("verdict") == verdict)
+        usual = verdict == part.verdict and 2 * cells.height > part.cells.height
+        if not (cells.is_empty() or usual):
+            said.append(f"{sentence(verdict)} for {_places(cells, projections)}{_why(cells)}.")
+    return said
 
 
-def _finding(
-    question: str, claim: str, answers: list[Answer], details: list[str]
-) -> Finding | None:
-    if not answers:
-        return None
-    decided = [answer for answer in answers if answer != "undecided"]
-    if not decided:
-        few = f"Undecided: fewer than {FEWEST_EXAMPLES} examples stand behind a mean."
-        return Finding(question, "undecided", few, tuple(details))
-    overall: Answer = decided[0] if len(set(decided)) == 1 else "mixed"
-    summary = f"Holds {_where(decided)}: {claim}."
-    if len(answers) > len(decided):
-        summary += f" {len(answers) - len(decided)} more undecided, for want of examples."
-    return Finding(question, overall, summary, tuple(details))
+def _places(cells: pl.DataFrame, projections: int) -> str:
+    """Models and benchmarks, with their projections where those are not all that there are."""
+    keys = ["model", "against_model", "benchmark"]
+    places = cells.group_by(keys, maintain_order=True).agg("projection")
+    named = []
+    for model, against, benchmark, of in places.head(MOST_PLACES).iter_rows():
+        models = f"{model} against {against}" if against else model
+        only = f" ({listed(look.in_order('projection', of))})" if len(of) < projections else ""
+        named.append(f"{models} on {benchmark}{only}")
+    left = places.height - MOST_PLACES
+    return listed([*named, counted(left, "more place")] if left > 0 else named)
 
 
-def _where(decided: Sequence[Answer]) -> str:
-    """On how many model × benchmark pairs a claim holds, and for how many projections there."""
-    pairs = len(decided)
-    extents = {"yes": "every projection", "mixed": "some projections", "no": "no projection"}
-    said = [
-        (extent, decided.count(answer)) for answer, extent in extents.items() if answer in decided
-    ]
-    if len(said) == 1:
-        every = {1: "the one", 2: "both"}.get(pairs, f"all {pairs}")
-        return f"for {said[0][0]} on {every} model × benchmark pair{'s' if pairs > 1 else ''}"
-    parts = _listed([f"for {extent} on {count}" for extent, count in said])
-    return f"{parts} of {pairs} model × benchmark pairs"
-
-
-def _larger(curves: pl.DataFrame, model: str, benchmark: str, projection: str) -> str:
-    """In how many layers irrelevant detailed responses have the larger mean."""
-    of_pair = curves.filter(
-        pl.col("model") == model,
-        pl.col("benchmark") == benchmark,
-        pl.col("projection") == projection,
-        pl.col("statistic") == look.DEFAULT_STATISTIC,
-        pl.col("style") == "detailed",
-    )
-    layers = of_pair.group_by("layer").agg(
-        pl.col("mean").filter(pl.col("relevance") == r).first().alias(r)
-        for r in ("correct", "irrelevant")
-    )
-    layers = layers.filter(pl.col("correct").is_not_null(), pl.col("irrelevant").is_not_null())
-    if layers.is_empty():
-        return ""
-    larger = layers.filter(pl.col("irrelevant") > pl.col("correct")).height
-    return f"; there, irrelevant has the larger mean in {larger} of {layers.height} layers"
-
-
-def _many(counts: tuple[int, int]) -> str:
-    least, most = counts
-    if least == most:
-        return f"{least} example{'' if least == 1 else 's'} a style"
-    return f"{least} to {most} examples a style"
-
-
-def _percent(share: float) -> str:
-    return f"{look.number(100 * share)} %"
-
-
-def _listed(words: list[str]) -> str:
-    return words[0] if len(words) == 1 else f"{', '.join(words[:-1])} and {words[-1]}"
+def _why(cells: pl.DataFrame) -> str:
+    """The reason where all of the cells have the same, else the ratios that they have."""
+    reasons = cells.get_column("reason").drop_nulls().unique().to_list()
+    if len(reasons) == 1:
+        return f": {reasons[0].removesuffix('.')}"
+    ratios = sorted(cells.get_column("effect").drop_nulls())
+    return f": ratios of {span(ratios[0], ratios[-1])}" if ratios else ""

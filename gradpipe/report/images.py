@@ -1,4 +1,9 @@
-"""The charts as files: one PNG and one SVG a model × benchmark and kind of chart."""
+"""The charts as files for a paper: one PNG and one SVG each, of the default statistic.
+
+A study of up to `MOST_CELLS` models × benchmarks gets every kind of chart. A larger one gets those
+of `ALWAYS`, so that the files of the paper's whole grid are drawn in minutes; its page draws and
+saves the others.
+"""
 
 import json
 import re
@@ -9,18 +14,14 @@ from typing import Any
 import polars as pl
 
 from gradpipe.hashing import content_hash
-from gradpipe.report import charts, look
+from gradpipe.report import image_charts, look
 from gradpipe.report.inputs import ReportInputs
-from gradpipe.report.shape import (
-    IS_KNOWLEDGE,
-    distinct,
-    drawn_curves,
-    in_reading_order,
-    labelled_style,
-)
+from gradpipe.report.shape import distinct, drawn_curves
 
 #: Pixels a unit of the drawing: about 170 dots an inch at the width of a page.
 PNG_SCALE = 1.5
+MOST_CELLS = 12
+ALWAYS = ("curves", "ratio", "relevance", "mad", "knowledge", "twins")
 
 
 def file_names(names: list[str]) -> dict[str, str]:
@@ -37,7 +38,7 @@ def file_names(names: list[str]) -> dict[str, str]:
 
 
 def write_images(inputs: ReportInputs, folder: Path) -> list[Path]:
-    """Draw every chart of the default statistic into ``folder``; the files written, in order."""
+    """Draw the charts into ``folder``; the files written, in order."""
     import vl_convert
 
     folder.mkdir(parents=True, exist_ok=True)
@@ -56,61 +57,34 @@ def static_charts(
     """Every chart that becomes a file: the file's name without ending, and its specification."""
     curves = drawn_curves(inputs.curves.filter(pl.col("statistic") == statistic))
     curves = curves.filter(pl.col("mean").is_not_null())
-    mad = inputs.mad.filter(
-        pl.col("statistic") == statistic, pl.col("segment") == "all", pl.col("mad").is_finite()
-    )
-    slugs = file_names(distinct(inputs.curves, "model") + distinct(inputs.curves, "benchmark"))
+    models, benchmarks = distinct(inputs.curves, "model"), distinct(inputs.curves, "benchmark")
+    slugs = file_names(models + benchmarks)
+    all_kinds = inputs.curves.select("model", "benchmark").n_unique() <= MOST_CELLS
     suffix = statistic.replace("_", "-")
-    for model in distinct(curves, "model"):
+    for model in models:
         of_model = curves.filter(pl.col("model") == model)
         for benchmark in distinct(of_model, "benchmark"):
             rows = of_model.filter(pl.col("benchmark") == benchmark)
-            stem = f"{slugs[model]}--{slugs[benchmark]}--{suffix}"
-            for kind, chart in _of_one_benchmark(rows, statistic):
-                yield f"{kind}--{stem}", {**chart, **_title(f"{model} · {benchmark}", kind)}
-        for kind, chart in _of_all_benchmarks(mad.filter(pl.col("model") == model), statistic):
-            yield f"{kind}--{slugs[model]}--{suffix}", {**chart, **_title(model, kind)}
+            stem, title = f"{slugs[model]}--{slugs[benchmark]}", f"{model} · {benchmark}"
+            for kind, chart in image_charts.of_curves(rows, statistic):
+                if all_kinds or kind in ALWAYS:
+                    yield f"{kind}--{stem}--{suffix}", _titled(chart, title, kind)
+            more = image_charts.of_examples(inputs, model, benchmark) if all_kinds else ()
+            for kind, chart in more:
+                yield f"{kind}--{stem}", _titled(chart, title, kind)
+        mad = inputs.mad.filter(pl.col("model") == model, pl.col("statistic") == statistic)
+        for kind, chart in image_charts.of_mad(mad, statistic):
+            yield f"{kind}--{slugs[model]}--{suffix}", _titled(chart, model, kind)
+        judged = image_charts.of_verdicts(inputs, model) if all_kinds else ()
+        for group, title, chart in judged:
+            name = f"verdicts--{slugs[model]}--{file_names([group])[group]}"
+            yield name, _titled(chart, f"{title} · {model}", "verdicts")
+    for base, tuned in inputs.twins.select("base", "tuned").rows():
+        for benchmark, chart in image_charts.of_twins(curves, base, tuned, statistic):
+            name = f"twins--{slugs[base]}--{slugs[tuned]}--{slugs[benchmark]}--{suffix}"
+            yield name, _titled(chart, f"{base} and {tuned} · {benchmark}", "twins")
 
 
-def _of_one_benchmark(rows: pl.DataFrame, statistic: str) -> Iterator[tuple[str, dict[str, Any]]]:
-    styles = distinct(rows, "style")
-    correct = rows.filter(pl.col("relevance") == "correct")
-    if not correct.is_empty():
-        chart = charts.statistic_through_the_layers(styles, statistic)
-        yield "curves", charts.specification(chart, _lean(correct))
-    if rows.get_column("relevance").n_unique() > 1:
-        chart = charts.correct_against_irrelevant(styles, statistic)
-        yield "relevance", charts.specification(chart, _lean(rows.filter(pl.col("mean") > 0)))
-
-
-def _of_all_benchmarks(mad: pl.DataFrame, statistic: str) -> Iterator[tuple[str, dict[str, Any]]]:
-    columns = ["benchmark", "projection", "style", "relevance"]
-    mad = in_reading_order(mad.select(*columns, "mad", IS_KNOWLEDGE.alias("knows")), *columns)
-    shown = mad.with_columns(labelled_style())
-    reasoning, knowledge = mad.filter(~pl.col("knows")), mad.filter("knows")
-    if not reasoning.is_empty():
-        chart = charts.mad_by_style(distinct(reasoning, "style"), statistic)
-        yield "mad", charts.specification(chart, shown.filter(~pl.col("knows"), pl.col("mad") > 0))
-    if not knowledge.is_empty():
-        chart = charts.knowledge_by_length(distinct(knowledge, "benchmark"), statistic)
-        yield "knowledge", charts.specification(chart, shown.filter("knows"))
-
-
-def _lean(rows: pl.DataFrame) -> pl.DataFrame:
-    drawn = rows.select("projection", "style", "relevance", "layer", "mean", "low", "high")
-    return in_reading_order(drawn, "projection", "style", "relevance", "layer").with_columns(
-        labelled_style()
-    )
-
-
-_SUBTITLES = {
-    "curves": "Mean over examples, correct responses; band: one standard error each side",
-    "relevance": "Mean over examples, logarithmic scale",
-    "mad": "Mean absolute difference of adjacent layers; filled: correct, hollow: irrelevant",
-    "knowledge": "Mean absolute difference of adjacent layers, by the length of the answer",
-}
-
-
-def _title(text: str, kind: str) -> dict[str, Any]:
-    title = {"text": text, "subtitle": _SUBTITLES[kind], "offset": 14}
-    return {"title": title, "padding": 16}
+def _titled(chart: dict[str, Any], text: str, kind: str) -> dict[str, Any]:
+    title = {"text": text, "subtitle": image_charts.SUBTITLES[kind], "offset": 14}
+    return {**chart, "title": title, "padding": 16}

@@ -163,19 +163,19 @@ EXAMPLE_SCHEMA = pl.Schema(
 #: at the layer where it is largest.
 EXTREME_SCHEMA = pl.Schema(
     {
-        "model": pl.String,
-        "benchmark": pl.String,
-        "end": pl.String,
-        "place": pl.Int64,
-        "item_id": pl.String,
-        "index": pl.Int64,
-        "style": pl.String,
-        "relevance": pl.String,
-        "response_tokens": pl.Int64,
-        "loss": pl.Float64,
-        "nuclear_norm": pl.Float64,
-        "instruction": pl.String,
-        "response": pl.String,
+        "model": pl.String(),
+        "benchmark": pl.String(),
+        "end": pl.String(),
+        "place": pl.Int64(),
+        "item_id": pl.String(),
+        "index": pl.Int64(),
+        "style": pl.String(),
+        "relevance": pl.String(),
+        "response_tokens": pl.Int64(),
+        "loss": pl.Float64(),
+        "nuclear_norm": pl.Float64(),
+        "instruction": pl.String(),
+        "response": pl.String(),
         "spectra": pl.List(
             pl.Struct(
                 {

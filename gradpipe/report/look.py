@@ -43,6 +43,11 @@ STATISTIC_LABELS = {
     "effective_rank": "effective rank",
     "stable_rank": "stable rank",
     "nuclear_norm_over_loss": "nuclear norm / loss",
+    "nuclear_norm_summed_loss": "nuclear norm, summed loss",
+    "top4_energy": "energy in the top 4 directions",
+    "top16_energy": "energy in the top 16 directions",
+    "tail_exponent": "power law of the tail: exponent",
+    "tail_distance": "power law of the tail: misfit",
 }
 SEGMENT_LABELS = {
     "all": "all layers",
@@ -54,6 +59,28 @@ SEGMENT_LABELS = {
 #: Colours for benchmarks in one chart, Okabe and Ito's without those that mean a style.
 BENCHMARK_COLOURS = ("#009E73", "#CC79A7", "#56B4E9", "#444444", "#B5A900", "#7B4FA3")
 
+#: Colours for ratios of two styles, and for ways to hold length still.
+PAIR_COLOURS = ("#D55E00", "#0072B2", "#009E73", "#CC79A7", "#7B4FA3", "#444444", "#B5A900")
+CONTROL_COLOURS = ("#1c2430", "#0072B2", "#009E73", "#CC79A7")
+VERDICT_COLOURS = {"supported": "#007A5A", "contradicted": "#C24A00", "undecided": "#6B7480"}
+VERDICT_SHAPES = {"supported": "circle", "contradicted": "diamond", "undecided": "square"}
+END_COLOURS = {"largest": "#D55E00", "smallest": "#0072B2"}
+
+#: What a panel is called that shows a projection, or the cosine of two gradients.
+PANEL_TITLES = {
+    "q": "q · query",
+    "k": "k · key",
+    "v": "v · value",
+    "o": "o · output",
+    "q_o": "q with o",
+    "q_ot": "q with oᵀ",
+    "k_v": "k with v",
+}
+ALIGNMENT_LABELS = {
+    "same_layer": "two projections of one layer",
+    "next_layer": "a projection in adjacent layers",
+}
+
 #: Orders in which the values of a column are shown; other columns go by the alphabet.
 ORDERS: dict[str, tuple[str, ...]] = {
     "style": STYLES,
@@ -61,6 +88,10 @@ ORDERS: dict[str, tuple[str, ...]] = {
     "projection": PROJECTIONS,
     "statistic": tuple(STATISTIC_LABELS),
     "segment": SEGMENTS,
+    "pair": ("q_o", "q_ot", "k_v", *PROJECTIONS),
+    "verdict": tuple(VERDICT_COLOURS),
+    "control": ("none", "summed_loss", "matched", "regression"),
+    "end": tuple(END_COLOURS),
 }
 
 

@@ -1,93 +1,207 @@
-"""What the page's script draws from: the results once, and the charts' specifications."""
+"""What the page's script draws from: the charts' specifications and what the pickers offer."""
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import polars as pl
 
-from gradpipe.report import charts, look
+from gradpipe.report import charts, charts_of_effects, charts_of_examples, look
+from gradpipe.report.chart_parts import specification
 from gradpipe.report.inputs import ReportInputs
-from gradpipe.report.shape import IS_KNOWLEDGE, LEAST_BAND, curve_series, distinct, mad_series
-from gradpipe.report.tables import Table
+from gradpipe.report.shape import IS_KNOWLEDGE, LARGEST_LAYERS, LEAST_BAND, RATIOS, distinct
+from gradpipe.report.table import Table
+from gradpipe.report.tables_of_verdicts import CONTROL_LABELS
 
-_OF_CURVE = ("model", "benchmark", "statistic")
-_OF_MAD = ("model", "statistic", "segment")
+#: Tables that keep to what the pickers have chosen, and by which of their columns.
+_FOLLOWING = {
+    "verdicts_by_projection": ("model", "statement"),
+    "mad": ("model",),
+    "mad_segments": ("model",),
+    "rd": ("model",),
+    "base_and_tuned": ("base", "tuned"),
+    "length": ("model", "benchmark"),
+    "alignment": ("model", "benchmark"),
+}
+#: Tables that follow no picker and have no more rows than this are in the page as they are.
+MOST_STATIC_ROWS = 60
+#: The margin of a chart with names down its left side, beside these names.
+_WIDE = (0, 12)
+#: The margin of a chart whose panels share the scale at the left.
+_SHARED = (2, 58)
+QUANTITIES = {"mean": "mean over layers", "mad": "MAD"}
+
+_JUDGED = (pl.col("level") == "cell") & pl.col("effect").is_finite()
 
 
 @dataclass(frozen=True)
 class PageChart:
-    """A chart of the page and which rows it draws.
+    """A chart of the page: how it is drawn on a linear or logarithmic scale.
 
-    ``data`` is "curves" or "mad"; ``pick`` names the pickers the chart follows and ``where`` the
-    values it is kept to besides. ``margin`` is the width in pixels that axes take, for each panel
-    and once.
+    ``margin`` is the width in pixels that axes take, for each panel and once. ``log`` is the scale
+    it starts with; without ``scales`` it has no other. Its rows are gathered by the page's script.
     """
 
     id: str
-    data: str
-    draw: Callable[[list[str], None, bool], Any]
-    domain: list[str]
-    pick: tuple[str, ...]
-    where: dict[str, list[str]] = field(default_factory=dict)
+    draw: Callable[..., Any]
     margin: tuple[int, int] = (38, 12)
     log: bool = True
+    scales: bool = True
 
     def for_page(self) -> dict[str, Any]:
-        """The chart as the page's script reads it, with its specification on either scale."""
+        """The chart as the page's script reads it, with its specification on each scale."""
+        kinds = ("linear", "log") if self.scales else ("log" if self.log else "linear",)
         return {
             "id": self.id,
-            "data": self.data,
-            "pick": self.pick,
-            "where": self.where,
             "margin": self.margin,
             "start": "log" if self.log else "linear",
-            "linear": charts.specification(self.draw(self.domain, None, False)),
-            "log": charts.specification(self.draw(self.domain, None, True)),
+            **{kind: specification(self.draw(log=kind == "log")) for kind in kinds},
         }
 
 
-def page_charts(inputs: ReportInputs) -> list[PageChart]:
-    """The charts that the results have rows for, in the page's order."""
-    styles = distinct(inputs.curves, "style")
-    mad = inputs.mad.filter(pl.col("mad").is_finite())
-    reasoning = distinct(mad.filter(~IS_KNOWLEDGE), "style")
-    knowledge = mad.filter(IS_KNOWLEDGE)
-    lengths, topics = distinct(knowledge, "style"), distinct(knowledge, "benchmark")
-    through, against = charts.statistic_through_the_layers, charts.correct_against_irrelevant
-    by_style, by_length = charts.mad_by_style, charts.knowledge_by_length
-    correct = {"relevance": ["correct"]}
-    curves = PageChart("curves", "curves", through, styles, _OF_CURVE, correct, log=False)
-    relevance = PageChart("relevance", "curves", against, styles, _OF_CURVE)
-    dots = PageChart("mad", "mad", by_style, reasoning, _OF_MAD, {"style": reasoning}, (0, 136))
-    by_topic = PageChart(
-        "knowledge", "mad", by_length, topics, _OF_MAD, {"style": lengths}, log=False
-    )
-    has_irrelevant = "irrelevant" in distinct(inputs.curves, "relevance")
-    shown = ((curves, styles), (relevance, has_irrelevant), (dots, reasoning), (by_topic, topics))
-    return [chart for chart, wanted in shown if wanted]
+Wanted = tuple[PageChart, bool]
 
 
-def page_data(
-    inputs: ReportInputs, tables: dict[str, Table], drawn: list[PageChart]
-) -> dict[str, Any]:
-    """Every curve and MAD once, charts to draw them, and tables by statistic as text."""
+def page_charts(inputs: ReportInputs) -> dict[str, PageChart]:
+    """The charts that the results have rows for, by id, in the page's order."""
     return {
-        "curves": curve_series(inputs.curves),
-        "mad": mad_series(inputs.mad),
-        "charts": [chart.for_page() for chart in drawn],
+        chart.id: chart
+        for chart, wanted in (
+            *_of_verdicts(inputs),
+            *_of_curves(inputs),
+            *_of_mad(inputs),
+            *_of_examples(inputs),
+        )
+        if wanted
+    }
+
+
+def page_choices(inputs: ReportInputs) -> dict[str, list[tuple[str, str]]]:
+    """What the pickers beside single charts offer: values and how they are called."""
+    judged = set(inputs.verdicts.filter(_JUDGED).get_column("claim"))
+    groups = inputs.claims.filter(pl.col("claim").is_in(list(judged)))
+    kinds = set(inputs.alignment.get_column("kind"))
+    quantities = set(inputs.length.get_column("quantity"))
+    twins = inputs.twins.filter(
+        *(pl.col(c).is_in(distinct(inputs.curves, "model")) for c in ("base", "tuned"))
+    )
+    titles = groups.group_by("group", maintain_order=True).agg(pl.col("title").first()).rows()
+    return {
+        "claim": [(str(group), str(title)) for group, title in titles],
+        "kind": [(k, v) for k, v in look.ALIGNMENT_LABELS.items() if k in kinds],
+        "quantity": [(k, v) for k, v in QUANTITIES.items() if k in quantities],
+        "twins": [(f"{i}", f"{base} → {tuned}") for i, (base, tuned) in enumerate(twins.rows())],
+    }
+
+
+def page_index(
+    inputs: ReportInputs, tables: dict[str, Table], drawn: dict[str, PageChart]
+) -> dict[str, Any]:
+    """All that the script needs before a block is unpacked."""
+    models = set(distinct(inputs.curves, "model"))
+    twins = inputs.twins.filter(pl.col("base").is_in(models), pl.col("tuned").is_in(models))
+    return {
+        "charts": [chart.for_page() for chart in drawn.values()],
         "tables": {
-            name: {
+            table.name: {
                 "heads": table.heads,
-                "rows": {statistic: table.cells(statistic) for statistic in table.statistics},
+                "columns": table.columns,
+                "statistics": table.statistics,
+                "picked": {c: table.columns.index(c) for c in _FOLLOWING.get(table.name, ())},
             }
-            for name, table in tables.items()
-            if "statistic" in table.frame.columns
+            for table in tables.values()
+            if not is_static(table)
         },
+        "claims": inputs.claims.select("claim", "group", "statement").to_dicts(),
+        "twins": twins.select("base", "tuned").to_dicts(),
+        "ratios": RATIOS,
         "labels": {
             "style": look.STYLE_LABELS,
             "statistic": look.STATISTIC_LABELS,
             "segment": look.SEGMENT_LABELS,
+            "control": CONTROL_LABELS,
+            "panel": look.PANEL_TITLES,
         },
+        "orders": {name: list(order) for name, order in look.ORDERS.items()},
         "leastBand": LEAST_BAND,
+        "largestLayers": LARGEST_LAYERS,
     }
+
+
+def is_static(table: Table) -> bool:
+    """Whether a table is short enough to be in the page as it is, without the script too."""
+    follows = table.statistics or table.name in _FOLLOWING
+    return not follows and table.frame.height <= MOST_STATIC_ROWS
+
+
+def _of_verdicts(inputs: ReportInputs) -> list[Wanted]:
+    verdicts = distinct(inputs.verdicts.filter(_JUDGED), "verdict")
+    present = set(inputs.length.filter(pl.col("effect").is_finite()).get_column("control"))
+    controls = [label for control, label in CONTROL_LABELS.items() if control in present]
+    judged = PageChart("verdicts", partial(charts_of_effects.verdicts_on_a_claim, verdicts), _WIDE)
+    length = PageChart("length", partial(charts_of_effects.length_held_still, controls), _WIDE)
+    return [(judged, bool(verdicts)), (length, bool(controls))]
+
+
+def _of_curves(inputs: ReportInputs) -> list[Wanted]:
+    styles = distinct(inputs.curves, "style")
+    pairs = [pair for pair in RATIOS if set(pair) <= set(styles)]
+    names = [" / ".join(map(look.style_label, pair)) for pair in pairs]
+    both = "irrelevant" in distinct(inputs.curves, "relevance")
+    through = partial(charts.statistic_through_the_layers, styles)
+    return [
+        (PageChart("curves", through, log=False), bool(styles)),
+        (PageChart("ratio", partial(charts.ratio_of_styles, names)), bool(pairs)),
+        (PageChart("relevance", partial(charts.correct_against_irrelevant, styles)), both),
+        (PageChart("over", partial(charts.irrelevant_over_correct, styles)), both),
+        (PageChart("rd", partial(charts.difference_by_layer, styles)), both),
+        (
+            PageChart("twins", partial(charts.base_and_tuned, styles), log=False),
+            bool(page_choices(inputs)["twins"]),
+        ),
+    ]
+
+
+def _of_mad(inputs: ReportInputs) -> list[Wanted]:
+    mad = inputs.mad.filter(pl.col("mad").is_finite())
+    reasoning = distinct(mad.filter(~IS_KNOWLEDGE), "style")
+    topics = distinct(mad.filter(IS_KNOWLEDGE), "benchmark")
+    dots = PageChart("mad", partial(charts.mad_by_style, reasoning), _WIDE)
+    by_topic = PageChart("knowledge", partial(charts.knowledge_by_length, topics), log=False)
+    return [(dots, bool(reasoning)), (by_topic, bool(topics))]
+
+
+def _of_examples(inputs: ReportInputs) -> list[Wanted]:
+    alignment = inputs.alignment.filter(pl.col("mean").is_finite())
+    of_one = alignment.filter(pl.col("kind") != "responses")
+    of_two = alignment.filter(pl.col("kind") == "responses")
+    styles, compared = distinct(of_one, "style"), compared_responses(of_two)
+    sized = distinct(inputs.examples, "style")
+    ends = distinct(inputs.extremes, "end")
+    one, two = charts.gradients_of_one_model, charts.gradients_of_two_responses
+    scatter = partial(charts_of_examples.size_against_length, sized)
+    spectra = partial(charts_of_examples.spectra_of_extremes, ends)
+    cosines = partial(PageChart, margin=_SHARED, log=False, scales=False)
+    return [
+        (cosines("alignment", partial(one, styles)), bool(styles)),
+        (cosines("responses", partial(two, compared)), bool(compared)),
+        (PageChart("sizes", scatter, _SHARED, scales=False), bool(sized)),
+        (PageChart("spectra", spectra, _SHARED, scales=False), bool(ends)),
+    ]
+
+
+def compared_responses(alignment: pl.DataFrame) -> list[str]:
+    """The comparisons of two responses, as `compared_as` names them, in reading order."""
+    names = alignment.select(compared_as().alias("pair")).get_column("pair")
+    return list(dict.fromkeys(names.drop_nulls()))
+
+
+def compared_as() -> pl.Expr:
+    """Two responses by what tells them apart: "none, correct · detailed, correct"."""
+    style = [pl.col(c).replace(look.STYLE_LABELS) for c in ("style", "against_style")]
+    named = [
+        pl.format("{}, {}", side, pl.col(c))
+        for side, c in zip(style, ("relevance", "against_relevance"), strict=True)
+    ]
+    return pl.concat_str(named, separator=" · ")

@@ -1,16 +1,40 @@
 """What the page says in words: names, findings, totals, choices and provenance."""
 
 import json
+from datetime import timedelta
 from typing import Any
 
 from gradpipe.report import look
-from gradpipe.report.findings import findings, length_note
+from gradpipe.report.findings import findings
 from gradpipe.report.inputs import ReportInputs
+from gradpipe.report.length_note import length_note
 from gradpipe.report.shape import distinct
+from gradpipe.report.wording import listed, tallied
 from gradpipe.statistics.differences import SEGMENTS
+
+MISSING = "not recorded"
+
+#: What a column of a listing holds, where its name alone does not say so.
+_COLUMNS = {
+    ("Models", "fingerprint"): "hash of the weights",
+    ("Benchmarks", "version"): "hash of the data",
+}
 
 #: The page lists at most this many unusable rows; the CSV beside it has all of them.
 MOST_UNUSABLE_SHOWN = 500
+
+#: How verdicts are come by, and what they do not say.
+HOW_JUDGED = (
+    "Each claim is about a ratio, taken for every model, benchmark and projection (a cell), and "
+    "about its mean over all cells. It is supported where the ratio’s 95 % interval lies wholly "
+    "where the claim puts it, contradicted where the interval lies wholly elsewhere, and undecided "
+    "otherwise. Over all, it is undecided too where single cells are decided the other way. The "
+    "intervals come from a bootstrap over items, which keeps all responses to one item together. "
+    "The more cells there are, the more of them would be decided by chance: their p-values are "
+    "corrected for all cells of the claim by Holm’s method, and only a corrected one below 0.05 "
+    "decides a cell. Claims are not corrected for one another. With too few items nothing is "
+    "decided. A verdict is about these models and data, and says nothing of others."
+)
 
 #: More models or benchmarks than this are counted in the first sentence, not named.
 MOST_NAMED = 6
@@ -27,6 +51,7 @@ def page_words(inputs: ReportInputs) -> dict[str, Any]:
         name: int(inputs.rows.get_column(name).sum() or 0)
         for name in ("examples", "unusable", "truncated")
     }
+    found = findings(inputs)
     statistic = default if default in statistics or not statistics else statistics[0]
     return {
         "title": str(provenance.get("study", {}).get("name") or "study"),
@@ -44,8 +69,10 @@ def page_words(inputs: ReportInputs) -> dict[str, Any]:
             (style, look.style_label(style), look.style_colour(style))
             for style in distinct(inputs.curves, "style")
         ],
-        "findings": findings(inputs),
-        "length_note": length_note(inputs.rows),
+        "findings": found,
+        "findings_counted": tallied([finding.answer for finding in found], "claim"),
+        "how_judged": HOW_JUDGED,
+        "length_note": length_note(inputs),
         "totals": {**totals, "unusable": max(totals["unusable"], inputs.unusable.height)},
         "mismatches": provenance.get("study", {}).get("generator", {}).get("mismatches"),
         "unusable_listed": inputs.unusable.height,
@@ -56,24 +83,41 @@ def page_words(inputs: ReportInputs) -> dict[str, Any]:
 
 
 def _provenance(provenance: dict[str, Any]) -> dict[str, Any]:
+    computed = provenance.get("gradients") or []
     versions = _entries(provenance.get("versions", {}), "package", "version")
     return {
-        "created": str(provenance.get("created") or "not recorded"),
-        "hardware": str(provenance.get("hardware") or "not recorded"),
+        "created": str(provenance.get("created") or MISSING),
+        "hardware": str(provenance.get("hardware") or MISSING),
+        "time": _duration(sum(one["seconds"] for one in computed)) if computed else MISSING,
         "study_yaml": str(provenance.get("study_yaml") or ""),
         "listings": [
             _listing("Models", provenance.get("models", [])),
             _listing("Benchmarks", provenance.get("benchmarks", [])),
             _listing("Protocol", _entries(provenance.get("protocol", {}), "setting", "value")),
+            _listing("Gradients", [_computed(one) for one in computed]),
             _listing("Packages", versions),
         ],
     }
 
 
+def _computed(one: dict[str, Any]) -> dict[str, Any]:
+    """What was computed on what, with counts and the time as readers see them."""
+    counts = {name: look.number(one[name]) for name in ("examples", "tokens")}
+    return {
+        "model": one["model"],
+        "hardware": one["hardware"] or MISSING,
+        **counts,
+        "time": _duration(one["seconds"]),
+    }
+
+
+def _duration(seconds: float) -> str:
+    """Hours, minutes and seconds; days before them where there are any."""
+    return str(timedelta(seconds=round(seconds)))
+
+
 def _named(names: list[str], kind: str) -> str:
-    if len(names) > MOST_NAMED:
-        return f"{len(names)} {kind}"
-    return " and ".join(part for part in (", ".join(names[:-1]), *names[-1:]) if part)
+    return f"{len(names)} {kind}" if len(names) > MOST_NAMED else listed(names)
 
 
 def _entries(values: dict[str, Any], key: str, value: str) -> list[dict[str, Any]]:
@@ -82,8 +126,9 @@ def _entries(values: dict[str, Any], key: str, value: str) -> list[dict[str, Any
 
 def _listing(caption: str, entries: list[dict[str, Any]]) -> dict[str, Any]:
     """Dicts as a table of text: a column a key, in the order the keys first occur."""
-    columns = list(dict.fromkeys(key for entry in entries for key in entry))
-    rows = [[_text(entry.get(column)) for column in columns] for entry in entries]
+    keys = list(dict.fromkeys(key for entry in entries for key in entry))
+    rows = [[_text(entry.get(key)) for key in keys] for entry in entries]
+    columns = [_COLUMNS.get((caption, key), key) for key in keys]
     return {"caption": caption, "columns": columns, "rows": rows}
 
 

@@ -1,6 +1,4 @@
-"""Shaping results for charts: what is drawn of each row, and the page's compact copy of them."""
-
-from typing import Any
+"""Shaping results for charts: what is drawn of each row, and in which order."""
 
 import polars as pl
 
@@ -14,6 +12,20 @@ CURVE_KEYS = ("model", "benchmark", "style", "relevance", "projection", "statist
 
 #: Below this part of the mean an error band is cut, so that it can be drawn on a logarithmic scale.
 LEAST_BAND = 0.01
+
+#: Styles whose curves are divided by one another: the upper one first.
+RATIOS = (
+    ("none", "simplified"),
+    ("none", "detailed"),
+    ("simplified", "detailed"),
+    ("none_padded", "simplified"),
+    ("simplified", "detailed_cut"),
+    ("length_100", "length_500"),
+    ("length_100", "length_1000"),
+)
+
+#: RD's largest layers are marked, this many of each curve.
+LARGEST_LAYERS = 5
 
 
 def finite(column: str) -> pl.Expr:
@@ -64,31 +76,51 @@ def in_reading_order(frame: pl.DataFrame, *columns: str) -> pl.DataFrame:
     return frame.sort(ranks, nulls_last=True, maintain_order=True)
 
 
-def curve_series(curves: pl.DataFrame) -> dict[str, Any]:
-    """Curves as one entry a curve, five significant digits: what the page ships, once."""
-    rows = with_errors(curves).with_columns(pl.col("mean", "se").round_sig_figs(5))
-    return _series(rows.sort("layer"), pl.col("layer", "mean", "se"), examples=True)
+def style_ratios(curves: pl.DataFrame) -> pl.DataFrame:
+    """One style's curve over another's (`RATIOS`), layer by layer, of drawn curves.
+
+    ``pair`` names both; ``ratio`` has the error ``se``, by the delta method as if the two means
+    were independent: se(a/b) = a/b · √((se(a)/a)² + (se(b)/b)²). The band is ``low`` to ``high``.
+    """
+    pairs = pl.DataFrame(RATIOS, schema=["style", "under"], orient="row")
+    over = curves.join(pairs, on="style")
+    under = curves.rename({"style": "under"})
+    both = over.join(under, on=[*_of_ratio("style"), "under"], suffix="_under")
+    names = [pl.col(name).replace(look.STYLE_LABELS) for name in ("style", "under")]
+    return _divided(both).with_columns(pl.concat_str(names, separator=" / ").alias("pair"))
 
 
-def mad_series(mad: pl.DataFrame) -> dict[str, Any]:
-    """MADs as one entry a curve, five significant digits, its segments side by side."""
-    rows = mad.with_columns(finite("mad").round_sig_figs(5))
-    return _series(in_reading_order(rows, "segment"), pl.col("segment", "mad"), examples=False)
+def relevance_ratios(curves: pl.DataFrame) -> pl.DataFrame:
+    """The irrelevant curve over the correct one, layer by layer, as `style_ratios` does it."""
+    over = curves.filter(pl.col("relevance") == "irrelevant")
+    under = curves.filter(pl.col("relevance") == "correct")
+    return _divided(over.join(under, on=_of_ratio("relevance"), suffix="_under"))
 
 
-def _series(rows: pl.DataFrame, lists: pl.Expr, examples: bool) -> dict[str, Any]:
-    """Columns of key codes (positions in ``values``) and of lists, an entry a curve."""
-    rows = rows.filter(pl.all_horizontal(pl.col(CURVE_KEYS).is_not_null()))
-    aggregates = [lists, *([pl.col("examples").min()] if examples else [])]
-    entries = rows.group_by(CURVE_KEYS, maintain_order=True).agg(aggregates)
-    entries = in_reading_order(entries, *CURVE_KEYS)
-    values = {key: distinct(entries, key) for key in CURVE_KEYS}
-    codes = [
-        pl.col(key).replace_strict(
-            {value: code for code, value in enumerate(values[key])}, return_dtype=pl.Int64
-        )
-        for key in CURVE_KEYS
-    ]
-    if entries.is_empty():
-        codes = [pl.col(key).cast(pl.Int64, strict=False) for key in CURVE_KEYS]
-    return {"values": values, "columns": entries.with_columns(codes).to_dict(as_series=False)}
+def layer_differences(curves: pl.DataFrame, most: int = LARGEST_LAYERS) -> pl.DataFrame:
+    """RD before its mean over layers: |correct − irrelevant| / |correct|, as ``rd``.
+
+    ``largest`` marks the ``most`` layers of each curve where it is largest.
+    """
+    ratios = relevance_ratios(curves).with_columns((pl.col("ratio") - 1).abs().alias("rd"))
+    rank = pl.col("rd").rank("ordinal", descending=True).over(_of_ratio("relevance", "layer"))
+    return ratios.with_columns((rank <= most).alias("largest"))
+
+
+def _of_ratio(*without: str) -> list[str]:
+    return [key for key in (*CURVE_KEYS, "layer") if key not in without]
+
+
+def _divided(both: pl.DataFrame) -> pl.DataFrame:
+    ratio = pl.col("mean") / pl.col("mean_under")
+    shares = [(pl.col(f"se{end}") / pl.col(f"mean{end}")) ** 2 for end in ("", "_under")]
+    error = pl.col("ratio") * (shares[0] + shares[1]).sqrt()
+    divided = both.filter(pl.col("mean") > 0, pl.col("mean_under") > 0).with_columns(
+        ratio.alias("ratio")
+    )
+    least = pl.col("ratio") * LEAST_BAND
+    return divided.with_columns(error.alias("se")).with_columns(
+        pl.max_horizontal(pl.col("ratio") - pl.col("se").fill_null(0.0), least).alias("low"),
+        (pl.col("ratio") + pl.col("se").fill_null(0.0)).alias("high"),
+        pl.min_horizontal("examples", "examples_under").alias("examples"),
+    )

@@ -1,6 +1,7 @@
 """The page in a browser: opened from a file, it draws, answers its pickers and asks nobody."""
 
-from collections.abc import Callable, Iterator
+import re
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -8,51 +9,11 @@ import pytest
 
 from gradpipe.report.build import build_report
 from gradpipe.report.inputs import ReportInputs
-from tests.conftest import BROWSER
+from tests.report.browsing import Opened
 
 SCRIPT = "<script>document.title = 'run'</script>"
 FIRST_CHOICES = {"model": "demo", "benchmark": "mini_commonsense", "statistic": "nuclear_norm"}
 Make = Callable[..., ReportInputs]
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Any]:
-    if BROWSER is None:
-        pytest.skip("no chromium, chromium-browser or google-chrome on this machine")
-    playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
-    with playwright.sync_playwright() as driver:
-        chromium = driver.chromium.launch(executable_path=BROWSER, args=["--no-sandbox"])
-        yield chromium
-        chromium.close()
-
-
-class Opened:
-    """A report opened in the browser, with what it complained of and what it asked for."""
-
-    def __init__(self, browser: Any, index: Path, width: int = 1280) -> None:
-        self.page = browser.new_page(viewport={"width": width, "height": 900})
-        self.complaints: list[str] = []
-        self.requests: list[str] = []
-        self.page.on("console", lambda message: self.complaints.append(message.text))
-        self.page.on("pageerror", lambda error: self.complaints.append(str(error)))
-        self.page.on("request", lambda request: self.requests.append(request.url))
-        self.page.goto(index.as_uri())
-        self.page.wait_for_selector("html[data-ready=yes]")
-
-    def lines(self, chart: str) -> list[str]:
-        """The shapes of the lines drawn in a chart."""
-        paths = self.page.locator(f"#chart-{chart} .mark-line path")
-        shapes: list[str] = paths.evaluate_all("all => all.map((p) => p.getAttribute('d'))")
-        return shapes
-
-    def after(self, chart: str, act: Callable[[], object]) -> None:
-        """Do something and wait until the chart is drawn again."""
-        box = f"#chart-{chart}"
-        before = self.page.get_attribute(box, "data-drawn")
-        act()
-        self.page.wait_for_function(
-            "([box, old]) => document.querySelector(box).dataset.drawn !== old", arg=[box, before]
-        )
 
 
 @pytest.fixture(scope="module")
@@ -158,6 +119,96 @@ def test_on_a_phone_nothing_hangs_over_the_edge(browser: Any, index: Path) -> No
     assert opened.page.evaluate(
         "[...document.querySelectorAll('.chart')].every((c) => c.scrollWidth <= c.clientWidth + 2)"
     )
+
+
+def test_a_legend_entry_that_is_clicked_dims_the_others(opened: Opened) -> None:
+    page = opened.page
+
+    def seen() -> list[str]:
+        lines = page.locator("#chart-curves .mark-line path")
+        found: list[str] = lines.evaluate_all("all => all.map((p) => p.getAttribute('opacity'))")
+        return found
+
+    assert set(seen()) == {"1"}
+    page.locator("#chart-curves .role-legend-label text", has_text="simplified").click()
+    page.wait_for_selector("#chart-curves .mark-line path[opacity='0.1']")
+    assert seen().count("1") == 4
+    assert seen().count("0.1") == 8
+    page.locator("#chart-curves svg").click(position={"x": 4, "y": 4})
+    page.wait_for_selector("#chart-curves .mark-line path[opacity='0.1']", state="detached")
+    assert set(seen()) == {"1"}
+    assert opened.complaints == []
+
+
+def test_the_ratios_drawn_are_those_of_the_curves(opened: Opened, index: Path) -> None:
+    assert len(opened.lines("ratio")) == 3 * 4
+    assert len(opened.lines("over")) == 3 * 4
+    page = opened.page
+    said = page.get_attribute("#chart-over", "aria-label")
+    assert said is not None
+    low, high = map(float, re.findall(r"Values from (\S+) to (\S+)\.", said)[0])
+    # The made-up curves: irrelevant is 1.4 times as large for detailed, 1.03 otherwise.
+    assert 1.0 < low < 1.03
+    assert 1.4 < high < 1.43
+
+
+def test_pickers_beside_a_chart_change_that_chart_only(opened: Opened) -> None:
+    page = opened.page
+    for picker, choice, chart in (
+        ("claim", "relevance", "verdicts"),
+        ("kind", "next_layer", "alignment"),
+        ("quantity", "mad", "length"),
+        ("segment", "early", "mad"),
+    ):
+        before = page.inner_html(f"#chart-{chart}")
+        curves = page.get_attribute("#chart-curves", "data-drawn")
+        first = page.input_value(f"#pick-{picker}")
+        opened.after(chart, lambda p=picker, c=choice: page.select_option(f"#pick-{p}", c))
+        assert page.inner_html(f"#chart-{chart}") != before
+        assert page.get_attribute("#chart-curves", "data-drawn") == curves
+        opened.after(chart, lambda p=picker, c=first: page.select_option(f"#pick-{p}", c))
+    assert opened.complaints == []
+
+
+def test_the_verdict_table_keeps_to_the_claim_and_model(opened: Opened) -> None:
+    page = opened.page
+    opened.after("verdicts", lambda: page.select_option("#pick-claim", "early"))
+    rows = page.locator("#table-verdicts_by_projection tbody tr")
+    assert rows.count() == 2
+    assert all("early layers" in text for text in rows.all_inner_texts())
+    opened.after("verdicts", lambda: page.select_option("#pick-claim", "thought"))
+    assert rows.count() == 4
+
+
+def test_the_study_file_can_be_downloaded(opened: Opened, tmp_path: Path) -> None:
+    opened.page.evaluate("document.querySelector('#study-file').closest('details').open = true")
+    with opened.page.expect_download() as download:
+        opened.page.click("a[download]")
+    download.value.save_as(tmp_path / "study.yaml")
+    assert (tmp_path / "study.yaml").read_text() == opened.page.text_content("#study-file")
+
+
+def test_a_browser_that_cannot_unpack_says_so(browser: Any, index: Path) -> None:
+    page = browser.new_page()
+    page.add_init_script("delete window.DecompressionStream")
+    page.goto(index.as_uri())
+    page.wait_for_selector("#no-data", state="visible")
+    assert "folder charts/" in page.inner_text("#no-data")
+    assert page.is_visible("#findings .finding")
+    page.close()
+
+
+def test_without_script_the_findings_and_overall_verdicts_are_there(
+    browser: Any, index: Path
+) -> None:
+    context = browser.new_context(java_script_enabled=False)
+    page = context.new_page()
+    page.goto(index.as_uri())
+    assert page.locator("#findings .finding").count() > 3
+    assert page.locator("#table-verdicts_overall tbody tr").count() == 8
+    assert "switched off" in page.inner_text("noscript")
+    assert page.locator('a[href="tables/mad.csv"]').count() == 1
+    context.close()
 
 
 def test_script_in_the_data_is_shown_and_not_run(opened: Opened) -> None:

@@ -1,0 +1,88 @@
+"""A table of the report: its frame, exact for the CSV, and how a page or a paper shows it."""
+
+from dataclasses import dataclass, field
+
+import polars as pl
+
+from gradpipe.report import look
+from gradpipe.report.shape import distinct, in_reading_order
+
+_STYLES = ("style", "against", "against_style")
+_P_VALUES = ("p", "p_adjusted")
+#: A p-value is shown no smaller: it comes from resampling, which does not tell such ones apart.
+LEAST_P = 0.001
+
+
+@dataclass(frozen=True)
+class Table:
+    """A table as its frame (exact, for the CSV) and how a page shows it.
+
+    ``heads``: how many leading columns name the row. ``groups``: label and width of each group of
+    the columns that follow, where there are two lines of headings. ``labels``: headings that differ
+    from the column's name. A frame with a ``statistic`` column is shown one statistic at a time.
+    ``sections``: how many of the heads divide the rows into sections, where the table is printed.
+    """
+
+    name: str
+    caption: str
+    frame: pl.DataFrame
+    heads: int
+    groups: list[tuple[str, int]] = field(default_factory=list)
+    labels: dict[str, str] = field(default_factory=dict)
+    sections: int = 0
+
+    @property
+    def columns(self) -> list[str]:
+        """The frame's columns that are shown, in order."""
+        return [c for c in self.frame.columns if c != "statistic"]
+
+    @property
+    def headings(self) -> list[str]:
+        """The headings of the columns shown, in order."""
+        return [self.labels.get(c, c.replace("_", " ")) for c in self.columns]
+
+    @property
+    def statistics(self) -> list[str]:
+        """The statistics the table has, in the order they are shown; none for other tables."""
+        return distinct(self.frame, "statistic") if "statistic" in self.frame.columns else []
+
+    def cells(self, statistic: str | None = None, most: int | None = None) -> list[list[str]]:
+        """The rows as text, a list of cells each: of one statistic, at most ``most`` of them."""
+        frame = self.frame
+        if statistic is not None:
+            frame = frame.filter(pl.col("statistic") == statistic)
+        frame = frame if most is None else frame.head(most)
+        shown = frame.select(self.columns)
+        styles = [c for c in _STYLES if c in shown.columns]
+        shown = shown.with_columns(pl.col(styles).replace(look.STYLE_LABELS))
+        write = [_p_value if column in _P_VALUES else _cell for column in shown.columns]
+        return [[say(v) for say, v in zip(write, row, strict=True)] for row in shown.rows()]
+
+
+def projections_of(frame: pl.DataFrame) -> list[str]:
+    """The projections of a frame as they are shown; those of attention where it has no rows."""
+    return distinct(frame, "projection") or ["q", "k", "v", "o"]
+
+
+def where(value: str | pl.Expr, **keys: str) -> pl.Expr:
+    """A value in the row of a group that has these keys; null where there is none."""
+    value = pl.col(value) if isinstance(value, str) else value
+    chosen = [pl.col(column) == key for column, key in keys.items()]
+    return value.filter(pl.all_horizontal(chosen)).first()
+
+
+def wide(frame: pl.DataFrame, keys: list[str], values: list[pl.Expr]) -> pl.DataFrame:
+    """One row a group of the keys and statistic, in reading order, with the values side by side."""
+    rows = frame.group_by(*keys, "statistic").agg(values)
+    return in_reading_order(rows, "statistic", *keys)
+
+
+def _cell(value: object) -> str:
+    if value is None or isinstance(value, (int, float)):
+        return look.number(value)
+    return str(value)
+
+
+def _p_value(value: object) -> str:
+    small = isinstance(value, float) and value < LEAST_P
+    return f"< {LEAST_P}" if small else _cell(value)

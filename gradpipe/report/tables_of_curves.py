@@ -1,0 +1,164 @@
+"""Tables of curves: MAD, RD, models beside what they are tuned from, knowledge, cosines."""
+
+import polars as pl
+
+from gradpipe.report import look
+from gradpipe.report.inputs import ALIGNMENT_SCHEMA, ReportInputs
+from gradpipe.report.shape import IS_KNOWLEDGE, distinct, finite, in_reading_order
+from gradpipe.report.table import Table, projections_of, where, wide
+from gradpipe.statistics.differences import SEGMENTS
+
+CURVE = ["model", "benchmark", "style", "relevance"]
+
+
+def mad_table(mad: pl.DataFrame) -> Table:
+    """MAD over all layers: a row a model × benchmark × style × relevance, a column a projection."""
+    whole = mad.filter(pl.col("segment") == "all")
+    values = [where("mad", projection=p).alias(p) for p in projections_of(mad)]
+    caption = "MAD of each curve over all layers, by projection"
+    return Table("mad", caption, wide(whole, CURVE, values), heads=4, sections=2)
+
+
+def mad_segment_table(mad: pl.DataFrame) -> Table:
+    """MAD within the early, middle and last layers, a column a segment × projection."""
+    projections = projections_of(mad)
+    segments = [segment for segment in SEGMENTS if segment != "all"]
+    values = [
+        where("mad", projection=p, segment=segment).alias(f"{segment}_{p}")
+        for segment in segments
+        for p in projections
+    ]
+    return Table(
+        "mad_segments",
+        "MAD of each curve within the early, middle and last layers, by projection",
+        wide(mad.filter(pl.col("segment") != "all"), CURVE, values),
+        heads=4,
+        groups=[(look.SEGMENT_LABELS[segment], len(projections)) for segment in segments],
+        labels={f"{segment}_{p}": p for segment in segments for p in projections},
+        sections=2,
+    )
+
+
+def rd_table(rd: pl.DataFrame) -> Table:
+    """RD of irrelevant against correct by projection, and the layers where it is largest."""
+    projections = projections_of(rd)
+    layers = pl.col("largest_layers").cast(pl.List(pl.String)).list.join(" ")
+    values = [
+        *(where("rd", projection=p).alias(p) for p in projections),
+        *(where(layers, projection=p).alias(f"largest_layers_{p}") for p in projections),
+    ]
+    width = len(projections)
+    return Table(
+        "rd",
+        "RD of the irrelevant curve from the correct one, and the layers where it is largest",
+        wide(rd, CURVE[:3], values),
+        heads=3,
+        groups=[("RD", width), ("layers with the largest differences", width)],
+        labels={f"largest_layers_{p}": p for p in projections},
+        sections=2,
+    )
+
+
+def base_and_tuned_table(inputs: ReportInputs) -> Table:
+    """Tuned models beside what they are tuned from: MAD, and irrelevant against correct.
+
+    MAD is of the correct responses, over all layers. The ratio is the irrelevant curve's mean over
+    layers divided by the correct one's.
+    """
+    projections = projections_of(inputs.mad)
+    values = _mad_and_ratio(inputs, projections)
+    keys = ["benchmark", "style", "statistic"]
+    frame = (
+        inputs.twins.select("base", "tuned")
+        .unique()
+        .join(values, left_on="base", right_on="model")
+        .join(values, left_on=["tuned", *keys], right_on=["model", *keys], suffix="_tuned")
+    )
+    shown = {
+        f"{kind}_{p}{end}": p
+        for kind in ("mad", "ratio")
+        for end in ("", "_tuned")
+        for p in projections
+    }
+    heads = ["base", "tuned", "benchmark", "style"]
+    return Table(
+        "base_and_tuned",
+        "Pre-trained models beside what is tuned from them: MAD of the correct responses, and the "
+        "ratio of the irrelevant curve’s mean to the correct one’s",
+        in_reading_order(frame, "statistic", *heads).select(*heads, "statistic", *shown),
+        heads=4,
+        groups=[
+            (f"{kind}, {which}", len(projections))
+            for kind in ("MAD", "ratio")
+            for which in ("base", "tuned")
+        ],
+        labels=shown,
+        sections=2,
+    )
+
+
+def knowledge_table(mad: pl.DataFrame) -> Table:
+    """MAD over all layers where only knowledge is asked for, a column a projection × length."""
+    mad = mad.filter(IS_KNOWLEDGE, pl.col("segment") == "all")
+    projections, lengths = projections_of(mad), distinct(mad, "style")
+    values = [
+        where("mad", projection=p, style=style).alias(f"{p}_{style}")
+        for p in projections
+        for style in lengths
+    ]
+    return Table(
+        "knowledge",
+        "MAD of each curve over all layers, by projection and length of the answer in tokens, "
+        "where only knowledge is asked for",
+        wide(mad, ["model", "benchmark", "relevance"], values),
+        heads=3,
+        groups=[(p, len(lengths)) for p in projections] if lengths else [],
+        labels={
+            f"{p}_{style}": look.style_label(style).removesuffix(" tokens")
+            for p in projections
+            for style in lengths
+        },
+        sections=1,
+    )
+
+
+def alignment_table(alignment: pl.DataFrame) -> Table:
+    """Cosines as means over layers, with the least and largest layer's."""
+    keys = [c for c in ALIGNMENT_SCHEMA if c not in ("family", "layer", "mean", "sd", "examples")]
+    means = alignment.with_columns(finite("mean")).group_by(keys)
+    frame = means.agg(
+        pl.col("mean").mean(),
+        pl.col("mean").min().alias("least"),
+        pl.col("mean").max().alias("largest"),
+        pl.len().cast(pl.Int64).alias("layers"),
+        pl.col("examples").min(),
+    )
+    return Table(
+        "alignment",
+        "Cosines between gradients, as means over layers",
+        in_reading_order(frame, *keys),
+        heads=len(keys),
+        labels={"mean": "mean cosine", "least": "least layer", "largest": "largest layer"},
+        sections=2,
+    )
+
+
+def _mad_and_ratio(inputs: ReportInputs, projections: list[str]) -> pl.DataFrame:
+    """A row a model × benchmark × style × statistic: MAD and irrelevant / correct by projection."""
+    keys = ["model", "benchmark", "style"]
+    whole = inputs.mad.filter(pl.col("segment") == "all", pl.col("relevance") == "correct")
+    mads = wide(whole, keys, [where("mad", projection=p).alias(f"mad_{p}") for p in projections])
+    means = inputs.curves.with_columns(finite("mean"))
+    of = {
+        (relevance, p): pl.col("mean")
+        .filter(pl.col("relevance") == relevance, pl.col("projection") == p)
+        .mean()
+        for relevance in ("correct", "irrelevant")
+        for p in projections
+    }
+    ratios = wide(
+        means,
+        keys,
+        [(of["irrelevant", p] / of["correct", p]).alias(f"ratio_{p}") for p in projections],
+    )
+    return mads.join(ratios, on=[*keys, "statistic"], how="left")

@@ -1,0 +1,63 @@
+"""Tables of examples: what was run, what could not be used, and what each example measured."""
+
+import polars as pl
+
+from gradpipe.report.inputs import EXAMPLE_SCHEMA, QUALITY_SCHEMA, ROWS_COLUMNS, UNUSABLE_COLUMNS
+from gradpipe.report.shape import in_reading_order
+from gradpipe.report.table import Table
+from gradpipe.report.tables_of_curves import CURVE
+
+
+def rows_table(rows: pl.DataFrame) -> Table:
+    """What was run: examples, unusable and truncated ones, mean tokens and loss."""
+    frame = in_reading_order(rows.select(ROWS_COLUMNS), *CURVE).select(
+        *CURVE, pl.exclude(*CURVE, "family")
+    )
+    caption = "Examples by model, benchmark, style and relevance"
+    return Table("rows", caption, frame, heads=4, sections=2)
+
+
+def reasons_table(unusable: pl.DataFrame) -> Table:
+    """How many examples could not be used, by model, benchmark and reason."""
+    keys = ["model", "benchmark", "reason"]
+    counts = unusable.group_by(keys).agg(pl.len().cast(pl.Int64).alias("examples"))
+    return Table(
+        "unusable_reasons",
+        "Unusable examples by reason",
+        in_reading_order(counts, *keys),
+        heads=3,
+    )
+
+
+def unusable_table(unusable: pl.DataFrame) -> Table:
+    """Every example that could not be used, with its reason."""
+    frame = in_reading_order(
+        unusable.select(UNUSABLE_COLUMNS), "model", "benchmark", "index", "style", "relevance"
+    )
+    return Table("unusable", "Every unusable example", frame, heads=2)
+
+
+def quality_table(quality: pl.DataFrame) -> Table:
+    """How the gates judged the responses, as shares of each style's."""
+    keys = ["benchmark", "written_by", "style", "verdict"]
+    frame = in_reading_order(quality.select(list(QUALITY_SCHEMA)), *keys)
+    return Table(
+        "quality",
+        "Responses by the verdict of the gates",
+        frame.with_columns(pl.col("verdict").str.replace_all("_", " ")),
+        heads=4,
+        labels={"rate": "share"},
+    )
+
+
+def examples_table(examples: pl.DataFrame) -> Table:
+    """Every usable example's own statistics, as means over layers and projections."""
+    keys = ["model", "benchmark", "index", "style", "relevance"]
+    shown = [c for c in EXAMPLE_SCHEMA if c not in (*keys, "family")]
+    return Table(
+        "examples",
+        "Every usable example: its statistics as means over layers and projections",
+        in_reading_order(examples, *keys).select(*keys, *shown),
+        heads=5,
+        labels={"item_id": "item", "sigma1_ratio": "σ₁ ratio"},
+    )

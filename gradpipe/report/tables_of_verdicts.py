@@ -1,0 +1,132 @@
+"""Tables of what was decided: the verdicts, and style comparisons with length held still."""
+
+import polars as pl
+
+from gradpipe.report.inputs import LENGTH_SCHEMA, ReportInputs
+from gradpipe.report.shape import finite, in_reading_order
+from gradpipe.report.table import Table, projections_of, where
+from gradpipe.report.wording import VERDICTS
+
+#: The source of claims that the study itself makes, by either of its names.
+OWN = ("study", "the study")
+CONTROL_LABELS = {
+    "none": "as measured",
+    "summed_loss": "summed loss",
+    "matched": "matched length",
+    "regression": "regression on length",
+}
+_MEASURED = ["verdict", "effect", "low", "high", "p", "p_adjusted", "items", "reason"]
+_LABELS = {
+    "title": "claim",
+    "statement": "part",
+    "effect": "ratio",
+    "low": "95 % from",
+    "high": "to",
+    "p_adjusted": "adjusted p",
+    "against_model": "against",
+}
+
+
+def overall_table(inputs: ReportInputs) -> Table:
+    """The verdict on each part of a claim over all cells, and how many cells got which."""
+    counts = (
+        inputs.verdicts.filter(pl.col("level") == "cell")
+        .group_by("claim")
+        .agg(
+            pl.len().cast(pl.Int64).alias("cells"),
+            *((pl.col("verdict") == v).sum().cast(pl.Int64).alias(v) for v in VERDICTS),
+        )
+    )
+    judged = inputs.verdicts.filter(pl.col("level") == "overall").join(
+        counts, on="claim", how="left"
+    )
+    frame = with_claims(judged, inputs.claims).select(
+        "title", "statement", "source", *_MEASURED[:-1], "cells", *VERDICTS, "reason"
+    )
+    caption = "Verdicts over all models, benchmarks and projections"
+    return Table("verdicts_overall", caption, frame, heads=2, labels=_LABELS, sections=1)
+
+
+def verdict_table(inputs: ReportInputs) -> Table:
+    """The verdict on each part of a claim in each cell: a model × benchmark × projection."""
+    heads = ["title", "statement", "model", "against_model", "benchmark", "projection"]
+    judged = with_claims(_cells(inputs.verdicts), inputs.claims)
+    frame = judged.select(*heads, *_MEASURED)
+    caption = "Verdicts by model, benchmark and projection"
+    return Table("verdicts", caption, frame, heads=6, labels=_LABELS, sections=2)
+
+
+def verdict_grid_table(inputs: ReportInputs) -> Table:
+    """The verdicts of the cells side by side: a row a model × benchmark, a column a projection."""
+    projections = projections_of(inputs.verdicts)
+    keys = ["claim", "model", "against_model", "benchmark"]
+    rows = _cells(inputs.verdicts).group_by(keys, maintain_order=True)
+    both = [(value, p) for value in ("effect", "verdict") for p in projections]
+    values = rows.agg(where(value, projection=p).alias(f"{value}_{p}") for value, p in both)
+    heads = ["statement", "model", "against_model", "benchmark"]
+    if not values.get_column("against_model").count():
+        heads.remove("against_model")
+    return Table(
+        "verdicts_by_projection",
+        "Ratios and verdicts by projection",
+        with_claims(values, inputs.claims).select(*heads, *(f"{v}_{p}" for v, p in both)),
+        heads=len(heads),
+        groups=[("ratio", len(projections)), ("verdict", len(projections))],
+        labels=_LABELS | {f"{value}_{p}": p for value, p in both},
+        sections=1,
+    )
+
+
+def length_table(length: pl.DataFrame) -> Table:
+    """Each style comparison as measured, beside the same with length held still.
+
+    A ratio of ``style`` to ``against`` with its 95 % interval, for each control.
+    """
+    keys = ["model", "benchmark", "style", "against", "quantity", "projection"]
+    rows = length.with_columns(finite(c) for c in ("effect", "low", "high"))
+    present = set(length.get_column("control"))
+    controls = [c for c in CONTROL_LABELS if c in present]
+    parts = {"effect": "ratio", "low": "from", "high": "to"}
+    values = [
+        where(part, control=control).alias(f"{control}_{part}")
+        for control in controls
+        for part in parts
+    ]
+    quantities = {"mean": "mean", "mad": "MAD"}
+    frame = rows.group_by(keys).agg(*values, pl.col("items").max())
+    return Table(
+        "length",
+        "Ratios of a style to another with their 95 % intervals, as measured and with length held "
+        "still",
+        in_reading_order(frame, *keys).with_columns(pl.col("quantity").replace(quantities)),
+        heads=len(keys),
+        groups=[*((CONTROL_LABELS[c], len(parts)) for c in controls), ("sample", 1)]
+        if controls
+        else [],
+        labels={f"{c}_{part}": label for c in controls for part, label in parts.items()},
+        sections=2,
+    )
+
+
+def length_in_full(length: pl.DataFrame) -> pl.DataFrame:
+    """Every style comparison and control as a row of its own, with what it rests on."""
+    keys = ["model", "benchmark", "style", "against", "quantity", "projection", "control"]
+    return in_reading_order(length.select(list(LENGTH_SCHEMA)), *keys)
+
+
+def claims_in_order(claims: pl.DataFrame) -> pl.DataFrame:
+    """The claims as they are shown: the study's own first, those of the papers after them."""
+    return claims.sort(~pl.col("source").is_in(OWN), maintain_order=True)
+
+
+def with_claims(verdicts: pl.DataFrame, claims: pl.DataFrame) -> pl.DataFrame:
+    """Verdicts, sorted as the claims are shown, beside what they judge."""
+    ranked = claims_in_order(claims).with_row_index("rank")
+    joined = verdicts.join(ranked, on="claim", maintain_order="left")
+    return joined.sort("rank", maintain_order=True)
+
+
+def _cells(verdicts: pl.DataFrame) -> pl.DataFrame:
+    return in_reading_order(
+        verdicts.filter(pl.col("level") == "cell"), "model", "benchmark", "projection"
+    )
