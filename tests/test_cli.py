@@ -205,6 +205,10 @@ def test_extract_writes_the_table_and_names_the_rows_that_cannot_be_used(
         "sigma1_ratio",
         "frobenius_norm",
         "effective_rank",
+        "next_layer_cosine",
+        "q_o_cosine",
+        "q_ot_cosine",
+        "k_v_cosine",
         "singular_values",
     ]
 

@@ -19,9 +19,7 @@ def parse_table(data: bytes, name: str) -> pl.DataFrame:
     empty cells null. JSON columns that mix kinds of values become text. Raises DataError for an
     unknown extension, malformed content and a file without rows.
     """
-    path = urlsplit(name).path if "://" in name else name
-    extension = PurePosixPath(path.replace("\\", "/")).suffix.lower()
-    parsers = _parsers()
+    extension, parsers = table_extension(name), _parsers()
     if extension not in parsers:
         raise DataError(
             f"{name} has the extension {extension!r}, which is not a table's: "
@@ -40,6 +38,12 @@ def parse_table(data: bytes, name: str) -> pl.DataFrame:
     if table.is_empty():
         raise DataError(f"{name} has no rows: give a file with at least one.")
     return table
+
+
+def table_extension(name: str) -> str:
+    """What says how to read a table file: the ending of its path or URL, in lower case."""
+    path = urlsplit(name).path if "://" in name else name
+    return PurePosixPath(path.replace("\\", "/")).suffix.lower()
 
 
 def text_column(table: pl.DataFrame, column: str, name: str) -> pl.Series:
@@ -79,23 +83,25 @@ def join_input(instruction: str, extra: str) -> pl.Expr:
 
 def _parsers() -> dict[str, Callable[[bytes], pl.DataFrame]]:
     return {
-        ".json": _parse_json,
-        ".jsonl": _parse_jsonl,
-        ".ndjson": _parse_jsonl,
+        ".json": lambda data: _from_objects(json_objects(data)),
+        ".jsonl": lambda data: _from_objects(jsonl_objects(data)),
+        ".ndjson": lambda data: _from_objects(jsonl_objects(data)),
         ".csv": lambda data: pl.read_csv(BytesIO(data), infer_schema=False),
         ".tsv": lambda data: pl.read_csv(BytesIO(data), infer_schema=False, separator="\t"),
         ".parquet": lambda data: pl.read_parquet(BytesIO(data)),
     }
 
 
-def _parse_json(data: bytes) -> pl.DataFrame:
+def json_objects(data: bytes) -> list[dict[str, Any]]:
+    """The objects of a JSON file's one array; raises ValueError where it is anything else."""
     rows = json.loads(data.decode("utf-8-sig"))
     if not isinstance(rows, list):
         raise ValueError(f"it holds one {type(rows).__name__}, not an array of objects")
-    return _from_objects(rows, "element")
+    return _objects(rows, "element")
 
 
-def _parse_jsonl(data: bytes) -> pl.DataFrame:
+def jsonl_objects(data: bytes) -> list[dict[str, Any]]:
+    """The objects of a JSONL file, one a line; raises ValueError where a line is anything else."""
     rows = []
     # splitlines() would also cut at the line separators that JSON allows inside a string.
     for number, line in enumerate(data.decode("utf-8-sig").split("\n"), start=1):
@@ -104,13 +110,17 @@ def _parse_jsonl(data: bytes) -> pl.DataFrame:
                 rows.append(json.loads(line))
             except ValueError as error:
                 raise ValueError(f"line {number}: {error}") from error
-    return _from_objects(rows, "row")
+    return _objects(rows, "row")
 
 
-def _from_objects(rows: list[Any], what: str) -> pl.DataFrame:
+def _objects(rows: list[Any], what: str) -> list[dict[str, Any]]:
     for number, row in enumerate(rows):
         if not isinstance(row, dict):
             raise ValueError(f"{what} {number} is a {type(row).__name__}, not an object")
+    return rows
+
+
+def _from_objects(rows: list[dict[str, Any]]) -> pl.DataFrame:
     names = dict.fromkeys(name for row in rows for name in row)
     return pl.DataFrame([_column(name, [row.get(name) for row in rows]) for name in names])
 

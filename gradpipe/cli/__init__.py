@@ -6,10 +6,12 @@ from typing import Any
 
 import click
 
+from gradpipe.cli.compare import compare
 from gradpipe.cli.estimate import estimate
 from gradpipe.cli.extract import extract
 from gradpipe.cli.models import models
 from gradpipe.cli.pipeline import backfill, report, run, status, ui
+from gradpipe.cli.rank import rank
 from gradpipe.cpu import set_up_cpu
 from gradpipe.errors import GradpipeError
 
@@ -46,6 +48,8 @@ def main() -> None:
     gradpipe run --study my.yaml     your own models and data
     gradpipe estimate                what a study would cost, before it is paid
     gradpipe extract DATA --model M  one file's gradients as one Parquet table
+    gradpipe rank DATA --model M     one file's rows, scored and ordered
+    gradpipe compare A B             two models, data sets or studies, with intervals
     gradpipe ui                      the same pipeline in the Dagster UI
 
     Everything is kept in the workspace, the folder that GRADPIPE_HOME names (by default .gradpipe
@@ -54,5 +58,5 @@ def main() -> None:
     set_up_cpu()
 
 
-for command in (run, backfill, estimate, extract, status, report, ui, models):
+for command in (run, backfill, estimate, extract, rank, compare, status, report, ui, models):
     main.add_command(command)

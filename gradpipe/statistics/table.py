@@ -10,6 +10,9 @@ from gradpipe.statistics.reductions import reduce_spectra
 EXAMPLE_COLUMNS = ("item_id", "benchmark", "family", "index", "style", "relevance")
 ROW_COLUMNS = ("loss", "tokens", "response_tokens", "layer", "projection")
 
+#: Rows that are reduced at once: the spectra of a hundred are some 50 MB in float64.
+ROWS_AT_ONCE = 100
+
 
 def statistics_table(
     examples: pl.DataFrame,
@@ -25,7 +28,8 @@ def statistics_table(
     columns = ["key", *ROW_COLUMNS, *names]
     reduced = [
         reduce_spectra(explode_matrices(rows.lazy()), names).select(columns).collect()
-        for rows in spectra
+        for chunk in spectra
+        for rows in chunk.iter_slices(ROWS_AT_ONCE)
     ]
     empty = pl.DataFrame(
         schema=dict.fromkeys(columns, pl.Float64)

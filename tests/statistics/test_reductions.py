@@ -8,6 +8,7 @@ import polars as pl
 import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
+from scipy import stats
 
 from gradpipe.errors import StudyError
 from gradpipe.statistics.reductions import REDUCTIONS, reduce_spectra
@@ -17,7 +18,16 @@ SIZES = st.just(0.0) | st.floats(2.0**-60, 2.0**50, width=32)
 SPECTRA = st.lists(SIZES, min_size=1, max_size=40)
 LOSSES = st.just(0.0) | st.floats(1e-3, 50.0)
 #: What a gradient of zero has none of.
-UNDEFINED_AT_ZERO = {"sigma1_ratio", "effective_rank", "stable_rank"}
+UNDEFINED_AT_ZERO = {
+    "sigma1_ratio",
+    "effective_rank",
+    "stable_rank",
+    "top4_energy",
+    "top16_energy",
+    "tail_exponent",
+    "tail_distance",
+}
+TOKENS = 7
 
 
 def spectra_frame(spectra: list[list[float]], losses: list[float], dtype: Any) -> pl.DataFrame:
@@ -26,11 +36,13 @@ def spectra_frame(spectra: list[list[float]], losses: list[float], dtype: Any) -
             "singular_values": spectra,
             "frobenius_norm": [float(np.linalg.norm(np.asarray(s, float))) for s in spectra],
             "loss": losses,
+            "response_tokens": [TOKENS] * len(losses),
         },
         schema={
             "singular_values": pl.List(dtype),
             "frobenius_norm": pl.Float64,
             "loss": pl.Float64,
+            "response_tokens": pl.Int64,
         },
     )
 
@@ -44,6 +56,7 @@ def twin(values: list[float], loss: float) -> dict[str, float | None]:
         "spectral_norm": largest,
         "frobenius_norm": norm,
         "nuclear_norm_over_loss": total / loss if loss else None,
+        "nuclear_norm_summed_loss": total * TOKENS,
     }
     if total == 0:
         return {**found, **dict.fromkeys(UNDEFINED_AT_ZERO)}
@@ -53,7 +66,25 @@ def twin(values: list[float], loss: float) -> dict[str, float | None]:
         "sigma1_ratio": largest / total,
         "effective_rank": math.exp(-(p * np.log(p)).sum()),
         "stable_rank": (norm / largest) ** 2,
+        "top4_energy": energy(sigma, 4),
+        "top16_energy": energy(sigma, 16),
+        **tail(sigma),
     }
+
+
+def energy(sigma: Any, k: int) -> float:
+    return float((np.sort(sigma)[-k:] ** 2).sum() / (sigma**2).sum())
+
+
+def tail(sigma: Any) -> dict[str, float | None]:
+    """The power law by scipy: its fit of a Pareto distribution, and its Kolmogorov–Smirnov test."""
+    values = np.sort(sigma[sigma > 0] ** 2)
+    upper = values[len(values) - len(values) // 2 :]
+    if len(upper) < 10 or upper[0] == upper[-1]:
+        return {"tail_exponent": None, "tail_distance": None}
+    shape, _, least = stats.pareto.fit(upper, floc=0, fscale=upper[0])
+    found = stats.kstest(upper, stats.pareto(shape, scale=least).cdf)
+    return {"tail_exponent": 1 + shape, "tail_distance": found.statistic}
 
 
 @settings(max_examples=60, deadline=None)
@@ -67,7 +98,9 @@ def test_every_statistic_equals_its_definition(rows: list[tuple[list[float], flo
             if expected is None:
                 assert record[name] is None, name
             else:
-                assert record[name] == pytest.approx(expected, rel=1e-9), name
+                # Where a tail is one value many times over, logarithms of ratios have few digits.
+                tolerance = 1e-6 if name.startswith("tail") else 1e-9
+                assert record[name] == pytest.approx(expected, rel=tolerance), name
 
 
 def test_there_is_a_twin_for_every_statistic() -> None:
@@ -137,3 +170,63 @@ def test_a_statistic_that_is_not_known_is_answered_with_the_nearest() -> None:
         reduce_spectra(frame, ["nuclear_norm", "stable_rnak"])
     with pytest.raises(StudyError, match=r"no statistic 'xyz': known are effective_rank, "):
         reduce_spectra(frame, ["xyz"])
+
+
+def reduced_values(values: Any, **columns: Any) -> dict[str, Any]:
+    frame = spectra_frame([list(values)], [1.0], pl.Float32).with_columns(**columns)
+    (record,) = reduce_spectra(frame.lazy()).collect().to_dicts()
+    return dict(record)
+
+
+def test_shares_of_energy_are_whole_where_a_spectrum_is_short() -> None:
+    assert reduced_values([3.0, 2.0])["top4_energy"] == 1.0
+    record = reduced_values([2.0] * 32)
+    assert (record["top4_energy"], record["top16_energy"]) == (4 / 32, 0.5)
+    # Of the values themselves, not of the first that are listed.
+    assert reduced_values([1.0] * 4 + [2.0] * 4)["top4_energy"] == pytest.approx(16 / 20)
+
+
+@pytest.mark.parametrize("exponent", [1.5, 2.5, 4.0])
+def test_the_exponent_of_values_drawn_from_a_power_law_is_found(exponent: float) -> None:
+    # λ > 1 with density λ^−a: its upper half is a power law of the same exponent.
+    eigenvalues = 1 + np.random.default_rng(5).pareto(exponent - 1, 4000)
+    record = reduced_values(np.sqrt(eigenvalues))
+    assert record["tail_exponent"] == pytest.approx(exponent, abs=4 * (exponent - 1) / 2000**0.5)
+    assert record["tail_distance"] < 1.36 / 2000**0.5
+
+
+def test_a_tail_that_is_no_power_law_is_far_from_its_fit() -> None:
+    draw = np.random.default_rng(5)
+    straight = reduced_values(np.sqrt(1 + draw.pareto(1.5, 400)))
+    bent = reduced_values(np.sqrt(draw.uniform(0, 1, 400)))
+    assert bent["tail_distance"] > 2 * straight["tail_distance"]
+
+
+def test_a_spectrum_has_a_tail_from_twenty_values_that_are_not_zero() -> None:
+    values = [2.0 ** -(n / 3) for n in range(20)]
+    record = reduced_values([*values, *[0.0] * 30])
+    assert record == reduced_values(values) | {"singular_values": [*record["singular_values"]]}
+    assert record["tail_exponent"] is not None
+    # The upper ten: ln(λ/λ_min) is 0, 1, ..., 9 times 2/3 ln 2.
+    assert record["tail_exponent"] == pytest.approx(1 + 1 / (4.5 * 2 / 3 * math.log(2)))
+    short = reduced_values([*values[:19], *[0.0] * 30])
+    assert (short["tail_exponent"], short["tail_distance"]) == (None, None)
+    level = reduced_values([3.0] * 50)
+    assert (level["tail_exponent"], level["tail_distance"]) == (None, None)
+
+
+def test_neither_the_order_nor_the_size_of_the_values_moves_shares_or_tail() -> None:
+    values = np.random.default_rng(2).lognormal(size=50).astype(np.float32)
+    names = ("top4_energy", "top16_energy", "tail_exponent", "tail_distance", "effective_rank")
+    expected = reduced_values(np.sort(values)[::-1])
+    for other in (values, values * np.float32(2.0**-30)):
+        found = reduced_values(other)
+        for name in names:
+            assert found[name] == pytest.approx(expected[name], rel=1e-9), name
+
+
+def test_the_norm_of_the_summed_loss_counts_the_response_tokens() -> None:
+    assert reduced_values([3.0, 1.0])["nuclear_norm_summed_loss"] == 4 * TOKENS
+    more = reduced_values([3.0, 1.0], response_tokens=pl.lit(100))
+    assert more["nuclear_norm_summed_loss"] == 400.0
+    assert more["nuclear_norm"] == 4.0

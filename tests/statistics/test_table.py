@@ -37,7 +37,7 @@ def spectra(keys: list[str], unusable: str = "") -> pl.DataFrame:
                         "layer": layer,
                         "projection": projection,
                         "frobenius_norm": 1.0,
-                        "singular_values": draw.lognormal(size=3 if projection == "o" else 7),
+                        "singular_values": draw.lognormal(size=20 if projection == "o" else 24),
                     }
                     for layer in (0, 1)
                     for projection in ("k", "o", "q")
@@ -90,7 +90,10 @@ def twin(asked: pl.DataFrame, rows: pl.DataFrame, model: str) -> list[dict[str, 
 
 
 @pytest.mark.parametrize("chunk", [1, 2, 5])
-def test_the_table_equals_a_slow_twin_however_the_spectra_come(chunk: int) -> None:
+def test_the_table_equals_a_slow_twin_however_the_spectra_come(
+    chunk: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("gradpipe.statistics.table.ROWS_AT_ONCE", 2)
     asked, rows = examples(list("dabc")), spectra(list("abcde"), unusable="c")
     parts = [rows.slice(start, chunk) for start in range(0, rows.height, chunk)]
     table = statistics_table(asked, parts, NAMES, "m")

@@ -1,0 +1,95 @@
+"""How gradients are to be taken: the options that `extract` and `rank` share."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import click
+
+from gradpipe.errors import GradpipeError
+
+if TYPE_CHECKING:
+    from gradpipe.gradients.protocol import Protocol
+    from gradpipe.models.placement import Placement
+
+Command = TypeVar("Command", bound=Callable[..., Any])
+
+OPTIONS = (
+    click.option("--protocol", default="standard", show_default=True, metavar="paper|standard"),
+    click.option(
+        "--chat/--no-chat",
+        default=None,
+        help="Use the chat template or not (default: if there is one).",
+    ),
+    click.option(
+        "--projections",
+        metavar="LIST",
+        help="Any of q,k,v,o,gate,up,down, with commas (default: q,k,v,o).",
+    ),
+    click.option(
+        "--layer-name",
+        "layer_names",
+        multiple=True,
+        metavar="ROLE=PATH",
+        help="Where a projection is in each decoder layer, as q=attn.wq (repeatable).",
+    ),
+    click.option(
+        "--device-map",
+        metavar="auto|DEVICE",
+        help="Spread the model over all GPUs, then CPU and disk; or name one device, as cuda:1.",
+    ),
+    click.option(
+        "--gradient-checkpointing",
+        "checkpointing",
+        is_flag=True,
+        help="Less memory for a third more time: compute each layer twice.",
+    ),
+    click.option(
+        "--max-memory",
+        multiple=True,
+        metavar="DEVICE=SIZE",
+        help="What --device-map auto may use, as 0=20GiB or cpu=60GiB (repeatable).",
+    ),
+)
+
+
+def extraction_options(command: Command) -> Command:
+    """Gives a command all OPTIONS; ``how_to_extract`` reads them."""
+    for option in reversed(OPTIONS):
+        command = option(command)
+    return command
+
+
+def how_to_extract(
+    protocol: str,
+    chat: bool | None,
+    projections: str | None,
+    layer_names: tuple[str, ...],
+    device_map: str | None,
+    checkpointing: bool,
+    max_memory: tuple[str, ...],
+) -> tuple[Protocol, Placement]:
+    """The protocol and the placement of the model that OPTIONS ask for; raises GradpipeError."""
+    from gradpipe.gradients.protocol import make_protocol
+    from gradpipe.models.placement import Placement
+
+    memory: Any = {place: size for place, _, size in (part.partition("=") for part in max_memory)}
+    placement = Placement(device_map, checkpointing, memory or None)
+    changes: dict[str, Any] = {"layer_names": _layer_names(layer_names)}
+    if chat is not None:
+        changes["chat"] = chat
+    if projections is not None:
+        changes["projections"] = [name.strip() for name in projections.split(",")]
+    return make_protocol(protocol, **changes), placement
+
+
+def _layer_names(given: tuple[str, ...]) -> dict[str, str]:
+    """The layer in each role, of words like q=attn.wq."""
+    names = {}
+    for word in given:
+        role, equals, path = word.partition("=")
+        if not equals:
+            raise GradpipeError(f"--layer-name cannot be {word!r}: write it as q=attn.wq.")
+        names[role.strip()] = path.strip()
+    return names
