@@ -94,6 +94,13 @@ def passes(out: Path | None, **chosen: Any) -> None:
 
 
 @main.command()
+@taking(*REAL_ROWS, "rounds")
+def alignment(out: Path | None, **chosen: Any) -> None:
+    """Time of ours with cosines and sketches, and without, for each response style."""
+    _run("alignment", ["alignment"], out, chosen)
+
+
+@main.command()
 @taking("shapes", "tokens", "rounds")
 def layer(out: Path | None, **chosen: Any) -> None:
     """Time of one layer at the shapes of larger models, against the naive method."""
@@ -119,6 +126,13 @@ def cuda(out: Path | None, **chosen: Any) -> None:
 def profile(out: Path | None, **chosen: Any) -> None:
     """Time by operator, of ours and of the bare passes, on a few rows."""
     _run("profile", ["profile"], out, chosen)
+
+
+@main.command()
+@taking("rounds")
+def page(out: Path | None, **chosen: Any) -> None:
+    """Size of the report of the paper's grid, and the time a browser takes to open it."""
+    _run("page", ["page"], out, chosen)
 
 
 @main.command(name="all")

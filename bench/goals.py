@@ -48,8 +48,14 @@ GOALS = [
     *_passes("none", 9, 1.15),
     *_passes("simplified", 4, 1.2),
     *_passes("detailed", 2.5, 1.35),
+    *(
+        Goal("alignment", style, "over_without", 1.1, False, "times as long as without cosines")
+        for style in ("none", "simplified", "detailed")
+    ),
     Goal("layer", "Llama-3.1-8B", "speedup", 25, True, "times faster than naive, whole layer"),
     Goal("layer", "Llama-3.1-8B", "spectra_speedup", 400, True, "times faster than naive, spectra"),
+    Goal("page", "paper's grid", "page_bytes", 5e6, False, "bytes of the report's page"),
+    Goal("page", "paper's grid", "all_drawn", 3, False, "seconds to open it, all charts drawn"),
 ]
 
 

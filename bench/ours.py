@@ -19,10 +19,10 @@ if TYPE_CHECKING:
 
 
 def our_rows(
-    loaded: LoadedModel, rows: list[TokenRow], budget: int | None = None
+    loaded: LoadedModel, rows: list[TokenRow], budget: int | None = None, aligned: bool = True
 ) -> list[pl.DataFrame]:
-    """Every frame of an extraction; ``budget`` as ``extract_rows`` takes it, by default its own."""
-    settings: dict[str, Any] = {} if budget is None else {"budget": budget}
+    """Every frame of an extraction; ``budget`` and ``aligned`` as ``extract_rows`` takes them."""
+    settings: dict[str, Any] = {"budget": budget, "aligned": aligned}
     return list(extract_rows(loaded, rows, STANDARD, **settings))
 
 

@@ -64,6 +64,22 @@ def run_passes(settings: Settings, say: Say) -> Part:
     return Part("passes", note, summarize_passes(timings), timings)
 
 
+def run_alignment(settings: Settings, say: Say) -> Part:
+    """Ours with and without cosines and sketches, on real rows."""
+    from bench.alignment import measure_alignment, summarize_alignment
+
+    source, styles = _styles(settings)
+    timings = pl.concat(
+        [measure_alignment(loaded, style, rows, settings, say) for loaded, style, rows in styles]
+    )
+    note = (
+        f"Seconds an example, {_rows(settings, source)}; {_rounds(settings)} in which both took "
+        "turns. With: same-layer and next-layer cosines and a sketch of every gradient, beside "
+        "the spectra."
+    )
+    return Part("alignment", note, summarize_alignment(timings), timings)
+
+
 def run_layer(settings: Settings, say: Say) -> Part:
     """One layer at the shapes of large models."""
     from bench.layer import measure_shape, shape_settings, summarize_layers
@@ -145,12 +161,27 @@ def run_profile(settings: Settings, _say: Say) -> Part:
     return Part("profile", note, top_operators(operators), operators)
 
 
+def run_page(settings: Settings, say: Say) -> Part:
+    """The report of the paper's grid: its size, and the time to open it."""
+    from bench.page import measure_page, summarize_page
+
+    rounds = measure_page(settings, say)
+    note = (
+        "The report of ten models on thirteen benchmarks with every statistic, from made-up "
+        f"results; {_rounds(settings)} in a headless Chromium, newly started each time. First "
+        "chart and all drawn: seconds from asking for the page."
+    )
+    return Part("page", note, summarize_page(rounds), rounds)
+
+
 PARTS: dict[str, Callable[[Settings, Say], Part]] = {
     "passes": run_passes,
+    "alignment": run_alignment,
     "layer": run_layer,
     "memory": run_memory,
     "cuda": run_cuda,
     "profile": run_profile,
+    "page": run_page,
 }
 
 

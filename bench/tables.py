@@ -30,6 +30,11 @@ def megabytes(value: float) -> str:
     return f"{value / 1e6:.0f} MB"
 
 
+def megabytes_in_tenths(value: float) -> str:
+    """Bytes as MB, a digit behind the point."""
+    return f"{value / 1e6:.1f} MB"
+
+
 def percent(value: float) -> str:
     """A share."""
     return f"{100 * value:.0f} %"
@@ -75,6 +80,13 @@ COLUMNS: dict[str, list[Column]] = {
         Column("beyond bare", "spectra_share", percent),
         Column("difference", "difference", power),
     ],
+    "alignment": [
+        Column("style", "case"),
+        Column("tokens", "tokens", whole),
+        Column("with", "with_seconds", seconds),
+        Column("without", "without_seconds", seconds),
+        Column("with / without", "over_without", "{:.3f} ×".format),
+    ],
     "layer": [
         Column("shape", "case"),
         Column("ours, whole", "ours_seconds", seconds),
@@ -117,6 +129,16 @@ COLUMNS: dict[str, list[Column]] = {
         Column("time", "seconds", seconds),
         Column("share", "share", percent),
         Column("calls", "calls"),
+    ],
+    "page": [
+        Column("study", "case"),
+        Column("page", "page_bytes", megabytes_in_tenths),
+        Column("first chart", "first_chart", seconds),
+        Column("all drawn", "all_drawn", seconds),
+        Column("written in", "write_seconds", seconds),
+        Column("chart files", "images", whole),
+        Column("their size", "image_bytes", megabytes),
+        Column("drawn in", "image_seconds", seconds),
     ],
 }
 

@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 def scan_objects(files: Mapping[UPath, int], schema: pl.Schema) -> pl.LazyFrame:
     """The rows of files of one schema, lazily, in the order of the files, given with their bytes.
 
+    What a file lacks is null.
+
     When the query runs, the footer and the query's columns of each file are fetched, many files at
     a time; it raises WorkspaceError where one is gone or damaged.
     """
@@ -51,7 +53,10 @@ def _read(address: UPath, size: int, schema: pl.Schema) -> pl.DataFrame:
     try:
         file = parquet.ParquetFile(_File(address, size), pre_buffer=True)
         table = file.read(columns=list(schema), use_threads=False)
-        return pl.DataFrame(pl.from_arrow(table)).select(list(schema)).cast(schema)
+        frame = pl.DataFrame(pl.from_arrow(table))
+        return frame.match_to_schema(
+            schema, missing_columns="insert", missing_struct_fields="insert"
+        )
     except (pa.ArrowException, pl.exceptions.PolarsError, OSError) as error:
         raise WorkspaceError(
             f"{address} is damaged: delete it and run `gradpipe run`, which computes it again."

@@ -25,7 +25,10 @@ _PARTS = "part-*.parquet"
 
 
 class RowStore:
-    """Rows of one schema in one folder; ``schema`` has a String column ``key``."""
+    """Rows of one schema in one folder; ``schema`` has a String column ``key``.
+
+    What a part that was written before a column or a field came to be lacks is read as null.
+    """
 
     def __init__(self, folder: Place, schema: pl.Schema) -> None:
         self.folder = folder
@@ -116,4 +119,10 @@ class RowStore:
             return scan_objects(objects, self.schema)
         # Without `glob=False` a workspace below a folder like `runs[1]` would read as empty.
         files = [part for part in sizes if isinstance(part, Path)]
-        return pl.scan_parquet(files, schema=self.schema, glob=False)
+        return pl.scan_parquet(
+            files,
+            schema=self.schema,
+            glob=False,
+            missing_columns="insert",
+            cast_options=pl.ScanCastOptions(missing_struct_fields="insert"),
+        )

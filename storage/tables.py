@@ -6,7 +6,7 @@ import hashlib
 import json
 import os
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -78,6 +78,23 @@ class Table:
         if not content or _notes_in(content) is None:
             raise self._missing()
         return pl.scan_parquet(content)
+
+    def deferred(self) -> pl.LazyFrame:
+        """As ``scan``, but the file is read when the query runs, and let go when it has run.
+
+        For many tables at once, which together are larger than the memory.
+        """
+        from polars.io.plugins import register_io_source
+
+        def rows(
+            columns: list[str] | None, predicate: pl.Expr | None, limit: int | None, _: int | None
+        ) -> Iterator[pl.DataFrame]:
+            found = self.scan()
+            found = found if predicate is None else found.filter(predicate)
+            found = found if columns is None else found.select(columns)
+            yield (found if limit is None else found.head(limit)).collect()
+
+        return register_io_source(rows, schema=self.scan().collect_schema())
 
     def write(self, frame: pl.DataFrame, version: str, data: str | None = None) -> Notes:
         """Put ``frame`` in the table's place at once, with its notes.

@@ -155,12 +155,17 @@ class Workspace:
         """The statistics of one model and benchmark."""
         return Table(self.root / "spectral_statistics" / slug(model) / f"{slug(benchmark)}.parquet")
 
+    def alignments(self, model: str, benchmark: str) -> Table:
+        """The cosines of one model and benchmark."""
+        return Table(self.root / "gradient_alignments" / slug(model) / f"{slug(benchmark)}.parquet")
+
     def delete_model(self, name: str) -> None:
         """Remove a model's rows, indices and statistics; nothing happens where there are none.
 
         Rows go last: what a stopped removal leaves is not taken for whole.
         """
         remove(self.root / "spectral_statistics" / slug(name))
+        remove(self.root / "gradient_alignments" / slug(name))
         remove(self.root / "gradient_spectra" / slug(name), first=_INDEX)
 
     def discard_unusable(self, model: str, benchmark: str) -> int:

@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from gradpipe.estimates.costs import pass_flops, spectra_flops
+from gradpipe.estimates.costs import comparison_flops, pass_flops, spectra_flops
 from gradpipe.estimates.shape import ModelShape
 from gradpipe.gradients.batches import most_tokens, plan_batches
 from gradpipe.gradients.loop import FIRST_BUDGET
@@ -34,7 +34,7 @@ SHARE = 0.2
 
 @dataclass(frozen=True)
 class Load:
-    """What a batch is to the machine: FLOPs of the passes, of the spectra, and its rows."""
+    """What a batch is to the machine: FLOPs of passes and comparisons, of the spectra, its rows."""
 
     passes: float
     spectra: float
@@ -94,6 +94,7 @@ class Work:
         for row in batch:
             response = row.response_tokens
             passes += pass_flops(self.shape, length, response, self.checkpointing)
+            passes += comparison_flops(self.shape, length, self.protocol.projections)
             spectra += spectra_flops(self.shape, length, response, self.protocol.projections)
         return Load(passes, spectra, len(batch))
 

@@ -1,7 +1,7 @@
 """What one text costs, from the model's shape: arithmetic, memory and disk, on paper.
 
 FLOPs count a multiply-add as two. They are of two kinds that a machine does at different speeds:
-the passes' in the model's precision, and the spectra's in float64.
+those of the passes and of comparisons in the model's precision, and the spectra's in float64.
 """
 
 from __future__ import annotations
@@ -11,6 +11,8 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from gradpipe.estimates.shape import ModelShape
+from gradpipe.gradients.alignment import SAME_LAYER, Shape, by_factors, by_matrices
+from gradpipe.gradients.sketches import SIDE, SKETCH_VALUES
 from gradpipe.gradients.spectrum import EIGENVALUE_COST, WORTH_CUTTING
 from gradpipe.gradients.symmetric import WORTH_BLOCKS
 
@@ -23,26 +25,28 @@ SHARED = (("q", "k", "v"), ("o",), ("gate", "up"), ("down",))
 AFTER_ATTENTION = {"q", "o", "gate", "up", "down"}
 #: The part of the arithmetic that products of blocks do (see ``gradients.symmetric``).
 OUTER_SHARE, CONGRUENCE_SHARE = 2 / 3, 3 / 5
-#: On disk: a float32 singular value after compression, in bytes (their digits are noise), and what
-#: comes with each matrix (layer, name, norm, offsets) and each batch's file.
-VALUE_BYTES, MATRIX_BYTES, FILE_BYTES = 3.7, 9.0, 5000.0
+#: On disk: a float32 singular value after compression, in bytes (their digits are noise), a number
+#: of a sketch (which has fewer), and what comes with each matrix (layer, name, norm, cosines,
+#: offsets) and each batch's file.
+VALUE_BYTES, SKETCH_BYTES, MATRIX_BYTES, FILE_BYTES = 3.7, 0.95, 15.0, 6000.0
 
 
 @dataclass(frozen=True)
 class Cost:
-    """What rows take: tokens, FLOPs of the passes and of the spectra, bytes on disk."""
+    """What rows take: tokens, FLOPs of passes, spectra and comparisons, bytes on disk."""
 
     rows: int = 0
     tokens: int = 0
     response_tokens: int = 0
     passes: float = 0.0
     spectra: float = 0.0
+    comparisons: float = 0.0
     disk: float = 0.0
 
     @property
     def flops(self) -> float:
         """All arithmetic."""
-        return self.passes + self.spectra
+        return self.passes + self.spectra + self.comparisons
 
     def __add__(self, other: Cost) -> Cost:
         return Cost(
@@ -51,6 +55,7 @@ class Cost:
             self.response_tokens + other.response_tokens,
             self.passes + other.passes,
             self.spectra + other.spectra,
+            self.comparisons + other.comparisons,
             self.disk + other.disk,
         )
 
@@ -62,6 +67,7 @@ class Cost:
             self.response_tokens * count,
             self.passes * count,
             self.spectra * count,
+            self.comparisons * count,
             self.disk * count,
         )
 
@@ -81,6 +87,7 @@ def cost_of(
             response,
             pass_flops(shape, tokens, response, checkpointing),
             spectra_flops(shape, tokens, response, projections),
+            comparison_flops(shape, tokens, projections),
             row_bytes(shape, tokens, response, projections),
         )
         found += one.times(count)
@@ -157,6 +164,32 @@ def _eigenvalues(n: int) -> float:
     return 2.0 * EIGENVALUE_COST * n**3
 
 
+def comparison_flops(shape: ModelShape, tokens: int, projections: Sequence[str]) -> float:
+    """FLOPs of a text's inner products and sketches, all layers together.
+
+    As ``gradpipe.gradients.alignment`` takes them: from factors or from matrices, whichever is
+    less. Sums over entries, which take memory's time rather than arithmetic, are not counted.
+    """
+    shapes = {name: shape.projection(name) for name in projections}
+    groups = [found for group in SHARED if (found := [n for n in group if n in shapes])]
+    from_matrices, from_factors = by_matrices(shapes), by_factors(tokens, shapes, groups)
+    if from_matrices < from_factors:
+        return 2.0 * shape.layers * tokens * from_matrices
+    folded = sum(min(SIDE, d_out) * min(SIDE, d_in) for d_out, d_in in shapes.values())
+    flat = by_matrices({name: shapes[name] for name in _only_flat(shapes)})
+    return 2.0 * shape.layers * tokens * (from_factors + folded + flat)
+
+
+def _only_flat(shapes: dict[str, Shape]) -> tuple[str, ...]:
+    """Q and O where their gradients can only be compared flattened."""
+    pair = SAME_LAYER["q_o"]
+    if not set(pair) <= set(shapes):
+        return ()
+    (rows, columns), (other_rows, other_columns) = (shapes[name] for name in pair)
+    unlike = rows != other_rows and rows * columns == other_rows * other_columns
+    return pair if unlike else ()
+
+
 def row_values(
     shape: ModelShape, tokens: int, response_tokens: int, projections: Sequence[str]
 ) -> int:
@@ -172,6 +205,10 @@ def row_values(
 def row_bytes(
     shape: ModelShape, tokens: int, response_tokens: int, projections: Sequence[str]
 ) -> float:
-    """Bytes on disk of a text's spectra."""
+    """Bytes on disk of a text's spectra and sketches."""
     values = row_values(shape, tokens, response_tokens, projections)
-    return VALUE_BYTES * values + MATRIX_BYTES * shape.layers * len(projections)
+    each = MATRIX_BYTES * len(projections)
+    for d_out, d_in in map(shape.projection, projections):
+        # A gradient with fewer entries is a sketch with zeros.
+        each += SKETCH_BYTES * min(SKETCH_VALUES, d_out * d_in)
+    return VALUE_BYTES * values + each * shape.layers

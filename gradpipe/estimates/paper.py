@@ -117,7 +117,8 @@ def on_paper(shape: ModelShape, setting: Setting) -> Bill:
     files = math.ceil(setting.examples * setting.tokens / batch_tokens) * FILE_BYTES
     cost += Cost(disk=files)
     # A model over several GPUs computes on one of them at a time.
-    seconds = cost.passes / (gpu.peak(setting.dtype) * 1e12 * setting.utilisation)
+    seconds = cost.passes + cost.comparisons
+    seconds /= gpu.peak(setting.dtype) * 1e12 * setting.utilisation
     seconds += cost.spectra / (gpu.double * 1e12 * setting.spectra_utilisation)
     hours = seconds / 3600 / copies
     return Bill(setting, cost, memory, batch_tokens, gpus, copies, hours * gpus * copies, hours)

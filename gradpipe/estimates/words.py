@@ -35,6 +35,7 @@ def bill_lines(shape: ModelShape, bill: Bill) -> list[tuple[str, str]]:
         ("tokens", f"{cost.tokens:,} ({cost.response_tokens:,} of responses)"),
         ("FLOPs, passes", f"{amount(cost.passes, 'FLOP')} in {setting.dtype}"),
         ("FLOPs, spectra", f"{amount(cost.spectra, 'FLOP')} in float64"),
+        ("FLOPs, cosines", f"{amount(cost.comparisons, 'FLOP')} in {setting.dtype}"),
         (
             "GPU-hours",
             f"{bill.gpu_hours:,.3g}" if bill.gpu_hours < 10 else f"{bill.gpu_hours:,.0f}",
@@ -65,7 +66,7 @@ def assumptions(shape: ModelShape, bill: Bill) -> list[str]:
         f"them the response's; projections {', '.join(setting.projections)}.",
         f"{gpu.name}: {gpu.peak(setting.dtype):g} TFLOP/s in {setting.dtype}, {gpu.double:g} in "
         f"float64, {amount(gpu.memory, 'B')} (the vendor's data sheet).",
-        f"The passes reach {setting.utilisation:.0%} of that peak, the spectra "
+        f"Passes and cosines reach {setting.utilisation:.0%} of that peak, the spectra "
         f"{setting.spectra_utilisation:.0%} of the float64 one; neither is measured here.",
         "Two FLOPs per weight and token forward, two backward: weights are frozen.",
         f"Batches of {bill.batch_tokens} tokens without padding; loading and storing not counted.",

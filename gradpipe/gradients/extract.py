@@ -8,26 +8,38 @@ from typing import TYPE_CHECKING, Any
 
 import polars as pl
 
+from gradpipe.gradients.alignment import SAME_LAYER
 from gradpipe.gradients.protocol import Protocol
+from gradpipe.gradients.sketches import kept_sketch
 from gradpipe.gradients.tokens import Encoder, TokenRow
 
 if TYPE_CHECKING:
     from gradpipe.gradients.passes import RowGradients
     from gradpipe.models.load import LoadedModel
 
-#: Part of every row's key: a change here takes every gradient again. Raise it when numbers change.
-EXTRACTOR_VERSION = "1"
+#: Part of every row's key: a change here takes every gradient again. Raise it when numbers change,
+#: or when there are more of them: 2 brought the cosines and the sketches.
+EXTRACTOR_VERSION = "2"
 
+#: One row a gradient. ``next_layer_cosine`` is that with the same projection of the layer above,
+#: ``sketch`` as ``sketches.kept_sketch`` has it: its cosine with another row's is, nearly, that of
+#: both gradients. Both are null where the gradient is zero, the cosine where there is no other.
 MATRIX = pl.Struct(
     {
         "layer": pl.Int64,
         "projection": pl.String,
         "frobenius_norm": pl.Float64,
         "singular_values": pl.List(pl.Float32),
+        "next_layer_cosine": pl.Float32,
+        "sketch": pl.List(pl.Float16),
     }
 )
+#: One row a layer: the cosines inside it (see ``alignment.SAME_LAYER``), null where a gradient is
+#: zero or missing, or both have not equally many entries.
+LAYER = pl.Struct({"layer": pl.Int64, **{f"{pair}_cosine": pl.Float32 for pair in SAME_LAYER}})
 #: One row a pair. ``row`` is its position in the list given; ``reason`` says why it cannot be used
-#: (then ``matrices`` is empty and ``loss`` may be null); ``seconds`` its share of its batch's time.
+#: (then ``matrices`` and ``layers`` are empty and ``loss`` may be null); ``seconds`` its share of
+#: its batch's time on ``hardware``.
 ROW_SCHEMA = pl.Schema(
     {
         "row": pl.Int64(),
@@ -37,7 +49,9 @@ ROW_SCHEMA = pl.Schema(
         "truncated": pl.Boolean(),
         "reason": pl.String(),
         "seconds": pl.Float64(),
+        "hardware": pl.String(),
         "matrices": pl.List(MATRIX),
+        "layers": pl.List(LAYER),
     }
 )
 
@@ -58,34 +72,42 @@ def extract_rows(
     protocol: Protocol,
     report: Callable[[Progress], None] = lambda _: None,
     budget: int | None = None,
+    *,
+    aligned: bool = True,
 ) -> Iterator[pl.DataFrame]:
     """Spectra of every row, as frames of ROW_SCHEMA, one a batch, unusable rows first.
 
     A row that cannot be used comes out with its reason; nothing is left out. ``budget`` limits the
-    padded tokens of a batch; None: what the free memory allows.
+    padded tokens of a batch; None: what the free memory allows. Without ``aligned``, cosines and
+    sketches are left out, as null.
     """
     from gradpipe.gradients.loop import BatchLoop
+    from gradpipe.models.hardware import device_name
     from gradpipe.models.projections import find_projections
 
     names = protocol.layer_names.paths
     projections = find_projections(loaded.model, protocol.projections, names)
     all_tokens = sum(len(row.ids) for row in rows if row.reason is None)
     unusable = [number for number, row in enumerate(rows) if row.reason is not None]
+    hardware = device_name(loaded.device)
     if unusable:
-        yield _frame([_unusable(number, rows[number]) for number in unusable])
+        yield _frame(hardware, [_unusable(number, rows[number]) for number in unusable])
     done, tokens = len(unusable), 0
     report(Progress(done, tokens, len(rows), all_tokens))
-    for through in BatchLoop(loaded, projections, rows, budget).run():
+    for through in BatchLoop(loaded, projections, rows, budget, aligned=aligned).run():
         numbers = through.batch.rows
         seconds = through.seconds / len(numbers)
         if through.gradients is None:
-            yield _frame([_too_large(number, rows[number], seconds) for number in numbers])
+            yield _frame(
+                hardware, [_too_large(number, rows[number], seconds) for number in numbers]
+            )
         else:
             yield _frame(
+                hardware,
                 [
                     _record(number, rows[number], gradient, seconds)
                     for number, gradient in zip(numbers, through.gradients, strict=True)
-                ]
+                ],
             )
         done += len(numbers)
         tokens += sum(len(rows[number].ids) for number in numbers)
@@ -110,36 +132,85 @@ def _unusable(number: int, row: TokenRow) -> dict[str, Any]:
         "reason": row.reason,
         "seconds": 0.0,
         "matrices": [],
+        "layers": [],
     }
 
 
 def _record(number: int, row: TokenRow, gradients: RowGradients, seconds: float) -> dict[str, Any]:
     fault = gradients.fault
-    matrices = [
-        {
-            "layer": layer,
-            "projection": projection,
-            "frobenius_norm": spectrum.squared_norm**0.5,
-            "singular_values": spectrum.singular_values.float().cpu().numpy(),
-        }
-        for (layer, projection), spectrum in sorted(gradients.spectra.items())
-    ]
     return {
         **_unusable(number, row),
         "loss": gradients.loss,
         "reason": fault,
         "seconds": seconds,
-        "matrices": [] if fault else matrices,
+        "matrices": [] if fault else _matrices(gradients),
+        "layers": [] if fault else _layers(gradients),
     }
 
 
-def _frame(records: list[dict[str, Any]]) -> pl.DataFrame:
-    return pl.DataFrame(records, schema=ROW_SCHEMA)
+def _matrices(gradients: RowGradients) -> list[dict[str, Any]]:
+    """A usable row's gradients, as MATRIX."""
+    norms, alignment = gradients.norms, gradients.alignment
+    return [
+        {
+            "layer": layer,
+            "projection": name,
+            "frobenius_norm": norms[layer, name],
+            "singular_values": spectrum.singular_values.float().cpu().numpy(),
+            "next_layer_cosine": _cosine(
+                alignment.next_layer.get((layer, name)),
+                norms[layer, name],
+                norms.get((layer + 1, name)),
+            ),
+            "sketch": kept_sketch(alignment.sketches.get((layer, name)), norms[layer, name]),
+        }
+        for (layer, name), spectrum in sorted(gradients.spectra.items())
+    ]
+
+
+def _layers(gradients: RowGradients) -> list[dict[str, Any]]:
+    """A usable row's layers, as LAYER."""
+    norms, found = gradients.norms, gradients.alignment.same_layer
+    return [
+        {
+            "layer": layer,
+            **{
+                f"{pair}_cosine": _cosine(
+                    found.get((layer, pair)), norms.get((layer, left)), norms.get((layer, right))
+                )
+                for pair, (left, right) in SAME_LAYER.items()
+            },
+        }
+        for layer in sorted({layer for layer, _ in norms})
+    ]
+
+
+def _cosine(product: float | None, one: float | None, other: float | None) -> float | None:
+    """⟨G, G'⟩ / (‖G‖ ‖G'‖); None where a gradient is zero or there is nothing to compare."""
+    return product / one / other if product is not None and one and other else None
+
+
+def _frame(hardware: str, records: list[dict[str, Any]]) -> pl.DataFrame:
+    return pl.DataFrame([{**record, "hardware": hardware} for record in records], schema=ROW_SCHEMA)
 
 
 def explode_matrices(rows: pl.LazyFrame) -> pl.LazyFrame:
-    """One row a (pair, layer, projection): the usable rows of a ROW_SCHEMA frame, unnested."""
-    return rows.filter(pl.col("reason").is_null()).explode("matrices").unnest("matrices")
+    """One row a (pair, layer, projection): the usable rows of a ROW_SCHEMA frame, unnested.
+
+    ``layers``, which has rows of its own (``explode_layers``), is left out.
+    """
+    usable = rows.filter(pl.col("reason").is_null()).drop("layers", strict=False)
+    return usable.explode("matrices").unnest("matrices")
+
+
+def explode_layers(rows: pl.LazyFrame) -> pl.LazyFrame:
+    """One row a (pair, layer) with the cosines inside it: of the usable rows of such a frame.
+
+    What names the pair stays (``row`` or ``key``), and nothing else.
+    """
+    names = pl.selectors.by_name("row", "key", "layers", require_all=False)
+    usable = rows.filter(pl.col("reason").is_null()).select(names)
+    return usable.explode("layers").unnest("layers")
 
 
 def extract_spectra(

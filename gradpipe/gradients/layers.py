@@ -1,15 +1,27 @@
-"""Spectra layer by layer: a layer's factors are reduced when its last one has arrived."""
+"""Layer by layer: a layer's factors are reduced to numbers when its last one has arrived."""
 
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Callable
 from concurrent.futures import Future
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from functools import partial
 from threading import Lock
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from gradpipe.errors import ModelError
+from gradpipe.gradients.alignment import (
+    Gradient,
+    LayerAlignment,
+    RowAlignment,
+    layer_gradients,
+    next_layer_products,
+    same_layer_products,
+)
 from gradpipe.gradients.pool import SpectraPool
+from gradpipe.gradients.products import ready
+from gradpipe.gradients.sketches import Sketcher
 from gradpipe.gradients.spectrum import Spectrum, gradient_spectra
 from gradpipe.models.projections import Projection
 
@@ -20,6 +32,10 @@ if TYPE_CHECKING:
 LayerFactors = dict[str, tuple["Tensor", "Tensor"]]
 #: The spectra of some rows, by projection.
 RowSpectra = dict[str, list[Spectrum]]
+
+
+#: Each X of a layer with the D of every projection that reads it.
+Groups = list[tuple["Tensor", dict[str, "Tensor"]]]
 
 
 @dataclass(frozen=True)
@@ -38,12 +54,86 @@ class Job:
         return {name: found.rows() for name, found in gradient_spectra(x, ds).items()}
 
 
-class SpectraSink:
-    """Takes a batch's factors as the backward pass reaches them and keeps each row's spectra.
+@dataclass
+class Handover:
+    """What a layer's comparison leaves for that of the layer below, for the same rows."""
 
+    layer: int
+    done: Future[LayerAlignment] | None = None
+    gradients: dict[str, Gradient] | None = None
+
+
+@dataclass
+class ComparisonJob:
+    """Compares and sketches a layer's gradients, for rows from ``start`` on.
+
+    ``above`` is what the layer above left, which must be asked for earlier; None for the last.
+    ``lengths`` are the rows' tokens.
+    """
+
+    layer: int
+    start: int
+    lengths: list[int]
+    groups: Groups
+    sketcher: Sketcher
+    above: Handover | None
+    below: Handover
+    #: What is used of the layer above, until all that was asked of the device is done.
+    taken: dict[str, Gradient] = field(default_factory=dict)
+
+    @property
+    def x(self) -> Tensor:
+        """The first inputs, which say where the job's factors lie."""
+        return self.groups[0][0]
+
+    def __call__(self) -> LayerAlignment:
+        """Take inner products and sketches, on the thread that calls."""
+        self.groups = [
+            (self._own_tokens(x), {name: ready(d) for name, d in ds.items()})
+            for x, ds in self.groups
+        ]
+        gradients = layer_gradients(self.groups)
+        sketches = self.sketcher.sketches(gradients)
+        same_layer = same_layer_products(gradients)
+        self._take_over()
+        next_layer = next_layer_products(gradients, self.taken)
+        self.below.gradients = gradients
+        return LayerAlignment(
+            {name: found.tolist() for name, found in same_layer.items()},
+            {name: found.tolist() for name, found in next_layer.items()},
+            {name: found.cpu().numpy() for name, found in sketches.items()},
+        )
+
+    def _take_over(self) -> None:
+        """Wait for the layer above's job, and be the only one to have what it left."""
+        if self.above is None:
+            return
+        assert self.above.done is not None
+        self.above.done.result()
+        self.taken, self.above.gradients = self.above.gradients or {}, None
+        for gradient in self.taken.values():
+            gradient.move_to(self.x.device)
+
+    def _own_tokens(self, x: Tensor) -> Tensor:
+        """X without what the padding made: its D is zero, but zero times infinity is not."""
+        import torch
+
+        x = ready(x)
+        if min(self.lengths) == x.shape[1]:
+            return x
+        places = torch.arange(x.shape[1], device=x.device)
+        own = places < torch.tensor(self.lengths, device=x.device)[:, None]
+        return torch.where(own[:, :, None], x, 0.0)
+
+
+class SpectraSink:
+    """Takes a batch's factors as the backward pass reaches them and keeps each row's numbers.
+
+    Those are its spectra, and with a pool that is ``aligned`` what its gradients have in common.
     ``lengths`` are the rows' tokens: factors are cut to them. Factors are held until enough jobs
-    are there to keep every thread of ``pool`` busy, then dropped. Raises ModelError where the
-    model does not call each projection exactly once.
+    are there to keep every thread of ``pool`` busy, then dropped; for comparisons, those of one
+    layer stay until the next is through. Raises ModelError where the model does not call each
+    projection exactly once.
     """
 
     def __init__(
@@ -55,9 +145,14 @@ class SpectraSink:
         for projection in projections:
             self._awaited[projection.layer] = self._awaited.get(projection.layer, 0) + 1
         self._arrived: dict[int, LayerFactors] = {}
-        self._held: list[Job] = []
-        self._running: deque[tuple[int, int, Future[RowSpectra]]] = deque()
+        self._held: list[Job | ComparisonJob] = []
+        #: What is being computed, with what to do with it.
+        self._running: deque[tuple[Future[Any], Callable[[Any], None]]] = deque()
         self._spectra: list[dict[tuple[int, str], Spectrum]] = [{} for _ in lengths]
+        #: By first row: what the last layer so far leaves.
+        self._left: dict[int, Handover] = {}
+        #: Each row's inner products and sketches, all of them after ``finish``.
+        self.alignments = [RowAlignment() for _ in lengths]
         # Where a model is spread, each device's part of the backward pass has a thread of its own.
         self._lock = Lock()
 
@@ -90,6 +185,7 @@ class SpectraSink:
                 "and values; gradpipe takes only decoders in which every layer uses its own."
             )
         self._submit()
+        self._left.clear()
         self._collect(0)
         return self._spectra
 
@@ -97,47 +193,70 @@ class SpectraSink:
         """Let go of every factor after a failure, once no thread reads them any more."""
         self._held.clear()
         self._arrived.clear()
-        for _, _, future in self._running:
+        self._left.clear()
+        for future, _ in self._running:
             future.cancel()
-        for _, _, future in self._running:
+        for future, _ in self._running:
             if not future.cancelled():
                 future.exception()
         self._running.clear()
 
-    def _jobs(self, layer: int, factors: LayerFactors) -> list[Job]:
+    def _jobs(self, layer: int, factors: LayerFactors) -> list[Job | ComparisonJob]:
         """A layer's factors as jobs of as many neighbouring rows as the pool likes at once, cut to
         the longest of them.
         """
         step = self._pool.rows_of_a_job(len(self.lengths), max(self.lengths))
-        starts = range(0, len(self.lengths), step)
-        longest = [max(self.lengths[start : start + step]) for start in starts]
-        return [
-            Job(
-                layer,
-                start,
-                x[start : start + step, :length],
-                {name: d[start : start + step, :length] for name, d in ds.items()},
-            )
-            for x, ds in by_inputs(factors)
-            for start, length in zip(starts, longest, strict=True)
-        ]
+        jobs: list[Job | ComparisonJob] = []
+        comparisons: list[Job | ComparisonJob] = []
+        for start in range(0, len(self.lengths), step):
+            lengths = self.lengths[start : start + step]
+            rows, tokens = slice(start, start + step), slice(max(lengths))
+            groups = [
+                (x[rows, tokens], {name: d[rows, tokens] for name, d in ds.items()})
+                for x, ds in by_inputs(factors)
+            ]
+            jobs += [Job(layer, start, *group) for group in groups]
+            if self._pool.sketcher is not None:
+                above = self._left.get(start)
+                if above is not None and above.layer != layer + 1:
+                    above = None
+                left = self._left[start] = Handover(layer)
+                comparisons.append(
+                    ComparisonJob(layer, start, lengths, groups, self._pool.sketcher, above, left)
+                )
+        # A comparison waits for the one before it: other jobs in between keep the threads busy.
+        return jobs + comparisons
 
     def _submit(self) -> None:
         held, self._held = self._held, []
         for job in held:
-            self._running.append((job.layer, job.start, self._pool.submit(job, job.x)))
+            future: Future[Any] = self._pool.submit(job, job.x)
+            if isinstance(job, ComparisonJob):
+                job.below.done = future
+                keep: Callable[[Any], None] = partial(self._keep_alignment, job.layer, job.start)
+            else:
+                keep = partial(self._keep_spectra, job.layer, job.start)
+            self._running.append((future, keep))
         self._collect(self._pool.in_flight)
 
     def _collect(self, left: int) -> None:
         """Wait until at most ``left`` jobs are running, and keep what the others found."""
         while len(self._running) > left:
-            layer, start, future = self._running.popleft()
-            for name, spectra in future.result().items():
-                for row, spectrum in enumerate(spectra, start):
-                    self._spectra[row][layer, name] = spectrum
+            future, keep = self._running.popleft()
+            keep(future.result())
+
+    def _keep_spectra(self, layer: int, start: int, found: RowSpectra) -> None:
+        for name, spectra in found.items():
+            for row, spectrum in enumerate(spectra, start):
+                self._spectra[row][layer, name] = spectrum
+
+    def _keep_alignment(self, layer: int, start: int, found: LayerAlignment) -> None:
+        rows = len(next(iter(found.sketches.values())))
+        for row in range(rows):
+            self.alignments[start + row].add(layer, found, row)
 
 
-def by_inputs(factors: LayerFactors) -> list[tuple[Tensor, dict[str, Tensor]]]:
+def by_inputs(factors: LayerFactors) -> Groups:
     """Each X of a layer once, with the D of every projection that reads it."""
     shared: dict[tuple[int, tuple[int, ...]], tuple[Tensor, dict[str, Tensor]]] = {}
     for name, (x, d) in factors.items():

@@ -45,7 +45,8 @@ class BatchLoop:
 
     Without a budget, the first batch is a small one that measures what a token takes, and the
     others are as large as the free memory allows. Where one does not fit after all, the budget is
-    halved, down to one row; a row that does not fit alone comes out without gradients.
+    halved, down to one row; a row that does not fit alone comes out without gradients. ``aligned``:
+    gradients are compared and sketched too.
     """
 
     def __init__(
@@ -54,8 +55,11 @@ class BatchLoop:
         projections: list[Projection],
         rows: list[TokenRow],
         budget: int | None = None,
+        *,
+        aligned: bool = True,
     ) -> None:
         self.loaded = loaded
+        self.aligned = aligned
         self.projections = projections
         self.rows = rows
         #: Whether each layer's activations are computed twice rather than kept.
@@ -80,7 +84,7 @@ class BatchLoop:
                 stack.enter_context(checkpointed(model, self.projections))
             stack.enter_context(fused_blocks(model))
             stack.enter_context(faster_linears(model))
-            pool = stack.enter_context(spectra_pool(self.loaded.device))
+            pool = stack.enter_context(spectra_pool(self.loaded.device, self.aligned))
             while self._waiting:
                 batch = self._waiting.popleft()
                 started = time.perf_counter()

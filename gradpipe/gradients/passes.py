@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any
 
+from gradpipe.gradients.alignment import RowAlignment
 from gradpipe.gradients.factors import factors_to
 from gradpipe.gradients.layers import SpectraSink
 from gradpipe.gradients.loss import backward_of_losses
@@ -17,10 +19,18 @@ from gradpipe.models.projections import Projection
 
 @dataclass(frozen=True)
 class RowGradients:
-    """One row's mean response loss and the spectrum of each (layer, projection)."""
+    """One row's mean response loss, the spectrum of each (layer, projection), and what the
+    gradients have in common (empty where the pool does not compare them).
+    """
 
     loss: float
     spectra: dict[tuple[int, str], Spectrum]
+    alignment: RowAlignment = field(default_factory=RowAlignment)
+
+    @cached_property
+    def norms(self) -> dict[tuple[int, str], float]:
+        """‖G‖ of each (layer, projection)."""
+        return {place: spectrum.squared_norm**0.5 for place, spectrum in self.spectra.items()}
 
     @property
     def fault(self) -> str | None:
@@ -50,4 +60,5 @@ def run_batch(
     except BaseException:
         sink.abandon()
         raise
-    return [RowGradients(*of_row) for of_row in zip(losses, spectra, strict=True)]
+    rows_found = zip(losses, spectra, sink.alignments, strict=True)
+    return [RowGradients(*of_row) for of_row in rows_found]

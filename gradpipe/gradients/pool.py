@@ -9,6 +9,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from gradpipe.gradients.sketches import Sketcher
+
 if TYPE_CHECKING:
     from torch import Tensor
 
@@ -27,22 +29,29 @@ class SpectraPool:
     same cores: jobs are held until there are ``at_once`` of them, one matrix a core. On an
     accelerator one thread works beside the passes, on a stream of its own: waiting for an
     eigenvalue problem does not hold up the backward pass, and ``in_flight`` jobs may hold factors.
+    With a ``sketcher``, gradients are compared and sketched too.
     """
 
     executor: Executor
     threads: int
     beside: bool
+    sketcher: Sketcher | None = None
     _streams: dict[Any, Any] = field(default_factory=dict)
+
+    @property
+    def _two_layers(self) -> int:
+        """Jobs of two layers: each has one for Q, K and V and one for O, and a comparison."""
+        return 4 if self.sketcher is None else 6
 
     @property
     def at_once(self) -> int:
         """Jobs that are worth stopping the passes for."""
-        return 1 if self.beside else 4 * self.threads
+        return 1 if self.beside else self._two_layers * self.threads
 
     @property
     def in_flight(self) -> int:
         """Jobs that may be unfinished when the passes go on."""
-        return 4 if self.beside else 0
+        return self._two_layers if self.beside else 0
 
     def rows_of_a_job(self, rows: int, tokens: int) -> int:
         """How many of a batch's rows of up to ``tokens`` tokens one job takes together.
@@ -78,8 +87,8 @@ class SpectraPool:
 
 
 @contextmanager
-def spectra_pool(device: str) -> Iterator[SpectraPool]:
-    """The threads for a model on ``device``.
+def spectra_pool(device: str, aligned: bool = False) -> Iterator[SpectraPool]:
+    """The threads for a model on ``device``; ``aligned``: gradients are compared and sketched too.
 
     On the CPU an eigenvalue problem of a few hundred rows gains little from a second thread, and
     loses tenfold where the two wait for each other on a busy machine (measured at 500: 0.015 s on
@@ -91,4 +100,4 @@ def spectra_pool(device: str) -> Iterator[SpectraPool]:
     threads = 1 if beside else os.cpu_count() or 1
     # The number of threads is a setting of each thread: the passes keep all of theirs.
     with ThreadPoolExecutor(threads, initializer=torch.set_num_threads, initargs=(1,)) as executor:
-        yield SpectraPool(executor, threads, beside)
+        yield SpectraPool(executor, threads, beside, Sketcher() if aligned else None)

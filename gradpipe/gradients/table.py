@@ -2,7 +2,8 @@
 
 import polars as pl
 
-from gradpipe.gradients.extract import explode_matrices
+from gradpipe.gradients.alignment import SAME_LAYER
+from gradpipe.gradients.extract import explode_layers, explode_matrices
 from gradpipe.models.roles import ROLES
 from gradpipe.statistics.reductions import reduce_spectra
 
@@ -16,9 +17,13 @@ EXTRACT_STATISTICS = (
 
 
 def spectra_table(rows: pl.DataFrame) -> pl.DataFrame:
-    """Rows of ROW_SCHEMA as the table of ``gradpipe extract``, in the order of the examples."""
+    """Rows of ROW_SCHEMA as the table of ``gradpipe extract``, in the order of the examples.
+
+    The cosines inside a layer stand in each of its rows.
+    """
+    spectra = reduce_spectra(explode_matrices(rows.lazy()), EXTRACT_STATISTICS)
     return (
-        reduce_spectra(explode_matrices(rows.lazy()), EXTRACT_STATISTICS)
+        spectra.join(explode_layers(rows.lazy()), on=["row", "layer"], how="left")
         .select(
             pl.col("row").alias("example"),
             "loss",
@@ -27,6 +32,8 @@ def spectra_table(rows: pl.DataFrame) -> pl.DataFrame:
             "layer",
             "projection",
             *EXTRACT_STATISTICS,
+            "next_layer_cosine",
+            *(f"{pair}_cosine" for pair in SAME_LAYER),
             "singular_values",
         )
         .sort("example", "layer", pl.col("projection").cast(pl.Enum(list(ROLES))))

@@ -12,6 +12,7 @@ from torch.utils.flop_counter import FlopCounterMode
 from gradpipe.estimates.costs import (
     FILE_BYTES,
     by_tokens,
+    comparison_flops,
     cost_of,
     pass_flops,
     row_bytes,
@@ -20,12 +21,18 @@ from gradpipe.estimates.costs import (
 )
 from gradpipe.estimates.memory import activation_bytes, memory_of
 from gradpipe.estimates.shape import ModelShape, config_shape
-from gradpipe.gradients import spectrum
+from gradpipe.gradients import products, spectrum
+from gradpipe.gradients.alignment import (
+    layer_gradients,
+    next_layer_products,
+    same_layer_products,
+)
 from gradpipe.gradients.extract import extract_rows
 from gradpipe.gradients.factors import frozen
 from gradpipe.gradients.loss import backward_of_losses
 from gradpipe.gradients.memory import saved_bytes
 from gradpipe.gradients.protocol import STANDARD
+from gradpipe.gradients.sketches import Sketcher
 from gradpipe.models.load import LoadedModel
 from storage.rows import RowStore
 from storage.workspace import SPECTRA_SCHEMA
@@ -83,6 +90,29 @@ def test_spectra_go_by_the_size_that_the_extraction_takes() -> None:
     assert seen == {True, False}
 
 
+@pytest.mark.parametrize("tokens", [20, 90, 300])
+@pytest.mark.parametrize("narrow", [False, True])
+def test_comparisons_are_those_that_torch_counts(
+    tokens: int, narrow: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # What oneDNN is called for, torch does not count.
+    monkeypatch.setattr(products, "onednn_is_faster", lambda: False)
+    # Heads narrower than the model leave Q and O unlike, but with as many entries.
+    shape = ModelShape(1, 256, 4, 2, 32 if narrow else 64, 512, 100)
+    x, mixed = torch.randn(1, tokens, 256), torch.randn(1, tokens, shape.projection("o")[1])
+    ds = {name: torch.randn(1, tokens, shape.projection(name)[0]) for name in QKVO}
+    groups = [(x, {name: ds[name] for name in "qkv"}), (mixed, {"o": ds["o"]})]
+    above = layer_gradients(groups)
+    sketcher = Sketcher()
+    with FlopCounterMode(display=False) as counter:
+        gradients = layer_gradients([(x.clone(), groups[0][1]), groups[1]])
+        sketcher.sketches(gradients)
+        same_layer_products(gradients)
+        next_layer_products(gradients, above)
+    expected = comparison_flops(shape, tokens, QKVO)
+    assert counter.get_total_flops() == pytest.approx(expected, rel=1e-9)
+
+
 @pytest.mark.parametrize("checkpointing", [False, True])
 @pytest.mark.parametrize("settings", [{}, {"num_key_value_heads": 8}, {"num_hidden_layers": 7}])
 def test_activations_take_what_autograd_keeps(
@@ -134,4 +164,4 @@ def test_costs_add_up() -> None:
     apart = cost_of(shape, [(3, 2)], QKVO).times(2) + cost_of(shape, [(5, 2)], QKVO)
     assert both == apart
     assert (both.rows, both.tokens, both.response_tokens) == (3, 11, 6)
-    assert both.flops == both.passes + both.spectra
+    assert both.flops == both.passes + both.spectra + both.comparisons

@@ -37,6 +37,10 @@ COLUMNS = {
     "sigma1_ratio": pl.Float64,
     "frobenius_norm": pl.Float64,
     "effective_rank": pl.Float64,
+    "next_layer_cosine": pl.Float32,
+    "q_o_cosine": pl.Float32,
+    "q_ot_cosine": pl.Float32,
+    "k_v_cosine": pl.Float32,
     "singular_values": pl.List(pl.Float32),
 }
 
@@ -85,6 +89,17 @@ def test_the_statistics_are_those_of_the_singular_values(data: Path, tiny_folder
         assert row["sigma1_ratio"] == pytest.approx(values[0] / values.sum())
         shares = values[values > 0] / values.sum()
         assert row["effective_rank"] == pytest.approx(math.exp(-(shares * np.log(shares)).sum()))
+
+
+def test_cosines_stand_in_every_row_of_their_layer(data: Path, tiny_folder: Path) -> None:
+    table, _, _ = extract(data, tiny_folder)
+    inside = ("q_o_cosine", "q_ot_cosine", "k_v_cosine")
+    of_layer = table.group_by("example", "layer").agg(pl.col(inside).n_unique())
+    assert of_layer.select(inside).unique().rows() == [(1, 1, 1)]
+    assert table["q_ot_cosine"].is_between(-1, 1).all()
+    last = pl.col("layer") == 2
+    assert table.filter(last)["next_layer_cosine"].is_null().all()
+    assert table.filter(~last)["next_layer_cosine"].is_between(-1, 1).all()
 
 
 def test_unusable_rows_stand_in_the_files_metadata(data: Path, tiny_folder: Path) -> None:

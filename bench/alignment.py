@@ -1,0 +1,55 @@
+"""What cosines and sketches add to an extraction: the same rows with and without them."""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import TYPE_CHECKING
+
+import polars as pl
+
+from bench.data import count_tokens
+from bench.ours import our_rows
+from bench.settings import Say, Settings
+from bench.timing import Stopwatch
+from gradpipe.gradients.tokens import TokenRow
+
+if TYPE_CHECKING:
+    from gradpipe.models.load import LoadedModel
+
+#: The method by whether cosines and sketches are taken.
+METHODS = {True: "with", False: "without"}
+
+
+def measure_alignment(
+    loaded: LoadedModel, style: str, rows: list[TokenRow], settings: Settings, say: Say
+) -> pl.DataFrame:
+    """The timings (TIMINGS) of one style's rows, both ways in every round, first one, then the
+    other ahead.
+    """
+    our_rows(loaded, rows[:2], settings.budget)
+    watch = Stopwatch(style, loaded.device, say)
+    for number in range(1, settings.rounds + 1):
+        for aligned in (True, False) if number % 2 else (False, True):
+            watch.take(
+                number,
+                METHODS[aligned],
+                partial(our_rows, loaded, rows, settings.budget, aligned),
+                examples=len(rows),
+                tokens=count_tokens(rows),
+                batching="its own",
+            )
+    return watch.timings
+
+
+def summarize_alignment(timings: pl.DataFrame) -> pl.DataFrame:
+    """One row a case: seconds an example as medians, and the median of each round's ratio."""
+    each = timings.with_columns(each=pl.col("seconds") / pl.col("examples"))
+    rounds = each.pivot("method", index=["case", "round", "examples", "tokens"], values="each")
+    return rounds.group_by("case", maintain_order=True).agg(
+        pl.col("examples").first(),
+        tokens=(pl.col("tokens") / pl.col("examples")).first(),
+        rounds=pl.len(),
+        with_seconds=pl.col("with").median(),
+        without_seconds=pl.col("without").median(),
+        over_without=(pl.col("with") / pl.col("without")).median(),
+    )
