@@ -89,7 +89,7 @@ def gradient_spectra(
                 missing = examples.filter(pl.col("key").is_in(lacking))
                 _extract(context, accelerator, versions, missing.unique("key", maintain_order=True))
         # What the spectra are made from names their content: there is no need to read them all.
-        measured = store.scan(examples["key"]).drop("matrices").collect()
+        measured = store.scan(examples["key"]).drop("matrices", "layers").collect()
         rows = examples.join(measured, on="key", how="left", maintain_order="left")
         checks = [
             *check_spectra(rows, store.chunks(rows["key"]), protocol.projections),

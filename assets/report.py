@@ -14,13 +14,11 @@ from assets.versions import Versions
 from gradpipe.errors import WorkspaceError
 from gradpipe.report import REPORT_VERSION
 from gradpipe.report.build import build_report
+from gradpipe.report.gather import Cell, all_curves, gather
 from gradpipe.report.inputs import ReportInputs
 from gradpipe.report.thumbnail import curve_thumbnail
 from gradpipe.responses.written import quality_of
-from gradpipe.statistics.curves import curves
-from gradpipe.statistics.differences import mad, rd
-from gradpipe.statistics.rows import count_rows, unusable_rows
-from gradpipe.studies.provenance import provenance
+from gradpipe.studies.provenance import extraction_costs, provenance
 from storage.workspace import Workspace
 
 
@@ -31,12 +29,13 @@ from storage.workspace import Workspace
     code_version=REPORT_VERSION,
 )
 def report(context: dg.AssetExecutionContext) -> dg.MaterializeResult[Any]:
-    """The page: curves, MAD and RD of every model and benchmark of the study that is current.
+    """The page: the paper's claims and the study's own judged, with the curves, tables and examples
+    of every model and benchmark that is current.
 
-    One HTML file that works without a network, with each chart as PNG and SVG and each table as CSV
-    beside it. Rows that could not be used are listed there with their reasons. A partition whose
-    statistics are missing or of an earlier protocol, sample or checkpoint is left out, and named
-    here as ``left_out``.
+    One HTML file that works without a network, with charts as PNG and SVG and tables as CSV and
+    LaTeX beside it. Rows that could not be used are listed there with their reasons. A partition
+    whose statistics are missing or of an earlier protocol, sample or checkpoint is left out, and
+    named here as ``left_out``.
     """
     started = perf_counter()
     mark_process(context)
@@ -51,11 +50,10 @@ def report(context: dg.AssetExecutionContext) -> dg.MaterializeResult[Any]:
                 "There are no statistics to report on yet: run `gradpipe run`, or materialise "
                 "spectral_statistics first."
             )
-        all_curves = pl.concat(
-            curves(workspace.statistics(*cell).scan(), versions.study.statistics) for cell in cells
-        )
+        results = [_results(workspace, *cell) for cell in cells]
+        found = all_curves(results, versions.study.statistics)
         if not fresh:
-            inputs = _inputs(versions, cells, all_curves)
+            inputs = _inputs(versions, results, found)
             with workspace.report_files() as folder:
                 build_report(inputs, folder)
             workspace.report_notes().write(inputs.rows, version)
@@ -74,32 +72,38 @@ def report(context: dg.AssetExecutionContext) -> dg.MaterializeResult[Any]:
                 "examples": int(rows["examples"].sum()),
                 "unusable": int(rows["unusable"].sum()),
                 "rows": preview(rows, 30),
-                "curves": dg.MetadataValue.md(curve_thumbnail(all_curves)),
+                "curves": dg.MetadataValue.md(curve_thumbnail(found)),
             },
         )
 
 
-def _inputs(
-    versions: Versions, cells: list[tuple[str, str]], all_curves: pl.DataFrame
-) -> ReportInputs:
-    study, workspace = versions.study, versions.workspace
-    measured = pl.concat(
-        workspace.spectra_index(model, benchmark).read().with_columns(model=pl.lit(model))
-        for model, benchmark in cells
+def _results(workspace: Workspace, model: str, benchmark: str) -> Cell:
+    return Cell(
+        model,
+        benchmark,
+        workspace.spectra_index(model, benchmark).deferred(),
+        workspace.statistics(model, benchmark).deferred(),
+        workspace.alignments(model, benchmark).deferred(),
+        workspace.spectra(model, benchmark).scan,
     )
+
+
+def _inputs(versions: Versions, cells: list[Cell], found: pl.DataFrame) -> ReportInputs:
+    study, workspace = versions.study, versions.workspace
     items = {entry.name: workspace.items(entry.name).notes() for entry in study.benchmarks}
-    return ReportInputs(
-        curves=all_curves,
-        mad=mad(all_curves),
-        rd=rd(all_curves),
-        rows=count_rows(measured),
-        unusable=unusable_rows(measured),
-        provenance=provenance(
+    return gather(
+        cells,
+        found,
+        study.all_claims(),
+        study.twins(),
+        study.seed,
+        provenance(
             study,
             {model: versions.model(model) for model in versions.reachable_models()},
             {name: (notes.data, notes.rows) if notes else ("", 0) for name, notes in items.items()},
+            pl.concat(extraction_costs(cell.model, cell.examples) for cell in cells),
         ),
-        quality=quality_of(
-            {name: workspace.quality(name).read() for name in sorted({name for _, name in cells})}
+        quality_of(
+            {name: workspace.quality(name).read() for name in sorted({c.benchmark for c in cells})}
         ),
     )

@@ -14,6 +14,7 @@ from assets.results import GROUP, result
 from assets.retries import retried
 from assets.versions import Versions
 from gradpipe.report.thumbnail import curve_thumbnail
+from gradpipe.statistics.alignment import alignment_table
 from gradpipe.statistics.checks import check_norms
 from gradpipe.statistics.curves import curves
 from gradpipe.statistics.reductions import STATISTICS_VERSION
@@ -41,10 +42,11 @@ CHECKS = [
 def spectral_statistics(
     context: dg.AssetExecutionContext,
 ) -> Iterator[dg.AssetCheckResult | dg.MaterializeResult[Any]]:
-    """Nuclear norm, effective rank and the other statistics of every spectrum.
+    """Nuclear norm, effective rank and the other statistics of every spectrum, and the cosines.
 
     One row a (example, layer, projection). A new statistic is computed from the kept spectra, so it
-    never touches a model.
+    never touches a model. Beside it a table of which gradients point the same way: within a layer,
+    from one layer to the next, and of one item's different responses.
     """
     started = perf_counter()
     mark_process(context)
@@ -59,11 +61,15 @@ def spectral_statistics(
             statistics = table.read()
         else:
             examples = workspace.spectra_index(model, benchmark).read()
-            spectra = workspace.spectra(model, benchmark).chunks(examples["key"])
-            statistics = statistics_table(examples, spectra, study.statistics, model)
+            spectra = workspace.spectra(model, benchmark)
+            statistics = statistics_table(
+                examples, spectra.chunks(examples["key"]), study.statistics, model
+            )
         checks = [check_norms(statistics.lazy(), study.statistics)]
         yield from check_results(checks, CHECKS, f"{model} × {benchmark}")
         if not fresh:
+            cosines = alignment_table(examples, spectra.chunks(examples["key"]), model)
+            workspace.alignments(model, benchmark).write(cosines, version, version)
             table.write(statistics, version, version)
         picture = curve_thumbnail(curves(statistics.lazy(), study.statistics[:1]))
         yield result(

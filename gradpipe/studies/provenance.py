@@ -1,12 +1,14 @@
 """Provenance: what was run on what, enough for a stranger to run it again."""
 
-import os
 import platform
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
+import polars as pl
+
+from gradpipe.models.hardware import device_name
 from gradpipe.models.source import ModelSource
 from gradpipe.studies.load import study_yaml
 from gradpipe.studies.study import Study
@@ -19,11 +21,13 @@ def provenance(
     study: Study,
     models: Mapping[str, tuple[ModelSource, str]],
     benchmarks: Mapping[str, tuple[str, int]],
+    computed: pl.DataFrame,
 ) -> dict[str, Any]:
-    """The study, its models with revision and fingerprint, its data with version and item count.
+    """The study, its models with revision and fingerprint, its data with version and item count,
+    and what the gradients were computed on, in which time.
 
     ``models`` maps a name to its source and fingerprint (those that it lacks are left out),
-    ``benchmarks`` one to its version and items.
+    ``benchmarks`` one to its version and items; ``computed`` is made of ``extraction_costs``.
     """
     return {
         "study": study.model_dump(mode="json"),
@@ -49,11 +53,33 @@ def provenance(
             }
             for benchmark in study.benchmarks
         ],
+        "gradients": computed.group_by("model", "hardware", maintain_order=True)
+        .sum()
+        .with_columns(pl.col("seconds").round(1))
+        .to_dicts(),
         "protocol": study.protocol.model_dump(mode="json"),
         "versions": {"python": platform.python_version()} | _versions(),
         "created": datetime.now(UTC).isoformat(timespec="seconds"),
-        "hardware": f"{platform.system()} {platform.machine()}, {os.cpu_count()} cores",
+        "hardware": f"{platform.system()} {platform.machine()}, {device_name('cpu')}",
     }
+
+
+def extraction_costs(model: str, examples: pl.LazyFrame) -> pl.DataFrame:
+    """On what the gradients of a model's examples were computed: examples, tokens and seconds.
+
+    ``examples`` have ``key``, ``hardware``, ``tokens`` and ``seconds``; equal ones count once.
+    """
+    return (
+        examples.unique("key")
+        .group_by("hardware")
+        .agg(
+            pl.len().cast(pl.Int64).alias("examples"),
+            pl.col("tokens", "seconds").sum(),
+        )
+        .select(pl.lit(model).alias("model"), "hardware", "examples", "tokens", "seconds")
+        .sort("hardware")
+        .collect()
+    )
 
 
 def _versions() -> dict[str, str]:

@@ -9,6 +9,10 @@ from pydantic import BaseModel, ConfigDict, Field, field_validator, model_valida
 
 from gradpipe.benchmarks.config import BenchmarkConfig
 from gradpipe.benchmarks.read import default_source
+from gradpipe.claims.contrasts import Claim
+from gradpipe.claims.paper import PAPER_CLAIMS
+from gradpipe.claims.parse import parse_claim
+from gradpipe.claims.twins import twins_of
 from gradpipe.engines.settings import RayConfig
 from gradpipe.errors import StudyError, nearest
 from gradpipe.generators.config import GeneratorConfig
@@ -36,6 +40,8 @@ class ModelConfig(BaseModel):
     device_map: DeviceMap | None = None
     gradient_checkpointing: bool = False
     max_memory: MaxMemory | None = None
+    #: The name of the study's model that this one was tuned from; by default told by their names.
+    base: str | None = None
 
     @model_validator(mode="before")
     @classmethod
@@ -91,6 +97,8 @@ class Study(BaseModel):
     engine: Literal["local", "ray"] = "local"
     ray: RayConfig = RayConfig()
     statistics: tuple[str, ...] = Field(default=tuple(REDUCTIONS), min_length=1)
+    #: What the report is to judge besides the paper's claims: "none > detailed on effective_rank".
+    claims: tuple[str, ...] = ()
     #: The share of a partition's rows that may be unusable before its check warns.
     unusable_limit: float = Field(default=0.1, ge=0, le=1)
     #: The share of a style's responses that may fail the gates before their check warns.
@@ -130,6 +138,23 @@ class Study(BaseModel):
         return value
 
     @model_validator(mode="after")
+    def _readable_claims(self) -> Study:
+        for text in self.claims:
+            parse_claim(text, self.statistics)
+        return self
+
+    @model_validator(mode="after")
+    def _known_bases(self) -> Study:
+        for model in self.models:
+            if model.base == model.name:
+                raise StudyError(
+                    f"The model {model.name!r} cannot be its own base: name another one."
+                )
+            if model.base is not None:
+                self.model(model.base)
+        return self
+
+    @model_validator(mode="after")
     def _no_twins(self) -> Study:
         for kind, entries in (("models", self.models), ("benchmarks", self.benchmarks)):
             names = [entry.name for entry in entries]
@@ -151,6 +176,17 @@ class Study(BaseModel):
     def grid(self) -> set[tuple[str, str]]:
         """Every (model, benchmark) pair."""
         return {(model.name, entry.name) for model in self.models for entry in self.benchmarks}
+
+    def all_claims(self) -> list[Claim]:
+        """What the report judges: the study's own claims, then the paper's."""
+        return [*(parse_claim(text, self.statistics) for text in self.claims), *PAPER_CLAIMS]
+
+    def twins(self) -> list[tuple[str, str]]:
+        """Models with what they were tuned from: (base, tuned), as given or told by their names."""
+        given = [(model.base, model.name) for model in self.models if model.base is not None]
+        tuned = {name for _, name in given}
+        told = twins_of([model.name for model in self.models])
+        return given + [pair for pair in told if pair[1] not in tuned]
 
     def model(self, name: str) -> ModelConfig:
         """The model of that name; raises StudyError where the study has none."""

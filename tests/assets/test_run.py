@@ -59,7 +59,10 @@ def test_a_first_run_computes_every_stage(done: dict[str, StageCount], home: Pat
     assert (home / "report" / "index.html").is_file()
     statistics = Workspace.current().statistics("small", "mini_maths").read()
     assert statistics.height == 12 * 3 * 4
-    assert statistics.null_count().sum_horizontal().item() == 0
+    # The spectra of so short texts have too few values for a power law.
+    tail = pl.selectors.starts_with("tail_")
+    assert statistics.drop(tail).null_count().sum_horizontal().item() == 0
+    assert Workspace.current().alignments("small", "mini_maths").read()["kind"].n_unique() == 3
 
 
 def test_the_same_study_again_does_no_work_and_loads_no_model(

@@ -3,11 +3,13 @@
 from pathlib import Path
 from typing import Any
 
+import polars as pl
 import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from gradpipe.benchmarks.config import BenchmarkConfig, Columns
+from gradpipe.claims.paper import PAPER_CLAIMS
 from gradpipe.errors import StudyError
 from gradpipe.gradients.protocol import PAPER, STANDARD
 from gradpipe.models.placement import IN_ONE_PIECE, Placement
@@ -16,7 +18,7 @@ from gradpipe.models.source import ModelSource
 from gradpipe.responses.styles import STYLES
 from gradpipe.statistics.reductions import REDUCTIONS
 from gradpipe.studies.load import load_study, parse_study, shipped_studies, study_yaml
-from gradpipe.studies.provenance import PACKAGES, provenance
+from gradpipe.studies.provenance import PACKAGES, extraction_costs, provenance
 from gradpipe.studies.study import ModelConfig, Study
 
 BASE = "models: [demo]\nbenchmarks: [mini_maths]\n"
@@ -310,7 +312,18 @@ def test_models_and_benchmarks_are_found_by_name_or_the_nearest_is_named() -> No
 def test_provenance_tells_what_was_run_on_what() -> None:
     study = parse_study("models: [{id: org/base, revision: v2}]\nbenchmarks: [gsm8k]\n", "my.yaml")
     source = ModelSource("hub", "org/base", "c0ffee")
-    record = provenance(study, {"org/base@v2": (source, "print")}, {"gsm8k": ("version", 12)})
+    computed = pl.concat(
+        pl.DataFrame({**of_one, "model": "org/base@v2", "hardware": "a GPU"})
+        for of_one in (
+            {"examples": [3], "tokens": [70], "seconds": [1.25]},
+            {"examples": [2], "tokens": [30], "seconds": [0.5]},
+        )
+    )
+    models = {"org/base@v2": (source, "print")}
+    record = provenance(study, models, {"gsm8k": ("version", 12)}, computed)
+    (gradients,) = record["gradients"]
+    assert gradients["hardware"] == "a GPU"
+    assert [gradients[name] for name in ("examples", "tokens", "seconds")] == [5, 100, 1.8]
     assert parse_study(record["study_yaml"], "again") == study
     (model,) = record["models"]
     assert (model["name"], model["kind"], model["revision"]) == ("org/base@v2", "hub", "c0ffee")
@@ -319,6 +332,21 @@ def test_provenance_tells_what_was_run_on_what() -> None:
     assert (benchmark["version"], benchmark["items"]) == ("version", 12)
     assert set(record["versions"]) == {"python", *PACKAGES}
     assert record["protocol"]["preset"] == "standard"
+
+
+def test_what_gradients_cost_is_counted_once_for_equal_examples() -> None:
+    examples = pl.LazyFrame(
+        {
+            "key": ["a", "b", "b", "c"],
+            "hardware": ["cpu", "gpu", "gpu", "gpu"],
+            "tokens": [5, 7, 7, 9],
+            "seconds": [3.0, 0.5, 0.5, 0.25],
+        }
+    )
+    assert extraction_costs("m", examples).rows() == [
+        ("m", "cpu", 1, 5, 3.0),
+        ("m", "gpu", 2, 16, 0.75),
+    ]
 
 
 def test_a_local_model_is_called_what_its_user_calls_it(tmp_path: Path) -> None:
@@ -337,3 +365,19 @@ def test_automation_is_off_unless_it_is_asked_for() -> None:
     assert parse_study(BASE, "here").automation is False
     with pytest.raises(StudyError, match="automation"):
         parse_study(f"{BASE}automation: hourly\n", "here")
+
+
+def test_a_study_s_own_claims_are_judged_before_the_paper_s() -> None:
+    study = parse_study(BASE + "claims: [none > detailed on effective_rank]", "s")
+    first, *others = study.all_claims()
+    assert (first.statistic, [term.style for term in first.terms]) == (
+        "effective_rank",
+        ["none", "detailed"],
+    )
+    assert others == list(PAPER_CLAIMS)
+
+
+def test_twins_are_told_by_their_names_unless_a_base_is_given() -> None:
+    models = "models: [x-7b, x-7b-instruct, {id: y, base: x-7b}, {id: z-it, base: y}, z]\n"
+    study = parse_study(models + "benchmarks: [mini_maths]", "s")
+    assert study.twins() == [("x-7b", "y"), ("y", "z-it"), ("x-7b", "x-7b-instruct")]

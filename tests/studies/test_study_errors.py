@@ -57,8 +57,31 @@ def test_a_misspelt_key_is_answered_with_the_nearest(text: str, key: str, meant:
 
 
 def test_a_key_like_no_other_is_answered_with_those_that_are_known() -> None:
-    known = "chat, device_map, gradient_checkpointing, id, layer_names, max_memory, name, revision"
-    assert f"known are {known}." in refusal("models: [{id: demo, zzz: 1}]\nbenchmarks: [aqua]")
+    known = "base, chat, device_map, gradient_checkpointing, id, layer_names, max_memory, name"
+    assert f"known are {known}, revision." in refusal(
+        "models: [{id: demo, zzz: 1}]\nbenchmarks: [aqua]"
+    )
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        (BASE + "claims: [none > detaild on effective_rank]", "did you mean 'detailed'?"),
+        (BASE + "claims: [none > detailed on effectiv_rank]", "did you mean 'effective_rank'?"),
+        (
+            BASE + "statistics: [nuclear_norm]\nclaims: [none > detailed on effective_rank]",
+            "has 'effective_rank' where a statistic should stand",
+        ),
+        (
+            BASE + "claims: none > detailed on effective_rank",
+            "as 'claims': input should be a valid",
+        ),
+        ("models: [{id: a, base: a}]\nbenchmarks: [aqua]", "'a' cannot be its own base"),
+        ("models: [x-7b, {id: b, base: x-7}]\nbenchmarks: [aqua]", "did you mean 'x-7b'?"),
+    ],
+)
+def test_a_claim_or_a_base_that_cannot_be_is_refused(text: str, expected: str) -> None:
+    assert expected in refusal(text)
 
 
 @pytest.mark.parametrize(
