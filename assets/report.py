@@ -14,9 +14,9 @@ from assets.versions import Versions
 from gradpipe.errors import WorkspaceError
 from gradpipe.report import REPORT_VERSION
 from gradpipe.report.build import build_report
+from gradpipe.report.charts.thumbnail import curve_thumbnail
 from gradpipe.report.gather import Cell, all_curves, gather
 from gradpipe.report.inputs import ReportInputs
-from gradpipe.report.thumbnail import curve_thumbnail
 from gradpipe.responses.written import quality_of
 from gradpipe.studies.provenance import extraction_costs, provenance
 from storage.workspace import Workspace

@@ -13,7 +13,7 @@ from assets.partitions import grid_partitions, model_and_benchmark
 from assets.results import GROUP, result
 from assets.retries import retried
 from assets.versions import Versions
-from gradpipe.report.thumbnail import curve_thumbnail
+from gradpipe.report.charts.thumbnail import curve_thumbnail
 from gradpipe.statistics.alignment import alignment_table
 from gradpipe.statistics.checks import check_norms
 from gradpipe.statistics.curves import curves

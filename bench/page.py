@@ -27,8 +27,8 @@ def measure_page(settings: Settings, say: Say) -> pl.DataFrame:
     last chart is drawn; ``images`` and ``image_seconds`` are the chart files beside it, drawn once.
     Raises DataError where there is no browser.
     """
-    from gradpipe.report.images import write_images
-    from gradpipe.report.page import render_page
+    from gradpipe.report.charts.images import write_images
+    from gradpipe.report.page.render import render_page
     from tests.report.made_up_grid import paper_grid
 
     say("making up the results")

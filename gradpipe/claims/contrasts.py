@@ -7,7 +7,7 @@ from typing import Literal
 
 import polars as pl
 
-from gradpipe.report.inputs import CLAIM_SCHEMA
+from gradpipe.claims.schemas import CLAIM_SCHEMA
 
 #: "mad": the MAD of a mean curve. "mean": its geometric mean over layers, so that the ratio of two
 #: is the typical ratio layer by layer, and no layer with a large norm decides alone.

@@ -17,8 +17,8 @@ import polars as pl
 
 from gradpipe.claims.bootstrap import FEWEST_ITEMS, bootstrap, mean, seed_of
 from gradpipe.claims.ratios import QUANTITIES, Ratio, mean_and_mad, ratio_of
+from gradpipe.claims.schemas import LENGTH_SCHEMA
 from gradpipe.claims.values import Array, CellValues, cell_values
-from gradpipe.report.inputs import LENGTH_SCHEMA
 from gradpipe.responses.styles import KNOWLEDGE_STYLES, REASONING_STYLES
 
 #: What stands for a style at the length of ``simplified`` (see gradpipe/responses/matched.py).

@@ -4,6 +4,7 @@ from collections.abc import Iterator, Sequence
 from typing import cast
 
 from gradpipe.claims.contrasts import Claim, Quantity, Segment, Term
+from gradpipe.claims.schemas import OWN
 from gradpipe.errors import StudyError, nearest
 from gradpipe.responses.styles import STYLES
 
@@ -48,7 +49,7 @@ def parse_claim(text: str, statistics: Sequence[str]) -> Claim:
         group="study",
         title="The study's own claims",
         statement=_statement(larger, smaller, statistic, quantity, segment),
-        source="the study",
+        source=OWN,
         terms=(larger, smaller),
         statistic=statistic,
         quantity=quantity,

@@ -24,8 +24,8 @@ from gradpipe.claims.decisions import decide, holm
 from gradpipe.claims.effects import Effects, measure
 from gradpipe.claims.overall import Share, combine, share_of
 from gradpipe.claims.reasons import cell_reason, overall_reason
+from gradpipe.claims.schemas import VERDICT_SCHEMA
 from gradpipe.claims.values import CellValues, cell_values
-from gradpipe.report.inputs import VERDICT_SCHEMA
 
 Frame = pl.DataFrame | pl.LazyFrame
 

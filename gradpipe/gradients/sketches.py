@@ -42,14 +42,11 @@ def fold_map(width: int, to: int, folded: str) -> tuple[np.ndarray, np.ndarray]:
 
     Sum j of a vector v of ``width`` is Σᵢ signs[i, j] v[places[i, j]]; where n · ``to`` is more
     than the width, some signs are zero. ``folded`` is "outputs", "inputs" or "both": independent
-    maps, of which the last adds up in the order that the first two have mixed. From the bit
-    generator alone, whose stream numpy promises to keep.
+    maps. From the bit generator alone, whose stream numpy promises to keep.
     """
     words = np.random.PCG64([SEED, width, to, _FOLDED[folded]])
     rounds = -(-width // to)
-    order = np.arange(rounds * to)
-    if folded != "both":
-        order = np.argsort(words.random_raw(rounds * to), kind="stable")
+    order = np.argsort(words.random_raw(rounds * to), kind="stable")
     signs = 1.0 - 2.0 * (words.random_raw(rounds * to) >> np.uint64(63)).astype(np.float32)
     signs[order >= width] = 0.0
     places = np.where(order < width, order, 0)
@@ -95,12 +92,8 @@ class Sketcher:
             return values.to(torch.promote_types(values.dtype, torch.float32))
         places, signs = self._map(width, to, folded, values)
         signs = signs if dim == -1 else signs[:, None]
-        if folded == "both":
-            mixed = torch.nn.functional.pad(values, (0, len(places) - width))
-        else:
-            mixed = values.index_select(dim, places)
         # Signs are in single precision at least, and with them what is added up.
-        parts = (mixed * signs).unflatten(dim, (-1, to))
+        parts = (values.index_select(dim, places) * signs).unflatten(dim, (-1, to))
         found: Tensor = parts.sum(dim - 1)
         return found
 

@@ -9,10 +9,10 @@ import time
 from pathlib import Path
 
 from gradpipe.errors import WorkspaceError
-from gradpipe.report.images import write_images
+from gradpipe.report.charts.images import write_images
 from gradpipe.report.inputs import ReportInputs
-from gradpipe.report.page import render_page
-from gradpipe.report.tables import write_tables
+from gradpipe.report.page.render import render_page
+from gradpipe.report.tables.write import write_tables
 
 _OURS = {"index.html", "charts", "tables"}
 _STALE_SECONDS = 3600.0

@@ -6,10 +6,11 @@ from typing import Any, Literal, cast
 
 import polars as pl
 
+from gradpipe.claims.schemas import OWN
 from gradpipe.report import look
 from gradpipe.report.inputs import ReportInputs
 from gradpipe.report.shape import finite
-from gradpipe.report.tables_of_verdicts import OWN, claims_in_order
+from gradpipe.report.tables.verdicts import claims_in_order
 from gradpipe.report.wording import (
     VERDICTS,
     counted,
@@ -66,7 +67,7 @@ def findings(inputs: ReportInputs) -> list[Finding]:
     """
     verdicts = inputs.verdicts.with_columns(finite("effect"))
     # What the study claims are claims of their own, whatever group they share.
-    groups = pl.when(pl.col("source").is_in(OWN)).then("claim").otherwise("group")
+    groups = pl.when(pl.col("source") == OWN).then("claim").otherwise("group")
     claims = claims_in_order(inputs.claims).with_columns(groups.alias("together"))
     found = []
     for together in claims.partition_by("together", maintain_order=True):
@@ -74,7 +75,7 @@ def findings(inputs: ReportInputs) -> list[Finding]:
         parts = [part for claim in together.to_dicts() if (part := _part(claim, verdicts))]
         if parts:
             found.append(_finding(parts))
-        elif first["source"] in OWN:
+        elif first["source"] == OWN:
             nothing = "The study has no results that this could be judged by."
             found.append(Finding(first["group"], _title(first), "undecided", nothing, ()))
     return found
@@ -82,7 +83,7 @@ def findings(inputs: ReportInputs) -> list[Finding]:
 
 def _title(claim: dict[str, Any]) -> str:
     """What a finding is headed by: a claim of the study itself is so called as it was stated."""
-    return str(claim["claim"] if claim["source"] in OWN else claim["title"])
+    return str(claim["claim"] if claim["source"] == OWN else claim["title"])
 
 
 def _part(claim: dict[str, Any], verdicts: pl.DataFrame) -> _Part | None:

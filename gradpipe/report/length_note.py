@@ -8,7 +8,7 @@ import polars as pl
 from gradpipe.report import look
 from gradpipe.report.inputs import ReportInputs
 from gradpipe.report.shape import IS_KNOWLEDGE, finite
-from gradpipe.report.table import where
+from gradpipe.report.tables.table import where
 from gradpipe.report.wording import counted, listed, short
 
 #: Ways to hold length still, "none" for as measured, and how a sentence begins to tell of each.

@@ -9,8 +9,8 @@ import pytest
 from polars.testing import assert_frame_equal
 
 from gradpipe.claims.length import length_effects
+from gradpipe.claims.schemas import LENGTH_SCHEMA
 from gradpipe.claims.values import Array
-from gradpipe.report.inputs import LENGTH_SCHEMA
 from tests.claims.conftest import make_cell, make_table
 
 WAVE = 5 + 3 * np.sin(2.1 * np.arange(10))

@@ -2,7 +2,7 @@
 
 from gradpipe.claims.contrasts import claims_table
 from gradpipe.claims.paper import PAPER_CLAIMS
-from gradpipe.report.inputs import CLAIM_SCHEMA
+from gradpipe.claims.schemas import CLAIM_SCHEMA
 from gradpipe.responses.styles import RELEVANCES, STYLES
 
 

@@ -9,10 +9,10 @@ import pytest
 
 from gradpipe.claims.contrasts import Claim, Term
 from gradpipe.claims.paper import PAPER_CLAIMS
+from gradpipe.claims.schemas import VERDICT_SCHEMA
 from gradpipe.claims.values import CellValues
 from gradpipe.claims.verdicts import judge
 from gradpipe.errors import DataError
-from gradpipe.report.inputs import VERDICT_SCHEMA
 
 Make = Callable[..., CellValues]
 Tabled = Callable[..., pl.DataFrame]

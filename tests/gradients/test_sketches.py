@@ -89,12 +89,19 @@ def test_a_small_gradient_is_its_own_sketch() -> None:
 
 
 def test_cosines_are_unbiased_and_as_exact_as_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
-    # Rank one with a common side is the worst case, where the folded sides do not average.
+    # Rank one with a common side is the worst case, where the folded sides do not average; so is
+    # one large column, which stays one however the sides are folded.
     generator = torch.Generator().manual_seed(1)
     side, left, right = (torch.randn(1, 1, 600, generator=generator) for _ in range(3))
     mixed = 0.6 * left / left.norm() + 0.8 * right / right.norm()
+    narrow, other_narrow = (torch.randn(1, 1, 192, generator=generator) for _ in range(2))
+    spike = torch.nn.functional.one_hot(torch.tensor([[5]]), 600).float()
     pairs = {
         "low rank": (Gradient((600, 600), left, side), Gradient((600, 600), mixed, side)),
+        "one column": (
+            Gradient((192, 600), spike, narrow),
+            Gradient((192, 600), spike, other_narrow),
+        ),
         "full rank": tuple(random_gradient(1, 300, 600, 600, seed) for seed in (2, 3)),
     }
     for one, other in pairs.values():

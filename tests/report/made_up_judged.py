@@ -2,7 +2,7 @@
 
 import polars as pl
 
-from gradpipe.report.inputs import CLAIM_SCHEMA, LENGTH_SCHEMA, VERDICT_SCHEMA
+from gradpipe.claims.schemas import CLAIM_SCHEMA, LENGTH_SCHEMA, VERDICT_SCHEMA
 from tests.report.made_up import LENGTHS, styles_of
 
 PROJECTIONS = ["q", "k", "v", "o"]
@@ -77,7 +77,7 @@ CLAIMS = [
         "own_1",
         "none > simplified on effective_rank",
         "none > simplified on effective_rank",
-        "study",
+        "the study",
         "mean_ratio",
         0.6,
     ),

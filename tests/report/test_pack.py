@@ -10,8 +10,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from gradpipe.report.pack import COARSE, FINE, LETTERS, deflated, packed
-from gradpipe.report.page import _packaged
+from gradpipe.report.page.pack import COARSE, FINE, LETTERS, deflated, packed
+from gradpipe.report.page.render import _packaged
 
 FRAME = pl.DataFrame(
     {
@@ -127,7 +127,7 @@ def test_the_page_unpacks_what_was_packed(browser: Any) -> None:
     page = browser.new_page()
     page.set_content('<script type="text/plain" id="block-0"></script>')
     page.eval_on_selector("#block-0", "(block, text) => { block.textContent = text; }", text)
-    store = _packaged("page_store.js")
+    store = _packaged("store.js")
     seen = page.evaluate(
         f"async () => {{ {store}\n return columnsOf(await inflated('block-0')); }}"
     )

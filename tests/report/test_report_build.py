@@ -13,15 +13,16 @@ import polars as pl
 import pytest
 
 from gradpipe.errors import WorkspaceError
-from gradpipe.report import build, images
+from gradpipe.report import build
 from gradpipe.report.build import build_report
-from gradpipe.report.images import file_names, static_charts
+from gradpipe.report.charts import images
+from gradpipe.report.charts.images import file_names, static_charts
+from gradpipe.report.charts.thumbnail import curve_thumbnail
 from gradpipe.report.inputs import ReportInputs
-from gradpipe.report.pack import LETTERS
-from gradpipe.report.page import render_page, vega_bundle
-from gradpipe.report.page_blocks import all_blocks
-from gradpipe.report.tables import all_tables
-from gradpipe.report.thumbnail import curve_thumbnail
+from gradpipe.report.page.blocks import all_blocks
+from gradpipe.report.page.pack import LETTERS
+from gradpipe.report.page.render import render_page, vega_bundle
+from gradpipe.report.tables.write import all_tables
 
 Make = Callable[..., ReportInputs]
 SCRIPT = "<script>alert(1)</script>"

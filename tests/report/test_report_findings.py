@@ -12,14 +12,9 @@ from hypothesis import strategies as st
 
 from gradpipe.claims.contrasts import claims_table
 from gradpipe.claims.paper import PAPER_CLAIMS
+from gradpipe.claims.schemas import CLAIM_SCHEMA, LENGTH_SCHEMA, OWN, VERDICT_SCHEMA
 from gradpipe.report.findings import MOST_DETAILS, Finding, findings
-from gradpipe.report.inputs import (
-    CLAIM_SCHEMA,
-    COLUMNS,
-    LENGTH_SCHEMA,
-    VERDICT_SCHEMA,
-    ReportInputs,
-)
+from gradpipe.report.inputs import COLUMNS, ReportInputs
 from gradpipe.report.length_note import length_note
 from gradpipe.report.wording import VERDICTS, counted, interval_said, ratio_said, tallied
 
@@ -223,11 +218,8 @@ def test_the_answer_of_a_group_follows_from_its_parts(verdicts: list[str | None]
     assert [finding.answer for finding in findings(empty)] == expected
 
 
-@pytest.mark.parametrize("source", ["study", "the study"])
-def test_what_the_study_claims_comes_first_and_each_claim_by_itself(
-    found: Find, source: str
-) -> None:
-    shared = {"group": "study", "title": "The study's own claims", "source": source}
+def test_what_the_study_claims_comes_first_and_each_claim_by_itself(found: Find) -> None:
+    shared = {"group": "study", "title": "The study's own claims", "source": OWN}
     names = ["none > detailed on effective_rank", "detailed > none on loss", "a > b on c"]
     claims = [claim(), *(claim(name, **shared) for name in names)]
     rows = [overall(), overall(names[0]), overall(names[1], "contradicted")]

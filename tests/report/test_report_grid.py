@@ -5,10 +5,10 @@ from typing import Any
 
 import pytest
 
-from gradpipe.report.images import ALWAYS, static_charts
+from gradpipe.report.charts.images import ALWAYS, static_charts
 from gradpipe.report.inputs import ReportInputs
-from gradpipe.report.page import render_page
-from gradpipe.report.page_blocks import ENDS, kept_examples, kept_extremes
+from gradpipe.report.page.blocks import ENDS, kept_examples, kept_extremes
+from gradpipe.report.page.render import render_page
 from tests.report.browsing import Opened
 from tests.report.made_up_grid import BENCHMARKS, LAYERS, paper_grid
 

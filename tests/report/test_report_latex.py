@@ -13,9 +13,9 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from gradpipe.report.inputs import ReportInputs
-from gradpipe.report.latex import MOST_LINES_ON_A_PAGE, PRINTED, latex, printed, write_latex
-from gradpipe.report.table import Table
-from gradpipe.report.tables import all_tables, write_tables
+from gradpipe.report.tables.latex import MOST_LINES_ON_A_PAGE, PRINTED, latex, printed, write_latex
+from gradpipe.report.tables.table import Table
+from gradpipe.report.tables.write import all_tables, write_tables
 
 HOSTILE = "a_b%c&d$e#f{g}h~i^j\\k|l--m<n>o[p]q\"r'"
 #: What stands for a character in LaTeX, longest first, and the character.

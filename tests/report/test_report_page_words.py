@@ -4,7 +4,7 @@ from dataclasses import replace
 from typing import Any
 
 from gradpipe.report.inputs import ReportInputs
-from gradpipe.report.page_words import page_words
+from gradpipe.report.page.words import page_words
 
 
 def words_of(inputs: ReportInputs, **provenance: Any) -> dict[str, Any]:

@@ -7,13 +7,14 @@ from pathlib import Path
 import polars as pl
 import pytest
 
+from gradpipe.claims.schemas import LENGTH_SCHEMA
 from gradpipe.errors import DataError
-from gradpipe.report import tables
-from gradpipe.report.inputs import LENGTH_SCHEMA, ReportInputs
+from gradpipe.report.inputs import ReportInputs
 from gradpipe.report.look import in_order, number
-from gradpipe.report.tables_of_curves import alignment_table, base_and_tuned_table, mad_table
-from gradpipe.report.tables_of_examples import reasons_table, unusable_table
-from gradpipe.report.tables_of_verdicts import length_table, overall_table, verdict_table
+from gradpipe.report.tables import write as tables
+from gradpipe.report.tables.curves import alignment_table, base_and_tuned_table, mad_table
+from gradpipe.report.tables.examples import reasons_table, unusable_table
+from gradpipe.report.tables.verdicts import length_table, overall_table, verdict_table
 
 
 def test_a_missing_column_is_named_with_its_table(inputs: ReportInputs) -> None:
@@ -131,7 +132,7 @@ def test_verdicts_over_all_count_those_of_the_cells(twins: ReportInputs) -> None
 def test_verdicts_follow_the_order_of_the_claims_the_studys_own_first(
     twins: ReportInputs,
 ) -> None:
-    order = twins.claims.sort(pl.col("source") != "study", maintain_order=True)["statement"]
+    order = twins.claims.sort(pl.col("source") != "the study", maintain_order=True)["statement"]
     shown = verdict_table(twins).frame["statement"].unique(maintain_order=True)
     assert shown.to_list() == order.to_list()
 

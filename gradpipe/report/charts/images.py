@@ -14,7 +14,8 @@ from typing import Any
 import polars as pl
 
 from gradpipe.hashing import content_hash
-from gradpipe.report import image_charts, look
+from gradpipe.report import look
+from gradpipe.report.charts import static
 from gradpipe.report.inputs import ReportInputs
 from gradpipe.report.shape import distinct, drawn_curves
 
@@ -66,25 +67,25 @@ def static_charts(
         for benchmark in distinct(of_model, "benchmark"):
             rows = of_model.filter(pl.col("benchmark") == benchmark)
             stem, title = f"{slugs[model]}--{slugs[benchmark]}", f"{model} · {benchmark}"
-            for kind, chart in image_charts.of_curves(rows, statistic):
+            for kind, chart in static.of_curves(rows, statistic):
                 if all_kinds or kind in ALWAYS:
                     yield f"{kind}--{stem}--{suffix}", _titled(chart, title, kind)
-            more = image_charts.of_examples(inputs, model, benchmark) if all_kinds else ()
+            more = static.of_examples(inputs, model, benchmark) if all_kinds else ()
             for kind, chart in more:
                 yield f"{kind}--{stem}", _titled(chart, title, kind)
         mad = inputs.mad.filter(pl.col("model") == model, pl.col("statistic") == statistic)
-        for kind, chart in image_charts.of_mad(mad, statistic):
+        for kind, chart in static.of_mad(mad, statistic):
             yield f"{kind}--{slugs[model]}--{suffix}", _titled(chart, model, kind)
-        judged = image_charts.of_verdicts(inputs, model) if all_kinds else ()
+        judged = static.of_verdicts(inputs, model) if all_kinds else ()
         for group, title, chart in judged:
             name = f"verdicts--{slugs[model]}--{file_names([group])[group]}"
             yield name, _titled(chart, f"{title} · {model}", "verdicts")
     for base, tuned in inputs.twins.select("base", "tuned").rows():
-        for benchmark, chart in image_charts.of_twins(curves, base, tuned, statistic):
+        for benchmark, chart in static.of_twins(curves, base, tuned, statistic):
             name = f"twins--{slugs[base]}--{slugs[tuned]}--{slugs[benchmark]}--{suffix}"
             yield name, _titled(chart, f"{base} and {tuned} · {benchmark}", "twins")
 
 
 def _titled(chart: dict[str, Any], text: str, kind: str) -> dict[str, Any]:
-    title = {"text": text, "subtitle": image_charts.SUBTITLES[kind], "offset": 14}
+    title = {"text": text, "subtitle": static.SUBTITLES[kind], "offset": 14}
     return {**chart, "title": title, "padding": 16}

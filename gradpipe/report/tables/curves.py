@@ -5,7 +5,7 @@ import polars as pl
 from gradpipe.report import look
 from gradpipe.report.inputs import ALIGNMENT_SCHEMA, ReportInputs
 from gradpipe.report.shape import IS_KNOWLEDGE, distinct, finite, in_reading_order
-from gradpipe.report.table import Table, projections_of, where, wide
+from gradpipe.report.tables.table import Table, projections_of, where, wide
 from gradpipe.statistics.differences import SEGMENTS
 
 CURVE = ["model", "benchmark", "style", "relevance"]

@@ -12,11 +12,11 @@ import numpy as np
 import polars as pl
 
 from gradpipe.report.inputs import ReportInputs
-from gradpipe.report.pack import COARSE, FINE, deflated, packed
-from gradpipe.report.page_data import is_static
-from gradpipe.report.page_words import MOST_UNUSABLE_SHOWN
+from gradpipe.report.page.data import is_static
+from gradpipe.report.page.pack import COARSE, FINE, deflated, packed
+from gradpipe.report.page.words import MOST_UNUSABLE_SHOWN
 from gradpipe.report.shape import finite, in_reading_order, with_errors
-from gradpipe.report.table import Table
+from gradpipe.report.tables.table import Table
 
 _CELL = ("model", "benchmark")
 Block = tuple[tuple[str, ...], str]

@@ -4,8 +4,8 @@ import polars as pl
 
 from gradpipe.report.inputs import EXAMPLE_SCHEMA, QUALITY_SCHEMA, ROWS_COLUMNS, UNUSABLE_COLUMNS
 from gradpipe.report.shape import in_reading_order
-from gradpipe.report.table import Table
-from gradpipe.report.tables_of_curves import CURVE
+from gradpipe.report.tables.curves import CURVE
+from gradpipe.report.tables.table import Table
 
 
 def rows_table(rows: pl.DataFrame) -> Table:

@@ -17,12 +17,12 @@ from importlib.resources import files
 import polars as pl
 
 from gradpipe.report.inputs import ReportInputs
-from gradpipe.report.pack import deflated
-from gradpipe.report.page_blocks import all_blocks, page_tables
-from gradpipe.report.page_data import PageChart, is_static, page_charts, page_choices, page_index
-from gradpipe.report.page_words import page_words
-from gradpipe.report.table import Table
-from gradpipe.report.tables import all_tables
+from gradpipe.report.page.blocks import all_blocks, page_tables
+from gradpipe.report.page.data import PageChart, is_static, page_charts, page_choices, page_index
+from gradpipe.report.page.pack import deflated
+from gradpipe.report.page.words import page_words
+from gradpipe.report.tables.table import Table
+from gradpipe.report.tables.write import all_tables
 
 _GLOBALS = "window.vegaEmbed = vegaEmbed;"
 _SCRIPTS = ("store", "choice", "rows", "rows_of_examples", "draw", "tables", "examples", "start")
@@ -81,7 +81,7 @@ def render_page(inputs: ReportInputs) -> str:
 
 def page_script() -> str:
     """The page's own script: its files in one function, none of them seen from outside."""
-    parts = [_packaged(f"page_{name}.js") for name in _SCRIPTS]
+    parts = [_packaged(f"{name}.js") for name in _SCRIPTS]
     return "\n".join(['"use strict";', "(() => {", *parts, "})();"])
 
 
@@ -139,4 +139,4 @@ def _digest(text: str) -> str:
 
 
 def _packaged(name: str) -> str:
-    return (files("gradpipe.report") / name).read_text(encoding="utf-8").strip()
+    return (files("gradpipe.report.page") / name).read_text(encoding="utf-8").strip()

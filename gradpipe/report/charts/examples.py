@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from gradpipe.report import look
-from gradpipe.report.chart_parts import (
+from gradpipe.report.charts.parts import (
     colours,
     panels,
     picked_in_legend,

@@ -13,7 +13,7 @@ from typing import Any
 import polars as pl
 
 from gradpipe.report import look
-from gradpipe.report.table import Table
+from gradpipe.report.tables.table import Table
 
 #: The tables that a paper shows and, where not all of them are printed, their columns.
 PRINTED: dict[str, list[str] | None] = {

@@ -7,12 +7,15 @@ from typing import Any
 
 import polars as pl
 
-from gradpipe.report import charts, charts_of_effects, charts_of_examples, look
-from gradpipe.report.chart_parts import specification
+from gradpipe.report import look
+from gradpipe.report.charts import curves as curve_charts
+from gradpipe.report.charts import effects as effect_charts
+from gradpipe.report.charts import examples as example_charts
+from gradpipe.report.charts.parts import specification
 from gradpipe.report.inputs import ReportInputs
 from gradpipe.report.shape import IS_KNOWLEDGE, LARGEST_LAYERS, LEAST_BAND, RATIOS, distinct
-from gradpipe.report.table import Table
-from gradpipe.report.tables_of_verdicts import CONTROL_LABELS
+from gradpipe.report.tables.table import Table
+from gradpipe.report.tables.verdicts import CONTROL_LABELS
 
 #: Tables that keep to what the pickers have chosen, and by which of their columns.
 _FOLLOWING = {
@@ -139,8 +142,8 @@ def _of_verdicts(inputs: ReportInputs) -> list[Wanted]:
     verdicts = distinct(inputs.verdicts.filter(_JUDGED), "verdict")
     present = set(inputs.length.filter(pl.col("effect").is_finite()).get_column("control"))
     controls = [label for control, label in CONTROL_LABELS.items() if control in present]
-    judged = PageChart("verdicts", partial(charts_of_effects.verdicts_on_a_claim, verdicts), _WIDE)
-    length = PageChart("length", partial(charts_of_effects.length_held_still, controls), _WIDE)
+    judged = PageChart("verdicts", partial(effect_charts.verdicts_on_a_claim, verdicts), _WIDE)
+    length = PageChart("length", partial(effect_charts.length_held_still, controls), _WIDE)
     return [(judged, bool(verdicts)), (length, bool(controls))]
 
 
@@ -149,15 +152,18 @@ def _of_curves(inputs: ReportInputs) -> list[Wanted]:
     pairs = [pair for pair in RATIOS if set(pair) <= set(styles)]
     names = [" / ".join(map(look.style_label, pair)) for pair in pairs]
     both = "irrelevant" in distinct(inputs.curves, "relevance")
-    through = partial(charts.statistic_through_the_layers, styles)
+    through = partial(curve_charts.statistic_through_the_layers, styles)
     return [
         (PageChart("curves", through, log=False), bool(styles)),
-        (PageChart("ratio", partial(charts.ratio_of_styles, names)), bool(pairs)),
-        (PageChart("relevance", partial(charts.correct_against_irrelevant, styles)), both),
-        (PageChart("over", partial(charts.irrelevant_over_correct, styles)), both),
-        (PageChart("rd", partial(charts.difference_by_layer, styles)), both),
+        (PageChart("ratio", partial(curve_charts.ratio_of_styles, names)), bool(pairs)),
         (
-            PageChart("twins", partial(charts.base_and_tuned, styles), log=False),
+            PageChart("relevance", partial(curve_charts.correct_against_irrelevant, styles)),
+            both,
+        ),
+        (PageChart("over", partial(curve_charts.irrelevant_over_correct, styles)), both),
+        (PageChart("rd", partial(curve_charts.difference_by_layer, styles)), both),
+        (
+            PageChart("twins", partial(curve_charts.base_and_tuned, styles), log=False),
             bool(page_choices(inputs)["twins"]),
         ),
     ]
@@ -167,8 +173,8 @@ def _of_mad(inputs: ReportInputs) -> list[Wanted]:
     mad = inputs.mad.filter(pl.col("mad").is_finite())
     reasoning = distinct(mad.filter(~IS_KNOWLEDGE), "style")
     topics = distinct(mad.filter(IS_KNOWLEDGE), "benchmark")
-    dots = PageChart("mad", partial(charts.mad_by_style, reasoning), _WIDE)
-    by_topic = PageChart("knowledge", partial(charts.knowledge_by_length, topics), log=False)
+    dots = PageChart("mad", partial(curve_charts.mad_by_style, reasoning), _WIDE)
+    by_topic = PageChart("knowledge", partial(curve_charts.knowledge_by_length, topics), log=False)
     return [(dots, bool(reasoning)), (by_topic, bool(topics))]
 
 
@@ -179,9 +185,9 @@ def _of_examples(inputs: ReportInputs) -> list[Wanted]:
     styles, compared = distinct(of_one, "style"), compared_responses(of_two)
     sized = distinct(inputs.examples, "style")
     ends = distinct(inputs.extremes, "end")
-    one, two = charts.gradients_of_one_model, charts.gradients_of_two_responses
-    scatter = partial(charts_of_examples.size_against_length, sized)
-    spectra = partial(charts_of_examples.spectra_of_extremes, ends)
+    one, two = curve_charts.gradients_of_one_model, curve_charts.gradients_of_two_responses
+    scatter = partial(example_charts.size_against_length, sized)
+    spectra = partial(example_charts.spectra_of_extremes, ends)
     cosines = partial(PageChart, margin=_SHARED, log=False, scales=False)
     return [
         (cosines("alignment", partial(one, styles)), bool(styles)),

@@ -11,7 +11,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from gradpipe.report import look
-from gradpipe.report.chart_parts import (
+from gradpipe.report.charts.parts import (
     colours,
     cycled,
     dashes,

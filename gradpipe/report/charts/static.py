@@ -6,11 +6,14 @@ from typing import Any
 
 import polars as pl
 
-from gradpipe.report import charts, charts_of_effects, charts_of_examples, look
-from gradpipe.report.chart_parts import specification
+from gradpipe.report import look
+from gradpipe.report.charts import curves as curve_charts
+from gradpipe.report.charts import effects as effect_charts
+from gradpipe.report.charts import examples as example_charts
+from gradpipe.report.charts.parts import specification
 from gradpipe.report.inputs import ReportInputs
-from gradpipe.report.page_blocks import spectra_rows
-from gradpipe.report.page_data import compared_as
+from gradpipe.report.page.blocks import spectra_rows
+from gradpipe.report.page.data import compared_as
 from gradpipe.report.shape import (
     IS_KNOWLEDGE,
     distinct,
@@ -21,7 +24,7 @@ from gradpipe.report.shape import (
     style_ratios,
     with_errors,
 )
-from gradpipe.report.tables_of_verdicts import CONTROL_LABELS
+from gradpipe.report.tables.verdicts import CONTROL_LABELS
 
 Drawn = Iterator[tuple[str, dict[str, Any]]]
 
@@ -52,20 +55,20 @@ def of_curves(rows: pl.DataFrame, statistic: str) -> Drawn:
     styles = distinct(rows, "style")
     correct = rows.filter(pl.col("relevance") == "correct")
     if not correct.is_empty():
-        chart = charts.statistic_through_the_layers(styles, statistic)
+        chart = curve_charts.statistic_through_the_layers(styles, statistic)
         yield "curves", specification(chart, _lean(correct, "mean", "low", "high"))
     ratios = style_ratios(correct)
     if not ratios.is_empty():
-        chart = charts.ratio_of_styles(list(dict.fromkeys(ratios["pair"])), statistic)
+        chart = curve_charts.ratio_of_styles(list(dict.fromkeys(ratios["pair"])), statistic)
         yield "ratio", specification(chart, _lean(ratios, "pair", "ratio", "low", "high"))
     if rows.get_column("relevance").n_unique() > 1:
-        chart = charts.correct_against_irrelevant(styles, statistic)
+        chart = curve_charts.correct_against_irrelevant(styles, statistic)
         shown = _lean(rows.filter(pl.col("mean") > 0), "mean")
         yield "relevance", specification(chart, shown)
-        chart = charts.irrelevant_over_correct(styles, statistic)
+        chart = curve_charts.irrelevant_over_correct(styles, statistic)
         shown = _lean(relevance_ratios(rows), "ratio", "low", "high")
         yield "irrelevant-over-correct", specification(chart, shown)
-        chart = charts.difference_by_layer(styles, statistic)
+        chart = curve_charts.difference_by_layer(styles, statistic)
         shown = _lean(layer_differences(rows).filter(pl.col("rd") > 0), "rd", "largest")
         yield "rd", specification(chart, shown)
 
@@ -78,10 +81,10 @@ def of_mad(mad: pl.DataFrame, statistic: str) -> Drawn:
     shown = mad.with_columns(labelled_style())
     reasoning, knowledge = mad.filter(~pl.col("knows")), mad.filter("knows")
     if not reasoning.is_empty():
-        chart = charts.mad_by_style(distinct(reasoning, "style"), statistic)
+        chart = curve_charts.mad_by_style(distinct(reasoning, "style"), statistic)
         yield "mad", specification(chart, shown.filter(~pl.col("knows"), pl.col("mad") > 0))
     if not knowledge.is_empty():
-        chart = charts.knowledge_by_length(distinct(knowledge, "benchmark"), statistic)
+        chart = curve_charts.knowledge_by_length(distinct(knowledge, "benchmark"), statistic)
         yield "knowledge", specification(chart, shown.filter("knows"))
 
 
@@ -98,7 +101,7 @@ def of_twins(curves: pl.DataFrame, base: str, tuned: str, statistic: str) -> Dra
     both = pl.concat(parts).filter(pl.col("benchmark").is_in(list(shared)))
     for benchmark in distinct(both, "benchmark"):
         rows = both.filter(pl.col("benchmark") == benchmark)
-        chart = charts.base_and_tuned(distinct(rows, "style"), statistic)
+        chart = curve_charts.base_and_tuned(distinct(rows, "style"), statistic)
         yield benchmark, specification(chart, _lean(rows, "tuning", "mean"))
 
 
@@ -118,7 +121,7 @@ def of_verdicts(inputs: ReportInputs, model: str) -> Iterator[tuple[str, str, di
         rows = judged.filter(pl.col("group") == group)
         parts = {text: "\n".join(textwrap.wrap(text, _PART_LETTERS)) for text in rows["statement"]}
         part = pl.col("statement").replace(parts).alias("part")
-        chart = charts_of_effects.verdicts_on_a_claim(distinct(rows, "verdict"))
+        chart = effect_charts.verdicts_on_a_claim(distinct(rows, "verdict"))
         shown = rows.select(part, *names, "effect", "low", "high")
         yield group, str(rows["title"].item(0)), specification(chart, shown)
 
@@ -130,12 +133,12 @@ def of_examples(inputs: ReportInputs, model: str, benchmark: str) -> Drawn:
     yield from _of_alignment(inputs.alignment.filter(here))
     examples = inputs.examples.filter(here, pl.col("nuclear_norm") > 0)
     if not examples.is_empty():
-        chart = charts_of_examples.size_against_length(distinct(examples, "style"))
+        chart = example_charts.size_against_length(distinct(examples, "style"))
         shown = examples.select("style", "relevance", "response_tokens", "nuclear_norm")
         yield "examples", specification(chart, shown.with_columns(labelled_style()))
     spectra = spectra_rows(inputs.extremes.filter(here))
     if not spectra.is_empty():
-        chart = charts_of_examples.spectra_of_extremes(distinct(spectra, "end"))
+        chart = example_charts.spectra_of_extremes(distinct(spectra, "end"))
         yield "spectra", specification(chart, spectra.drop("model", "style", "index"))
 
 
@@ -154,7 +157,7 @@ def _of_length(length: pl.DataFrame) -> Drawn:
         pl.col("control").replace(CONTROL_LABELS),
         *("effect", "low", "high"),
     )
-    yield "length", specification(charts_of_effects.length_held_still(controls), shown)
+    yield "length", specification(effect_charts.length_held_still(controls), shown)
 
 
 def _of_alignment(alignment: pl.DataFrame) -> Drawn:
@@ -168,7 +171,7 @@ def _of_alignment(alignment: pl.DataFrame) -> Drawn:
     for kind in ("same_layer", "next_layer"):
         of_one = rows.filter(pl.col("kind") == kind)
         if not of_one.is_empty():
-            chart = charts.gradients_of_one_model(distinct(of_one, "style"))
+            chart = curve_charts.gradients_of_one_model(distinct(of_one, "style"))
             shown = of_one.select("pair", "style", "relevance", *band)
             name = f"cosines-{kind.replace('_', '-')}"
             yield name, specification(chart, shown.with_columns(labelled_style()))
@@ -176,7 +179,7 @@ def _of_alignment(alignment: pl.DataFrame) -> Drawn:
         pl.col("pair").alias("projection"), compared_as().alias("pair")
     )
     if not of_two.is_empty():
-        chart = charts.gradients_of_two_responses(list(dict.fromkeys(of_two["pair"])))
+        chart = curve_charts.gradients_of_two_responses(list(dict.fromkeys(of_two["pair"])))
         yield "cosines-responses", specification(chart, of_two.select("projection", "pair", *band))
 
 

@@ -2,13 +2,12 @@
 
 import polars as pl
 
-from gradpipe.report.inputs import LENGTH_SCHEMA, ReportInputs
+from gradpipe.claims.schemas import LENGTH_SCHEMA, OWN
+from gradpipe.report.inputs import ReportInputs
 from gradpipe.report.shape import finite, in_reading_order
-from gradpipe.report.table import Table, projections_of, where
+from gradpipe.report.tables.table import Table, projections_of, where
 from gradpipe.report.wording import VERDICTS
 
-#: The source of claims that the study itself makes, by either of its names.
-OWN = ("study", "the study")
 CONTROL_LABELS = {
     "none": "as measured",
     "summed_loss": "summed loss",
@@ -116,7 +115,7 @@ def length_in_full(length: pl.DataFrame) -> pl.DataFrame:
 
 def claims_in_order(claims: pl.DataFrame) -> pl.DataFrame:
     """The claims as they are shown: the study's own first, those of the papers after them."""
-    return claims.sort(~pl.col("source").is_in(OWN), maintain_order=True)
+    return claims.sort(pl.col("source") != OWN, maintain_order=True)
 
 
 def with_claims(verdicts: pl.DataFrame, claims: pl.DataFrame) -> pl.DataFrame:

@@ -3,10 +3,8 @@
 from pathlib import Path
 
 from gradpipe.report.inputs import ReportInputs
-from gradpipe.report.latex import write_latex
 from gradpipe.report.shape import in_reading_order
-from gradpipe.report.table import Table
-from gradpipe.report.tables_of_curves import (
+from gradpipe.report.tables.curves import (
     CURVE,
     alignment_table,
     base_and_tuned_table,
@@ -15,14 +13,16 @@ from gradpipe.report.tables_of_curves import (
     mad_table,
     rd_table,
 )
-from gradpipe.report.tables_of_examples import (
+from gradpipe.report.tables.examples import (
     examples_table,
     quality_table,
     reasons_table,
     rows_table,
     unusable_table,
 )
-from gradpipe.report.tables_of_verdicts import (
+from gradpipe.report.tables.latex import write_latex
+from gradpipe.report.tables.table import Table
+from gradpipe.report.tables.verdicts import (
     length_in_full,
     length_table,
     overall_table,
