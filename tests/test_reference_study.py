@@ -53,3 +53,15 @@ def test_rds_of_the_releases_shuffles_are_the_references(report: Path, style: st
     rds = pl.read_csv(report / "tables" / "rd.csv").filter(statistic="nuclear_norm", style=style)
     for projection, known in zip(PROJECTIONS, RDS[style], strict=True):
         assert rds[projection].item() == pytest.approx(known, rel=0.01, abs=0.0005)
+
+
+@pytest.mark.slow
+def test_the_papers_first_claim_is_supported_and_so_is_the_first_half_of_its_third(
+    report: Path,
+) -> None:
+    judged = pl.read_csv(report / "tables" / "verdicts_overall.csv")
+    verdicts = judged.group_by("title", maintain_order=True).agg("verdict")
+    found = dict(verdicts.iter_rows())
+    assert found["The less a response thinks, the more uneven the layers"] == ["supported"] * 2
+    irrelevant = found["Detailed responses tell irrelevant from correct, answers alone do not"]
+    assert irrelevant[0] == "supported"

@@ -43,8 +43,10 @@ def decide(least: End, most: End, free: Array, region: tuple[float, float]) -> D
     times = stdtrit(free, (1 + LEVEL) / 2)
     low, high = least[0] - times * least[1], most[0] + times * most[1]
     start, end = region
-    inside = np.maximum(_p(least[0] - start, least[1], free), _p(end - most[0], most[1], free))
-    outside = np.minimum(_p(start - most[0], most[1], free), _p(least[0] - end, least[1], free))
+    # A measure of zero has a log that is infinite, and so may be an end of the region.
+    with np.errstate(invalid="ignore"):
+        inside = np.maximum(_p(least[0] - start, least[1], free), _p(end - most[0], most[1], free))
+        outside = np.minimum(_p(start - most[0], most[1], free), _p(least[0] - end, least[1], free))
     return Decisions(low, high, np.minimum(2 * inside, 1), np.minimum(2 * outside, 1))
 
 

@@ -200,6 +200,8 @@ def _comparison(
     )
 
 
+# Two measures of zero have logs of minus infinity, and no difference.
+@np.errstate(invalid="ignore")
 def _effects(comparison: _Comparison, drawn: Replicates) -> Effects:
     projections = comparison.items.size
     effect = np.zeros(projections)

@@ -99,11 +99,12 @@ def length_effects(statistics: pl.DataFrame | pl.LazyFrame, seed: int = 0) -> pl
 
     Effects have 95 % intervals over ``items``, those with usable responses of both styles; those of
     a MAD are without the noise that shows in it (see gradpipe/claims/ratios.py). Where an effect is
-    not to be had it is null, and ``how`` says why. Raises DataError for a table of several models
-    or benchmarks.
+    not to be had it is null, and ``how`` says why; of a study that left ``nuclear_norm`` out there
+    are none. Raises DataError for a table of several models or benchmarks.
     """
     correct = statistics.lazy().filter(pl.col("relevance") == "correct")
-    if correct.limit(1).collect().is_empty():
+    measured = "nuclear_norm" in correct.collect_schema().names()
+    if not measured or correct.limit(1).collect().is_empty():
         return LENGTH_SCHEMA.to_frame()
     norms = cell_values(correct, "nuclear_norm")
     # Each example has the same number at all of its layers and projections.

@@ -126,9 +126,9 @@ def same_layer_products(gradients: Mapping[str, Gradient]) -> dict[str, Tensor]:
 
     Gradients of unlike shapes but equally many entries are compared flattened.
     """
-    found = {}
+    found = _square_products(gradients)
     for name, (left, right) in SAME_LAYER.items():
-        if left not in gradients or right not in gradients:
+        if name in found or left not in gradients or right not in gradients:
             continue
         one, other = gradients[left], gradients[right]
         if name == "q_ot":
@@ -160,6 +160,25 @@ def _product(one: Gradient, other: Gradient, shared: dict[tuple[int, int], Tenso
     if key not in shared:
         shared[key] = outer(one.x, other.x)
     return outer(one.d, other.d).mul_(shared[key]).sum((1, 2))
+
+
+def _square_products(gradients: Mapping[str, Gradient]) -> dict[str, Tensor]:
+    """⟨Q, O⟩ and ⟨Q, Oᵀ⟩ [R] at once: the four products of their factors are blocks of one.
+
+    Nothing where there are no factors of both, or not all of one width.
+    """
+    import torch
+
+    q, o = gradients.get("q"), gradients.get("o")
+    if q is None or q.x is None or q.d is None or o is None or o.x is None or o.d is None:
+        return {}
+    tokens, width = q.x.shape[1:]
+    if any(part.shape[2] != width for part in (q.d, o.x, o.d)):
+        return {}
+    both = outer(torch.cat([q.x, q.d], 1), torch.cat([o.x, o.d], 1))
+    (xx, xd), (dx, dd) = (rows.split(tokens, 2) for rows in both.split(tokens, 1))
+    # ⟨QᵈᵀQˣ, (OᵈᵀOˣ)ᵀ⟩ = Σ (Qᵈ Oˣᵀ) ∘ (Qˣ Oᵈᵀ)
+    return {"q_o": (dd * xx).sum((1, 2)), "q_ot": (dx * xd).sum((1, 2))}
 
 
 def _flat_product(one: Gradient, other: Gradient) -> Tensor:

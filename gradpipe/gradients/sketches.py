@@ -65,21 +65,36 @@ class Sketcher:
         Of a gradient with no more entries than a sketch has values it is the entries themselves,
         and zeros.
         """
-        inputs: dict[int, Tensor] = {}
-        return {name: self._sketch(each, inputs) for name, each in gradients.items()}
+        small: dict[str, Tensor] = {}
+        readers: dict[int, dict[str, Gradient]] = {}
+        for name, gradient in gradients.items():
+            if gradient.x is None:
+                rows = self.fold(gradient.formed(), SIDE, "outputs", dim=-2)
+                small[name] = self.fold(rows, SIDE, "inputs")
+            else:
+                readers.setdefault(id(gradient.x), {})[name] = gradient
+        for each in readers.values():
+            small |= self._from_factors(each)
+        return {name: self._sketch(small[name]) for name in gradients}
 
-    def _sketch(self, gradient: Gradient, inputs: dict[int, Tensor]) -> Tensor:
-        """One sketch; ``inputs`` keeps what is folded of inputs that several projections read."""
+    def _from_factors(self, gradients: Mapping[str, Gradient]) -> dict[str, Tensor]:
+        """S [R, n, m] of the projections that read the same inputs, in one product."""
         import torch
 
-        if gradient.x is None or gradient.d is None:
-            rows = self.fold(gradient.formed(), SIDE, "outputs", dim=-2)
-            small = self.fold(rows, SIDE, "inputs")
-        else:
-            if id(gradient.x) not in inputs:
-                inputs[id(gradient.x)] = self.fold(gradient.x, SIDE, "inputs")
-            outputs = self.fold(gradient.d, SIDE, "outputs")
-            small = outer(outputs.mT, inputs[id(gradient.x)].mT)
+        x = next(iter(gradients.values())).x
+        assert x is not None
+        inputs = self.fold(x, SIDE, "inputs")
+        outputs = [
+            self.fold(each.d, SIDE, "outputs") for each in gradients.values() if each.d is not None
+        ]
+        found = outer(torch.cat(outputs, -1).mT, inputs.mT)
+        parts = found.split([part.shape[-1] for part in outputs], 1)
+        return dict(zip(gradients, parts, strict=True))
+
+    def _sketch(self, small: Tensor) -> Tensor:
+        """The sketch [R, SKETCH_VALUES] of a gradient that is folded on both sides."""
+        import torch
+
         found = self.fold(small.flatten(1), SKETCH_VALUES, "both")
         return torch.nn.functional.pad(found, (0, SKETCH_VALUES - found.shape[-1]))
 

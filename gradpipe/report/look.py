@@ -60,7 +60,10 @@ SEGMENT_LABELS = {
 BENCHMARK_COLOURS = ("#009E73", "#CC79A7", "#56B4E9", "#444444", "#B5A900", "#7B4FA3")
 
 #: Colours for ratios of two styles, and for ways to hold length still.
-PAIR_COLOURS = ("#D55E00", "#0072B2", "#009E73", "#CC79A7", "#7B4FA3", "#444444", "#B5A900")
+PAIR_COLOURS = (
+    *("#D55E00", "#0072B2", "#009E73", "#CC79A7", "#7B4FA3", "#444444", "#B5A900", "#56B4E9"),
+    *("#882255", "#117733", "#E69F00", "#332288", "#A0522D", "#17A2A2"),
+)
 CONTROL_COLOURS = ("#1c2430", "#0072B2", "#009E73", "#CC79A7")
 VERDICT_COLOURS = {"supported": "#007A5A", "contradicted": "#C24A00", "undecided": "#6B7480"}
 VERDICT_SHAPES = {"supported": "circle", "contradicted": "diamond", "undecided": "square"}

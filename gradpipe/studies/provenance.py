@@ -14,7 +14,17 @@ from gradpipe.studies.load import study_yaml
 from gradpipe.studies.study import Study
 
 #: The packages whose versions the numbers and pictures depend on.
-PACKAGES = ("gradpipe", "torch", "transformers", "tokenizers", "polars", "dagster", "altair")
+PACKAGES = (
+    "gradpipe",
+    "torch",
+    "transformers",
+    "tokenizers",
+    "polars",
+    "numpy",
+    "scipy",
+    "dagster",
+    "altair",
+)
 
 
 def provenance(

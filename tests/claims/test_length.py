@@ -240,3 +240,8 @@ def test_the_same_seed_gives_the_same_numbers_whatever_the_order_of_the_rows() -
 def test_results_without_correct_responses_have_no_effects() -> None:
     assert length_effects(results(14).filter(relevance="irrelevant")).is_empty()
     assert length_effects(results(14).clear()).schema == LENGTH_SCHEMA
+
+
+def test_a_study_without_the_nuclear_norm_has_no_length_effects() -> None:
+    table = results(0).drop("nuclear_norm")
+    assert_frame_equal(length_effects(table), LENGTH_SCHEMA.to_frame())

@@ -20,7 +20,13 @@ _DIMMED = 0.1
 def specification(chart: alt.FacetChart, rows: pl.DataFrame | None = None) -> dict[str, Any]:
     """A chart as Vega-Lite in the report's look, with its rows if they are given."""
     whole = {**chart.to_dict(), "config": look.theme()}
-    return whole if rows is None else {**whole, "datasets": {DATA: rows.to_dicts()}}
+    if rows is None:
+        return whole
+    facet = whole["facet"]
+    if not facet.get("sort"):
+        # Panels come as their first rows do: left to itself, Vega-Lite goes by the alphabet.
+        facet["sort"] = rows.get_column(facet["field"]).unique(maintain_order=True).to_list()
+    return {**whole, "datasets": {DATA: rows.to_dicts()}}
 
 
 def panels(

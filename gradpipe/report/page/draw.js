@@ -82,7 +82,9 @@ const fitted = (spec, chart, rows, width) => {
   if (narrow) Object.assign(config.legend, { direction: "vertical", titleOrient: "top" });
   else config.legend.columns = Math.max(2, Math.floor(width / (longest(one, rows) * 7 + 40)));
   config.legend.layout = { bottom: { anchor: "start", margin: 24, direction: narrow ? "vertical" : "horizontal" } };
-  return { ...spec, columns, config, spec: { ...one, width: Math.max(inner, 120) } };
+  // Panels come as their first rows do: left to itself, Vega-Lite goes by the alphabet.
+  const sort = spec.facet.sort ?? [...new Set(rows.map((row) => row[spec.facet.field]))];
+  return { ...spec, facet: { ...spec.facet, sort }, columns, config, spec: { ...one, width: Math.max(inner, 120) } };
 };
 
 const draw = async (chart) => {
