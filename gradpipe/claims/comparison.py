@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import polars as pl
 
-from gradpipe.claims.bootstrap import FEWEST_ITEMS, seed_of
+from gradpipe.claims.bootstrap import FEWEST_ITEMS, LEVEL, seed_of
 from gradpipe.claims.decisions import holm
 from gradpipe.claims.ratios import QUANTITIES, Ratio, mean_and_mad, ratio_of
 from gradpipe.claims.values import Array, CellValues, cell_values, mean_curves
@@ -26,7 +26,7 @@ Frame = pl.DataFrame | pl.LazyFrame
 #: differ or have none. ``a`` and ``b`` are the quantity as measured, ``ratio`` is that of A to B
 #: with its 95 % interval ``low`` to ``high``. ``p`` is two-sided against a ratio of one,
 #: ``p_adjusted`` Holm's over the whole table; ``verdict`` is "higher" or "lower" (A than B) where
-#: that is below 0.05, else "undecided". ``paired``: both sides have the same items.
+#: that is below 1 − LEVEL, else "undecided". ``paired``: both sides have the same items.
 COMPARISON_SCHEMA = pl.Schema(
     {
         "model": pl.String,
@@ -49,7 +49,6 @@ COMPARISON_SCHEMA = pl.Schema(
         "paired": pl.Boolean,
     }
 )
-SIGNIFICANCE = 0.05
 #: Only items that both sides have are compared where they are this part of the smaller side's.
 _MOSTLY = 0.5
 
@@ -86,7 +85,7 @@ def compare(
             "styles and projections."
         )
     found = pl.DataFrame(rows, schema=COMPARISON_SCHEMA, orient="row").fill_nan(None)
-    decided = pl.col("p_adjusted") < SIGNIFICANCE
+    decided = pl.col("p_adjusted") < 1 - LEVEL
     return found.with_columns(p_adjusted=holm(pl.col("p"))).with_columns(
         verdict=pl.when(decided & (pl.col("ratio") > 1))
         .then(pl.lit("higher"))

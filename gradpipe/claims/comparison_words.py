@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 
 import polars as pl
 
-from gradpipe.claims.comparison import SIGNIFICANCE
+from gradpipe.claims.bootstrap import LEVEL
 
 _OF = {"mean": "mean over layers", "mad": "MAD"}
 #: What may tell curves apart, beside the projection.
@@ -23,7 +23,7 @@ def summary(comparison: pl.DataFrame, a: str, b: str) -> str:
     higher, lower = (comparison.filter(verdict=verdict).height for verdict in ("higher", "lower"))
     return (
         f"A is {a}, B is {b}: of {comparison.height} differences {higher + lower} are decided at "
-        f"{SIGNIFICANCE:.0%} after Holm's correction; A is higher in {higher} and lower in {lower}."
+        f"{1 - LEVEL:.0%} after Holm's correction; A is higher in {higher} and lower in {lower}."
     )
 
 

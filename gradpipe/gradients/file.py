@@ -65,8 +65,7 @@ def extract_pairs(
     """Spectra of pairs by a model that is loaded for them, as frames of ROW_SCHEMA, one a batch.
 
     Errors call the pairs by their rows in a file, from ``offset`` on. Without ``aligned``, cosines
-    and sketches are left out. Raises ModelError or
-    DataError where model or pairs cannot be used.
+    and sketches are left out. Raises ModelError or DataError where model or pairs cannot be used.
     """
     from gradpipe.models.load import load_model
 

@@ -7,12 +7,12 @@ the shapes of a 135M model: 160 to 170 GFLOP/s against 340 to 410. The two diffe
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import partial
-from statistics import median
 from typing import TYPE_CHECKING, Any
+
+from gradpipe.gradients.products import is_faster, onednn_is_there, onednn_linear
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -85,23 +85,16 @@ def _onednn_product(x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
         return torch.nn.functional.linear(x, weight, bias)
     if terms >= MANY_TERMS:
         parts = zip(x.split(TERMS_AT_ONCE, -1), _dense_parts(weight), strict=True)
-        summed: Tensor = sum(_pointwise(*part) for part in parts)  # type: ignore[assignment]
+        summed: Tensor = sum(onednn_linear(*part) for part in parts)  # type: ignore[assignment]
         return summed if bias is None else summed + bias
     if weight.numel() > WEIGHT_AT_ONCE and weight.is_contiguous():
         found = x.new_empty(*x.shape[:-1], outputs)
         step = max(1, WEIGHT_AT_ONCE // terms)
         for start in range(0, outputs, step):
             part = slice(start, start + step)
-            found[..., part] = _pointwise(x, weight[part], None if bias is None else bias[part])
+            found[..., part] = onednn_linear(x, weight[part], None if bias is None else bias[part])
         return found
-    return _pointwise(x, weight, bias)
-
-
-def _pointwise(x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
-    import torch
-
-    found: Tensor = torch.ops.mkldnn._linear_pointwise(x, weight, bias, "none", [], "")
-    return found
+    return onednn_linear(x, weight, bias)
 
 
 def _dense_parts(weight: Tensor) -> Iterator[Tensor]:
@@ -118,24 +111,13 @@ def _onednn_is_faster(modules: list[Any]) -> bool:
     import torch
     from torch.nn import functional
 
-    if not torch.backends.mkldnn.is_available() or not hasattr(
-        torch.ops.mkldnn, "_linear_pointwise"
-    ):
+    if not onednn_is_there():
         return False
     shapes = [tuple(_as_linear(module).shape) for module in modules]
     common = max(shapes, key=shapes.count)
     weight = _as_linear(modules[shapes.index(common)])
     x = torch.ones(TRIAL_TOKENS, common[1]).cumsum(0).rsqrt()
-    seconds: dict[Product, list[float]] = {functional.linear: [], _onednn_product: []}
-    found = {}
-    for _ in range(5):
-        for product, taken in seconds.items():
-            started = time.perf_counter()
-            found[product] = product(x, weight, None)
-            taken.append(time.perf_counter() - started)
-    ours, torchs = found[_onednn_product], found[functional.linear]
-    equal = torch.allclose(ours, torchs, rtol=1e-4, atol=1e-5 * float(torchs.abs().max()))
-    return equal and median(seconds[_onednn_product]) < 0.9 * median(seconds[functional.linear])
+    return is_faster(_onednn_product, functional.linear, (x, weight, None), slack=1e-5)
 
 
 def _frozen_linear(product: Product) -> Callable[..., Tensor]:

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import polars as pl
 
 from gradpipe.claims.contrasts import Claim, claims_table
 from gradpipe.claims.length import length_effects
 from gradpipe.claims.verdicts import judge
-from gradpipe.report.inputs import ALIGNMENT_SCHEMA, EXTREME_SCHEMA, TWIN_SCHEMA, ReportInputs
+from gradpipe.report.inputs import TWIN_SCHEMA, ReportInputs
 from gradpipe.statistics.alignment import alignment_curves
 from gradpipe.statistics.curves import curves
 from gradpipe.statistics.differences import mad, rd
@@ -55,8 +55,8 @@ def gather(
     ``found`` are the cells' curves; ``claims`` are judged with ``seed``, and with ``twins`` (base,
     tuned), of which those that have cells are shown.
     """
-    kinds = pl.concat(_measured(cell) for cell in cells)
-    scores = pl.concat(example_scores(cell.statistics) for cell in cells)
+    parts = [_parts_of(cell, seed) for cell in cells]
+    kinds = pl.concat(part.measured for part in parts)
     verdicts = judge(claims, [cell.statistics for cell in cells], twins, seed)
     models = {cell.model for cell in cells}
     shown = [pair for pair in twins if set(pair) <= models]
@@ -70,22 +70,32 @@ def gather(
         quality=quality,
         claims=claims_table(claims),
         verdicts=verdicts,
-        length=pl.concat(length_effects(cell.statistics, seed) for cell in cells),
-        alignment=pl.concat(
-            [ALIGNMENT_SCHEMA.to_frame(), *(alignment_curves(cell.alignments) for cell in cells)]
-        ),
-        examples=scores,
-        extremes=pl.concat([EXTREME_SCHEMA.to_frame(), *(_ends(cell, scores) for cell in cells)]),
+        length=pl.concat(part.length for part in parts),
+        alignment=pl.concat(part.alignment for part in parts),
+        examples=pl.concat(part.scores for part in parts),
+        extremes=pl.concat(part.extremes for part in parts),
         twins=pl.DataFrame(shown, schema=TWIN_SCHEMA, orient="row"),
     )
 
 
-def _measured(cell: Cell) -> pl.DataFrame:
-    """The cell's examples without their texts."""
-    texts = ("instruction", "response")
-    return cell.examples.drop(texts).with_columns(model=pl.lit(cell.model)).collect()
+class _Parts(NamedTuple):
+    """What a report says of one cell alone."""
+
+    measured: pl.DataFrame
+    scores: pl.DataFrame
+    length: pl.DataFrame
+    alignment: pl.DataFrame
+    extremes: pl.DataFrame
 
 
-def _ends(cell: Cell, scores: pl.DataFrame) -> pl.DataFrame:
-    own = scores.filter(pl.col("model") == cell.model, pl.col("benchmark") == cell.benchmark)
-    return extremes(own, cell.examples.collect(), cell.rows_of)
+def _parts_of(cell: Cell, seed: int) -> _Parts:
+    """The cell's parts; each of its tables is read once."""
+    examples, statistics = cell.examples.collect(), cell.statistics.collect()
+    scores = example_scores(statistics.lazy())
+    return _Parts(
+        examples.drop("instruction", "response").with_columns(model=pl.lit(cell.model)),
+        scores,
+        length_effects(statistics, seed),
+        alignment_curves(cell.alignments),
+        extremes(scores, examples, cell.rows_of),
+    )

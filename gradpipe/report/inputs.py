@@ -164,8 +164,8 @@ class ReportInputs:
     ``rows``: one row a model × benchmark × style × relevance: what was run, in examples and tokens.
     ``unusable``: one row an example that could not be used, with its reason.
     ``provenance``: "study" (dict), "study_yaml" (text), "models" and "benchmarks" (lists of dicts),
-    "protocol" (dict), "versions" (package to version), "created" (ISO time), "hardware" (text).
-    Missing keys of it are shown as missing.
+    "protocol" (dict), "gradients" (dicts: what was computed on what, and how long), "versions"
+    (package to version), "created" (ISO time), "hardware" (text). Missing ones are shown as such.
     ``quality``: how many responses got which verdict of the gates, by benchmark, writer and style.
     ``claims`` and ``verdicts``: what was asked of the results, and how that was decided.
     ``length``: style comparisons with length held still. ``alignment``: curves of cosines.

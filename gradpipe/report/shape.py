@@ -1,9 +1,11 @@
 """Shaping results for charts: what is drawn of each row, and in which order."""
 
+import numpy as np
 import polars as pl
 
 from gradpipe.report import look
 from gradpipe.responses.styles import KNOWLEDGE_STYLES
+from gradpipe.statistics.differences import LARGEST_LAYERS
 
 IS_KNOWLEDGE = pl.col("style").is_in(list(KNOWLEDGE_STYLES))
 
@@ -24,8 +26,8 @@ RATIOS = (
     ("length_100", "length_1000"),
 )
 
-#: RD's largest layers are marked, this many of each curve.
-LARGEST_LAYERS = 5
+#: Ranks of a spectrum that are drawn, at the most.
+MOST_RANKS = 40
 
 
 def finite(column: str) -> pl.Expr:
@@ -124,3 +126,25 @@ def _divided(both: pl.DataFrame) -> pl.DataFrame:
         (pl.col("ratio") + pl.col("se").fill_null(0.0)).alias("high"),
         pl.min_horizontal("examples", "examples_under").alias("examples"),
     )
+
+
+def spectra_rows(extremes: pl.DataFrame) -> pl.DataFrame:
+    """Spectra of extreme examples as rows of rank and value, at ranks evenly spaced by ratio."""
+    names = ["model", "end", "place", "index", "style"]
+    spectra = extremes.select(*names, "spectra").explode("spectra").unnest("spectra")
+    values = spectra.with_columns(
+        pl.int_ranges(1, pl.col("singular_values").list.len() + 1).alias("rank")
+    ).explode("rank", "singular_values")
+    ranks = np.unique(np.rint(np.geomspace(1, 20_000, MOST_RANKS * 3 // 2))).astype(int)
+    kept = values.filter(pl.col("rank").is_in(ranks.tolist()), pl.col("singular_values") > 0)
+    return kept.rename({"singular_values": "value"})
+
+
+def compared_as() -> pl.Expr:
+    """Two responses by what tells them apart: "none, correct · detailed, correct"."""
+    style = [pl.col(c).replace(look.STYLE_LABELS) for c in ("style", "against_style")]
+    named = [
+        pl.format("{}, {}", side, pl.col(c))
+        for side, c in zip(style, ("relevance", "against_relevance"), strict=True)
+    ]
+    return pl.concat_str(named, separator=" · ")

@@ -17,7 +17,7 @@ import polars as pl
 from gradpipe.gradients.alignment import SAME_LAYER
 from gradpipe.gradients.extract import explode_layers, explode_matrices
 from gradpipe.responses.styles import STYLES
-from gradpipe.statistics.table import EXAMPLE_COLUMNS, ROWS_AT_ONCE
+from gradpipe.statistics.table import EXAMPLE_COLUMNS, ROWS_AT_ONCE, as_table
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -64,7 +64,7 @@ def alignment_table(
     parts = [examples.join(cosines, on="key") for cosines in within]
     parts += _responses(examples, pl.concat(sketches)) if sketches else []
     return (
-        pl.concat([TABLE_SCHEMA.to_frame(), *map(_as_table, parts)])
+        pl.concat([TABLE_SCHEMA.to_frame(), *(as_table(part, TABLE_SCHEMA) for part in parts)])
         .with_columns(model=pl.lit(model))
         .filter(pl.col("cosine").is_finite())
         .sort("index", "item_id", "kind", "pair", *RESPONSE_COLUMNS, "layer")
@@ -89,14 +89,6 @@ def alignment_curves(alignments: pl.LazyFrame) -> pl.DataFrame:
         )
         .sort(*CURVE_COLUMNS, "layer")
         .collect()
-    )
-
-
-def _as_table(cosines: pl.DataFrame) -> pl.DataFrame:
-    """Columns that a kind of cosine has none of as nulls."""
-    absent = [name for name in TABLE_SCHEMA if name not in cosines.columns]
-    return cosines.with_columns(pl.lit(None).alias(name) for name in absent).select(
-        pl.col(name).cast(dtype) for name, dtype in TABLE_SCHEMA.items()
     )
 
 

@@ -13,6 +13,7 @@ from gradpipe.errors import DataError
 from gradpipe.gradients.extract import explode_matrices
 from gradpipe.statistics.examples import mean_over_matrices
 from gradpipe.statistics.reductions import REDUCTIONS, reduce_spectra, require_statistics
+from gradpipe.statistics.table import as_table
 
 #: One row an example: its number in the user's file, and why it has no score where it has none.
 SCORE_SCHEMA = pl.Schema({"row": pl.Int64, "score": pl.Float64, "reason": pl.String})
@@ -33,7 +34,9 @@ def scores_of_rows(frames: Iterable[pl.DataFrame], by: str) -> pl.DataFrame:
         )
         for rows in frames
     ]
-    return _with_reasons(pl.concat([SCORE_SCHEMA.to_frame(), *map(_as_scores, scored)]), by)
+    return _with_reasons(
+        pl.concat([SCORE_SCHEMA.to_frame(), *(as_table(each, SCORE_SCHEMA) for each in scored)]), by
+    )
 
 
 def scores_of_table(path: Path, by: str) -> pl.DataFrame:
@@ -54,7 +57,9 @@ def scores_of_table(path: Path, by: str) -> pl.DataFrame:
     unusable = pl.DataFrame(
         json.loads(metadata.get("unusable", "[]")), schema=["row", "reason"], orient="row"
     )
-    return _with_reasons(pl.concat([_as_scores(usable), _as_scores(unusable)]), by)
+    return _with_reasons(
+        pl.concat([as_table(usable, SCORE_SCHEMA), as_table(unusable, SCORE_SCHEMA)]), by
+    )
 
 
 def ranked(
@@ -117,13 +122,6 @@ def _reduced(matrices: pl.LazyFrame, example: str, by: str) -> pl.DataFrame:
 
 def _means(reduced: pl.DataFrame, example: str) -> pl.DataFrame:
     return reduced.group_by(example).agg(mean_over_matrices("score"))
-
-
-def _as_scores(frame: pl.DataFrame) -> pl.DataFrame:
-    absent = [name for name in SCORE_SCHEMA if name not in frame.columns]
-    return frame.with_columns(pl.lit(None).alias(name) for name in absent).select(
-        pl.col(name).cast(dtype) for name, dtype in SCORE_SCHEMA.items()
-    )
 
 
 def _with_reasons(scores: pl.DataFrame, by: str) -> pl.DataFrame:

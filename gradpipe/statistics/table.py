@@ -14,6 +14,14 @@ ROW_COLUMNS = ("loss", "tokens", "response_tokens", "layer", "projection")
 ROWS_AT_ONCE = 100
 
 
+def as_table(frame: pl.DataFrame, schema: pl.Schema) -> pl.DataFrame:
+    """The columns of a schema, in its order and types; those that the frame lacks as nulls."""
+    absent = [name for name in schema if name not in frame.columns]
+    return frame.with_columns(pl.lit(None).alias(name) for name in absent).select(
+        pl.col(name).cast(dtype) for name, dtype in schema.items()
+    )
+
+
 def statistics_table(
     examples: pl.DataFrame,
     spectra: Iterable[pl.DataFrame],

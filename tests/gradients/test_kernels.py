@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 from transformers.pytorch_utils import Conv1D
 
-from gradpipe.gradients import kernels
+from gradpipe.gradients import kernels, products
 from gradpipe.gradients.factors import frozen
 from gradpipe.gradients.kernels import faster_linears
 from gradpipe.gradients.tokens import TokenRow
@@ -83,7 +83,7 @@ def test_large_weights_in_parts_equal_the_whole(
 
 def test_few_rows_are_left_to_torch(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(kernels, "SOME_ROWS", 19)
-    monkeypatch.setattr(kernels, "_pointwise", None)
+    monkeypatch.setattr(kernels, "onednn_linear", None)
     assert_same_products("biased")
 
 
@@ -184,8 +184,8 @@ def test_a_product_that_gives_something_else_is_never_taken(
 ) -> None:
     seconds = iter(range(100))
     # By this clock, each product takes one second; torch's are said to take two.
-    monkeypatch.setattr(kernels, "median", lambda taken: next(medians))
-    monkeypatch.setattr(kernels.time, "perf_counter", lambda: next(seconds))
+    monkeypatch.setattr(products, "median", lambda taken: next(medians))
+    monkeypatch.setattr(products.time, "perf_counter", lambda: next(seconds))
     model = make_model(family).requires_grad_(False)
     modules = [module for module in model.modules() if kernels._replaceable(module)]
     medians = iter([1.0, 2.0])

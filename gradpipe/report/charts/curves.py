@@ -1,7 +1,7 @@
 """The charts of curves, each named by the question it answers.
 
 A chart is drawn from a data set called "rows" with styles as their readers' labels:
-`chart_parts.specification` puts the rows in for an image file, the page's script puts them in for
+`parts.specification` puts the rows in for an image file, the page's script puts them in for
 the page, so that both are drawn alike. A chart that names no statistic is the page's: what the axes
 show follows the pickers and stands in the caption, and the nearest point is told.
 """
@@ -46,7 +46,7 @@ def statistic_through_the_layers(
     error each side).
     """
     return panels(
-        _banded_lines("mean", style_colours(styles), "style", statistic, log, tips=["style:N"])
+        _lines("mean", style_colours(styles), "style", statistic, log, tips=["style:N"], band=True)
     )
 
 
@@ -58,7 +58,9 @@ def ratio_of_styles(
     A panel a projection, a line a pair of styles with its band; a rule at no difference.
     """
     colour = colours("pair", pairs, cycled(look.PAIR_COLOURS, pairs), "ratio of styles", "stroke")
-    lines = _banded_lines("ratio", colour, "pair", statistic, log, tips=["pair:N"], of="ratio of ")
+    lines = _lines(
+        "ratio", colour, "pair", statistic, log, tips=["pair:N"], of="ratio of ", band=True
+    )
     return panels(lines)
 
 
@@ -70,7 +72,7 @@ def irrelevant_over_correct(
     A panel a projection, a line a style with its band; a rule where there is no difference.
     """
     colour = style_colours(styles)
-    lines = _banded_lines("ratio", colour, "style", statistic, log, ["style:N"], of="ratio of ")
+    lines = _lines("ratio", colour, "style", statistic, log, ["style:N"], of="ratio of ", band=True)
     return panels(lines)
 
 
@@ -122,7 +124,7 @@ def gradients_of_one_model(styles: list[str], log: bool = False) -> alt.FacetCha
     A panel a pair, a colour a style, solid for correct and dashed for irrelevant responses.
     """
     dash, tips = relevance_dashes(), ["style:N", "relevance:N"]
-    lines = _banded_lines("mean", style_colours(styles), "style", None, log, tips, dash=dash)
+    lines = _lines("mean", style_colours(styles), "style", None, log, tips, dash=dash, band=True)
     return panels(lines, field="pair", own=None)
 
 
@@ -132,7 +134,7 @@ def gradients_of_two_responses(pairs: list[str], log: bool = False) -> alt.Facet
     A panel a projection, a line a comparison of two responses, with its band.
     """
     colour = colours("pair", pairs, cycled(look.PAIR_COLOURS, pairs), "", "stroke")
-    return panels(_banded_lines("mean", colour, "pair", None, log, ["pair:N"]), own=None)
+    return panels(_lines("mean", colour, "pair", None, log, ["pair:N"], band=True), own=None)
 
 
 def mad_by_style(
@@ -204,7 +206,10 @@ def _lines(
     of: str = "",
     band: bool = False,
 ) -> Any:
-    """Lines through the layers, dimmed by the legend, with the nearest point told on the page."""
+    """Lines through the layers, dimmed by the legend, with the nearest point told on the page.
+
+    ``band``: with an area from ``low`` to ``high``.
+    """
     import altair as alt
 
     x = layer_axis()
@@ -231,16 +236,3 @@ def _lines(
         told[1] = tip(value, {"rd": "RD"}.get(value, value))
         layers.append(nearest_point(x, y, colour, [*tips, *told]))
     return alt.layer(*layers)
-
-
-def _banded_lines(
-    value: str,
-    colour: Any,
-    field: str,
-    statistic: str | None,
-    log: bool,
-    tips: list[str],
-    dash: Any = None,
-    of: str = "",
-) -> Any:
-    return _lines(value, colour, field, statistic, log, tips, dash, of, band=True)

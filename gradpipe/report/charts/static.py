@@ -12,15 +12,15 @@ from gradpipe.report.charts import effects as effect_charts
 from gradpipe.report.charts import examples as example_charts
 from gradpipe.report.charts.parts import specification
 from gradpipe.report.inputs import ReportInputs
-from gradpipe.report.page.blocks import spectra_rows
-from gradpipe.report.page.data import compared_as
 from gradpipe.report.shape import (
     IS_KNOWLEDGE,
+    compared_as,
     distinct,
     in_reading_order,
     labelled_style,
     layer_differences,
     relevance_ratios,
+    spectra_rows,
     style_ratios,
     with_errors,
 )

@@ -8,14 +8,13 @@ import json
 from collections.abc import Iterator
 from typing import Any
 
-import numpy as np
 import polars as pl
 
 from gradpipe.report.inputs import ReportInputs
 from gradpipe.report.page.data import is_static
 from gradpipe.report.page.pack import COARSE, FINE, deflated, packed
 from gradpipe.report.page.words import MOST_UNUSABLE_SHOWN
-from gradpipe.report.shape import finite, in_reading_order, with_errors
+from gradpipe.report.shape import finite, in_reading_order, spectra_rows, with_errors
 from gradpipe.report.tables.table import Table
 
 _CELL = ("model", "benchmark")
@@ -28,8 +27,8 @@ MANY = 200_000
 #: A model × benchmark with more examples has its largest and smallest only, `ENDS` of each; a page
 #: has no more than `MOST_EXAMPLES` in all.
 EXAMPLES_OF_ONE, ENDS, MOST_EXAMPLES = 2000, 100, 40_000
-#: Extreme examples in a page, characters of all their texts, and ranks of a spectrum.
-MOST_EXTREMES, MOST_CHARACTERS, MOST_RANKS = 600, 600_000, 40
+#: Extreme examples in a page, and characters of all their texts.
+MOST_EXTREMES, MOST_CHARACTERS = 600, 600_000
 #: Tables that the page draws from other blocks, or leaves to their files.
 _NOT_ON_PAGE = ("examples", "verdicts")
 
@@ -152,18 +151,6 @@ def _extremes(extremes: pl.DataFrame) -> Iterator[Block]:
     for keys, part in _parts(rows, ["benchmark"]):
         yield ("extremes", *keys), packed(part.select(*names, *told, "instruction", "response"))
         yield ("spectra", *keys), packed(spectra_rows(part), {"value": COARSE})
-
-
-def spectra_rows(extremes: pl.DataFrame) -> pl.DataFrame:
-    """Spectra of extreme examples as rows of rank and value, at ranks evenly spaced by ratio."""
-    names = ["model", "end", "place", "index", "style"]
-    spectra = extremes.select(*names, "spectra").explode("spectra").unnest("spectra")
-    values = spectra.with_columns(
-        pl.int_ranges(1, pl.col("singular_values").list.len() + 1).alias("rank")
-    ).explode("rank", "singular_values")
-    ranks = np.unique(np.rint(np.geomspace(1, 20_000, MOST_RANKS * 3 // 2))).astype(int)
-    kept = values.filter(pl.col("rank").is_in(ranks.tolist()), pl.col("singular_values") > 0)
-    return kept.rename({"singular_values": "value"})
 
 
 def _parts(rows: pl.DataFrame, keys: list[str]) -> Iterator[tuple[tuple[Any, ...], pl.DataFrame]]:

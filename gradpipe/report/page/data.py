@@ -13,9 +13,16 @@ from gradpipe.report.charts import effects as effect_charts
 from gradpipe.report.charts import examples as example_charts
 from gradpipe.report.charts.parts import specification
 from gradpipe.report.inputs import ReportInputs
-from gradpipe.report.shape import IS_KNOWLEDGE, LARGEST_LAYERS, LEAST_BAND, RATIOS, distinct
+from gradpipe.report.shape import (
+    IS_KNOWLEDGE,
+    LEAST_BAND,
+    RATIOS,
+    compared_as,
+    distinct,
+)
 from gradpipe.report.tables.table import Table
 from gradpipe.report.tables.verdicts import CONTROL_LABELS
+from gradpipe.statistics.differences import LARGEST_LAYERS
 
 #: Tables that keep to what the pickers have chosen, and by which of their columns.
 _FOLLOWING = {
@@ -208,13 +215,3 @@ def compared_responses(alignment: pl.DataFrame) -> list[str]:
     """The comparisons of two responses, as `compared_as` names them, in reading order."""
     names = alignment.select(compared_as().alias("pair")).get_column("pair")
     return list(dict.fromkeys(names.drop_nulls()))
-
-
-def compared_as() -> pl.Expr:
-    """Two responses by what tells them apart: "none, correct · detailed, correct"."""
-    style = [pl.col(c).replace(look.STYLE_LABELS) for c in ("style", "against_style")]
-    named = [
-        pl.format("{}, {}", side, pl.col(c))
-        for side, c in zip(style, ("relevance", "against_relevance"), strict=True)
-    ]
-    return pl.concat_str(named, separator=" · ")

@@ -30,8 +30,6 @@ from gradpipe.report.tables.verdicts import (
     verdict_table,
 )
 
-__all__ = ["Table", "all_tables", "write_tables"]
-
 
 def all_tables(inputs: ReportInputs) -> dict[str, Table]:
     """Every table of the report, by name."""
@@ -59,7 +57,7 @@ def write_tables(inputs: ReportInputs, folder: Path) -> list[Path]:
     """Write every table, and what it was made from, as CSV, and a paper's tables as LaTeX too.
 
     A CSV has full precision and is there even where it has no rows. Which tables are set in LaTeX,
-    and how, says `gradpipe.report.latex`.
+    and how, says `gradpipe.report.tables.latex`.
     """
     folder.mkdir(parents=True, exist_ok=True)
     tables = all_tables(inputs)
