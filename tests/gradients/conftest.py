@@ -4,12 +4,15 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import polars as pl
 import pytest
 import torch
+from polars.testing import assert_frame_equal
 from tokenizers import AddedToken, Tokenizer, models, pre_tokenizers, processors
 from tokenizers.decoders import ByteLevel as ByteLevelDecoder
 from transformers import AutoConfig, AutoModelForCausalLM, PreTrainedTokenizerFast
 
+from gradpipe.gradients.sketches import STEPS
 from gradpipe.gradients.tokens import TokenRow
 
 VOCABULARY = 270
@@ -175,3 +178,17 @@ def tiny_folder(
     make_model("llama").save_pretrained(folder)
     make_tokenizer().save_pretrained(folder)
     return folder
+
+
+def assert_same_gradients(found: pl.DataFrame, expected: pl.DataFrame, rel: float) -> None:
+    """Both frames, one row a gradient, are equal but for the rounding that a batch's shape decides.
+
+    A singular value may be off by so much of the largest one, a sketch's number by one step.
+    """
+    names = ("singular_values", "sketch")
+    assert_frame_equal(found.drop(names), expected.drop(names), rel_tol=rel, abs_tol=rel)
+    for name, slack in (("singular_values", 0.0), ("sketch", 1.001 / STEPS)):
+        for some, others in zip(found[name], expected[name], strict=True):
+            largest = float(others.abs().max() or 0.0)
+            assert len(some) == len(others)
+            assert float((some - others).abs().max() or 0.0) <= max(slack, rel * largest)

@@ -14,13 +14,14 @@ from torch import Tensor, nn
 
 from gradpipe.gradients import loop, memory, passes
 from gradpipe.gradients.batches import CPU_BUDGET, CPU_LEAST
-from gradpipe.gradients.extract import extract_rows
+from gradpipe.gradients.extract import explode_matrices, extract_rows
 from gradpipe.gradients.loop import BatchLoop, Done
 from gradpipe.gradients.passes import RowGradients
 from gradpipe.gradients.protocol import STANDARD
 from gradpipe.gradients.tokens import TokenRow
 from gradpipe.models.load import LoadedModel
 from gradpipe.models.projections import find_projections
+from tests.gradients.conftest import assert_same_gradients
 
 MakeModel = Callable[..., Any]
 MakeRows = Callable[..., list[TokenRow]]
@@ -40,6 +41,12 @@ def batch_loop(model: Any, rows: list[TokenRow], **settings: Any) -> BatchLoop:
 def extract(model: Any, rows: list[TokenRow], budget: int | None = None) -> pl.DataFrame:
     frames = list(extract_rows(load(model), rows, STANDARD, budget=budget))
     return pl.concat(frames).drop("seconds").sort("row")
+
+
+def assert_same_rows(found: pl.DataFrame, expected: pl.DataFrame, rel: float) -> None:
+    whole = [frame.drop("matrices") for frame in (found, expected)]
+    assert_frame_equal(*whole, rel_tol=rel, abs_tol=rel)
+    assert_same_gradients(*(explode_matrices(f.lazy()).collect() for f in (found, expected)), rel)
 
 
 @pytest.fixture
@@ -128,7 +135,7 @@ def test_batches_that_do_not_fit_are_halved_and_every_row_comes_out_once(
     found = extract(model, rows, budget)
     assert found["row"].to_list() == list(range(len(rows)))
     assert found["reason"].is_null().all()
-    assert_frame_equal(found, expected, rel_tol=1e-6, abs_tol=1e-6)
+    assert_same_rows(found, expected, 1e-6)
     assert sum(count for count, padded in tried if padded <= limit) == len(rows)
 
 
@@ -157,7 +164,7 @@ def test_a_row_that_does_not_fit_alone_comes_out_with_the_reason_and_the_others_
         assert found["row"].to_list() == [0, 1, 2, 3, 4]
         assert found["matrices"].list.len().to_list() == [12, 0, 12, 0, 12]
         assert found["loss"].is_null().to_list() == [False, True, False, True, False]
-        assert_frame_equal(found[[0, 2, 4]], alone[[0, 2, 4]], rel_tol=1e-5)
+        assert_same_rows(found[[0, 2, 4]], alone[[0, 2, 4]], 1e-5)
         for number, tokens in ((1, 70), (3, 80)):
             reason = found["reason"][number]
             assert reason.startswith(f"the row's {tokens} tokens do not fit in memory")
