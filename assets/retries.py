@@ -1,11 +1,12 @@
-"""What is tried again: a network that did not answer."""
+"""What is tried again: a network that did not answer; and what is set aside: damaged files."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
 
 import dagster as dg
 
-from gradpipe.errors import GradpipeError, connection_failed
+from gradpipe.errors import DamagedError, GradpipeError, connection_failed
+from storage.workspace import Workspace
 
 #: How often a stage is tried again before its partition counts as failed.
 MAX_RETRIES = 4
@@ -15,11 +16,16 @@ MAX_RETRIES = 4
 def retried(context: dg.AssetExecutionContext) -> Iterator[None]:
     """Ask Dagster to try again for what may pass; everything else fails at the first try.
 
-    A bad study or a damaged file is the same a minute later, and a bug too.
+    A bad study is the same a minute later, and a bug too. A damaged file is set aside, so that the
+    next run computes again what it held.
     """
     try:
         yield
     except dg.RetryRequested:
+        raise
+    except DamagedError as error:
+        for moved in Workspace.current().set_aside(error.damage):
+            context.log.warning(f"Damaged, and set aside: {moved}")
         raise
     except Exception as error:
         if not may_pass(error):

@@ -1,5 +1,8 @@
 """The one family of errors: each is one sentence that names the cause and the cure."""
 
+from collections.abc import Mapping
+from typing import Any
+
 
 class GradpipeError(Exception):
     """Anything gradpipe refuses; the command line prints it, no traceback, and exits with 2.
@@ -26,6 +29,24 @@ class ModelError(GradpipeError):
 
 class WorkspaceError(GradpipeError):
     """A workspace that cannot be read or written."""
+
+
+class DamagedError(WorkspaceError):
+    """Files of a workspace that are not as they were written.
+
+    ``damage`` says of each what is wrong with it, as the end of a sentence about it.
+    """
+
+    CURE = (
+        ": run `gradpipe run`, which makes it again, or `gradpipe doctor --repair`, which looks "
+        "for everything of the kind."
+    )
+
+    def __init__(self, damage: Mapping[Any, str]) -> None:
+        (place, fault), *more = damage.items()
+        others = f", and {len(more)} more are damaged" if more else ""
+        super().__init__(f"{place} {fault}{others}{self.CURE}")
+        self.damage = dict(damage)
 
 
 def nearest(word: str, known: list[str] | tuple[str, ...]) -> str:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import polars as pl
 
-from gradpipe.errors import WorkspaceError
+from gradpipe.errors import DamagedError, WorkspaceError
 from storage.objects import AT_ONCE, TAIL_BYTES, fetch
 
 if TYPE_CHECKING:
@@ -22,7 +22,7 @@ def scan_objects(files: Mapping[UPath, int], schema: pl.Schema) -> pl.LazyFrame:
     What a file lacks is null.
 
     When the query runs, the footer and the query's columns of each file are fetched, many files at
-    a time; it raises WorkspaceError where one is gone or damaged.
+    a time; it raises WorkspaceError where one is gone, DamagedError where it is not what it was.
     """
     from polars.io.plugins import register_io_source
 
@@ -58,9 +58,8 @@ def _read(address: UPath, size: int, schema: pl.Schema) -> pl.DataFrame:
             schema, missing_columns="insert", missing_struct_fields="insert"
         )
     except (pa.ArrowException, pl.exceptions.PolarsError, OSError) as error:
-        raise WorkspaceError(
-            f"{address} is damaged: delete it and run `gradpipe run`, which computes it again."
-        ) from error
+        reason = str(error).partition("\n")[0].rstrip(".")
+        raise DamagedError({address: f"cannot be read: {reason}"}) from error
 
 
 class _File(io.RawIOBase):

@@ -159,6 +159,12 @@ def delete(folder: UPath, first: str = "") -> None:
     _delete(folder, paths - before)
 
 
+def objects_below(folder: UPath) -> list[UPath]:
+    """Every object below an address, by name."""
+    above = folder.path.rstrip("/") + "/"
+    return [folder / path.removeprefix(above) for path in sorted(_below(folder))]
+
+
 def at_once(function: Callable[[Item], Result], items: Iterable[Item]) -> list[Result]:
     """``function`` of every item, in their order, many requests at a time."""
     from concurrent.futures import ThreadPoolExecutor

@@ -11,8 +11,7 @@ from collections.abc import Callable
 from io import BytesIO
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, TypeAlias
-
-import polars as pl
+from uuid import uuid4
 
 from gradpipe.aside import written_aside
 from gradpipe.errors import WorkspaceError
@@ -22,6 +21,9 @@ if TYPE_CHECKING:
 
     #: A path in a local folder, or an address in an object store.
     Place: TypeAlias = Path | UPath
+
+#: How the name of a file ends that was set aside.
+ASIDE = ".aside"
 
 
 def place_of(home: str) -> Place:
@@ -65,12 +67,10 @@ def put(place: Place, write: Callable[[IO[bytes]], object]) -> None:
             write(file)
             file.flush()
             os.fsync(file.fileno())
-    except (OSError, pl.exceptions.PolarsError) as error:
-        # A full disk is a PolarsError: Polars writes to the file by itself.
-        reason = getattr(error, "strerror", None) or error
+    except OSError as error:
         raise WorkspaceError(
-            f"{place} cannot be written ({reason}): check the folder's permissions and the disk's "
-            "free space."
+            f"{place} cannot be written ({error.strerror or error}): check the folder's "
+            "permissions and the disk's free space."
         ) from error
 
 
@@ -115,6 +115,43 @@ def remove(place: Place, first: str = "") -> None:
         raise WorkspaceError(
             f"{place} cannot be deleted ({error.strerror}): check the folder's permissions."
         ) from error
+
+
+def move(place: Place, target: Place) -> Place | None:
+    """Give a file another name, and return it; None where there is no such file.
+
+    Raises WorkspaceError where it cannot be moved.
+    """
+    if not isinstance(place, Path):
+        content = get(place)
+        if content is None:
+            return None
+        put(target, lambda file: file.write(content))
+        remove(place)
+        return target
+    if not place.is_file():
+        return None
+    try:
+        os.rename(place, str(target))
+    except OSError as error:
+        raise WorkspaceError(
+            f"{place} cannot be moved ({error.strerror}): check the folder's permissions."
+        ) from error
+    return target
+
+
+def set_aside(place: Place) -> Place | None:
+    """Give a file another name beside it, which no reader takes for its own; as ``move``."""
+    return move(place, place.with_name(f"{place.name}.{uuid4().hex[:8]}{ASIDE}"))
+
+
+def files_below(folder: Place) -> list[Place]:
+    """Every file in a folder and its folders, by name; none where there is no such folder."""
+    if isinstance(folder, Path):
+        return sorted(path for path in folder.rglob("*") if path.is_file())
+    from storage.objects import objects_below
+
+    return [*objects_below(folder)]
 
 
 def _path_of(url: str) -> Path:

@@ -8,14 +8,17 @@ the store and once on read.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from fnmatch import fnmatch
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import polars as pl
 
-from storage.places import remove
-from storage.tables import unique_part_name, write_parquet
+from gradpipe.errors import DamagedError, WorkspaceError
+from storage.places import get, remove
+from storage.seals import fault_in, read_part
+from storage.tables import deferred, unique_part_name, write_parquet
 
 if TYPE_CHECKING:
     from storage.places import Place
@@ -28,6 +31,8 @@ class RowStore:
     """Rows of one schema in one folder; ``schema`` has a String column ``key``.
 
     What a part that was written before a column or a field came to be lacks is read as null.
+    Reading raises DamagedError where a part is not as it was written: ``chunks`` notices whatever
+    was changed, the others, which read a few columns only, what cannot be read at all.
     """
 
     def __init__(self, folder: Place, schema: pl.Schema) -> None:
@@ -41,6 +46,16 @@ class RowStore:
     def bytes(self) -> int:
         """The size of all parts together."""
         return sum(self._sizes().values())
+
+    def damage(self) -> dict[Place, str]:
+        """The parts that are not as they were written, and what is wrong with each; reads all."""
+        found = {}
+        for part in self.parts():
+            content = get(part)
+            fault = None if content is None else fault_in(content, self.schema)
+            if fault is not None:
+                found[part] = fault
+        return found
 
     def append(self, rows: pl.DataFrame) -> None:
         """Add rows as one part; they are there for every reader when this returns."""
@@ -58,16 +73,19 @@ class RowStore:
         found = 0
         for part, size in self._sizes().items():
             rows = self._scan({part: size})
-            count = rows.filter(unwanted).select(pl.len()).collect().item()
-            if count:
-                self.append(rows.filter(~unwanted.fill_null(value=False)).collect())
+            with self._blaming():
+                count = rows.filter(unwanted).select(pl.len()).collect().item()
+                kept = rows.filter(~unwanted.fill_null(value=False)).collect() if count else None
+            if kept is not None:
+                self.append(kept)
                 remove(part)
                 found += count
         return found
 
     def keys(self) -> pl.Series:
         """The keys of all rows, each once; reads that column only."""
-        return self._scan().select(KEY).unique().collect().to_series()
+        with self._blaming():
+            return self._scan().select(KEY).unique().collect().to_series()
 
     def missing(self, keys: Iterable[str]) -> list[str]:
         """Those of ``keys`` that are not in the store, each once, in their order."""
@@ -76,10 +94,14 @@ class RowStore:
 
     def scan(self, keys: pl.Series | None = None) -> pl.LazyFrame:
         """Rows without duplicates, lazily; only those with one of ``keys`` where given."""
-        rows = self._scan()
-        if keys is not None:
-            rows = rows.filter(pl.col(KEY).is_in(keys.unique().implode()))
-        return rows.unique(KEY, keep="first", maintain_order=True)
+
+        def rows() -> pl.LazyFrame:
+            found = self._scan()
+            if keys is not None:
+                found = found.filter(pl.col(KEY).is_in(keys.unique().implode()))
+            return found.unique(KEY, keep="first", maintain_order=True)
+
+        return deferred(rows, self.schema, self._blaming)
 
     def chunks(self, keys: pl.Series, parts: int = 32) -> Iterator[pl.DataFrame]:
         """The rows with one of ``keys``, each once, from so many parts at a time.
@@ -87,17 +109,36 @@ class RowStore:
         For whole spectra, which are too large to have in memory all at once.
         """
         wanted = keys.unique()
-        files = list(self._sizes().items())
+        files = self.parts()
         for first in range(0, len(files), parts):
-            chunk = (
-                self._scan(dict(files[first : first + parts]))
-                .filter(pl.col(KEY).is_in(wanted.implode()))
-                .unique(KEY, keep="first", maintain_order=True)
-                .collect()
-            )
+            asked = pl.col(KEY).is_in(wanted.implode())
+            chunk = pl.concat(
+                self._read(part).filter(asked) for part in files[first : first + parts]
+            ).unique(KEY, keep="first", maintain_order=True)
             wanted = wanted.filter(~wanted.is_in(chunk[KEY].implode()))
             if chunk.height:
                 yield chunk
+
+    def _read(self, part: Place) -> pl.DataFrame:
+        """A whole part, once it is known to be as it was written."""
+        content = get(part)
+        if content is None:
+            raise WorkspaceError(f"{part} was deleted while it was read: run the command again.")
+        if fault_in(content, self.schema) is not None:
+            raise DamagedError(self.damage())
+        return read_part(content, self.schema)
+
+    @contextmanager
+    def _blaming(self) -> Iterator[None]:
+        """Name the damaged parts behind whatever Polars makes of them."""
+        try:
+            yield
+        except pl.exceptions.PolarsError as error:
+            if damage := self.damage():
+                raise DamagedError(damage) from error
+            raise WorkspaceError(
+                f"{self.folder} cannot be read ({error}): check the folder's permissions."
+            ) from error
 
     def _sizes(self) -> dict[Place, int]:
         """The parts, oldest first, with their bytes."""

@@ -6,16 +6,19 @@ import hashlib
 import json
 import os
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import asdict, dataclass
+from logging import getLogger
 from pathlib import Path
 from typing import TYPE_CHECKING
 from uuid import uuid4
 
 import polars as pl
 
-from gradpipe.errors import WorkspaceError
-from storage.places import get, put
+from gradpipe.errors import DamagedError
+from storage.places import get, put, set_aside
+from storage.seals import fault_in, sealed_parquet
 
 if TYPE_CHECKING:
     from storage.places import Place
@@ -48,7 +51,7 @@ class Table:
         return _notes_in(footer) if footer else None
 
     def require_notes(self) -> Notes:
-        """The table's notes; raises WorkspaceError where it is missing or broken."""
+        """The table's notes; raises DamagedError where it is missing or its end is broken."""
         notes = self.notes()
         if notes is None:
             raise self._missing()
@@ -60,23 +63,23 @@ class Table:
         return notes is not None and notes.version == version
 
     def read(self) -> pl.DataFrame:
-        """The whole table; raises WorkspaceError where it is missing or broken."""
-        try:
-            return self.scan().collect()
-        except pl.exceptions.PolarsError as error:
-            raise WorkspaceError(
-                f"{self.path} is damaged: delete it and run `gradpipe run`, which makes it again."
-            ) from error
+        """The whole table; raises DamagedError where it is missing or not as it was written."""
+        return self.scan().collect()
 
     def scan(self) -> pl.LazyFrame:
-        """The table, lazily; raises WorkspaceError where it is missing or broken.
+        """The table, lazily; raises DamagedError where it is missing or not as it was written.
 
         Its file is read once: a scan of the path would open it again for the data, which may then
         be those of the table that another process has put in its place.
         """
         content = get(self.path)
-        if not content or _notes_in(content) is None:
+        if content is None:
             raise self._missing()
+        fault = fault_in(content)
+        if fault is None and _notes_in(content) is None:
+            fault = "is not a table of gradpipe's"
+        if fault is not None:
+            raise DamagedError({self.path: fault})
         return pl.scan_parquet(content)
 
     def deferred(self) -> pl.LazyFrame:
@@ -84,31 +87,21 @@ class Table:
 
         For many tables at once, which together are larger than the memory.
         """
-        from polars.io.plugins import register_io_source
-
-        def rows(
-            columns: list[str] | None, predicate: pl.Expr | None, limit: int | None, _: int | None
-        ) -> Iterator[pl.DataFrame]:
-            found = self.scan()
-            found = found if predicate is None else found.filter(predicate)
-            found = found if columns is None else found.select(columns)
-            yield (found if limit is None else found.head(limit)).collect()
-
-        return register_io_source(rows, schema=self.scan().collect_schema())
+        return deferred(self.scan, self.scan().collect_schema())
 
     def write(self, frame: pl.DataFrame, version: str, data: str | None = None) -> Notes:
-        """Put ``frame`` in the table's place at once, with its notes.
+        """Put ``frame`` in the table's place at once, with its notes; a broken one is set aside.
 
         ``data`` names the content where that is known more cheaply than by hashing the rows.
         """
         notes = Notes(version, data or content_of(frame), frame.height)
+        if self.notes() is None and (moved := set_aside(self.path)):
+            getLogger(__name__).warning("%s was damaged; it is set aside as %s", self.path, moved)
         write_parquet(self.path, frame, {_NOTES: json.dumps(asdict(notes))})
         return notes
 
-    def _missing(self) -> WorkspaceError:
-        return WorkspaceError(
-            f"{self.path} is missing or broken: run `gradpipe run`, which makes it again."
-        )
+    def _missing(self) -> DamagedError:
+        return DamagedError({self.path: "is missing"})
 
 
 def read_notes(tables: Sequence[Table]) -> list[Notes | None]:
@@ -128,11 +121,35 @@ def content_of(frame: pl.DataFrame) -> str:
 def write_parquet(
     place: Place, frame: pl.DataFrame, metadata: dict[str, str] | None = None
 ) -> None:
-    """Put ``frame`` in a place as one Parquet file, whole or not at all.
+    """Put ``frame`` in a place as one sealed Parquet file, whole or not at all.
 
     Raises WorkspaceError where the place cannot be written or the disk is full.
     """
-    put(place, lambda file: frame.write_parquet(file, compression="zstd", metadata=metadata))
+    put(place, lambda file: file.write(sealed_parquet(frame, metadata)))
+
+
+def deferred(
+    scan: Callable[[], pl.LazyFrame],
+    schema: pl.Schema,
+    reading: Callable[[], AbstractContextManager[None]] = nullcontext,
+) -> pl.LazyFrame:
+    """What ``scan`` gives, of a known schema; files are found and read when the query runs.
+
+    That is done within ``reading``, which may put errors into words.
+    """
+    from polars.io.plugins import register_io_source
+
+    def rows(
+        columns: list[str] | None, predicate: pl.Expr | None, limit: int | None, _: int | None
+    ) -> Iterator[pl.DataFrame]:
+        with reading():
+            found = scan()
+            found = found if predicate is None else found.filter(predicate)
+            found = found if columns is None else found.select(columns)
+            frame = (found if limit is None else found.head(limit)).collect()
+        yield frame
+
+    return register_io_source(rows, schema=schema)
 
 
 def unique_part_name() -> str:

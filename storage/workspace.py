@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -16,7 +16,7 @@ from gradpipe.gradients.extract import ROW_SCHEMA
 from gradpipe.hashing import content_hash
 from gradpipe.studies.load import load_study, parse_study, study_yaml
 from gradpipe.studies.study import Study
-from storage.places import get, place_of, put, remove
+from storage.places import get, place_of, put, remove, set_aside
 from storage.rows import KEY, RowStore
 from storage.slugs import slug
 from storage.tables import Table
@@ -32,7 +32,11 @@ SPECTRA_SCHEMA = pl.Schema(
 )
 DEFAULT_STUDY = "demo"
 _REPORT, _PAGE = "report", "index.html"
-_INDEX = "index.parquet"
+_ITEMS, _RESPONSES, _QUALITY = "benchmark_items", "responses", "response_quality"
+_GENERATIONS, _SPECTRA, _ROWS, _INDEX = "generations", "gradient_spectra", "rows", "index.parquet"
+_STATISTICS, _ALIGNMENTS = "spectral_statistics", "gradient_alignments"
+#: Folders of tables that a stage is judged by, and of those that it makes with them.
+_COMPANIONS = {_RESPONSES: _QUALITY, _STATISTICS: _ALIGNMENTS}
 
 
 class Workspace:
@@ -129,23 +133,23 @@ class Workspace:
 
     def items(self, benchmark: str) -> Table:
         """The items of a benchmark."""
-        return Table(self.root / "benchmark_items" / f"{slug(benchmark)}.parquet")
+        return Table(self.root / _ITEMS / f"{slug(benchmark)}.parquet")
 
     def responses(self, benchmark: str) -> Table:
         """The examples of a benchmark."""
-        return Table(self.root / "responses" / f"{slug(benchmark)}.parquet")
+        return Table(self.root / _RESPONSES / f"{slug(benchmark)}.parquet")
 
     def quality(self, benchmark: str) -> Table:
         """What the gates found of a benchmark's responses, one row a response."""
-        return Table(self.root / "response_quality" / f"{slug(benchmark)}.parquet")
+        return Table(self.root / _QUALITY / f"{slug(benchmark)}.parquet")
 
     def generations(self, model: str) -> RowStore:
         """The answers of one generating model, whatever benchmark they were asked for."""
-        return RowStore(self.root / "generations" / slug(model), CALL_SCHEMA)
+        return RowStore(self.root / _GENERATIONS / slug(model), CALL_SCHEMA)
 
     def spectra(self, model: str, benchmark: str) -> RowStore:
         """The row store of one model and benchmark."""
-        return RowStore(self._spectra_folder(model, benchmark) / "rows", SPECTRA_SCHEMA)
+        return RowStore(self._spectra_folder(model, benchmark) / _ROWS, SPECTRA_SCHEMA)
 
     def spectra_index(self, model: str, benchmark: str) -> Table:
         """The examples of one model and benchmark with their keys in the row store."""
@@ -153,20 +157,20 @@ class Workspace:
 
     def statistics(self, model: str, benchmark: str) -> Table:
         """The statistics of one model and benchmark."""
-        return Table(self.root / "spectral_statistics" / slug(model) / f"{slug(benchmark)}.parquet")
+        return Table(self.root / _STATISTICS / slug(model) / f"{slug(benchmark)}.parquet")
 
     def alignments(self, model: str, benchmark: str) -> Table:
         """The cosines of one model and benchmark."""
-        return Table(self.root / "gradient_alignments" / slug(model) / f"{slug(benchmark)}.parquet")
+        return Table(self.root / _ALIGNMENTS / slug(model) / f"{slug(benchmark)}.parquet")
 
     def delete_model(self, name: str) -> None:
         """Remove a model's rows, indices and statistics; nothing happens where there are none.
 
         Rows go last: what a stopped removal leaves is not taken for whole.
         """
-        remove(self.root / "spectral_statistics" / slug(name))
-        remove(self.root / "gradient_alignments" / slug(name))
-        remove(self.root / "gradient_spectra" / slug(name), first=_INDEX)
+        remove(self.root / _STATISTICS / slug(name))
+        remove(self.root / _ALIGNMENTS / slug(name))
+        remove(self.root / _SPECTRA / slug(name), first=_INDEX)
 
     def discard_unusable(self, model: str, benchmark: str) -> int:
         """Take the rows that cannot be used out of the store; how many there were.
@@ -183,9 +187,34 @@ class Workspace:
             remove(self.statistics(model, benchmark).path)
             return store.discard(unusable)
 
+    def set_aside(self, damage: Mapping[Place, str]) -> list[Place]:
+        """Move damaged files out of the way; the next run computes again what they held.
+
+        Returns where they are now, as far as they were there at all. What vouches for a file goes
+        first, so that what a stopped move leaves is not taken for whole.
+        """
+        for place in damage:
+            if (witness := self._witness(place)) is not None:
+                remove(witness)
+        return [moved for place in damage if (moved := set_aside(place)) is not None]
+
+    def companion(self, place: Place) -> Place | None:
+        """The table that a stage makes beside the one it is judged by, given that one's place."""
+        return self._twin(place, _COMPANIONS)
+
+    def _witness(self, place: Place) -> Place | None:
+        """The table that a stage is judged by, where it made ``place`` beside it."""
+        if place.parent.name == _ROWS:
+            return place.parent.parent / _INDEX
+        return self._twin(place, {theirs: ours for ours, theirs in _COMPANIONS.items()})
+
+    def _twin(self, place: Place, folders: Mapping[str, str]) -> Place | None:
+        folder, *below = place.parts[len(self.root.parts) :]
+        return self.root.joinpath(folders[folder], *below) if folder in folders else None
+
     def report_notes(self) -> Table:
         """What the report was made from."""
         return Table(self.root / "report_notes.parquet")
 
     def _spectra_folder(self, model: str, benchmark: str) -> Place:
-        return self.root / "gradient_spectra" / slug(model) / slug(benchmark)
+        return self.root / _SPECTRA / slug(model) / slug(benchmark)

@@ -9,7 +9,7 @@ import polars as pl
 import pytest
 from polars.testing import assert_frame_equal
 
-from gradpipe.errors import WorkspaceError
+from gradpipe.errors import DamagedError, WorkspaceError
 from storage import objects
 from storage.places import place_of, put
 from storage.rows import RowStore
@@ -134,13 +134,19 @@ def test_only_what_is_asked_for_is_fetched(root: "UPath", monkeypatch: pytest.Mo
     assert len(sizes) == 1, "two requests could see two tables"
 
 
-def test_a_part_that_is_damaged_or_gone_is_said_to_be_so(s3: str) -> None:
+def test_a_part_that_is_damaged_or_gone_is_said_to_be_so(
+    s3: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     store = RowStore(place_of(s3) / "rows", SPECTRA_SCHEMA)
     store.append(spectra(0))
-    lazy = store.scan()
+    listed = store._sizes()
     objects.delete(store.folder)
-    with pytest.raises(WorkspaceError, match="was deleted while it was read"):
-        lazy.collect()
+    assert store.scan().collect().is_empty()
+    with monkeypatch.context() as patch:
+        patch.setattr(store, "_sizes", lambda: listed)
+        for read in (store.scan().collect, lambda: list(store.chunks(pl.Series(["0 1"])))):
+            with pytest.raises(WorkspaceError, match="was deleted while it was read"):
+                read()
     put(store.folder / "part-1.parquet", lambda file: file.write(b"no Parquet"))
-    with pytest.raises(WorkspaceError, match=r"part-1\.parquet is damaged: delete it"):
+    with pytest.raises(DamagedError, match=r"part-1\.parquet cannot be read: .*magic"):
         store.keys()

@@ -38,7 +38,7 @@ def spoil(place: "Place", content: bytes) -> None:
 def test_a_table_is_read_back_with_its_notes_and_replaced(root: "Place") -> None:
     table = Table(root / "deep" / "t.parquet")
     assert table.notes() is None
-    with pytest.raises(WorkspaceError, match=r"t\.parquet is missing or broken"):
+    with pytest.raises(WorkspaceError, match=r"t\.parquet is missing"):
         table.read()
     notes = table.write(FRAME, "v1")
     assert table.notes() == notes
@@ -58,7 +58,7 @@ def test_a_table_cut_short_is_no_table(root: "Place", left: int) -> None:
     assert whole is not None
     spoil(table.path, whole[:left])
     assert table.notes() is None
-    with pytest.raises(WorkspaceError, match="missing or broken"):
+    with pytest.raises(WorkspaceError, match="is empty|was cut short|is not a table"):
         table.read()
 
 

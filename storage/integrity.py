@@ -1,0 +1,168 @@
+"""The integrity of a workspace: whether each of its files is still as it was written.
+
+Every read of whole rows or tables looks for damage too; this looks at all there is at once, for
+``gradpipe doctor``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from gradpipe.errors import DamagedError, WorkspaceError
+from gradpipe.generators.calls import CALL_SCHEMA
+from storage.places import ASIDE, files_below, get, move
+from storage.rows import KEY
+from storage.seals import fault_in
+from storage.slugs import unslug
+from storage.tables import Table
+from storage.workspace import SPECTRA_SCHEMA, Workspace
+
+if TYPE_CHECKING:
+    import polars as pl
+
+    from storage.places import Place
+
+
+@dataclass(frozen=True)
+class Fault:
+    """A file that is not as it was written; ``reason`` is the end of "the file …".
+
+    ``model`` and ``benchmark`` are what it is of, empty where it is of all of them.
+    """
+
+    place: Place
+    reason: str
+    stage: str
+    model: str = ""
+    benchmark: str = ""
+
+    def __str__(self) -> str:
+        return f"{self.place} {self.reason}"
+
+
+@dataclass(frozen=True)
+class _Kept:
+    """A file of the workspace, by its place there; ``schema`` is that of a part of a row store."""
+
+    place: Place
+    stage: str
+    model: str = ""
+    benchmark: str = ""
+    schema: pl.Schema | None = None
+
+    def fault(self, reason: str) -> Fault:
+        return Fault(self.place, reason, self.stage, self.model, self.benchmark)
+
+
+def find_faults(workspace: Workspace) -> list[Fault]:
+    """Every file that is damaged, and every table that speaks of rows that are gone.
+
+    Reads every file whole and changes nothing. Raises WorkspaceError where one cannot be read at
+    all.
+    """
+    kept = list(_kept_files(workspace))
+    damaged = {file.place: file.fault(reason) for file in kept if (reason := _damage(file))}
+    cells = [file for file in kept if file.stage == "gradient_spectra" and file.schema is None]
+    lost = [
+        fault
+        for file in cells
+        if file.place not in damaged and (fault := _lost_rows(workspace, file)) is not None
+    ]
+    return [*damaged.values(), *lost, *_lost_companions(workspace, kept)]
+
+
+def set_faults_aside(workspace: Workspace, faults: Sequence[Fault]) -> list[Place]:
+    """Move the files with faults out of the way; the next run computes again what they held.
+
+    Returns where they are now.
+    """
+    return workspace.set_aside({fault.place: fault.reason for fault in faults})
+
+
+def bring_back(workspace: Workspace) -> list[Place]:
+    """Put parts back that were set aside and in which nothing is wrong; returns where they are.
+
+    Such are those that a newer gradpipe wrote, once this is one that knows what they hold.
+    """
+    back = []
+    for place in files_below(workspace.root):
+        if place.name.endswith(ASIDE):
+            name = place.name.removesuffix(ASIDE).rpartition(".")[0]
+            file = _kept(workspace, place.with_name(name))
+            if file is None or file.schema is None:
+                continue
+            content = get(place)
+            if content and fault_in(content, file.schema) is None and move(place, file.place):
+                back.append(file.place)
+    return back
+
+
+def _kept_files(workspace: Workspace) -> Iterator[_Kept]:
+    for place in files_below(workspace.root):
+        if (file := _kept(workspace, place)) is not None:
+            yield file
+
+
+def _kept(workspace: Workspace, place: Place) -> _Kept | None:
+    """What a place in the workspace holds; None for what is none of the stages' files."""
+    *folders, name = place.parts[len(workspace.root.parts) :]
+    if not name.endswith(".parquet"):
+        return None
+    try:
+        last = unslug(name.removesuffix(".parquet"))
+        names = [unslug(folder) for folder in folders]
+    except WorkspaceError:
+        return None
+    part = name.startswith("part-")
+    found: tuple[str, str, str, pl.Schema | None]
+    match names:
+        case ["benchmark_items" | "responses" as stage]:
+            found = (stage, "", last, None)
+        case ["response_quality"]:
+            found = ("responses", "", last, None)
+        case ["generations", _] if part:
+            found = ("responses", "", "", CALL_SCHEMA)
+        case ["gradient_spectra" as stage, model, benchmark] if last == "index":
+            found = (stage, model, benchmark, None)
+        case ["gradient_spectra" as stage, model, benchmark, "rows"] if part:
+            found = (stage, model, benchmark, SPECTRA_SCHEMA)
+        case ["spectral_statistics" | "gradient_alignments", model]:
+            found = ("spectral_statistics", model, last, None)
+        case [] if last == "report_notes":
+            found = ("report", "", "", None)
+        case _:
+            return None
+    return _Kept(place, *found)
+
+
+def _damage(file: _Kept) -> str | None:
+    if file.schema is None:
+        try:
+            Table(file.place).scan()
+        except DamagedError as error:
+            return str(error.damage[file.place])
+        return None
+    content = get(file.place)
+    return None if content is None else fault_in(content, file.schema)
+
+
+def _lost_rows(workspace: Workspace, index: _Kept) -> Fault | None:
+    """The fault of an index that names rows which no part of the store holds."""
+    keys = Table(index.place).scan().select(KEY).collect().to_series()
+    try:
+        lost = workspace.spectra(index.model, index.benchmark).missing(keys)
+    except WorkspaceError:
+        # Its parts have faults of their own, and the index goes with them.
+        return None
+    return index.fault(f"names {len(lost)} rows that are not in the store") if lost else None
+
+
+def _lost_companions(workspace: Workspace, kept: Sequence[_Kept]) -> Iterator[Fault]:
+    """Tables that are gone though the one that was made with them is there."""
+    there = {file.place for file in kept}
+    for file in kept:
+        companion = workspace.companion(file.place)
+        if companion is not None and companion not in there:
+            yield Fault(companion, "is missing", file.stage, file.model, file.benchmark)
