@@ -160,9 +160,20 @@ def _lost_rows(workspace: Workspace, index: _Kept) -> Fault | None:
 
 
 def _lost_companions(workspace: Workspace, kept: Sequence[_Kept]) -> Iterator[Fault]:
-    """Tables that are gone though the one that was made with them is there."""
+    """Tables that are gone though the one that was made with them is there.
+
+    Where there is none of the kind, the workspace is of before they were made.
+    """
     there = {file.place for file in kept}
+    kinds = {_kind(workspace, place) for place in there}
     for file in kept:
         companion = workspace.companion(file.place)
-        if companion is not None and companion not in there:
+        if companion in there or companion is None:
+            continue
+        if _kind(workspace, companion) in kinds:
             yield Fault(companion, "is missing", file.stage, file.model, file.benchmark)
+
+
+def _kind(workspace: Workspace, place: Place) -> str:
+    """The folder of the workspace that a file is in."""
+    return place.parts[len(workspace.root.parts)]

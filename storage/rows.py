@@ -8,7 +8,7 @@ the store and once on read.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from fnmatch import fnmatch
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -17,7 +17,7 @@ import polars as pl
 
 from gradpipe.errors import DamagedError, WorkspaceError
 from storage.places import get, remove
-from storage.seals import fault_in, read_part
+from storage.seals import UNREADABLE, fault_in, read_part
 from storage.tables import deferred, unique_part_name, write_parquet
 
 if TYPE_CHECKING:
@@ -133,21 +133,27 @@ class RowStore:
         """Name the damaged parts behind whatever Polars makes of them."""
         try:
             yield
-        except pl.exceptions.PolarsError as error:
+        except UNREADABLE as error:
             if damage := self.damage():
                 raise DamagedError(damage) from error
             raise WorkspaceError(
-                f"{self.folder} cannot be read ({error}): check the folder's permissions."
+                f"{self.folder} cannot be read ({error}): run the command again, since another "
+                "process may have rewritten a part, or check the folder's permissions."
             ) from error
 
     def _sizes(self) -> dict[Place, int]:
         """The parts, oldest first, with their bytes."""
         if isinstance(self.folder, Path):
-            return {part: part.stat().st_size for part in sorted(self.folder.glob(_PARTS))}
+            found: dict[Place, int] = {}
+            for part in sorted(self.folder.glob(_PARTS)):
+                # Another process may have set it aside, or written it again without some rows.
+                with suppress(FileNotFoundError):
+                    found[part] = part.stat().st_size
+            return found
         from storage.objects import sizes
 
-        found = sizes(self.folder)
-        return {self.folder / name: found[name] for name in sorted(found) if fnmatch(name, _PARTS)}
+        there = sizes(self.folder)
+        return {self.folder / name: there[name] for name in sorted(there) if fnmatch(name, _PARTS)}
 
     def _scan(self, sizes: dict[Place, int] | None = None) -> pl.LazyFrame:
         sizes = self._sizes() if sizes is None else sizes

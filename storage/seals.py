@@ -13,6 +13,8 @@ from io import BytesIO
 
 import polars as pl
 
+#: What Polars raises for bytes that it cannot make sense of; a panic is not even an Exception.
+UNREADABLE = (pl.exceptions.PolarsError, pl.exceptions.PanicException, OSError, ValueError)
 _NAME = "gradpipe.seal"
 _MARK = b"gradpipe-sha256:"
 _BLANK = b"0" * 64
@@ -49,7 +51,7 @@ def fault_in(content: bytes, schema: pl.Schema | None = None) -> str | None:
         if not sealed:
             pl.read_parquet(content)
         found = pl.Schema(pl.read_parquet_schema(content))
-    except (pl.exceptions.PolarsError, OSError, ValueError) as error:
+    except UNREADABLE as error:
         reason = str(error).partition("\n")[0].rstrip(".")
         return f"cannot be read: {reason}"
     return None if schema is None else _foreign(found, schema)

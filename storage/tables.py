@@ -18,7 +18,7 @@ import polars as pl
 
 from gradpipe.errors import DamagedError
 from storage.places import get, put, set_aside
-from storage.seals import fault_in, sealed_parquet
+from storage.seals import UNREADABLE, fault_in, sealed_parquet
 
 if TYPE_CHECKING:
     from storage.places import Place
@@ -161,5 +161,5 @@ def _notes_in(parquet: Path | bytes) -> Notes | None:
     """The notes in a Parquet file, or in its last bytes."""
     try:
         return Notes(**json.loads(pl.read_parquet_metadata(parquet)[_NOTES]))
-    except (pl.exceptions.PolarsError, OSError, KeyError, ValueError, TypeError):
+    except (*UNREADABLE, KeyError, TypeError):
         return None

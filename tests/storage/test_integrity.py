@@ -117,8 +117,18 @@ def test_good_rows_stay_and_the_index_that_vouched_for_the_lost_ones_goes(root: 
     assert workspace.statistics(MODEL, BENCHMARK).notes() is not None
 
 
+def test_a_workspace_of_before_there_were_such_tables_misses_none(root: "Place") -> None:
+    workspace = filled(root)
+    for table in (workspace.quality(BENCHMARK), workspace.alignments(MODEL, BENCHMARK)):
+        table.path.unlink()
+    assert find_faults(workspace) == []
+
+
 def test_rows_and_tables_that_were_deleted_by_hand_are_missed(root: "Place") -> None:
     workspace = filled(root)
+    for benchmark in (BENCHMARK, "other"):
+        workspace.quality(benchmark).write(pl.DataFrame({"key": ["a"]}), "v")
+        workspace.alignments(MODEL, benchmark).write(pl.DataFrame({"key": ["a"]}), "v")
     for place in (
         workspace.spectra(MODEL, BENCHMARK).parts()[0],
         workspace.quality(BENCHMARK).path,
