@@ -24,7 +24,8 @@ def extract(data: str, model: str, out: Path, offset: int, limit: int | None, **
 
     DATA is JSON, JSONL, CSV or Parquet with the columns instruction, optional input, and output.
     The table has one row per (example, layer, projection), with the statistics and the singular
-    values; `example` is the row's number in DATA.
+    values; `example` is the row's number in DATA. Rows that cannot be used, as without an output,
+    are named with the reason, and the others go on.
     """
     from gradpipe.gradients.file import extract_file
     from gradpipe.progress import ProgressView

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import polars as pl
 
+from gradpipe.errors import ModelError
 from gradpipe.gradients.alignment import SAME_LAYER
 from gradpipe.gradients.protocol import Protocol
 from gradpipe.gradients.sketches import kept_sketch
@@ -16,6 +17,7 @@ from gradpipe.gradients.tokens import Encoder, TokenRow
 if TYPE_CHECKING:
     from gradpipe.gradients.passes import RowGradients
     from gradpipe.models.load import LoadedModel
+    from gradpipe.models.projections import Projection
 
 #: Part of every row's key: a change here takes every gradient again. Raise it when numbers change,
 #: or when there are more of them: 2 brought the cosines and the sketches.
@@ -83,10 +85,8 @@ def extract_rows(
     """
     from gradpipe.gradients.loop import BatchLoop
     from gradpipe.models.hardware import device_name
-    from gradpipe.models.projections import find_projections
 
-    names = protocol.layer_names.paths
-    projections = find_projections(loaded.model, protocol.projections, names)
+    projections = _projections(loaded, protocol)
     all_tokens = sum(len(row.ids) for row in rows if row.reason is None)
     unusable = [number for number, row in enumerate(rows) if row.reason is not None]
     hardware = device_name(loaded.device)
@@ -94,12 +94,14 @@ def extract_rows(
         yield _frame(hardware, [_unusable(number, rows[number]) for number in unusable])
     done, tokens = len(unusable), 0
     report(Progress(done, tokens, len(rows), all_tokens))
-    for through in BatchLoop(loaded, projections, rows, budget, aligned=aligned).run():
+    batches = BatchLoop(loaded, projections, rows, budget, aligned=aligned)
+    for through in batches.run():
         numbers = through.batch.rows
         seconds = through.seconds / len(numbers)
         if through.gradients is None:
             yield _frame(
-                hardware, [_too_large(number, rows[number], seconds) for number in numbers]
+                hardware,
+                [_too_large(number, rows[number], seconds, batches.twice) for number in numbers],
             )
         else:
             yield _frame(
@@ -114,10 +116,29 @@ def extract_rows(
         report(Progress(done, tokens, len(rows), all_tokens))
 
 
-def _too_large(number: int, row: TokenRow, seconds: float) -> dict[str, Any]:
+def _projections(loaded: LoadedModel, protocol: Protocol) -> list[Projection]:
+    """The model's projections; raises ModelError, which names a weight where that is to blame."""
+    from gradpipe.gradients.faults import broken_weight
+    from gradpipe.models.projections import find_projections
+
+    try:
+        return find_projections(loaded.model, protocol.projections, protocol.layer_names.paths)
+    except ModelError as error:
+        # Columns of a fused layer are told apart by passes through it.
+        broken = broken_weight(loaded.model)
+        if broken is None:
+            raise
+        raise ModelError(
+            f"The projections of {loaded.name or 'this model'} cannot be told apart, since "
+            f"{broken}: download it again, or use a wider dtype."
+        ) from error
+
+
+def _too_large(number: int, row: TokenRow, seconds: float, twice: bool) -> dict[str, Any]:
+    cure = "" if twice else "gradient checkpointing or "
     reason = (
-        f"the row's {len(row.ids)} tokens do not fit in memory, not even alone: use gradient "
-        "checkpointing or a device with more of it"
+        f"the row's {len(row.ids)} tokens do not fit in memory, not even alone: use {cure}a device "
+        "with more of it"
     )
     return {**_unusable(number, row), "reason": reason, "seconds": seconds}
 
@@ -141,7 +162,7 @@ def _record(number: int, row: TokenRow, gradients: RowGradients, seconds: float)
     return {
         **_unusable(number, row),
         "loss": gradients.loss,
-        "reason": fault,
+        "reason": gradients.reason,
         "seconds": seconds,
         "matrices": [] if fault else _matrices(gradients),
         "layers": [] if fault else _layers(gradients),

@@ -16,9 +16,10 @@ from gradpipe.gradients.extract import Progress, extract_rows
 from gradpipe.gradients.pairs import pairs_of_table
 from gradpipe.gradients.protocol import Protocol
 from gradpipe.gradients.table import spectra_table
-from gradpipe.gradients.tokens import Encoder, Pair
+from gradpipe.gradients.tokens import Encoder, Pair, TokenRow
 from gradpipe.hashing import content_hash
 from gradpipe.models.placement import IN_ONE_PIECE, Placement
+from gradpipe.models.source import ModelSource
 
 
 def extract_file(
@@ -43,13 +44,17 @@ def extract_file(
         raise DataError(f"{data} has {len(pairs)} rows: an offset of {offset} leaves none.")
     pairs = pairs[offset : None if limit is None else offset + limit]
     check_writable(out)
-    extracted = pl.concat(list(extract_pairs(pairs, model, protocol, report, placement, offset)))
-    extracted = extracted.with_columns(pl.col("row") + offset).sort("row")
-    unusable = extracted.filter(pl.col("reason").is_not_null()).select("row", "reason").rows()
+    tables, reasons = [], []
+    for frame in extract_pairs(pairs, model, protocol, report, placement, offset):
+        rows = frame.with_columns(pl.col("row") + offset)
+        # Not the rows themselves: much of them is sketches, which the table leaves out.
+        tables.append(spectra_table(rows))
+        reasons.append(rows.filter(pl.col("reason").is_not_null()).select("row", "reason"))
+    table = pl.concat(tables).sort("example", maintain_order=True)
+    unusable = pl.concat(reasons).sort("row").rows()
     metadata = {"unusable": json.dumps(unusable), "pairs": hash_of_pairs(pairs)}
-    table = spectra_table(extracted)
     write_whole(out, lambda path: table.write_parquet(path, compression="zstd", metadata=metadata))
-    return unusable, extracted.height - len(unusable)
+    return unusable, len(pairs) - len(unusable)
 
 
 def extract_pairs(
@@ -65,14 +70,31 @@ def extract_pairs(
     """Spectra of pairs by a model that is loaded for them, as frames of ROW_SCHEMA, one a batch.
 
     Errors call the pairs by their rows in a file, from ``offset`` on. Without ``aligned``, cosines
-    and sketches are left out. Raises ModelError or DataError where model or pairs cannot be used.
+    and sketches are left out. Raises ModelError or DataError where model or pairs cannot be used;
+    for the pairs, before the model's weights are read.
     """
-    from gradpipe.models.load import load_model
+    from gradpipe.models.fingerprint import pin
+    from gradpipe.models.load import load_source
+    from gradpipe.models.source import resolve_model
 
-    loaded = load_model(model, dtype=protocol.dtype, placement=placement)
-    names = [f"row {offset + number}" for number in range(len(pairs))]
-    rows = Encoder(loaded.tokenizer, protocol, model, loaded.window).encode_all(pairs, names)
+    source = pin(resolve_model(model))
+    rows = _encoded(pairs, model, source, protocol, offset)
+    loaded = load_source(source, model, protocol.dtype, placement)
     yield from extract_rows(loaded, rows, protocol, report, aligned=aligned)
+
+
+def _encoded(
+    pairs: list[Pair], model: str, source: ModelSource, protocol: Protocol, offset: int
+) -> list[TokenRow]:
+    """The pairs as tokens, by what a model has beside its weights."""
+    from gradpipe.models.load import load_config, load_tokenizer, load_window
+    from gradpipe.models.refusals import refuse_adapter, refuse_config
+
+    refuse_adapter(model, source)
+    refuse_config(model, load_config(model, source.revision))
+    tokenizer, window = load_tokenizer(model, source.revision), load_window(model, source.revision)
+    names = [f"row {offset + number}" for number in range(len(pairs))]
+    return Encoder(tokenizer, protocol, model, window).encode_all(pairs, names)
 
 
 def hash_of_pairs(pairs: list[Pair]) -> str:
@@ -82,7 +104,8 @@ def hash_of_pairs(pairs: list[Pair]) -> str:
 
 def check_writable(out: Path) -> None:
     """Raises DataError where no file can be put at ``out``."""
-    if out.is_dir() or not os.access(out.resolve().parent, os.W_OK):
+    special = out.exists() and not out.is_file()
+    if special or not os.access(out.resolve().parent, os.W_OK):
         raise DataError(
             f"{out} cannot be written: give a file in a folder that exists and is yours."
         )
@@ -93,5 +116,13 @@ def write_whole(out: Path, write: Callable[[Path], object]) -> None:
     try:
         with written_aside(out) as aside:
             write(aside)
-    except OSError as error:
-        raise DataError(f"{out} cannot be written: {error.strerror or error}.") from error
+            with aside.open("r+b") as file:
+                # Or a machine that stops now would have the new name and none of the content.
+                os.fsync(file.fileno())
+    # A full disk is a PolarsError: Polars writes to the file by itself.
+    except (OSError, pl.exceptions.PolarsError) as error:
+        reason = getattr(error, "strerror", None) or str(error).rpartition("IO error: ")[2]
+        raise DataError(
+            f"{out} cannot be written ({reason}): check the folder's permissions and the disk's "
+            "free space."
+        ) from error

@@ -6,11 +6,13 @@ import time
 from collections import deque
 from collections.abc import Iterator
 from contextlib import ExitStack, nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from logging import getLogger
 from typing import TYPE_CHECKING
 
 from gradpipe.gradients.batches import Batch, most_tokens, plan_batches
 from gradpipe.gradients.checkpointing import checkpointed, decoder_layers
+from gradpipe.gradients.faults import FaultFinder
 from gradpipe.gradients.memory import (
     make_room,
     out_of_memory,
@@ -69,6 +71,8 @@ class BatchLoop:
         self.budget = min(FIRST_BUDGET, self._most) if budget is None else budget
         self._waiting = deque(plan_batches(rows, self.budget))
         self._last_tokens = 0
+        self._faults = FaultFinder(loaded.model)
+        self._warned = False
 
     def run(self) -> Iterator[Done]:
         """Every batch once, longest rows first; the model is frozen meanwhile."""
@@ -111,8 +115,19 @@ class BatchLoop:
         layers = len(decoder_layers(model, self.projections)) if self.twice else 0
         with nullcontext() if self.measured else saved_bytes(model, layers) as saved:
             gradients = run_batch(model, self.projections, members, pool)
-        if saved is not None:
+        if saved is not None and any(each.spectra for each in gradients):
             self._learn(saved.bytes / batch.tokens)
+        return [self._explained(*each) for each in zip(members, gradients, strict=True)]
+
+    def _explained(self, row: TokenRow, gradients: RowGradients) -> RowGradients:
+        """A row's gradients; where they are not finite, with the place where that begins."""
+        if gradients.finite:
+            return gradients
+        gradients = replace(gradients, origin=self._faults.origin(row, gradients.loss))
+        if not self._warned:
+            # Of days of work, the first hour should show it.
+            getLogger(__name__).warning("a row cannot be used: %s", gradients.reason)
+            self._warned = True
         return gradients
 
     def _trim_before(self, batch: Batch) -> None:

@@ -76,14 +76,15 @@ def backward_of_losses(model: Any, rows: list[TokenRow]) -> list[float]:
     Logits are taken block by block behind the decoder's last layer, and each block's are dropped
     before the next. No attention mask: the causal one hides the padding already, and with a second
     one the padding behind a sliding window sees nothing at all, which makes NaN of it where softmax
-    takes no care.
+    takes no care. A row is padded with its own last token: another's embedding, where it is not
+    finite, would reach the row through attention weights of zero.
+
+    Nothing flows back where no loss is finite: there is no gradient to be had.
     """
     import torch
 
     length = max(len(row.ids) for row in rows)
-    ids = torch.zeros(len(rows), length, dtype=torch.long)
-    for number, row in enumerate(rows):
-        ids[number, : len(row.ids)] = torch.tensor(row.ids)
+    ids = torch.tensor([row.ids + row.ids[-1:] * (length - len(row.ids)) for row in rows])
     hidden, logits_of, vocabulary = _decoder_and_head(model, ids.to(input_device(model)))
     wanted = predictions(rows).to(hidden.device)
     block = CPU_BLOCK if hidden.device.type == "cpu" else ACCELERATOR_BLOCK
@@ -96,7 +97,8 @@ def backward_of_losses(model: Any, rows: list[TokenRow]) -> list[float]:
         of_tokens = _backward_of_block(logits_of(given), part)
         losses.index_add_(0, part.row, of_tokens.to(losses.device))
         gradient.index_put_((part.row, part.position), _gradient_of(given), accumulate=True)
-    hidden.backward(gradient)
+    if bool(torch.isfinite(losses).any()):
+        hidden.backward(gradient)
     return losses.tolist()
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -15,10 +16,10 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Pair:
-    """One (instruction, response) pair, as text."""
+    """One (instruction, response) pair, as text; None where the data have no such text."""
 
-    instruction: str
-    response: str
+    instruction: str | None
+    response: str | None
 
 
 @dataclass(frozen=True)
@@ -60,6 +61,7 @@ class Encoder:
                 f"The tokenizer of {name or 'this model'} has no chat template: use an "
                 "instruction-tuned model, or leave the chat template off (chat: false, --no-chat)."
             )
+        self.name = name
         self.tokenizer: Any = tokenizer
         self.protocol = protocol
         self.chat = has_template if protocol.chat is None else protocol.chat
@@ -70,11 +72,9 @@ class Encoder:
         system = self.protocol.system
         if system is None or self.protocol.system_unless == "by_name":
             return system
-        from jinja2 import TemplateError
-
         try:
             self._template("x", system)
-        except TemplateError:
+        except ModelError:
             return None
         return system
 
@@ -82,9 +82,17 @@ class Encoder:
         messages = [{"role": "user", "content": instruction}]
         if system is not None:
             messages.insert(0, {"role": "system", "content": system})
-        text: str = self.tokenizer.apply_chat_template(
-            messages, tokenize=False, add_generation_prompt=True
-        )
+        try:
+            text: str = self.tokenizer.apply_chat_template(
+                messages, tokenize=False, add_generation_prompt=True
+            )
+        # A template is a program of the model's maker, in a sandbox: it may raise anything.
+        except Exception as error:
+            reason = str(error).partition("\n")[0].rstrip(".") or type(error).__name__
+            raise ModelError(
+                f"The chat template of {self.name or 'this model'} fails ({reason}): take another "
+                "revision of the model, or leave the template off (chat: false, --no-chat)."
+            ) from error
         return text
 
     def prompt(self, instruction: str) -> str:
@@ -93,6 +101,9 @@ class Encoder:
 
     def encode(self, pair: Pair) -> TokenRow:
         """The pair as tokens, cut to the window; an unusable pair comes with its reason."""
+        fault = _fault("instruction", pair.instruction) or _fault("response", pair.response)
+        if fault or pair.instruction is None or pair.response is None:
+            return TokenRow([], 0, False, fault)
         prompt = self.prompt(pair.instruction)
         special = self.protocol.special_tokens == "always" or not self.chat
         encoded = self.tokenizer(
@@ -159,6 +170,18 @@ class Encoder:
                 "raise the protocol's max_length as far as the model allows, or use the paper "
                 "protocol, which cuts them."
             )
+
+
+def _fault(side: str, text: str | None) -> str | None:
+    """Why a pair's text cannot become tokens, or None."""
+    if text is None:
+        return f"the {side} is missing"
+    if lone := re.search("[\ud800-\udfff]", text):
+        return (
+            f"the {side} holds half of a character (U+{ord(lone[0]):04X}, a lone surrogate, at "
+            f"position {lone.start()})"
+        )
+    return None
 
 
 def _first_after(offsets: list[tuple[int, int]], boundary: int, default: int) -> int:

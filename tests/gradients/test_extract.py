@@ -1,6 +1,5 @@
 """The extraction loop: every row comes out, faults with their reasons, the model as it was."""
 
-import math
 from collections.abc import Callable
 from typing import Any
 
@@ -97,34 +96,6 @@ def test_progress_ends_at_all_rows_and_tokens(make_model: MakeModel, make_rows: 
     assert seen[0] == Progress(1, 0, 3, 29)
     assert seen[-1] == Progress(3, 29, 3, 29)
     assert [progress.rows for progress in seen] == [1, 2, 3]
-
-
-def test_a_row_that_is_not_finite_is_recorded_and_spares_those_beside_it(
-    make_model: MakeModel, make_rows: MakeRows
-) -> None:
-    model = make_model("llama")
-    rows = make_rows((9, 4), (9, 4), (9, 4))
-    alone = pl.concat(extract_rows(load(model), rows, STANDARD)).drop("seconds")
-    rows[1].ids[2] = 2
-    with torch.no_grad():
-        model.get_input_embeddings().weight[2] = math.nan
-    table = pl.concat(extract_rows(load(model), rows, STANDARD)).drop("seconds")
-    assert table["reason"].to_list() == [None, "the loss is not finite (nan)", None]
-    assert table["matrices"].list.len().to_list() == [12, 0, 12]
-    assert_frame_equal(table[[0, 2]], alone[[0, 2]])
-
-
-def test_a_gradient_that_is_not_finite_is_recorded_with_its_place(
-    make_model: MakeModel, make_rows: MakeRows
-) -> None:
-    model = make_model("llama")
-    hook = model.model.layers[1].self_attn.v_proj.register_full_backward_pre_hook(
-        lambda _module, gradients: (gradients[0] * math.inf,)
-    )
-    table = pl.concat(extract_rows(load(model), make_rows((9, 4)), STANDARD))
-    hook.remove()
-    assert table["reason"].item().endswith(": a gradient is not finite")
-    assert table["matrices"].list.len().item() == 0
 
 
 def test_the_model_comes_back_as_it_was(make_model: MakeModel, make_rows: MakeRows) -> None:

@@ -149,10 +149,13 @@ def test_a_notebook_gets_the_same_table(data: Path, tiny_folder: Path) -> None:
         ([{"instruction": "a", "answer": "b"}], "no column 'output'"),
         ([{"question": "a", "output": "b"}], "no column 'instruction'"),
         ([], "data.json"),
-        ([{"instruction": "a", "output": "b"}, {"instruction": "c", "output": None}], "Example 1"),
+        (
+            [{"instruction": "a", "output": ["b", "c"]}],
+            r"'output' .* holds List\(String\), not text",
+        ),
         ([{"instruction": "a", "output": "b" * 129}], "longer than the window of 128 tokens"),
     ],
-    ids=["no output", "no instruction", "no rows", "a null output", "an overlong response"],
+    ids=["no output", "no instruction", "no rows", "a list of outputs", "an overlong response"],
 )
 def test_data_that_cannot_be_used_is_refused_and_nothing_is_written(
     content: Any, message: str, data: Path, tiny_folder: Path

@@ -1,5 +1,6 @@
 """Pairs are read from mappings, tuples and tables."""
 
+import math
 from typing import Any
 
 import polars as pl
@@ -18,6 +19,8 @@ from gradpipe.gradients.tokens import Pair
         {"instruction": "Add.\n1 2", "input": "", "output": "3"},
         {"instruction": "Add.\n1 2", "input": None, "output": "3", "source": "unused"},
         {"instruction": "Add.\n1 2", "output": 3},
+        {"instruction": "Add.", "input": "1 2", "output": "3", "weight": math.nan},
+        {"instruction": "Add.\n1 2", "input": math.nan, "output": "3"},
     ],
     ids=str,
 )
@@ -31,11 +34,12 @@ def test_whatever_form_a_pair_has_it_is_the_same_pair(example: Any) -> None:
         ({"instruction": "Add."}, "no output"),
         ({"output": "3"}, "no instruction"),
         ({"instruction": None, "output": None}, "no instruction and no output"),
+        # As pandas has it where there is nothing.
+        ({"instruction": "Add.", "output": math.nan}, "no output"),
+        (("Add.", None), "no output"),
     ],
 )
-def test_a_pair_that_lacks_a_side_is_refused_by_its_number(
-    example: dict[str, Any], lacks: str
-) -> None:
+def test_a_pair_that_lacks_a_side_is_refused_by_its_number(example: Any, lacks: str) -> None:
     with pytest.raises(DataError, match=f"Example 7 has {lacks}"):
         to_pair(example, 7)
 
@@ -43,6 +47,21 @@ def test_a_pair_that_lacks_a_side_is_refused_by_its_number(
 def test_a_table_gives_its_rows_in_order() -> None:
     table = pl.DataFrame({"output": ["b", ""], "instruction": ["a", "c"], "input": ["x", None]})
     assert pairs_of_table(table, "data.csv") == [Pair("a\nx", "b"), Pair("c", "")]
+
+
+def test_a_row_of_a_table_may_lack_a_side() -> None:
+    table = pl.DataFrame(
+        {"instruction": ["a", None, "c"], "input": ["x", "y", "z"], "output": [None, "b", "d"]}
+    )
+    pairs = pairs_of_table(table, "data.json")
+    assert pairs == [Pair("a\nx", None), Pair(None, "b"), Pair("c\nz", "d")]
+
+
+@pytest.mark.parametrize("value", [["b"], {"text": "b"}, b"b"], ids=["list", "object", "bytes"])
+def test_a_column_that_holds_no_texts_is_refused(value: Any) -> None:
+    table = pl.DataFrame({"instruction": ["a"], "output": [value]})
+    with pytest.raises(DataError, match="Column 'output' of data.parquet holds .*, not text"):
+        pairs_of_table(table, "data.parquet")
 
 
 def test_a_table_without_a_needed_column_is_refused_with_the_nearest() -> None:

@@ -52,6 +52,24 @@ def test_paper_doubles_the_bos_that_the_template_wrote_and_standard_does_not(
     assert prompt_and_response(tokenizer, paper) == ("<s>" + wrote, PAIR.response)
 
 
+@pytest.mark.parametrize(
+    "template",
+    [
+        "{{ raise_exception('None for you!') }}",
+        "{% if %}",
+        "{{ messages.__class__.__mro__ }}",
+        "{{ messages + 1 }}",
+        "{{ range(10 ** 9) | list }}",
+    ],
+)
+@pytest.mark.parametrize("protocol", [PAPER, STANDARD], ids=lambda protocol: protocol.preset)
+def test_a_template_that_fails_is_a_fault_of_the_model(
+    template: str, protocol: Protocol, make_tokenizer: MakeTokenizer
+) -> None:
+    with pytest.raises(ModelError, match=r"chat template of org/odd fails \(.+\): take another"):
+        Encoder(make_tokenizer(template=template), protocol, "org/odd").encode(PAIR)
+
+
 def test_chat_off_leaves_the_template_alone(make_tokenizer: MakeTokenizer, template: str) -> None:
     tokenizer = make_tokenizer(bos=True, template=template)
     for preset in ("paper", "standard"):
