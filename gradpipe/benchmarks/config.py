@@ -5,6 +5,7 @@ from typing import Any, Literal, Self
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from gradpipe.errors import DataError
+from gradpipe.numbers import Whole
 
 Source = Literal["mini", "release", "flan", "hub", "wikipedia", "files"]
 
@@ -52,18 +53,18 @@ class WikipediaPages(BaseModel):
     titles_file: str | None = None
     views: str | None = None
     popularity: Literal["popular", "unpopular"] = "popular"
-    pages: int = Field(default=500, ge=1, le=100_000)
-    min_views: int = Field(default=1, ge=0)
-    max_views: int = Field(default=30, ge=0)
-    seed: int = Field(default=0, ge=0, le=2**63 - 1)
+    pages: Whole = Field(default=500, ge=1, le=100_000)
+    min_views: Whole = Field(default=1, ge=0)
+    max_views: Whole = Field(default=30, ge=0)
+    seed: Whole = Field(default=0, ge=0, le=2**63 - 1)
     #: Date and language of the snapshot: the folder of its files.
     snapshot: str = Field(default="20231101.en", pattern=r"^\d{8}\.[a-z][a-z0-9-]*$")
     #: How many files the snapshot has; none: as many as its folder lists.
-    shards: int | None = Field(default=None, ge=1, le=99_999)
+    shards: Whole | None = Field(default=None, ge=1, le=99_999)
     #: Look in the first so many files only; none: in all. The English snapshot is 12 GB.
-    max_shards: int | None = Field(default=None, ge=1)
+    max_shards: Whole | None = Field(default=None, ge=1, le=99_999)
     #: The longest ``article``, in estimated tokens.
-    article_tokens: int = Field(default=1000, ge=10, le=1_000_000)
+    article_tokens: Whole = Field(default=1000, ge=10, le=1_000_000)
 
     @model_validator(mode="before")
     @classmethod
@@ -105,7 +106,7 @@ class BenchmarkConfig(BaseModel):
     path: str | None = None
     family: Literal["math", "commonsense", "knowledge"] | None = None
     columns: Columns = Columns()
-    sample: int | None = Field(default=None, ge=1)
+    sample: Whole | None = Field(default=None, ge=1)
     styles: list[str] | None = None
     checksums: bool = True
     revision: str | None = Field(default=None, min_length=1, max_length=200)

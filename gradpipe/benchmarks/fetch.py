@@ -1,15 +1,18 @@
 """Bytes from a local path or an fsspec URL, checked against a checksum and kept once fetched."""
 
 import contextlib
+import errno
 import hashlib
 import re
 from pathlib import Path
 from typing import Any
 
 from gradpipe.aside import written_aside
+from gradpipe.benchmarks.limits import LARGEST_FILE
 from gradpipe.cache import cache_folder
 from gradpipe.errors import DataError, connection_failed, nearest
 from gradpipe.hashing import content_hash
+from gradpipe.regular import read_regular, sized
 
 _PINNED_GITHUB = re.compile(r"github://([^:/@]+):([^@/]+)@([0-9a-f]{40})/(.+)")
 
@@ -30,13 +33,13 @@ def read_bytes(location: str | Path, sha256: str | None = None) -> bytes:
 
     With ``sha256`` (hex) the content must match it, and a remote file is fetched once only: later
     reads come from the user's cache folder. Raises DataError when the file is missing, cannot be
-    reached or is not the expected one.
+    reached, is larger than LARGEST_FILE or not the expected one.
     """
     if not is_remote(location):
-        data = _read_local(_local_path(location))
+        data = _read_local(location)
         return data if sha256 is None else _verified(data, sha256, location)
     if sha256 is None:
-        return _read_remote(str(location))
+        return _read_remote(str(location), LARGEST_FILE)
     cached = _cache_file(sha256)
     with contextlib.suppress(OSError, DataError):
         return _verified(cached.read_bytes(), sha256, cached)
@@ -56,7 +59,7 @@ def content_key(location: str | Path) -> str:
     size where the protocol reports them) stands for the content. Raises DataError like read_bytes.
     """
     if not is_remote(location):
-        return hashlib.sha256(_read_local(_local_path(location))).hexdigest()
+        return hashlib.sha256(_read_local(location)).hexdigest()
     try:
         filesystem, path = _filesystem(str(location))
         filesystem.invalidate_cache()
@@ -68,21 +71,21 @@ def content_key(location: str | Path) -> str:
         raise _unreachable(str(location), error) from error
 
 
-def _local_path(location: str | Path) -> Path:
-    return Path(re.sub(r"^(file|local)://", "", str(location))).expanduser()
-
-
-def _read_local(path: Path) -> bytes:
+def _read_local(location: str | Path) -> bytes:
+    path = Path(re.sub(r"^(file|local)://", "", str(location)))
     try:
-        return path.read_bytes()
+        path = path.expanduser()
+        return read_regular(path, LARGEST_FILE)
     except FileNotFoundError as error:
         raise DataError(f"{path} does not exist: {_whereabouts(path)}") from error
     except IsADirectoryError as error:
         raise DataError(f"{path} is a folder: give the path of a file in it.") from error
-    except OSError as error:
-        raise DataError(
-            f"{path} cannot be read ({error.strerror}): check its permissions."
-        ) from error
+    # Besides OSError: a name with a NUL byte, and a ~ of somebody who has no home.
+    except (OSError, ValueError, RuntimeError) as error:
+        large = getattr(error, "errno", None) == errno.EFBIG
+        cure = "split it, or leave out what is not needed" if large else "check its permissions"
+        reason = getattr(error, "strerror", None) or error
+        raise DataError(f"{path} cannot be read ({reason}): {cure}.") from error
 
 
 def _whereabouts(missing: Path) -> str:
@@ -105,13 +108,33 @@ def _filesystem(url: str) -> tuple[Any, str]:
     return filesystem, path
 
 
-def _read_remote(url: str) -> bytes:
+def _read_remote(url: str, most: int | None = None) -> bytes:
+    """The whole file; one of more than ``most`` bytes is refused where the server tells its size.
+
+    A pinned file needs no such limit, and its server not be asked.
+    """
     try:
         filesystem, path = _filesystem(url)
+        if most is not None:
+            _refuse_large(filesystem, path, url, most)
         return bytes(filesystem.cat_file(path))
+    except DataError:
+        raise
     # Every filesystem raises its own kinds of error; all of them mean that the file was not read.
     except Exception as error:
         raise _unreachable(url, error) from error
+
+
+def _refuse_large(filesystem: Any, path: str, url: str, most: int) -> None:
+    size = 0
+    # Asked for its size, a server that does not answer is said to have no such file.
+    with contextlib.suppress(FileNotFoundError):
+        size = filesystem.size(path) or 0
+    if size > most:
+        raise DataError(
+            f"{url} is larger than the limit of {sized(most)}: split it, or leave out what is not "
+            "needed."
+        )
 
 
 def _unreachable(url: str, error: Exception) -> DataError:

@@ -14,6 +14,7 @@ import polars as pl
 
 from gradpipe.benchmarks.config import BenchmarkConfig
 from gradpipe.benchmarks.items import build_items
+from gradpipe.benchmarks.limits import refuse_archive
 from gradpipe.benchmarks.pinned import PinnedFolder
 from gradpipe.benchmarks.release import FINAL_ANSWER
 from gradpipe.benchmarks.texts import with_line_breaks
@@ -71,11 +72,12 @@ def parse_tsv(data: bytes, name: str) -> pl.DataFrame:
     Quotes are ordinary characters: read as quoting they swallow the start of some CREAK questions.
     Raises DataError when ``name`` has another number of columns.
     """
+    refuse_archive(data, name)
     try:
         table = pl.read_csv(
             BytesIO(data), separator="\t", has_header=False, quote_char=None, infer_schema=False
         )
-    except pl.exceptions.PolarsError as error:
+    except (pl.exceptions.PolarsError, pl.exceptions.PanicException) as error:
         raise DataError(f"{name} is not tab-separated text ({error}): fetch it again.") from error
     return _named(table, name)
 

@@ -1,8 +1,7 @@
-"""Parquet files through ``datasets``, which runs no code from anywhere to read them."""
+"""Parquet files of data sets, local or on the hub; no code from anywhere runs to read them."""
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from glob import escape
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -10,52 +9,109 @@ from typing import Any
 import polars as pl
 
 from gradpipe.benchmarks.fetch import is_remote
+from gradpipe.benchmarks.limits import check_parquet, refuse_large, refuse_large_table
 from gradpipe.errors import DataError, connection_failed
+from gradpipe.regular import require_regular
 
+_NO_SUCH_TABLE = {
+    *("ArrowInvalid", "ArrowTypeError", "PolarsError", "PanicException", "DamagedParquetError"),
+}
 _NOT_ON_THE_HUB = {"EntryNotFoundError", "RepositoryNotFoundError", "RevisionNotFoundError"}
 
 
 def read_parquet(
-    location: str, columns: Sequence[str] | None = None, filters: Any = None
+    location: str,
+    columns: Sequence[str] | None = None,
+    among: tuple[str, Sequence[str]] | None = None,
 ) -> pl.DataFrame:
-    """The rows of one Parquet file, local or at a URL, through ``datasets``.
+    """The rows of one Parquet file: a local one by Polars, one at a URL through ``datasets``.
 
-    ``columns`` and ``filters`` (as pyarrow's) limit what is held; where no row is left, the frame
-    has ``columns`` of text. The file is read where it lies and nothing of it is kept, but for a web
-    server that does not hand over parts: from there it is fetched into a temporary folder. Raises
-    DataError when it is missing, cannot be reached or is no such file.
+    ``columns`` and ``among`` (a column, and the values that it may have) limit what is held; where
+    no row is left, the frame has ``columns`` of text. The file is read where it lies and nothing of
+    it is kept, but for a web server that does not hand over parts: from there it is fetched into a
+    temporary folder. Raises DataError when it is missing, cannot be reached, is no such file or
+    unpacks to more than LARGEST_TABLE: a local one by what its footer says, before it is read, one
+    at a URL by what was read of it.
     """
     location = plain(location)
     try:
-        from datasets import load_dataset
-
-        with quiet_datasets(), TemporaryDirectory(ignore_cleanup_errors=True) as folder:
+        with TemporaryDirectory(ignore_cleanup_errors=True) as folder:
             file = _seekable(location, Path(folder))
-            rows = load_dataset(
-                "parquet",
-                # datasets takes a name for a pattern: a local one's brackets and stars are meant.
-                data_files=[file if is_remote(file) else escape(file)],
-                split="train",
-                columns=None if columns is None else list(columns),
-                filters=filters,
-                streaming=True,
-                # It makes this folder even where it keeps nothing there.
-                cache_dir=folder,
-            )
-            batches = rows.with_format("arrow").iter(batch_size=1000)
-            frames = [frame for frame in map(_frame, batches) if not frame.is_empty()]
+            if is_remote(file):
+                with quiet_datasets():
+                    frames = list(_streamed(file, columns, among, folder))
+            else:
+                frames = [_local(Path(file), location, columns, among)]
+    except DataError:
+        raise
     # Every file system raises its own kinds of error, and datasets wraps them in its own.
-    except Exception as error:
+    except (Exception, pl.exceptions.PanicException) as error:
         raise refusal(location, error) from error
+    frames = [frame for frame in frames if not frame.is_empty()]
     return pl.concat(frames) if frames else pl.DataFrame(schema=dict.fromkeys(columns or (), str))
 
 
+def _local(
+    file: Path,
+    location: str,
+    columns: Sequence[str] | None,
+    among: tuple[str, Sequence[str]] | None,
+) -> pl.DataFrame:
+    """The rows of a file on this machine.
+
+    By Polars, which holds a text once that many rows share: pyarrow, and so datasets, would write
+    it out for each, and a few kilobytes of such a file fill any memory.
+    """
+    require_regular(file)
+    with file.open("rb") as content:
+        check_parquet(content, location, columns or ())
+    rows = pl.scan_parquet(file, glob=False)
+    if among is not None:
+        column, values = among
+        rows = rows.filter(pl.col(column).is_in(values))
+    table = (rows if columns is None else rows.select(columns)).collect()
+    refuse_large_table(table, location)
+    return table
+
+
+def _streamed(
+    url: str,
+    columns: Sequence[str] | None,
+    among: tuple[str, Sequence[str]] | None,
+    folder: str,
+) -> Iterator[pl.DataFrame]:
+    """The rows of a file at a URL, as long as all together are no larger than a table."""
+    from datasets import load_dataset
+
+    rows = load_dataset(
+        "parquet",
+        data_files=[url],
+        split="train",
+        columns=None if columns is None else list(columns),
+        filters=None if among is None else [(among[0], "in", list(among[1]))],
+        streaming=True,
+        # It makes this folder even where it keeps nothing there.
+        cache_dir=folder,
+    )
+    held = 0
+    for frame in map(_frame, rows.with_format("arrow").iter(batch_size=1000)):
+        held += int(frame.estimated_size())
+        refuse_large(held, url)
+        yield frame
+
+
 def plain(location: str) -> str:
-    """A location as ``datasets`` wants it: a local one as an absolute path, a URL as it is."""
+    """A location as ``datasets`` wants it: a local one as an absolute path, a URL as it is.
+
+    Raises DataError for the ~ of somebody who has no home.
+    """
     if is_remote(location):
         return location
     path = location.split("://", 1)[-1]
-    return str(Path(path).expanduser().absolute())
+    try:
+        return str(Path(path).expanduser().absolute())
+    except RuntimeError as error:
+        raise DataError(f"{path} is nobody's folder: check the name behind the ~.") from error
 
 
 def refusal(location: str, error: BaseException) -> DataError:
@@ -66,7 +122,7 @@ def refusal(location: str, error: BaseException) -> DataError:
     if isinstance(_root(error), ImportError):
         return DataError(f"{location} needs a package that is not installed ({said}): install it.")
     if not connection_failed(error):
-        if names & {"ArrowInvalid", "ArrowTypeError"}:
+        if names & _NO_SUCH_TABLE:
             return DataError(
                 f"{location} is no Parquet file with the columns of this data set ({said}): "
                 "fetch it again, or give the folder of an unaltered copy as `path`."

@@ -1,21 +1,29 @@
 """Page views: how often each Wikipedia article was read, and which articles that makes popular."""
 
 from collections.abc import Iterable, Iterator
-from pathlib import PurePosixPath
+from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
 
 import polars as pl
 
 from gradpipe.benchmarks.config import WikipediaPages
-from gradpipe.benchmarks.fetch import read_bytes
+from gradpipe.benchmarks.fetch import is_remote, read_bytes
+from gradpipe.benchmarks.limits import (
+    ARCHIVE_ENDINGS,
+    archive_refusal,
+    refuse_archive,
+    refuse_long_line,
+)
 from gradpipe.benchmarks.parquet import plain, refusal
-from gradpipe.benchmarks.tables import parse_table, text_column
+from gradpipe.benchmarks.tables import parse_table, table_extension, text_column
 from gradpipe.errors import DataError
 from gradpipe.hashing import content_hash
+from gradpipe.regular import require_regular
 
 #: Bytes of a dump that are looked at together.
 BLOCK = 1 << 26
+#: How a dump may be packed: streams that are unpacked block by block.
+PACKED = {".gz": "gzip", ".bz2": "bz2"}
 #: Blocks whose titles are added up together.
 TOGETHER = 16
 #: Candidates for each page that is wanted: most titles with few views are redirects, and a part of
@@ -37,7 +45,7 @@ def read_views(location: str, project: str) -> pl.DataFrame:
     table (CSV, TSV, JSON, JSONL, Parquet) with these columns. Views of one title are added up,
     underscores become spaces, and pages that are no articles are left out. A dump is read in
     blocks, so that what is held is the titles and not the dump. Raises DataError when the file is
-    missing, unreachable or neither of both.
+    missing, unreachable, an archive of another kind, or neither of both.
     """
     kind = _kind(location)
     parts = [_table(location)] if kind == "table" else _dump(location, project)
@@ -76,9 +84,8 @@ def with_spaces(title: pl.Expr) -> pl.Expr:
 
 
 def _kind(location: str) -> str:
-    path = urlsplit(location).path if "://" in location else location
     table = {".csv", ".tsv", ".json", ".jsonl", ".ndjson", ".parquet"}
-    return "table" if PurePosixPath(path).suffix.lower() in table else "dump"
+    return "table" if table_extension(location) in table else "dump"
 
 
 def _table(location: str) -> pl.DataFrame:
@@ -95,6 +102,8 @@ def _table(location: str) -> pl.DataFrame:
 def _dump(location: str, project: str) -> Iterator[pl.DataFrame]:
     start = f"{project} ".encode()
     for block in _blocks(location):
+        # What is packed twice would be unpacked by Polars.
+        refuse_archive(block, location)
         if start not in block:
             continue
         lines = pl.read_csv(
@@ -119,18 +128,25 @@ def _blocks(location: str) -> Iterator[bytes]:
     """The uncompressed bytes of a file, whole lines together."""
     import fsspec
 
-    address = plain(location)
+    address, ending = plain(location), table_extension(location)
+    if ending in ARCHIVE_ENDINGS - PACKED.keys():
+        raise DataError(archive_refusal(location, ending))
     options: dict[str, Any] = {}
     if address.startswith("http"):
         # aiohttp gives a download five minutes unless told; a month of views takes longer.
         options = {"client_kwargs": {"trust_env": True, "timeout": _no_timeout()}}
     try:
-        with fsspec.open(address, "rb", compression="infer", **options) as file:
+        if not is_remote(address):
+            require_regular(Path(address))
+        with fsspec.open(address, "rb", compression=PACKED.get(ending), **options) as file:
             rest = b""
             while block := file.read(BLOCK):
                 whole, newline, rest = (rest + block).rpartition(b"\n")
                 yield whole + newline
+                refuse_long_line(rest, location)
             yield rest
+    except DataError:
+        raise
     # Every file system and decompressor raises its own kinds of error.
     except Exception as error:
         raise refusal(location, error) from error

@@ -129,7 +129,7 @@ def _check_found(
 
 def _rows(config: BenchmarkConfig, file: str, titles: list[str]) -> pl.DataFrame:
     location = join(REPOSITORY.folder(config), file)
-    return read_parquet(location, ("title", "text"), [("title", "in", titles)]).drop_nulls()
+    return read_parquet(location, ("title", "text"), ("title", titles)).drop_nulls()
 
 
 def _files(config: BenchmarkConfig) -> list[str]:

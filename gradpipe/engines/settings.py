@@ -8,8 +8,13 @@ from typing import Annotated, Any
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 from gradpipe.errors import StudyError
+from gradpipe.numbers import Number, Whole
 
 _HOST_AND_PORT = re.compile(r"(?P<host>[^\s:]+|\[[0-9a-fA-F:]+\]):(?P<port>\d{1,5})")
+
+
+#: Of whatever a cluster shares out: more is a slip of the keyboard.
+MOST = 1_000_000
 
 
 class RayConfig(BaseModel):
@@ -21,13 +26,13 @@ class RayConfig(BaseModel):
     #: machine alone, for this run); none: what RAY_ADDRESS says, else ``local``.
     address: str | None = Field(default=None, min_length=1)
     #: Models in memory at a time, one a process; none: one a GPU, without GPUs one a machine.
-    actors: int | None = Field(default=None, ge=1)
+    actors: Whole | None = Field(default=None, ge=1, le=MOST)
     #: CPUs of each; none: one beside a GPU, without GPUs its share of the machine.
-    cpus: float | None = Field(default=None, gt=0)
+    cpus: Number | None = Field(default=None, gt=0, le=MOST)
     #: GPUs of each; none: one where the cluster has any.
-    gpus: float | None = Field(default=None, ge=0)
+    gpus: Number | None = Field(default=None, ge=0, le=MOST)
     #: Resources of your own that its machine must offer.
-    resources: dict[str, Annotated[float, Field(gt=0)]] = Field(default_factory=dict)
+    resources: dict[str, Annotated[Number, Field(gt=0, le=MOST)]] = Field(default_factory=dict)
 
     @field_validator("cpus", "gpus", "resources")
     @classmethod

@@ -10,6 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field, field_validator, model_valida
 
 from gradpipe.errors import StudyError, nearest
 from gradpipe.generators.secrets import check_key_name, holds_key
+from gradpipe.numbers import Number, Whole
 
 #: The styles that a model writes, and how many tokens it may take for each unless a study says.
 MAX_TOKENS = {
@@ -31,8 +32,8 @@ class Budget(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    requests: int | None = Field(default=None, ge=0)
-    tokens: int | None = Field(default=None, ge=0)
+    requests: Whole | None = Field(default=None, ge=0)
+    tokens: Whole | None = Field(default=None, ge=0)
 
 
 class Price(BaseModel):
@@ -40,8 +41,8 @@ class Price(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    prompt: float = Field(ge=0, allow_inf_nan=False)
-    response: float = Field(ge=0, allow_inf_nan=False)
+    prompt: Number = Field(ge=0)
+    response: Number = Field(ge=0)
 
     def cost(self, prompt_tokens: int, response_tokens: int) -> float:
         """What these tokens cost, in the same currency."""
@@ -70,16 +71,16 @@ class GeneratorConfig(BaseModel):
     key: str = "OPENAI_API_KEY"
     styles: tuple[str, ...] | None = None
     prompts: str | None = None
-    temperature: float = Field(default=0.0, ge=0, le=2, allow_inf_nan=False)
+    temperature: Number = Field(default=0.0, ge=0, le=2)
     #: Tokens of one response; none: as many as its style needs.
-    max_tokens: int | None = Field(default=None, ge=1)
-    seed: int | None = Field(default=None, ge=0, le=2**63 - 1)
+    max_tokens: Whole | None = Field(default=None, ge=1, le=10_000_000)
+    seed: Whole | None = Field(default=None, ge=0, le=2**63 - 1)
     #: Requests at a time (``openai``), and rows at a time (``transformers``).
-    concurrency: int = Field(default=8, ge=1, le=256)
-    batch: int = Field(default=8, ge=1, le=1024)
+    concurrency: Whole = Field(default=8, ge=1, le=256)
+    batch: Whole = Field(default=8, ge=1, le=1024)
     #: How often one call is tried in all.
-    attempts: int = Field(default=5, ge=1, le=100)
-    timeout: float = Field(default=180.0, gt=0, le=86_400, allow_inf_nan=False)
+    attempts: Whole = Field(default=5, ge=1, le=100)
+    timeout: Number = Field(default=180.0, gt=0, le=86_400)
     budget: Budget = Budget()
     price: Price | None = None
     #: What becomes of a response that does not arrive at the item's answer.

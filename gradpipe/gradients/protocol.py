@@ -7,6 +7,7 @@ from typing import Annotated, Any, Literal
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_serializer
 
 from gradpipe.errors import StudyError, nearest
+from gradpipe.numbers import Whole
 
 Role = Literal["q", "k", "v", "o", "gate", "up", "down"]
 LayerPath = Annotated[str, Field(min_length=1)]
@@ -75,7 +76,7 @@ class Protocol(BaseModel):
     #: the response (``offsets``).
     boundary: Literal["prefix", "offsets"] = "offsets"
     #: Tokens of prompt and response together; what lies beyond is cut off.
-    max_length: int = Field(default=2048, ge=2, le=1_000_000)
+    max_length: Whole = Field(default=2048, ge=2, le=1_000_000)
     #: A response that is longer than the window all by itself: cut it, or refuse the data.
     overlong: Literal["truncate", "refuse"] = "refuse"
     dtype: Dtype = "float32"

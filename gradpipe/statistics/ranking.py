@@ -5,11 +5,12 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import polars as pl
 
-from gradpipe.errors import DataError
+from gradpipe.errors import DataError, GradpipeError
 from gradpipe.gradients.extract import explode_matrices
 from gradpipe.statistics.examples import mean_over_matrices
 from gradpipe.statistics.reductions import REDUCTIONS, reduce_spectra, require_statistics
@@ -45,21 +46,18 @@ def scores_of_table(path: Path, by: str) -> pl.DataFrame:
     ``by`` is a column of it, or a statistic that can be made from its columns. Raises DataError
     where the file is not such a table, StudyError for a statistic that it cannot give.
     """
-    columns, metadata = _about(path)
-    require_statistics([by], _statistics_of(columns))
-    needed = [by] if by in columns else REDUCTIONS[by].meta.root_names()
-    reduced = [
-        _reduced(matrices.lazy(), "example", by)
-        for matrices in _batches(path, ["example", *needed])
-    ]
-    usable = _means(pl.concat(reduced), "example") if reduced else SCORE_SCHEMA.to_frame()
-    usable = usable.rename({"example": "row"}, strict=False)
-    unusable = pl.DataFrame(
-        json.loads(metadata.get("unusable", "[]")), schema=["row", "reason"], orient="row"
-    )
-    return _with_reasons(
-        pl.concat([as_table(usable, SCORE_SCHEMA), as_table(unusable, SCORE_SCHEMA)]), by
-    )
+    with _as_no_table(path):
+        columns, unusable = _about(path)
+        require_statistics([by], _statistics_of(columns))
+        needed = [by] if by in columns else REDUCTIONS[by].meta.root_names()
+        reduced = [
+            _reduced(matrices.lazy(), "example", by)
+            for matrices in _batches(path, ["example", *needed])
+        ]
+        usable = _means(pl.concat(reduced), "example") if reduced else SCORE_SCHEMA.to_frame()
+        usable = usable.rename({"example": "row"}, strict=False)
+        scores = [as_table(usable, SCORE_SCHEMA), as_table(unusable, SCORE_SCHEMA)]
+        return _with_reasons(pl.concat(scores), by)
 
 
 def ranked(
@@ -79,20 +77,37 @@ def ranked(
     return pl.concat([scored, rest.with_columns(rank=pl.lit(None, pl.Int64))])
 
 
-def _about(path: Path) -> tuple[list[str], dict[str, str]]:
-    """The columns and the metadata of a table of spectra."""
+@contextmanager
+def _as_no_table(path: Path) -> Iterator[None]:
+    """Say in one sentence what readers say of a file that is damaged, or of another kind."""
     try:
-        columns, metadata = list(pl.read_parquet_schema(path)), pl.read_parquet_metadata(path)
-    except (OSError, pl.exceptions.PolarsError) as error:
+        yield
+    except GradpipeError:
+        raise
+    # They raise errors of many kinds, and Polars a panic that is no Exception.
+    except (Exception, pl.exceptions.PanicException) as error:
         raise DataError(
-            f"{path} is not there or no Parquet file: give a table that `gradpipe extract` wrote."
+            f"{path} is no such Parquet file, or damaged: give a table that `gradpipe extract` "
+            "wrote."
         ) from error
-    if "example" not in columns:
+
+
+def _about(path: Path) -> tuple[list[str], pl.DataFrame]:
+    """The columns of a table of spectra, and its unusable rows with their reasons."""
+    from pyarrow import parquet
+
+    # A pipe would be waited for without end.
+    if not path.is_file():
+        raise DataError(f"{path} is not there: give a table that `gradpipe extract` wrote.")
+    with parquet.ParquetFile(path) as file:
+        names, metadata = file.schema_arrow.names, file.metadata.metadata or {}
+    if "example" not in names:
         raise DataError(
-            f"{path} has no column 'example', only {', '.join(columns)}: give a table that "
+            f"{path} has no column 'example', only {', '.join(names)}: give a table that "
             "`gradpipe extract` wrote."
         )
-    return columns, metadata
+    unusable = json.loads(metadata.get(b"unusable", b"[]"))
+    return names, pl.DataFrame(unusable, schema=["row", "reason"], orient="row")
 
 
 def _batches(path: Path, columns: list[str]) -> Iterator[pl.DataFrame]:

@@ -4,16 +4,15 @@ from __future__ import annotations
 
 from importlib import resources
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 from pydantic import BaseModel, ValidationError
 
-from gradpipe.benchmarks.config import BenchmarkConfig
-from gradpipe.engines.settings import RayConfig
 from gradpipe.errors import DataError, StudyError, nearest
-from gradpipe.generators.config import Budget, GeneratorConfig, Price
-from gradpipe.gradients.protocol import LayerNames
-from gradpipe.studies.study import ModelConfig, Study
+from gradpipe.generators.secrets import holds_key
+from gradpipe.regular import read_regular
+from gradpipe.studies.plain_yaml import LARGEST_STUDY, read_yaml
+from gradpipe.studies.study import Study
 
 #: Settings of `wikipedia` that are paths or URLs.
 _WIKIPEDIA_FILES = ("titles", "titles_file", "views")
@@ -28,13 +27,14 @@ def shipped_studies() -> list[str]:
 def load_study(study: str) -> Study:
     """A study by the path of its file or by the name of one that ships.
 
-    Relative paths inside the file are taken from the file's own folder. Raises StudyError for a
-    file that is missing or says something unknown.
+    Relative paths inside the file are taken from the file's own folder. A leading ``~`` of a path
+    is the home folder; nothing else is expanded, no ``$HOME`` and no other variable. Raises
+    StudyError for a file that is missing, too large or says something unknown.
     """
     try:
         path = Path(study).expanduser()
         given = path.suffix in {".yaml", ".yml"} or path.is_file()
-        text = path.read_text("utf-8") if given else ""
+        text = read_regular(path, LARGEST_STUDY).decode("utf-8") if given else ""
     except (OSError, RuntimeError, UnicodeDecodeError) as error:
         raise StudyError(
             f"The study file {study} cannot be read ({_reason(error)}): check the path."
@@ -55,8 +55,14 @@ def parse_study(text: str, source: str, folder: Path | None = None) -> Study:
     """A study from YAML; ``source`` is what errors call it, ``folder`` where its paths start."""
     import yaml
 
+    if holds_key(text):
+        # Errors, pages and logs would repeat it, wherever in the file it stands.
+        raise StudyError(
+            f"The study {source} holds what looks like a key or token: put it into an environment "
+            "variable, such as OPENAI_API_KEY or HF_TOKEN, and take it out of the file."
+        )
     try:
-        content = yaml.safe_load(text)
+        content = read_yaml(text)
     except (yaml.YAMLError, ValueError, RecursionError) as error:
         # ValueError: a date or number that looks like one and is none, as 2024-13-45.
         mark = getattr(error, "problem_mark", None)
@@ -146,37 +152,35 @@ def _sentence(error: ValidationError, source: str) -> str:
     """The first thing wrong, with the nearest known key where one is misspelt."""
     # A misspelt key comes before the key that it leaves missing.
     first = min(error.errors(), key=lambda fault: fault["type"] != "extra_forbidden")
-    where = ".".join(str(part) for part in first["loc"])
+    where = _short(".".join(str(part) for part in first["loc"]), 60)
     if first["type"] == "extra_forbidden":
-        key = str(first["loc"][-1])
+        key = str(first["loc"][-1])[:80]
         known = list(_schema_at(first["loc"][:-1]).model_fields)
         return f"The study {source} has an unknown key {where!r}: {nearest(key, known)}"
     if first["type"] == "missing":
         return f"The study {source} lacks {where!r}: add it."
-    shown = repr(first["input"])
-    shown = shown if len(shown) <= 60 else f"{shown[:57]}..."
+    shown = _short(repr(first["input"]), 60)
     mapping = first["type"] in {"model_type", "dict_type"}
-    cure = "input should be a mapping" if mapping else first["msg"].lower().replace("tuple", "list")
+    said = first["msg"].removeprefix("Value error, ").lower().replace("tuple", "list")
+    cure = "input should be a mapping" if mapping else said
     return f"The study {source} has {shown} as {where!r}: {cure}."
 
 
-def _schema_at(location: tuple[int | str, ...]) -> type[BaseModel]:
-    from gradpipe.benchmarks.config import Columns, WikipediaPages
+def _short(text: str, most: int) -> str:
+    return text if len(text) <= most else f"{text[: most - 3]}..."
 
-    names = [part for part in location if isinstance(part, str)]
-    if "columns" in names:
-        return Columns
-    if "wikipedia" in names[1:]:
-        return WikipediaPages
-    if "layer_names" in names:
-        return LayerNames
-    if names[:1] == ["generator"] and names[1:2]:
-        nested: dict[str, type[BaseModel]] = {"budget": Budget, "price": Price}
-        return nested.get(names[1], GeneratorConfig)
-    schemas: dict[str, type[BaseModel]] = {
-        "benchmarks": BenchmarkConfig,
-        "models": ModelConfig,
-        "ray": RayConfig,
-        "generator": GeneratorConfig,
-    }
-    return schemas.get(names[0], Study) if names else Study
+
+def _schema_at(location: tuple[int | str, ...]) -> type[BaseModel]:
+    """The settings that may stand at a place of a study, given as its keys from the outside in."""
+    schema: type[BaseModel] = Study
+    for key in location:
+        if isinstance(key, str) and key in schema.model_fields:
+            schema = _settings(schema.model_fields[key].annotation) or schema
+    return schema
+
+
+def _settings(annotation: Any) -> type[BaseModel] | None:
+    """The first kind of settings that an annotation names, as ``tuple[ModelConfig, ...]`` does."""
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        return annotation
+    return next(filter(None, map(_settings, get_args(annotation))), None)

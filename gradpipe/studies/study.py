@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from typing import Any, Literal, TypeVar
+from urllib.parse import quote
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
@@ -18,9 +19,14 @@ from gradpipe.errors import StudyError, nearest
 from gradpipe.generators.config import GeneratorConfig
 from gradpipe.gradients.protocol import STANDARD, LayerNames, Protocol, make_protocol
 from gradpipe.models.placement import DeviceMap, MaxMemory, Placement
+from gradpipe.numbers import Number, Whole
 from gradpipe.responses.build import Irrelevant
 from gradpipe.responses.styles import STYLES
 from gradpipe.statistics.reductions import REDUCTIONS
+
+#: Characters of a model's or benchmark's name as part of a file's: other than letters, digits,
+#: ``-``, ``_`` and ``/`` they count three for each byte, since they are written so there.
+LONGEST_NAME = 200
 
 
 class ModelConfig(BaseModel):
@@ -87,9 +93,9 @@ class Study(BaseModel):
     #: release's own shuffled files.
     irrelevant: Irrelevant = "derangement"
     #: Items of each benchmark; none: all.
-    sample: int | None = Field(default=None, ge=1)
+    sample: Whole | None = Field(default=None, ge=1)
     sampling: Literal["first", "random"] = "random"
-    seed: int = Field(default=0, ge=0, le=2**63 - 1)
+    seed: Whole = Field(default=0, ge=0, le=2**63 - 1)
     protocol: Protocol = STANDARD
     #: Who writes the responses that a benchmark's source does not bring.
     generator: GeneratorConfig = GeneratorConfig()
@@ -100,9 +106,9 @@ class Study(BaseModel):
     #: What the report is to judge besides the paper's claims: "none > detailed on effective_rank".
     claims: tuple[str, ...] = ()
     #: The share of a partition's rows that may be unusable before its check warns.
-    unusable_limit: float = Field(default=0.1, ge=0, le=1)
+    unusable_limit: Number = Field(default=0.1, ge=0, le=1)
     #: The share of a style's responses that may fail the gates before their check warns.
-    mismatch_limit: float = Field(default=0.1, ge=0, le=1)
+    mismatch_limit: Number = Field(default=0.1, ge=0, le=1)
     #: Whether the daemon computes what is missing: as soon as it sees it, every night, or never.
     automation: bool | Literal["nightly"] = False
 
@@ -164,6 +170,7 @@ class Study(BaseModel):
                     f"The study names {', '.join(twins)} twice among its {kind}: "
                     "give each its own name."
                 )
+            _require_files_apart(names, kind)
         return self
 
     def protocol_of(self, model: ModelConfig) -> Protocol:
@@ -195,6 +202,26 @@ class Study(BaseModel):
     def benchmark(self, name: str) -> BenchmarkConfig:
         """The benchmark of that name; raises StudyError where the study has none."""
         return _named(self.benchmarks, name, "benchmark")
+
+
+def _require_files_apart(names: Sequence[str], kind: str) -> None:
+    """Raise StudyError for names that cannot be files' beside each other, on any file system."""
+    for name in names:
+        if len(quote(name, safe="/").replace(".", "%2e").replace("~", "%7e")) > LONGEST_NAME:
+            raise StudyError(
+                f"The name {name[:40]!r}... among the study's {kind} is too long for a file: give "
+                f"a `name` of at most {LONGEST_NAME} characters, where others than English letters "
+                "and digits count up to twelve times."
+            )
+    # Only English letters stay letters in a file's name, so only their case may get lost.
+    seen: dict[bytes, str] = {}
+    for name in names:
+        other = seen.setdefault(name.encode().lower(), name)
+        if other != name:
+            raise StudyError(
+                f"The study's {kind} {other!r} and {name!r} differ in capitals only, and some file "
+                "systems would take one for the other: give one of them another `name`."
+            )
 
 
 def _require_known(kind: str, words: Sequence[str], known: Sequence[str]) -> None:

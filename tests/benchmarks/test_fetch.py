@@ -144,7 +144,7 @@ def test_a_missing_package_is_named(monkeypatch: Any) -> None:
 def test_a_pinned_github_file_avoids_the_rate_limited_api(monkeypatch: Any) -> None:
     asked: list[str] = []
 
-    def answer(url: str) -> bytes:
+    def answer(url: str, most: int | None = None) -> bytes:
         asked.append(url)
         return CONTENT
 

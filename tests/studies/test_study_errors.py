@@ -50,6 +50,19 @@ def sentence(message: str, name: str) -> str:
             "models.0.layer_names.gat",
             "gate",
         ),
+        (
+            "models: [demo]\nbenchmarks: [{name: w, source: wikipedia, wikipedia: {page: 3}}]",
+            "benchmarks.0.wikipedia.page",
+            "pages",
+        ),
+        (BASE + "generator: {temprature: 1}", "generator.temprature", "temperature"),
+        (BASE + "generator: {budget: {tokenz: 1}}", "generator.budget.tokenz", "tokens"),
+        (
+            BASE + "generator: {price: {prompt: 1, response: 2, promt: 3}}",
+            "generator.price.promt",
+            "prompt",
+        ),
+        (BASE + "ray: {actor: 1}", "ray.actor", "actors"),
     ],
 )
 def test_a_misspelt_key_is_answered_with_the_nearest(text: str, key: str, meant: str) -> None:
@@ -189,6 +202,11 @@ def test_a_benchmark_that_is_not_known_is_answered_with_the_nearest(
         (BASE + "name: 2024-01-01", "as 'name': input should be a valid string."),
         (BASE + "name: " + "x" * 200, "as 'name': string should have at most 100 characters."),
         (BASE + "5: x", "has 5 as '5': keys should be strings."),
+        (BASE + "ray: {cpus: 2000000}", "as 'ray.cpus': input should be less than or equal to"),
+        (BASE + "ray: {gpus: inf}", "has 'inf' as 'ray.gpus': input should be a finite number."),
+        (BASE + "ray: {resources: {a: 'nan'}}", "'ray.resources.a': input should be a finite"),
+        (BASE + "unusable_limit: 'nan'", "'unusable_limit': input should be a finite number."),
+        (BASE + "x" * 500 + ": 1", "xxx...': known are automation, "),
         (
             "models: demo\nbenchmarks: [aqua]",
             "has 'demo' as 'models': input should be a valid list.",
@@ -282,6 +300,7 @@ def test_twins_are_told_to_take_names_of_their_own(text: str, expected: str) -> 
         (BASE + "seed: 1\nname: *nobody", 4),
         (BASE + "---\nname: second", 3),
         (BASE + "? [a]\n: b", 3),
+        (BASE + "name: " + "[" * 3000, 3),
         ("models: 'demo", 1),
     ],
 )
@@ -295,7 +314,6 @@ def test_bad_yaml_is_refused_with_its_line(text: str, line: int) -> None:
         BASE + "name: \x00",
         BASE + "seed: 2024-13-45",
         BASE + "seed: 0b_",
-        BASE + "name: " + "[" * 3000,
     ],
 )
 def test_yaml_that_breaks_its_reader_is_refused_all_the_same(text: str) -> None:

@@ -1,0 +1,38 @@
+"""Files from outside: read where they are ordinary ones of a bounded size."""
+
+import errno
+import stat
+from pathlib import Path
+
+
+def read_regular(path: Path, most: int) -> bytes:
+    """The content of a file of at most ``most`` bytes.
+
+    A pipe would be waited for without end, and a device may never end: they are refused before
+    they are opened. Raises OSError as ``open`` does, with ``errno`` EFBIG for a larger file.
+    """
+    require_regular(path)
+    with path.open("rb") as file:
+        # It may have grown since, so what counts is what is read.
+        data = file.read(most + 1)
+    if len(data) > most:
+        raise OSError(errno.EFBIG, f"larger than the limit of {sized(most)}", str(path))
+    return data
+
+
+def require_regular(path: Path) -> None:
+    """Raise OSError where there is no file at ``path``, or one that is not read to an end."""
+    mode = path.stat().st_mode
+    if stat.S_ISDIR(mode):
+        raise IsADirectoryError(errno.EISDIR, "Is a directory", str(path))
+    if not stat.S_ISREG(mode):
+        raise OSError(errno.EINVAL, "a pipe, device or socket, not an ordinary file", str(path))
+
+
+def sized(size: float) -> str:
+    """A number of bytes as people say it: ``1 MiB``, ``2 GiB``."""
+    for unit in ("bytes", "KiB", "MiB", "GiB"):
+        if size < 1024:
+            return f"{size:.4g} {unit}"
+        size = size / 1024
+    return f"{size:.4g} TiB"
