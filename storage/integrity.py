@@ -153,7 +153,7 @@ def _lost_rows(workspace: Workspace, index: _Kept) -> Fault | None:
     keys = Table(index.place).scan().select(KEY).collect().to_series()
     try:
         lost = workspace.spectra(index.model, index.benchmark).missing(keys)
-    except WorkspaceError:
+    except DamagedError:
         # Its parts have faults of their own, and the index goes with them.
         return None
     return index.fault(f"names {len(lost)} rows that are not in the store") if lost else None

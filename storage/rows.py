@@ -31,16 +31,19 @@ class RowStore:
     """Rows of one schema in one folder; ``schema`` has a String column ``key``.
 
     What a part that was written before a column or a field came to be lacks is read as null.
-    Reading raises DamagedError where a part is not as it was written: ``chunks`` notices whatever
-    was changed, the others, which read a few columns only, what cannot be read at all.
+    Reading raises DamagedError where a part is not as it was written. A local part is known to be
+    whole before Polars is given it, which may end the process over a damaged one; of a part in an
+    object store a few columns may be all that is fetched, and only ``chunks`` looks at the whole.
     """
 
     def __init__(self, folder: Place, schema: pl.Schema) -> None:
         self.folder = folder
         self.schema = schema
+        #: Parts never change: those that were found whole are not looked at again.
+        self._whole: set[Place] = set()
 
     def parts(self) -> list[Place]:
-        """The parts that are whole, oldest first."""
+        """The parts, oldest first."""
         return list(self._sizes())
 
     def bytes(self) -> int:
@@ -49,11 +52,16 @@ class RowStore:
 
     def damage(self) -> dict[Place, str]:
         """The parts that are not as they were written, and what is wrong with each; reads all."""
+        return self._damage(self.parts())
+
+    def _damage(self, parts: Iterable[Place]) -> dict[Place, str]:
         found = {}
-        for part in self.parts():
+        for part in parts:
             content = get(part)
             fault = None if content is None else fault_in(content, self.schema)
-            if fault is not None:
+            if fault is None:
+                self._whole.add(part)
+            else:
                 found[part] = fault
         return found
 
@@ -166,6 +174,8 @@ class RowStore:
             return scan_objects(objects, self.schema)
         # Without `glob=False` a workspace below a folder like `runs[1]` would read as empty.
         files = [part for part in sizes if isinstance(part, Path)]
+        if damage := self._damage(part for part in files if part not in self._whole):
+            raise DamagedError(damage)
         return pl.scan_parquet(
             files,
             schema=self.schema,
