@@ -1,5 +1,6 @@
 """The Dagster UI on a workspace."""
 
+import ipaddress
 import os
 import sys
 from pathlib import Path
@@ -10,6 +11,14 @@ from storage.workspace import Workspace
 
 #: Where `definitions.py` lies, beside this package.
 _CODE = Path(__file__).resolve().parents[1]
+
+
+def is_loopback(host: str) -> bool:
+    """Whether an address is reached from this machine alone."""
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
 
 
 def serve(workspace: Workspace, host: str, port: int) -> None:

@@ -7,6 +7,7 @@ from typing import Any
 import click
 
 from gradpipe.cli.compare import compare
+from gradpipe.cli.doctor import doctor
 from gradpipe.cli.estimate import estimate
 from gradpipe.cli.extract import extract
 from gradpipe.cli.models import models
@@ -51,6 +52,7 @@ def main() -> None:
     gradpipe rank DATA --model M     one file's rows, scored and ordered
     gradpipe compare A B             two models, data sets or studies, with intervals
     gradpipe ui                      the same pipeline in the Dagster UI
+    gradpipe doctor                  what is wrong here, and what to do about it
 
     Everything is kept in the workspace, the folder that GRADPIPE_HOME names (by default .gradpipe
     in the current folder). What is there already is never computed again.
@@ -58,5 +60,6 @@ def main() -> None:
     set_up_cpu()
 
 
-for command in (run, backfill, estimate, extract, rank, compare, status, report, ui, models):
+COMMANDS = (run, backfill, estimate, extract, rank, compare, status, report, ui, models, doctor)
+for command in COMMANDS:
     main.add_command(command)

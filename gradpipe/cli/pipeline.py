@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -31,7 +31,7 @@ def run(study: str | None, as_json: bool) -> None:
 
     workspace = current_workspace()
     chosen = load_study(study) if study else workspace.study()
-    _bring_up_to_date(workspace, chosen, as_json=as_json)
+    _report_on(workspace, bring_up_to_date(workspace, chosen), as_json)
 
 
 @click.command()
@@ -77,9 +77,8 @@ def backfill(
         for model, benchmark in study.grid():
             if model in (models or [model]) and benchmark in (benchmarks or [benchmark]):
                 workspace.discard_unusable(model, benchmark)
-    _bring_up_to_date(
-        workspace, study, models=models or None, benchmarks=benchmarks or None, as_json=as_json
-    )
+    account = bring_up_to_date(workspace, study, models or None, benchmarks or None)
+    _report_on(workspace, account, as_json)
 
 
 @click.command()
@@ -110,23 +109,37 @@ def report(open_page: bool) -> None:
 
 
 @click.command()
-@click.option("--host", default="127.0.0.1", show_default=True)
+@click.option(
+    "--host",
+    default="127.0.0.1",
+    show_default=True,
+    help="Any other than this machine's own address lets others in.",
+)
 @click.option("--port", default=3000, show_default=True, type=click.IntRange(1, 65535))
 def ui(host: str, port: int) -> None:
-    """Open the Dagster UI on this workspace."""
-    from assets.ui import serve
+    """Open the Dagster UI on this workspace; it knows no users and no passwords."""
+    from assets.ui import is_loopback, serve
 
+    if not is_loopback(host):
+        click.echo(
+            f"warning: whoever reaches {host}:{port} can read the workspace and start runs; "
+            "without --host only this machine's users can (from afar: ssh -L)",
+            err=True,
+        )
     click.echo(f"Opening the Dagster UI at http://{host}:{port} (Ctrl-C ends it)", err=True)
     serve(current_workspace(), host, port)
 
 
-def _bring_up_to_date(
+def bring_up_to_date(
     workspace: Workspace,
     study: Study,
     models: tuple[str, ...] | None = None,
     benchmarks: tuple[str, ...] | None = None,
-    as_json: bool = False,
-) -> None:
+) -> dict[str, Any]:
+    """Bring a rectangle of the study up to date, progress and summary on stderr.
+
+    Returns the account of what was done; it has ``failed`` where something failed.
+    """
     from assets.accelerator import Accelerator
     from assets.run import Runner
     from gradpipe.progress import ProgressView
@@ -138,11 +151,17 @@ def _bring_up_to_date(
         )
         runner = Runner(workspace, study, accelerator, view.stage, view.note)
         runner.bring_up_to_date(models, benchmarks)
-    for line in runner.summary(time.perf_counter() - started):
+    seconds = time.perf_counter() - started
+    for line in runner.summary(seconds):
         view.console.print(line, markup=False)
+    return runner.account(seconds)
+
+
+def _report_on(workspace: Workspace, account: dict[str, Any], as_json: bool) -> None:
+    """Say where the report is, or all that was done; exits with 1 where something failed."""
     if as_json:
-        click.echo(json.dumps(runner.account(time.perf_counter() - started)))
+        click.echo(json.dumps(account))
     elif workspace.report_page.is_file():
         click.echo(f"Report: {workspace.report_page}")
-    if runner.failures:
+    if account.get("failed"):
         raise click.exceptions.Exit(1)

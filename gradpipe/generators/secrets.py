@@ -11,8 +11,10 @@ from gradpipe.errors import GradpipeError, StudyError
 REDACTED = "[key]"
 
 # What servers write back of a key, masked or whole, and what names the header that carries it.
-_LIKE_A_KEY = re.compile(r"\bsk-[\w*.\-]{4,}|(?<=bearer )\S{4,}", re.IGNORECASE)
-_WHOLE_KEY = re.compile(r"\bsk-[\w\-]{16,}")
+_LIKE_A_KEY = re.compile(
+    r"\bsk-[\w*.\-]{4,}|\b(?:hf|gsk|ghp)_[A-Za-z0-9]{16,}|(?<=bearer )\S{4,}", re.IGNORECASE
+)
+_WHOLE_KEY = re.compile(r"\bsk-[\w\-]{16,}|\b(?:hf|gsk|ghp)_[A-Za-z0-9]{16,}")
 _NAME = re.compile(r"[A-Z_][A-Z0-9_]*|[a-z_][a-z0-9_]*")
 _KEY_PREFIX = re.compile(r"(sk|pk|gsk|hf|xai)_", re.IGNORECASE)
 _LOGGERS = ("openai", "httpx", "httpx2", "httpcore", "httpcore2")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 from dataclasses import replace
 from pathlib import Path
 
@@ -15,6 +16,7 @@ from gradpipe.models.source import ModelSource
 
 #: Files of a model folder that decide its outputs.
 PATTERNS = ("*.safetensors", "*.json", "*.jinja", "*.model", "*.txt", "*.tiktoken")
+_COMMIT = re.compile("[0-9a-f]{40}")
 
 
 def fingerprint(source: ModelSource) -> str:
@@ -22,15 +24,15 @@ def fingerprint(source: ModelSource) -> str:
 
     Local files by content, wherever they lie; hub models by the commit that the revision stands
     for. Raises ModelError where the hub has no such model, or cannot be asked and the cache has
-    none.
+    none, and for a local file that cannot be read or is none, as a link to a device.
     """
     if source.kind == "hub":
         return content_hash("hub", source.id, hub_commit(source))
     path = Path(source.id)
     if source.kind == "gguf":
-        return content_hash("gguf", file_digest(path))
+        return content_hash("gguf", _digest(path))
     files = sorted({file for pattern in PATTERNS for file in path.glob(pattern)})
-    return content_hash("folder", [(file.name, file_digest(file)) for file in files])
+    return content_hash("folder", [(file.name, _digest(file)) for file in files])
 
 
 def pin(source: ModelSource) -> ModelSource:
@@ -51,7 +53,7 @@ def hub_commit(source: ModelSource) -> str:
     )
 
     revision = source.revision or "main"
-    if len(revision) == 40 and set(revision) <= set("0123456789abcdef"):
+    if _COMMIT.fullmatch(revision):
         return revision
     try:
         if not constants.HF_HUB_OFFLINE:
@@ -86,7 +88,20 @@ def cached_commit(model_id: str, revision: str) -> str | None:
 
     folder = Path(constants.HF_HUB_CACHE) / repo_folder_name(repo_id=model_id, repo_type="model")
     reference = folder / "refs" / revision
-    return reference.read_text().strip() if reference.is_file() else None
+    commit = reference.read_text("utf-8", "replace").strip() if reference.is_file() else ""
+    return commit if _COMMIT.fullmatch(commit) else None
+
+
+def _digest(path: Path) -> str:
+    if not path.is_file():
+        # A device or a pipe may never end.
+        raise ModelError(f"{path} is no file that can be read: remove it, or mend where it links.")
+    try:
+        return file_digest(path)
+    except OSError as error:
+        raise ModelError(
+            f"{path} cannot be read ({error.strerror}): check the file's permissions."
+        ) from error
 
 
 def file_digest(path: Path) -> str:

@@ -5,61 +5,75 @@ from __future__ import annotations
 import contextlib
 import io
 import logging
-import os
+import re
 import shutil
 from pathlib import Path
+from typing import Any
 
 from gradpipe.cache import cache_folder
 from gradpipe.errors import ModelError
+from gradpipe.models.files import refuse_larger
 from gradpipe.models.fingerprint import file_digest
+from gradpipe.models.gguf_header import check_header
 from gradpipe.models.quiet import quiet_transformers
+from gradpipe.models.refusals import refuse_config, refuse_missing_weights
+from gradpipe.processes import is_gone, process_name
 
 #: Part of the folder's name: conversions of an older kind are left alone and made anew.
 CONVERSION = "1"
+_ASIDE = ".tmp"
 
 
 def converted_folder(path: Path) -> Path:
     """The folder with this file's weights as float32 safetensors, and its tokenizer.
 
     Converts at the first call; a conversion that is killed leaves nothing that a later call would
-    take for whole. Raises ModelError for a file that cannot be read.
+    take for whole, and that call clears it away. Raises ModelError for a file that cannot be read,
+    and where the cache folder cannot be written.
     """
-    folder = cache_folder() / "models" / f"{path.stem}-{file_digest(path)[:16]}-{CONVERSION}"
-    if not folder.is_dir():
-        logging.getLogger(__name__).info("converting %s once, about half a minute", path.name)
-        aside = folder.with_name(f"{folder.name}.{os.getpid()}.tmp")
-        try:
-            _convert(path, aside)
-            aside.rename(folder)
-        except OSError:
-            # Another process may have finished first; its folder is the same one.
-            if not folder.is_dir():
-                raise
-        finally:
-            shutil.rmtree(aside, ignore_errors=True)
+    models = cache_folder() / "models"
+    _sweep(models)
+    stem = re.sub(r"[^\w.-]", "_", path.stem, flags=re.ASCII)[:80]
+    folder = models / f"{stem}-{file_digest(path)[:16]}-{CONVERSION}"
+    if folder.is_dir():
+        return folder
+    logging.getLogger(__name__).info("converting %s once, about half a minute", path.name)
+    tensors, numbers = check_header(path)
+    aside = folder.with_name(f"{folder.name}.{process_name()}{_ASIDE}")
+    try:
+        _convert(path, aside, tensors, numbers)
+        aside.rename(folder)
+    except OSError as error:
+        # Another process may have finished first; its folder is the same one.
+        if not folder.is_dir():
+            raise ModelError(
+                f"{path.name} cannot be converted into {models} ({error.strerror or error}): make "
+                "room there, or set XDG_CACHE_HOME to a folder that you may write."
+            ) from error
+    finally:
+        shutil.rmtree(aside, ignore_errors=True)
     return folder
 
 
-def _convert(path: Path, folder: Path) -> None:
-    import torch
-    import transformers
-    from transformers import AutoModelForCausalLM, AutoTokenizer
+def _sweep(models: Path) -> None:
+    """Delete what killed conversions of this machine left."""
+    for aside in models.glob(f"*{_ASIDE}"):
+        if is_gone(aside.stem.rpartition(".")[2]):
+            shutil.rmtree(aside, ignore_errors=True)
 
-    # Releases that can compute on a file's blocks leave them packed where they have a kernel.
-    known = hasattr(transformers, "GgufConfig")
-    plain = {"quantization_config": transformers.GgufConfig(dequantize=True)} if known else {}
+
+def _convert(path: Path, folder: Path, tensors: int, numbers: int) -> None:
     # The reader of GGUF files draws a bar of its own that no setting turns off.
     with quiet_transformers(), contextlib.redirect_stderr(io.StringIO()):
+        folder.mkdir(parents=True, exist_ok=True)
         try:
-            tokenizer = AutoTokenizer.from_pretrained(path.parent, gguf_file=path.name)
-            model = AutoModelForCausalLM.from_pretrained(
-                path.parent, gguf_file=path.name, dtype=torch.float32, **plain
-            )
+            tokenizer, model = _read(path, folder, tensors, numbers)
+        except ModelError:
+            raise
         # What a damaged file makes the reader raise has no common type.
         except Exception as error:
-            reason = (
-                str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
-            )
+            text = str(error).strip()
+            reason = text.splitlines()[0] if text else type(error).__name__
             raise ModelError(
                 f"{path} cannot be read as a GGUF model ({reason}): check that the file is whole "
                 "and that transformers knows its architecture."
@@ -68,6 +82,49 @@ def _convert(path: Path, folder: Path) -> None:
         if hasattr(model.config, "quantization_config"):
             del model.config.quantization_config
         setattr(model, "hf_quantizer", None)  # noqa: B010
-        folder.mkdir(parents=True, exist_ok=True)
-        model.save_pretrained(folder)
-        tokenizer.save_pretrained(folder)
+        _save(tokenizer, folder)
+        _save(model, folder)
+        for weights in folder.glob("*.safetensors"):
+            # Written for their owner alone, whatever the user's umask grants.
+            shutil.copymode(folder / "config.json", weights)
+
+
+def _read(path: Path, empty: Path, tensors: int, numbers: int) -> tuple[Any, Any]:
+    """The file's tokenizer and model, from it alone.
+
+    Named within an empty folder and by its whole path: what lies beside it would be read too, and a
+    file of the same name in the current folder in its place.
+    """
+    import torch
+    import transformers
+    from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer
+
+    # Releases that can compute on a file's blocks leave them packed where they have a kernel.
+    known = hasattr(transformers, "GgufConfig")
+    plain = {"quantization_config": transformers.GgufConfig(dequantize=True)} if known else {}
+    file = {"gguf_file": str(path.absolute())}
+    config = AutoConfig.from_pretrained(empty, trust_remote_code=False, **file)
+    refuse_config(path.name, config, plain=True)
+    refuse_larger(path.name, config, numbers, tensors)
+    tokenizer = AutoTokenizer.from_pretrained(empty, trust_remote_code=False, **file)
+    loaded: Any = AutoModelForCausalLM.from_pretrained(
+        empty,
+        dtype=torch.float32,
+        trust_remote_code=False,
+        output_loading_info=True,
+        **file,
+        **plain,
+    )
+    model, report = loaded
+    refuse_missing_weights(path.name, report["missing_keys"])
+    return tokenizer, model
+
+
+def _save(part: Any, folder: Path) -> None:
+    """Raises OSError where the folder cannot be written, whatever wrote it called that."""
+    from safetensors import SafetensorError
+
+    try:
+        part.save_pretrained(folder)
+    except SafetensorError as error:
+        raise OSError(str(error)) from error

@@ -6,19 +6,20 @@ import logging
 import shutil
 import uuid
 import weakref
-from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from gradpipe.cache import cache_folder
 from gradpipe.errors import ModelError, connection_failed
+from gradpipe.models.files import refuse_files
 from gradpipe.models.fingerprint import fingerprint, pin
 from gradpipe.models.gguf import converted_folder
 from gradpipe.models.placement import IN_ONE_PIECE, Placement, input_device
 from gradpipe.models.quiet import quiet_transformers
-from gradpipe.models.refusals import refuse_adapter, refuse_config
+from gradpipe.models.refusals import refuse_adapter, refuse_config, refuse_missing_weights
 from gradpipe.models.source import ModelSource, pickled_error, resolve_model
+from gradpipe.processes import is_gone, process_name
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
@@ -73,6 +74,19 @@ def _config(name: str, source: ModelSource) -> Any:
             raise _load_error(name, "configuration", error) from error
 
 
+def _check_files(name: str, source: ModelSource, config: Any) -> None:
+    if source.kind == "gguf":
+        # Its weights are our own conversion's.
+        return
+    with quiet_transformers():
+        try:
+            refuse_files(name, source, config)
+        except ModelError:
+            raise
+        except Exception as error:
+            raise _load_error(name, "model", error) from error
+
+
 def _config_window(config: Any) -> int | None:
     window = getattr(config.get_text_config(), "max_position_embeddings", None)
     return window if isinstance(window, int) and window > 1 else None
@@ -102,7 +116,9 @@ def load_source(
     source = pin(source)
     logging.getLogger(__name__).info("loading %s", name)
     refuse_adapter(name, source)
-    refuse_config(name, _config(name, source))
+    config = _config(name, source)
+    refuse_config(name, config)
+    _check_files(name, source, config)
     tokenizer = _tokenizer(name, source)
     device = best_device()
     model = _model(name, source, dtype, placement.settings(device))
@@ -117,6 +133,7 @@ def _model(name: str, source: ModelSource, dtype: str, placing: dict[str, Any]) 
     from transformers import AutoModelForCausalLM
 
     place, folder = _place(source), _offload_folder()
+    _sweep(folder.parent)
     with quiet_transformers():
         try:
             loaded: Any = AutoModelForCausalLM.from_pretrained(
@@ -135,7 +152,7 @@ def _model(name: str, source: ModelSource, dtype: str, placing: dict[str, Any]) 
             raise _load_error(name, "model", error) from error
     model, report = loaded
     weakref.finalize(model, shutil.rmtree, folder, ignore_errors=True)
-    _refuse_missing_weights(name, report["missing_keys"])
+    refuse_missing_weights(name, report["missing_keys"])
     model.eval()
     model.requires_grad_(False)
     return model
@@ -147,7 +164,14 @@ def _offload_folder() -> Path:
     Most are read from the model's own files; only those that have to be rearranged (a mixture's
     experts) are written, and not in a temporary folder, which may be in memory.
     """
-    return cache_folder() / "offload" / uuid.uuid4().hex
+    return cache_folder() / "offload" / f"{process_name()}.{uuid.uuid4().hex}"
+
+
+def _sweep(offloads: Path) -> None:
+    """Delete the weights that killed processes of this machine left on the disk."""
+    for folder in offloads.glob("*"):
+        if is_gone(folder.name.partition(".")[0]):
+            shutil.rmtree(folder, ignore_errors=True)
 
 
 def load_tokenizer(name: str, revision: str | None = None) -> PreTrainedTokenizerBase:
@@ -183,20 +207,11 @@ def _place(source: ModelSource) -> str:
     return str(converted_folder(Path(source.id))) if source.kind == "gguf" else source.id
 
 
-def _refuse_missing_weights(name: str, missing: Iterable[str]) -> None:
-    """Raise ModelError where transformers had to make up weights, which it fills with noise."""
-    if lacking := sorted(missing):
-        raise ModelError(
-            f"The files of {name!r} lack {len(lacking)} of the model's weights ({lacking[0]} ...): "
-            "download it again, or take a checkpoint that was saved as a causal language model."
-        )
-
-
 def _load_error(name: str, what: str, error: Exception) -> ModelError:
     text = str(error).strip()
     if "use_safetensors" in text:
         return pickled_error(name)
-    if "contains custom code" in text:
+    if "custom code" in text:
         return ModelError(
             f"The {what} of {name!r} needs custom code that comes with it, which gradpipe never "
             "runs: take a model of a kind that the transformers library has itself."

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 
 from gradpipe.errors import ModelError
@@ -17,7 +18,8 @@ def refuse_adapter(name: str, source: ModelSource) -> None:
 
 
 def refuse_config(name: str, config: Any, plain: bool = False) -> None:
-    """Raise ModelError for a quantised, encoder-decoder or pickled model, by its configuration.
+    """Raise ModelError for a model that cannot be taken, by its configuration: one quantised, with
+    an encoder, pickled, or computed by code from elsewhere.
 
     ``plain``: its weights are numbers by now, as those of a GGUF file are once they are loaded.
     """
@@ -32,8 +34,15 @@ def refuse_config(name: str, config: Any, plain: bool = False) -> None:
             f"{name!r} is an encoder-decoder model ({config.model_type}), and gradpipe needs a "
             "causal language model: take one that is a decoder alone."
         )
-    if str(getattr(config, "transformers_weights", None) or "").endswith(".bin"):
+    weights = getattr(config, "transformers_weights", None)
+    if weights and not str(weights).endswith((".safetensors", ".safetensors.index.json")):
         raise pickled_error(name)
+    if kernel := _foreign_kernel(config):
+        raise ModelError(
+            f"The configuration of {name!r} asks for code from elsewhere ({kernel}), which "
+            "gradpipe never runs: take `attn_implementation` and `experts_implementation` out of "
+            "its config.json."
+        )
 
 
 def refuse_model(name: str, model: Any) -> None:
@@ -50,6 +59,28 @@ def refuse_model(name: str, model: Any) -> None:
     if hasattr(model, "config"):
         plain = all(parameter.is_floating_point() for parameter in model.parameters())
         refuse_config(called, model.config, plain)
+
+
+def refuse_missing_weights(name: str, missing: Iterable[str]) -> None:
+    """Raise ModelError where transformers had to make up weights, which it fills with noise."""
+    if lacking := sorted(missing):
+        raise ModelError(
+            f"The files of {name!r} lack {len(lacking)} of the model's weights ({lacking[0]} ...): "
+            "download it again, or take a checkpoint that was saved as a causal language model."
+        )
+
+
+def _foreign_kernel(config: Any) -> str | None:
+    """The repository whose compiled code a configuration wants, or None.
+
+    transformers would download and run it where the package for that is installed.
+    """
+    for part in (config, *(getattr(config, key, None) for key in config.sub_configs)):
+        for setting in ("_attn_implementation", "_experts_implementation"):
+            wanted = str(getattr(part, setting, None) or "")
+            if "/" in wanted:
+                return wanted
+    return None
 
 
 def _quantisation(config: Any) -> str | None:

@@ -13,6 +13,7 @@ from threading import Event
 from typing import Any, TypeVar
 
 import dagster as dg
+import psutil
 import pytest
 
 import assets.accelerator
@@ -230,6 +231,23 @@ def test_the_lineage_shows_the_five_stages_with_their_kinds_and_no_dialog(ui: Ui
         assert [kind for kind in kinds if kind not in shown] == []
     assert page.get_by_role("dialog").count() == 0
     assert ui.complaints == []
+
+
+def test_it_and_its_processes_listen_to_this_machine_alone(ui: Ui) -> None:
+    serving = [
+        process
+        for process in psutil.Process().children(recursive=True)
+        if "dagster" in " ".join(process.cmdline())
+    ]
+    listening = [
+        connection.laddr.ip
+        for process in serving
+        for connection in process.net_connections("inet")
+        if connection.status == psutil.CONN_LISTEN
+    ]
+    # The webserver; code servers and the daemon speak through sockets in files.
+    assert listening == ["127.0.0.1"]
+    assert len(serving) >= 4
 
 
 def test_the_catalog_describes_every_stage(ui: Ui) -> None:

@@ -146,10 +146,16 @@ def test_weights_that_had_to_be_rearranged_are_removed_with_the_model(
     assert not list((cache / "offload").glob("*"))
 
 
-def test_a_model_that_fails_to_load_leaves_nothing_on_the_disk(mixture: Path, cache: Path) -> None:
-    path = mixture / "model.safetensors"
-    path.write_bytes(path.read_bytes()[:-5000])
-    with pytest.raises(ModelError, match="cannot be loaded"):
+def test_a_model_that_fails_to_load_leaves_nothing_on_the_disk(
+    mixture: Path, cache: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def stop(_place: str, offload_folder: str, **_: Any) -> None:
+        Path(offload_folder).mkdir(parents=True)
+        (Path(offload_folder) / "half").write_bytes(b"half")
+        raise OSError("No space left on device")
+
+    monkeypatch.setattr(AutoModelForCausalLM, "from_pretrained", stop)
+    with pytest.raises(ModelError, match=r"cannot be loaded \(No space left on device\)"):
         load_model(str(mixture), placement=ON_DISK)
     assert not list((cache / "offload").glob("*"))
 

@@ -54,6 +54,59 @@ def test_a_name_that_is_neither_path_nor_hub_id_is_refused(name: str) -> None:
         resolve_model(name)
 
 
+NOWHERE = [
+    "..",
+    "../..",
+    "/../../etc",
+    "a/../../etc",
+    "%2e%2e/%2e%2e",
+    "%2e%2e",
+    "..%2f..",
+    "a..b",
+    "org/--name",
+    "org\\name",
+    "a\0b",
+    "/a\0b",
+    "a\nb",
+    "org/na me",
+    "x" * 10_000,
+    "/" + "x" * 10_000,
+    "./" + "x/" * 5_000,
+    "é/ü",
+    "\u202eorg/name",
+    "./\ud800",
+    "$HOME",
+    "-rf",
+    "hf://org/model",
+    "https://example.org/model",
+]
+
+
+@pytest.mark.parametrize("name", NOWHERE, ids=lambda name: ascii(name)[:20])
+def test_a_name_that_leads_elsewhere_is_refused_in_one_short_line(
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(ModelError) as refused:
+        resolve_model(name)
+    assert "\n" not in str(refused.value)
+    assert len(str(refused.value)) < 250 or len(name) > 80
+
+
+REVISIONS = ["..", "../../../etc/passwd", "/etc", "a/../b", "a//b", "-x", "", "a b", "x" * 300]
+
+
+@pytest.mark.parametrize("revision", [*REVISIONS, "a\0", "a\n", "%2e%2e"], ids=ascii)
+def test_a_revision_that_could_be_a_way_elsewhere_is_refused(revision: str) -> None:
+    with pytest.raises(ModelError, match="is no revision of org/name: give a branch, a tag"):
+        resolve_model("org/name", revision)
+
+
+@pytest.mark.parametrize("revision", ["main", "v1.0", "refs/pr/7", "feature/x+y", "c" * 40])
+def test_a_branch_a_tag_and_a_commit_are_revisions(revision: str) -> None:
+    assert resolve_model("org/name", revision) == ModelSource("hub", "org/name", revision)
+
+
 def test_a_file_that_is_no_gguf_is_refused(folder: Path) -> None:
     with pytest.raises(ModelError, match=r"is a file but no .gguf"):
         resolve_model(str(folder / "config.json"))

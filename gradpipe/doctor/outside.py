@@ -1,0 +1,148 @@
+"""What comes from outside: the hub, the packages, and the environment's variables."""
+
+from __future__ import annotations
+
+import os
+import platform
+import re
+from collections.abc import Iterator
+from importlib.metadata import PackageNotFoundError, requires, version
+from threading import Thread
+from urllib.parse import urlsplit
+
+from gradpipe.doctor.finding import Finding
+from gradpipe.models.source import DEMO_HUB_ID
+
+HUB, VERSIONS, ENVIRONMENT = "hub", "versions", "environment"
+#: Seconds that the hub has to answer.
+ANSWER = 6.0
+#: Those whose versions are shown.
+SHOWN = ("gradpipe", "torch", "transformers", "dagster", "polars")
+_SECRET = re.compile(r"TOKEN|KEY|SECRET|PASSWORD|PASSWD|CREDENTIAL|POSTGRES_URL", re.IGNORECASE)
+
+
+def secrets_of_environment() -> list[str]:
+    """The values of the environment's variables that are called like secrets."""
+    values = [value for name, value in os.environ.items() if _SECRET.search(name)]
+    # A password is repeated in messages without the address that it stands in.
+    passwords = [found[1] for value in values if (found := re.search(r"://[^/]*:(.+)@", value))]
+    return [value for value in (*values, *passwords) if len(value) >= 6]
+
+
+def examine_hub() -> Iterator[Finding]:
+    """Whether the hub answers soon, and whether a token is at hand; never the token."""
+    from huggingface_hub import constants, get_token
+
+    token = "a token is given" if get_token() else "no token is given"
+    if constants.HF_HUB_OFFLINE:
+        yield Finding(
+            HUB,
+            "warning",
+            f"HF_HUB_OFFLINE is set, so only what was downloaded before is found; {token}",
+            "unset it where models are to be downloaded",
+        )
+        return
+    host = urlsplit(constants.ENDPOINT).hostname or "the hub"
+    reason = _hub_answers()
+    if reason is None:
+        yield Finding(HUB, "ok", f"{host} answers; {token}")
+    elif reason == "401":
+        yield Finding(
+            HUB, "fault", f"{host} refuses the token", "log in again with `hf auth login`"
+        )
+    else:
+        yield Finding(
+            HUB,
+            "warning",
+            f"{host} cannot be reached ({reason}); {token}",
+            "connect to it, or use local folders and what was downloaded before",
+        )
+
+
+def _hub_answers() -> str | None:
+    """Why the hub does not answer, or None; waits no longer than it may take."""
+    from huggingface_hub import HfApi
+
+    said: list[str | None] = []
+
+    def ask() -> None:
+        try:
+            HfApi().model_info(DEMO_HUB_ID, timeout=ANSWER)
+            said.append(None)
+        except Exception as error:
+            status = getattr(getattr(error, "response", None), "status_code", None)
+            said.append(str(status) if status else type(error).__name__)
+
+    # A name server that is silent keeps a request for longer than its own limit.
+    asking = Thread(target=ask, daemon=True)
+    asking.start()
+    asking.join(ANSWER + 1)
+    return said[0] if said else f"no answer within {ANSWER:.0f} seconds"
+
+
+def examine_versions() -> Iterator[Finding]:
+    """Every package that gradpipe needs, installed in a version that it may have."""
+    from packaging.requirements import Requirement
+
+    shown = {name: _version(name) for name in SHOWN}
+    listed = ", ".join(f"{name} {number or 'is missing'}" for name, number in shown.items())
+    yield Finding(VERSIONS, "ok", f"python {platform.python_version()}, {listed}")
+    try:
+        needed = [Requirement(line) for line in requires("gradpipe") or ()]
+    except PackageNotFoundError:
+        yield Finding(VERSIONS, "warning", "gradpipe is not installed", "`pip install gradpipe`")
+        return
+    for each in needed:
+        extra = each.marker is not None and not each.marker.evaluate({"extra": ""})
+        number = _version(each.name)
+        wanted = f"{each.name}{each.specifier}"
+        if number is None and not extra:
+            yield Finding(VERSIONS, "fault", f"{each.name} is missing", f"`pip install '{wanted}'`")
+        elif number is not None and not each.specifier.contains(number, prereleases=True):
+            yield Finding(
+                VERSIONS,
+                "warning" if extra else "fault",
+                f"{each.name} is {number}, and gradpipe needs {each.specifier}",
+                f"`pip install '{wanted}'`",
+            )
+
+
+def _version(name: str) -> str | None:
+    try:
+        return version(name)
+    except PackageNotFoundError:
+        return None
+
+
+def examine_environment(key: str | None = None) -> Iterator[Finding]:
+    """What the variables that gradpipe reads are set to; of secrets, whether they are set.
+
+    ``key`` names the variable that has to hold the key of the study's generator.
+    """
+    home = os.environ.get("GRADPIPE_HOME")
+    yield Finding(
+        ENVIRONMENT,
+        "ok",
+        f"GRADPIPE_HOME is {_without_user(home)}" if home else "GRADPIPE_HOME is not set",
+    )
+    for name in ("GRADPIPE_POSTGRES_URL", "HF_TOKEN"):
+        yield Finding(ENVIRONMENT, "ok", f"{name} is {'' if os.environ.get(name) else 'not '}set")
+    if not os.environ.get("HOME") and platform.system() != "Windows":
+        yield Finding(
+            ENVIRONMENT, "warning", "HOME is not set", "set it, or XDG_CACHE_HOME and HF_HOME"
+        )
+    if key is None:
+        return
+    if os.environ.get(key, "").strip():
+        yield Finding(ENVIRONMENT, "ok", f"{key}, the generator's key, is set")
+    else:
+        yield Finding(
+            ENVIRONMENT,
+            "fault",
+            f"{key}, which is to hold the generator's key, is not set",
+            "set it before a run",
+        )
+
+
+def _without_user(address: str) -> str:
+    return re.sub(r"://[^/@]*@", "://[key]@", address)

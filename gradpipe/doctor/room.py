@@ -1,0 +1,96 @@
+"""Room: the memory and the disks that runs need."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+
+from gradpipe.doctor.finding import Finding, State
+from gradpipe.gradients.memory import CONTROL_GROUPS
+from gradpipe.regular import sized
+
+MEMORY, DISK = "memory", "disk"
+#: Below that much free memory or disk: a warning, and a fault.
+LITTLE_MEMORY, NO_MEMORY = 2 * 2**30, 2**28
+LITTLE_DISK, NO_DISK = 5 * 2**30, 2**28
+
+
+def examine_memory() -> Iterator[Finding]:
+    """Free memory, of the machine and of the container that this may run in."""
+    import psutil
+
+    memory = psutil.virtual_memory()
+    free, total = int(memory.available), int(memory.total)
+    what = f"{sized(free)} of {sized(total)} free"
+    for limit, use in CONTROL_GROUPS:
+        try:
+            allowed, used = int(Path(limit).read_text()), int(Path(use).read_text())
+        except (OSError, ValueError):
+            # No such group, or one without a limit ("max").
+            continue
+        if allowed < total:
+            free = min(free, max(allowed - used, 0))
+            what = f"{sized(free)} of {sized(allowed)} free, as this container is limited"
+    state = _state(free, LITTLE_MEMORY, NO_MEMORY)
+    cure = "" if state == "ok" else "end what else runs here, or take a smaller model"
+    yield Finding(MEMORY, state, what, cure)
+
+
+def examine_disk(folders: Mapping[str, Path]) -> Iterator[Finding]:
+    """Whether each folder, named by what it is for, can be written and has room; none is made."""
+    for name, folder in folders.items():
+        yield _folder(name, folder)
+    try:
+        yield _folder("temporary files", Path(tempfile.gettempdir()))
+    except FileNotFoundError:
+        yield Finding(
+            DISK, "fault", "no folder for temporary files can be written", "set TMPDIR to one"
+        )
+
+
+def taken(folder: Path) -> int:
+    """The bytes of the files in a folder and its folders; those that vanish meanwhile are none."""
+    size = 0
+    for place, _, names in os.walk(folder):
+        for name in names:
+            try:
+                size += os.lstat(Path(place, name)).st_size
+            except OSError:
+                continue
+    return size
+
+
+def _state(free: int, little: int, none: int) -> State:
+    return "fault" if free < none else "warning" if free < little else "ok"
+
+
+def _folder(name: str, folder: Path) -> Finding:
+    there = next((each for each in (folder, *folder.parents) if each.exists()), Path("/"))
+    what = f"{name} ({folder})"
+    if not there.is_dir():
+        return Finding(DISK, "fault", f"{what}: {there} is no folder", "remove it")
+    if not os.access(there, os.W_OK | os.X_OK):
+        return Finding(
+            DISK,
+            "fault",
+            f"{what} cannot be written",
+            f"change the permissions of {there}, or {_ELSEWHERE.get(name, 'take another folder')}",
+        )
+    free = shutil.disk_usage(there).free
+    state = _state(free, LITTLE_DISK, NO_DISK)
+    used = f", {sized(taken(folder))} taken" if folder == there and name in _COUNTED else ""
+    cure = "" if state == "ok" else f"make room there, or {_ELSEWHERE.get(name, 'move it')}"
+    return Finding(DISK, state, f"{what}{used}: {sized(free)} free", cure)
+
+
+#: Those that gradpipe alone fills.
+_COUNTED = {"workspace", "cache"}
+_ELSEWHERE = {
+    "workspace": "set GRADPIPE_HOME to another folder",
+    "cache": "set XDG_CACHE_HOME to another folder",
+    "models of the hub": "set HF_HOME to another folder",
+    "temporary files": "set TMPDIR to another folder",
+}

@@ -1,0 +1,137 @@
+"""A model's weight files, looked at before they are loaded: plain safetensors, and all there is.
+
+An index that comes with a model may name any file as a part: one elsewhere on the disk, or a
+pickle, which runs code when it is read. Its configuration may describe a model that no memory
+holds.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from math import prod
+from pathlib import Path
+from typing import Any
+
+from gradpipe.errors import ModelError
+from gradpipe.models.source import ModelSource, pickled_error
+
+WEIGHTS, INDEX = "model.safetensors", "model.safetensors.index.json"
+#: Numbers that a model may make up beside its weights, such as masks.
+_SLACK = 2**28
+#: How pickles start: the archives that torch writes, and those without one.
+_PICKLES = (b"PK\3\4", b"\x80")
+
+
+def refuse_files(name: str, source: ModelSource, config: Any) -> None:
+    """Raise ModelError for weights that are not safetensors, lie elsewhere, or are far too few.
+
+    Downloads a hub model's weights, as loading it would.
+    """
+    numbers = tensors = 0
+    for file in weight_files(name, source, getattr(config, "transformers_weights", None)):
+        shapes = list(_shapes(name, file))
+        numbers += sum(prod(shape) for shape in shapes)
+        tensors += len(shapes)
+    refuse_larger(name, config, numbers, tensors)
+
+
+def weight_files(name: str, source: ModelSource, given: str | None = None) -> list[Path]:
+    """A model's weight files on this machine; ``given``: the one that its configuration names.
+
+    Raises ModelError where one is no plain safetensors file beside the others.
+    """
+    for first in (given,) if given else (WEIGHTS, INDEX):
+        found = _file(source, first) if _is_plain(first) else None
+        if found is not None and first.endswith(".json"):
+            return [_part(name, source, part) for part in _parts(name, found)]
+        if found is not None:
+            return [found]
+    raise pickled_error(name)
+
+
+def refuse_larger(name: str, config: Any, numbers: int, tensors: int) -> None:
+    """Raise ModelError for a configuration of far more than the ``numbers`` that its files hold.
+
+    transformers would fill the rest with noise, in memory that may not be there; what is lacking
+    of a model that fits is told once it is loaded.
+    """
+    import torch
+    from transformers import AutoModelForCausalLM
+
+    for part in (config, *(getattr(config, key, None) for key in config.sub_configs)):
+        layers = getattr(part, "num_hidden_layers", 0)
+        if isinstance(layers, int) and layers > tensors:
+            raise ModelError(
+                f"The configuration of {name!r} asks for {layers} layers, and its files hold "
+                f"{tensors} tensors: download it again."
+            )
+    with torch.device("meta"):
+        model = AutoModelForCausalLM.from_config(config, trust_remote_code=False)
+    wanted = sum(each.numel() for kind in (model.parameters(), model.buffers()) for each in kind)
+    if wanted > 2 * numbers + _SLACK:
+        raise ModelError(
+            f"The configuration of {name!r} asks for {wanted} numbers, and its files hold "
+            f"{numbers}: download it again."
+        )
+
+
+def _part(name: str, source: ModelSource, part: Any) -> Path:
+    if not _is_plain(part) or not part.endswith(".safetensors"):
+        raise ModelError(
+            f"The index of {name!r} names {part!r} as a part, and gradpipe reads nothing but "
+            "*.safetensors files beside it: download the model again, or convert its weights."
+        )
+    found = _file(source, part)
+    if found is None:
+        raise ModelError(f"{name!r} lacks {part}, which its index names: download it again.")
+    return found
+
+
+def _is_plain(file: Any) -> bool:
+    """Whether that is the name of a file and no way to another folder."""
+    return isinstance(file, str) and Path(file).name == file and "\0" not in file
+
+
+def _parts(name: str, index: Path) -> list[Any]:
+    """What an index names as parts, each once."""
+    try:
+        return list(dict.fromkeys(json.loads(index.read_text("utf-8"))["weight_map"].values()))
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+        raise ModelError(
+            f"The index {index} of {name!r} cannot be read ({error}): download it again."
+        ) from error
+
+
+def _file(source: ModelSource, file: str) -> Path | None:
+    """A file of the model on this machine; None where the model has none of that name."""
+    from huggingface_hub import hf_hub_download
+    from huggingface_hub.errors import EntryNotFoundError
+
+    if source.kind == "folder":
+        place = Path(source.id) / file
+        return place if place.is_file() else None
+    try:
+        return Path(hf_hub_download(source.id, file, revision=source.revision))
+    except EntryNotFoundError:
+        return None
+
+
+def _shapes(name: str, file: Path) -> Iterator[tuple[int, ...]]:
+    """The shapes of the tensors in a file, by its header."""
+    from safetensors import SafetensorError, safe_open
+
+    try:
+        with safe_open(file, framework="pt") as tensors:
+            for key in tensors.keys():  # noqa: SIM118
+                yield tuple(tensors.get_slice(key).get_shape())
+    except SafetensorError as error:
+        with file.open("rb") as content:
+            if content.read(4).startswith(_PICKLES):
+                raise ModelError(
+                    f"{file.name} of {name!r} is a pickle under another name, and reading one can "
+                    "run any code: convert it with save_pretrained(folder)."
+                ) from None
+        raise ModelError(
+            f"The model of {name!r} cannot be loaded ({file.name}: {error}): download it again."
+        ) from error

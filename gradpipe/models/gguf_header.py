@@ -1,0 +1,150 @@
+"""The header of a .gguf file, walked within limits before any reader takes it at its word.
+
+A reader makes room for what a header claims: a hundred bytes may claim 2⁶⁰ tensors, and ten
+megabytes the same ten megabytes a thousand times over. The layout is that of
+https://github.com/ggml-org/ggml/blob/master/docs/gguf.md.
+"""
+
+from __future__ import annotations
+
+import mmap
+import struct
+from collections.abc import Mapping
+from math import prod
+from pathlib import Path
+from typing import Any
+
+from gradpipe.errors import ModelError
+
+#: Each is some times what the largest models at hand need.
+MAX_TENSORS, MAX_KEYS, MAX_STRING, MAX_ELEMENTS = 2**16, 2**12, 2**20, 2**22
+_VERSIONS = (2, 3)
+_START = struct.Struct("<4sIQQ")
+_NUMBERS = dict(enumerate("BbHhIif?")) | {10: "Q", 11: "q", 12: "d"}
+_STRING, _ARRAY = 8, 9
+_ALIGNMENT = 32
+
+
+def check_header(path: Path) -> tuple[int, int]:
+    """How many tensors the file has, and how many numbers they hold together.
+
+    Raises ModelError for a file that is cut short or no GGUF, and for one whose header claims more
+    than the file can hold or than any model needs.
+    """
+    try:
+        with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
+            return _Header(data).sizes()
+    except (_Fault, ValueError) as error:
+        # ValueError: an empty file cannot be mapped.
+        raise ModelError(
+            f"{path} cannot be read as a GGUF model ({error}): check that the file is whole."
+        ) from None
+    except OSError as error:
+        raise ModelError(
+            f"{path} cannot be read ({error.strerror}): check the file's permissions."
+        ) from error
+
+
+class _Fault(Exception):
+    """What is wrong with a header, as part of a sentence."""
+
+
+class _Header:
+    """A walk through a mapped file, from its first byte to where the tensors' data start."""
+
+    def __init__(self, data: mmap.mmap) -> None:
+        self._data = data
+        self._at = 0
+        self._left = MAX_ELEMENTS
+
+    def sizes(self) -> tuple[int, int]:
+        """The tensors, and the numbers that they all hold; raises _Fault."""
+        magic, version, tensors, keys = self._take(_START)
+        if magic != b"GGUF":
+            raise _Fault("it does not start as one")
+        if version not in _VERSIONS:
+            raise _Fault(f"it is of version {version}, and known are 2 and 3")
+        if tensors > MAX_TENSORS or keys > MAX_KEYS:
+            raise _Fault(f"it claims {tensors} tensors and {keys} keys")
+        values = dict(self._key() for _ in range(keys))
+        claims = [self._tensor() for _ in range(tensors)]
+        self._check_layers(values, tensors)
+        self._check_data(values.get("general.alignment", _ALIGNMENT), claims)
+        return tensors, sum(count for count, _, _ in claims)
+
+    def _take(self, layout: struct.Struct) -> tuple[Any, ...]:
+        self._skip(layout.size)
+        return layout.unpack_from(self._data, self._at - layout.size)
+
+    def _number(self, kind: str) -> int:
+        (number,) = self._take(struct.Struct(f"<{kind}"))
+        return int(number)
+
+    def _skip(self, size: int) -> None:
+        if size > len(self._data) - self._at:
+            raise _Fault("it ends within its header")
+        self._at += size
+
+    def _text(self) -> str:
+        length = self._number("Q")
+        if length > MAX_STRING:
+            raise _Fault(f"it has a text of {length} bytes in its header")
+        self._skip(length)
+        return self._data[self._at - length : self._at].decode("utf-8", "replace")
+
+    def _key(self) -> tuple[str, int | None]:
+        """A key with its value where that is a number."""
+        name, kind = self._text(), self._number("I")
+        if kind in _NUMBERS:
+            return name, self._number(_NUMBERS[kind])
+        if kind == _STRING:
+            self._text()
+        elif kind == _ARRAY:
+            self._array(name)
+        else:
+            raise _Fault(f"its key {name[:60]!r} is of the unknown type {kind}")
+        return name, None
+
+    def _array(self, name: str) -> None:
+        kind, count = self._number("I"), self._number("Q")
+        self._left -= count
+        if self._left < 0:
+            raise _Fault(f"its key {name[:60]!r} has {count} entries")
+        if kind in _NUMBERS:
+            self._skip(count * struct.calcsize(f"<{_NUMBERS[kind]}"))
+        elif kind == _STRING:
+            for _ in range(count):
+                self._text()
+        else:
+            raise _Fault(f"its key {name[:60]!r} is a list of the unknown type {kind}")
+
+    def _tensor(self) -> tuple[int, int, int]:
+        """A tensor's numbers, its bytes, and where in the data it starts."""
+        from gguf import GGML_QUANT_SIZES, GGMLQuantizationType
+
+        name, count = self._text(), self._number("I")
+        if not 1 <= count <= 4:
+            raise _Fault(f"its tensor {name[:60]!r} has {count} dimensions")
+        numbers = prod(self._take(struct.Struct(f"<{count}Q")))
+        kind, start = self._number("I"), self._number("Q")
+        if kind not in set(GGMLQuantizationType):
+            raise _Fault(f"its tensor {name[:60]!r} is of the unknown type {kind}")
+        block, size = GGML_QUANT_SIZES[GGMLQuantizationType(kind)]
+        if not numbers or numbers % block:
+            raise _Fault(f"its tensor {name[:60]!r} has {numbers} numbers, in blocks of {block}")
+        return numbers, numbers // block * size, start
+
+    def _check_layers(self, values: Mapping[str, int | None], tensors: int) -> None:
+        for name, value in values.items():
+            if name.endswith(".block_count") and (value is None or not 0 <= value <= tensors):
+                raise _Fault(f"it claims {value} layers, and has {tensors} tensors")
+
+    def _check_data(self, alignment: int | None, claims: list[tuple[int, int, int]]) -> None:
+        """Every tensor is in the file, and all together are no more than it."""
+        if alignment is None or not 1 <= alignment <= MAX_STRING:
+            raise _Fault(f"it aligns its tensors to {alignment} bytes")
+        room = len(self._data) - -(-self._at // alignment) * alignment
+        if any(start + size > room for _, size, start in claims):
+            raise _Fault("it is cut short: a tensor is to lie behind its end")
+        if sum(size for _, size, _ in claims) > room:
+            raise _Fault("its tensors lie one upon the other")
