@@ -193,8 +193,8 @@ def _repair() -> tuple[dict[str, Any], list[Finding]]:
     workspace = workspace_if_there()
     if workspace is None:
         return {"repaired": []}, []
-    for place in bring_back(workspace):
-        click.echo(f"brought back, since nothing is wrong with it: {place}", err=True)
+    for back in bring_back(workspace):
+        click.echo(f"brought back, since nothing is wrong with it: {back}", err=True)
     faults = find_faults(workspace)
     moved = [str(place) for place in set_faults_aside(workspace, faults)]
     for place in moved:
