@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
+import shutil
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import dagster as dg
 import yaml
@@ -16,6 +18,7 @@ from storage.workspace import Workspace
 #: Names a Postgres database for Dagster's runs, events, schedules and pools, one a workspace.
 POSTGRES = "GRADPIPE_POSTGRES_URL"
 
+_DATABASES = ("history/runs.db", "history/runs/index.db", "schedules/schedules.db")
 _SETTINGS = """\
 # Written by gradpipe where it is missing; yours to change.
 telemetry:
@@ -60,7 +63,8 @@ def dagster_home(workspace: Workspace) -> Path:
             return home
     except OSError as error:
         raise WorkspaceError(
-            f"{home} cannot be written ({error.strerror}): check the workspace's permissions."
+            f"{home} cannot be written ({error.strerror}): check the workspace's permissions and "
+            "its disk's free space."
         ) from error
     _require_agreement(settings, text)
     return home
@@ -77,7 +81,30 @@ def open_instance(workspace: Workspace) -> dg.DagsterInstance:
         return _open_in_postgres(home, url)
     # Commands that start at once in a new workspace fail where both make Dagster's tables.
     with FileLock(home / ".opening.lock"):
+        _make_databases(home)
         return dg.DagsterInstance.from_config(str(home))
+
+
+def _make_databases(home: Path) -> None:
+    """Dagster's databases where they are missing, each whole or not there.
+
+    Dagster makes one table after the other, and where it is stopped between two of them it never
+    makes the rest.
+    """
+    missing = [name for name in _DATABASES if not (home / name).exists()]
+    settings = (home / "dagster.yaml").read_text("utf-8", "replace")
+    if not missing or settings != _SETTINGS:
+        return
+    for left in home.glob(".new-*"):
+        shutil.rmtree(left, ignore_errors=True)
+    with TemporaryDirectory(dir=home, prefix=".new-", ignore_cleanup_errors=True) as folder:
+        aside = Path(folder)
+        (aside / "dagster.yaml").write_text(settings, "utf-8")
+        with dg.DagsterInstance.from_config(folder):
+            pass
+        for name in missing:
+            (home / name).parent.mkdir(parents=True, exist_ok=True)
+            (aside / name).replace(home / name)
 
 
 def _require_agreement(settings: Path, text: str) -> None:

@@ -4,17 +4,16 @@ Dagster frees a pool's slot, and a step's place in the queue for one, when the r
 was killed never ends, so the next one would wait for ever.
 """
 
-import os
-import socket
-
 import dagster as dg
+
+from gradpipe.processes import is_gone, is_process_name, process_name
 
 _PROCESS = "gradpipe/process"
 
 
 def process_tag() -> dict[str, str]:
     """The tag that says which process a run belongs to."""
-    return {_PROCESS: f"{socket.gethostname()}:{os.getpid()}"}
+    return {_PROCESS: process_name()}
 
 
 def mark_process(context: dg.AssetExecutionContext) -> None:
@@ -27,8 +26,9 @@ def release_orphans(instance: dg.DagsterInstance) -> None:
     """Fail this machine's runs whose process is gone, and free what ended runs hold or wait for."""
     unfinished = dg.RunsFilter(statuses=[dg.DagsterRunStatus.STARTED, dg.DagsterRunStatus.STARTING])
     for run in instance.get_runs(unfinished):
-        host, _, process = run.tags.get(_PROCESS, "").rpartition(":")
-        if host == socket.gethostname() and not _alive(int(process)):
+        process = run.tags.get(_PROCESS)
+        # Another kind of name is from an earlier gradpipe, which is no longer at work here.
+        if process and (is_gone(process) or not is_process_name(process)):
             instance.report_run_failed(run, "The process of this run was killed.")
     pools = instance.event_log_storage
     for pool in pools.get_concurrency_keys():
@@ -38,13 +38,3 @@ def release_orphans(instance: dg.DagsterInstance) -> None:
             held_by = instance.get_run_by_id(holder)
             if held_by is None or held_by.is_finished:
                 pools.free_concurrency_slots_for_run(holder)
-
-
-def _alive(process: int) -> bool:
-    try:
-        os.kill(process, 0)
-    except ProcessLookupError:
-        return False
-    except PermissionError:
-        return True
-    return True

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
 from itertools import chain
+from pathlib import Path
 from typing import Any
 
 import dagster as dg
@@ -18,11 +19,19 @@ from assets.orphans import process_tag, release_orphans
 from assets.partitions import sync_partitions
 from assets.plan import Plan, Unit
 from assets.pools import holders
+from assets.signals import no_signal_lost
+from assets.stops import stop_behind, stops_in_words
 from assets.versions import CELL, ITEMS, REPORT, RESPONSES, STAGE_NAMES, Versions
+from assets.waiting import queue_kept_moving, wait_for_slot
 from gradpipe import errors
+from gradpipe.aside import sweep_asides
+from gradpipe.cache import cache_folder
 from gradpipe.engines.connection import require_ray
 from gradpipe.studies.study import Study
 from storage.workspace import Workspace
+
+#: How often all is gone through where files turn out to be damaged.
+PASSES = 5
 
 
 @dataclass
@@ -36,11 +45,15 @@ class StageCount:
 
 @dataclass(frozen=True)
 class Failure:
-    """A stage that failed on a partition, and why; ``stage`` is empty where it was never tried."""
+    """A stage that failed on a partition, and why; ``stage`` is empty where it was never tried.
+
+    ``damaged``: it found files that were not as they were written, which are set aside by now.
+    """
 
     unit: Unit
     stage: str
     reason: str
+    damaged: bool = False
 
     def __str__(self) -> str:
         """As in ``gradient_spectra of m × b failed: the reason.``"""
@@ -70,6 +83,7 @@ class Runner:
 
     def __post_init__(self) -> None:
         self._location = code_location(self.accelerator)
+        self._counted: set[Unit] = set()
 
     def bring_up_to_date(
         self,
@@ -88,6 +102,20 @@ class Runner:
                 "The study has no model: add one with `gradpipe models add ID`."
             )
         versions.ask_all(plan.models, plan.benchmarks)
+        for _ in range(PASSES - 1):
+            try:
+                self._bring_all(plan)
+            except errors.DamagedError as error:
+                self._tell_of_damage(str(error))
+                self.workspace.set_aside(error.damage)
+            else:
+                if not self._forget_damage():
+                    return self.counts
+        self._bring_all(plan)
+        return self.counts
+
+    def _bring_all(self, plan: Plan) -> None:
+        """Every unit once; raises DamagedError for what it finds before anything is written."""
         found = plan.stale()
         stale = set(found)
         if self.study.engine == "ray" and set(chain(*found.values())) - {CELL[1], *REPORT}:
@@ -102,8 +130,24 @@ class Runner:
                 if stale & {unit, *plan.upstream(unit)} or (stale and unit.stages == REPORT):
                     self._bring(instance, plan, unit)
                 else:
-                    self._reuse(plan, unit, unit.stages)
-        return self.counts
+                    self._count(plan, unit, unit.stages)
+
+    def _forget_damage(self) -> bool:
+        """Take back the failures that another pass mends; whether there are any."""
+        damaged = [failure for failure in self.failures if failure.damaged]
+        for failure in damaged:
+            self._tell_of_damage(failure.reason)
+        if damaged:
+            # What was left out for want of such a partition is tried with it.
+            self.failures = [
+                failure for failure in self.failures if failure.stage and not failure.damaged
+            ]
+        return bool(damaged)
+
+    def _tell_of_damage(self, reason: str) -> None:
+        self.on_note(
+            f"{reason.removesuffix(errors.DamagedError.CURE)}: set aside, to be made again"
+        )
 
     def summary(self, seconds: float) -> Iterator[str]:
         """What was done, stage by stage, and what failed, as lines of text."""
@@ -135,24 +179,42 @@ class Runner:
 
     @contextmanager
     def _instance(self) -> Iterator[dg.DagsterInstance]:
-        with open_instance(self.workspace) as instance:
+        with stops_in_words(self.workspace), open_instance(self.workspace) as instance:
             sync_partitions(instance, self.study)
             release_orphans(instance)
+            self._sweep()
             yield instance
+
+    def _sweep(self) -> None:
+        """Delete what killed runs left half-written, here and in the user's cache."""
+        here = [self.workspace.root] if isinstance(self.workspace.root, Path) else []
+        for folder in (*here, cache_folder()):
+            sweep_asides(folder)
 
     def _bring(self, instance: dg.DagsterInstance, plan: Plan, unit: Unit) -> None:
         failed = {failure.unit for failure in self.failures}
+        if unit in failed:
+            return
         if failed & set(plan.upstream(unit)):
             self.failures.append(Failure(unit, "", "its benchmark failed"))
             return
         if unit.stages == REPORT and failed and not plan.versions.cells():
             return
+        if unit.stages == REPORT and any(failure.damaged for failure in self.failures):
+            return
         work = plan.work(unit)
-        self._reuse(plan, unit, [stage for stage in unit.stages if stage not in work])
+        reused = [stage for stage in unit.stages if stage not in work]
         if work:
             self._materialize(instance, unit, work)
+        # A damaged one is gone through once more, and counted then.
+        if not any(failure.unit == unit and failure.damaged for failure in self.failures):
+            self._count(plan, unit, reused)
 
-    def _reuse(self, plan: Plan, unit: Unit, stages: Sequence[str]) -> None:
+    def _count(self, plan: Plan, unit: Unit, stages: Sequence[str]) -> None:
+        """Count stages of a unit as reused, once in all passes."""
+        if unit in self._counted:
+            return
+        self._counted.add(unit)
         for stage in stages:
             notes = plan.versions.notes(stage, unit.model, unit.benchmark)
             by_rows = stage not in {"spectral_statistics", "report"}
@@ -164,15 +226,17 @@ class Runner:
         self.on_stage(stages[0], unit.label)
         if "gradient_spectra" in stages and (others := holders(instance)):
             self.on_note(f"waiting for the accelerator, which run {others[0][:8]} holds")
+            wait_for_slot(instance)
         try:
-            outcome = self._location.resolve_job_def(JOB_OF[stages[0]].name).execute_in_process(
-                partition_key=unit.key,
-                asset_selection=[dg.AssetKey(stage) for stage in stages],
-                instance=instance,
-                tags=process_tag(),
-                run_config={"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}},
-                raise_on_error=False,
-            )
+            with no_signal_lost(), queue_kept_moving(instance):
+                outcome = self._location.resolve_job_def(JOB_OF[stages[0]].name).execute_in_process(
+                    partition_key=unit.key,
+                    asset_selection=[dg.AssetKey(stage) for stage in stages],
+                    instance=instance,
+                    tags=process_tag(),
+                    run_config={"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}},
+                    raise_on_error=False,
+                )
         except dg.DagsterExecutionInterruptedError as interrupt:
             # Dagster's own kind, which no caller of a library would think of.
             raise KeyboardInterrupt from interrupt
@@ -195,7 +259,18 @@ class Runner:
             if error.cls_name == dg.DagsterExecutionInterruptedError.__name__:
                 # Within a step it comes back as a failure of this one run.
                 raise KeyboardInterrupt
-            self.failures.append(Failure(unit, str(failure.step_key), cause(error)))
+            if stop := stop_behind(error, self.workspace):
+                raise stop
+            self.failures.append(
+                Failure(unit, str(failure.step_key), cause(error), _is_damage(error))
+            )
+
+
+def _is_damage(error: Any) -> bool:
+    """Whether a DamagedError is behind what Dagster tells of a failure."""
+    while error is not None and error.cls_name != errors.DamagedError.__name__:
+        error = error.cause
+    return error is not None
 
 
 def cause(error: Any) -> str:

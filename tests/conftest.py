@@ -24,20 +24,18 @@ def shared() -> Path:
     return folder
 
 
-@pytest.fixture(scope="session")
-def small_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A random two-layer Llama with a byte-level tokenizer, saved as any user's local folder."""
+def save_small_model(folder: Path, seed: int = 0) -> None:
+    """A random three-layer Llama with a byte-level tokenizer, saved as any user's local folder."""
     import torch
     from tokenizers import Tokenizer, decoders, models, pre_tokenizers
     from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
 
-    folder = tmp_path_factory.mktemp("models") / "small"
     alphabet = sorted(pre_tokenizers.ByteLevel.alphabet())
     tokenizer = Tokenizer(models.BPE({char: i for i, char in enumerate(alphabet)}, []))
     tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
     tokenizer.decoder = decoders.ByteLevel()
     PreTrainedTokenizerFast(tokenizer_object=tokenizer).save_pretrained(folder)
-    torch.manual_seed(0)
+    torch.manual_seed(seed)
     config = LlamaConfig(
         vocab_size=len(alphabet),
         hidden_size=32,
@@ -48,6 +46,32 @@ def small_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
         max_position_embeddings=4096,
     )
     LlamaForCausalLM(config).save_pretrained(folder)
+
+
+def save_mixture(model: Path, folder: Path) -> None:
+    """A mixture of experts with a model's tokenizer; its weights are stacked as they are loaded."""
+    from transformers import AutoConfig, AutoModelForCausalLM
+
+    if folder != model:
+        shutil.copytree(model, folder)
+    config = AutoConfig.for_model(
+        "mixtral",
+        vocab_size=256,
+        hidden_size=32,
+        intermediate_size=48,
+        num_hidden_layers=2,
+        num_attention_heads=4,
+        num_key_value_heads=2,
+        num_local_experts=4,
+    )
+    AutoModelForCausalLM.from_config(config).save_pretrained(folder)
+
+
+@pytest.fixture(scope="session")
+def small_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A small model in a folder of its own."""
+    folder = tmp_path_factory.mktemp("models") / "small"
+    save_small_model(folder)
     return folder
 
 

@@ -165,24 +165,6 @@ def test_an_unchanged_run_imports_no_torch(home: Path, small_study: Path) -> Non
     assert again.stdout.splitlines()[-1] == ""
 
 
-def test_two_runs_at_once_end_well_and_every_row_exists_once(home: Path, small_study: Path) -> None:
-    command = [sys.executable, "-m", "gradpipe.cli", "run", "--study", str(small_study), "--json"]
-    twins = [
-        subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
-        for _ in range(2)
-    ]
-    outputs = [twin.communicate(timeout=240) for twin in twins]
-    assert [twin.returncode for twin in twins] == [0, 0], outputs
-    computed = [
-        json.loads(stdout.splitlines()[-1])["stages"]["gradient_spectra"]["computed"]
-        for stdout, _ in outputs
-    ]
-    assert sum(computed) == 4
-    store = Workspace.current().spectra("small", "mini_obscure")
-    stored = pl.concat(pl.read_parquet(str(part), columns=["key"]) for part in store.parts())
-    assert stored["key"].n_unique() == stored.height == 4
-
-
 def test_extract_writes_the_table_and_names_the_rows_that_cannot_be_used(
     tmp_path: Path, small_model: Path, pairs: Path
 ) -> None:

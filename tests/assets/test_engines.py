@@ -80,6 +80,7 @@ def results() -> Iterator[pl.DataFrame]:
         yield frame.sort("style", "relevance", "index", "layer", "projection")
 
 
+@pytest.mark.slow
 def test_a_whole_study_on_ray_gives_what_it_gives_here(
     home: Path, small_model: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

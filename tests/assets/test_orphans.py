@@ -1,7 +1,7 @@
 """Runs whose process is gone free what they held; runs that live keep it."""
 
 import os
-import socket
+import signal
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -15,6 +15,7 @@ from assets.accelerator import Accelerator
 from assets.instance import open_instance
 from assets.location import code_location
 from assets.orphans import process_tag, release_orphans
+from gradpipe.processes import process_name
 from storage.workspace import Workspace
 
 RUN = "00000000-0000-4000-8000-000000000000"
@@ -40,15 +41,25 @@ def is_held(instance: dg.DagsterInstance) -> bool:
     return bool(instance.event_log_storage.get_concurrency_info("gpu").claimed_slots)
 
 
-def dead_process() -> int:
-    with subprocess.Popen([sys.executable, "-c", ""]) as process:
-        process.wait()
-    return process.pid
+def tags_of(process: str) -> dict[str, str]:
+    return dict.fromkeys(process_tag(), process)
+
+
+def killed_process() -> str:
+    """The name of a process that was killed."""
+    script = (
+        "from gradpipe.processes import process_name; print(process_name(), flush=True); input()"
+    )
+    command = [sys.executable, "-c", script]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
+        assert process.stdout is not None
+        name = process.stdout.readline().decode().strip()
+        process.send_signal(signal.SIGKILL)
+    return name
 
 
 def test_a_run_whose_process_is_gone_fails_and_frees_its_slot(instance: dg.DagsterInstance) -> None:
-    gone = {key: f"{socket.gethostname()}:{dead_process()}" for key in process_tag()}
-    holding(instance, gone)
+    holding(instance, tags_of(killed_process()))
     release_orphans(instance)
     assert not is_held(instance)
     run = instance.get_run_by_id(RUN)
@@ -63,10 +74,33 @@ def test_a_run_that_lives_keeps_its_slot(instance: dg.DagsterInstance) -> None:
     assert is_held(instance)
 
 
-def test_a_run_of_another_machine_or_of_the_ui_keeps_its_slot(instance: dg.DagsterInstance) -> None:
-    holding(instance, dict.fromkeys(process_tag(), f"elsewhere:{dead_process()}"))
+def test_a_run_of_another_machine_keeps_its_slot(instance: dg.DagsterInstance) -> None:
+    gone, _, _ = killed_process().partition("@")
+    holding(instance, tags_of(f"{gone}@0123abcd"))
     release_orphans(instance)
     assert is_held(instance)
+
+
+def test_a_run_that_the_ui_has_just_started_keeps_its_slot(instance: dg.DagsterInstance) -> None:
+    holding(instance, {})
+    release_orphans(instance)
+    assert is_held(instance)
+
+
+def test_a_number_that_went_to_another_process_holds_nothing(instance: dg.DagsterInstance) -> None:
+    number, _, rest = process_name().partition("-")
+    start, _, machine = rest.partition("@")
+    holding(instance, tags_of(f"{number}-{int(start) - 1000}@{machine}"))
+    release_orphans(instance)
+    assert not is_held(instance)
+
+
+def test_a_run_of_an_earlier_gradpipe_that_ended_by_a_kill_holds_nothing(
+    instance: dg.DagsterInstance,
+) -> None:
+    holding(instance, tags_of(f"anywhere:{os.getpid()}"))
+    release_orphans(instance)
+    assert not is_held(instance)
 
 
 def test_a_run_that_ended_holds_nothing(instance: dg.DagsterInstance) -> None:

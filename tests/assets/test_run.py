@@ -1,6 +1,5 @@
 """Bringing a study up to date: the five stages on a small model, again, changed, and killed."""
 
-import os
 import signal
 import subprocess
 import sys
@@ -190,33 +189,6 @@ def test_a_style_the_source_lacks_stops_before_anything_is_written(
     with pytest.raises(DataError, match="article"):
         bring_up(study_of(small_model, styles=["article"], benchmarks=["mini_maths"]))
     assert list(home.iterdir()) == []
-
-
-def test_a_run_killed_half_way_keeps_the_rows_that_were_done(
-    home: Path, small_model: Path, tmp_path: Path
-) -> None:
-    study = study_of(small_model, sample=None, benchmarks=["mini_maths"])
-    path = tmp_path / "study.yaml"
-    path.write_text(study_yaml(study))
-    command = [sys.executable, "-m", "gradpipe.cli", "run", "--study", str(path)]
-    store = Workspace.current().spectra("small", "mini_maths")
-    with subprocess.Popen(command, stderr=subprocess.DEVNULL, env=dict(os.environ)) as process:
-        deadline = time.monotonic() + 60
-        while len(store.parts()) < 3 and process.poll() is None and time.monotonic() < deadline:
-            time.sleep(0.005)
-        process.send_signal(signal.SIGKILL)
-    assert process.returncode == -signal.SIGKILL
-    kept = len(store.keys())
-    assert 0 < kept < 72
-
-    counts = bring_up(study)
-    assert counts["gradient_spectra"].reused >= kept
-    assert counts["gradient_spectra"].computed + counts["gradient_spectra"].reused == 72
-    index = Workspace.current().spectra_index("small", "mini_maths").read()
-    assert index.height == 72
-    assert index["loss"].null_count() == 0
-    stored = pl.concat(pl.read_parquet(part, columns=["key"]) for part in store.parts())
-    assert stored["key"].n_unique() == stored.height
 
 
 def test_a_run_that_waits_for_the_accelerator_says_so(home: Path, small_model: Path) -> None:

@@ -257,6 +257,7 @@ def test_the_catalog_describes_every_stage(ui: Ui) -> None:
         page.get_by_text(first).first.wait_for()
 
 
+@pytest.mark.slow
 def test_a_partition_made_by_clicking_shows_its_numbers(clicked: Ui) -> None:
     clicked.open(f"/assets/gradient_spectra?view=partitions&partition={CLICKED}%7Csmall")
     shown = clicked.metadata()
@@ -265,6 +266,7 @@ def test_a_partition_made_by_clicking_shows_its_numbers(clicked: Ui) -> None:
     assert clicked.complaints == []
 
 
+@pytest.mark.slow
 def test_its_checks_are_shown_as_passed_with_what_they_found(clicked: Ui) -> None:
     page = clicked.open("/assets/gradient_spectra?view=checks")
     checks, passed = assets.gradient_spectra.CHECKS, page.get_by_text("Succeeded", exact=True)
@@ -275,6 +277,7 @@ def test_its_checks_are_shown_as_passed_with_what_they_found(clicked: Ui) -> Non
     page.get_by_text(f"{CLICKED}|small", exact=True).wait_for()
 
 
+@pytest.mark.slow
 def test_its_statistics_show_their_curves(clicked: Ui) -> None:
     clicked.open(f"/assets/spectral_statistics?view=partitions&partition={CLICKED}%7Csmall")
     shown = clicked.metadata()
@@ -284,6 +287,7 @@ def test_its_statistics_show_their_curves(clicked: Ui) -> None:
     assert width > 0
 
 
+@pytest.mark.slow
 def test_the_report_made_by_clicking_shows_its_page_rows_and_curves(clicked: Ui) -> None:
     clicked.open("/assets/report?view=events")
     shown = clicked.metadata()
@@ -297,6 +301,7 @@ def test_the_report_made_by_clicking_shows_its_page_rows_and_curves(clicked: Ui)
     assert clicked.complaints == []
 
 
+@pytest.mark.slow
 def test_the_same_partition_made_again_computes_nothing(clicked: Ui) -> None:
     before = {stage: len(made(stage)) for stage in CELL}
     clicked.materialise(CELL, CLICKED, "small")

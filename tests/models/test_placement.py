@@ -8,11 +8,12 @@ from typing import Any
 import pytest
 import torch
 from torch import nn
-from transformers import AutoConfig, AutoModelForCausalLM
+from transformers import AutoModelForCausalLM
 
 from gradpipe.errors import ModelError, StudyError
 from gradpipe.models.load import load_model
 from gradpipe.models.placement import IN_ONE_PIECE, Placement, devices, input_device, offloaded
+from tests.conftest import save_mixture
 
 ON_DISK = Placement({"": "disk"})
 
@@ -117,18 +118,8 @@ def test_what_an_automatic_layout_may_not_keep_in_memory_goes_to_the_disk(folder
 
 @pytest.fixture
 def mixture(folder: Path) -> Path:
-    """A folder with a mixture of experts, whose weights are stacked as they are loaded."""
-    config = AutoConfig.for_model(
-        "mixtral",
-        vocab_size=256,
-        hidden_size=32,
-        intermediate_size=48,
-        num_hidden_layers=2,
-        num_attention_heads=4,
-        num_key_value_heads=2,
-        num_local_experts=4,
-    )
-    AutoModelForCausalLM.from_config(config).save_pretrained(folder)
+    """A folder with a mixture of experts."""
+    save_mixture(folder, folder)
     return folder
 
 

@@ -1,0 +1,77 @@
+"""What ends a run at once: a workspace, or Dagster's records in it, that no longer takes a file.
+
+Every other failure is one partition's, and the others go on.
+"""
+
+from __future__ import annotations
+
+import errno
+import re
+import sqlite3
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from gradpipe import errors
+from gradpipe.errors import GradpipeError, WorkspaceError
+from storage.workspace import Workspace
+
+#: What a system answers where the next file fares no better.
+_LASTING = {errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM, errno.EIO}
+_DATABASE_ERRORS = {"OperationalError", "DatabaseError", "InternalError", "InterfaceError"}
+_BROKEN = re.compile("malformed|not a database|no such table|no such column")
+
+
+@contextmanager
+def stops_in_words(workspace: Workspace) -> Iterator[None]:
+    """Raises WorkspaceError where the block finds the workspace or Dagster's records unwritable."""
+    import sqlalchemy
+
+    try:
+        yield
+    except GradpipeError:
+        raise
+    except (sqlalchemy.exc.SQLAlchemyError, sqlite3.Error) as error:
+        raise _records_error(workspace, str(getattr(error, "orig", None) or error)) from error
+    except OSError as error:
+        if error.errno not in _LASTING:
+            raise
+        raise _files_error(workspace, error.errno, error.strerror) from error
+
+
+def stop_behind(error: Any, workspace: Workspace) -> WorkspaceError | None:
+    """The reason to stop in what Dagster tells of a failed step; None where others may go on."""
+    ours = f"{errors.__name__}."
+    while error is not None:
+        text = error.message.strip()
+        if text.startswith(ours):
+            # Behind it is what the system said: a table that is merely missing has nothing there.
+            lasting = error.cls_name == WorkspaceError.__name__ and error.cause is not None
+            return WorkspaceError(text.partition(": ")[2]) if lasting else None
+        if error.cls_name in _DATABASE_ERRORS:
+            return _records_error(workspace, re.sub(r"^.*?Error\) |^\S+Error: ", "", text))
+        if (found := re.search(r"\[Errno (\d+)\] ([^:\n]*)", text)) and int(found[1]) in _LASTING:
+            return _files_error(workspace, int(found[1]), found[2])
+        error = error.cause
+    return None
+
+
+def _records_error(workspace: Workspace, said: str) -> WorkspaceError:
+    """What is wrong with Dagster's database; its first line says it, the rest is the query."""
+    reason, home = said.partition("\n")[0].strip().rstrip("."), workspace.dagster_home
+    if _BROKEN.search(reason):
+        cure = "move that folder away (it records what ran when, and holds no results)"
+    elif "locked" in reason:
+        cure = "see what else is at work there, then run again"
+    else:
+        cure = "make room on its disk and check its permissions, then run again to go on"
+    return WorkspaceError(f"Dagster's records in {home} cannot be used ({reason}): {cure}.")
+
+
+def _files_error(workspace: Workspace, number: int | None, reason: str | None) -> WorkspaceError:
+    full = number in {errno.ENOSPC, errno.EDQUOT}
+    cure = "make room on its disk" if full else "check its permissions and its disk"
+    return WorkspaceError(
+        f"The workspace {workspace.root} cannot be written ({reason}): {cure}, then run again to "
+        "go on."
+    )
