@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 import polars as pl
 
+from gradpipe.cache import data_folder
 from gradpipe.errors import WorkspaceError
 from gradpipe.generators.calls import CALL_SCHEMA
 from gradpipe.gradients.extract import ROW_SCHEMA
@@ -65,10 +66,7 @@ class Workspace:
             return self.root / "dagster"
         if home := os.environ.get("DAGSTER_HOME"):
             return Path(home).expanduser()
-        from platformdirs import user_data_path
-
-        data = user_data_path("gradpipe", appauthor=False)
-        return data / "instances" / content_hash(str(self.root))
+        return data_folder() / "instances" / content_hash(str(self.root))
 
     def lock(self, model: str, benchmark: str) -> FileLock:
         """A lock that one process of this machine can hold, and that ends with the process.

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sys
+from io import TextIOWrapper
 from typing import Any
 
 import click
@@ -58,6 +60,10 @@ def main() -> None:
     in the current folder). What is there already is never computed again.
     """
     set_up_cpu()
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, TextIOWrapper):
+            # A terminal that does not know a name's signs is no reason to stop.
+            stream.reconfigure(errors="backslashreplace")
 
 
 COMMANDS = (run, backfill, estimate, extract, rank, compare, status, report, ui, models, doctor)

@@ -4,18 +4,17 @@ import ctypes
 import os
 import shutil
 import sys
-import tempfile
-import time
 from pathlib import Path
+from uuid import uuid4
 
 from gradpipe.errors import WorkspaceError
+from gradpipe.processes import is_gone, process_name
 from gradpipe.report.charts.images import write_images
 from gradpipe.report.inputs import ReportInputs
 from gradpipe.report.page.render import render_page
 from gradpipe.report.tables.write import write_tables
 
 _OURS = {"index.html", "charts", "tables"}
-_STALE_SECONDS = 3600.0
 
 
 def build_report(inputs: ReportInputs, folder: Path, images: bool = True) -> Path:
@@ -30,9 +29,9 @@ def build_report(inputs: ReportInputs, folder: Path, images: bool = True) -> Pat
     _refuse_foreign(folder)
     folder.parent.mkdir(parents=True, exist_ok=True)
     _clear_leftovers(folder)
-    aside = Path(tempfile.mkdtemp(prefix=f".{folder.name}.", suffix=".part", dir=folder.parent))
+    aside = folder.with_name(f".{folder.name}.{process_name()}.{uuid4().hex[:8]}.part")
+    aside.mkdir()
     try:
-        aside.chmod(0o755)
         write_tables(inputs, aside / "tables")
         if images:
             write_images(inputs, aside / "charts")
@@ -55,9 +54,10 @@ def _refuse_foreign(folder: Path) -> None:
 
 
 def _clear_leftovers(folder: Path) -> None:
-    """Remove what killed builds left; younger folders may belong to a build that still runs."""
+    """Remove what killed builds of this machine left; others may still be at theirs."""
     for left in folder.parent.glob(f".{folder.name}.*.part"):
-        if time.time() - left.stat().st_mtime > _STALE_SECONDS:
+        # As in .NAME.PROCESS.UNIQUE.part, or .old.part behind that
+        if is_gone(left.name.removesuffix(".old.part").removesuffix(".part").split(".")[-2]):
             shutil.rmtree(left, ignore_errors=True)
 
 
@@ -66,7 +66,7 @@ def _put_in_place(new: Path, folder: Path) -> None:
     if not folder.exists():
         new.rename(folder)
     elif not _exchanged(new, folder):
-        before = new.with_suffix(".old.part")
+        before = new.with_name(f"{new.stem}.old.part")
         folder.rename(before)
         new.rename(folder)
         shutil.rmtree(before, ignore_errors=True)
