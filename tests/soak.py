@@ -101,7 +101,7 @@ class Soak:
         """New questions behind those that are there."""
         count = self.chance.randint(1, 2) if count is None else count
         if len(self.items) + count > MOST_ITEMS:
-            self.items = []
+            self.items = self.items[-2:]
         first = self._next_item
         self._next_item += count
         self.items += [question(number) for number in range(first, first + count)]
