@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 
 KEY = "key"
 _PARTS = "part-*.parquet"
+#: The bytes of a part, None where it is gone.
+_Content = bytes | None
 
 
 class RowStore:
@@ -56,8 +58,7 @@ class RowStore:
 
     def _damage(self, parts: Iterable[Place]) -> dict[Place, str]:
         found = {}
-        for part in parts:
-            content = get(part)
+        for part, content in _contents(parts):
             fault = None if content is None else fault_in(content, self.schema)
             if fault is None:
                 self._whole.add(part)
@@ -121,15 +122,15 @@ class RowStore:
         for first in range(0, len(files), parts):
             asked = pl.col(KEY).is_in(wanted.implode())
             chunk = pl.concat(
-                self._read(part).filter(asked) for part in files[first : first + parts]
+                self._rows(part, content).filter(asked)
+                for part, content in _contents(files[first : first + parts])
             ).unique(KEY, keep="first", maintain_order=True)
             wanted = wanted.filter(~wanted.is_in(chunk[KEY].implode()))
             if chunk.height:
                 yield chunk
 
-    def _read(self, part: Place) -> pl.DataFrame:
-        """A whole part, once it is known to be as it was written."""
-        content = get(part)
+    def _rows(self, part: Place, content: _Content) -> pl.DataFrame:
+        """The rows of a whole part, once it is known to be as it was written."""
         if content is None:
             raise WorkspaceError(f"{part} was deleted while it was read: run the command again.")
         if fault_in(content, self.schema) is not None:
@@ -183,3 +184,13 @@ class RowStore:
             missing_columns="insert",
             cast_options=pl.ScanCastOptions(missing_struct_fields="insert"),
         )
+
+
+def _contents(parts: Iterable[Place]) -> Iterator[tuple[Place, _Content]]:
+    """Each part with its bytes; some parts are fetched at a time."""
+    from storage.objects import AT_ONCE, at_once
+
+    left = list(parts)
+    while left:
+        group, left = left[:AT_ONCE], left[AT_ONCE:]
+        yield from zip(group, at_once(get, group), strict=True)
