@@ -15,6 +15,7 @@ from assets.orphans import release_orphans
 from assets.partitions import partition_changes
 from assets.plan import Plan, Unit
 from assets.versions import REPORT, Versions
+from assets.waiting import move_queue
 from gradpipe.errors import GradpipeError
 from gradpipe.hashing import content_hash
 from gradpipe.studies.study import Study
@@ -47,6 +48,7 @@ def keep_up(context: dg.SensorEvaluationContext) -> dg.SensorResult | dg.SkipRea
     instance = context.instance
     try:
         release_orphans(instance)
+        move_queue(instance)
         workspace = Workspace.current()
         study = workspace.study()
         if changes := partition_changes(instance, study):
