@@ -21,6 +21,7 @@ MAX_TENSORS, MAX_KEYS, MAX_STRING, MAX_ELEMENTS = 2**16, 2**12, 2**20, 2**22
 _VERSIONS = (2, 3)
 _START = struct.Struct("<4sIQQ")
 _NUMBERS = dict(enumerate("BbHhIif?")) | {10: "Q", 11: "q", 12: "d"}
+_FRACTIONS = {6, 12}
 _STRING, _ARRAY = 8, 9
 _ALIGNMENT = 32
 
@@ -93,8 +94,12 @@ class _Header:
         return self._data[self._at - length : self._at].decode("utf-8", "replace")
 
     def _key(self) -> tuple[str, int | None]:
-        """A key with its value where that is a number."""
+        """A key with its value where that is a whole number."""
         name, kind = self._text(), self._number("I")
+        if kind in _FRACTIONS:
+            # It may be infinite or none.
+            self._skip(struct.calcsize(f"<{_NUMBERS[kind]}"))
+            return name, None
         if kind in _NUMBERS:
             return name, self._number(_NUMBERS[kind])
         if kind == _STRING:

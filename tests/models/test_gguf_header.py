@@ -137,3 +137,13 @@ def test_a_header_with_any_bytes_changed_is_taken_or_refused(
         return
     assert tensors <= gguf_header.MAX_TENSORS
     assert numbers <= len(content) * 8
+
+
+@pytest.mark.parametrize("value", [float("inf"), float("-inf"), float("nan"), 0.5])
+@pytest.mark.parametrize(("kind", "layout"), [(6, "<f"), (12, "<d")])
+def test_a_fraction_of_any_value_is_passed_over(
+    tmp_path: Path, value: float, kind: int, layout: str
+) -> None:
+    file = tmp_path / "a.gguf"
+    file.write_bytes(start(keys=1) + key(b"a", kind, struct.pack(layout, value)))
+    assert check_header(file) == (0, 0)
