@@ -145,5 +145,5 @@ def test_a_fraction_of_any_value_is_passed_over(
     tmp_path: Path, value: float, kind: int, layout: str
 ) -> None:
     file = tmp_path / "a.gguf"
-    file.write_bytes(start(keys=1) + key(b"a", kind, struct.pack(layout, value)))
+    file.write_bytes(start(keys=1) + key(b"a", kind, struct.pack(layout, value)) + bytes(32))
     assert check_header(file) == (0, 0)
