@@ -89,12 +89,11 @@ def test_materialising_by_dagsters_command_uses_the_instance_and_rows_of_the_wor
     assert sorted(path.name for path in done.iterdir()) == [".gradpipe", "dagster.yaml"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "command",
-    [
-        pytest.param([*DAGSTER, "dev", "-m", "definitions"], marks=pytest.mark.slow, id="dagster"),
-        pytest.param([sys.executable, "-m", "gradpipe.cli", "ui"], id="gradpipe"),
-    ],
+    [[*DAGSTER, "dev", "-m", "definitions"], [sys.executable, "-m", "gradpipe.cli", "ui"]],
+    ids=["dagster dev", "gradpipe ui"],
 )
 def test_the_ui_shows_the_runs_and_partitions_of_the_workspace(
     command: list[str], done: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch

@@ -115,6 +115,7 @@ def test_the_rows_of_an_actor_that_is_killed_half_way_are_done_by_another(
     assert read(store)["loss"].null_count() == 1
 
 
+@pytest.mark.slow
 def test_a_run_that_is_stopped_ends_its_actors_and_goes_on_where_it_stopped(
     engine: RayEngine, make_work: MakeWork
 ) -> None:
