@@ -13,6 +13,7 @@ from assets.partitions import grid_partitions, model_and_benchmark
 from assets.results import GROUP, result
 from assets.retries import retried
 from assets.versions import Versions
+from gradpipe.errors import DamagedError
 from gradpipe.report.charts.thumbnail import curve_thumbnail
 from gradpipe.statistics.alignment import alignment_table
 from gradpipe.statistics.checks import check_norms
@@ -60,6 +61,8 @@ def spectral_statistics(
         if fresh:
             statistics = table.read()
         else:
+            if lost := workspace.lost_rows(model, benchmark):
+                raise DamagedError(lost)
             examples = workspace.spectra_index(model, benchmark).read()
             spectra = workspace.spectra(model, benchmark)
             statistics = statistics_table(

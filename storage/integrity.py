@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING
 from gradpipe.errors import DamagedError, WorkspaceError
 from gradpipe.generators.calls import CALL_SCHEMA
 from storage.places import ASIDE, files_below, get, move
-from storage.rows import KEY
 from storage.seals import fault_in
 from storage.slugs import unslug
 from storage.tables import Table
@@ -150,13 +149,12 @@ def _damage(file: _Kept) -> str | None:
 
 def _lost_rows(workspace: Workspace, index: _Kept) -> Fault | None:
     """The fault of an index that names rows which no part of the store holds."""
-    keys = Table(index.place).scan().select(KEY).collect().to_series()
     try:
-        lost = workspace.spectra(index.model, index.benchmark).missing(keys)
+        lost = workspace.lost_rows(index.model, index.benchmark)
     except DamagedError:
         # Its parts have faults of their own, and the index goes with them.
         return None
-    return index.fault(f"names {len(lost)} rows that are not in the store") if lost else None
+    return index.fault(lost[index.place]) if lost else None
 
 
 def _lost_companions(workspace: Workspace, kept: Sequence[_Kept]) -> Iterator[Fault]:

@@ -153,6 +153,16 @@ class Workspace:
         """The examples of one model and benchmark with their keys in the row store."""
         return Table(self._spectra_folder(model, benchmark) / _INDEX)
 
+    def lost_rows(self, model: str, benchmark: str) -> dict[Place, str]:
+        """The index of one model and benchmark, where it names rows that no part holds.
+
+        As damage, for ``set_aside``. Raises DamagedError where index or parts are damaged.
+        """
+        index = self.spectra_index(model, benchmark)
+        keys = index.scan().select(KEY).collect().to_series()
+        lost = len(self.spectra(model, benchmark).missing(keys))
+        return {index.path: f"names {lost} rows that are not in the store"} if lost else {}
+
     def statistics(self, model: str, benchmark: str) -> Table:
         """The statistics of one model and benchmark."""
         return Table(self.root / _STATISTICS / slug(model) / f"{slug(benchmark)}.parquet")
