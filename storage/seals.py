@@ -13,14 +13,13 @@ from io import BytesIO
 
 import polars as pl
 
-from gradpipe.benchmarks.wary import column_chunks, decode
+from gradpipe.benchmarks.wary import MAGIC, column_chunks, decode
 
 #: What Polars raises for bytes that it cannot make sense of; a panic is not even an Exception.
 UNREADABLE = (pl.exceptions.PolarsError, pl.exceptions.PanicException, OSError, ValueError)
 _NAME = "gradpipe.seal"
 _MARK = b"gradpipe-sha256:"
 _BLANK = b"0" * 64
-_MAGIC = b"PAR1"
 
 
 def sealed_parquet(frame: pl.DataFrame, metadata: Mapping[str, str] | None = None) -> bytes:
@@ -71,10 +70,10 @@ def read_part(content: bytes, schema: pl.Schema) -> pl.DataFrame:
 
 def _footer(content: bytes) -> int | None:
     """Where a file's footer starts, or None where its ends are not those of a Parquet file."""
-    if not content.startswith(_MAGIC) or not content.endswith(_MAGIC):
+    if not content.startswith(MAGIC) or not content.endswith(MAGIC):
         return None
     start = len(content) - 8 - int.from_bytes(content[-8:-4], "little")
-    return start if start >= len(_MAGIC) else None
+    return start if start >= len(MAGIC) else None
 
 
 def _is_whole(content: bytes, at: int) -> bool:
