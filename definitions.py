@@ -1,6 +1,6 @@
 """The Dagster code location: what `dagster dev` and `gradpipe ui` show."""
 
-from assets.accelerator import Accelerator
-from assets.location import code_location
+from assets.code_location import code_location
+from assets.resources import Accelerator
 
 defs = code_location(Accelerator())

@@ -10,15 +10,15 @@ import time
 
 import dagster as dg
 
+from assets.dagster_workarounds.killed_runs import release_orphans
+from assets.dagster_workarounds.pool_slots import move_queue
 from assets.jobs import JOB_OF, benchmark_data, fill, model_gradients, report_page
-from assets.orphans import release_orphans
 from assets.partitions import partition_changes
-from assets.plan import Plan, Unit
-from assets.versions import REPORT, Versions
-from assets.waiting import move_queue
+from assets.planning.plan import Plan, Unit
+from assets.planning.versions import REPORT, Versions
 from gradpipe.errors import GradpipeError
-from gradpipe.hashing import content_hash
 from gradpipe.studies.study import Study
+from gradpipe.system.hashing import content_hash
 from storage.workspace import Workspace
 
 #: Runs in the queue at a time: a study that is edited soon governs what comes next.

@@ -5,14 +5,13 @@ from typing import Any
 
 import dagster as dg
 
-from assets.orphans import mark_process
+from assets.dagster_workarounds.killed_runs import mark_process
 from assets.partitions import benchmark_partitions
-from assets.results import GROUP, preview, result
-from assets.retries import retried
-from assets.versions import Versions
+from assets.planning.versions import Versions
+from assets.stage import GROUP, preview, result, retried
 from gradpipe.benchmarks.read import READER_VERSION
 from gradpipe.studies.examples import study_items
-from storage.slugs import unslug
+from storage.names import unslug
 from storage.workspace import Workspace
 
 

@@ -5,7 +5,7 @@ from collections.abc import Iterable, Iterator
 
 import dagster as dg
 
-from gradpipe.checks import Check
+from gradpipe.check import Check
 from gradpipe.errors import DataError
 
 

@@ -7,19 +7,17 @@ from typing import Any
 import dagster as dg
 import polars as pl
 
-from assets.accelerator import Accelerator
 from assets.checks import check_results, check_spec
-from assets.orphans import mark_process
+from assets.dagster_workarounds.killed_runs import mark_process
+from assets.dagster_workarounds.pool_slots import GPU, require_slot
 from assets.partitions import grid_partitions, model_and_benchmark
-from assets.pools import GPU, require_slot
+from assets.planning.versions import Versions
+from assets.resources import Accelerator
 from assets.responses import responses
-from assets.results import GROUP, result
-from assets.retries import retried
-from assets.versions import Versions
+from assets.stage import GROUP, result, retried
 from gradpipe.engines.work import Work
 from gradpipe.gradients.checks import check_rows, check_spectra
-from gradpipe.gradients.extract import EXTRACTOR_VERSION
-from gradpipe.gradients.keys import with_keys
+from gradpipe.gradients.rows import EXTRACTOR_VERSION, with_keys
 from gradpipe.statistics.rows import summarise
 from storage.workspace import Workspace
 

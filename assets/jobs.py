@@ -4,11 +4,11 @@ import dagster as dg
 
 from assets.benchmark_items import benchmark_items
 from assets.gradient_spectra import gradient_spectra
-from assets.plan import Plan
+from assets.planning.plan import Plan
+from assets.planning.versions import Versions
 from assets.report import report
 from assets.responses import responses
 from assets.spectral_statistics import spectral_statistics
-from assets.versions import Versions
 from storage.workspace import Workspace
 
 benchmark_data = dg.define_asset_job(

@@ -3,7 +3,7 @@
 import dagster as dg
 
 from gradpipe.studies.study import Study
-from storage.slugs import slug, unslug
+from storage.names import slug, unslug
 
 benchmark_partitions = dg.DynamicPartitionsDefinition(name="benchmarks")
 model_partitions = dg.DynamicPartitionsDefinition(name="models")

@@ -6,17 +6,16 @@ from typing import Any
 import dagster as dg
 import polars as pl
 
-from assets.orphans import mark_process
-from assets.results import GROUP, preview, result
-from assets.retries import retried
+from assets.dagster_workarounds.killed_runs import mark_process
+from assets.planning.versions import Versions
 from assets.spectral_statistics import spectral_statistics
-from assets.versions import Versions
+from assets.stage import GROUP, preview, result, retried
 from gradpipe.errors import WorkspaceError
 from gradpipe.report import REPORT_VERSION
 from gradpipe.report.build import build_report
 from gradpipe.report.charts.thumbnail import curve_thumbnail
-from gradpipe.report.gather import Cell, all_curves, gather
-from gradpipe.report.inputs import ReportInputs
+from gradpipe.report.collect import Cell, all_curves, gather
+from gradpipe.report.report_data import ReportInputs
 from gradpipe.responses.written import quality_of
 from gradpipe.studies.provenance import extraction_costs, provenance
 from storage.workspace import Workspace

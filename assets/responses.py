@@ -8,18 +8,17 @@ import dagster as dg
 
 from assets.benchmark_items import benchmark_items
 from assets.checks import check_results, check_spec
-from assets.generation import write_responses
-from assets.orphans import mark_process
+from assets.dagster_workarounds.killed_runs import mark_process
 from assets.partitions import benchmark_partitions
-from assets.results import GROUP, preview, result
-from assets.retries import retried
-from assets.versions import Versions
+from assets.planning.generator_calls import write_responses
+from assets.planning.versions import Versions
+from assets.stage import GROUP, preview, result, retried
 from gradpipe.responses.build import RESPONSES_VERSION
 from gradpipe.responses.checks import check_lengths
 from gradpipe.responses.examples import count_styles
 from gradpipe.responses.gates import check_quality, summarise_verdicts
 from gradpipe.studies.examples import study_examples
-from storage.slugs import unslug
+from storage.names import unslug
 from storage.workspace import Workspace
 
 CHECKS = [

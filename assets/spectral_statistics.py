@@ -7,12 +7,11 @@ from typing import Any
 import dagster as dg
 
 from assets.checks import check_results, check_spec
+from assets.dagster_workarounds.killed_runs import mark_process
 from assets.gradient_spectra import gradient_spectra
-from assets.orphans import mark_process
 from assets.partitions import grid_partitions, model_and_benchmark
-from assets.results import GROUP, result
-from assets.retries import retried
-from assets.versions import Versions
+from assets.planning.versions import Versions
+from assets.stage import GROUP, result, retried
 from gradpipe.errors import DamagedError
 from gradpipe.report.charts.thumbnail import curve_thumbnail
 from gradpipe.statistics.alignment import alignment_table

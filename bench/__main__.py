@@ -11,7 +11,7 @@ import click
 
 from bench.settings import Settings
 from gradpipe.cli import Commands
-from gradpipe.cpu import set_up_cpu
+from gradpipe.system.cpu_settings import set_up_cpu
 
 RESULTS = Path(__file__).resolve().parent / "results"
 Command = TypeVar("Command", bound=Callable[..., Any])

@@ -150,7 +150,7 @@ def layer_factors(model: Any, row: TokenRow) -> dict[str, tuple[Tensor, Tensor]]
 
 def our_spectra(factors: dict[str, tuple[Tensor, Tensor]]) -> dict[Place, Tensor]:
     """gradpipe's singular values of one layer's factors; Q, K and V read the same X."""
-    from gradpipe.gradients.spectrum import gradient_spectra
+    from gradpipe.gradients.spectra.spectrum import gradient_spectra
 
     values = {}
     for names in ("qkv", "o"):

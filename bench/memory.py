@@ -21,7 +21,7 @@ from bench.ours import batches_of, our_rows
 from bench.peaks import PeakMemory
 from bench.settings import Say, Settings
 from gradpipe.errors import DataError
-from gradpipe.gradients.memory import trim_heap
+from gradpipe.gradients.passes.memory import trim_heap
 
 if TYPE_CHECKING:
     from gradpipe.gradients.tokens import TokenRow

@@ -8,8 +8,9 @@ import polars as pl
 
 from bench.bare import Batches
 from bench.naive import Place
-from gradpipe.gradients.extract import explode_matrices, extract_rows
+from gradpipe.gradients.extract import extract_rows
 from gradpipe.gradients.protocol import STANDARD
+from gradpipe.gradients.rows import explode_matrices
 from gradpipe.gradients.tokens import TokenRow
 
 if TYPE_CHECKING:

@@ -11,8 +11,8 @@ from bench.machine import describe_machine, machine_sentence
 from bench.parts import Part
 from bench.settings import Settings
 from bench.tables import goal_line, markdown_table, terminal_table
-from gradpipe.aside import written_aside
 from gradpipe.errors import DataError
+from gradpipe.system.atomic_files import written_aside
 
 #: Characters of a line where the output goes to no terminal.
 WIDTH = 160

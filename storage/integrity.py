@@ -12,16 +12,16 @@ from typing import TYPE_CHECKING
 
 from gradpipe.errors import DamagedError, WorkspaceError
 from gradpipe.generators.calls import CALL_SCHEMA
-from storage.places import ASIDE, files_below, get, move
-from storage.seals import fault_in
-from storage.slugs import unslug
+from storage.checksums import fault_in
+from storage.filesystem import ASIDE, files_below, get, move
+from storage.names import unslug
 from storage.tables import Table
 from storage.workspace import SPECTRA_SCHEMA, Workspace
 
 if TYPE_CHECKING:
     import polars as pl
 
-    from storage.places import Place
+    from storage.filesystem import Place
 
 
 @dataclass(frozen=True)

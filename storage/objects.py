@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
 from gradpipe.errors import WorkspaceError, nearest
-from storage.failures import in_words, no_bucket
+from storage.store_errors import in_words, no_bucket
 
 if TYPE_CHECKING:
     from upath import UPath

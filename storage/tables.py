@@ -17,11 +17,11 @@ from uuid import uuid4
 import polars as pl
 
 from gradpipe.errors import DamagedError
-from storage.places import get, put, set_aside
-from storage.seals import UNREADABLE, fault_in, sealed_parquet
+from storage.checksums import UNREADABLE, fault_in, sealed_parquet
+from storage.filesystem import get, put, set_aside
 
 if TYPE_CHECKING:
-    from storage.places import Place
+    from storage.filesystem import Place
 
 _NOTES = "gradpipe"
 

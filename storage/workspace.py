@@ -10,22 +10,25 @@ from typing import TYPE_CHECKING
 
 import polars as pl
 
-from gradpipe.cache import data_folder
 from gradpipe.errors import WorkspaceError
 from gradpipe.generators.calls import CALL_SCHEMA
-from gradpipe.gradients.extract import ROW_SCHEMA
-from gradpipe.hashing import content_hash
+from gradpipe.gradients.rows import ROW_SCHEMA
+from gradpipe.models.fingerprint import pin
+from gradpipe.models.source import resolve_model
 from gradpipe.studies.load import load_study, parse_study, study_yaml
-from gradpipe.studies.study import Study
-from storage.places import get, place_of, put, remove, set_aside
-from storage.rows import KEY, RowStore
-from storage.slugs import slug
+from gradpipe.studies.study import ModelConfig, Study
+from gradpipe.system.hashing import content_hash
+from gradpipe.system.user_folders import data_folder
+from storage.filesystem import get, place_of, put, remove, set_aside
+from storage.names import slug
+from storage.row_store import KEY, RowStore
 from storage.tables import Table
 
 if TYPE_CHECKING:
     from filelock import FileLock
 
-    from storage.places import Place
+    from storage.filesystem import Place
+
 
 #: A row of the store: what was extracted for one key.
 SPECTRA_SCHEMA = pl.Schema(
@@ -226,3 +229,34 @@ class Workspace:
 
     def _spectra_folder(self, model: str, benchmark: str) -> Place:
         return self.root / _SPECTRA / slug(model) / slug(benchmark)
+
+
+def add_model(workspace: Workspace, model: str, revision: str | None = None, name: str = "") -> str:
+    """Add a model to the workspace's study; returns what the study calls it.
+
+    Raises GradpipeError for a model that does not exist or that the study has already.
+    """
+    pin(resolve_model(model, revision))
+    study = workspace.study()
+    name = name or (f"{model}@{revision}" if revision else model)
+    config = ModelConfig(id=_absolute(model), revision=revision, name=name)
+    _keep_models(workspace, study, (*study.models, config))
+    return config.name
+
+
+def remove_model(workspace: Workspace, name: str) -> None:
+    """Take a model out of the workspace's study; raises StudyError where it is not in it."""
+    study = workspace.study()
+    gone = study.model(name)
+    _keep_models(workspace, study, tuple(model for model in study.models if model != gone))
+
+
+def _keep_models(workspace: Workspace, study: Study, models: tuple[ModelConfig, ...]) -> None:
+    changed = study_yaml(study.model_copy(update={"models": models}))
+    workspace.keep_study(parse_study(changed, str(workspace.study_path)))
+
+
+def _absolute(model: str) -> str:
+    """A local path made absolute; ``demo`` is none, even beside a folder of that name."""
+    path = Path(model).expanduser()
+    return str(path.resolve()) if model != "demo" and path.exists() else model

@@ -12,9 +12,9 @@ import pytest
 from click.testing import CliRunner, Result
 
 import assets.report
-import assets.ui
-from assets.accelerator import Accelerator
-from assets.run import Runner
+import assets.running.ui
+from assets.resources import Accelerator
+from assets.running.runner import Runner
 from gradpipe.cli import main
 from gradpipe.errors import StudyError
 from gradpipe.models.gguf import converted_folder
@@ -106,7 +106,7 @@ def test_converted_weights_follow_the_umask_too(
 def served(monkeypatch: pytest.MonkeyPatch, home: Path) -> list[str]:
     """The addresses that a UI was served at; none is."""
     addresses: list[str] = []
-    monkeypatch.setattr(assets.ui, "serve", lambda _, host, _port: addresses.append(host))
+    monkeypatch.setattr(assets.running.ui, "serve", lambda _, host, _port: addresses.append(host))
     return addresses
 
 

@@ -5,7 +5,7 @@ from typing import Any, Literal, Self
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from gradpipe.errors import DataError
-from gradpipe.numbers import Whole
+from gradpipe.fields import Whole
 
 Source = Literal["mini", "release", "flan", "hub", "wikipedia", "files"]
 

@@ -7,12 +7,12 @@ import re
 from pathlib import Path
 from typing import Any
 
-from gradpipe.aside import written_aside
-from gradpipe.benchmarks.limits import LARGEST_FILE
-from gradpipe.cache import cache_folder
 from gradpipe.errors import DataError, connection_failed, nearest
-from gradpipe.hashing import content_hash
-from gradpipe.regular import read_regular, sized
+from gradpipe.system.atomic_files import written_aside
+from gradpipe.system.hashing import content_hash
+from gradpipe.system.user_folders import cache_folder
+from gradpipe.untrusted.files import read_regular, sized
+from gradpipe.untrusted.limits import LARGEST_FILE
 
 _PINNED_GITHUB = re.compile(r"github://([^:/@]+):([^@/]+)@([0-9a-f]{40})/(.+)")
 

@@ -5,10 +5,10 @@ from dataclasses import dataclass
 
 import polars as pl
 
-from gradpipe.benchmarks import files, flan, hub, mini, release, wikipedia
 from gradpipe.benchmarks.config import BenchmarkConfig, Source
+from gradpipe.benchmarks.sources import flan, hub, mini, paper_release, user_files, wikipedia
 from gradpipe.errors import DataError, nearest
-from gradpipe.hashing import content_hash
+from gradpipe.system.hashing import content_hash
 
 #: Raised whenever a reader yields other items from the same content.
 READER_VERSION = "1"
@@ -30,11 +30,11 @@ class Reader:
 #: in ``config.Source``.
 SOURCES: dict[Source, Reader] = {
     "mini": Reader(mini.read, mini.content, mini.FAMILIES),
-    "release": Reader(release.read, release.content, release.FAMILIES),
+    "release": Reader(paper_release.read, paper_release.content, paper_release.FAMILIES),
     "flan": Reader(flan.read, flan.content, flan.FAMILIES),
     "hub": Reader(hub.read, hub.content, hub.FAMILIES),
     "wikipedia": Reader(wikipedia.read, wikipedia.content, wikipedia.FAMILIES),
-    "files": Reader(files.read, files.content, files.FAMILIES),
+    "files": Reader(user_files.read, user_files.content, user_files.FAMILIES),
 }
 
 

@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gradpipe.claims.values import Array
-from gradpipe.hashing import content_hash
+from gradpipe.system.hashing import content_hash
 
 RESAMPLES = 2000
 LEVEL = 0.95

@@ -19,9 +19,9 @@ from gradpipe.claims.bootstrap import FEWEST_ITEMS, bootstrap, mean, seed_of
 from gradpipe.claims.ratios import QUANTITIES, Ratio, mean_and_mad, ratio_of
 from gradpipe.claims.schemas import LENGTH_SCHEMA
 from gradpipe.claims.values import Array, CellValues, cell_values
-from gradpipe.responses.styles import KNOWLEDGE_STYLES, REASONING_STYLES
+from gradpipe.styles import KNOWLEDGE_STYLES, REASONING_STYLES
 
-#: What stands for a style at the length of ``simplified`` (see gradpipe/responses/matched.py).
+#: What stands for a style at the length of ``simplified`` (see responses/length_matched.py).
 MATCHED = {"none": "none_padded", "simplified": "simplified", "detailed": "detailed_cut"}
 
 #: What the regression takes of each example, by quantity.

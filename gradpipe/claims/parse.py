@@ -6,7 +6,7 @@ from typing import cast
 from gradpipe.claims.contrasts import Claim, Quantity, Segment, Term
 from gradpipe.claims.schemas import OWN
 from gradpipe.errors import StudyError, nearest
-from gradpipe.responses.styles import STYLES
+from gradpipe.styles import STYLES
 
 GRAMMAR = (
     "<style> [irrelevant] > <style> [irrelevant] on [mad of] <statistic> [in early|mid|last layers]"

@@ -15,8 +15,8 @@ from gradpipe.cli.extract import extract
 from gradpipe.cli.models import models
 from gradpipe.cli.pipeline import backfill, report, run, status, ui
 from gradpipe.cli.rank import rank
-from gradpipe.cpu import set_up_cpu
 from gradpipe.errors import GradpipeError
+from gradpipe.system.cpu_settings import set_up_cpu
 
 EXIT_CODES = """\b
 Exit codes: 0 done; 1 something failed on the way; 2 a command, file, study or

@@ -55,7 +55,7 @@ def compare(
     column says which differences are decided when Holm's correction allows for their number.
     """
     from gradpipe.claims.comparison import compare as compare_cells
-    from gradpipe.claims.comparison_words import sentences, summary
+    from gradpipe.claims.comparison import sentences, summary
 
     if a == b:
         raise DataError(f"A and B are both {a}: name two that differ.")
@@ -104,7 +104,7 @@ def _of_files(
 def _of_studies(
     a: str, b: str, statistics: Sequence[str]
 ) -> tuple[Iterable[tuple[pl.LazyFrame, pl.LazyFrame]], list[str]]:
-    from assets.sides import find_side, paired_cells
+    from assets.planning.comparison import find_side, paired_cells
 
     current = current_workspace()
     one, other = find_side(a, current), find_side(b, current)
@@ -143,7 +143,7 @@ def _write(found: pl.DataFrame, path: Path) -> None:
 
 
 def _print(found: pl.DataFrame) -> None:
-    from gradpipe.progress import print_table
+    from gradpipe.cli.progress import print_table
 
     def number(value: float | None) -> str:
         return "" if value is None else f"{value:.3g}"

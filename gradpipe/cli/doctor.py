@@ -108,7 +108,7 @@ def _folders(workspace: Workspace | None) -> dict[str, Path]:
     """The folders that runs write to on this machine, by what each is for."""
     from huggingface_hub import constants
 
-    from gradpipe.cache import cache_folder
+    from gradpipe.system.user_folders import cache_folder
 
     address = workspace_address()
     folders = {} if isinstance(address, str) else {"workspace": address}

@@ -92,10 +92,10 @@ def print_dry_run(
     """What a backfill of some models and benchmarks would compute, as a table or as JSON."""
     from dataclasses import asdict
 
-    from assets.estimate import ESTIMATE_COLUMNS, estimates, generation_bills, total
-    from assets.plan import Plan
-    from assets.versions import Versions
-    from gradpipe.progress import print_table
+    from assets.planning.costs import ESTIMATE_COLUMNS, estimates, generation_bills, total
+    from assets.planning.plan import Plan
+    from assets.planning.versions import Versions
+    from gradpipe.cli.progress import print_table
 
     plan = Plan(Versions(workspace, study), models, benchmarks)
     found, bills = list(estimates(plan)), generation_bills(plan)
@@ -112,10 +112,10 @@ def _print_study(
 ) -> None:
     from dataclasses import asdict
 
-    from assets.estimate import BILL_COLUMNS, estimates, generation_bills, total
-    from assets.plan import Plan
-    from assets.versions import Versions
-    from gradpipe.progress import print_table
+    from assets.planning.costs import BILL_COLUMNS, estimates, generation_bills, total
+    from assets.planning.plan import Plan
+    from assets.planning.versions import Versions
+    from gradpipe.cli.progress import print_table
 
     plan = Plan(Versions(workspace, study))
     found = list(estimates(plan, calibration is not False, anew=calibration is True))
@@ -143,10 +143,10 @@ def _print_generation(bills: dict[str, Bill]) -> None:
 
 
 def _print_bill(model: str, given: dict[str, Any], as_json: bool) -> None:
-    from gradpipe.estimates.paper import Setting, on_paper
-    from gradpipe.estimates.shape import shape_of
-    from gradpipe.estimates.words import assumptions, bill_lines
-    from gradpipe.progress import print_table
+    from gradpipe.cli.progress import print_table
+    from gradpipe.estimates.format import assumptions, bill_lines
+    from gradpipe.estimates.hypothetical import Setting, on_paper
+    from gradpipe.estimates.model_shape import shape_of
 
     if "examples" not in given:
         raise GradpipeError("An estimate on paper needs --examples: say how many there are.")

@@ -27,8 +27,8 @@ def extract(data: str, model: str, out: Path, offset: int, limit: int | None, **
     values; `example` is the row's number in DATA. Rows that cannot be used, as without an output,
     are named with the reason, and the others go on.
     """
-    from gradpipe.gradients.file import extract_file
-    from gradpipe.progress import ProgressView
+    from gradpipe.cli.progress import ProgressView
+    from gradpipe.standalone.extract_file import extract_file
 
     protocol, placement = how_to_extract(**how)
     with ProgressView() as view:

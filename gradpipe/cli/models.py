@@ -23,7 +23,7 @@ def models() -> None:
 @click.option("--name", default="", help="What tables and charts call it.")
 def models_add(model: str, revision: str | None, name: str) -> None:
     """Add a model: a hub id, a local folder, a .gguf file, or demo."""
-    from storage.models import add_model
+    from storage.workspace import add_model
 
     workspace = current_workspace()
     added = add_model(workspace, model, revision, name)
@@ -51,7 +51,7 @@ def models_remove(name: str, rows: bool) -> None:
 
     Its rows stay in the store, so that it can come back at no cost, unless --rows is given.
     """
-    from storage.models import remove_model
+    from storage.workspace import remove_model
 
     workspace = current_workspace()
     remove_model(workspace, name)
@@ -62,8 +62,8 @@ def models_remove(name: str, rows: bool) -> None:
 
 
 def _sync_partitions(workspace: Workspace) -> None:
-    from assets.instance import open_instance
     from assets.partitions import sync_partitions
+    from assets.running.instance import open_instance
 
     with open_instance(workspace) as instance:
         sync_partitions(instance, workspace.study())

@@ -84,8 +84,8 @@ def backfill(
 @click.command()
 def status() -> None:
     """Say what of the workspace's study is there, out of date or missing."""
-    from assets.status import stage_states
-    from gradpipe.progress import print_table
+    from assets.planning.status import stage_states
+    from gradpipe.cli.progress import print_table
 
     workspace = current_workspace()
     states = stage_states(workspace, workspace.study())
@@ -118,7 +118,7 @@ def report(open_page: bool) -> None:
 @click.option("--port", default=3000, show_default=True, type=click.IntRange(1, 65535))
 def ui(host: str, port: int) -> None:
     """Open the Dagster UI on this workspace; it knows no users and no passwords."""
-    from assets.ui import is_loopback, serve
+    from assets.running.ui import is_loopback, serve
 
     if not is_loopback(host):
         click.echo(
@@ -140,9 +140,9 @@ def bring_up_to_date(
 
     Returns the account of what was done; it has ``failed`` where something failed.
     """
-    from assets.accelerator import Accelerator
-    from assets.run import Runner
-    from gradpipe.progress import ProgressView
+    from assets.resources import Accelerator
+    from assets.running.runner import Runner
+    from gradpipe.cli.progress import ProgressView
 
     started = time.perf_counter()
     with ProgressView() as view:

@@ -16,7 +16,7 @@ from gradpipe.errors import GradpipeError
 if TYPE_CHECKING:
     import polars as pl
 
-    from gradpipe.gradients.extract import Progress
+    from gradpipe.gradients.rows import Progress
     from gradpipe.gradients.tokens import Pair
 
 #: Rows that are shown on the terminal, and characters of each text there.
@@ -107,8 +107,8 @@ def rank(
     gradpipe rank data.jsonl --model demo --top 10%
     gradpipe rank data.jsonl --spectra spectra.parquet --by nuclear_norm --ascending
     """
-    from gradpipe.progress import ProgressView
-    from gradpipe.statistics.ranked_file import rank_file, ranked_name
+    from gradpipe.cli.progress import ProgressView
+    from gradpipe.standalone.rank_file import rank_file, ranked_name
 
     out = out or ranked_name(data)
     with ProgressView() as view:
@@ -154,7 +154,7 @@ def _source(
             "There are no gradients to rank by: give --model, or --spectra with the table that "
             "`gradpipe extract` made of DATA."
         )
-    from gradpipe.gradients.file import extract_pairs
+    from gradpipe.standalone.extract_file import extract_pairs
 
     protocol, placement = how_to_extract(**how)
     return partial(
@@ -180,7 +180,7 @@ def _given(names: Iterable[str]) -> list[str]:
 
 def _show(order: pl.DataFrame) -> None:
     """The first rows as a table; ``row`` is the row's number in the user's file."""
-    from gradpipe.progress import print_table
+    from gradpipe.cli.progress import print_table
 
     first = order.drop_nulls("score").head(SHOWN_ROWS)
     columns = ("rank", "score", "row", "instruction", "response")

@@ -11,7 +11,7 @@ from typing import Any
 
 from gradpipe.doctor.finding import Finding
 from gradpipe.models.hardware import device_name
-from gradpipe.regular import sized
+from gradpipe.untrusted.files import sized
 
 SUBJECT = "device"
 #: Where Linux shows a GPU's driver.

@@ -9,8 +9,8 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from gradpipe.doctor.finding import Finding, State
-from gradpipe.gradients.memory import CONTROL_GROUPS
-from gradpipe.regular import sized
+from gradpipe.gradients.passes.memory import CONTROL_GROUPS
+from gradpipe.untrusted.files import sized
 
 MEMORY, DISK = "memory", "disk"
 #: Below that much free memory or disk: a warning, and a fault.

@@ -8,8 +8,8 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from gradpipe.cpu import set_up_cpu
 from gradpipe.errors import GradpipeError, ModelError, connection_failed
+from gradpipe.system.cpu_settings import set_up_cpu
 
 if TYPE_CHECKING:
     import polars as pl

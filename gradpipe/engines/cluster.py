@@ -21,7 +21,7 @@ from gradpipe.engines.connection import Connection
 from gradpipe.engines.crew import ActorLostError, Crew, Member
 from gradpipe.engines.shards import Backlog, cut_shards
 from gradpipe.errors import GradpipeError, WorkspaceError
-from gradpipe.gradients.extract import Progress
+from gradpipe.gradients.rows import Progress
 
 if TYPE_CHECKING:
     from gradpipe.engines.settings import RayConfig

@@ -8,7 +8,7 @@ from typing import Annotated, Any
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 from gradpipe.errors import StudyError
-from gradpipe.numbers import Number, Whole
+from gradpipe.fields import Number, Whole
 
 _HOST_AND_PORT = re.compile(r"(?P<host>[^\s:]+|\[[0-9a-fA-F:]+\]):(?P<port>\d{1,5})")
 

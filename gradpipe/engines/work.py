@@ -11,8 +11,8 @@ import polars as pl
 from gradpipe.models.placement import IN_ONE_PIECE, Placement
 
 if TYPE_CHECKING:
-    from gradpipe.gradients.extract import Progress
     from gradpipe.gradients.protocol import Protocol
+    from gradpipe.gradients.rows import Progress
     from gradpipe.models.source import ModelSource
 
 

@@ -10,11 +10,11 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from gradpipe.estimates.shape import ModelShape
-from gradpipe.gradients.alignment import SAME_LAYER, Shape, by_factors, by_matrices
-from gradpipe.gradients.sketches import SIDE, SKETCH_VALUES
-from gradpipe.gradients.spectrum import EIGENVALUE_COST, WORTH_CUTTING
-from gradpipe.gradients.symmetric import WORTH_BLOCKS
+from gradpipe.estimates.model_shape import ModelShape
+from gradpipe.gradients.spectra.inner_products import SAME_LAYER, Shape, by_factors, by_matrices
+from gradpipe.gradients.spectra.sketches import SIDE, SKETCH_VALUES
+from gradpipe.gradients.spectra.spectrum import EIGENVALUE_COST, WORTH_CUTTING
+from gradpipe.gradients.spectra.symmetric import WORTH_BLOCKS
 
 BYTES = {"float32": 4, "bfloat16": 2, "float16": 2}
 #: Backward over forward of attention that keeps no T × T matrix: it computes its scores again.
@@ -115,7 +115,7 @@ def spectra_flops(
 ) -> float:
     """FLOPs of a text's spectra, in float64, all layers and ``projections`` together.
 
-    Each matrix goes by the size that ``gradpipe.gradients.spectrum._core`` takes it by; its
+    Each matrix goes by the size that ``gradpipe.gradients.spectra.spectrum._core`` takes it by; its
     eigenvalues count as EIGENVALUE_COST products of their size, as they do there.
     """
     inner = _layer_spectra(shape, tokens, tokens, projections)
@@ -167,7 +167,7 @@ def _eigenvalues(n: int) -> float:
 def comparison_flops(shape: ModelShape, tokens: int, projections: Sequence[str]) -> float:
     """FLOPs of a text's inner products and sketches, all layers together.
 
-    As ``gradpipe.gradients.alignment`` takes them: from factors or from matrices, whichever is
+    As ``gradients.spectra.inner_products`` takes them: from factors or from matrices, whichever is
     less. Sums over entries, which take memory's time rather than arithmetic, are not counted.
     """
     shapes = {name: shape.projection(name) for name in projections}

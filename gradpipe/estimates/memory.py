@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from gradpipe.estimates.costs import BYTES
-from gradpipe.estimates.shape import ModelShape
-from gradpipe.gradients.pool import GRAM_MATRICES, WORKSPACE
+from gradpipe.estimates.model_shape import ModelShape
+from gradpipe.gradients.spectra.workers import GRAM_MATRICES, WORKSPACE
 
 
 @dataclass(frozen=True)

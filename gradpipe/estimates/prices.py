@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 from gradpipe.estimates.calibration import Calibration, Work, calibrate
 from gradpipe.estimates.costs import FILE_BYTES, cost_of
 from gradpipe.estimates.memory import memory_of
-from gradpipe.estimates.shape import ModelShape
-from gradpipe.gradients.batches import ACCELERATOR_BUDGET
+from gradpipe.estimates.model_shape import ModelShape
+from gradpipe.gradients.passes.batches import ACCELERATOR_BUDGET
 from gradpipe.gradients.protocol import Protocol
 from gradpipe.gradients.tokens import TokenRow
 

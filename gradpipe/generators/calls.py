@@ -11,8 +11,8 @@ import polars as pl
 from gradpipe.benchmarks.items import FAMILIES
 from gradpipe.generators.config import MAX_TOKENS, GeneratorConfig
 from gradpipe.generators.prompts import Template, load_template
-from gradpipe.hashing import content_hash
-from gradpipe.responses.styles import KNOWLEDGE_STYLES
+from gradpipe.styles import KNOWLEDGE_STYLES
+from gradpipe.system.hashing import content_hash
 
 #: Part of every call's key: raised when the same prompt and settings are asked in another way.
 GENERATOR_VERSION = "1"

@@ -9,8 +9,8 @@ from urllib.parse import urlsplit
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
 from gradpipe.errors import StudyError, nearest
+from gradpipe.fields import Number, Whole
 from gradpipe.generators.secrets import check_key_name, holds_key
-from gradpipe.numbers import Number, Whole
 
 #: The styles that a model writes, and how many tokens it may take for each unless a study says.
 MAX_TOKENS = {

@@ -16,10 +16,9 @@ from typing import Any
 
 from gradpipe.errors import GradpipeError
 from gradpipe.generators.answers import Answer, Failure, Outcome
-from gradpipe.generators.client import ChatClient, Fault
+from gradpipe.generators.client import ChatClient, Fault, wait_before_retry
 from gradpipe.generators.config import GeneratorConfig
 from gradpipe.generators.ledger import Ledger, most_tokens
-from gradpipe.generators.retries import wait_before_retry
 
 _CLOSING = 5.0
 _LISTENING = 0.2

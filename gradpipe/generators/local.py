@@ -13,7 +13,7 @@ from gradpipe.errors import ModelError
 from gradpipe.generators.answers import Answer, Failure, Outcome
 from gradpipe.generators.config import GeneratorConfig
 from gradpipe.generators.ledger import Ledger
-from gradpipe.hashing import content_hash
+from gradpipe.system.hashing import content_hash
 
 if TYPE_CHECKING:
     import torch
@@ -37,7 +37,7 @@ def answer_locally(
 
     Raises ModelError where the model cannot be loaded, has no chat template or does not fit.
     """
-    from gradpipe.gradients.memory import make_room
+    from gradpipe.gradients.passes.memory import make_room
     from gradpipe.models.load import load_model
 
     loaded = load_model(str(config.model), config.revision, config.dtype)
@@ -127,7 +127,7 @@ class _Writer:
 
     def write(self, prompts: list[_Prompt]) -> list[Answer | Failure]:
         """The responses to prompts of one room, in one batch; each row's seconds are its share."""
-        from gradpipe.gradients.memory import out_of_memory
+        from gradpipe.gradients.passes.memory import out_of_memory
 
         started = time.monotonic()
         try:

@@ -11,7 +11,7 @@ from string import Formatter
 
 from gradpipe.errors import DataError
 from gradpipe.generators.config import MAX_TOKENS
-from gradpipe.hashing import content_hash
+from gradpipe.system.hashing import content_hash
 
 #: What a template may ask for of an item, in braces; a brace itself is written twice.
 PLACEHOLDERS = ("instruction", "answer", "rationale")

@@ -4,8 +4,8 @@ from collections.abc import Iterable, Sequence
 
 import polars as pl
 
-from gradpipe.checks import Check
-from gradpipe.gradients.extract import ROW_SCHEMA, explode_matrices
+from gradpipe.check import Check
+from gradpipe.gradients.rows import ROW_SCHEMA, explode_matrices
 
 #: Σσ² may differ so much, relatively, from the Frobenius norm squared: singular values are kept in
 #: single precision, which rounds each by up to 6e-8.

@@ -4,8 +4,9 @@ from collections.abc import Callable, Iterator
 
 import polars as pl
 
-from gradpipe.gradients.extract import Progress, extract_rows
+from gradpipe.gradients.extract import extract_rows
 from gradpipe.gradients.protocol import Protocol
+from gradpipe.gradients.rows import Progress
 from gradpipe.gradients.tokens import Encoder, Pair, TokenRow
 from gradpipe.models.load import LoadedModel
 

@@ -2,70 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any
 
 import polars as pl
 
 from gradpipe.errors import ModelError
-from gradpipe.gradients.alignment import SAME_LAYER
 from gradpipe.gradients.protocol import Protocol
-from gradpipe.gradients.sketches import kept_sketch
-from gradpipe.gradients.tokens import Encoder, TokenRow
+from gradpipe.gradients.rows import ROW_SCHEMA, Progress
+from gradpipe.gradients.spectra.inner_products import SAME_LAYER
+from gradpipe.gradients.spectra.sketches import kept_sketch
+from gradpipe.gradients.tokens import TokenRow
 
 if TYPE_CHECKING:
-    from gradpipe.gradients.passes import RowGradients
+    from gradpipe.gradients.passes.run_batch import RowGradients
     from gradpipe.models.load import LoadedModel
     from gradpipe.models.projections import Projection
-
-#: Part of every row's key: a change here takes every gradient again. Raise it when numbers change,
-#: or when there are more of them: 2 brought the cosines and the sketches.
-EXTRACTOR_VERSION = "2"
-
-#: One row a gradient. ``next_layer_cosine`` is that with the same projection of the layer above,
-#: ``sketch`` as ``sketches.kept_sketch`` has it: its cosine with another row's is, nearly, that of
-#: both gradients. Both are null where the gradient is zero, the cosine where there is no other.
-MATRIX = pl.Struct(
-    {
-        "layer": pl.Int64,
-        "projection": pl.String,
-        "frobenius_norm": pl.Float64,
-        "singular_values": pl.List(pl.Float32),
-        "next_layer_cosine": pl.Float32,
-        "sketch": pl.List(pl.Float16),
-    }
-)
-#: One row a layer: the cosines inside it (see ``alignment.SAME_LAYER``), null where a gradient is
-#: zero or missing, or both have not equally many entries.
-LAYER = pl.Struct({"layer": pl.Int64, **{f"{pair}_cosine": pl.Float32 for pair in SAME_LAYER}})
-#: One row a pair. ``row`` is its position in the list given; ``reason`` says why it cannot be used
-#: (then ``matrices`` and ``layers`` are empty and ``loss`` may be null); ``seconds`` its share of
-#: its batch's time on ``hardware``.
-ROW_SCHEMA = pl.Schema(
-    {
-        "row": pl.Int64(),
-        "loss": pl.Float64(),
-        "tokens": pl.Int64(),
-        "response_tokens": pl.Int64(),
-        "truncated": pl.Boolean(),
-        "reason": pl.String(),
-        "seconds": pl.Float64(),
-        "hardware": pl.String(),
-        "matrices": pl.List(MATRIX),
-        "layers": pl.List(LAYER),
-    }
-)
-
-
-@dataclass(frozen=True)
-class Progress:
-    """How far an extraction is: rows and tokens done, of how many."""
-
-    rows: int
-    tokens: int
-    all_rows: int
-    all_tokens: int
 
 
 def extract_rows(
@@ -118,7 +70,7 @@ def extract_rows(
 
 def _projections(loaded: LoadedModel, protocol: Protocol) -> list[Projection]:
     """The model's projections; raises ModelError, which names a weight where that is to blame."""
-    from gradpipe.gradients.faults import broken_weight
+    from gradpipe.gradients.passes.nonfinite import broken_weight
     from gradpipe.models.projections import find_projections
 
     try:
@@ -213,55 +165,3 @@ def _cosine(product: float | None, one: float | None, other: float | None) -> fl
 
 def _frame(hardware: str, records: list[dict[str, Any]]) -> pl.DataFrame:
     return pl.DataFrame([{**record, "hardware": hardware} for record in records], schema=ROW_SCHEMA)
-
-
-def explode_matrices(rows: pl.LazyFrame) -> pl.LazyFrame:
-    """One row a (pair, layer, projection): the usable rows of a ROW_SCHEMA frame, unnested.
-
-    ``layers``, which has rows of its own (``explode_layers``), is left out.
-    """
-    usable = rows.filter(pl.col("reason").is_null()).drop("layers", strict=False)
-    return usable.explode("matrices").unnest("matrices")
-
-
-def explode_layers(rows: pl.LazyFrame) -> pl.LazyFrame:
-    """One row a (pair, layer) with the cosines inside it: of the usable rows of such a frame.
-
-    What names the pair stays (``row`` or ``key``), and nothing else.
-    """
-    names = pl.selectors.by_name("row", "key", "layers", require_all=False)
-    usable = rows.filter(pl.col("reason").is_null()).select(names)
-    return usable.explode("layers").unnest("layers")
-
-
-def extract_spectra(
-    model: Any,
-    tokenizer: Any,
-    examples: Sequence[Mapping[str, Any] | tuple[str, str]],
-    protocol: Protocol | str = "standard",
-    *,
-    name: str = "",
-    checkpointing: bool = False,
-) -> pl.DataFrame:
-    """Gradient spectra of (instruction, response) pairs, for notebooks.
-
-    ``model`` is a causal language model of the transformers library, ``examples`` a list of pairs
-    or of mappings with ``instruction``, optional ``input`` and ``output``. Returns one row a usable
-    (example, layer, projection), with the statistics and the singular values; examples that cannot
-    be used are absent here, ``extract_rows`` gives their reasons. ``checkpointing`` computes each
-    layer's activations twice rather than keep them all. Raises DataError or ModelError.
-    """
-    from gradpipe.gradients.pairs import to_pair
-    from gradpipe.gradients.protocol import make_protocol
-    from gradpipe.gradients.table import spectra_table
-    from gradpipe.models.load import LoadedModel, model_window
-    from gradpipe.models.placement import input_device
-    from gradpipe.models.refusals import refuse_model
-
-    refuse_model(name, model)
-    chosen = make_protocol(protocol) if isinstance(protocol, str) else protocol
-    loaded = LoadedModel(name, "", model, tokenizer, str(input_device(model)), checkpointing)
-    encoder = Encoder(tokenizer, chosen, name, model_window(model))
-    pairs = [to_pair(example, number) for number, example in enumerate(examples)]
-    frames = list(extract_rows(loaded, encoder.encode_all(pairs), chosen))
-    return spectra_table(pl.concat(frames) if frames else pl.DataFrame(schema=ROW_SCHEMA))

@@ -10,23 +10,23 @@ from dataclasses import dataclass, replace
 from logging import getLogger
 from typing import TYPE_CHECKING
 
-from gradpipe.gradients.batches import Batch, most_tokens, plan_batches
-from gradpipe.gradients.checkpointing import checkpointed, decoder_layers
-from gradpipe.gradients.faults import FaultFinder
-from gradpipe.gradients.memory import (
+from gradpipe.gradients.passes.batches import Batch, most_tokens, plan_batches
+from gradpipe.gradients.passes.checkpointing import checkpointed, decoder_layers
+from gradpipe.gradients.passes.memory import (
     make_room,
     out_of_memory,
     saved_bytes,
     tokens_that_fit,
     trim_heap,
 )
+from gradpipe.gradients.passes.nonfinite import FaultFinder
 from gradpipe.gradients.tokens import TokenRow
 from gradpipe.models.placement import devices, offloaded
 from gradpipe.models.projections import Projection
 
 if TYPE_CHECKING:
-    from gradpipe.gradients.passes import RowGradients
-    from gradpipe.gradients.pool import SpectraPool
+    from gradpipe.gradients.passes.run_batch import RowGradients
+    from gradpipe.gradients.spectra.workers import SpectraPool
     from gradpipe.models.load import LoadedModel
 
 #: Tokens of the first batch, which shows what a token takes of memory.
@@ -76,10 +76,10 @@ class BatchLoop:
 
     def run(self) -> Iterator[Done]:
         """Every batch once, longest rows first; the model is frozen meanwhile."""
-        from gradpipe.gradients.factors import frozen
-        from gradpipe.gradients.fused import fused_blocks
-        from gradpipe.gradients.kernels import faster_linears
-        from gradpipe.gradients.pool import spectra_pool
+        from gradpipe.gradients.passes.factors import frozen
+        from gradpipe.gradients.passes.fast_linear import faster_linears
+        from gradpipe.gradients.passes.fused_blocks import fused_blocks
+        from gradpipe.gradients.spectra.workers import spectra_pool
 
         model = self.loaded.model
         with ExitStack() as stack:
@@ -108,7 +108,7 @@ class BatchLoop:
                 yield Done(batch, gradients, time.perf_counter() - started)
 
     def _gradients(self, batch: Batch, pool: SpectraPool) -> list[RowGradients]:
-        from gradpipe.gradients.passes import run_batch
+        from gradpipe.gradients.passes.run_batch import run_batch
 
         members = [self.rows[number] for number in batch.rows]
         model = self.loaded.model

@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_serializer
 
 from gradpipe.errors import StudyError, nearest
-from gradpipe.numbers import Whole
+from gradpipe.fields import Whole
 
 Role = Literal["q", "k", "v", "o", "gate", "up", "down"]
 LayerPath = Annotated[str, Field(min_length=1)]

@@ -8,11 +8,11 @@ import re
 from dataclasses import replace
 from pathlib import Path
 
-from gradpipe.aside import written_aside
-from gradpipe.cache import cache_folder
 from gradpipe.errors import ModelError
-from gradpipe.hashing import content_hash
 from gradpipe.models.source import ModelSource
+from gradpipe.system.atomic_files import written_aside
+from gradpipe.system.hashing import content_hash
+from gradpipe.system.user_folders import cache_folder
 
 #: Files of a model folder that decide its outputs.
 PATTERNS = ("*.safetensors", "*.json", "*.jinja", "*.model", "*.txt", "*.tiktoken")

@@ -10,14 +10,14 @@ import shutil
 from pathlib import Path
 from typing import Any
 
-from gradpipe.cache import cache_folder
 from gradpipe.errors import ModelError
 from gradpipe.models.files import refuse_larger
 from gradpipe.models.fingerprint import file_digest
-from gradpipe.models.gguf_header import check_header
-from gradpipe.models.quiet import quiet_transformers
 from gradpipe.models.refusals import refuse_config, refuse_missing_weights
-from gradpipe.processes import is_gone, process_name
+from gradpipe.models.silence import quiet_transformers
+from gradpipe.system.atomic_files import is_gone, process_name
+from gradpipe.system.user_folders import cache_folder
+from gradpipe.untrusted.gguf_header import check_header
 
 #: Part of the folder's name: conversions of an older kind are left alone and made anew.
 CONVERSION = "1"

@@ -10,16 +10,16 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from gradpipe.cache import cache_folder
 from gradpipe.errors import ModelError, connection_failed
 from gradpipe.models.files import refuse_files
 from gradpipe.models.fingerprint import fingerprint, pin
 from gradpipe.models.gguf import converted_folder
 from gradpipe.models.placement import IN_ONE_PIECE, Placement, input_device
-from gradpipe.models.quiet import quiet_transformers
 from gradpipe.models.refusals import refuse_adapter, refuse_config, refuse_missing_weights
+from gradpipe.models.silence import quiet_transformers
 from gradpipe.models.source import ModelSource, pickled_error, resolve_model
-from gradpipe.processes import is_gone, process_name
+from gradpipe.system.atomic_files import is_gone, process_name
+from gradpipe.system.user_folders import cache_folder
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase

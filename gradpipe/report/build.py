@@ -8,11 +8,11 @@ from pathlib import Path
 from uuid import uuid4
 
 from gradpipe.errors import WorkspaceError
-from gradpipe.processes import is_gone, process_name
 from gradpipe.report.charts.images import write_images
-from gradpipe.report.inputs import ReportInputs
 from gradpipe.report.page.render import render_page
+from gradpipe.report.report_data import ReportInputs
 from gradpipe.report.tables.write import write_tables
+from gradpipe.system.atomic_files import is_gone, process_name
 
 _OURS = {"index.html", "charts", "tables"}
 

@@ -5,14 +5,13 @@ from typing import Literal
 
 import polars as pl
 
-from gradpipe.benchmarks.items import ready_made
-from gradpipe.benchmarks.sample import How
+from gradpipe.benchmarks.items import How, ready_made
 from gradpipe.errors import DataError, nearest
-from gradpipe.hashing import content_hash
+from gradpipe.responses.derangement import irrelevant_responses
 from gradpipe.responses.examples import EXAMPLE_SCHEMA
-from gradpipe.responses.irrelevant import irrelevant_responses
-from gradpipe.responses.shuffled import shuffled_responses
-from gradpipe.responses.styles import MATCHED_STYLES, RELEVANCES, STYLES
+from gradpipe.responses.sentence_shuffle import shuffled_responses
+from gradpipe.styles import MATCHED_STYLES, RELEVANCES, STYLES
+from gradpipe.system.hashing import content_hash
 
 #: Part of every examples table's version: raise it when other examples come of the same items.
 RESPONSES_VERSION = "2"

@@ -4,8 +4,8 @@ from itertools import pairwise
 
 import polars as pl
 
-from gradpipe.checks import Check
-from gradpipe.responses.styles import REASONING_STYLES
+from gradpipe.check import Check
+from gradpipe.styles import REASONING_STYLES
 
 #: The share of items whose next longer style has to be longer. The release's sets have 0.946
 #: (geometry, detailed over simplified) to 1.

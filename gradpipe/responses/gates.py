@@ -5,9 +5,9 @@ from collections.abc import Callable
 
 import polars as pl
 
-from gradpipe.checks import Check
+from gradpipe.check import Check
 from gradpipe.responses.answers import final_answer, same_answer
-from gradpipe.responses.styles import KNOWLEDGE_STYLES, STYLES
+from gradpipe.styles import KNOWLEDGE_STYLES, STYLES
 
 #: What a response can be judged; the first is the only good one.
 VERDICTS = (

@@ -7,8 +7,8 @@ import polars as pl
 
 from gradpipe.benchmarks.items import ITEM_SCHEMA, ready_made
 from gradpipe.responses.gates import CountTokens, judge_responses, summarise_verdicts
-from gradpipe.responses.matched import matched_responses
-from gradpipe.responses.styles import MATCHED_STYLES
+from gradpipe.responses.length_matched import matched_responses
+from gradpipe.styles import MATCHED_STYLES
 
 #: Part of every examples table's version: raise it when the gates judge otherwise.
 GATES_VERSION = "1"

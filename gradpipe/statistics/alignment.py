@@ -14,10 +14,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import polars as pl
 
-from gradpipe.gradients.alignment import SAME_LAYER
-from gradpipe.gradients.extract import explode_layers, explode_matrices
-from gradpipe.responses.styles import STYLES
+from gradpipe.gradients.rows import explode_layers, explode_matrices
+from gradpipe.gradients.spectra.inner_products import SAME_LAYER
 from gradpipe.statistics.table import EXAMPLE_COLUMNS, ROWS_AT_ONCE, as_table
+from gradpipe.styles import STYLES
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

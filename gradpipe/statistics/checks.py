@@ -5,7 +5,7 @@ from itertools import pairwise
 
 import polars as pl
 
-from gradpipe.checks import Check
+from gradpipe.check import Check
 
 #: Norms of one matrix, largest first: Σσ ≥ √Σσ² ≥ σ₁.
 ORDER = ("nuclear_norm", "frobenius_norm", "spectral_norm")

@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 import polars as pl
 
-from gradpipe.gradients.extract import explode_matrices
+from gradpipe.gradients.rows import explode_matrices
 from gradpipe.models.roles import ROLES
 from gradpipe.statistics.table import EXAMPLE_COLUMNS
 

@@ -4,7 +4,7 @@ from collections.abc import Iterable, Sequence
 
 import polars as pl
 
-from gradpipe.gradients.extract import explode_matrices
+from gradpipe.gradients.rows import explode_matrices
 from gradpipe.statistics.reductions import reduce_spectra
 
 EXAMPLE_COLUMNS = ("item_id", "benchmark", "family", "index", "style", "relevance")

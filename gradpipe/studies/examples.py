@@ -7,14 +7,13 @@ from dataclasses import dataclass
 import polars as pl
 
 from gradpipe.benchmarks.config import BenchmarkConfig
+from gradpipe.benchmarks.items import sample_items
 from gradpipe.benchmarks.read import read_items
-from gradpipe.benchmarks.sample import sample_items
 from gradpipe.errors import DataError
 from gradpipe.generators.calls import PLAN_SCHEMA, plan_calls
 from gradpipe.responses.build import build_examples
 from gradpipe.responses.gates import CountTokens
-from gradpipe.responses.matched import SOURCES
-from gradpipe.responses.styles import MATCHED_STYLES
+from gradpipe.responses.length_matched import SOURCES
 from gradpipe.responses.written import (
     judge_ready_made,
     judge_written,
@@ -22,6 +21,7 @@ from gradpipe.responses.written import (
     with_written,
 )
 from gradpipe.studies.study import Study
+from gradpipe.styles import MATCHED_STYLES
 
 
 @dataclass(frozen=True)

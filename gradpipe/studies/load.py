@@ -10,9 +10,9 @@ from pydantic import BaseModel, ValidationError
 
 from gradpipe.errors import DataError, StudyError, nearest
 from gradpipe.generators.secrets import holds_key
-from gradpipe.regular import read_regular
-from gradpipe.studies.plain_yaml import LARGEST_STUDY, read_yaml
 from gradpipe.studies.study import Study
+from gradpipe.untrusted.files import read_regular
+from gradpipe.untrusted.yaml import LARGEST_STUDY, read_yaml
 
 #: Settings of `wikipedia` that are paths or URLs.
 _WIKIPEDIA_FILES = ("titles", "titles_file", "views")

@@ -13,16 +13,16 @@ from gradpipe.benchmarks.read import default_source
 from gradpipe.claims.contrasts import Claim
 from gradpipe.claims.paper import PAPER_CLAIMS
 from gradpipe.claims.parse import parse_claim
-from gradpipe.claims.twins import twins_of
 from gradpipe.engines.settings import RayConfig
 from gradpipe.errors import StudyError, nearest
+from gradpipe.fields import Number, Whole
 from gradpipe.generators.config import GeneratorConfig
 from gradpipe.gradients.protocol import STANDARD, LayerNames, Protocol, make_protocol
 from gradpipe.models.placement import DeviceMap, MaxMemory, Placement
-from gradpipe.numbers import Number, Whole
 from gradpipe.responses.build import Irrelevant
-from gradpipe.responses.styles import STYLES
 from gradpipe.statistics.reductions import REDUCTIONS
+from gradpipe.studies.base_models import twins_of
+from gradpipe.styles import STYLES
 
 #: Characters of a model's or benchmark's name as part of a file's: other than letters, digits,
 #: ``-``, ``_`` and ``/`` they count three for each byte, since they are written so there.

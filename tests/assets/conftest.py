@@ -3,6 +3,9 @@
 import json
 import os
 import shutil
+import signal
+import subprocess
+import sys
 from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
@@ -12,10 +15,11 @@ import dagster as dg
 import pytest
 
 import assets.report
-from assets.accelerator import Accelerator
+import assets.responses
 from assets.automation import keep_up
-from assets.instance import open_instance
-from assets.run import Runner
+from assets.resources import Accelerator
+from assets.running.instance import open_instance
+from assets.running.runner import Runner
 from definitions import defs
 from gradpipe.report.build import build_report
 from gradpipe.studies.study import Study
@@ -207,3 +211,17 @@ def done(finished: Path, home: Path) -> Iterator[Path]:
     yield finished
     for file, content in zip(files, contents, strict=True):
         file.write_bytes(content)
+
+
+def killed_process() -> str:
+    """The name of a process that was killed."""
+    script = (
+        "from gradpipe.system.atomic_files import process_name; "
+        "print(process_name(), flush=True); input()"
+    )
+    command = [sys.executable, "-c", script]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
+        assert process.stdout is not None
+        name = process.stdout.readline().decode().strip()
+        process.send_signal(signal.SIGKILL)
+    return name

@@ -11,16 +11,15 @@ import pytest
 
 import assets.automation
 import assets.gradient_spectra
-from assets.accelerator import Accelerator
 from assets.automation import nightly
-from assets.instance import open_instance
+from assets.code_location import STAGES
 from assets.partitions import grid_key
-from assets.stages import STAGES
+from assets.resources import Accelerator
+from assets.running.instance import open_instance
 from definitions import defs
 from gradpipe.errors import DataError
 from gradpipe.studies.study import Study
-from storage.models import add_model, remove_model
-from storage.workspace import Workspace
+from storage.workspace import Workspace, add_model, remove_model
 from tests.assets.conftest import (
     Daemon,
     Materialised,

@@ -10,10 +10,10 @@ import pytest
 
 import assets.spectral_statistics
 import gradpipe.engines.local
-from assets.accelerator import Accelerator
-from assets.instance import open_instance
-from assets.run import Runner
-from assets.stages import STAGES
+from assets.code_location import STAGES
+from assets.resources import Accelerator
+from assets.running.instance import open_instance
+from assets.running.runner import Runner
 from storage.workspace import Workspace
 from tests.assets.conftest import finished_study
 

@@ -11,7 +11,7 @@ from bench.bare import BUDGETS, bare_passes, batches_within
 from bench.layer import build_model, distinct_row, layer_factors, our_spectra
 from bench.naive import asking_weights, naive_rows
 from bench.ours import batches_of, largest_difference, our_rows
-from gradpipe.gradients.extract import explode_matrices
+from gradpipe.gradients.rows import explode_matrices
 from gradpipe.gradients.tokens import TokenRow
 from gradpipe.models.load import LoadedModel
 

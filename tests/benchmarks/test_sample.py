@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gradpipe.benchmarks.sample import How, sample_items
+from gradpipe.benchmarks.items import How, sample_items
 from gradpipe.errors import DataError
 
 ITEMS = pl.DataFrame({"item_id": [f"i{n}" for n in range(50)], "index": list(range(50))})

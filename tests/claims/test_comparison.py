@@ -8,8 +8,13 @@ import numpy as np
 import polars as pl
 import pytest
 
-from gradpipe.claims.comparison import COMPARISON_SCHEMA, compare, extracted_statistics
-from gradpipe.claims.comparison_words import sentences, summary
+from gradpipe.claims.comparison import (
+    COMPARISON_SCHEMA,
+    compare,
+    extracted_statistics,
+    sentences,
+    summary,
+)
 from gradpipe.errors import DataError
 from tests.claims.conftest import make_cell, make_table
 

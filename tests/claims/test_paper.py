@@ -3,7 +3,7 @@
 from gradpipe.claims.contrasts import claims_table
 from gradpipe.claims.paper import PAPER_CLAIMS
 from gradpipe.claims.schemas import CLAIM_SCHEMA
-from gradpipe.responses.styles import RELEVANCES, STYLES
+from gradpipe.styles import RELEVANCES, STYLES
 
 
 def test_every_claim_is_a_ratio_of_curves_that_exist() -> None:

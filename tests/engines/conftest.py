@@ -12,7 +12,7 @@ from gradpipe.engines.work import Work
 from gradpipe.gradients.protocol import STANDARD
 from gradpipe.models.fingerprint import fingerprint
 from gradpipe.models.source import resolve_model
-from storage.rows import RowStore
+from storage.row_store import RowStore
 from storage.workspace import SPECTRA_SCHEMA
 
 MakeWork = Callable[..., tuple[Work, RowStore]]

@@ -17,9 +17,9 @@ from gradpipe.engines.cluster import RayEngine
 from gradpipe.engines.local import extract_here
 from gradpipe.engines.settings import RayConfig
 from gradpipe.errors import DataError, GradpipeError, WorkspaceError
-from gradpipe.gradients.extract import Progress
+from gradpipe.gradients.rows import Progress
 from gradpipe.models.load import load_model
-from storage.rows import RowStore
+from storage.row_store import RowStore
 from tests.engines.conftest import ROWS, MakeWork, examples
 
 

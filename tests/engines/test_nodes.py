@@ -11,7 +11,7 @@ import pytest
 import gradpipe.engines.shards
 from gradpipe.engines.cluster import RayEngine
 from gradpipe.engines.settings import RayConfig
-from gradpipe.gradients.extract import Progress
+from gradpipe.gradients.rows import Progress
 from tests.engines.conftest import ROWS, MakeWork
 
 STORE = 100 * 2**20

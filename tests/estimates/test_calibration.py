@@ -8,10 +8,10 @@ import pytest
 import torch
 
 from gradpipe.estimates.calibration import Load, Work, calibrate, fit, measure
+from gradpipe.estimates.model_shape import KNOWN, config_shape
 from gradpipe.estimates.prices import prices
-from gradpipe.estimates.shape import KNOWN, config_shape
-from gradpipe.gradients.batches import CPU_LEAST, most_tokens
 from gradpipe.gradients.extract import extract_rows
+from gradpipe.gradients.passes.batches import CPU_LEAST, most_tokens
 from gradpipe.gradients.protocol import STANDARD
 from gradpipe.gradients.tokens import TokenRow
 from gradpipe.models.load import LoadedModel

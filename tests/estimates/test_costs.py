@@ -20,21 +20,21 @@ from gradpipe.estimates.costs import (
     spectra_flops,
 )
 from gradpipe.estimates.memory import activation_bytes, memory_of
-from gradpipe.estimates.shape import ModelShape, config_shape
-from gradpipe.gradients import products, spectrum
-from gradpipe.gradients.alignment import (
+from gradpipe.estimates.model_shape import ModelShape, config_shape
+from gradpipe.gradients.extract import extract_rows
+from gradpipe.gradients.passes.factors import frozen
+from gradpipe.gradients.passes.loss import backward_of_losses
+from gradpipe.gradients.passes.memory import saved_bytes
+from gradpipe.gradients.protocol import STANDARD
+from gradpipe.gradients.spectra import matmul, spectrum
+from gradpipe.gradients.spectra.inner_products import (
     layer_gradients,
     next_layer_products,
     same_layer_products,
 )
-from gradpipe.gradients.extract import extract_rows
-from gradpipe.gradients.factors import frozen
-from gradpipe.gradients.loss import backward_of_losses
-from gradpipe.gradients.memory import saved_bytes
-from gradpipe.gradients.protocol import STANDARD
-from gradpipe.gradients.sketches import Sketcher
+from gradpipe.gradients.spectra.sketches import Sketcher
 from gradpipe.models.load import LoadedModel
-from storage.rows import RowStore
+from storage.row_store import RowStore
 from storage.workspace import SPECTRA_SCHEMA
 from tests.estimates.conftest import rows_of
 
@@ -96,7 +96,7 @@ def test_comparisons_are_those_that_torch_counts(
     tokens: int, narrow: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     # What oneDNN is called for, torch does not count.
-    monkeypatch.setattr(products, "onednn_is_faster", lambda: False)
+    monkeypatch.setattr(matmul, "onednn_is_faster", lambda: False)
     # Heads narrower than the model leave Q and O unlike, but with as many entries.
     shape = ModelShape(1, 256, 4, 2, 32 if narrow else 64, 512, 100)
     x, mixed = torch.randn(1, tokens, 256), torch.randn(1, tokens, shape.projection("o")[1])

@@ -16,7 +16,13 @@ from gradpipe.studies.load import study_yaml
 from gradpipe.studies.study import Study
 from tests.conftest import study_of
 from tests.faults.runs import Ended, Run, finish
-from tests.faults.tables import Tables, assert_nothing_twice, assert_same, tables_of, workspace_at
+from tests.faults.tables import (
+    Tables,
+    assert_nothing_twice,
+    assert_same,
+    tables_of,
+    workspace_at,
+)
 from tests.storage.conftest import s3, s3_server
 
 __all__ = ["s3", "s3_server"]
@@ -137,3 +143,44 @@ def s3_environment(s3: str) -> dict[str, str]:
 def workspace(tmp_path: Path) -> Path:
     """A place for a workspace, not made yet."""
     return tmp_path / "workspace"
+
+
+def assert_a_clear_stop(ended: Ended, *words: str) -> str:
+    """One sentence of gradpipe's own at the end, exit code 2, and no traceback."""
+    assert ended.code == 2, ended.errors
+    assert "Traceback" not in ended.errors
+    last = ended.errors.strip().splitlines()[-1]
+    assert last.startswith("gradpipe: ")
+    assert any(word in last for word in words), last
+    return last
+
+
+ROUNDS = 25
+
+
+def spans(marks: list[tuple[float, str]], stage: str) -> dict[str, tuple[float, float]]:
+    """When each partition of a stage began and ended in an uninterrupted run, in seconds."""
+    ends = [moment for moment, _ in marks[1:]]
+    return {
+        what: (began, ended)
+        for (began, what), ended in zip(marks, ends, strict=False)
+        if what.startswith(f"{stage} ")
+    }
+
+
+def kill_about(run: Run, what: str, began: float, length: float, share: float) -> str:
+    """Kill a run when that share of a partition's time has passed; where the kill found it.
+
+    A share below 0 is before its begin, one above 1 after its end, as far as times repeat.
+    """
+    if share < 0:
+        run.process.join(max(0.0, began + share * length))
+    else:
+        while run.process.is_alive() and what not in [begun for _, begun in run.marks()]:
+            run.process.join(0.005)
+        run.process.join(share * length)
+    run.kill()
+    begun = [begun for _, begun in run.marks()]
+    if what not in begun:
+        return "before"
+    return "during" if begun[-1] == what else "after"

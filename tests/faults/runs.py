@@ -23,8 +23,8 @@ from typing import Any
 #: Imported once, before the first fork. None of them starts a thread by being imported.
 _IMPORTED = (
     "gradpipe.cli",
-    "assets.run",
-    "assets.accelerator",
+    "assets.running.runner",
+    "assets.resources",
     "openai",
     "psutil",
     "torch",
@@ -32,7 +32,7 @@ _IMPORTED = (
     "transformers.models.auto.modeling_auto",
     "gradpipe.models.load",
     "gradpipe.gradients.loop",
-    "gradpipe.gradients.passes",
+    "gradpipe.gradients.passes.run_batch",
     "gradpipe.report.build",
     "gradpipe.report.page.render",
     "alembic.command",
@@ -165,7 +165,7 @@ def _command(
     for name in change.split():
         _changes()[name]()
     from gradpipe.cli import main
-    from gradpipe.progress import ProgressView
+    from gradpipe.cli.progress import ProgressView
 
     say = ProgressView.stage
 
@@ -207,15 +207,15 @@ def _speed_up(images: bool) -> None:
     import torch
 
     import assets.report
-    import gradpipe.gradients.batches
     import gradpipe.gradients.loop
+    import gradpipe.gradients.passes.batches
     import gradpipe.report.page.render
     from gradpipe.report.build import build_report
 
     torch.set_num_threads(1)
     setattr(gradpipe.gradients.loop, "FIRST_BUDGET", 1)  # noqa: B010
     for name in ("CPU_LEAST", "CPU_BUDGET"):
-        setattr(gradpipe.gradients.batches, name, 1)
+        setattr(gradpipe.gradients.passes.batches, name, 1)
     if not images:
         setattr(assets.report, "build_report", partial(build_report, images=False))  # noqa: B010
         setattr(gradpipe.report.page.render, "vega_bundle", str)  # noqa: B010
@@ -263,9 +263,9 @@ def write_commas() -> None:
 
 def shorten_waits() -> None:
     """What is tried again is tried at once, or nearly."""
-    import assets.retries
+    import assets.stage
 
-    setattr(assets.retries, "backoff", lambda _number: 0.5)  # noqa: B010
+    setattr(assets.stage, "backoff", lambda _number: 0.5)  # noqa: B010
 
 
 def drop_privileges() -> None:

@@ -7,9 +7,9 @@ from pathlib import Path
 import polars as pl
 from polars.testing import assert_frame_equal
 
-from gradpipe.gradients.extract import explode_matrices
-from storage.places import get, place_of
-from storage.rows import RowStore
+from gradpipe.gradients.rows import explode_matrices
+from storage.filesystem import get, place_of
+from storage.row_store import RowStore
 from storage.workspace import Workspace
 from tests.gradients.conftest import assert_same_gradients
 

@@ -7,12 +7,12 @@ from pathlib import Path
 import polars as pl
 import pytest
 
+from storage.filesystem import ASIDE
 from storage.integrity import find_faults
-from storage.places import ASIDE
 from storage.workspace import Workspace
 from tests.faults.conftest import Bench
 from tests.faults.tables import workspace_at
-from tests.storage.test_integrity import DAMAGES, spoil
+from tests.storage.conftest import DAMAGES, spoil
 
 CELL = ("small", "mini_maths")
 

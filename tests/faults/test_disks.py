@@ -9,21 +9,11 @@ from pathlib import Path
 
 import pytest
 
-from tests.faults.conftest import STAGES, Bench, Disk
-from tests.faults.runs import Ended, drop_privileges, fork_server
+from tests.faults.conftest import STAGES, Bench, Disk, assert_a_clear_stop
+from tests.faults.runs import drop_privileges, fork_server
 
 #: Kilobytes of the disk beyond what is on it: Dagster's own tables take 200, a run's events 60.
 ROOMS = (0, 20, 50, 90, 140, 200, 270, 350, 450)
-
-
-def assert_a_clear_stop(ended: Ended, *words: str) -> str:
-    """One sentence of gradpipe's own at the end, exit code 2, and no traceback."""
-    assert ended.code == 2, ended.errors
-    assert "Traceback" not in ended.errors
-    last = ended.errors.strip().splitlines()[-1]
-    assert last.startswith("gradpipe: ")
-    assert any(word in last for word in words), last
-    return last
 
 
 FULL = ("No space left on device", "disk is full", "disk I/O error", "unable to open database")

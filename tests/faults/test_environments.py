@@ -13,9 +13,8 @@ import pytest
 
 from gradpipe.studies.load import study_yaml
 from tests.conftest import study_of
-from tests.faults.conftest import Bench, Disk
+from tests.faults.conftest import Bench, Disk, assert_a_clear_stop
 from tests.faults.runs import Ended
-from tests.faults.test_disks import assert_a_clear_stop
 
 STRANGE = "wörk [1] {a} %25 ✓"
 

@@ -10,39 +10,8 @@ from typing import Any
 
 import pytest
 
-from tests.faults.conftest import STAGES, Bench
-from tests.faults.runs import Run
+from tests.faults.conftest import ROUNDS, STAGES, Bench, kill_about, spans
 from tests.faults.tables import raw_keys, workspace_at
-
-ROUNDS = 25
-
-
-def spans(marks: list[tuple[float, str]], stage: str) -> dict[str, tuple[float, float]]:
-    """When each partition of a stage began and ended in an uninterrupted run, in seconds."""
-    ends = [moment for moment, _ in marks[1:]]
-    return {
-        what: (began, ended)
-        for (began, what), ended in zip(marks, ends, strict=False)
-        if what.startswith(f"{stage} ")
-    }
-
-
-def kill_about(run: Run, what: str, began: float, length: float, share: float) -> str:
-    """Kill a run when that share of a partition's time has passed; where the kill found it.
-
-    A share below 0 is before its begin, one above 1 after its end, as far as times repeat.
-    """
-    if share < 0:
-        run.process.join(max(0.0, began + share * length))
-    else:
-        while run.process.is_alive() and what not in [begun for _, begun in run.marks()]:
-            run.process.join(0.005)
-        run.process.join(share * length)
-    run.kill()
-    begun = [begun for _, begun in run.marks()]
-    if what not in begun:
-        return "before"
-    return "during" if begun[-1] == what else "after"
 
 
 def assert_it_goes_on(bench: Bench, workspace: Path) -> None:

@@ -14,10 +14,9 @@ from typing import Any
 import pytest
 
 from gradpipe.studies.study import Study
-from tests.faults.conftest import Bench, make_bench
+from tests.faults.conftest import ROUNDS, Bench, kill_about, make_bench, spans
 from tests.faults.proxy import Proxy
 from tests.faults.tables import raw_keys, workspace_at
-from tests.faults.test_kills import ROUNDS, kill_about, spans
 from tests.generators.conftest import ChatServer, Reply
 
 pytestmark = pytest.mark.slow

@@ -7,10 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from gradpipe.aside import sweep_asides, written_aside
 from gradpipe.models.load import load_model
 from gradpipe.models.placement import Placement
-from gradpipe.processes import process_name
+from gradpipe.system.atomic_files import process_name, sweep_asides, written_aside
 from tests.conftest import save_mixture
 from tests.faults.runs import fork_server
 

@@ -8,11 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from tests.faults.conftest import Bench
+from tests.faults.conftest import Bench, assert_a_clear_stop
 from tests.faults.proxy import Proxy
 from tests.faults.runs import Ended, Run
 from tests.faults.tables import assert_nothing_twice, assert_same, tables_of, workspace_at
-from tests.faults.test_disks import assert_a_clear_stop
 
 pytestmark = pytest.mark.slow
 UNREACHED = "cannot be reached"

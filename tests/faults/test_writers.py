@@ -11,7 +11,7 @@ from typing import Any
 import polars as pl
 import pytest
 
-from storage.rows import RowStore
+from storage.row_store import RowStore
 from tests.faults.conftest import Bench
 from tests.faults.runs import Ended, fork_server
 from tests.faults.tables import assert_same, raw_keys, tables_of, workspace_at

@@ -16,23 +16,23 @@ from tempfile import NamedTemporaryFile, TemporaryDirectory
 import polars as pl
 
 from gradpipe.benchmarks.config import BenchmarkConfig, Columns, WikipediaPages
-from gradpipe.benchmarks.flan import parse_quoted_tsv, parse_tsv
-from gradpipe.benchmarks.popularity import read_views
-from gradpipe.benchmarks.tables import parse_table, text_column
+from gradpipe.benchmarks.sources.flan import parse_quoted_tsv, parse_tsv
+from gradpipe.benchmarks.sources.page_views import read_views
+from gradpipe.benchmarks.table_files import parse_table, text_column
 from gradpipe.claims.parse import parse_claim
 from gradpipe.engines.settings import RayConfig
 from gradpipe.errors import GradpipeError
 from gradpipe.generators.config import Budget, GeneratorConfig, Price
-from gradpipe.gradients.pairs import pairs_of_table
 from gradpipe.gradients.protocol import LayerNames, Protocol
-from gradpipe.models.gguf_header import check_header
-from gradpipe.responses.styles import STYLES
-from gradpipe.statistics.ranking import scores_of_table
+from gradpipe.standalone.pairs import pairs_of_table
+from gradpipe.standalone.ranking import scores_of_table
 from gradpipe.statistics.reductions import REDUCTIONS
 from gradpipe.studies.load import load_study, parse_study, study_yaml
 from gradpipe.studies.study import ModelConfig, Study
-from storage.rows import RowStore
-from storage.slugs import slug, unslug
+from gradpipe.styles import STYLES
+from gradpipe.untrusted.gguf_header import check_header
+from storage.names import slug, unslug
+from storage.row_store import RowStore
 
 #: The characters of a slug.
 SLUG = f"{ascii_letters}{digits}._=~-"

@@ -8,7 +8,7 @@ import polars as pl
 import pytest
 
 from gradpipe.benchmarks.config import BenchmarkConfig
-from gradpipe.benchmarks.mini import read
+from gradpipe.benchmarks.sources.mini import read
 from gradpipe.errors import DataError
 from gradpipe.generators.calls import PLAN_SCHEMA, plan_calls
 from gradpipe.generators.config import MAX_TOKENS, GeneratorConfig

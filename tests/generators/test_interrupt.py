@@ -1,10 +1,7 @@
 """Runs that are interrupted or killed: what was paid for stays, what was answered is not resent."""
 
 import json
-import os
 import signal
-import subprocess
-import sys
 import time
 from collections import Counter
 from collections.abc import Callable
@@ -14,34 +11,7 @@ import pytest
 
 from gradpipe.generators.config import GeneratorConfig
 from tests.generators.conftest import ChatServer
-
-ROOT = Path(__file__).resolve().parents[2]
-COUNT = 8
-
-
-def start(config: GeneratorConfig, file: Path, count: int = COUNT) -> subprocess.Popen[str]:
-    settings = config.model_dump_json()
-    command = [sys.executable, str(ROOT / "tests/generators/run_calls.py"), settings]
-    return subprocess.Popen(
-        [*command, str(count), str(file)],
-        cwd=ROOT,
-        env={**os.environ, "PYTHONPATH": str(ROOT)},
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        encoding="utf-8",
-    )
-
-
-def wait_for_rows(file: Path, count: int, process: subprocess.Popen[str]) -> None:
-    end = time.monotonic() + 60
-    while not file.is_file() or file.read_text("utf-8").count("\n") < count:
-        assert process.poll() is None, process.communicate()
-        assert time.monotonic() < end
-        time.sleep(0.01)
-
-
-def kept(file: Path) -> list[str]:
-    return [json.loads(line)["key"] for line in file.read_text("utf-8").splitlines()]
+from tests.generators.processes import COUNT, kept, start, wait_for_rows
 
 
 @pytest.fixture

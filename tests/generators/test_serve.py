@@ -16,7 +16,7 @@ from pathlib import Path
 import pytest
 
 from gradpipe.generators.config import GeneratorConfig
-from tests.generators.test_interrupt import kept, start, wait_for_rows
+from tests.generators.processes import kept, start, wait_for_rows
 
 COUNT = 8
 

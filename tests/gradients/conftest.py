@@ -13,7 +13,7 @@ from tokenizers import AddedToken, Tokenizer, models, pre_tokenizers, processors
 from tokenizers.decoders import ByteLevel as ByteLevelDecoder
 from transformers import AutoConfig, AutoModelForCausalLM, PreTrainedTokenizerFast
 
-from gradpipe.gradients.sketches import STEPS
+from gradpipe.gradients.spectra.sketches import STEPS
 from gradpipe.gradients.tokens import TokenRow
 
 VOCABULARY = 270

@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gradpipe.gradients.checks import check_rows, check_spectra
-from gradpipe.gradients.extract import ROW_SCHEMA
+from gradpipe.gradients.rows import ROW_SCHEMA
 
 PROJECTIONS = ("k", "o", "q", "v")
 

@@ -13,8 +13,9 @@ from transformers import PreTrainedTokenizerFast
 import gradpipe
 from gradpipe.errors import DataError, ModelError
 from gradpipe.gradients.examples import extract_examples
-from gradpipe.gradients.extract import ROW_SCHEMA, Progress, explode_matrices, extract_rows
+from gradpipe.gradients.extract import extract_rows
 from gradpipe.gradients.protocol import STANDARD, make_protocol
+from gradpipe.gradients.rows import ROW_SCHEMA, Progress, explode_matrices
 from gradpipe.gradients.tokens import TokenRow
 from gradpipe.models.load import LoadedModel
 from tests.gradients.conftest import assert_same_gradients

@@ -13,10 +13,10 @@ import torch
 from gradpipe.errors import ModelError
 from gradpipe.gradients.extract import extract_rows
 from gradpipe.gradients.protocol import Protocol, make_protocol
-from gradpipe.gradients.table import EXTRACT_STATISTICS, spectra_table
 from gradpipe.gradients.tokens import TokenRow
 from gradpipe.models.load import LoadedModel
-from tests.gradients.oracle import naive
+from gradpipe.standalone.spectra_table import EXTRACT_STATISTICS, spectra_table
+from tests.gradients.twins import naive
 
 ATTENTION = ("q", "k", "v", "o")
 GATED = (*ATTENTION, "gate", "up", "down")

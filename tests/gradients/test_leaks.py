@@ -11,7 +11,7 @@ import pytest
 import torch
 
 from gradpipe.gradients.extract import extract_rows
-from gradpipe.gradients.memory import trim_heap
+from gradpipe.gradients.passes.memory import trim_heap
 from gradpipe.gradients.protocol import STANDARD
 from gradpipe.gradients.tokens import TokenRow
 from gradpipe.models.load import LoadedModel

@@ -12,12 +12,15 @@ import torch
 from polars.testing import assert_frame_equal
 from torch import Tensor, nn
 
-from gradpipe.gradients import loop, memory, passes
-from gradpipe.gradients.batches import CPU_BUDGET, CPU_LEAST
-from gradpipe.gradients.extract import explode_matrices, extract_rows
+from gradpipe.gradients import loop
+from gradpipe.gradients.extract import extract_rows
 from gradpipe.gradients.loop import BatchLoop, Done
-from gradpipe.gradients.passes import RowGradients
+from gradpipe.gradients.passes import memory
+from gradpipe.gradients.passes import run_batch as passes
+from gradpipe.gradients.passes.batches import CPU_BUDGET, CPU_LEAST
+from gradpipe.gradients.passes.run_batch import RowGradients
 from gradpipe.gradients.protocol import STANDARD
+from gradpipe.gradients.rows import explode_matrices
 from gradpipe.gradients.tokens import TokenRow
 from gradpipe.models.load import LoadedModel
 from gradpipe.models.projections import find_projections

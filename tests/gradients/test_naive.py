@@ -9,15 +9,15 @@ import pytest
 import torch
 
 from gradpipe.gradients.extract import extract_rows
-from gradpipe.gradients.factors import frozen
-from gradpipe.gradients.passes import RowGradients, run_batch
-from gradpipe.gradients.pool import spectra_pool
+from gradpipe.gradients.passes.factors import frozen
+from gradpipe.gradients.passes.run_batch import RowGradients, run_batch
 from gradpipe.gradients.protocol import STANDARD
-from gradpipe.gradients.table import EXTRACT_STATISTICS, spectra_table
+from gradpipe.gradients.spectra.workers import spectra_pool
 from gradpipe.gradients.tokens import TokenRow
 from gradpipe.models.load import LoadedModel
 from gradpipe.models.projections import find_projections
-from tests.gradients.oracle import Naive, naive
+from gradpipe.standalone.spectra_table import EXTRACT_STATISTICS, spectra_table
+from tests.gradients.twins import Naive, naive
 
 FAMILIES = (
     "llama",

@@ -6,7 +6,7 @@ import pytest
 
 from gradpipe.errors import StudyError
 from gradpipe.gradients.protocol import PAPER, STANDARD, make_protocol
-from gradpipe.hashing import content_hash
+from gradpipe.system.hashing import content_hash
 
 
 def test_paper_is_the_reference_and_standard_mends_its_quirks() -> None:

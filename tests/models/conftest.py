@@ -1,5 +1,6 @@
 """A private cache, a copy of the small model to spoil, and a hub that nobody reaches."""
 
+import json
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -51,3 +52,8 @@ def hub(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[Any], Path
         return tmp_path / "hub"
 
     return answer
+
+
+def configure(folder: Path, name: str = "config.json", **changes: Any) -> None:
+    path = folder / name
+    path.write_text(json.dumps(json.loads(path.read_text()) | changes))

@@ -17,7 +17,7 @@ from gradpipe.errors import ModelError
 from gradpipe.models.fingerprint import fingerprint
 from gradpipe.models.load import load_model
 from gradpipe.models.source import resolve_model
-from tests.models.test_load import configure
+from tests.models.conftest import configure
 
 OUTSIDE = ["../../etc/passwd", "../outside.safetensors", "/etc/passwd", "..", ""]
 UNREADABLE = ["evil.bin", "sub/part.safetensors", "a\0b.safetensors", "x.safetensors.bin", 5, None]

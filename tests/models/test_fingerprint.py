@@ -9,10 +9,10 @@ from typing import Any
 
 import pytest
 
-from gradpipe.cache import cache_folder
 from gradpipe.errors import ModelError
 from gradpipe.models.fingerprint import file_digest, fingerprint, pin
 from gradpipe.models.source import ModelSource, resolve_model
+from gradpipe.system.user_folders import cache_folder
 
 Hub = Callable[[Any], Path]
 COMMIT, OTHER = "0123456789abcdef" * 2 + "01234567", "f" * 40

@@ -14,7 +14,7 @@ from safetensors.torch import load_file
 from gradpipe.errors import ModelError
 from gradpipe.models.gguf import converted_folder
 from gradpipe.models.load import load_model
-from gradpipe.processes import process_name
+from gradpipe.system.atomic_files import process_name
 from tests.models.making import make_gguf
 
 ROOT = Path(__file__).resolve().parents[2]

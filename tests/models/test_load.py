@@ -1,6 +1,5 @@
 """A model is loaded whole, frozen and without running anybody's code, or refused with the cause."""
 
-import json
 from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
@@ -14,11 +13,7 @@ from gradpipe.errors import ModelError
 from gradpipe.models.fingerprint import fingerprint
 from gradpipe.models.load import load_model, load_tokenizer, model_window
 from gradpipe.models.source import resolve_model
-
-
-def configure(folder: Path, name: str = "config.json", **changes: Any) -> None:
-    path = folder / name
-    path.write_text(json.dumps(json.loads(path.read_text()) | changes))
+from tests.models.conftest import configure
 
 
 def test_a_folder_is_loaded_frozen_and_in_evaluation_mode(folder: Path) -> None:

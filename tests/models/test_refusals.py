@@ -13,7 +13,7 @@ from gradpipe import extract_spectra
 from gradpipe.errors import ModelError
 from gradpipe.models.load import load_model
 from gradpipe.models.refusals import refuse_config, refuse_model
-from tests.models.test_load import configure
+from tests.models.conftest import configure
 
 COMMIT = "c" * 40
 METHODS = {

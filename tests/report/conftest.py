@@ -6,7 +6,7 @@ from typing import Any
 import polars as pl
 import pytest
 
-from gradpipe.report.inputs import ReportInputs
+from gradpipe.report.report_data import ReportInputs
 from tests.conftest import BROWSER
 from tests.report.made_up import (
     BENCHMARKS,

@@ -4,7 +4,7 @@ from typing import Any
 
 import polars as pl
 
-from gradpipe.report.inputs import CURVE_COLUMNS
+from gradpipe.report.report_data import CURVE_COLUMNS
 
 BENCHMARKS = {
     "mini_maths": "math",

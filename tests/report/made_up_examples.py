@@ -3,7 +3,12 @@
 import numpy as np
 import polars as pl
 
-from gradpipe.report.inputs import ALIGNMENT_SCHEMA, EXAMPLE_SCHEMA, EXTREME_SCHEMA, TWIN_SCHEMA
+from gradpipe.report.report_data import (
+    ALIGNMENT_SCHEMA,
+    EXAMPLE_SCHEMA,
+    EXTREME_SCHEMA,
+    TWIN_SCHEMA,
+)
 from tests.report.made_up import LENGTHS, SIZES, styles_of
 
 KEYS = ["model", "benchmark", "family"]

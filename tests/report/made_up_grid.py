@@ -3,8 +3,8 @@
 import numpy as np
 import polars as pl
 
-from gradpipe.report.inputs import ReportInputs
-from gradpipe.report.look import STATISTIC_LABELS
+from gradpipe.report.report_data import ReportInputs
+from gradpipe.report.style import STATISTIC_LABELS
 from tests.report.made_up import (
     curves_of,
     mad_of,

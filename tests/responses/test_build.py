@@ -7,9 +7,8 @@ import polars as pl
 import pytest
 
 from gradpipe.benchmarks.config import BenchmarkConfig
-from gradpipe.benchmarks.items import build_items
+from gradpipe.benchmarks.items import build_items, sample_items
 from gradpipe.benchmarks.read import read_items
-from gradpipe.benchmarks.sample import sample_items
 from gradpipe.errors import DataError
 from gradpipe.responses.build import available_styles, build_examples
 from gradpipe.responses.examples import EXAMPLE_SCHEMA

@@ -16,7 +16,7 @@ from gradpipe.responses.gates import (
     judge_responses,
     summarise_verdicts,
 )
-from gradpipe.responses.matched import count_words
+from gradpipe.responses.length_matched import count_words
 
 SCHEMA = {
     "style": pl.String,

@@ -9,18 +9,18 @@ import numpy as np
 import polars as pl
 import pytest
 
-from gradpipe.gradients.extract import ROW_SCHEMA
-from gradpipe.gradients.file import extract_pairs
 from gradpipe.gradients.protocol import STANDARD
+from gradpipe.gradients.rows import ROW_SCHEMA
 from gradpipe.gradients.tokens import Pair
-from gradpipe.report.inputs import ALIGNMENT_SCHEMA
-from gradpipe.responses.styles import STYLES
+from gradpipe.report.report_data import ALIGNMENT_SCHEMA
+from gradpipe.standalone.extract_file import extract_pairs
 from gradpipe.statistics.alignment import (
     CURVE_COLUMNS,
     TABLE_SCHEMA,
     alignment_curves,
     alignment_table,
 )
+from gradpipe.styles import STYLES
 
 SCHEMA = pl.Schema({"key": pl.String} | {n: t for n, t in ROW_SCHEMA.items() if n != "row"})
 PAIRS = ("q_o", "q_ot", "k_v")

@@ -8,8 +8,8 @@ import polars as pl
 import pytest
 from polars.testing import assert_frame_equal
 
-from gradpipe.gradients.extract import ROW_SCHEMA
-from gradpipe.report.inputs import EXAMPLE_SCHEMA, EXTREME_SCHEMA
+from gradpipe.gradients.rows import ROW_SCHEMA
+from gradpipe.report.report_data import EXAMPLE_SCHEMA, EXTREME_SCHEMA
 from gradpipe.statistics.examples import MOST_CHARACTERS, MOST_VALUES, example_scores, extremes
 from gradpipe.statistics.reductions import REDUCTIONS
 from gradpipe.statistics.table import EXAMPLE_COLUMNS, statistics_table

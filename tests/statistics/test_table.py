@@ -8,7 +8,7 @@ import pytest
 from polars.testing import assert_frame_equal
 
 from gradpipe.errors import StudyError
-from gradpipe.gradients.extract import ROW_SCHEMA
+from gradpipe.gradients.rows import ROW_SCHEMA
 from gradpipe.statistics.curves import curves
 from gradpipe.statistics.reductions import REDUCTIONS
 from gradpipe.statistics.table import EXAMPLE_COLUMNS, ROW_COLUMNS, statistics_table

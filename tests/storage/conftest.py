@@ -1,12 +1,13 @@
 """Where a workspace can live: a folder, fsspec's memory, and a real S3 server on this machine."""
 
 import os
+import random
 import signal
 import socket
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.request import Request, urlopen
@@ -14,10 +15,13 @@ from uuid import uuid4
 
 import pytest
 
-from storage.places import place_of
+from storage.filesystem import get, place_of, put
 
 if TYPE_CHECKING:
-    from storage.places import Place
+    from storage.filesystem import Place
+
+if TYPE_CHECKING:
+    from storage.filesystem import Place
 
 
 @pytest.fixture(scope="session")
@@ -82,3 +86,22 @@ def root(request: pytest.FixtureRequest, tmp_path: Path) -> "Place":
     if request.param == "s3":
         return place_of(request.getfixturevalue("s3"))
     return place_of(f"memory://{uuid4().hex}" if request.param == "memory" else str(tmp_path))
+
+
+DAMAGES: dict[str, Callable[[bytes], bytes]] = {
+    "was cut short": lambda content: content[: len(content) // 2],
+    "is not as it was written": lambda content: flipped(content, 7),
+    "is empty": lambda _content: b"",
+}
+
+
+def flipped(content: bytes, seed: int) -> bytes:
+    """The bytes with one bit changed, in neither of the four at each end."""
+    place = random.Random(seed).randrange(4, len(content) - 8)
+    return content[:place] + bytes([content[place] ^ 4]) + content[place + 1 :]
+
+
+def spoil(place: "Place", damage: Callable[[bytes], bytes]) -> None:
+    content = get(place)
+    assert content is not None
+    put(place, lambda file: file.write(damage(content)))

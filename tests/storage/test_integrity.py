@@ -1,7 +1,5 @@
 """The integrity of a workspace: what is damaged is named, moved away, and brought back."""
 
-import random
-from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -12,34 +10,18 @@ from hypothesis import strategies as st
 
 from gradpipe.errors import DamagedError
 from gradpipe.generators.calls import CALL_SCHEMA
+from storage.checksums import sealed_parquet
+from storage.filesystem import ASIDE, files_below, put
 from storage.integrity import bring_back, find_faults, set_faults_aside
-from storage.places import ASIDE, files_below, get, put
-from storage.rows import RowStore
-from storage.seals import sealed_parquet
+from storage.row_store import RowStore
 from storage.tables import unique_part_name
 from storage.workspace import SPECTRA_SCHEMA, Workspace
+from tests.storage.conftest import DAMAGES, spoil
 
 if TYPE_CHECKING:
-    from storage.places import Place
+    from storage.filesystem import Place
 
 MODEL, BENCHMARK = "org/model", "mine: a|b"
-DAMAGES: dict[str, Callable[[bytes], bytes]] = {
-    "was cut short": lambda content: content[: len(content) // 2],
-    "is not as it was written": lambda content: flipped(content, 7),
-    "is empty": lambda _content: b"",
-}
-
-
-def flipped(content: bytes, seed: int) -> bytes:
-    """The bytes with one bit changed, in neither of the four at each end."""
-    place = random.Random(seed).randrange(4, len(content) - 8)
-    return content[:place] + bytes([content[place] ^ 4]) + content[place + 1 :]
-
-
-def spoil(place: "Place", damage: Callable[[bytes], bytes]) -> None:
-    content = get(place)
-    assert content is not None
-    put(place, lambda file: file.write(damage(content)))
 
 
 def filled(root: "Place") -> Workspace:

@@ -8,17 +8,17 @@ import polars as pl
 import pytest
 from polars.testing import assert_frame_equal
 
-from assets.accelerator import Accelerator
-from assets.run import Runner
+from assets.resources import Accelerator
+from assets.running.runner import Runner
 from gradpipe.errors import WorkspaceError
 from gradpipe.studies.load import load_study
+from storage.filesystem import get, place_of, put
 from storage.objects import send
-from storage.places import get, place_of, put
 from storage.workspace import SPECTRA_SCHEMA, Workspace
 from tests.conftest import study_of
 
 if TYPE_CHECKING:
-    from storage.places import Place
+    from storage.filesystem import Place
 
 
 def fill(workspace: Workspace, model: str) -> None:

@@ -15,11 +15,11 @@ from gradpipe.gradients.protocol import PAPER, STANDARD
 from gradpipe.models.placement import IN_ONE_PIECE, Placement
 from gradpipe.models.roles import ROLES
 from gradpipe.models.source import ModelSource
-from gradpipe.responses.styles import STYLES
 from gradpipe.statistics.reductions import REDUCTIONS
 from gradpipe.studies.load import load_study, parse_study, shipped_studies, study_yaml
 from gradpipe.studies.provenance import PACKAGES, extraction_costs, provenance
 from gradpipe.studies.study import ModelConfig, Study
+from gradpipe.styles import STYLES
 
 BASE = "models: [demo]\nbenchmarks: [mini_maths]\n"
 TEXT = st.text(min_size=1, max_size=30)

@@ -13,12 +13,12 @@ from hypothesis import strategies as st
 from pydantic import BaseModel
 
 from gradpipe.errors import StudyError
-from gradpipe.responses.styles import STYLES
 from gradpipe.statistics.reductions import REDUCTIONS
 from gradpipe.studies.load import load_study, parse_study, study_yaml
-from gradpipe.studies.plain_yaml import DEEPEST, LARGEST_STUDY, MOST_VALUES
 from gradpipe.studies.study import LONGEST_NAME, Study
-from storage.slugs import slug, unslug
+from gradpipe.styles import STYLES
+from gradpipe.untrusted.yaml import DEEPEST, LARGEST_STUDY, MOST_VALUES
+from storage.names import slug, unslug
 
 BASE = "models: [demo]\nbenchmarks: [mini_maths]\n"
 

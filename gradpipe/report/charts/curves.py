@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from gradpipe.report import look
+from gradpipe.report import style as look
 from gradpipe.report.charts.parts import (
     colours,
     cycled,
@@ -28,7 +28,7 @@ from gradpipe.report.charts.parts import (
     unless_dimmed,
     value_title,
 )
-from gradpipe.responses.styles import KNOWLEDGE_STYLES
+from gradpipe.styles import KNOWLEDGE_STYLES
 
 if TYPE_CHECKING:
     import altair as alt

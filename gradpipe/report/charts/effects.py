@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from gradpipe.report import look
+from gradpipe.report import style
 from gradpipe.report.charts.parts import (
     colours,
     cycled,
@@ -30,15 +30,15 @@ def verdicts_on_a_claim(verdicts: list[str], log: bool = True) -> alt.FacetChart
     """
     import altair as alt
 
-    colour_range = [look.VERDICT_COLOURS[verdict] for verdict in verdicts]
-    shapes = [look.VERDICT_SHAPES[verdict] for verdict in verdicts]
+    colour_range = [style.VERDICT_COLOURS[verdict] for verdict in verdicts]
+    shapes = [style.VERDICT_SHAPES[verdict] for verdict in verdicts]
     shape = alt.Shape("verdict:N", scale=alt.Scale(domain=verdicts, range=shapes))
     tips = ["benchmark:N", "projection:N", "verdict:N", *_told(), tip("p_adjusted", "adjusted p")]
     dots = _intervals(
         field="verdict",
         colour=colours("verdict", verdicts, colour_range, "verdict", "circle"),
         row="benchmark",
-        offset=alt.YOffset("projection:N", sort=list(look.PROJECTIONS)),
+        offset=alt.YOffset("projection:N", sort=list(style.PROJECTIONS)),
         tips=[*tips, "items:Q", "reason:N"],
         log=log,
         more={"shape": shape},
@@ -54,7 +54,7 @@ def length_held_still(controls: list[str], log: bool = True) -> alt.FacetChart:
     """
     import altair as alt
 
-    range_ = cycled(look.CONTROL_COLOURS, controls)
+    range_ = cycled(style.CONTROL_COLOURS, controls)
     dots = _intervals(
         field="control",
         colour=colours("control", controls, range_, "length", "circle"),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from gradpipe.report import look
+from gradpipe.report import style
 from gradpipe.report.charts.parts import (
     colours,
     panels,
@@ -59,7 +59,7 @@ def spectra_of_extremes(ends: list[str], log: bool = True) -> alt.FacetChart:
     """
     import altair as alt
 
-    range_ = [look.END_COLOURS[end] for end in ends]
+    range_ = [style.END_COLOURS[end] for end in ends]
     picked = picked_in_legend("end")
     shown = {
         "x": alt.X("rank:Q", scale=scale(log), title="rank").axis(tickCount=4, format="~g"),

@@ -13,11 +13,11 @@ from typing import Any
 
 import polars as pl
 
-from gradpipe.hashing import content_hash
-from gradpipe.report import look
+from gradpipe.report import style
+from gradpipe.report.chart_data import distinct, drawn_curves
 from gradpipe.report.charts import static
-from gradpipe.report.inputs import ReportInputs
-from gradpipe.report.shape import distinct, drawn_curves
+from gradpipe.report.report_data import ReportInputs
+from gradpipe.system.hashing import content_hash
 
 #: Pixels a unit of the drawing: about 170 dots an inch at the width of a page.
 PNG_SCALE = 1.5
@@ -53,7 +53,7 @@ def write_images(inputs: ReportInputs, folder: Path) -> list[Path]:
 
 
 def static_charts(
-    inputs: ReportInputs, statistic: str = look.DEFAULT_STATISTIC
+    inputs: ReportInputs, statistic: str = style.DEFAULT_STATISTIC
 ) -> Iterator[tuple[str, dict[str, Any]]]:
     """Every chart that becomes a file: the file's name without ending, and its specification."""
     curves = drawn_curves(inputs.curves.filter(pl.col("statistic") == statistic))

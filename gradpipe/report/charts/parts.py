@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from gradpipe.report import look
-from gradpipe.responses.styles import RELEVANCES
+from gradpipe.report import style as look
+from gradpipe.styles import RELEVANCES
 
 if TYPE_CHECKING:
     import altair as alt

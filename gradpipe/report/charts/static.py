@@ -6,13 +6,8 @@ from typing import Any
 
 import polars as pl
 
-from gradpipe.report import look
-from gradpipe.report.charts import curves as curve_charts
-from gradpipe.report.charts import effects as effect_charts
-from gradpipe.report.charts import examples as example_charts
-from gradpipe.report.charts.parts import specification
-from gradpipe.report.inputs import ReportInputs
-from gradpipe.report.shape import (
+from gradpipe.report import style
+from gradpipe.report.chart_data import (
     IS_KNOWLEDGE,
     compared_as,
     distinct,
@@ -24,6 +19,11 @@ from gradpipe.report.shape import (
     style_ratios,
     with_errors,
 )
+from gradpipe.report.charts import curves as curve_charts
+from gradpipe.report.charts import effects as effect_charts
+from gradpipe.report.charts import examples as example_charts
+from gradpipe.report.charts.parts import specification
+from gradpipe.report.report_data import ReportInputs
 from gradpipe.report.tables.verdicts import CONTROL_LABELS
 
 Drawn = Iterator[tuple[str, dict[str, Any]]]
@@ -150,7 +150,7 @@ def _of_length(length: pl.DataFrame) -> Drawn:
     if rows.is_empty():
         return
     controls = [CONTROL_LABELS[control] for control in distinct(rows, "control")]
-    styles = [pl.col(c).replace(look.STYLE_LABELS) for c in ("style", "against")]
+    styles = [pl.col(c).replace(style.STYLE_LABELS) for c in ("style", "against")]
     shown = rows.select(
         "projection",
         pl.concat_str(styles, separator=" / ").alias("pair"),

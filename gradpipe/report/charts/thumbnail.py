@@ -5,8 +5,8 @@ from html import escape
 
 import polars as pl
 
-from gradpipe.report import look
-from gradpipe.report.shape import distinct, finite
+from gradpipe.report import style as look
+from gradpipe.report.chart_data import distinct, finite
 
 _WIDTH, _HEIGHT, _GAP, _TOP = 150, 90, 14, 34
 _MOST_POINTS = 64

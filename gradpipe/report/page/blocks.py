@@ -10,11 +10,11 @@ from typing import Any
 
 import polars as pl
 
-from gradpipe.report.inputs import ReportInputs
-from gradpipe.report.page.data import is_static
+from gradpipe.report.chart_data import finite, in_reading_order, spectra_rows, with_errors
+from gradpipe.report.page.charts import is_static
 from gradpipe.report.page.pack import COARSE, FINE, deflated, packed
-from gradpipe.report.page.words import MOST_UNUSABLE_SHOWN
-from gradpipe.report.shape import finite, in_reading_order, spectra_rows, with_errors
+from gradpipe.report.page.text import MOST_UNUSABLE_SHOWN
+from gradpipe.report.report_data import ReportInputs
 from gradpipe.report.tables.table import Table
 
 _CELL = ("model", "benchmark")

@@ -16,11 +16,11 @@ from importlib.resources import files
 
 import polars as pl
 
-from gradpipe.report.inputs import ReportInputs
 from gradpipe.report.page.blocks import all_blocks, page_tables
-from gradpipe.report.page.data import PageChart, is_static, page_charts, page_choices, page_index
+from gradpipe.report.page.charts import PageChart, is_static, page_charts, page_choices, page_index
 from gradpipe.report.page.pack import deflated
-from gradpipe.report.page.words import page_words
+from gradpipe.report.page.text import page_words
+from gradpipe.report.report_data import ReportInputs
 from gradpipe.report.tables.table import Table
 from gradpipe.report.tables.write import all_tables
 

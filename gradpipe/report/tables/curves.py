@@ -2,9 +2,9 @@
 
 import polars as pl
 
-from gradpipe.report import look
-from gradpipe.report.inputs import ALIGNMENT_SCHEMA, ReportInputs
-from gradpipe.report.shape import IS_KNOWLEDGE, distinct, finite, in_reading_order
+from gradpipe.report import style as look
+from gradpipe.report.chart_data import IS_KNOWLEDGE, distinct, finite, in_reading_order
+from gradpipe.report.report_data import ALIGNMENT_SCHEMA, ReportInputs
 from gradpipe.report.tables.table import Table, projections_of, where, wide
 from gradpipe.statistics.differences import SEGMENTS
 

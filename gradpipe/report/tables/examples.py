@@ -2,8 +2,13 @@
 
 import polars as pl
 
-from gradpipe.report.inputs import EXAMPLE_SCHEMA, QUALITY_SCHEMA, ROWS_COLUMNS, UNUSABLE_COLUMNS
-from gradpipe.report.shape import in_reading_order
+from gradpipe.report.chart_data import in_reading_order
+from gradpipe.report.report_data import (
+    EXAMPLE_SCHEMA,
+    QUALITY_SCHEMA,
+    ROWS_COLUMNS,
+    UNUSABLE_COLUMNS,
+)
 from gradpipe.report.tables.curves import CURVE
 from gradpipe.report.tables.table import Table
 

@@ -12,7 +12,7 @@ from typing import Any
 
 import polars as pl
 
-from gradpipe.report import look
+from gradpipe.report import style
 from gradpipe.report.tables.table import Table
 
 #: The tables that a paper shows and, where not all of them are printed, their columns.
@@ -38,7 +38,7 @@ PRINTED: dict[str, list[str] | None] = {
     "rows": None,
 }
 #: Of the tables that hold every statistic, papers show this one; the CSV has the others.
-STATISTIC = look.DEFAULT_STATISTIC
+STATISTIC = style.DEFAULT_STATISTIC
 
 #: More lines than this do not fit a page: they are set as a longtable that repeats its headings.
 MOST_LINES_ON_A_PAGE = 50
@@ -95,7 +95,7 @@ def printed(table: Table) -> Table:
     if table.statistics:
         shown = STATISTIC if STATISTIC in table.statistics else table.statistics[0]
         frame = frame.filter(pl.col("statistic") == shown).drop("statistic")
-        caption = f"{table.caption} ({look.statistic_label(shown)})"
+        caption = f"{table.caption} ({style.statistic_label(shown)})"
         return replace(table, frame=frame, caption=caption)
     columns = PRINTED.get(table.name)
     return replace(table, frame=frame.select(columns)) if columns else table

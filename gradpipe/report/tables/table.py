@@ -4,8 +4,8 @@ from dataclasses import dataclass, field
 
 import polars as pl
 
-from gradpipe.report import look
-from gradpipe.report.shape import distinct, in_reading_order
+from gradpipe.report import style
+from gradpipe.report.chart_data import distinct, in_reading_order
 
 _STYLES = ("style", "against", "against_style")
 _P_VALUES = ("p", "p_adjusted")
@@ -54,7 +54,7 @@ class Table:
         frame = frame if most is None else frame.head(most)
         shown = frame.select(self.columns)
         styles = [c for c in _STYLES if c in shown.columns]
-        shown = shown.with_columns(pl.col(styles).replace(look.STYLE_LABELS))
+        shown = shown.with_columns(pl.col(styles).replace(style.STYLE_LABELS))
         write = [_p_value if column in _P_VALUES else _cell for column in shown.columns]
         return [[say(v) for say, v in zip(write, row, strict=True)] for row in shown.rows()]
 
@@ -79,7 +79,7 @@ def wide(frame: pl.DataFrame, keys: list[str], values: list[pl.Expr]) -> pl.Data
 
 def _cell(value: object) -> str:
     if value is None or isinstance(value, (int, float)):
-        return look.number(value)
+        return style.number(value)
     return str(value)
 
 

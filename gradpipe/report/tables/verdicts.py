@@ -3,10 +3,10 @@
 import polars as pl
 
 from gradpipe.claims.schemas import LENGTH_SCHEMA, OWN
-from gradpipe.report.inputs import ReportInputs
-from gradpipe.report.shape import finite, in_reading_order
+from gradpipe.report.chart_data import finite, in_reading_order
+from gradpipe.report.prose.phrases import VERDICTS
+from gradpipe.report.report_data import ReportInputs
 from gradpipe.report.tables.table import Table, projections_of, where
-from gradpipe.report.wording import VERDICTS
 
 CONTROL_LABELS = {
     "none": "as measured",

@@ -2,8 +2,8 @@
 
 from pathlib import Path
 
-from gradpipe.report.inputs import ReportInputs
-from gradpipe.report.shape import in_reading_order
+from gradpipe.report.chart_data import in_reading_order
+from gradpipe.report.report_data import ReportInputs
 from gradpipe.report.tables.curves import (
     CURVE,
     alignment_table,

@@ -1,0 +1,40 @@
+"""Runs whose process is gone: they are marked failed, and what they held of the pools is freed.
+
+Dagster frees a pool's slot, and a step's place in the queue for one, when the run ends. A run that
+was killed never ends, so the next one would wait for ever.
+"""
+
+import dagster as dg
+
+from gradpipe.system.atomic_files import is_gone, is_process_name, process_name
+
+_PROCESS = "gradpipe/process"
+
+
+def process_tag() -> dict[str, str]:
+    """The tag that says which process a run belongs to."""
+    return {_PROCESS: process_name()}
+
+
+def mark_process(context: dg.AssetExecutionContext) -> None:
+    """Tag the run that is at work with this process, so that it is known when it was killed."""
+    if context.run.tags.get(_PROCESS) != process_tag()[_PROCESS]:
+        context.instance.add_run_tags(context.run.run_id, process_tag())
+
+
+def release_orphans(instance: dg.DagsterInstance) -> None:
+    """Fail this machine's runs whose process is gone, and free what ended runs hold or wait for."""
+    unfinished = dg.RunsFilter(statuses=[dg.DagsterRunStatus.STARTED, dg.DagsterRunStatus.STARTING])
+    for run in instance.get_runs(unfinished):
+        process = run.tags.get(_PROCESS)
+        # Another kind of name is from an earlier gradpipe, which is no longer at work here.
+        if process and (is_gone(process) or not is_process_name(process)):
+            instance.report_run_failed(run, "The process of this run was killed.")
+    pools = instance.event_log_storage
+    for pool in pools.get_concurrency_keys():
+        info = pools.get_concurrency_info(pool)
+        waiting = {step.run_id for step in info.pending_steps}
+        for holder in waiting | {slot.run_id for slot in info.claimed_slots}:
+            held_by = instance.get_run_by_id(holder)
+            if held_by is None or held_by.is_finished:
+                pools.free_concurrency_slots_for_run(holder)

@@ -1,0 +1,199 @@
+"""What a study would cost, before it is paid: rows, tokens, arithmetic, time, memory and disk."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import TYPE_CHECKING
+
+import polars as pl
+
+from assets.planning.plan import Plan
+from gradpipe.estimates.format import amount, duration
+from gradpipe.estimates.model_shape import read_shape
+from gradpipe.estimates.prices import Price, prices
+from gradpipe.generators.bill import Bill, estimate_bill
+from gradpipe.gradients.examples import encode_examples
+from gradpipe.gradients.rows import with_keys
+
+if TYPE_CHECKING:
+    from gradpipe.gradients.tokens import TokenRow
+    from gradpipe.models.load import LoadedModel
+
+ESTIMATE_COLUMNS = ("model", "benchmark", "rows", "of", "tokens", "time", "disk")
+BILL_COLUMNS = ("model", "benchmark", "rows", "of", "tokens", "FLOPs", "time", "memory", "disk")
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """One model × benchmark: rows to compute of all rows, their tokens, and what they cost.
+
+    ``seconds`` is None for a model of which nothing was measured yet. ``bytes`` are on disk,
+    ``memory`` the bytes that the weights and the largest batch take.
+    """
+
+    model: str
+    benchmark: str
+    rows: int
+    all_rows: int
+    tokens: int
+    seconds: float | None
+    bytes: float
+    flops: float = 0.0
+    memory: float = 0.0
+
+    def cells(self) -> tuple[str, ...]:
+        """As a line of a table with ESTIMATE_COLUMNS."""
+        return (
+            *self._counts(),
+            "not measured yet"
+            if self.seconds is None
+            else f"{timedelta(seconds=round(self.seconds))}",
+            f"{self.bytes / 1e6:.1f} MB",
+        )
+
+    def bill(self) -> tuple[str, ...]:
+        """As a line of a table with BILL_COLUMNS."""
+        at_a_tera = f"{duration(self.flops / 1e12)} at 1 TFLOP/s"
+        return (
+            *self._counts(),
+            amount(self.flops, "FLOP"),
+            at_a_tera if self.seconds is None else duration(self.seconds),
+            amount(self.memory, "B") if self.rows else "",
+            amount(self.bytes, "B"),
+        )
+
+    def _counts(self) -> tuple[str, ...]:
+        return self.model, self.benchmark, str(self.rows), str(self.all_rows), str(self.tokens)
+
+
+@dataclass(frozen=True)
+class Pace:
+    """What a model's rows cost so far, per token."""
+
+    seconds: float
+    bytes: float
+
+
+def estimates(plan: Plan, calibrated: bool = False, anew: bool = False) -> Iterator[Estimate]:
+    """Every partition of the plan's grid; nothing is written.
+
+    Rows and tokens are exact: examples are made as they would be, in memory, and encoded. Time and
+    disk come from the rows that the model has in the store already. Where it has none, disk comes
+    from the model's shape, and time is None or, with ``calibrated``, from a few batches that are
+    run here; ``anew`` does so for models with rows in the store too. Otherwise no weights are
+    loaded. Raises GradpipeError.
+    """
+    examples = {name: plan.examples(name) for name in plan.benchmarks}
+    for model in plan.models:
+        missing, all_rows = _missing(plan, model, examples)
+        pace = None if anew else _pace(plan, model)
+        calibrating = calibrated and pace is None and any(map(len, missing.values()))
+        loaded = _load(plan, model) if calibrating else None
+        rows, found = _prices(plan, model, missing, loaded)
+        del loaded
+        for benchmark, price in found.items():
+            tokens = sum(len(row.ids) for row in rows[benchmark] if row.reason is None)
+            count = missing[benchmark].height
+            unmeasured = price.seconds if count else 0
+            yield Estimate(
+                model,
+                benchmark,
+                count,
+                all_rows[benchmark],
+                tokens,
+                pace.seconds * tokens if pace else unmeasured,
+                pace.bytes * tokens if pace else price.disk,
+                price.flops,
+                price.memory,
+            )
+
+
+def generation_bills(plan: Plan) -> dict[str, Bill]:
+    """What the study's generator has still to be asked for, by benchmark; none where nothing is.
+
+    Examples of responses that are still to be written are in no estimate: nobody knows them yet.
+    """
+    unpaid = {name: plan.unpaid(name) for name in plan.benchmarks}
+    return {
+        name: estimate_bill(calls, plan.versions.study.generator)
+        for name, calls in unpaid.items()
+        if calls.height
+    }
+
+
+def total(found: Sequence[Estimate]) -> Estimate:
+    """The sum, and the largest memory; its time is None where that of any model with work is."""
+    costs = [estimate for estimate in found if estimate.rows]
+    unknown = any(estimate.seconds is None for estimate in costs)
+    return Estimate(
+        "in all",
+        "",
+        sum(estimate.rows for estimate in found),
+        sum(estimate.all_rows for estimate in found),
+        sum(estimate.tokens for estimate in found),
+        None if unknown else sum(estimate.seconds or 0 for estimate in costs),
+        sum(estimate.bytes for estimate in costs),
+        sum(estimate.flops for estimate in costs),
+        max((estimate.memory for estimate in costs), default=0.0),
+    )
+
+
+def _missing(
+    plan: Plan, model: str, examples: dict[str, pl.DataFrame]
+) -> tuple[dict[str, pl.DataFrame], dict[str, int]]:
+    """The examples that a model's store lacks, and how many there are in all, by benchmark."""
+    study, workspace = plan.versions.study, plan.versions.workspace
+    protocol, fingerprint = study.protocol_of(study.model(model)), plan.versions.model(model)[1]
+    missing, all_rows = {}, {}
+    for benchmark, rows in examples.items():
+        keyed = with_keys(rows, protocol, fingerprint).unique("key", maintain_order=True)
+        lacking = workspace.spectra(model, benchmark).missing(keyed["key"])
+        missing[benchmark] = keyed.filter(pl.col("key").is_in(lacking))
+        all_rows[benchmark] = keyed.height
+    return missing, all_rows
+
+
+def _prices(
+    plan: Plan, model: str, missing: dict[str, pl.DataFrame], loaded: LoadedModel | None
+) -> tuple[dict[str, list[TokenRow]], dict[str, Price]]:
+    """The rows that a model lacks as tokens, and what they cost, by benchmark."""
+    config = plan.versions.study.model(model)
+    if not any(map(len, missing.values())):
+        nothing = Price(0.0, 0.0, 0.0, 0.0)
+        return {name: [] for name in missing}, dict.fromkeys(missing, nothing)
+    protocol = plan.versions.study.protocol_of(config)
+    rows = {
+        name: encode_examples(config.id, config.revision, protocol, lacking)
+        if lacking.height
+        else []
+        for name, lacking in missing.items()
+    }
+    shape = read_shape(config.id, config.revision)
+    checkpointing = config.gradient_checkpointing
+    found = prices(shape, protocol, list(rows.values()), checkpointing, loaded)
+    return rows, dict(zip(rows, found, strict=True))
+
+
+def _load(plan: Plan, model: str) -> LoadedModel:
+    from gradpipe.models.load import load_source
+
+    config = plan.versions.study.model(model)
+    dtype = plan.versions.study.protocol_of(config).dtype
+    return load_source(plan.versions.model(model)[0], config.id, dtype, config.placement)
+
+
+def _pace(plan: Plan, model: str) -> Pace | None:
+    """A model's pace over all benchmarks of the study; None where it has no rows."""
+    workspace = plan.versions.workspace
+    tokens, seconds, size = 0, 0.0, 0
+    for benchmark in plan.versions.study.benchmarks:
+        index = workspace.spectra_index(model, benchmark.name)
+        if index.notes() is None:
+            continue
+        rows = index.read().unique("key")
+        tokens += int(rows["tokens"].sum())
+        seconds += float(rows["seconds"].sum())
+        size += workspace.spectra(model, benchmark.name).bytes()
+    return Pace(seconds / tokens, size / tokens) if tokens else None

@@ -1,0 +1,43 @@
+"""The Dagster UI on a workspace."""
+
+import ipaddress
+import os
+import sys
+from pathlib import Path
+
+from assets.partitions import sync_partitions
+from assets.running.instance import dagster_home, open_instance
+from storage.workspace import Workspace
+
+#: Where `definitions.py` lies, beside this package.
+_CODE = Path(__file__).resolve().parents[2]
+
+
+def is_loopback(host: str) -> bool:
+    """Whether an address is reached from this machine alone."""
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
+
+
+def serve(workspace: Workspace, host: str, port: int) -> None:
+    """Replace this process by the UI and its daemon, with the study's partitions in place.
+
+    They start in the instance's own folder: Dagster would warn of a `dagster.yaml` in another.
+    """
+    with open_instance(workspace) as instance:
+        sync_partitions(instance, workspace.study())
+    home = dagster_home(workspace)
+    environment = os.environ | {
+        "DAGSTER_HOME": str(home),
+        "GRADPIPE_HOME": str(workspace.root),
+        # Dagster would have its users call `dg dev`, of a package that gradpipe does not need.
+        "PYTHONWARNINGS": ",".join(
+            filter(None, (os.environ.get("PYTHONWARNINGS"), "ignore:Function `dev_command`"))
+        ),
+    }
+    target = ["-m", "definitions", "--working-directory", str(_CODE)]
+    command = [sys.executable, "-m", "dagster", "dev", *target, "--host", host, "--port", str(port)]
+    os.chdir(home)
+    os.execve(sys.executable, command, environment)

@@ -1,0 +1,206 @@
+"""Parquet files of data sets, local or on the hub; no code from anywhere runs to read them."""
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+import polars as pl
+
+from gradpipe.benchmarks.fetch import is_remote
+from gradpipe.errors import DataError, connection_failed
+from gradpipe.untrusted.files import require_regular
+from gradpipe.untrusted.limits import check_parquet, refuse_large, refuse_large_table
+
+_NO_SUCH_TABLE = {
+    *("ArrowInvalid", "ArrowTypeError", "PolarsError", "PanicException", "DamagedParquetError"),
+}
+_NOT_ON_THE_HUB = {"EntryNotFoundError", "RepositoryNotFoundError", "RevisionNotFoundError"}
+
+
+def read_parquet(
+    location: str,
+    columns: Sequence[str] | None = None,
+    among: tuple[str, Sequence[str]] | None = None,
+) -> pl.DataFrame:
+    """The rows of one Parquet file: a local one by Polars, one at a URL through ``datasets``.
+
+    ``columns`` and ``among`` (a column, and the values that it may have) limit what is held; where
+    no row is left, the frame has ``columns`` of text. The file is read where it lies and nothing of
+    it is kept, but for a web server that does not hand over parts: from there it is fetched into a
+    temporary folder. Raises DataError when it is missing, cannot be reached, is no such file or
+    unpacks to more than LARGEST_TABLE: a local one by what its footer says, before it is read, one
+    at a URL by what was read of it.
+    """
+    location = plain(location)
+    try:
+        with TemporaryDirectory(ignore_cleanup_errors=True) as folder:
+            file = _seekable(location, Path(folder))
+            if is_remote(file):
+                with quiet_datasets():
+                    frames = list(_streamed(file, columns, among, folder))
+            else:
+                frames = [_local(Path(file), location, columns, among)]
+    except DataError:
+        raise
+    # Every file system raises its own kinds of error, and datasets wraps them in its own.
+    except (Exception, pl.exceptions.PanicException) as error:
+        raise refusal(location, error) from error
+    frames = [frame for frame in frames if not frame.is_empty()]
+    return pl.concat(frames) if frames else pl.DataFrame(schema=dict.fromkeys(columns or (), str))
+
+
+def _local(
+    file: Path,
+    location: str,
+    columns: Sequence[str] | None,
+    among: tuple[str, Sequence[str]] | None,
+) -> pl.DataFrame:
+    """The rows of a file on this machine.
+
+    By Polars, which holds a text once that many rows share: pyarrow, and so datasets, would write
+    it out for each, and a few kilobytes of such a file fill any memory.
+    """
+    require_regular(file)
+    with file.open("rb") as content:
+        check_parquet(content, location, columns or ())
+    rows = pl.scan_parquet(file, glob=False)
+    if among is not None:
+        column, values = among
+        rows = rows.filter(pl.col(column).is_in(values))
+    table = (rows if columns is None else rows.select(columns)).collect()
+    refuse_large_table(table, location)
+    return table
+
+
+def _streamed(
+    url: str,
+    columns: Sequence[str] | None,
+    among: tuple[str, Sequence[str]] | None,
+    folder: str,
+) -> Iterator[pl.DataFrame]:
+    """The rows of a file at a URL, as long as all together are no larger than a table."""
+    from datasets import load_dataset
+
+    rows = load_dataset(
+        "parquet",
+        data_files=[url],
+        split="train",
+        columns=None if columns is None else list(columns),
+        filters=None if among is None else [(among[0], "in", list(among[1]))],
+        streaming=True,
+        # It makes this folder even where it keeps nothing there.
+        cache_dir=folder,
+    )
+    held = 0
+    for frame in map(_frame, rows.with_format("arrow").iter(batch_size=1000)):
+        held += int(frame.estimated_size())
+        refuse_large(held, url)
+        yield frame
+
+
+def plain(location: str) -> str:
+    """A location as ``datasets`` wants it: a local one as an absolute path, a URL as it is.
+
+    Raises DataError for the ~ of somebody who has no home.
+    """
+    if is_remote(location):
+        return location
+    path = location.split("://", 1)[-1]
+    try:
+        return str(Path(path).expanduser().absolute())
+    except RuntimeError as error:
+        raise DataError(f"{path} is nobody's folder: check the name behind the ~.") from error
+
+
+def refusal(location: str, error: BaseException) -> DataError:
+    """The error of a file that was not read, with its cause and cure."""
+    chain = list(_chain(error))
+    names = {kind.__name__ for link in chain for kind in type(link).__mro__}
+    said = " ".join(str(_root(error)).split()).rstrip(".")[:200] or type(_root(error)).__name__
+    if isinstance(_root(error), ImportError):
+        return DataError(f"{location} needs a package that is not installed ({said}): install it.")
+    if not connection_failed(error):
+        if names & _NO_SUCH_TABLE:
+            return DataError(
+                f"{location} is no Parquet file with the columns of this data set ({said}): "
+                "fetch it again, or give the folder of an unaltered copy as `path`."
+            )
+        if names & {"FileNotFoundError", *_NOT_ON_THE_HUB}:
+            return DataError(
+                f"there is no file at {location}: check `path`, `revision` and `split`; a folder "
+                "must be laid out as the hub's repository."
+            )
+        if isinstance(_root(error), OSError) and _root(error).strerror:
+            return DataError(
+                f"{location} cannot be read ({said}): check its permissions and the room on the "
+                "disk."
+            )
+    return DataError(
+        f"{location} cannot be read ({said}): check the address and the connection, or download "
+        "the repository and give its local folder as `path`.",
+        passing=connection_failed(error),
+    )
+
+
+@contextmanager
+def quiet_datasets() -> Iterator[None]:
+    """While open, ``datasets`` and the hub's client draw no bars and log nothing; then as before.
+
+    A caller that shows progress has its own, and an error is told in one sentence.
+    """
+    import huggingface_hub.utils
+    from datasets import utils
+    from datasets.utils import logging
+
+    verbosity = logging.get_verbosity()
+    drawn = [
+        package
+        for package in (utils, huggingface_hub.utils)
+        if not package.are_progress_bars_disabled()
+    ]
+    logging.set_verbosity(logging.CRITICAL + 1)
+    for package in drawn:
+        package.disable_progress_bars()
+    try:
+        yield
+    finally:
+        logging.set_verbosity(verbosity)
+        for package in drawn:
+            package.enable_progress_bars()
+
+
+def _seekable(location: str, folder: Path) -> str:
+    """Where the file can be read in parts: its own place, or a copy in ``folder``."""
+    if not location.startswith(("http://", "https://")):
+        return location
+    import fsspec
+    import requests
+
+    head = requests.head(location, allow_redirects=True, timeout=60)
+    if head.status_code in {404, 410}:
+        raise FileNotFoundError(location)
+    if head.headers.get("Accept-Ranges") == "bytes":
+        return location
+    copy = folder / "fetched.parquet"
+    filesystem, path = fsspec.core.url_to_fs(location, client_kwargs={"trust_env": True})
+    filesystem.get_file(path, str(copy))
+    return str(copy)
+
+
+def _frame(table: Any) -> pl.DataFrame:
+    return pl.DataFrame(pl.from_arrow(table))
+
+
+def _chain(error: BaseException | None) -> Iterator[BaseException]:
+    while error is not None:
+        yield error
+        error = error.__cause__ or error.__context__
+
+
+def _root(error: BaseException) -> Any:
+    """What an error says it was caused by, in the end."""
+    while error.__cause__ is not None:
+        error = error.__cause__
+    return error

@@ -1,0 +1,119 @@
+"""The raw reasoning sets, as FLAN publishes them: question, answer and rationale.
+
+The release's six reasoning sets were sampled from these. Its ``no_cot`` and ``with_cot`` texts are
+the styles ``none`` and ``simplified`` here. Read with ``quotes: csv``, all 500 rows of each set are
+identical to the release's, question and both texts, but for two of StrategyQA: there one question
+comes twice, and the release ends its rationale twice. Read as they are written (``plain``, the
+default), 426 of CREAK's 500 rows and 496 of StrategyQA's are.
+"""
+
+import csv
+from io import BytesIO, StringIO
+
+import polars as pl
+
+from gradpipe.benchmarks.config import BenchmarkConfig
+from gradpipe.benchmarks.items import build_items
+from gradpipe.benchmarks.pinned import PinnedFolder
+from gradpipe.benchmarks.sources.paper_release import FINAL_ANSWER
+from gradpipe.benchmarks.texts import with_line_breaks
+from gradpipe.errors import DataError
+from gradpipe.untrusted.limits import refuse_archive
+
+FOLDER = PinnedFolder(
+    section="flan",
+    address=(
+        "github://google-research:FLAN@e9e4ec6e2701182c7a91af176f705310da541277/flan/v2/cot_data"
+    ),
+)
+
+FAMILIES = {
+    "gsm8k": "math",
+    "aqua": "math",
+    "ecqa": "commonsense",
+    "creak": "commonsense",
+    "sensemaking": "commonsense",
+    "strategyqa": "commonsense",
+}
+
+
+def read(config: BenchmarkConfig) -> pl.DataFrame:
+    """All rows of a FLAN set as items with the styles ``none`` and ``simplified``.
+
+    Line breaks inside a field are the file's literal backslash-n unless ``line_breaks: real`` asks
+    for line breaks. Raises DataError when the file is missing, altered or not three tab-separated
+    columns.
+    """
+    file = _file(config)
+    parse = parse_quoted_tsv if config.quotes == "csv" else parse_tsv
+    table = parse(FOLDER.read(config, file), FOLDER.location(config, file))
+    FOLDER.check_rows(config, file, table)
+    if config.line_breaks == "real":
+        # The other way round there is nothing to do: the files hold no line break in a field.
+        table = table.with_columns(with_line_breaks(pl.col("instruction", "rationale"), "real"))
+    table = table.with_columns(
+        none="answer",
+        simplified=pl.concat_str("rationale", pl.lit(FINAL_ANSWER), "answer"),
+    )
+    responses = {("none", "correct"): "none", ("simplified", "correct"): "simplified"}
+    return build_items(table, config.name, config.family or FAMILIES[config.name], responses)
+
+
+def content(config: BenchmarkConfig) -> dict[str, str]:
+    """What identifies the content of the file that ``read`` would read, and how it is read."""
+    quotes = {"quotes": "csv"} if config.quotes == "csv" else {}
+    breaks = {"line_breaks": "real"} if config.line_breaks == "real" else {}
+    return FOLDER.content(config, [_file(config)]) | quotes | breaks
+
+
+def parse_tsv(data: bytes, name: str) -> pl.DataFrame:
+    """Three unnamed tab-separated text columns: instruction, answer, rationale.
+
+    Quotes are ordinary characters: read as quoting they swallow the start of some CREAK questions.
+    Raises DataError when ``name`` has another number of columns.
+    """
+    refuse_archive(data, name)
+    try:
+        table = pl.read_csv(
+            BytesIO(data), separator="\t", has_header=False, quote_char=None, infer_schema=False
+        )
+    except (pl.exceptions.PolarsError, pl.exceptions.PanicException) as error:
+        raise DataError(f"{name} is not tab-separated text ({error}): fetch it again.") from error
+    return _named(table, name)
+
+
+def parse_quoted_tsv(data: bytes, name: str) -> pl.DataFrame:
+    """The same columns with quote handling on, as the paper's authors read the files.
+
+    A field that starts with a quote ends at the next one, both quotes are dropped, and the rest of
+    the field follows: ``"A b." Is it so?`` becomes ``A b. Is it so?``. Raises DataError like
+    ``parse_tsv``.
+    """
+    try:
+        # Polars refuses what follows a closing quote; the standard library's reader keeps it.
+        rows = list(csv.reader(StringIO(data.decode("utf-8"), newline=""), delimiter="\t"))
+        table = pl.DataFrame(rows, orient="row", schema=_text_schema(rows))
+    except (csv.Error, ValueError, pl.exceptions.PolarsError) as error:
+        raise DataError(f"{name} is not tab-separated text ({error}): fetch it again.") from error
+    return _named(table, name)
+
+
+def _text_schema(rows: list[list[str]]) -> dict[str, type[pl.String]]:
+    widths = {len(row) for row in rows}
+    if len(widths) != 1:
+        raise ValueError(f"its lines have {' or '.join(map(str, sorted(widths)))} columns")
+    return {str(column): pl.String for column in range(widths.pop())}
+
+
+def _named(table: pl.DataFrame, name: str) -> pl.DataFrame:
+    columns = ("instruction", "answer", "rationale")
+    if table.width != len(columns):
+        raise DataError(
+            f"{name} has {table.width} tab-separated columns instead of question, answer and "
+            "rationale: fetch it again."
+        )
+    return table.rename(dict(zip(table.columns, columns, strict=True)))
+
+
+def _file(config: BenchmarkConfig) -> str:
+    return f"{config.name}_train.tsv"

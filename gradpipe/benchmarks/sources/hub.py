@@ -1,0 +1,178 @@
+"""GSM8K, AQuA-RAT and MATH as the hub has them: Parquet files of a pinned revision."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import partial
+
+import polars as pl
+
+from gradpipe.benchmarks.config import BenchmarkConfig
+from gradpipe.benchmarks.fetch import content_key, join
+from gradpipe.benchmarks.items import build_items
+from gradpipe.benchmarks.remote_parquet import plain, read_parquet, refusal
+from gradpipe.benchmarks.sources.paper_release import FINAL_ANSWER, last_boxed
+from gradpipe.benchmarks.table_files import instruction_column, text_column
+from gradpipe.benchmarks.texts import (
+    after_answer_line,
+    before_answer_line,
+    lettered,
+    with_line_breaks,
+    without_calculator_marks,
+)
+from gradpipe.errors import DataError, nearest
+
+
+@dataclass(frozen=True)
+class Repository:
+    """A repository of data sets on the hub, and the commit that is read unless another is named."""
+
+    name: str
+    revision: str
+
+    def folder(self, config: BenchmarkConfig) -> str:
+        """Where the repository's files are: the benchmark's ``path``, or the hub."""
+        return config.path or f"hf://datasets/{self.name}@{config.revision or self.revision}"
+
+    def content(self, config: BenchmarkConfig, files: Sequence[str]) -> dict[str, str]:
+        """What identifies the content of ``files``; a pinned revision costs no network.
+
+        Raises DataError when a file of a ``path`` is missing, or when a branch or tag cannot be
+        resolved to its commit.
+        """
+        if config.path is not None:
+            return {file: content_key(plain(join(config.path, file))) for file in files}
+        return {join(self.name, file): self._commit(config.revision) for file in files}
+
+    def _commit(self, revision: str | None) -> str:
+        revision = revision or self.revision
+        if len(revision) == 40 and not set(revision) - set("0123456789abcdef"):
+            return revision
+        from huggingface_hub import HfApi
+
+        try:
+            return str(HfApi().dataset_info(self.name, revision=revision).sha)
+        except Exception as error:
+            raise refusal(f"the revision {revision!r} of {self.name}", error) from error
+
+
+GSM8K = Repository("openai/gsm8k", "740312add88f781978c0658806c59bc2815b9866")
+AQUA = Repository("deepmind/aqua_rat", "33301c6a050c96af81f63cad5562cb5363e88971")
+MATH = Repository("EleutherAI/hendrycks_math", "21a5633873b6a120296cce3e2df9d5550074f4a3")
+
+
+@dataclass(frozen=True)
+class Layout:
+    """Where one benchmark lies in its repository, and how its rows become an item's columns."""
+
+    repository: Repository
+    folder: str
+    splits: tuple[str, ...]
+    columns: Callable[[pl.DataFrame, str], pl.DataFrame]
+
+    def file(self, config: BenchmarkConfig) -> str:
+        """The path of the benchmark's file in the repository; DataError for an unknown split."""
+        if config.split not in self.splits:
+            raise DataError(
+                f"{self.repository.name} has no split {config.split!r}: "
+                f"{nearest(config.split, self.splits)}"
+            )
+        return f"{self.folder}/{config.split}-00000-of-00001.parquet"
+
+
+def read(config: BenchmarkConfig) -> pl.DataFrame:
+    """All rows of a split as items, with the styles ``none`` and ``simplified``.
+
+    ``none`` is the answer. ``simplified`` is the source's rationale with FLAN's last line after it;
+    for MATH the solution itself, as in the paper's release. GSM8K's calculator marks are taken out.
+    Raises DataError when the file is missing, cannot be reached or has other columns.
+    """
+    layout = LAYOUTS[config.name]
+    location = join(layout.repository.folder(config), layout.file(config))
+    rows = read_parquet(location)
+    if rows.is_empty():
+        raise DataError(f"{location} has no rows: give a file with at least one.")
+    table = layout.columns(rows, location)
+    if config.line_breaks == "escaped":
+        # The hub's line breaks are real ones, and a backslash before an n begins LaTeX's \\neq.
+        texts = pl.col("instruction", "rationale", "simplified")
+        table = table.with_columns(with_line_breaks(texts, "escaped"))
+    ending = pl.lit(FINAL_ANSWER) + pl.col("answer")
+    table = table.with_columns(
+        none="answer",
+        simplified=pl.coalesce("simplified", pl.concat_str("rationale", ending)),
+    )
+    responses = {("none", "correct"): "none", ("simplified", "correct"): "simplified"}
+    return build_items(table, config.name, config.family or FAMILIES[config.name], responses)
+
+
+def content(config: BenchmarkConfig) -> dict[str, str]:
+    """What identifies the content of the file that ``read`` would read, and its line breaks."""
+    layout = LAYOUTS[config.name]
+    breaks = {"line_breaks": "escaped"} if config.line_breaks == "escaped" else {}
+    return layout.repository.content(config, [layout.file(config)]) | breaks
+
+
+def _gsm8k(rows: pl.DataFrame, name: str) -> pl.DataFrame:
+    told = without_calculator_marks(pl.col("answer"))
+    table = pl.DataFrame(
+        [
+            instruction_column(rows, "question", name).alias("instruction"),
+            text_column(rows, "answer", name),
+        ]
+    ).select(
+        "instruction",
+        rationale=before_answer_line(told),
+        answer=after_answer_line(told),
+        simplified=pl.lit(None, dtype=pl.String),
+    )
+    if table["answer"].null_count():
+        row = table["answer"].is_null().arg_max()
+        raise DataError(
+            f"the answer in row {row} of {name} (counted from 0) has no line with ####: "
+            "take GSM8K's own file."
+        )
+    return table
+
+
+def _aqua(rows: pl.DataFrame, name: str) -> pl.DataFrame:
+    options = rows.get_column("options") if "options" in rows.columns else pl.Series([""])
+    if options.dtype != pl.List(pl.String):
+        raise DataError(f"{name} has no column `options` of lists of text: take AQuA-RAT's own.")
+    return pl.DataFrame(
+        [
+            instruction_column(rows, "question", name),
+            options.alias("options"),
+            text_column(rows, "rationale", name),
+            text_column(rows, "correct", name),
+        ]
+    ).select(
+        "rationale",
+        instruction=pl.concat_str("question", pl.lit("\nOptions:\n"), lettered(pl.col("options"))),
+        answer=pl.format("({})", pl.col("correct").str.strip_chars()),
+        simplified=pl.lit(None, dtype=pl.String),
+    )
+
+
+def _math(rows: pl.DataFrame, name: str) -> pl.DataFrame:
+    solution = text_column(rows, "solution", name)
+    boxed = [last_boxed(text or "") for text in solution]
+    return pl.DataFrame(
+        [
+            instruction_column(rows, "problem", name).alias("instruction"),
+            pl.Series("answer", boxed, dtype=pl.String),
+            solution.alias("rationale"),
+            solution.alias("simplified"),
+        ]
+    )
+
+
+_subject = partial(Layout, MATH, splits=("train", "test"), columns=_math)
+LAYOUTS = {
+    "gsm8k": Layout(GSM8K, "main", ("train", "test"), _gsm8k),
+    "aqua": Layout(AQUA, "raw", ("train", "validation", "test"), _aqua),
+    "math_algebra": _subject(folder="algebra"),
+    "math_counting_probability": _subject(folder="counting_and_probability"),
+    "math_geometry": _subject(folder="geometry"),
+}
+
+FAMILIES = dict.fromkeys(LAYOUTS, "math")

@@ -1,0 +1,84 @@
+"""Anybody's own data: JSON, JSONL, CSV, TSV or Parquet with named columns."""
+
+from collections.abc import Mapping
+from pathlib import Path
+
+import polars as pl
+
+from gradpipe.benchmarks.config import BenchmarkConfig, Columns
+from gradpipe.benchmarks.fetch import content_key, read_bytes
+from gradpipe.benchmarks.items import build_items
+from gradpipe.benchmarks.table_files import instruction_column, join_input, parse_table, text_column
+from gradpipe.errors import DataError, nearest
+from gradpipe.styles import STYLES
+
+FAMILIES: Mapping[str, str] = {}
+
+
+def read_table(path: str | Path) -> pl.DataFrame:
+    """The rows of a table file, local or at an fsspec URL, in file order; see ``parse_table``.
+
+    Raises DataError when it is missing, unreachable, malformed, empty or of an unknown kind.
+    """
+    return parse_table(read_bytes(path), str(path))
+
+
+def read(config: BenchmarkConfig) -> pl.DataFrame:
+    """All rows of a user's file as items, its columns named by ``config.columns``.
+
+    A file with answers needs no responses: a study's generator can write them. Raises DataError
+    when the file cannot be read, a named column is missing or no text, no column holds responses or
+    answers, or a row has no instruction.
+    """
+    path = _path(config)
+    table = read_table(path)
+    columns = config.columns
+    styles = _response_columns(table, columns, path)
+    rows = pl.DataFrame(
+        [
+            instruction_column(table, columns.instruction, path).alias("instruction"),
+            _optional(table, "input", columns.input, path),
+            _optional(table, "answer", columns.answer, path),
+            _optional(table, "rationale", columns.rationale, path),
+            *(text_column(table, c, path).alias(f"response/{s}") for s, c in styles.items()),
+        ]
+    ).with_columns(instruction=join_input("instruction", "input"))
+    responses = {(style, "correct"): f"response/{style}" for style in styles}
+    return build_items(rows, config.name, config.family, responses)
+
+
+def content(config: BenchmarkConfig) -> dict[str, str]:
+    """What identifies the content of the file that ``read`` would read."""
+    return {Path(_path(config)).suffix: content_key(_path(config))}
+
+
+def _path(config: BenchmarkConfig) -> str:
+    if config.path is None:
+        raise DataError(
+            f"benchmark {config.name!r} has the source `files` but no file: "
+            "give its `path`, a local file or a URL."
+        )
+    return config.path
+
+
+def _optional(table: pl.DataFrame, role: str, named: str | None, path: str) -> pl.Series:
+    if named is None and role not in table.columns:
+        return pl.Series(role, [None] * table.height, dtype=pl.String)
+    return text_column(table, named or role, path).alias(role)
+
+
+def _response_columns(table: pl.DataFrame, columns: Columns, path: str) -> dict[str, str]:
+    for style in columns.responses:
+        if style not in STYLES:
+            raise DataError(
+                f"`columns.responses` names the unknown style {style!r}: {nearest(style, STYLES)}"
+            )
+    styles = columns.responses or {style: style for style in STYLES if style in table.columns}
+    if not styles and (columns.answer or "answer") not in table.columns:
+        raise DataError(
+            f"{path} has no column named like a response style, only {', '.join(table.columns)}: "
+            f"say which one holds responses, as in `columns: {{responses: {{detailed: "
+            f"{table.columns[-1]}}}}}`, styles are {', '.join(STYLES)}; or which holds the "
+            "`answer` that a generator is to write them for."
+        )
+    return styles

@@ -1,0 +1,186 @@
+"""Wikipedia's own articles, popular and unpopular ones, from the hub's snapshots."""
+
+from typing import Any
+
+import polars as pl
+
+from gradpipe.benchmarks.config import BenchmarkConfig, WikipediaPages
+from gradpipe.benchmarks.fetch import content_key, is_remote, join, read_bytes
+from gradpipe.benchmarks.items import build_items
+from gradpipe.benchmarks.remote_parquet import plain, read_parquet, refusal
+from gradpipe.benchmarks.sources.hub import Repository
+from gradpipe.benchmarks.sources.page_views import candidates, read_views, with_spaces
+from gradpipe.benchmarks.texts import cut_column
+from gradpipe.errors import DataError
+from gradpipe.system.hashing import content_hash
+
+REPOSITORY = Repository("wikimedia/wikipedia", "b04c8d1ceb2f5cd4588862100d08de323dccfbaa")
+#: How many files a snapshot has, where that is known without asking.
+SHARDS = {"20231101.en": 41}
+LENGTHS = {"length_100": 100, "length_500": 500, "length_1000": 1000}
+#: Any name will do: what is read is said by the settings.
+FAMILIES: dict[str, str] = {}
+
+_ENDS = 1 << 16
+
+
+def read(config: BenchmarkConfig) -> pl.DataFrame:
+    """The chosen pages as items: ``Tell me about TITLE.``, with the article's own text.
+
+    Popular pages have the styles ``length_100``, ``length_500`` and ``length_1000``, cut at the
+    first sentence end after that many estimated tokens; unpopular ones have ``article``, the whole
+    text up to ``article_tokens``. The snapshot's files are looked through one after the other, and
+    only pages that may be taken are held. Pages chosen by views are those that the files looked
+    through have; a title of a list that is in none of them is an error, since a study that says
+    which pages it takes must take these. Raises DataError when a file is missing or unreachable,
+    titles are not found, or there are fewer pages than asked for.
+    """
+    pages = config.wikipedia
+    wanted = _wanted(config)
+    found = _found(config, wanted)
+    table = found.select(
+        instruction=pl.format("Tell me about {}.", "title"),
+        answer="title",
+        rationale=pl.lit(None, dtype=pl.String),
+        **{style: cut_column(pl.col("text"), size) for style, size in _lengths(pages).items()},
+    )
+    responses = {(style, "correct"): style for style in _lengths(pages)}
+    return build_items(table, config.name, config.family or "knowledge", responses)
+
+
+def content(config: BenchmarkConfig) -> dict[str, str]:
+    """What identifies the pages that ``read`` would read, without reading the snapshot.
+
+    A hub's snapshot is known by its commit. A file of a ``path`` is known by its size and both its
+    ends, where a Parquet file describes what is between; a remote one as its server reports it.
+    """
+    pages = config.wikipedia
+    settings = pages.model_dump(mode="json", exclude={"views", "titles_file", "shards"})
+    found = {"settings": content_hash(settings)}
+    for name, location in (("views", pages.views), ("titles", pages.titles_file)):
+        if location is not None:
+            found[name] = content_key(plain(location))
+    if config.path is None:
+        return found | REPOSITORY.content(config, [pages.snapshot])
+    files = _files(config)
+    return found | {name: _shard_key(join(config.path, name)) for name in files}
+
+
+def _wanted(config: BenchmarkConfig) -> pl.DataFrame:
+    """``title`` and ``rank`` of the pages to look for."""
+    pages = config.wikipedia
+    named = bool(pages.titles) or pages.titles_file is not None
+    if named == (pages.views is not None):
+        raise DataError(
+            f"the benchmark {config.name!r} has {'both' if named else 'neither'} `titles` "
+            f"{'and' if named else 'nor'} `views`: say under `wikipedia` which pages to take, by "
+            "one of them."
+        )
+    if pages.views is not None:
+        language = pages.snapshot.partition(".")[2]
+        return candidates(read_views(pages.views, f"{language}.wikipedia"), pages)
+    listed = list(pages.titles)
+    if pages.titles_file is not None:
+        listed = read_bytes(pages.titles_file).decode("utf-8-sig", "replace").splitlines()
+    titles = pl.DataFrame({"title": listed}, schema={"title": pl.String})
+    titles = titles.select(with_spaces(pl.col("title"))).filter(pl.col("title") != "")
+    if titles.is_empty():
+        raise DataError(f"{pages.titles_file} names no title: write one a line.")
+    return titles.unique(maintain_order=True).with_row_index("rank")
+
+
+def _found(config: BenchmarkConfig, wanted: pl.DataFrame) -> pl.DataFrame:
+    """``title`` and ``text`` of the pages taken, by rank."""
+    pages = config.wikipedia
+    most = wanted.height if pages.views is None else pages.pages
+    found = pl.DataFrame(schema={"rank": pl.UInt32, "title": pl.String, "text": pl.String})
+    for file in _files(config):
+        rows = _rows(config, file, wanted["title"].to_list())
+        ranked = wanted.join(rows, on="title").select("rank", "title", "text")
+        # Only the best so far are kept: fifty candidates for each page may be long articles.
+        found = pl.concat([found, ranked]).sort("rank").unique("title", maintain_order=True)
+        found = found.head(most)
+        if pages.views is None and found.height == most:
+            break
+    _check_found(config, wanted, found, most)
+    return found.drop("rank")
+
+
+def _check_found(
+    config: BenchmarkConfig, wanted: pl.DataFrame, found: pl.DataFrame, most: int
+) -> None:
+    pages = config.wikipedia
+    looked = f"the first {pages.max_shards} files of " if pages.max_shards else ""
+    where = f"{looked}the snapshot {pages.snapshot}"
+    if pages.views is None:
+        missing = wanted.join(found, on="title", how="anti").sort("rank")["title"].to_list()
+        if missing:
+            more = f" and {len(missing) - 20} more" if len(missing) > 20 else ""
+            raise DataError(
+                f"{', '.join(map(repr, missing[:20]))}{more} are in no file of {where}: write "
+                "titles as Wikipedia does, without redirects, or take them from the list."
+            )
+    elif found.height < most:
+        raise DataError(
+            f"only {found.height} of the {wanted.height} {pages.popularity} pages looked for are "
+            f"in {where}, and `pages` asks for {most}: ask for fewer or look in more files."
+        )
+
+
+def _rows(config: BenchmarkConfig, file: str, titles: list[str]) -> pl.DataFrame:
+    location = join(REPOSITORY.folder(config), file)
+    return read_parquet(location, ("title", "text"), ("title", titles)).drop_nulls()
+
+
+def _files(config: BenchmarkConfig) -> list[str]:
+    """The paths of the snapshot's files in its repository, in order."""
+    pages = config.wikipedia
+    known = None if config.path else SHARDS.get(pages.snapshot)
+    count = pages.shards or known
+    if count is None:
+        names = _listed(join(REPOSITORY.folder(config), pages.snapshot))
+    else:
+        names = [f"train-{number:05}-of-{count:05}.parquet" for number in range(count)]
+    return [f"{pages.snapshot}/{name}" for name in names[: pages.max_shards]]
+
+
+def _listed(folder: str) -> list[str]:
+    try:
+        filesystem, path = _filesystem(plain(folder))
+        listed = [entry.rpartition("/")[2] for entry in filesystem.ls(path, detail=False)]
+    except Exception as error:
+        raise refusal(folder, error) from error
+    names = sorted(n for n in listed if n.startswith("train-") and n.endswith(".parquet"))
+    if not names:
+        raise DataError(
+            f"{folder} lists no file such as train-00000-of-00041.parquet: check `path` and "
+            "`snapshot`, or say with `shards` how many files there are."
+        )
+    return names
+
+
+def _shard_key(location: str) -> str:
+    location = plain(location)
+    if is_remote(location):
+        return content_key(location)
+    try:
+        with open(location, "rb") as file:
+            size = file.seek(0, 2)
+            file.seek(max(0, size - _ENDS))
+            tail = file.read()
+            file.seek(0)
+            return content_hash(size, file.read(_ENDS).hex(), tail.hex())
+    except OSError as error:
+        raise refusal(location, error) from error
+
+
+def _lengths(pages: WikipediaPages) -> dict[str, int]:
+    return LENGTHS if pages.popularity == "popular" else {"article": pages.article_tokens}
+
+
+def _filesystem(location: str) -> tuple[Any, str]:
+    import fsspec
+
+    options = {"client_kwargs": {"trust_env": True}} if location.startswith("http") else {}
+    filesystem, path = fsspec.core.url_to_fs(location, **options)
+    return filesystem, path

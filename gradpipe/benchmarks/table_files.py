@@ -1,0 +1,181 @@
+"""Tables from the bytes of JSON, JSONL, CSV, TSV and Parquet files, and their text columns."""
+
+import json
+from collections.abc import Callable
+from io import BytesIO
+from pathlib import PurePosixPath
+from typing import Any
+from urllib.parse import urlsplit
+
+import polars as pl
+
+from gradpipe.errors import DataError, nearest
+from gradpipe.untrusted.limits import (
+    ARCHIVE_ENDINGS,
+    archive_refusal,
+    check_parquet,
+    refuse_archive,
+    refuse_large_table,
+)
+
+#: Whole numbers that a column of them can hold; larger ones become text.
+_INT64 = range(-(2**63), 2**63)
+
+
+def parse_table(data: bytes, name: str) -> pl.DataFrame:
+    """The rows of a file's content, in order; the extension of ``name`` says how to read it.
+
+    JSON is an array of objects, JSONL one object a line. CSV and TSV columns are all text, with
+    empty cells null. JSON columns that mix kinds of values, or hold numbers beyond 64 bits, become
+    text. Raises DataError for an unknown extension, archives, malformed content, columns or keys of
+    one name, Parquet that unpacks to more than LARGEST_TABLE, and a file without rows.
+    """
+    extension, parsers = table_extension(name), _parsers()
+    if extension in ARCHIVE_ENDINGS:
+        raise DataError(archive_refusal(name, extension))
+    if extension not in parsers:
+        raise DataError(
+            f"{name} has the extension {extension!r}, which is not a table's: "
+            f"{nearest(extension, list(parsers))}"
+        )
+    if not data.strip():
+        raise DataError(f"{name} is empty: give a file with at least one row.")
+    refuse_archive(data, name)
+    try:
+        if extension == ".parquet":
+            check_parquet(BytesIO(data), name)
+        table = parsers[extension](data)
+    except DataError:
+        raise
+    # Readers raise errors of many kinds, and Polars a panic that is no Exception.
+    except (Exception, pl.exceptions.PanicException) as error:
+        raise DataError(
+            f"{name} is not well-formed {extension[1:].upper()} ({_reason(error)}): "
+            "mend it, or give it the extension of what it is."
+        ) from error
+    if table.is_empty():
+        raise DataError(f"{name} has no rows: give a file with at least one.")
+    refuse_large_table(table, name)
+    return table
+
+
+def _reason(error: BaseException) -> str:
+    if isinstance(error, RecursionError):
+        return "its values are nested too deeply"
+    if isinstance(error, MemoryError):
+        return "it is larger than the memory there is"
+    return (str(error).splitlines() or [type(error).__name__])[0][:200].rstrip(".")
+
+
+def table_extension(name: str) -> str:
+    """What says how to read a table file: the ending of its path or URL, in lower case."""
+    path = urlsplit(name).path if "://" in name else name
+    return PurePosixPath(path.replace("\\", "/")).suffix.lower()
+
+
+def text_column(table: pl.DataFrame, column: str, name: str) -> pl.Series:
+    """One column as text, numbers and dates cast to text, nulls kept.
+
+    Raises DataError when the file ``name`` lacks the column, or when it holds lists or objects.
+    """
+    if column not in table.columns:
+        raise DataError(f"{name} has no column {column!r}: {nearest(column, table.columns)}")
+    series = table.get_column(column)
+    if series.dtype.is_nested() or series.dtype in (pl.Binary, pl.Object):
+        raise DataError(
+            f"column {column!r} of {name} holds {series.dtype}, not text: "
+            "name a column of texts, or write these as texts."
+        )
+    return series.cast(pl.String)
+
+
+def instruction_column(table: pl.DataFrame, column: str, name: str) -> pl.Series:
+    """A text column without nulls; raises DataError naming the row of the first null."""
+    series = text_column(table, column, name)
+    if series.null_count():
+        row = series.is_null().arg_max()
+        raise DataError(
+            f"column {column!r} of {name} is null in row {row} (counted from 0): "
+            "every item needs an instruction, so fill that row or remove it."
+        )
+    return series
+
+
+def join_input(instruction: str, extra: str) -> pl.Expr:
+    """The instruction column, with a non-empty ``extra`` column joined on by a line break."""
+    given = pl.col(extra).fill_null("").str.strip_chars() != ""
+    joined = pl.concat_str(instruction, extra, separator="\n")
+    return pl.when(given).then(joined).otherwise(pl.col(instruction))
+
+
+def _parsers() -> dict[str, Callable[[bytes], pl.DataFrame]]:
+    return {
+        ".json": lambda data: _from_objects(json_objects(data)),
+        ".jsonl": lambda data: _from_objects(jsonl_objects(data)),
+        ".ndjson": lambda data: _from_objects(jsonl_objects(data)),
+        ".csv": lambda data: _from_lines(data, ","),
+        ".tsv": lambda data: _from_lines(data, "\t"),
+        ".parquet": lambda data: pl.read_parquet(BytesIO(data)),
+    }
+
+
+def json_objects(data: bytes) -> list[dict[str, Any]]:
+    """The objects of a JSON file's one array; raises ValueError where it is anything else."""
+    rows = json.loads(data.decode("utf-8-sig"), object_pairs_hook=_unique)
+    if not isinstance(rows, list):
+        raise ValueError(f"it holds one {type(rows).__name__}, not an array of objects")
+    return _objects(rows, "element")
+
+
+def jsonl_objects(data: bytes) -> list[dict[str, Any]]:
+    """The objects of a JSONL file, one a line; raises ValueError where a line is anything else."""
+    rows = []
+    # splitlines() would also cut at the line separators that JSON allows inside a string.
+    for number, line in enumerate(data.decode("utf-8-sig").split("\n"), start=1):
+        if line.strip():
+            try:
+                rows.append(json.loads(line, object_pairs_hook=_unique))
+            except ValueError as error:
+                raise ValueError(f"line {number}: {error}") from error
+    return _objects(rows, "row")
+
+
+def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """An object whose keys are all different: of two, one would be lost without a word."""
+    found = dict(pairs)
+    if len(found) < len(pairs):
+        names = [name for name, _ in pairs]
+        twice = next(name for name in names if names.count(name) > 1)
+        raise ValueError(f"an object has the key {twice[:40]!r} twice")
+    return found
+
+
+def _from_lines(data: bytes, separator: str) -> pl.DataFrame:
+    header = pl.read_csv(
+        BytesIO(data), infer_schema=False, separator=separator, has_header=False, n_rows=1
+    )
+    names = [name for name in header.row(0) if name is not None] if header.height else []
+    twice = next((name for name in names if names.count(name) > 1), None)
+    if twice is not None:
+        # Polars would rename the second one, and nobody would miss it.
+        raise ValueError(f"two columns are called {twice[:40]!r}")
+    return pl.read_csv(BytesIO(data), infer_schema=False, separator=separator)
+
+
+def _objects(rows: list[Any], what: str) -> list[dict[str, Any]]:
+    for number, row in enumerate(rows):
+        if not isinstance(row, dict):
+            raise ValueError(f"{what} {number} is a {type(row).__name__}, not an object")
+    return rows
+
+
+def _from_objects(rows: list[dict[str, Any]]) -> pl.DataFrame:
+    names = dict.fromkeys(name for row in rows for name in row)
+    return pl.DataFrame([_column(name, [row.get(name) for row in rows]) for name in names])
+
+
+def _column(name: str, values: list[Any]) -> pl.Series:
+    kinds = {type(value) for value in values if value is not None}
+    if len(kinds) > 1 or (kinds == {int} and not all(v is None or v in _INT64 for v in values)):
+        values = [v if v is None or isinstance(v, str) else json.dumps(v) for v in values]
+    return pl.Series(name, values, strict=False)

@@ -1,0 +1,156 @@
+"""A bill on paper: a model, a number of examples and some GPUs, none of which need be there.
+
+The GPUs' peaks are those of the vendors' data sheets, dense and without sparsity: NVIDIA H100 SXM
+(989 TFLOP/s in bfloat16, 67 in float32 and in float64 on tensor cores, 80 GB), H200 (the same with
+141 GB), A100 SXM (312, 19.5, 19.5, 80 GB), L40S (362, 91.6, 1.4, 48 GB), RTX 4090 (165, 82.6, 1.3,
+24 GB); AMD MI300X (1307, 163.4, 163.4, 192 GB).
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from gradpipe.errors import GradpipeError, nearest
+from gradpipe.estimates.costs import BYTES, FILE_BYTES, Cost, cost_of
+from gradpipe.estimates.memory import Memory, memory_of
+from gradpipe.estimates.model_shape import ModelShape
+from gradpipe.gradients.passes.batches import ACCELERATOR_BUDGET
+from gradpipe.gradients.passes.memory import ACCELERATOR_SHARE, RESERVE
+
+
+@dataclass(frozen=True)
+class Gpu:
+    """A GPU's peaks in TFLOP/s by precision, and its memory in bytes."""
+
+    name: str
+    half: float
+    single: float
+    double: float
+    memory: float
+
+    def peak(self, dtype: str) -> float:
+        """TFLOP/s of matrix products in a precision."""
+        return self.single if dtype == "float32" else self.half
+
+
+GPUS = {
+    "h100": Gpu("H100 SXM", 989, 67, 67, 80e9),
+    "h200": Gpu("H200", 989, 67, 67, 141e9),
+    "a100": Gpu("A100 SXM 80 GB", 312, 19.5, 19.5, 80e9),
+    "l40s": Gpu("L40S", 362, 91.6, 1.4, 48e9),
+    "rtx4090": Gpu("RTX 4090", 165, 82.6, 1.3, 24e9),
+    "mi300x": Gpu("MI300X", 1307, 163.4, 163.4, 192e9),
+}
+
+
+@dataclass(frozen=True)
+class Setting:
+    """What is to be computed, on what, and how busy that is kept.
+
+    ``tokens`` and ``response_tokens`` are of each example. ``utilisation`` is the share of the peak
+    that the passes reach, ``spectra_utilisation`` that of the float64 peak.
+    """
+
+    examples: int
+    tokens: int
+    response_tokens: int
+    gpus: int = 1
+    gpu: str = "h100"
+    dtype: str = "bfloat16"
+    projections: tuple[str, ...] = ("q", "k", "v", "o")
+    checkpointing: bool = False
+    utilisation: float = 0.4
+    spectra_utilisation: float = 0.1
+
+    def __post_init__(self) -> None:
+        if self.gpu not in GPUS:
+            raise GradpipeError(f"There is no GPU {self.gpu!r}: {nearest(self.gpu, list(GPUS))}")
+        if self.dtype not in BYTES:
+            raise GradpipeError(
+                f"There is no dtype {self.dtype!r}: {nearest(self.dtype, [*BYTES])}"
+            )
+        if not 0 < self.response_tokens <= self.tokens:
+            raise GradpipeError(
+                f"Of {self.tokens} tokens, {self.response_tokens} cannot be the response's: give "
+                "--response-tokens between 1 and --tokens."
+            )
+
+
+@dataclass(frozen=True)
+class Bill:
+    """What a setting costs: ``gpu_hours`` over all GPUs, ``hours`` by the clock, bytes of memory
+    of one copy of the model and how many GPUs hold it, bytes of disk in ``cost``.
+    """
+
+    setting: Setting
+    cost: Cost
+    memory: Memory
+    batch_tokens: int
+    gpus_a_copy: int
+    copies: int
+    gpu_hours: float
+    hours: float
+
+    def record(self) -> dict[str, Any]:
+        """For JSON, in FLOPs, hours and bytes."""
+        return {
+            **asdict(self),
+            "flops": self.cost.flops,
+            "memory_bytes_a_gpu": self.memory.bytes / self.gpus_a_copy,
+        }
+
+
+def on_paper(shape: ModelShape, setting: Setting) -> Bill:
+    """The bill of a setting; raises GradpipeError where the GPUs cannot hold one copy."""
+    gpu = GPUS[setting.gpu]
+    one = cost_of(
+        shape,
+        [(setting.tokens, setting.response_tokens)],
+        setting.projections,
+        setting.checkpointing,
+    )
+    gpus, batch_tokens, memory = _layout(shape, setting, gpu)
+    copies = max(1, setting.gpus // gpus)
+    cost = one.times(setting.examples)
+    files = math.ceil(setting.examples * setting.tokens / batch_tokens) * FILE_BYTES
+    cost += Cost(disk=files)
+    # A model over several GPUs computes on one of them at a time.
+    seconds = cost.passes + cost.comparisons
+    seconds /= gpu.peak(setting.dtype) * 1e12 * setting.utilisation
+    seconds += cost.spectra / (gpu.double * 1e12 * setting.spectra_utilisation)
+    hours = seconds / 3600 / copies
+    return Bill(setting, cost, memory, batch_tokens, gpus, copies, hours * gpus * copies, hours)
+
+
+def _layout(shape: ModelShape, setting: Setting, gpu: Gpu) -> tuple[int, int, Memory]:
+    """GPUs that hold a copy, padded tokens of a batch, and what both take of memory.
+
+    The fewest GPUs on which one text fits; a batch then takes what is left, as the loop does.
+    """
+    for gpus in range(1, setting.gpus + 1):
+        most = ACCELERATOR_BUDGET
+        while most >= 1:
+            rows = most // setting.tokens
+            tokens = max(1, rows) * setting.tokens
+            memory = memory_of(
+                shape,
+                setting.dtype,
+                tokens,
+                setting.tokens,
+                checkpointing=setting.checkpointing,
+                on_cpu=False,
+            )
+            free = gpus * gpu.memory - memory.weights
+            if memory.activations <= ACCELERATOR_SHARE * free - RESERVE:
+                return gpus, tokens, memory
+            if rows <= 1:
+                break
+            most = (rows - 1) * setting.tokens
+    weights = shape.weights * BYTES[setting.dtype] / 1e9
+    raise GradpipeError(
+        f"{setting.gpus} × {gpu.name} cannot hold the model ({weights:.0f} GB of weights) and one "
+        f"text of {setting.tokens} tokens: give more --gpus, another --gpu, a smaller --dtype or "
+        "--gradient-checkpointing."
+    )

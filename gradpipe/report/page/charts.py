@@ -1,0 +1,217 @@
+"""What the page's script draws from: the charts' specifications and what the pickers offer."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import lru_cache, partial
+from typing import Any
+
+import polars as pl
+
+from gradpipe.report import style
+from gradpipe.report.chart_data import (
+    IS_KNOWLEDGE,
+    LEAST_BAND,
+    RATIOS,
+    compared_as,
+    distinct,
+)
+from gradpipe.report.charts import curves as curve_charts
+from gradpipe.report.charts import effects as effect_charts
+from gradpipe.report.charts import examples as example_charts
+from gradpipe.report.charts.parts import specification
+from gradpipe.report.report_data import ReportInputs
+from gradpipe.report.tables.table import Table
+from gradpipe.report.tables.verdicts import CONTROL_LABELS
+from gradpipe.statistics.differences import LARGEST_LAYERS
+
+#: Tables that keep to what the pickers have chosen, and by which of their columns.
+_FOLLOWING = {
+    "verdicts_by_projection": ("model", "statement"),
+    "mad": ("model",),
+    "mad_segments": ("model",),
+    "rd": ("model",),
+    "base_and_tuned": ("base", "tuned"),
+    "length": ("model", "benchmark"),
+    "alignment": ("model", "benchmark"),
+}
+#: Tables that follow no picker and have no more rows than this are in the page as they are.
+MOST_STATIC_ROWS = 60
+#: The margin of a chart with names down its left side, beside these names.
+_WIDE = (0, 12)
+#: The margin of a chart whose panels share the scale at the left.
+_SHARED = (2, 58)
+QUANTITIES = {"mean": "mean over layers", "mad": "MAD"}
+
+_JUDGED = (pl.col("level") == "cell") & pl.col("effect").is_finite()
+
+
+@dataclass(frozen=True)
+class PageChart:
+    """A chart of the page: how it is drawn on a linear or logarithmic scale.
+
+    ``margin`` is the width in pixels that axes take, for each panel and once. ``log`` is the scale
+    it starts with; without ``scales`` it has no other. Its rows are gathered by the page's script.
+    """
+
+    id: str
+    draw: Callable[..., Any]
+    #: What its colours stand for, in order.
+    names: tuple[str, ...]
+    margin: tuple[int, int] = (38, 12)
+    log: bool = True
+    scales: bool = True
+
+    def for_page(self) -> dict[str, Any]:
+        """The chart as the page's script reads it, with its specification on each scale."""
+        kinds = ("linear", "log") if self.scales else ("log" if self.log else "linear",)
+        return {
+            "id": self.id,
+            "margin": self.margin,
+            "start": "log" if self.log else "linear",
+            **{kind: _specification(self.draw, self.names, kind == "log") for kind in kinds},
+        }
+
+
+@lru_cache(maxsize=256)
+def _specification(draw: Callable[..., Any], names: tuple[str, ...], log: bool) -> dict[str, Any]:
+    """A chart as Vega-Lite, built once for the same names: a tenth of a second each."""
+    return specification(draw(list(names), log=log))
+
+
+Wanted = tuple[PageChart, bool]
+
+
+def page_charts(inputs: ReportInputs) -> dict[str, PageChart]:
+    """The charts that the results have rows for, by id, in the page's order."""
+    return {
+        chart.id: chart
+        for chart, wanted in (
+            *_of_verdicts(inputs),
+            *_of_curves(inputs),
+            *_of_mad(inputs),
+            *_of_examples(inputs),
+        )
+        if wanted
+    }
+
+
+def page_choices(inputs: ReportInputs) -> dict[str, list[tuple[str, str]]]:
+    """What the pickers beside single charts offer: values and how they are called."""
+    judged = set(inputs.verdicts.filter(_JUDGED).get_column("claim"))
+    groups = inputs.claims.filter(pl.col("claim").is_in(list(judged)))
+    kinds = set(inputs.alignment.get_column("kind"))
+    quantities = set(inputs.length.get_column("quantity"))
+    twins = inputs.twins.filter(
+        *(pl.col(c).is_in(distinct(inputs.curves, "model")) for c in ("base", "tuned"))
+    )
+    titles = groups.group_by("group", maintain_order=True).agg(pl.col("title").first()).rows()
+    return {
+        "claim": [(str(group), str(title)) for group, title in titles],
+        "kind": [(k, v) for k, v in style.ALIGNMENT_LABELS.items() if k in kinds],
+        "quantity": [(k, v) for k, v in QUANTITIES.items() if k in quantities],
+        "twins": [(f"{i}", f"{base} → {tuned}") for i, (base, tuned) in enumerate(twins.rows())],
+    }
+
+
+def page_index(
+    inputs: ReportInputs, tables: dict[str, Table], drawn: dict[str, PageChart]
+) -> dict[str, Any]:
+    """All that the script needs before a block is unpacked."""
+    models = set(distinct(inputs.curves, "model"))
+    twins = inputs.twins.filter(pl.col("base").is_in(models), pl.col("tuned").is_in(models))
+    return {
+        "charts": [chart.for_page() for chart in drawn.values()],
+        "tables": {
+            table.name: {
+                "heads": table.heads,
+                "columns": table.columns,
+                "statistics": table.statistics,
+                "picked": {c: table.columns.index(c) for c in _FOLLOWING.get(table.name, ())},
+            }
+            for table in tables.values()
+            if not is_static(table)
+        },
+        "claims": inputs.claims.select("claim", "group", "statement").to_dicts(),
+        "twins": twins.select("base", "tuned").to_dicts(),
+        "ratios": RATIOS,
+        "labels": {
+            "style": style.STYLE_LABELS,
+            "statistic": style.STATISTIC_LABELS,
+            "segment": style.SEGMENT_LABELS,
+            "control": CONTROL_LABELS,
+            "panel": style.PANEL_TITLES,
+        },
+        "orders": {name: list(order) for name, order in style.ORDERS.items()},
+        "leastBand": LEAST_BAND,
+        "largestLayers": LARGEST_LAYERS,
+    }
+
+
+def is_static(table: Table) -> bool:
+    """Whether a table is short enough to be in the page as it is, without the script too."""
+    follows = table.statistics or table.name in _FOLLOWING
+    return not follows and table.frame.height <= MOST_STATIC_ROWS
+
+
+def _of_verdicts(inputs: ReportInputs) -> list[Wanted]:
+    verdicts = distinct(inputs.verdicts.filter(_JUDGED), "verdict")
+    present = set(inputs.length.filter(pl.col("effect").is_finite()).get_column("control"))
+    controls = [label for control, label in CONTROL_LABELS.items() if control in present]
+    judged = PageChart("verdicts", effect_charts.verdicts_on_a_claim, tuple(verdicts), _WIDE)
+    length = PageChart("length", effect_charts.length_held_still, tuple(controls), _WIDE)
+    return [(judged, bool(verdicts)), (length, bool(controls))]
+
+
+def _of_curves(inputs: ReportInputs) -> list[Wanted]:
+    styles = tuple(distinct(inputs.curves, "style"))
+    pairs = [pair for pair in RATIOS if set(pair) <= set(styles)]
+    names = tuple(" / ".join(map(style.style_label, pair)) for pair in pairs)
+    both = "irrelevant" in distinct(inputs.curves, "relevance")
+    through = curve_charts.statistic_through_the_layers
+    return [
+        (PageChart("curves", through, styles, log=False), bool(styles)),
+        (PageChart("ratio", curve_charts.ratio_of_styles, names), bool(pairs)),
+        (
+            PageChart("relevance", curve_charts.correct_against_irrelevant, styles),
+            both,
+        ),
+        (PageChart("over", curve_charts.irrelevant_over_correct, styles), both),
+        (PageChart("rd", curve_charts.difference_by_layer, styles), both),
+        (
+            PageChart("twins", curve_charts.base_and_tuned, styles, log=False),
+            bool(page_choices(inputs)["twins"]),
+        ),
+    ]
+
+
+def _of_mad(inputs: ReportInputs) -> list[Wanted]:
+    mad = inputs.mad.filter(pl.col("mad").is_finite())
+    reasoning = distinct(mad.filter(~IS_KNOWLEDGE), "style")
+    topics = distinct(mad.filter(IS_KNOWLEDGE), "benchmark")
+    dots = PageChart("mad", curve_charts.mad_by_style, tuple(reasoning), _WIDE)
+    by_topic = PageChart("knowledge", curve_charts.knowledge_by_length, tuple(topics), log=False)
+    return [(dots, bool(reasoning)), (by_topic, bool(topics))]
+
+
+def _of_examples(inputs: ReportInputs) -> list[Wanted]:
+    alignment = inputs.alignment.filter(pl.col("mean").is_finite())
+    of_one = alignment.filter(pl.col("kind") != "responses")
+    of_two = alignment.filter(pl.col("kind") == "responses")
+    styles, compared = distinct(of_one, "style"), compared_responses(of_two)
+    sized = distinct(inputs.examples, "style")
+    ends = distinct(inputs.extremes, "end")
+    one, two = curve_charts.gradients_of_one_model, curve_charts.gradients_of_two_responses
+    scatter, spectra = example_charts.size_against_length, example_charts.spectra_of_extremes
+    cosines = partial(PageChart, margin=_SHARED, log=False, scales=False)
+    return [
+        (cosines("alignment", one, tuple(styles)), bool(styles)),
+        (cosines("responses", two, tuple(compared)), bool(compared)),
+        (PageChart("sizes", scatter, tuple(sized), _SHARED, scales=False), bool(sized)),
+        (PageChart("spectra", spectra, tuple(ends), _SHARED, scales=False), bool(ends)),
+    ]
+
+
+def compared_responses(alignment: pl.DataFrame) -> list[str]:
+    """The comparisons of two responses, as `compared_as` names them, in reading order."""
+    names = alignment.select(compared_as().alias("pair")).get_column("pair")
+    return list(dict.fromkeys(names.drop_nulls()))

@@ -1,0 +1,176 @@
+"""How results look and are called, the same in every chart, table and sentence."""
+
+import math
+from typing import Any
+
+from gradpipe.statistics.differences import SEGMENTS
+from gradpipe.styles import RELEVANCES, STYLES
+
+DEFAULT_STATISTIC = "nuclear_norm"
+PROJECTIONS = ("q", "k", "v", "o", "gate", "up", "down")
+
+#: Okabe and Ito's palette for the reasoning styles: hues that colour-blind readers tell apart.
+#: The lengths of a knowledge answer are an ordered quantity, so they darken along one hue.
+STYLE_COLOURS = {
+    "none": "#D55E00",
+    "simplified": "#E69F00",
+    "detailed": "#0072B2",
+    "none_padded": "#CC79A7",
+    "detailed_cut": "#56B4E9",
+    "length_100": "#5DBE9E",
+    "length_500": "#009E73",
+    "length_1000": "#00543D",
+    "article": "#8C4A78",
+}
+OTHER_COLOUR = "#666666"
+
+STYLE_LABELS = {
+    "none": "none",
+    "simplified": "simplified",
+    "detailed": "detailed",
+    "none_padded": "none, padded",
+    "detailed_cut": "detailed, cut",
+    "length_100": "100 tokens",
+    "length_500": "500 tokens",
+    "length_1000": "1000 tokens",
+    "article": "article",
+}
+STATISTIC_LABELS = {
+    "nuclear_norm": "nuclear norm",
+    "spectral_norm": "spectral norm",
+    "sigma1_ratio": "σ₁ ratio",
+    "frobenius_norm": "Frobenius norm",
+    "effective_rank": "effective rank",
+    "stable_rank": "stable rank",
+    "nuclear_norm_over_loss": "nuclear norm / loss",
+    "nuclear_norm_summed_loss": "nuclear norm, summed loss",
+    "top4_energy": "energy in the top 4 directions",
+    "top16_energy": "energy in the top 16 directions",
+    "tail_exponent": "power law of the tail: exponent",
+    "tail_distance": "power law of the tail: misfit",
+}
+SEGMENT_LABELS = {
+    "all": "all layers",
+    "early": "early layers",
+    "mid": "middle layers",
+    "last": "last layers",
+}
+
+#: Colours for benchmarks in one chart, Okabe and Ito's without those that mean a style.
+BENCHMARK_COLOURS = ("#009E73", "#CC79A7", "#56B4E9", "#444444", "#B5A900", "#7B4FA3")
+
+#: Colours for ratios of two styles, and for ways to hold length still.
+PAIR_COLOURS = (
+    *("#D55E00", "#0072B2", "#009E73", "#CC79A7", "#7B4FA3", "#444444", "#B5A900", "#56B4E9"),
+    *("#882255", "#117733", "#E69F00", "#332288", "#A0522D", "#17A2A2"),
+)
+CONTROL_COLOURS = ("#1c2430", "#0072B2", "#009E73", "#CC79A7")
+VERDICT_COLOURS = {"supported": "#007A5A", "contradicted": "#C24A00", "undecided": "#6B7480"}
+VERDICT_SHAPES = {"supported": "circle", "contradicted": "diamond", "undecided": "square"}
+END_COLOURS = {"largest": "#D55E00", "smallest": "#0072B2"}
+
+#: What a panel is called that shows a projection, or the cosine of two gradients.
+PANEL_TITLES = {
+    "q": "q · query",
+    "k": "k · key",
+    "v": "v · value",
+    "o": "o · output",
+    "q_o": "q with o",
+    "q_ot": "q with oᵀ",
+    "k_v": "k with v",
+}
+ALIGNMENT_LABELS = {
+    "same_layer": "two projections of one layer",
+    "next_layer": "a projection in adjacent layers",
+}
+
+#: Orders in which the values of a column are shown; other columns go by the alphabet.
+ORDERS: dict[str, tuple[str, ...]] = {
+    "style": STYLES,
+    "relevance": RELEVANCES,
+    "projection": PROJECTIONS,
+    "statistic": tuple(STATISTIC_LABELS),
+    "segment": SEGMENTS,
+    "pair": ("q_o", "q_ot", "k_v", *PROJECTIONS),
+    "verdict": tuple(VERDICT_COLOURS),
+    "control": ("none", "summed_loss", "matched", "regression"),
+    "end": tuple(END_COLOURS),
+}
+
+
+def style_label(style: str) -> str:
+    """A style as a reader sees it."""
+    return STYLE_LABELS.get(style, style)
+
+
+def statistic_label(statistic: str) -> str:
+    """A statistic as a reader sees it; names not listed here lose their underscores."""
+    return STATISTIC_LABELS.get(statistic, statistic.replace("_", " "))
+
+
+def style_colour(style: str) -> str:
+    """A style's colour, the same wherever it is drawn."""
+    return STYLE_COLOURS.get(style, OTHER_COLOUR)
+
+
+def in_order(column: str, values: list[str]) -> list[str]:
+    """The distinct values of a column in the order they are shown; unlisted ones follow."""
+    order = ORDERS.get(column, ())
+    present = set(values)
+    return [v for v in order if v in present] + sorted(present.difference(order))
+
+
+def number(value: float | int | None) -> str:
+    """A number to three significant digits, plain where that is readable; "–" for nothing.
+
+    Whole numbers (counts) are written out with thousands separated.
+    """
+    if value is None:
+        return "–"
+    if isinstance(value, int):
+        return f"{value:,}".replace(",", "\u202f")
+    if not math.isfinite(value):
+        return "–"
+    if value == 0:
+        return "0"
+    if 1e-3 <= abs(value) < 1e5:
+        digits = f"{value:#.3g}" if abs(value) < 1e3 else f"{value:.0f}"
+        return digits.rstrip(".")
+    return f"{value:.2e}"
+
+
+def theme() -> dict[str, Any]:
+    """Vega-Lite configuration shared by the page and the image files."""
+    font = "system-ui, -apple-system, 'Segoe UI', Roboto, 'Helvetica Neue', Arial, sans-serif"
+    grey, ink = "#5b6470", "#1c2430"
+    return {
+        "font": font,
+        "background": "#ffffff",
+        "view": {"stroke": None},
+        "axis": {
+            "gridColor": "#e8ebef",
+            "domainColor": "#b4bcc6",
+            "tickColor": "#b4bcc6",
+            "labelColor": grey,
+            "titleColor": grey,
+            "titleFontWeight": "normal",
+            "labelFontSize": 11,
+            "titleFontSize": 11,
+        },
+        "axisX": {"grid": False},
+        "axisY": {"minExtent": 38},
+        "header": {"labelColor": ink, "labelFontSize": 12, "labelFontWeight": 600},
+        "legend": {
+            "labelColor": ink,
+            "titleColor": grey,
+            "labelFontSize": 11,
+            "titleFontWeight": "normal",
+            "orient": "bottom",
+            "direction": "horizontal",
+            "titleOrient": "left",
+            "symbolStrokeWidth": 2.5,
+            "symbolSize": 160,
+        },
+        "title": {"color": ink, "fontSize": 14, "anchor": "start", "subtitleColor": grey},
+        "line": {"strokeWidth": 2},
+    }

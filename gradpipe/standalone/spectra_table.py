@@ -1,0 +1,41 @@
+"""The stand-alone extractor's table: one row a (example, layer, projection), with statistics."""
+
+import polars as pl
+
+from gradpipe.gradients.rows import explode_layers, explode_matrices
+from gradpipe.gradients.spectra.inner_products import SAME_LAYER
+from gradpipe.models.roles import ROLES
+from gradpipe.statistics.reductions import reduce_spectra
+
+EXTRACT_STATISTICS = (
+    "nuclear_norm",
+    "spectral_norm",
+    "sigma1_ratio",
+    "frobenius_norm",
+    "effective_rank",
+)
+
+
+def spectra_table(rows: pl.DataFrame) -> pl.DataFrame:
+    """Rows of ROW_SCHEMA as the table of ``gradpipe extract``, in the order of the examples.
+
+    The cosines inside a layer stand in each of its rows.
+    """
+    spectra = reduce_spectra(explode_matrices(rows.lazy()), EXTRACT_STATISTICS)
+    return (
+        spectra.join(explode_layers(rows.lazy()), on=["row", "layer"], how="left")
+        .select(
+            pl.col("row").alias("example"),
+            "loss",
+            "tokens",
+            "response_tokens",
+            "layer",
+            "projection",
+            *EXTRACT_STATISTICS,
+            "next_layer_cosine",
+            *(f"{pair}_cosine" for pair in SAME_LAYER),
+            "singular_values",
+        )
+        .sort("example", "layer", pl.col("projection").cast(pl.Enum(list(ROLES))))
+        .collect()
+    )

@@ -1,0 +1,102 @@
+"""How much is read of a data file from outside, and what is refused unread: every limit there is.
+
+A file of a few kilobytes can stand for terabytes: Parquet repeats a value for the price of a
+number, and compression does so for any bytes. So what a Parquet file says of itself is looked at
+before it is read, what was read is counted before it is used, and archives are not unpacked.
+"""
+
+from collections.abc import Collection
+from typing import IO
+
+import polars as pl
+
+from gradpipe.errors import DataError
+from gradpipe.untrusted.files import sized
+from gradpipe.untrusted.parquet_footer import column_chunks, decode
+
+#: Bytes of a data file as it lies, and of a table when it is unpacked.
+LARGEST_FILE = 2**30
+LARGEST_TABLE = 2**31
+#: Bytes of one line of a page-view dump; a title has 255.
+LONGEST_LINE = 2**20
+#: What a value takes in a table at least: a table of nothing has its size too.
+VALUE_BYTES = 8
+
+#: The first bytes of what Polars' CSV reader would unpack by itself, and of other archives.
+_ARCHIVES = {
+    b"\x1f\x8b": "gzip",
+    b"\x28\xb5\x2f\xfd": "zstandard",
+    b"\x78\x01": "zlib",
+    b"\x78\x5e": "zlib",
+    b"\x78\x9c": "zlib",
+    b"\x78\xda": "zlib",
+    b"PK\x03\x04": "zip",
+    b"PK\x05\x06": "zip",
+    b"BZh": "bzip2",
+    b"\xfd7zXZ\x00": "xz",
+    b"7z\xbc\xaf\x27\x1c": "7z",
+}
+ARCHIVE_ENDINGS = frozenset(
+    {".zip", ".gz", ".tgz", ".tar", ".bz2", ".xz", ".zst", ".lz4", ".7z", ".rar"}
+)
+
+
+def refuse_archive(data: bytes, name: str) -> None:
+    """Raise DataError for bytes that are an archive; none is unpacked."""
+    kind = next((kind for start, kind in _ARCHIVES.items() if data.startswith(start)), None)
+    if kind is not None or data[257:262] == b"ustar":
+        raise DataError(archive_refusal(name, kind or "tar"))
+
+
+def archive_refusal(name: str, kind: str) -> str:
+    """What is said of an archive."""
+    return (
+        f"{name} is a {kind} archive, and gradpipe unpacks none, since a small one may hold more "
+        "than any disk: unpack it, and give the file that was in it."
+    )
+
+
+def check_parquet(file: IO[bytes], name: str, columns: Collection[str] = ()) -> None:
+    """Raise DataError for a Parquet file that says it unpacks to more than LARGEST_TABLE.
+
+    Then only its footer was read. With ``columns`` only these count, since only these are read.
+    Raises DamagedParquetError for what cannot be decoded.
+    """
+    chunks = [chunk for chunk in column_chunks(file) if not columns or chunk.path[0] in columns]
+    refuse_large(sum(max(chunk.unpacked, VALUE_BYTES * chunk.values) for chunk in chunks), name)
+    for chunk in chunks:
+        # Each text may be as long as all that is written.
+        if chunk.most > LARGEST_TABLE:
+            raise DataError(
+                f"{name} holds texts of {chunk.path[0][:40]!r} as what each shares with the one "
+                "before (DELTA_BYTE_ARRAY), so that they may unpack to any size: write them with "
+                "another encoding."
+            )
+    file.seek(0)
+    decode(file, chunks)
+
+
+def refuse_large_table(table: pl.DataFrame, name: str) -> None:
+    """Raise DataError for a table whose texts and values are more than LARGEST_TABLE altogether.
+
+    A text that many rows share counts once for each: so often it would be read.
+    """
+    refuse_large(int(table.estimated_size()), name)
+
+
+def refuse_long_line(start: bytes, name: str) -> None:
+    """Raise DataError for a line that is longer than LONGEST_LINE already."""
+    if len(start) > LONGEST_LINE:
+        raise DataError(
+            f"{name} has a line of more than {sized(LONGEST_LINE)}, which no page-view dump has: "
+            "give the dump as Wikimedia publishes it."
+        )
+
+
+def refuse_large(size: int, name: str) -> None:
+    """Raise DataError where ``size`` bytes are more than a table may have."""
+    if size > LARGEST_TABLE:
+        raise DataError(
+            f"{name} unpacks to {sized(size)} or more, above the limit of "
+            f"{sized(LARGEST_TABLE)}: keep only the columns and rows that are needed, or split it."
+        )

@@ -1,0 +1,101 @@
+"""Seals: a Parquet file that tells whether it is still as it was written.
+
+Parquet's own checksums cover its pages but not the footer that says where they lie, and Polars does
+not look at them. So each file carries a SHA-256 of itself in its footer, taken while that place was
+filled with zeros.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from io import BytesIO
+
+import polars as pl
+
+from gradpipe.untrusted.parquet_footer import MAGIC, column_chunks, decode
+
+#: What Polars raises for bytes that it cannot make sense of; a panic is not even an Exception.
+UNREADABLE = (pl.exceptions.PolarsError, pl.exceptions.PanicException, OSError, ValueError)
+_NAME = "gradpipe.seal"
+_MARK = b"gradpipe-sha256:"
+_BLANK = b"0" * 64
+
+
+def sealed_parquet(frame: pl.DataFrame, metadata: Mapping[str, str] | None = None) -> bytes:
+    """A frame as the bytes of a Parquet file with its own seal."""
+    buffer = BytesIO()
+    seal = {_NAME: (_MARK + _BLANK).decode()}
+    frame.write_parquet(buffer, compression="zstd", metadata={**(metadata or {}), **seal})
+    content = buffer.getvalue()
+    at = content.rindex(_MARK) + len(_MARK)
+    return content[:at] + _digest(content).encode() + content[at + len(_BLANK) :]
+
+
+def fault_in(content: bytes, schema: pl.Schema | None = None) -> str | None:
+    """What is wrong with a Parquet file's bytes, as the end of "the file …"; None where nothing is.
+
+    ``schema``: the columns that are known; those of them that an older file lacks are no fault. A
+    file that was written before there were seals is tried by reading it.
+    """
+    if not content:
+        return "is empty"
+    footer = _footer(content)
+    if footer is None:
+        return "was cut short, or is no Parquet file"
+    at = content.rfind(_MARK, footer)
+    # Two words tell of a seal, so that no change of a single place can hide it.
+    sealed = at >= 0 or _NAME.encode() in content[footer:]
+    if sealed and (at < 0 or not _is_whole(content, at + len(_MARK))):
+        return "is not as it was written"
+    try:
+        if not sealed:
+            # Over bytes that make no sense Polars may end the whole process.
+            file = BytesIO(content)
+            decode(file, column_chunks(file))
+            pl.read_parquet(content)
+        found = pl.Schema(pl.read_parquet_schema(content))
+    except UNREADABLE as error:
+        reason = str(error).partition("\n")[0].rstrip(".")
+        return f"cannot be read: {reason}"
+    return None if schema is None else _foreign(found, schema)
+
+
+def read_part(content: bytes, schema: pl.Schema) -> pl.DataFrame:
+    """The rows of a file in which ``fault_in`` finds nothing; what it lacks is null."""
+    return pl.read_parquet(content).match_to_schema(
+        schema, missing_columns="insert", missing_struct_fields="insert"
+    )
+
+
+def _footer(content: bytes) -> int | None:
+    """Where a file's footer starts, or None where its ends are not those of a Parquet file."""
+    if not content.startswith(MAGIC) or not content.endswith(MAGIC):
+        return None
+    start = len(content) - 8 - int.from_bytes(content[-8:-4], "little")
+    return start if start >= len(MAGIC) else None
+
+
+def _is_whole(content: bytes, at: int) -> bool:
+    """Whether the digest that is written at a place is that of all else."""
+    blank = content[:at] + _BLANK + content[at + len(_BLANK) :]
+    return content[at : at + len(_BLANK)] == _digest(blank).encode()
+
+
+def _digest(content: bytes) -> str:
+    return hashlib.sha256(content).hexdigest()
+
+
+def _foreign(found: pl.Schema, known: pl.Schema) -> str | None:
+    """Columns and types that this version does not know, named."""
+    unknown = [name for name in found if name not in known]
+    if unknown:
+        return f"has columns that this version of gradpipe does not know ({', '.join(unknown)})"
+    for name, dtype in found.items():
+        try:
+            pl.DataFrame(schema={name: dtype}).match_to_schema(
+                {name: known[name]}, missing_struct_fields="insert"
+            )
+        except pl.exceptions.PolarsError:
+            return f"has a column {name!r} of another kind than this version of gradpipe knows"
+    return None

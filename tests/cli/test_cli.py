@@ -1,0 +1,320 @@
+"""The command line as a user types it: what it prints, and its exit codes."""
+
+import json
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import polars as pl
+import pytest
+from click.testing import CliRunner, Result
+from polars.testing import assert_frame_equal
+
+from assets.running.instance import open_instance
+from gradpipe.cli import main
+from storage.workspace import Workspace
+
+
+def gradpipe(*words: str) -> Result:
+    return CliRunner().invoke(main, list(words), catch_exceptions=False)
+
+
+@pytest.fixture
+def small_study(tmp_path: Path, small_model: Path) -> Path:
+    path = tmp_path / "small.yaml"
+    path.write_text(
+        f"name: small\nmodels: [{{id: '{small_model}', name: small}}]\n"
+        "benchmarks: [mini_obscure]\nsample: 2\nsampling: first\n"
+    )
+    return path
+
+
+@pytest.fixture
+def pairs(tmp_path: Path) -> Path:
+    path = tmp_path / "pairs.json"
+    rows = [
+        {"instruction": "Say hello.", "input": "", "output": "Hello!"},
+        {"instruction": "Say nothing.", "input": "", "output": ""},
+        {"instruction": "Count", "input": "to two.", "output": "One, two."},
+    ]
+    path.write_text(json.dumps(rows))
+    return path
+
+
+def refused(result: Result, *words: str) -> None:
+    assert result.exit_code == 2, result.output
+    message = result.stderr.strip().splitlines()[-1]
+    assert message.startswith("gradpipe: ")
+    assert "Traceback" not in result.output
+    for word in words:
+        assert word in message
+
+
+def test_run_ends_stdout_with_one_json_object_and_says_progress_on_stderr(
+    home: Path, small_study: Path
+) -> None:
+    result = gradpipe("run", "--study", str(small_study), "--json")
+    assert result.exit_code == 0
+    last = json.loads(result.stdout.splitlines()[-1])
+    assert set(last) == {"stages", "seconds", "report"}
+    assert list(last["stages"]) == [
+        "benchmark_items",
+        "responses",
+        "gradient_spectra",
+        "spectral_statistics",
+        "report",
+    ]
+    assert last["stages"]["gradient_spectra"]["computed"] == 4
+    assert Path(last["report"]).is_file()
+    assert "gradient_spectra  small × mini_obscure" in result.stderr
+
+    again = json.loads(gradpipe("run", "--json").stdout.splitlines()[-1])
+    assert all(stage["computed"] == 0 for stage in again["stages"].values())
+
+
+def test_status_report_backfill_and_models_follow_a_run(
+    home: Path, small_study: Path, other_model: Path
+) -> None:
+    refused(gradpipe("report"), "gradpipe run")
+    gradpipe("run", "--study", str(small_study))
+    assert gradpipe("report").stdout.strip().endswith("index.html")
+    assert "missing" not in gradpipe("status").stdout
+
+    added = gradpipe("models", "add", str(other_model), "--name", "other")
+    assert added.exit_code == 0
+    assert "other" in gradpipe("models", "list").stdout
+    status = gradpipe("status").stdout
+    assert "missing" in status
+    assert "out of date" in status
+
+    outcome = gradpipe("backfill", "--model", "other", "--json")
+    stages = json.loads(outcome.stdout.splitlines()[-1])["stages"]
+    assert stages["gradient_spectra"]["computed"] == 4
+    refused(gradpipe("backfill", "--model", "othre"), "did you mean 'other'?")
+
+    assert gradpipe("models", "remove", "other").exit_code == 0
+    assert "other" not in gradpipe("models", "list").stdout
+    refused(gradpipe("models", "remove", "other"), "no model 'other'")
+
+
+def test_models_add_and_remove_change_the_partitions_and_keep_rows_unless_asked(
+    home: Path, small_study: Path, other_model: Path
+) -> None:
+    gradpipe("run", "--study", str(small_study))
+    gradpipe("models", "add", str(other_model), "--name", "other")
+    workspace = Workspace.current()
+    with open_instance(workspace) as instance:
+        assert set(instance.get_dynamic_partitions("models")) == {"small", "other"}
+    gradpipe("models", "remove", "small")
+    with open_instance(workspace) as instance:
+        assert set(instance.get_dynamic_partitions("models")) == {"other"}
+    assert workspace.spectra("small", "mini_obscure").parts()
+
+    gradpipe("models", "add", str(other_model), "--name", "small")
+    assert "deleted" in gradpipe("models", "remove", "small", "--rows").stdout
+    assert not workspace.spectra("small", "mini_obscure").parts()
+
+
+def test_a_dry_run_says_what_a_backfill_would_compute_and_computes_nothing(
+    home: Path, small_study: Path, other_model: Path
+) -> None:
+    gradpipe("run", "--study", str(small_study))
+    gradpipe("models", "add", str(other_model), "--name", "other")
+    table = gradpipe("backfill", "--dry-run").stdout
+    assert "not measured yet" in table
+    assert "in all" in table
+    words = ("backfill", "--model", "other", "--benchmark", "mini_obscure", "--dry-run", "--json")
+    (cell,) = json.loads(gradpipe(*words).stdout)
+    assert (cell["model"], cell["benchmark"], cell["rows"]) == ("other", "mini_obscure", 4)
+    assert cell["tokens"] > 0
+    assert Workspace.current().spectra_index("other", "mini_obscure").notes() is None
+
+
+def test_a_partition_that_fails_does_not_stop_the_others(
+    home: Path, small_study: Path, other_model: Path
+) -> None:
+    gradpipe("run", "--study", str(small_study))
+    broken = other_model.parent / "broken"
+    shutil.copytree(other_model, broken)
+    weights = broken / "model.safetensors"
+    weights.write_bytes(weights.read_bytes()[:200])
+    gradpipe("models", "add", str(broken), "--name", "broken")
+    gradpipe("models", "add", str(other_model), "--name", "other")
+
+    result = gradpipe("backfill", "--json")
+    assert result.exit_code == 1
+    last = json.loads(result.stdout.splitlines()[-1])
+    assert last["stages"]["gradient_spectra"]["computed"] == 4
+    (failed,) = last["failed"]
+    assert failed.startswith("gradient_spectra of broken × mini_obscure failed: The model of")
+    assert failed in result.stderr
+    assert "Traceback" not in result.output
+    page = Path(last["report"]).read_text()
+    assert '"other"' in page
+    assert '"broken"' not in page
+
+
+def test_an_unchanged_run_imports_no_torch(home: Path, small_study: Path) -> None:
+    gradpipe("run", "--study", str(small_study))
+    code = (
+        "import sys; from gradpipe.cli import main; main(['run'], standalone_mode=False); "
+        "print(*sorted({'torch', 'transformers', 'altair'} & set(sys.modules)))"
+    )
+    again = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert again.stdout.splitlines()[-1] == ""
+
+
+def test_extract_writes_the_table_and_names_the_rows_that_cannot_be_used(
+    tmp_path: Path, small_model: Path, pairs: Path
+) -> None:
+    out = tmp_path / "out.parquet"
+    result = gradpipe("extract", str(pairs), "--model", str(small_model), "--out", str(out))
+    assert result.exit_code == 0
+    assert "row 1 cannot be used: the response is empty" in result.stderr
+    table = pl.read_parquet(out)
+    assert table["example"].unique().sort().to_list() == [0, 2]
+    assert table.height == 2 * 3 * 4
+    assert table.columns == [
+        "example",
+        "loss",
+        "tokens",
+        "response_tokens",
+        "layer",
+        "projection",
+        "nuclear_norm",
+        "spectral_norm",
+        "sigma1_ratio",
+        "frobenius_norm",
+        "effective_rank",
+        "next_layer_cosine",
+        "q_o_cosine",
+        "q_ot_cosine",
+        "k_v_cosine",
+        "singular_values",
+    ]
+
+
+def test_extract_takes_the_projections_and_the_layers_that_are_named(
+    tmp_path: Path, small_model: Path, pairs: Path
+) -> None:
+    out = tmp_path / "mlp.parquet"
+    words = ("extract", str(pairs), "--model", str(small_model), "--out", str(out))
+    named = ("--layer-name", "q=self_attn.k_proj", "--layer-name", "k=self_attn.q_proj")
+    assert gradpipe(*words, "--projections", "q,gate, up,down", *named).exit_code == 0
+    table = pl.read_parquet(out).filter(pl.col("layer") == 0, pl.col("example") == 0)
+    assert table["projection"].to_list() == ["q", "gate", "up", "down"]
+    # Two key-value heads of eight columns: as the queries are named, so many singular values.
+    assert table["singular_values"].list.len()[0] == 16
+
+    refused(gradpipe(*words, "--projections", "q,gat"), "'projections.1' cannot be 'gat'")
+    refused(gradpipe(*words, "--layer-name", "attn.wq"), "write it as q=attn.wq")
+    refused(gradpipe(*words, "--layer-name", "w=attn.wq"), "no setting 'layer_names.w'")
+    missing = gradpipe(*words, "--layer-name", "q=attn.wq")
+    refused(missing, "no linear layer 'attn.wq'", "known are mlp.down_proj")
+
+
+def test_extract_gives_the_same_table_however_the_model_lies_in_memory(
+    tmp_path: Path, small_model: Path, pairs: Path
+) -> None:
+    tables = []
+    for options in (
+        (),
+        ("--gradient-checkpointing",),
+        ("--device-map", "sequential", "--max-memory", "cpu=120KB", "--max-memory", "disk=1GB"),
+    ):
+        out = tmp_path / f"{len(tables)}.parquet"
+        words = ("extract", str(pairs), "--model", str(small_model), "--out", str(out))
+        assert gradpipe(*words, *options).exit_code == 0
+        tables.append(pl.read_parquet(out))
+    assert tables[0].equals(tables[1])
+    # Weights that are brought in for each use go by torch's own products, which round differently:
+    # by as much as decides which of the last singular values are zero.
+    assert_frame_equal(*(table.drop("singular_values") for table in tables[::2]), rel_tol=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("options", "word"),
+    [
+        (("--device-map", "autto"), "did you mean 'auto'?"),
+        (("--max-memory", "0=20GiB"), "give device_map: auto"),
+        (("--device-map", "auto", "--max-memory", "20GiB"), "give bytes or a size such as 20GiB"),
+    ],
+)
+def test_extract_refuses_a_layout_that_makes_no_sense(
+    options: tuple[str, ...], word: str, tmp_path: Path, pairs: Path
+) -> None:
+    words = ("extract", str(pairs), "--model", "demo", "--out", str(tmp_path / "out.parquet"))
+    refused(gradpipe(*words, *options), word)
+
+
+def test_extract_of_rows_that_are_all_unusable_fails(
+    tmp_path: Path, small_model: Path, pairs: Path
+) -> None:
+    out = tmp_path / "out.parquet"
+    words = ("extract", str(pairs), "--model", str(small_model), "--out", str(out))
+    assert gradpipe(*words, "--offset", "1", "--limit", "1").exit_code == 1
+
+
+@pytest.mark.parametrize(
+    ("content", "word"),
+    [("[]", "no rows"), ("", "empty"), ('[{"question": "x"}]', "'instruction'"), ("{", "JSON")],
+)
+def test_extract_refuses_a_file_it_cannot_use(
+    content: str, word: str, tmp_path: Path, small_model: Path
+) -> None:
+    data, out = tmp_path / "data.json", tmp_path / "out.parquet"
+    data.write_text(content)
+    words = ("extract", str(data), "--model", str(small_model), "--out", str(out))
+    refused(gradpipe(*words), word)
+    assert not out.exists()
+
+
+def test_extract_refuses_a_response_longer_than_the_window(
+    tmp_path: Path, small_model: Path
+) -> None:
+    data, out = tmp_path / "data.json", tmp_path / "out.parquet"
+    data.write_text(json.dumps([{"instruction": "Go on.", "output": "on " * 3000}]))
+    words = ("extract", str(data), "--model", str(small_model), "--out", str(out))
+    refused(gradpipe(*words), "window of 2048 tokens", "row 0")
+    assert not out.exists()
+    assert gradpipe(*words, "--protocol", "paper").exit_code == 0
+
+
+def test_extract_refuses_a_missing_file_model_or_folder(
+    tmp_path: Path, small_model: Path, pairs: Path
+) -> None:
+    out, model = str(tmp_path / "out.parquet"), str(small_model)
+    refused(gradpipe("extract", "gone.json", "--model", model, "--out", out), "gone.json")
+    refused(gradpipe("extract", str(pairs), "--model", "./gone", "--out", out), "./gone")
+    nowhere = str(tmp_path / "gone" / "out.parquet")
+    refused(gradpipe("extract", str(pairs), "--model", model, "--out", nowhere), "written")
+    refused(
+        gradpipe("extract", str(pairs), "--model", model, "--out", out, "--protocol", "papr"),
+        "did you mean 'paper'?",
+    )
+    assert list(tmp_path.glob("*.parquet")) == []
+
+
+@pytest.mark.parametrize(
+    ("text", "word"),
+    [
+        ("modles: [demo]\nbenchmarks: [mini_maths]\n", "did you mean 'models'?"),
+        ("models: [demo]\nbenchmarks: [mini_math]\n", "did you mean 'mini_maths'?"),
+        ("models: [demo]\nbenchmarks: [mini_maths]\nstyles: [length_100]\n", "length_100"),
+        ("models: [./gone]\nbenchmarks: [mini_maths]\n", "gone"),
+    ],
+)
+def test_run_refuses_a_study_it_cannot_run_and_writes_nothing(
+    text: str, word: str, home: Path, tmp_path: Path
+) -> None:
+    study = tmp_path / "study.yaml"
+    study.write_text(text)
+    refused(gradpipe("run", "--study", str(study)), word)
+    assert not home.exists() or list(home.iterdir()) == []
+
+
+def test_help_teaches_every_command_and_the_exit_codes() -> None:
+    text = gradpipe("--help").stdout
+    for word in ("run", "extract", "ui", "backfill", "models", "status", "report", "Exit codes"):
+        assert word in text

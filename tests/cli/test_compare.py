@@ -1,0 +1,305 @@
+"""`gradpipe compare` as a user types it: on small workspaces and on files of `gradpipe extract`."""
+
+import csv
+import json
+import shutil
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import polars as pl
+import pytest
+from click.testing import CliRunner, Result
+
+from assets.planning.versions import Versions
+from gradpipe.cli import main
+from gradpipe.studies.examples import study_examples, study_items
+from gradpipe.studies.study import Study
+from storage.workspace import Workspace
+from tests.assets.conftest import heavier
+from tests.claims.conftest import make_cell, make_table
+
+ITEMS = 9
+STATISTICS = ("nuclear_norm", "frobenius_norm", "effective_rank")
+CURVES = [
+    (style, relevance) for style in ("none", "detailed") for relevance in ("correct", "irrelevant")
+]
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory, small_model: Path) -> Path:
+    """Two workspaces: two models on two benchmarks, and one on one of them by another protocol.
+
+    The statistics of ``heavy`` are twice those of ``small``; by the protocol of ``cut`` those of
+    detailed responses are three times as large.
+    """
+    folder = tmp_path_factory.mktemp("compared")
+    shutil.copytree(small_model, folder / "small")
+    heavier(folder / "small", folder / "heavy")
+    for place, name in enumerate(("ours", "theirs")):
+        write_benchmark(folder / f"{name}.jsonl", 100 * place)
+    with pytest.MonkeyPatch.context() as monkeypatch:
+        monkeypatch.setenv("XDG_CACHE_HOME", str(folder / "cache"))
+        fill(folder / "main", study_in(folder, ("small", "heavy"), ("ours", "theirs")))
+        fill(folder / "cut", study_in(folder, ("small",), ("ours",), max_length=70), detailed=3.0)
+    return folder
+
+
+def write_benchmark(path: Path, start: int) -> None:
+    rows = [
+        {"instruction": f"What is {n} + {n}?", "answer": str(2 * n), "none": str(2 * n)}
+        | {"detailed": f"We add {n} and {n}, one after the other. That makes {2 * n} in all."}
+        for n in range(start + 10, start + 10 + ITEMS)
+    ]
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+
+
+def study_in(
+    folder: Path, models: tuple[str, ...], benchmarks: tuple[str, ...], **protocol: object
+) -> Study:
+    return Study.model_validate(
+        {
+            "models": [{"id": str(folder / name), "name": name} for name in models],
+            "benchmarks": [
+                {"name": name, "source": "files", "path": str(folder / f"{name}.jsonl")}
+                for name in benchmarks
+            ],
+            "protocol": {"preset": "paper"} | protocol,
+            "statistics": STATISTICS,
+        }
+    )
+
+
+def fill(home: Path, study: Study, detailed: float = 1.0) -> None:
+    """Make every table of a study up, as current as `gradpipe run` leaves them."""
+    workspace = Workspace(home)
+    workspace.keep_study(study)
+    versions = Versions(workspace, study)
+    for config in study.benchmarks:
+        items = study_items(study, config)
+        workspace.items(config.name).write(items, versions.items(config.name))
+        examples = study_examples(study, config, items).examples
+        workspace.responses(config.name).write(examples, versions.responses(config.name))
+        for model in study.models:
+            cell = model.name, config.name
+            workspace.spectra_index(*cell).write(examples, versions.spectra(*cell))
+            scale = 2.0 if model.name == "heavy" else 1.0
+            made_up = statistics(*cell, items["item_id"].to_list(), scale, detailed)
+            workspace.statistics(*cell).write(made_up, versions.statistics(*cell))
+
+
+def statistics(
+    model: str, benchmark: str, items: list[str], scale: float, detailed: float
+) -> pl.DataFrame:
+    """A made-up table of statistics, the same of every model but for what scales it."""
+    wave = scale * (5 + 3 * np.sin(np.arange(8.0)))
+    curves = {curve: wave * (detailed if curve[0] == "detailed" else 1.0) for curve in CURVES}
+    cell = make_cell(
+        list(benchmark.encode()),
+        ITEMS,
+        curves,
+        noise=0.1,
+        model=model,
+        benchmark=benchmark,
+        projections="qkvo",
+    )
+    table = make_table(replace(cell, items=tuple(sorted(items))))
+    return table.with_columns(pl.col("nuclear_norm").alias(name) for name in STATISTICS)
+
+
+@pytest.fixture
+def workspaces(folder: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The folder with its workspace ``main`` as the current one, entered."""
+    monkeypatch.chdir(folder)
+    monkeypatch.setenv("GRADPIPE_HOME", str(folder / "main"))
+    monkeypatch.setenv("XDG_CACHE_HOME", str(folder / "cache"))
+    monkeypatch.setenv("DAGSTER_HOME", "")
+    return folder
+
+
+def compare(*words: str) -> Result:
+    return CliRunner().invoke(main, ["compare", *words], catch_exceptions=False)
+
+
+def table(*words: str) -> pl.DataFrame:
+    """The rows that ``--json`` prints."""
+    result = compare(*words, "--json")
+    assert result.exit_code == 0, result.output
+    return pl.DataFrame(json.loads(result.stdout)["rows"], infer_schema_length=None)
+
+
+def refused(result: Result, *words: str) -> None:
+    assert result.exit_code == 2, result.output
+    (message,) = result.stderr.strip().splitlines()
+    assert message.startswith("gradpipe: ")
+    for word in words:
+        assert word in message
+
+
+def test_two_models_are_compared_on_every_benchmark_that_both_ran(workspaces: Path) -> None:
+    result = compare("heavy", "small")
+    assert result.exit_code == 0, result.output
+    first, *_ = result.stdout.splitlines()
+    # Two benchmarks × two styles × two relevances × four projections × two statistics, twice each.
+    assert first.startswith("A is heavy, B is small: of 128 differences ")
+    assert f"the same {ITEMS} items of both" in result.stdout
+    assert "nuclear_norm, mean over layers: A is " in result.stdout
+    assert "ours none correct  " in result.stdout
+    assert "A is higher in all 32 (" in result.stdout
+
+    rows = table("heavy", "small")
+    assert rows["benchmark"].unique().sort().to_list() == ["ours", "theirs"]
+    assert rows["statistic"].unique(maintain_order=True).to_list() == [
+        "nuclear_norm",
+        "effective_rank",
+    ]
+    assert rows["model"].is_null().all()
+    assert rows["paired"].all()
+    assert rows["verdict"].unique().to_list() == ["higher"]
+    assert rows["ratio"].to_list() == pytest.approx([2.0] * 128, rel=0.1)
+
+
+def test_the_two_sides_are_the_curves_of_the_statistics_tables(workspaces: Path) -> None:
+    row = table("heavy", "small", "--on", "frobenius_norm").row(
+        by_predicate=(pl.col("benchmark") == "ours")
+        & (pl.col("style") == "none")
+        & (pl.col("relevance") == "irrelevant")
+        & (pl.col("projection") == "v")
+        & (pl.col("quantity") == "mad"),
+        named=True,
+    )
+    for side, model in (("a", "heavy"), ("b", "small")):
+        curve = (
+            Workspace.current()
+            .statistics(model, "ours")
+            .read()
+            .filter(style="none", relevance="irrelevant", projection="v")
+            .group_by("layer")
+            .agg(pl.col("frobenius_norm").mean())
+            .sort("layer")
+        )
+        mad = curve["frobenius_norm"].diff().abs().mean()
+        assert row[side] == pytest.approx(mad)
+
+
+def test_two_benchmarks_are_compared_model_by_model_with_items_of_their_own(
+    workspaces: Path,
+) -> None:
+    rows = table("ours", "theirs", "--on", "nuclear_norm")
+    assert rows["model"].unique().sort().to_list() == ["heavy", "small"]
+    assert rows["benchmark"].is_null().all()
+    assert not rows["paired"].any()
+    assert rows.filter(pl.col("items_a") == ITEMS, pl.col("items_b") == ITEMS).height == 64
+
+
+def test_two_protocols_are_two_workspaces_with_the_same_model_and_items(workspaces: Path) -> None:
+    whole = table("main", "cut")
+    assert whole.select("model", "benchmark").unique().rows() == [("small", "ours")]
+    assert whole["paired"].all()
+    model = table("small", "cut:small")
+    of_benchmark = table("ours", f"{workspaces / 'cut'}:ours")
+    assert model.equals(whole)
+    assert of_benchmark.equals(whole)
+    means = whole.filter(quantity="mean", statistic="nuclear_norm")
+    assert (means.filter(style="none")["p_adjusted"] == 1).all()
+    assert (means.filter(style="none")["ratio"] == 1).all()
+    detailed = means.filter(style="detailed")
+    assert (detailed["verdict"] == "lower").all()
+    assert detailed["ratio"].to_list() == pytest.approx([1 / 3] * 8, rel=0.05)
+
+
+def test_a_workspace_of_one_model_stands_for_it(workspaces: Path) -> None:
+    assert table("small", "cut").equals(table("small", "cut:small"))
+    refused(compare("cut:small", "main"), "small, heavy", "as main:small")
+
+
+def test_the_csv_file_has_every_digit(workspaces: Path, tmp_path: Path) -> None:
+    path = tmp_path / "compared.csv"
+    rows = table("heavy", "small", "--csv", str(path))
+    with path.open() as file:
+        written = list(csv.DictReader(file))
+    assert [float(row["ratio"]) for row in written if row["ratio"]] == (
+        rows["ratio"].drop_nulls().to_list()
+    )
+    assert [row["verdict"] for row in written] == rows["verdict"].to_list()
+    refused(
+        compare("heavy", "small", "--csv", str(tmp_path / "gone" / "x.csv")), "cannot be written"
+    )
+
+
+@pytest.mark.parametrize(
+    ("words", "parts"),
+    [
+        (("heavy", "smal"), ("did you mean 'small'?",)),
+        (("heavy", "./nowhere"), ("'./nowhere'", "known are heavy, ours, small, theirs")),
+        (("heavy", "cut:smalll"), ("The study of cut", "did you mean 'small'?")),
+        (("heavy", "heavy"), ("both heavy", "two that differ")),
+        (("heavy", "ours"), ("heavy is a model", "ours a benchmark")),
+        (("theirs:", "small"), ("'theirs:'", "did you mean 'theirs'?")),
+        (("heavy", "."), ("no workspace", "study.yaml")),
+        (("heavy", "small", "--on", "nuclear_nrm"), ("did you mean 'nuclear_norm'?",)),
+        (("heavy", "small", "--on", "stable_rank"), ("'stable_rank'", "do not both have")),
+        (("heavy", "gone.parquet"), ("gone.parquet is a file", "gradpipe extract")),
+        (("ftp://there", "small"), ("ftp", "cannot hold a workspace")),
+    ],
+)
+def test_what_cannot_be_compared_is_refused_in_one_sentence(
+    words: tuple[str, ...], parts: tuple[str, ...], workspaces: Path
+) -> None:
+    refused(compare(*words), *parts)
+
+
+def test_a_study_that_was_not_run_has_nothing_to_compare(
+    workspaces: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("GRADPIPE_HOME", str(tmp_path / "new"))
+    Workspace.current().keep_study(study_in(workspaces, ("small", "heavy"), ("ours",)))
+    refused(compare("small", "heavy"), "small has no statistics", "gradpipe run")
+
+
+@pytest.fixture(scope="module")
+def extracts(folder: Path) -> Path:
+    """Files of `gradpipe extract`: both models on the same rows, one on the rows behind them."""
+    rows = [
+        {"instruction": f"Spell {n}.", "output": f"The number {n} has digits."}
+        for n in range(100, 100 + 2 * ITEMS)
+    ]
+    data = folder / "pairs.json"
+    data.write_text(json.dumps(rows))
+    for out, model, offset in (("small", "small", 0), ("heavy", "heavy", 0), ("rest", "small", 9)):
+        words = ["extract", str(data), "--model", str(folder / model), "--limit", str(ITEMS)]
+        words += ["--offset", str(offset), "--out", str(folder / f"{out}.parquet")]
+        assert CliRunner().invoke(main, words, catch_exceptions=False).exit_code == 0
+    return folder
+
+
+def test_two_files_of_extract_are_compared_row_by_row(
+    extracts: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("GRADPIPE_HOME", str(tmp_path / "never"))
+    small, heavy, rest = (str(extracts / f"{name}.parquet") for name in ("small", "heavy", "rest"))
+    rows = table(heavy, small)
+    assert rows.height == 4 * 2 * 2
+    assert rows["paired"].all()
+    assert rows["style"].is_null().all()
+    apart = table(heavy, small, "--unpaired")
+    assert not apart["paired"].any()
+    assert apart["a"].equals(rows["a"])
+    assert (apart["high"] / apart["low"]).mean() > (rows["high"] / rows["low"]).mean()
+    others = table(small, rest, "--on", "sigma1_ratio")
+    assert not others["paired"].any()
+    assert others["items_b"].unique().to_list() == [ITEMS]
+    assert not (tmp_path / "never").exists()
+
+
+def test_a_file_that_extract_did_not_make_is_refused(tmp_path: Path, extracts: Path) -> None:
+    good, other, broken = (
+        str(extracts / "small.parquet"),
+        tmp_path / "o.parquet",
+        tmp_path / "b.parquet",
+    )
+    pl.DataFrame({"example": [1], "layer": [0]}).write_parquet(other)
+    broken.write_bytes(b"PAR1")
+    refused(compare(good, str(other)), "lacks the column 'projection'", "gradpipe extract")
+    refused(compare(good, str(broken)), "cannot be read as Parquet")
+    refused(compare(good, str(tmp_path / "gone.parquet")), "gone.parquet", "cannot be read")

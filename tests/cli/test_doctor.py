@@ -1,0 +1,276 @@
+"""`gradpipe doctor`: it says what is wrong and changes nothing, unless it is told to repair."""
+
+import json
+import shutil
+import sqlite3
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+
+import polars as pl
+import pytest
+from click.testing import CliRunner, Result
+from huggingface_hub import constants
+from polars.testing import assert_frame_equal
+
+import assets.report
+from assets.resources import Accelerator
+from assets.running.runner import Runner
+from gradpipe.cli import main
+from gradpipe.report.build import build_report
+from storage.workspace import Workspace
+from tests.conftest import study_of
+
+SUBJECTS = {
+    "device",
+    "memory",
+    "disk",
+    "versions",
+    "environment",
+    "hub",
+    "study",
+    "workspace",
+}
+SECRET = "sk-swordfish0123456789abcdef"
+
+
+@pytest.fixture(autouse=True)
+def offline(monkeypatch: pytest.MonkeyPatch) -> None:
+    """No hub is asked, and no picture is drawn."""
+    monkeypatch.setattr(constants, "HF_HUB_OFFLINE", True)
+    monkeypatch.setattr(assets.report, "build_report", partial(build_report, images=False))
+
+
+@pytest.fixture(scope="module")
+def finished(small_model: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A workspace that is up to date on two benchmarks."""
+    folder = tmp_path_factory.mktemp("finished")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("GRADPIPE_HOME", str(folder / "workspace"))
+        patch.setenv("DAGSTER_HOME", "")
+        patch.setenv("XDG_CACHE_HOME", str(folder / "cache"))
+        patch.setattr(assets.report, "build_report", partial(build_report, images=False))
+        study = study_of(small_model, "mini_obscure", "mini_maths")
+        runner = Runner(Workspace.current(), study, Accelerator())
+        runner.bring_up_to_date()
+        assert not runner.failures
+    return folder / "workspace"
+
+
+@pytest.fixture
+def done(finished: Path, home: Path) -> Workspace:
+    """A copy of that workspace as the current one."""
+    shutil.copytree(finished, home)
+    return Workspace.current()
+
+
+def doctor(*words: str) -> Result:
+    return CliRunner().invoke(main, ["doctor", *words], catch_exceptions=False)
+
+
+def faults(result: Result) -> list[dict[str, str]]:
+    said = json.loads(result.stdout.splitlines()[-1])
+    assert said["well"] == (not [each for each in said["findings"] if each["state"] == "fault"])
+    return [each for each in said["findings"] if each["state"] == "fault"]
+
+
+def files_in(folder: Path) -> dict[Path, bytes]:
+    return {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+
+def flip(file: Path) -> None:
+    content = bytearray(file.read_bytes())
+    content[len(content) // 2] ^= 1
+    file.write_bytes(content)
+
+
+def test_where_nothing_was_made_yet_nothing_is_made_and_nothing_is_wrong(
+    home: Path, tmp_path: Path
+) -> None:
+    result = doctor("--json")
+    assert result.exit_code == 0, result.output
+    assert faults(result) == []
+    found = json.loads(result.stdout)["findings"]
+    assert {each["subject"] for each in found} == SUBJECTS
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_finished_workspace_is_well_and_left_as_it_was(done: Workspace, home: Path) -> None:
+    before = files_in(home)
+    result = doctor()
+    assert result.exit_code == 0, result.output
+    assert f"every file of {home} is as it was written" in result.stdout
+    assert "model small can be reached" in result.stdout
+    assert "warning  HF_HUB_OFFLINE is set" in result.stdout
+    assert files_in(home) == before
+
+
+def test_damage_is_named_with_its_cure_and_left_where_it_is(done: Workspace, home: Path) -> None:
+    part = Path(str(done.spectra("small", "mini_maths").parts()[0]))
+    flip(part)
+    before = files_in(home)
+    result = doctor("--json")
+    assert result.exit_code == 1
+    (fault,) = faults(result)
+    assert (fault["subject"], str(part) in fault["found"]) == ("workspace", True)
+    assert "doctor --repair" in fault["cure"]
+    assert files_in(home) == before
+
+
+def test_a_repair_sets_aside_what_is_damaged_and_computes_only_what_it_held(
+    done: Workspace,
+) -> None:
+    store = done.spectra("small", "mini_maths")
+    rows = store.scan().sort("key").drop("seconds").collect()
+    statistics = done.statistics("small", "mini_maths").read()
+    held = pl.read_parquet(str(store.parts()[0])).height
+    flip(Path(str(store.parts()[0])))
+    done.responses("mini_obscure").path.write_bytes(b"PAR1")
+    result = doctor("--repair", "--json")
+    assert result.exit_code == 0, result.output
+    said = json.loads(result.stdout.splitlines()[-1])
+    assert len(said["repaired"]) == len(said["set_aside"]) == 2
+    assert all(Path(place).is_file() for place in said["set_aside"])
+    assert said["stages"]["gradient_spectra"]["computed"] == held
+    assert said["stages"]["responses"]["computed"] > 0
+    again = done.spectra("small", "mini_maths").scan().sort("key").drop("seconds").collect()
+    assert_frame_equal(again, rows, check_column_order=False)
+    assert_frame_equal(done.statistics("small", "mini_maths").read(), statistics)
+    assert doctor().exit_code == 0
+
+
+def test_a_repair_computes_nothing_of_benchmarks_that_are_whole(done: Workspace) -> None:
+    flip(Path(str(done.spectra("small", "mini_maths").parts()[0])))
+    # Out of date, and no matter of the repair.
+    done.items("mini_obscure").path.unlink()
+    result = doctor("--repair", "--json")
+    said = json.loads(result.stdout.splitlines()[-1])
+    assert said["stages"]["benchmark_items"]["computed"] == 0
+    assert not done.items("mini_obscure").path.is_file()
+
+
+def test_a_repair_brings_back_what_was_set_aside_and_is_whole(done: Workspace) -> None:
+    part = Path(str(done.spectra("small", "mini_maths").parts()[0]))
+    aside = part.rename(part.with_name(f"{part.name}.0123abcd.aside"))
+    assert doctor().exit_code == 1
+    result = doctor("--repair", "--json")
+    assert result.exit_code == 0, result.output
+    said = json.loads(result.stdout.splitlines()[-1])
+    assert (said["repaired"], "stages" in said) == ([], False)
+    assert f"brought back, since nothing is wrong with it: {part}" in result.stderr
+    assert part.is_file()
+    assert not aside.exists()
+
+
+def test_a_repair_with_nothing_to_do_computes_nothing(done: Workspace) -> None:
+    result = doctor("--repair", "--json")
+    said = json.loads(result.stdout.splitlines()[-1])
+    assert (said["repaired"], said["set_aside"], "stages" in said) == ([], [], False)
+
+
+def test_what_a_repair_did_is_said_to_people_too(done: Workspace) -> None:
+    done.statistics("small", "mini_maths").path.write_bytes(b"")
+    result = doctor("--repair")
+    assert result.exit_code == 0, result.output
+    assert "set aside: " in result.stderr
+    assert "after the repair" in result.stdout
+
+
+def spoil_study(home: Path) -> None:
+    (home / "study.yaml").write_text("models: [")
+
+
+def spoil_encoding(home: Path) -> None:
+    (home / "study.yaml").write_bytes(b"\xff\xfe")
+
+
+def spoil_dagster(home: Path) -> None:
+    (home / "dagster" / "history" / "runs.db").write_bytes(b"no database")
+
+
+def spoil_pages(home: Path) -> None:
+    path = home / "dagster" / "history" / "runs.db"
+    content = path.read_bytes()
+    path.write_bytes(content[:2000] + bytes(len(content) - 2000))
+
+
+@pytest.mark.parametrize(
+    ("spoil", "subject", "words"),
+    [
+        (spoil_study, "study", "no valid YAML"),
+        (spoil_encoding, "study", "UTF-8"),
+        (spoil_dagster, "workspace", "runs.db is damaged"),
+        (spoil_pages, "workspace", "runs.db is damaged"),
+    ],
+)
+def test_one_thing_that_is_broken_hides_nothing_else(
+    spoil: Callable[[Path], None], subject: str, words: str, done: Workspace, home: Path
+) -> None:
+    part = Path(str(done.spectra("small", "mini_maths").parts()[0]))
+    flip(part)
+    spoil(home)
+    result = doctor("--json")
+    assert result.exit_code == 1
+    found = faults(result)
+    assert any(each["subject"] == subject and words in each["found"] for each in found)
+    assert any(str(part) in each["found"] for each in found)
+    assert {each["subject"] for each in json.loads(result.stdout)["findings"]} >= SUBJECTS - {
+        "study"
+    }
+
+
+def test_without_dagsters_instance_the_rest_is_looked_at(done: Workspace, home: Path) -> None:
+    shutil.rmtree(home / "dagster")
+    result = doctor("--json")
+    assert (result.exit_code, faults(result)) == (0, [])
+    assert not (home / "dagster").exists()
+
+
+def test_a_look_that_breaks_is_a_finding_and_not_the_end(
+    done: Workspace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import psutil
+
+    def broken() -> None:
+        raise OSError(5, f"Input/output error at {SECRET}")
+
+    monkeypatch.setenv("SOME_SERVICE_KEY", SECRET)
+    monkeypatch.setattr(psutil, "virtual_memory", broken)
+    result = doctor("--json")
+    (fault,) = faults(result)
+    assert fault["subject"] == "memory"
+    assert SECRET not in result.output
+    assert "every file of" in result.stdout
+
+
+def test_a_workspace_that_is_a_file_or_no_address_is_a_fault(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "file").touch()
+    for home in (str(tmp_path / "file"), "gopher://x/y", "~nobody-at-all/x"):
+        monkeypatch.setenv("GRADPIPE_HOME", home)
+        result = doctor("--json")
+        assert result.exit_code == 1, home
+        assert faults(result), home
+
+
+def test_it_works_where_the_home_cannot_be_written_and_the_names_are_strange(
+    done: Workspace, home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    strange = tmp_path / "ein Ordner mit ä [1]"
+    home.rename(strange)
+    monkeypatch.setenv("GRADPIPE_HOME", str(strange))
+    monkeypatch.setenv("HOME", "/proc/nowhere")
+    monkeypatch.setenv("XDG_CACHE_HOME", "/proc/nowhere/cache")
+    result = doctor("--json")
+    assert result.exit_code == 1
+    assert {each["subject"] for each in faults(result)} == {"disk"}
+    found = json.loads(result.stdout)["findings"]
+    assert f"every file of {strange} is as it was written" in [each["found"] for each in found]
+
+
+def test_databases_in_use_are_no_damage(done: Workspace, home: Path) -> None:
+    path = home / "dagster" / "history" / "runs.db"
+    with sqlite3.connect(path) as connection:
+        connection.execute("BEGIN IMMEDIATE")
+        assert doctor("--json").exit_code == 0

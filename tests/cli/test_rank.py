@@ -1,0 +1,226 @@
+"""`gradpipe rank` as a user types it: the file it writes, what it prints, what it refuses."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+import pytest
+from click.testing import CliRunner, Result
+from polars.testing import assert_frame_equal
+
+from gradpipe.benchmarks.sources.user_files import read_table
+from gradpipe.cli import Commands
+from gradpipe.cli.extract import extract
+from gradpipe.cli.rank import rank
+from gradpipe.statistics.reductions import REDUCTIONS
+
+ROWS: list[dict[str, Any]] = [
+    {"instruction": "Count", "input": "to two.", "output": "One, two.", "meta": {"tags": ["a"]}},
+    {"instruction": "Say nothing.", "input": "", "output": "", "id": 1},
+    {"instruction": "Say <b>hello</b>.\nNow.", "input": "", "output": "Hello!", "id": 2},
+    {"instruction": "Count", "input": "to two.", "output": "One, two.", "meta": {"tags": ["b"]}},
+    {"instruction": "Say a lot.", "output": "There is a lot to say about it, [red] and more."},
+]
+ADDED = ("score", "rank", "reason")
+
+
+def gradpipe(*words: str | Path) -> Result:
+    group = Commands("gradpipe", {"rank": rank, "extract": extract})
+    return CliRunner().invoke(group, list(map(str, words)), catch_exceptions=False)
+
+
+def refused(result: Result, *words: str) -> None:
+    assert result.exit_code == 2, result.output
+    message = result.stderr.strip().splitlines()[-1]
+    assert message.startswith("gradpipe: ")
+    for word in words:
+        assert word in message
+
+
+@pytest.fixture
+def data(tmp_path: Path) -> Path:
+    path = tmp_path / "data.json"
+    path.write_text(json.dumps(ROWS))
+    return path
+
+
+@pytest.fixture
+def spectra(data: Path, small_model: Path) -> Path:
+    out = data.with_name("spectra.parquet")
+    assert gradpipe("extract", data, "--model", small_model, "--out", out).exit_code == 0
+    return out
+
+
+def test_a_users_file_is_scored_and_ordered_in_one_step(data: Path, small_model: Path) -> None:
+    result = gradpipe("rank", data, "--model", small_model)
+    assert result.exit_code == 0, result.output
+    out = data.with_name("data.ranked.json")
+    assert f"4 rows by effective_rank in {out}, 1 unusable behind them" in result.stdout
+    found = json.loads(out.read_text())
+    own = [{name: row[name] for name in row if name not in ADDED} for row in found]
+    assert sorted(map(json.dumps, own)) == sorted(map(json.dumps, ROWS))
+    assert [row["rank"] for row in found] == [1, 2, 3, 4, None]
+    scores = [row["score"] for row in found[:4]]
+    assert scores == sorted(scores, reverse=True)
+    assert own[0] == ROWS[4]
+    assert own[4] == ROWS[1]
+    assert found[4]["score"] is None
+    assert found[4]["reason"] == "the response is empty"
+    assert [row["reason"] for row in found[:4]] == [None] * 4
+    assert sorted(path.name for path in data.parent.glob("*.json")) == [data.name, out.name]
+
+
+def test_the_first_rows_are_shown_as_they_are(data: Path, spectra: Path) -> None:
+    result = gradpipe("rank", data, "--spectra", spectra)
+    lines = result.stdout.splitlines()
+    assert lines[0].split() == ["rank", "score", "row", "instruction", "response"]
+    assert len(lines) == 1 + 4 + 1
+    assert "There is a lot to say about it, [red] and more." in lines[1]
+    assert "Say <b>hello</b>. Now." in result.stdout
+    assert lines[1].split()[2] == "4"
+
+
+def test_spectra_that_are_there_give_the_same_file_without_a_model(
+    data: Path, spectra: Path, small_model: Path
+) -> None:
+    one, other = data.with_name("one.json"), data.with_name("other.json")
+    for by in ("effective_rank", "top4_energy"):
+        words = ("rank", data, "--by", by, "--overwrite")
+        assert gradpipe(*words, "--model", small_model, "--out", one).exit_code == 0
+        assert gradpipe(*words, "--spectra", spectra, "--out", other).exit_code == 0
+        left, right = (json.loads(path.read_text()) for path in (one, other))
+        for a, b in zip(left, right, strict=True):
+            assert {**a, "score": 0} == {**b, "score": 0}
+            assert a["score"] == (b["score"] and pytest.approx(b["score"], rel=1e-9))
+
+
+def test_the_scores_are_means_of_the_tables_own_statistic(data: Path, spectra: Path) -> None:
+    gradpipe("rank", data, "--spectra", spectra, "--by", "nuclear_norm", "--ascending")
+    found = json.loads(data.with_name("data.ranked.json").read_text())
+    means = dict(
+        pl.read_parquet(spectra).group_by("example").agg(pl.col("nuclear_norm").mean()).rows()
+    )
+    scores = [row["score"] for row in found[:4]]
+    assert scores == pytest.approx(sorted(means.values()), rel=1e-12)
+    # Two rows with the same texts are two rows, in the order that they had.
+    twins = [row for row in found if row["instruction"] == "Count"]
+    assert [row["meta"] for row in twins] == [ROWS[0]["meta"], ROWS[3]["meta"]]
+
+
+@pytest.mark.parametrize("kind", ["jsonl", "csv", "tsv", "parquet"])
+def test_every_kind_of_file_is_written_as_its_own_kind(
+    kind: str, tmp_path: Path, small_model: Path
+) -> None:
+    path = tmp_path / f"my.data.{kind}"
+    frame = pl.DataFrame(
+        [
+            {"id": f"00{n}", **{k: row.get(k) for k in ("instruction", "input", "output")}}
+            for n, row in enumerate(ROWS)
+        ]
+    )
+    {
+        "jsonl": frame.write_ndjson,
+        "csv": frame.write_csv,
+        "tsv": lambda to: frame.write_csv(to, separator="\t"),
+        "parquet": frame.write_parquet,
+    }[kind](path)
+    assert gradpipe("rank", path, "--model", small_model).exit_code == 0
+    out = tmp_path / f"my.data.ranked.{kind}"
+    found = read_table(out)
+    assert found.columns == [*frame.columns, *ADDED]
+    assert_frame_equal(found.select(frame.columns).sort("id"), frame)
+    assert found["id"][0] == "004"
+    assert found["rank"].cast(pl.String).to_list() == ["1", "2", "3", "4", None]
+
+
+@pytest.mark.parametrize(("top", "kept"), [("2", 2), ("0.5", 2), ("50%", 2), ("1.0", 4), ("9", 4)])
+def test_the_first_so_many_or_a_share_of_them_are_kept(
+    top: str, kept: int, data: Path, spectra: Path
+) -> None:
+    result = gradpipe("rank", data, "--spectra", spectra, "--top", top)
+    assert f"{kept} rows by effective_rank in" in result.stdout
+    found = json.loads(data.with_name("data.ranked.json").read_text())
+    assert [row["rank"] for row in found] == list(range(1, kept + 1))
+
+
+def test_a_file_that_is_there_is_replaced_only_when_asked(data: Path, spectra: Path) -> None:
+    out = data.with_name("data.ranked.json")
+    out.write_text("mine")
+    words = ("rank", data, "--spectra", spectra)
+    refused(gradpipe(*words), "data.ranked.json is there already", "--overwrite")
+    refused(gradpipe(*words, "--out", data), "data.json is there already")
+    assert out.read_text() == "mine"
+    assert gradpipe(*words, "--overwrite").exit_code == 0
+    assert len(json.loads(out.read_text())) == len(ROWS)
+    assert not list(data.parent.glob("*.tmp"))
+
+
+def test_columns_of_the_same_name_are_never_replaced(data: Path, spectra: Path) -> None:
+    gradpipe("rank", data, "--spectra", spectra)
+    out = data.with_name("data.ranked.json")
+    text = out.read_text()
+    again = ("rank", out, "--model", "demo")
+    refused(gradpipe(*again), "has a column 'score' already", "--prefix gradient_")
+
+    data.write_text(json.dumps([{**row, "score": 7} for row in ROWS]))
+    words = ("rank", data, "--spectra", spectra, "--overwrite")
+    assert gradpipe(*words, "--prefix", "gradient_").exit_code == 0
+    found = json.loads(out.read_text())
+    assert {row["score"] for row in found} == {7}
+    assert [row["gradient_rank"] for row in found] == [row["rank"] for row in json.loads(text)]
+
+
+def test_spectra_of_other_rows_are_refused(data: Path, spectra: Path, small_model: Path) -> None:
+    words = ("rank", data, "--spectra", spectra)
+    data.write_text(json.dumps(ROWS[:4]))
+    refused(gradpipe(*words), "5 rows, 0 to 4, where", "has 4", "leave out --spectra")
+    data.write_text(json.dumps(ROWS[::-1]))
+    refused(gradpipe(*words), "made of other texts", "another order")
+    data.write_text(json.dumps(ROWS))
+    part = data.with_name("part.parquet")
+    gradpipe("extract", data, "--model", small_model, "--out", part, "--offset", "3")
+    refused(gradpipe("rank", data, "--spectra", part), "2 rows, 3 to 4, where", "has 5")
+    pl.read_parquet(part).clear().write_parquet(part)
+    refused(gradpipe("rank", data, "--spectra", part), "no rows where")
+    assert not data.with_name("data.ranked.json").exists()
+
+
+def test_what_cannot_be_ranked_is_refused_before_a_model_is_loaded(data: Path) -> None:
+    words = ("rank", data, "--model", "no/such-model")
+    refused(gradpipe(*words, "--by", "efective_rank"), "did you mean 'effective_rank'?")
+    refused(gradpipe(*words, "--top", "0"), "--top cannot be '0'")
+    refused(gradpipe(*words, "--top", "150%"), "--top cannot be '150%'")
+    refused(gradpipe(*words, "--out", data.with_name("out.csv")), "end its name in .json")
+    refused(gradpipe(*words, "--out", data.parent / "no" / "out.json"), "cannot be written")
+    refused(gradpipe("rank", data.with_name("datta.json"), "--model", "demo"), "'data.json'")
+    data.write_text(json.dumps([{"question": "x", "output": "y"}]))
+    refused(gradpipe(*words), "no column 'instruction'")
+
+
+def test_gradients_come_from_a_model_or_from_a_table_not_both(data: Path, spectra: Path) -> None:
+    refused(gradpipe("rank", data), "give --model, or --spectra")
+    words = ("rank", data, "--spectra", spectra)
+    refused(gradpipe(*words, "--model", "demo"), "leave out --model")
+    refused(gradpipe(*words, "--no-chat"), "leave out --chat")
+    refused(gradpipe(*words, "--protocol", "standard"), "leave out --protocol")
+    refused(gradpipe(*words, "--layer-name", "q=wq"), "leave out --layer-name")
+    refused(gradpipe("rank", data, "--spectra", data), "give a table that `gradpipe extract`")
+
+
+def test_rows_that_are_all_unusable_are_written_with_their_reasons_and_fail(
+    data: Path, small_model: Path
+) -> None:
+    data.write_text(json.dumps(ROWS[1:2]))
+    result = gradpipe("rank", data, "--model", small_model)
+    assert result.exit_code == 1
+    assert "0 rows by effective_rank" in result.stdout
+    (row,) = json.loads(data.with_name("data.ranked.json").read_text())
+    assert row == {**ROWS[1], "score": None, "rank": None, "reason": "the response is empty"}
+
+
+def test_help_says_what_a_score_means_and_names_every_statistic() -> None:
+    text = gradpipe("rank", "--help").stdout
+    assert "effective_rank   large: it pulls in many directions" in text
+    for name in REDUCTIONS:
+        assert name in text

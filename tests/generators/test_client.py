@@ -1,0 +1,48 @@
+"""How long is waited before another attempt."""
+
+import time
+from email.utils import formatdate
+
+import pytest
+
+from gradpipe.generators import client
+from gradpipe.generators.client import retry_after, wait_before_retry
+
+
+@pytest.mark.parametrize(
+    ("headers", "seconds"),
+    [
+        ({}, None),
+        ({"retry-after": "3"}, 3),
+        ({"retry-after": "0.5"}, 0.5),
+        ({"retry-after-ms": "250"}, 0.25),
+        ({"retry-after-ms": "250", "retry-after": "9"}, 0.25),
+        ({"retry-after": "soon"}, None),
+        ({"retry-after": "-3"}, None),
+        ({"retry-after": "nan"}, None),
+        ({"retry-after": "inf"}, None),
+        ({"retry-after": "Thu, 01 Jan 1970 00:00:00 GMT"}, 0),
+        ({"retry-after": "Mon, 99 Foo 2030 00:00:00 GMT"}, None),
+    ],
+)
+def test_a_servers_wish_is_read(headers: dict[str, str], seconds: float | None) -> None:
+    assert retry_after(headers) == seconds
+
+
+def test_a_date_is_read_as_the_time_until_then() -> None:
+    date = formatdate(time.time() + 30, usegmt=True)
+    assert retry_after({"retry-after": date}) == pytest.approx(30, abs=3)
+
+
+def test_a_wish_is_granted_up_to_a_limit() -> None:
+    assert wait_before_retry(1, 7.0) == 7.0
+    assert wait_before_retry(1, 86_400.0) == client.LONGEST_ASKED
+
+
+def test_waits_double_with_chance_up_to_a_limit(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(client, "FIRST_WAIT", 0.5)
+    for failed, longest in ((1, 0.5), (2, 1.0), (4, 4.0), (50, 30.0), (5000, 30.0)):
+        waits = {wait_before_retry(failed, None) for _ in range(50)}
+        assert longest / 2 <= min(waits) <= max(waits) <= longest
+        assert len(waits) > 10
+    assert wait_before_retry(1, 0.0) > 0

@@ -1,0 +1,75 @@
+"""Pairs are read from mappings, tuples and tables."""
+
+import math
+from typing import Any
+
+import polars as pl
+import pytest
+
+from gradpipe.errors import DataError
+from gradpipe.gradients.tokens import Pair
+from gradpipe.standalone.pairs import pairs_of_table, to_pair
+
+
+@pytest.mark.parametrize(
+    "example",
+    [
+        ("Add.\n1 2", "3"),
+        {"instruction": "Add.", "input": "1 2", "output": "3"},
+        {"instruction": "Add.\n1 2", "input": "", "output": "3"},
+        {"instruction": "Add.\n1 2", "input": None, "output": "3", "source": "unused"},
+        {"instruction": "Add.\n1 2", "output": 3},
+        {"instruction": "Add.", "input": "1 2", "output": "3", "weight": math.nan},
+        {"instruction": "Add.\n1 2", "input": math.nan, "output": "3"},
+    ],
+    ids=str,
+)
+def test_whatever_form_a_pair_has_it_is_the_same_pair(example: Any) -> None:
+    assert to_pair(example) == Pair("Add.\n1 2", "3")
+
+
+@pytest.mark.parametrize(
+    ("example", "lacks"),
+    [
+        ({"instruction": "Add."}, "no output"),
+        ({"output": "3"}, "no instruction"),
+        ({"instruction": None, "output": None}, "no instruction and no output"),
+        # As pandas has it where there is nothing.
+        ({"instruction": "Add.", "output": math.nan}, "no output"),
+        (("Add.", None), "no output"),
+    ],
+)
+def test_a_pair_that_lacks_a_side_is_refused_by_its_number(example: Any, lacks: str) -> None:
+    with pytest.raises(DataError, match=f"Example 7 has {lacks}"):
+        to_pair(example, 7)
+
+
+def test_a_table_gives_its_rows_in_order() -> None:
+    table = pl.DataFrame({"output": ["b", ""], "instruction": ["a", "c"], "input": ["x", None]})
+    assert pairs_of_table(table, "data.csv") == [Pair("a\nx", "b"), Pair("c", "")]
+
+
+def test_a_row_of_a_table_may_lack_a_side() -> None:
+    table = pl.DataFrame(
+        {"instruction": ["a", None, "c"], "input": ["x", "y", "z"], "output": [None, "b", "d"]}
+    )
+    pairs = pairs_of_table(table, "data.json")
+    assert pairs == [Pair("a\nx", None), Pair(None, "b"), Pair("c\nz", "d")]
+
+
+@pytest.mark.parametrize("value", [["b"], {"text": "b"}, b"b"], ids=["list", "object", "bytes"])
+def test_a_column_that_holds_no_texts_is_refused(value: Any) -> None:
+    table = pl.DataFrame({"instruction": ["a"], "output": [value]})
+    with pytest.raises(DataError, match="Column 'output' of data.parquet holds .*, not text"):
+        pairs_of_table(table, "data.parquet")
+
+
+def test_a_table_without_a_needed_column_is_refused_with_the_nearest() -> None:
+    table = pl.DataFrame({"instruction": ["a"], "outputs": ["b"]})
+    with pytest.raises(DataError, match=r"data.csv has no column 'output': did you mean 'outputs'"):
+        pairs_of_table(table, "data.csv")
+
+
+def test_a_table_without_rows_is_refused() -> None:
+    with pytest.raises(DataError, match="no rows"):
+        pairs_of_table(pl.DataFrame(schema={"instruction": pl.String}), "data.csv")

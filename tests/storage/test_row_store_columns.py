@@ -1,0 +1,152 @@
+"""Columns of parts in an object store: what comes back, and what is fetched for it."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import polars as pl
+import pytest
+from polars.testing import assert_frame_equal
+
+from gradpipe.errors import DamagedError, WorkspaceError
+from storage import objects
+from storage.filesystem import place_of, put
+from storage.row_store import RowStore
+from storage.tables import Table, unique_part_name, write_parquet
+from storage.workspace import SPECTRA_SCHEMA
+
+if TYPE_CHECKING:
+    from upath import UPath
+
+    from storage.filesystem import Place
+
+
+def spectra(part: int, count: int = 4) -> pl.DataFrame:
+    """Rows as an extraction leaves them: some numbers, and matrices a thousand times as large."""
+    values = np.random.default_rng(part).random((count, 8, 500))
+    return pl.DataFrame(
+        [
+            {
+                "key": f"{part} {row}",
+                "loss": 0.5 * row,
+                "tokens": row,
+                "matrices": [
+                    {
+                        "layer": layer,
+                        "projection": "q",
+                        "frobenius_norm": 1.0,
+                        "singular_values": spectrum.tolist(),
+                        "next_layer_cosine": 0.25 * part if layer and part else None,
+                        "sketch": spectrum[:8] if part else None,
+                    }
+                    for layer, spectrum in enumerate(values[row])
+                ],
+                "layers": [{"layer": layer, "q_o_cosine": 0.5 * row} for layer in range(8)],
+            }
+            for row in range(count)
+        ],
+        schema=SPECTRA_SCHEMA,
+    )
+
+
+def test_whole_spectra_come_back_as_they_were(root: "Place") -> None:
+    store = RowStore(root / "rows", SPECTRA_SCHEMA)
+    parts = [spectra(number) for number in range(3)]
+    for part in parts:
+        store.append(part)
+    assert_frame_equal(store.scan().collect(), pl.concat(parts))
+    keys = pl.concat(parts)["key"]
+    assert_frame_equal(pl.concat(store.chunks(keys, parts=2)), pl.concat(parts))
+    one = store.scan(pl.Series(["1 2"])).drop("matrices").collect()
+    assert_frame_equal(one, parts[1][2:3].drop("matrices"))
+
+
+def as_before(rows: pl.DataFrame) -> pl.DataFrame:
+    """Spectra as they were written before there were cosines and sketches."""
+    field = pl.element().struct.field
+    kept = pl.struct(
+        field(name) for name in ("layer", "projection", "frobenius_norm", "singular_values")
+    )
+    return rows.drop("layers").with_columns(pl.col("matrices").list.eval(kept))
+
+
+def test_parts_of_an_older_schema_are_read_beside_newer_ones(root: "Place") -> None:
+    store = RowStore(root / "rows", SPECTRA_SCHEMA)
+    older, newer = spectra(0), spectra(1)
+    write_parquet(store.folder / unique_part_name(), as_before(older))
+    store.append(newer)
+    layers = pl.lit(None, SPECTRA_SCHEMA["layers"]).alias("layers")
+    expected = pl.concat([older.with_columns(layers), newer])
+    read = store.scan().collect()
+    assert read.schema == SPECTRA_SCHEMA
+    assert_frame_equal(read, expected)
+    assert_frame_equal(pl.concat(store.chunks(expected["key"], parts=1)), expected)
+    assert store.keys().sort().to_list() == expected["key"].sort().to_list()
+    assert store.scan().select("key", "layers").collect().height == expected.height
+    assert store.discard(pl.col("key") == "0 1") == 1
+    kept = expected.filter(pl.col("key") != "0 1").sort("key")
+    assert_frame_equal(store.scan().collect().sort("key"), kept)
+
+
+@contextmanager
+def counted(address: "UPath", monkeypatch: pytest.MonkeyPatch) -> Iterator[list[int]]:
+    """The bytes of each request that reads."""
+    read: Any = address.fs.cat_file
+    sizes: list[int] = []
+
+    def counting(*arguments: Any, **options: Any) -> bytes:
+        data: bytes = read(*arguments, **options)
+        sizes.append(len(data))
+        return data
+
+    with monkeypatch.context() as patch:
+        patch.setattr(address.fs, "cat_file", counting)
+        yield sizes
+
+
+@pytest.mark.parametrize("root", ["memory", "s3"], indirect=True)
+def test_only_what_is_asked_for_is_fetched(root: "UPath", monkeypatch: pytest.MonkeyPatch) -> None:
+    store = RowStore(root / "rows", SPECTRA_SCHEMA)
+    for number in range(3):
+        store.append(spectra(number, count=64))
+    whole = store.bytes()
+    assert whole > 3 * 10 * objects.TAIL_BYTES
+    for query in (
+        store.keys,
+        store.scan(pl.Series(["0 1", "2 3"])).drop("matrices").collect,
+    ):
+        with counted(root, monkeypatch) as sizes:
+            query()
+        assert sum(sizes) < 3 * 1.1 * objects.TAIL_BYTES
+        assert len(sizes) <= 3 * 2, "a footer and a run of columns each"
+    with counted(root, monkeypatch) as sizes:
+        assert store.scan().collect().height == 3 * 64
+    assert sum(sizes) >= whole
+
+    table = Table(root / "t.parquet")
+    table.write(store.scan().collect(), "v1", "known")
+    with counted(root, monkeypatch) as sizes:
+        assert table.is_current("v1")
+    assert sizes == [objects.TAIL_BYTES]
+    with counted(root, monkeypatch) as sizes:
+        table.read()
+    assert len(sizes) == 1, "two requests could see two tables"
+
+
+def test_a_part_that_is_damaged_or_gone_is_said_to_be_so(
+    s3: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store = RowStore(place_of(s3) / "rows", SPECTRA_SCHEMA)
+    store.append(spectra(0))
+    listed = store._sizes()
+    objects.delete(store.folder)
+    assert store.scan().collect().is_empty()
+    with monkeypatch.context() as patch:
+        patch.setattr(store, "_sizes", lambda: listed)
+        for read in (store.scan().collect, lambda: list(store.chunks(pl.Series(["0 1"])))):
+            with pytest.raises(WorkspaceError, match="was deleted while it was read"):
+                read()
+    put(store.folder / "part-1.parquet", lambda file: file.write(b"no Parquet"))
+    with pytest.raises(DamagedError, match=r"part-1\.parquet cannot be read: .*magic"):
+        store.keys()
