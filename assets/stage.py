@@ -95,4 +95,4 @@ def backoff(number: int) -> float:
 
 def may_pass(error: BaseException) -> bool:
     """Whether the same may work later."""
-    return error.passing if isinstance(error, GradpipeError) else connection_failed(error)
+    return error.transient if isinstance(error, GradpipeError) else connection_failed(error)

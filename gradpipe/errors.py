@@ -7,12 +7,12 @@ from typing import Any
 class GradpipeError(Exception):
     """Anything gradpipe refuses; the command line prints it, no traceback, and exits with 2.
 
-    ``passing`` says that the same may work a minute later: a network that did not answer.
+    ``transient`` says that the same may work a minute later: a network that did not answer.
     """
 
-    def __init__(self, message: str = "", *, passing: bool = False) -> None:
+    def __init__(self, message: str = "", *, transient: bool = False) -> None:
         super().__init__(message)
-        self.passing = passing
+        self.transient = transient
 
 
 class StudyError(GradpipeError):

@@ -40,7 +40,7 @@ def in_words(address: UPath, done: str) -> Iterator[None]:
     """Raises WorkspaceError for whatever the block raises: ``address`` cannot be ``done``.
 
     Only FileNotFoundError and ImportError go through, as answers that a caller understands. The
-    error is ``passing`` where the store is out of reach or busy.
+    error is ``transient`` where the store is out of reach or busy.
     """
     try:
         yield
@@ -50,7 +50,7 @@ def in_words(address: UPath, done: str) -> Iterator[None]:
         cause, cure = _cause_and_cure(error)
         raise WorkspaceError(
             f"{address} cannot be {done} ({cause}): {cure}.",
-            passing=cause == _OUT_OF_REACH or getattr(error, "errno", None) == errno.EBUSY,
+            transient=cause == _OUT_OF_REACH or getattr(error, "errno", None) == errno.EBUSY,
         ) from error
 
 

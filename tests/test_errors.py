@@ -41,6 +41,6 @@ def test_everything_else_is_no_network(error: Exception) -> None:
 
 
 def test_errors_pass_only_where_they_say_so() -> None:
-    assert not GradpipeError("no").passing
-    assert ModelError("later", passing=True).passing
-    assert str(DataError("later", passing=True)) == "later"
+    assert not GradpipeError("no").transient
+    assert ModelError("later", transient=True).transient
+    assert str(DataError("later", transient=True)) == "later"

@@ -147,7 +147,7 @@ def _unreachable(url: str, error: Exception) -> DataError:
     return DataError(
         f"{url} cannot be read ({reason}): check the address and the connection, or download "
         "the files and give their local folder as `path`.",
-        passing=busy or connection_failed(error),
+        transient=busy or connection_failed(error),
     )
 
 

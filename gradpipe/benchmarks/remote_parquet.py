@@ -140,7 +140,7 @@ def refusal(location: str, error: BaseException) -> DataError:
     return DataError(
         f"{location} cannot be read ({said}): check the address and the connection, or download "
         "the repository and give its local folder as `path`.",
-        passing=connection_failed(error),
+        transient=connection_failed(error),
     )
 
 

@@ -81,10 +81,10 @@ class Extractor:
 def in_words(error: Exception) -> GradpipeError:
     """An error that can be pickled and read: gradpipe's own as they are, others with their kind."""
     if isinstance(error, GradpipeError):
-        return type(error)(str(error), passing=error.passing)
+        return type(error)(str(error), transient=error.transient)
     text = " ".join(str(error).split())
     return GradpipeError(
         f"A process on {platform.node()} failed with {type(error).__name__}"
         + (f": {text}" if text else ""),
-        passing=connection_failed(error),
+        transient=connection_failed(error),
     )

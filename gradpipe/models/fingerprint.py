@@ -76,7 +76,7 @@ def hub_commit(source: ModelSource) -> str:
         raise ModelError(
             f"Model {source.id!r} is neither a local folder nor in the cache, and the hub cannot "
             "be reached: check the spelling, connect to the hub, or give a local folder.",
-            passing=True,
+            transient=True,
         )
     return cached
 

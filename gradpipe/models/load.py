@@ -220,5 +220,5 @@ def _load_error(name: str, what: str, error: Exception) -> ModelError:
     return ModelError(
         f"The {what} of {name!r} cannot be loaded ({reason}): gradpipe needs a causal language "
         "model of the transformers library with safetensors weights and its tokenizer.",
-        passing=connection_failed(error),
+        transient=connection_failed(error),
     )

@@ -67,7 +67,7 @@ def failing_load(
 def test_a_network_that_did_not_answer_is_asked_again_after_longer_and_longer_waits(
     finished: Path, home: Path, waits: list[int], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    attempts = failing_load(monkeypatch, ModelError("No answer: wait.", passing=True), times=2)
+    attempts = failing_load(monkeypatch, ModelError("No answer: wait.", transient=True), times=2)
     runner = bring_up(finished)
     assert not runner.failures
     assert len(attempts) == 3
@@ -82,7 +82,7 @@ def test_the_waits_grow() -> None:
 def test_a_source_that_did_not_answer_is_asked_again(
     finished: Path, home: Path, waits: list[int], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    answers = iter([DataError("No answer: wait.", passing=True)])
+    answers = iter([DataError("No answer: wait.", transient=True)])
     read = assets.benchmark_items.study_items
 
     def read_or_fail(*arguments: Any) -> pl.DataFrame:
@@ -115,7 +115,7 @@ def test_what_cannot_pass_is_not_tried_again(
 def test_attempts_come_to_an_end(
     finished: Path, home: Path, waits: list[int], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    attempts = failing_load(monkeypatch, ModelError("No answer: wait.", passing=True))
+    attempts = failing_load(monkeypatch, ModelError("No answer: wait.", transient=True))
     (failure,) = bring_up(finished).failures
     assert len(attempts) == 1 + MAX_RETRIES
     assert failure.reason == "No answer: wait."

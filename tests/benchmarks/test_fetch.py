@@ -103,7 +103,7 @@ def test_a_remote_file_that_is_not_there_is_named(tmp_path: Path, site: Any) -> 
     url = f"{site.serve(tmp_path)}/b.txt"
     with pytest.raises(DataError, match="no file at http://127.0.0.1:.*/b.txt") as refused:
         read_bytes(url)
-    assert not refused.value.passing
+    assert not refused.value.transient
 
 
 def test_an_unreachable_host_says_what_to_do(site: Any) -> None:
@@ -111,7 +111,7 @@ def test_an_unreachable_host_says_what_to_do(site: Any) -> None:
         DataError, match="cannot be read .*check the address and the connection"
     ) as refused:
         read_bytes("http://127.0.0.1:1/a.txt")
-    assert refused.value.passing
+    assert refused.value.transient
 
 
 def test_a_server_that_is_busy_may_answer_later(monkeypatch: Any) -> None:
@@ -124,7 +124,7 @@ def test_a_server_that_is_busy_may_answer_later(monkeypatch: Any) -> None:
     monkeypatch.setattr(fetch, "_filesystem", busy)
     with pytest.raises(DataError) as refused:
         read_bytes("http://host/a.txt")
-    assert refused.value.passing
+    assert refused.value.transient
 
 
 def test_an_unknown_protocol_says_so() -> None:

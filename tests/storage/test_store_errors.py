@@ -80,7 +80,7 @@ def test_a_store_out_of_reach_is_said_to_be_so(
 
 
 @pytest.mark.parametrize(
-    ("error", "words", "passing"),
+    ("error", "words", "transient"),
     [
         (PermissionError("Forbidden"), "access is denied): check the credentials", False),
         (OSError(5, "Ask http://me:hush@host/x\n"), "(Ask http://host/x): check the", False),
@@ -90,7 +90,7 @@ def test_a_store_out_of_reach_is_said_to_be_so(
     ],
 )
 def test_what_a_store_answers_is_one_sentence(
-    s3: str, monkeypatch: pytest.MonkeyPatch, error: Exception, words: str, passing: bool
+    s3: str, monkeypatch: pytest.MonkeyPatch, error: Exception, words: str, transient: bool
 ) -> None:
     workspace = Workspace(place_of(s3))
     root: Any = workspace.root
@@ -111,4 +111,4 @@ def test_what_a_store_answers_is_one_sentence(
             action()
         assert words in str(refused.value)
         assert "hush" not in str(refused.value)
-        assert refused.value.passing is passing
+        assert refused.value.transient is transient

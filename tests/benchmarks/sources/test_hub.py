@@ -331,7 +331,7 @@ def test_a_missing_file_is_named(there: bool, tmp_path: Path, site: Any) -> None
         DataError, match="there is no file at .*/main/train-.*check `path`"
     ) as refused:
         read_items(config("gsm8k", path))
-    assert not refused.value.passing
+    assert not refused.value.transient
     with pytest.raises(DataError, match="no file|does not exist"):
         source_version(config("gsm8k", path))
 
@@ -339,7 +339,7 @@ def test_a_missing_file_is_named(there: bool, tmp_path: Path, site: Any) -> None
 def test_an_unreachable_server_may_answer_later(site: Any) -> None:
     with pytest.raises(DataError, match="cannot be read .*give its local folder") as refused:
         read_items(config("gsm8k", "http://127.0.0.1:1"))
-    assert refused.value.passing
+    assert refused.value.transient
 
 
 def test_a_file_that_is_no_parquet_is_refused(tmp_path: Path) -> None:
@@ -377,7 +377,7 @@ def test_a_file_that_may_not_be_read_is_told_with_a_cure() -> None:
     denied = refusal("a.parquet", PermissionError(13, "Permission denied", "a.parquet"))
     assert "Permission denied" in str(denied)
     assert "check its permissions" in str(denied)
-    assert not denied.passing
+    assert not denied.transient
 
 
 def test_no_bar_is_drawn_and_what_was_set_is_set_again(repository: Any, capfd: Any) -> None:
@@ -420,7 +420,7 @@ for revision in sys.argv[1:]:
     try:
         print(source_version(config), read_items(config)["answer"].to_list())
     except DataError as error:
-        print(error.passing, error)
+        print(error.transient, error)
 """
 
 
