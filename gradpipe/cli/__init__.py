@@ -17,6 +17,7 @@ from gradpipe.cli.pipeline import backfill, report, run, status, ui
 from gradpipe.cli.rank import rank
 from gradpipe.errors import GradpipeError
 from gradpipe.system.cpu_settings import set_up_cpu
+from gradpipe.system.pipeline_path import add_pipeline_to_path
 
 EXIT_CODES = """\b
 Exit codes: 0 done; 1 something failed on the way; 2 a command, file, study or
@@ -59,6 +60,7 @@ def main() -> None:
     Everything is kept in the workspace, the folder that GRADPIPE_HOME names (by default .gradpipe
     in the current folder). What is there already is never computed again.
     """
+    add_pipeline_to_path()
     set_up_cpu()
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, TextIOWrapper):

@@ -30,7 +30,9 @@ class Served:
 
 
 @contextmanager
-def serving(command: list[str], log: Path) -> Iterator[Served]:
+def serving(
+    command: list[str], log: Path, cwd: Path | None = None, env: dict[str, str] | None = None
+) -> Iterator[Served]:
     """The UI that the command serves, once it shows assets; what it prints goes to ``log``."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
@@ -38,7 +40,12 @@ def serving(command: list[str], log: Path) -> Iterator[Served]:
     served = Served(f"http://127.0.0.1:{port}")
     with log.open("wb") as output:
         process = subprocess.Popen(
-            [*command, "--port", str(port)], stdout=output, stderr=output, start_new_session=True
+            [*command, "--port", str(port)],
+            stdout=output,
+            stderr=output,
+            start_new_session=True,
+            cwd=cwd,
+            env=env,
         )
     try:
         deadline = time.monotonic() + 90
