@@ -1,4 +1,4 @@
-"""Build hook: a wheel carries the pipeline inside the package, away from site-packages' top level."""
+"""Build hook: a wheel carries the pipeline's modules inside the package ``gradpipe``."""
 
 from typing import Any
 
@@ -8,10 +8,10 @@ PIPELINE = ("assets", "storage", "definitions.py")
 
 
 class PipelineHook(BuildHookInterface[Any]):
-    """Puts the modules above the library into ``gradpipe/_pipeline``."""
+    """Put the modules above the library into ``gradpipe/_pipeline``."""
 
     def initialize(self, version: str, build_data: dict[str, Any]) -> None:
-        """Called before a build; an editable one uses the checkout as it is."""
+        """Add them to a wheel; an editable installation uses the checkout."""
         if version != "editable":
             for name in PIPELINE:
                 build_data["force_include"][name] = f"gradpipe/_pipeline/{name}"
