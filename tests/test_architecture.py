@@ -1,21 +1,26 @@
-"""The layers: who may import whom, what an import may cost, and what is never written anywhere."""
+"""The layers: who imports whom, what an import costs, how names and files are kept apart."""
 
 import ast
 import subprocess
 import sys
 from collections.abc import Iterator
+from functools import cache
+from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
 
 import pytest
 
 ROOT = Path(__file__).resolve().parents[1]
-FACE = ROOT / "gradpipe" / "cli"
+CLI = ROOT / "gradpipe" / "cli"
 FOLDERS = [ROOT / top for top in ("gradpipe", "storage", "assets")]
 FILES = [ROOT / "definitions.py", *(file for top in FOLDERS for file in sorted(top.rglob("*.py")))]
-#: Seconds each, before anything is done with them.
+TESTS = sorted((ROOT / "tests").rglob("*.py"))
+#: Packages that take seconds to import.
 HEAVY = {"torch", "transformers", "datasets", "altair", "ray"}
+MOST_LINES = 300
 
 
+@cache
 def tree(file: Path) -> ast.Module:
     return ast.parse(file.read_text("utf-8"), str(file))
 
@@ -24,37 +29,35 @@ def below(folder: str) -> list[Path]:
     return [file for file in FILES if file.is_relative_to(ROOT / folder)]
 
 
+def module_name(file: Path) -> str:
+    """``gradpipe.report`` for gradpipe/report/__init__.py, and the like."""
+    parts = file.relative_to(ROOT).with_suffix("").parts
+    return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
+
+
 def imported(node: ast.AST) -> Iterator[str]:
-    """The packages that a statement imports, by their first name; relative ones are gradpipe's."""
+    """The dotted names that a statement imports: ``a.b`` and ``a.b.c`` for `from a.b import c`."""
     if isinstance(node, ast.Import):
-        yield from (name.name.split(".")[0] for name in node.names)
+        yield from (name.name for name in node.names)
     elif isinstance(node, ast.ImportFrom):
-        assert node.level == 0, "imports are absolute, or their layer cannot be told"
-        yield (node.module or "").split(".")[0]
+        assert node.level == 0, "imports are absolute: a layer must be visible in its name"
+        yield node.module or ""
+        yield from (f"{node.module}.{name.name}" for name in node.names)
     elif isinstance(node, ast.Call) and node.args and isinstance(node.args[0], ast.Constant):
         name = ast.unparse(node.func).split(".")[-1]
         if name in {"import_module", "__import__", "lazy_import"}:
-            yield str(node.args[0].value).split(".")[0]
+            yield str(node.args[0].value)
 
 
 def packages(file: Path) -> set[str]:
-    """Everything a file imports, at module level or inside functions."""
-    return {name for node in ast.walk(tree(file)) for name in imported(node)}
+    """The top-level packages a file imports, at module level or inside functions."""
+    return {name.split(".")[0] for node in ast.walk(tree(file)) for name in imported(node)}
 
 
-def at_import(nodes: list[ast.stmt]) -> Iterator[ast.AST]:
-    """The statements that run when a module is imported: not functions, not `if TYPE_CHECKING`."""
-    for node in nodes:
-        if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef)):
-            continue
-        if isinstance(node, ast.If) and ast.unparse(node.test).endswith("TYPE_CHECKING"):
-            yield from at_import(node.orelse)
-            continue
-        yield node
-        inner = [child for child in ast.iter_child_nodes(node) if isinstance(child, ast.stmt)]
-        yield from at_import(inner)
-        for handler in getattr(node, "handlers", []):
-            yield from at_import(handler.body)
+def files_importing(files: list[Path], forbidden: set[str]) -> dict[str, set[str]]:
+    """The files that import a forbidden package, and which."""
+    uses = {str(file.relative_to(ROOT)): packages(file) & forbidden for file in files}
+    return {file: names for file, names in uses.items() if names}
 
 
 def loaded_by(statement: str, names: set[str]) -> list[str]:
@@ -72,17 +75,11 @@ def loaded_by(statement: str, names: set[str]) -> list[str]:
     return done.stdout.split()
 
 
-def knowing(files: list[Path], forbidden: set[str]) -> dict[str, set[str]]:
-    """The files that import something forbidden, and what."""
-    found = {str(file.relative_to(ROOT)): packages(file) & forbidden for file in files}
-    return {file: names for file, names in found.items() if names}
-
-
-def test_there_is_something_to_look_at() -> None:
+def test_the_files_looked_at_are_those_of_every_layer() -> None:
     layers = {file.relative_to(ROOT).parts[0] for file in FILES}
     assert layers == {"gradpipe", "storage", "assets", "definitions.py"}
-    assert FACE / "__init__.py" in FILES
-    assert "storage" in packages(FACE / "options.py")
+    assert CLI / "__init__.py" in FILES
+    assert "storage" in packages(CLI / "options.py")
     assert "torch" in packages(ROOT / "gradpipe" / "models" / "load.py")
 
 
@@ -91,7 +88,7 @@ def test_importing_the_definitions_loads_nothing_heavy() -> None:
 
 
 def test_importing_the_library_costs_nothing() -> None:
-    assert loaded_by("import gradpipe", {"polars", "torch", "dagster", *HEAVY}) == []
+    assert loaded_by("import gradpipe", {"polars", "dagster", *HEAVY}) == []
 
 
 def test_the_command_lines_help_loads_nothing_heavy() -> None:
@@ -100,44 +97,74 @@ def test_the_command_lines_help_loads_nothing_heavy() -> None:
     assert loaded_by(statement, {"polars", "dagster", *HEAVY}) == []
 
 
-def test_the_library_knows_nothing_above_it() -> None:
-    library = [file for file in below("gradpipe") if not file.is_relative_to(FACE)]
-    assert knowing(library, {"dagster", "assets", "storage", "definitions"}) == {}
+def test_the_library_imports_nothing_above_it() -> None:
+    library = [file for file in below("gradpipe") if not file.is_relative_to(CLI)]
+    assert files_importing(library, {"dagster", "assets", "storage", "definitions"}) == {}
+    imports_cli = [
+        str(file.relative_to(ROOT))
+        for file in [*library, *below("storage")]
+        for node in ast.walk(tree(file))
+        if any(name.startswith("gradpipe.cli") for name in imported(node))
+    ]
+    assert imports_cli == []
 
 
-def test_storage_knows_nothing_above_it() -> None:
-    assert knowing(below("storage"), {"dagster", "assets", "definitions"}) == {}
+def test_storage_imports_nothing_above_it() -> None:
+    assert files_importing(below("storage"), {"dagster", "assets", "definitions"}) == {}
 
 
-def test_assets_do_not_know_their_definitions() -> None:
-    assert knowing(below("assets"), {"definitions"}) == {}
+def test_assets_do_not_import_their_definitions() -> None:
+    assert files_importing(below("assets"), {"definitions"}) == {}
 
 
-def test_heavy_packages_are_imported_inside_functions() -> None:
-    for file in FILES:
-        loaded = {name for node in at_import(tree(file).body) for name in imported(node)}
-        assert not loaded & HEAVY, file
+def test_no_module_imports_itself_through_others() -> None:
+    """Imports inside functions count: they only hide a circle."""
+    modules = {module_name(file): file for file in FILES}
+    graph = {
+        module: {
+            name
+            for node in ast.walk(tree(file))
+            for name in imported(node)
+            if name in modules and name != module and not module.startswith(f"{name}.")
+        }
+        for module, file in modules.items()
+    }
+    try:
+        TopologicalSorter(graph).prepare()
+    except CycleError as error:
+        pytest.fail(" <- ".join(error.args[1]))
 
 
-@pytest.mark.parametrize(
-    ("source", "loads"),
-    [
-        ("import torch", True),
-        ("try:\n    import numpy\nexcept ImportError:\n    from torch import nn", True),
-        ("class A:\n    import torch.nn as nn", True),
-        ("if TYPE_CHECKING:\n    pass\nelse:\n    import torch", True),
-        ("if TYPE_CHECKING:\n    import torch", False),
-        ("if typing.TYPE_CHECKING:\n    from torch import Tensor", False),
-        ("def f():\n    import torch", False),
-        ("class A:\n    def f(self):\n        import torch", False),
-    ],
-)
-def test_what_runs_at_import_is_told_from_what_does_not(source: str, loads: bool) -> None:
-    names = {name for node in at_import(ast.parse(source).body) for name in imported(node)}
-    assert ("torch" in names) is loads
+def test_a_circle_would_be_found() -> None:
+    with pytest.raises(CycleError):
+        TopologicalSorter({"a": {"b"}, "b": {"a"}}).prepare()
 
 
-def test_no_fault_is_caught_by_a_bare_except() -> None:
+def test_no_test_imports_a_test_module() -> None:
+    importing = [
+        str(file.relative_to(ROOT))
+        for file in TESTS
+        for node in ast.walk(tree(file))
+        for name in imported(node)
+        if name.startswith("tests.") and any(part.startswith("test_") for part in name.split("."))
+        if not isinstance(node, ast.ImportFrom) or (node.module or "") == name
+    ]
+    assert importing == []
+
+
+def test_a_module_is_one_idea_of_at_most_300_lines() -> None:
+    lengths = {
+        str(file.relative_to(ROOT)): len(file.read_text("utf-8").splitlines()) for file in FILES
+    }
+    assert {file: lines for file, lines in lengths.items() if lines > MOST_LINES} == {}
+
+
+def test_the_top_of_the_library_holds_no_loose_helpers() -> None:
+    top = {file.stem for file in (ROOT / "gradpipe").glob("*.py")}
+    assert top == {"__init__", "errors", "styles", "check", "fields"}
+
+
+def test_no_error_is_caught_by_a_bare_except() -> None:
     for file in FILES:
         for node in ast.walk(tree(file)):
             assert not (isinstance(node, ast.ExceptHandler) and node.type is None), file
@@ -149,5 +176,5 @@ def test_no_code_that_comes_with_a_model_is_trusted() -> None:
             if isinstance(node, ast.keyword) and node.arg == "trust_remote_code":
                 assert isinstance(node.value, ast.Constant), file
                 assert node.value.value is False, file
-            # As a key of some options it could not be told.
+            # As a key of a mapping of options it could not be seen.
             assert not (isinstance(node, ast.Constant) and node.value == "trust_remote_code"), file
