@@ -3,12 +3,13 @@
 import json
 from collections.abc import Callable
 from io import BytesIO
-from pathlib import PurePosixPath
+from pathlib import Path, PurePosixPath
 from typing import Any
 from urllib.parse import urlsplit
 
 import polars as pl
 
+from gradpipe.benchmarks.fetch import read_bytes
 from gradpipe.errors import DataError, nearest
 from gradpipe.untrusted.limits import (
     ARCHIVE_ENDINGS,
@@ -20,6 +21,14 @@ from gradpipe.untrusted.limits import (
 
 #: Whole numbers that a column of them can hold; larger ones become text.
 _INT64 = range(-(2**63), 2**63)
+
+
+def read_table(path: str | Path) -> pl.DataFrame:
+    """The rows of a table file, local or at a URL, in file order; see ``parse_table``.
+
+    Raises DataError if it is missing, unreachable, malformed, empty or of an unknown kind.
+    """
+    return parse_table(read_bytes(path), str(path))
 
 
 def parse_table(data: bytes, name: str) -> pl.DataFrame:
@@ -74,29 +83,31 @@ def table_extension(name: str) -> str:
 
 
 def text_column(table: pl.DataFrame, column: str, name: str) -> pl.Series:
-    """One column as text, numbers and dates cast to text, nulls kept.
+    """One column of a table as text: the one rule for what counts as text.
 
-    Raises DataError when the file ``name`` lacks the column, or when it holds lists or objects.
+    Numbers, dates and booleans become text as Polars writes them; nulls and NaN, which is how
+    pandas writes a missing value, become null. Raises DataError, which calls the table ``name``, if
+    the column is missing or holds lists, objects or bytes.
     """
     if column not in table.columns:
         raise DataError(f"{name} has no column {column!r}: {nearest(column, table.columns)}")
     series = table.get_column(column)
     if series.dtype.is_nested() or series.dtype in (pl.Binary, pl.Object):
         raise DataError(
-            f"column {column!r} of {name} holds {series.dtype}, not text: "
-            "name a column of texts, or write these as texts."
+            f"Column {column!r} of {name} holds {series.dtype}, not text: choose a column of "
+            "texts, or write each value as one text."
         )
-    return series.cast(pl.String)
+    return (series.fill_nan(None) if series.dtype.is_float() else series).cast(pl.String)
 
 
 def instruction_column(table: pl.DataFrame, column: str, name: str) -> pl.Series:
-    """A text column without nulls; raises DataError naming the row of the first null."""
+    """A text column without nulls; raises DataError with the row number of the first null."""
     series = text_column(table, column, name)
     if series.null_count():
         row = series.is_null().arg_max()
         raise DataError(
-            f"column {column!r} of {name} is null in row {row} (counted from 0): "
-            "every item needs an instruction, so fill that row or remove it."
+            f"Column {column!r} of {name} is null in row {row} (counted from 0): every item needs "
+            "an instruction, so fill that row or remove it."
         )
     return series
 

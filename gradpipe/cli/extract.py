@@ -37,10 +37,10 @@ def extract(data: str, model: str, out: Path, offset: int, limit: int | None, **
             model,
             out,
             protocol,
-            offset,
-            limit,
-            lambda progress: view.extraction(data, progress),
-            placement,
+            offset=offset,
+            limit=limit,
+            report=lambda progress: view.extraction(data, progress),
+            placement=placement,
         )
     for row, reason in unusable:
         click.echo(f"row {row} cannot be used: {reason}", err=True)

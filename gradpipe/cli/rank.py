@@ -108,9 +108,9 @@ def rank(
     gradpipe rank data.jsonl --spectra spectra.parquet --by nuclear_norm --ascending
     """
     from gradpipe.cli.progress import ProgressView
-    from gradpipe.standalone.rank_file import rank_file, ranked_name
+    from gradpipe.standalone.rank_file import default_output, rank_file
 
-    out = out or ranked_name(data)
+    out = out or default_output(data)
     with ProgressView() as view:
         source = _source(model, spectra, how, lambda progress: view.extraction(data, progress))
         order = rank_file(

@@ -1,46 +1,190 @@
-"""The notebook API: spectra of a list of pairs, without files and without a workspace."""
+"""The notebook API: spectra and rankings of examples, without files and without a workspace."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Iterator
+from typing import Any, overload
 
 import polars as pl
 
+from gradpipe.errors import DataError
 from gradpipe.gradients.extract import extract_rows
-from gradpipe.gradients.protocol import Protocol
+from gradpipe.gradients.protocol import Protocol, make_protocol
 from gradpipe.gradients.rows import ROW_SCHEMA
-from gradpipe.gradients.tokens import Encoder
+from gradpipe.gradients.tokens import Encoder, Pair
+from gradpipe.models.load import LoadedModel, model_window
+from gradpipe.models.placement import input_device
+from gradpipe.models.refusals import refuse_model
+from gradpipe.standalone.pairs import Examples, texts_of_pairs, to_pairs
+from gradpipe.standalone.ranking import rank_scores, score_rows, score_spectra
+from gradpipe.standalone.spectra_table import spectra_table
 
 
 def extract_spectra(
     model: Any,
     tokenizer: Any,
-    examples: Sequence[Mapping[str, Any] | tuple[str, str]],
+    examples: Examples,
     protocol: Protocol | str = "standard",
     *,
     name: str = "",
     checkpointing: bool = False,
 ) -> pl.DataFrame:
-    """Gradient spectra of (instruction, response) pairs, for notebooks.
+    """Compute the gradient spectra of examples: one row per (example, layer, projection).
 
-    ``model`` is a causal language model of the transformers library, ``examples`` a list of pairs
-    or of mappings with ``instruction``, optional ``input`` and ``output``. Returns one row a usable
-    (example, layer, projection), with the statistics and the singular values; examples that cannot
-    be used are absent here, ``extract_rows`` gives their reasons. ``checkpointing`` computes each
-    layer's activations twice rather than keep them all. Raises DataError or ModelError.
+    Each row describes the gradient of the example's response loss with respect to one weight
+    matrix. Examples that cannot be used, such as those with an empty response, have no rows.
+
+    Args:
+        model: A causal language model of the transformers library, on any device.
+        tokenizer: The model's tokenizer.
+        examples: (instruction, output) tuples, mappings with the keys ``instruction``, optional
+            ``input`` and ``output``, or a Polars frame with columns of these names.
+        protocol: How an example becomes tokens and a loss: "standard", "paper" or a ``Protocol``.
+        name: The model's name in error messages; the "paper" protocol looks for "gemma" in it.
+        checkpointing: Recompute each layer's activations in the backward pass to save memory.
+
+    Returns:
+        ``example`` (the position in ``examples``, from 0), ``loss`` (nats per response token),
+        ``tokens`` and ``response_tokens`` (counts), ``layer`` (from 0), ``projection`` ("q", "k",
+        "v", "o"), ``nuclear_norm``, ``spectral_norm``, ``sigma1_ratio``, ``frobenius_norm``,
+        ``effective_rank``, the cosines ``next_layer_cosine``, ``q_o_cosine``, ``q_ot_cosine`` and
+        ``k_v_cosine``, and ``singular_values`` (descending, at most one per token).
+
+    Raises:
+        DataError: An example has no instruction or output, or is longer than the model's window.
+        ModelError: The model has no attention projections that gradpipe can find, has quantized
+            weights or adapters, or its chat template fails.
+        StudyError: There is no protocol of this name.
+
+    Example:
+        >>> pairs = [("Add 2 and 2.", "4"), ("Name a color.", "Blue, or a shade of it.")]
+        >>> spectra = gp.extract_spectra(model, tokenizer, pairs)
+        >>> spectra.height  # 2 examples, 3 layers, 4 projections
+        24
+        >>> spectra.filter(example=1, layer=2)["projection"].to_list()
+        ['q', 'k', 'v', 'o']
+        >>> spectra["nuclear_norm"].min() > 0
+        True
     """
-    from gradpipe.gradients.protocol import make_protocol
-    from gradpipe.models.load import LoadedModel, model_window
-    from gradpipe.models.placement import input_device
-    from gradpipe.models.refusals import refuse_model
-    from gradpipe.standalone.pairs import to_pair
-    from gradpipe.standalone.spectra_table import spectra_table
+    frames = list(
+        _extract(
+            model, tokenizer, to_pairs(examples), protocol, name=name, checkpointing=checkpointing
+        )
+    )
+    return spectra_table(pl.concat(frames) if frames else pl.DataFrame(schema=ROW_SCHEMA))
 
+
+@overload
+def rank(
+    data: pl.DataFrame,
+    *,
+    by: str = ...,
+    ascending: bool = ...,
+    top: int | float | None = ...,
+) -> pl.DataFrame: ...
+
+
+@overload
+def rank(
+    data: Examples,
+    model: Any,
+    tokenizer: Any,
+    protocol: Protocol | str = ...,
+    *,
+    by: str = ...,
+    ascending: bool = ...,
+    top: int | float | None = ...,
+) -> pl.DataFrame: ...
+
+
+def rank(
+    data: Examples,
+    model: Any = None,
+    tokenizer: Any = None,
+    protocol: Protocol | str = "standard",
+    *,
+    by: str = "effective_rank",
+    ascending: bool = False,
+    top: int | float | None = None,
+) -> pl.DataFrame:
+    """Score examples by one statistic of their gradients and put them in order.
+
+    An example's score is the mean of the statistic over its layers and projections. Scores grow or
+    shrink with a response's length, so compare examples of similar length.
+
+    Args:
+        data: The table that ``extract_spectra`` returned; or, together with ``model`` and
+            ``tokenizer``, examples as ``extract_spectra`` takes them.
+        model: The causal language model to compute gradients with.
+        tokenizer: The model's tokenizer.
+        protocol: How an example becomes tokens and a loss: "standard", "paper" or a ``Protocol``.
+        by: The statistic, for example "effective_rank", "nuclear_norm" or "sigma1_ratio".
+        ascending: Put the smallest score first instead of the largest.
+        top: Keep this many examples (an integer), or this share of those with a score (a float).
+
+    Returns:
+        One row per example, best first: ``example`` (its position in the data, from 0), ``score``
+        (in the statistic's unit), ``rank`` (from 1) and ``reason`` (why there is no score; null
+        otherwise). For examples, ``instruction`` and ``response`` follow. Unusable examples come
+        last, without score and rank; a table of spectra does not have them.
+
+    Raises:
+        StudyError: There is no such statistic, or the table has no columns to compute it from.
+        DataError: ``data`` is neither a table of spectra nor usable examples with a model and a
+            tokenizer.
+        ModelError: As in ``extract_spectra``.
+
+    Example:
+        >>> pairs = [("Add 2 and 2.", "4"), ("Name a color.", "Blue, or a shade of it.")]
+        >>> spectra = gp.extract_spectra(model, tokenizer, pairs)
+        >>> ranking = gp.rank(spectra, by="effective_rank")
+        >>> ranking.columns
+        ['example', 'score', 'rank', 'reason']
+        >>> ranking["example"].to_list()  # more tokens, more directions
+        [1, 0]
+        >>> gp.rank(pairs, model, tokenizer, top=1)["instruction"].to_list()
+        ['Name a color.']
+    """
+    if model is None and tokenizer is None:
+        if not isinstance(data, pl.DataFrame):
+            raise DataError(
+                "Examples have no scores without a model: pass model and tokenizer too, or a table "
+                "that extract_spectra returned."
+            )
+        return _ranking(rank_scores(score_spectra(data, by), ascending, top))
+    if model is None or tokenizer is None:
+        missing = "model" if model is None else "tokenizer"
+        raise DataError(f"The {missing} is missing: pass both a model and its tokenizer.")
+    pairs = to_pairs(data)
+    frames = _extract(model, tokenizer, pairs, protocol, aligned=False)
+    ranking = _ranking(rank_scores(score_rows(frames, by), ascending, top))
+    return ranking.hstack(texts_of_pairs(pairs)[ranking["example"]])
+
+
+def _ranking(ranked: pl.DataFrame) -> pl.DataFrame:
+    return ranked.select(pl.col("row").alias("example"), "score", "rank", "reason")
+
+
+def _extract(
+    model: Any,
+    tokenizer: Any,
+    pairs: list[Pair],
+    protocol: Protocol | str,
+    *,
+    name: str = "",
+    checkpointing: bool = False,
+    aligned: bool = True,
+) -> Iterator[pl.DataFrame]:
+    """The spectra of pairs as frames of ROW_SCHEMA, one per batch."""
     refuse_model(name, model)
     chosen = make_protocol(protocol) if isinstance(protocol, str) else protocol
-    loaded = LoadedModel(name, "", model, tokenizer, str(input_device(model)), checkpointing)
-    encoder = Encoder(tokenizer, chosen, name, model_window(model))
-    pairs = [to_pair(example, number) for number, example in enumerate(examples)]
-    frames = list(extract_rows(loaded, encoder.encode_all(pairs), chosen))
-    return spectra_table(pl.concat(frames) if frames else pl.DataFrame(schema=ROW_SCHEMA))
+    loaded = LoadedModel(
+        name=name,
+        fingerprint="",
+        model=model,
+        tokenizer=tokenizer,
+        device=str(input_device(model)),
+        checkpointing=checkpointing,
+    )
+    rows = Encoder(tokenizer, chosen, name, model_window(model)).encode_all(pairs)
+    yield from extract_rows(loaded, rows, chosen, aligned=aligned)

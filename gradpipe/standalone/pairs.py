@@ -1,38 +1,59 @@
-"""Pairs from what users hold: mappings, tuples, or a table with named columns."""
+"""Instruction-output pairs from what users have: tuples, mappings, or a table."""
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import polars as pl
 
+from gradpipe.benchmarks.table_files import join_input, text_column
 from gradpipe.errors import DataError, nearest
 from gradpipe.gradients.tokens import Pair
+from gradpipe.system.hashing import content_hash
+
+#: What the notebook functions accept as examples: a Polars frame or mappings with the keys
+#: ``instruction``, optional ``input`` and ``output``, or (instruction, output) tuples.
+Examples = pl.DataFrame | Sequence[Mapping[str, Any] | tuple[str, str]]
+
+_COLUMNS = ("instruction", "input", "output")
+
+
+def to_pairs(examples: Examples) -> list[Pair]:
+    """Any kind of ``examples`` as pairs; raises DataError for one without a text on each side."""
+    if isinstance(examples, pl.DataFrame):
+        return pairs_of_table(examples, "The data frame")
+    return [to_pair(example, number) for number, example in enumerate(examples)]
 
 
 def to_pair(example: Mapping[str, Any] | tuple[str, str], number: int = 0) -> Pair:
-    """One example as a pair; a non-empty ``input`` is joined to the instruction with a newline.
+    """One example as a pair; a non-empty ``input`` is joined to the instruction by a line break.
 
-    Raises DataError where it has no instruction or no output.
+    Raises DataError, which calls the example by its ``number``, if it has no instruction or output.
     """
-    if isinstance(example, tuple):
-        example = dict(zip(("instruction", "output"), example, strict=True))
-    pair = _pair(example)
-    sides = {"instruction": pair.instruction, "output": pair.response}
-    missing = [name for name, text in sides.items() if text is None]
+    if isinstance(example, (tuple, list)) and len(example) == 2:
+        example = {"instruction": example[0], "output": example[1]}
+    if not isinstance(example, Mapping):
+        raise DataError(
+            f"Example {number} is a {type(example).__name__}: give (instruction, output) tuples, "
+            "or mappings with the keys instruction, optional input, and output."
+        )
+    texts = {column: _text(example.get(column)) for column in _COLUMNS}
+    instruction, extra, output = texts["instruction"], texts["input"], texts["output"]
+    missing = [column for column in ("instruction", "output") if texts[column] is None]
     if missing:
         raise DataError(
             f"Example {number} has no {' and no '.join(missing)}: give each example an instruction "
             "and an output."
         )
-    return pair
+    return Pair(f"{instruction}\n{extra}" if extra and extra.strip() else instruction, output)
 
 
 def pairs_of_table(table: pl.DataFrame, name: str) -> list[Pair]:
-    """A table's rows as pairs, None where a side is null: such a row is one that cannot be used.
+    """The rows of a table as pairs. A null side becomes None, which makes the pair unusable.
 
-    Raises DataError where the table is empty, or has no column of texts ``instruction`` or
-    ``output``.
+    Columns become text as in ``text_column``. Raises DataError if the table is empty, has no column
+    ``instruction`` or ``output``, or one of ``instruction``, ``input`` and ``output`` holds no
+    text.
     """
     if table.is_empty():
         raise DataError(f"{name} has no rows: give at least one (instruction, output) pair.")
@@ -40,28 +61,31 @@ def pairs_of_table(table: pl.DataFrame, name: str) -> list[Pair]:
         if column not in table.columns:
             raise DataError(
                 f"{name} has no column {column!r}: {nearest(column, table.columns)} "
-                "The extractor wants instruction, optional input, and output."
+                "The columns are instruction, optional input, and output."
             )
-    for column in ("instruction", "input", "output"):
-        dtype = table.schema.get(column, pl.String())
-        if dtype.is_nested() or dtype in (pl.Binary, pl.Object):
-            raise DataError(
-                f"Column {column!r} of {name} holds {dtype}, not text: write each of its values as "
-                "one text."
-            )
-    return [_pair(row) for row in table.iter_rows(named=True)]
+    texts = pl.DataFrame(
+        [text_column(table, column, name) for column in _COLUMNS if column in table.columns]
+    )
+    if "input" in texts.columns:
+        texts = texts.with_columns(instruction=join_input("instruction", "input"))
+    return [
+        Pair(row["instruction"], row["output"])
+        for row in texts.select("instruction", "output").iter_rows(named=True)
+    ]
 
 
-def _pair(row: Mapping[str, Any]) -> Pair:
-    instruction, extra, output = (
-        _text(row.get(name)) for name in ("instruction", "input", "output")
-    )
-    return Pair(
-        f"{instruction}\n{extra}" if instruction is not None and extra else instruction, output
-    )
+def texts_of_pairs(pairs: list[Pair]) -> pl.DataFrame:
+    """The columns ``instruction`` and ``response``, one row per pair."""
+    texts = [{"instruction": pair.instruction, "response": pair.response} for pair in pairs]
+    return pl.DataFrame(texts, schema={"instruction": pl.String, "response": pl.String})
+
+
+def hash_pairs(pairs: list[Pair]) -> str:
+    """A hash of all texts in their order: two tables with the same hash have the same pairs."""
+    return content_hash([[pair.instruction, pair.response] for pair in pairs])
 
 
 def _text(value: Any) -> str | None:
-    """A value as text; None where it stands for nothing, as pandas' NaN does."""
-    nothing = value is None or (isinstance(value, float) and math.isnan(value))
-    return None if nothing else str(value)
+    """A value as text; None for a missing one, which pandas writes as NaN."""
+    missing = value is None or (isinstance(value, float) and math.isnan(value))
+    return None if missing else str(value)

@@ -1,4 +1,4 @@
-"""Examples scored by one statistic and put in order."""
+"""Scores of examples by one statistic, and the order that the scores give."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import polars as pl
+from pyarrow import parquet
 
 from gradpipe.errors import DataError, GradpipeError
 from gradpipe.gradients.rows import explode_matrices
@@ -16,16 +17,17 @@ from gradpipe.statistics.examples import mean_over_matrices
 from gradpipe.statistics.reductions import REDUCTIONS, reduce_spectra, require_statistics
 from gradpipe.statistics.table import as_table
 
-#: One row an example: its number in the user's file, and why it has no score where it has none.
+#: One row per example: its number, its score, and why it has no score if it has none.
 SCORE_SCHEMA = pl.Schema({"row": pl.Int64, "score": pl.Float64, "reason": pl.String})
-#: Spectra that are reduced at once: some 50 MB in float64.
+#: Gradient matrices whose spectra are reduced at once: about 50 MB in float64.
 MATRICES_AT_ONCE = 2**14
 
 
-def scores_of_rows(frames: Iterable[pl.DataFrame], by: str) -> pl.DataFrame:
-    """A statistic of each example as its mean over layers and projections, as SCORE_SCHEMA.
+def score_rows(frames: Iterable[pl.DataFrame], by: str) -> pl.DataFrame:
+    """The score of each extracted example (SCORE_SCHEMA): the mean of ``by`` over its matrices.
 
-    ``frames`` have ROW_SCHEMA; only one's spectra are in memory at a time. Raises StudyError for an
+    ``by`` is a statistic; an example has one matrix per layer and projection. ``frames`` have
+    ROW_SCHEMA, and the spectra of one frame at a time are in memory. Raises StudyError for an
     unknown statistic.
     """
     require_statistics([by], tuple(REDUCTIONS))
@@ -35,38 +37,52 @@ def scores_of_rows(frames: Iterable[pl.DataFrame], by: str) -> pl.DataFrame:
         )
         for rows in frames
     ]
-    return _with_reasons(
-        pl.concat([SCORE_SCHEMA.to_frame(), *(as_table(each, SCORE_SCHEMA) for each in scored)]), by
-    )
+    tables = [as_table(part, SCORE_SCHEMA) for part in scored]
+    return _with_reasons(pl.concat([SCORE_SCHEMA.to_frame(), *tables]), by)
 
 
-def scores_of_table(path: Path, by: str) -> pl.DataFrame:
-    """The same from a table of ``gradpipe extract``, whose metadata names the unusable rows.
+def score_spectra(spectra: pl.DataFrame, by: str) -> pl.DataFrame:
+    """The scores (SCORE_SCHEMA) of the examples in a table of ``extract_spectra``.
 
-    ``by`` is a column of it, or a statistic that can be made from its columns. Raises DataError
-    where the file is not such a table, StudyError for a statistic that it cannot give.
+    ``by`` is a column of the table, or a statistic that follows from its columns. Raises DataError
+    if ``spectra`` is another kind of table, StudyError for a statistic that it cannot give.
     """
-    with _as_no_table(path):
-        columns, unusable = _about(path)
+    if "example" not in spectra.columns:
+        raise DataError(
+            f"The table to rank has no column 'example', only {', '.join(spectra.columns)}: pass "
+            "the table that extract_spectra returned, or examples with their model and tokenizer."
+        )
+    require_statistics([by], _statistics_of(spectra.columns))
+    parts = [_reduced(part.lazy(), "example", by) for part in spectra.iter_slices(MATRICES_AT_ONCE)]
+    return _with_reasons(_usable_scores(parts), by)
+
+
+def score_spectra_file(path: Path, by: str) -> pl.DataFrame:
+    """The same from a file of ``gradpipe extract``, whose metadata has the unusable rows too.
+
+    Raises DataError if the file is not of this kind, StudyError for a statistic that it cannot
+    give.
+    """
+    with _one_sentence_errors(path):
+        columns, unusable = _columns_and_unusable(path)
         require_statistics([by], _statistics_of(columns))
         needed = [by] if by in columns else REDUCTIONS[by].meta.root_names()
-        reduced = [
+        parts = [
             _reduced(matrices.lazy(), "example", by)
             for matrices in _batches(path, ["example", *needed])
         ]
-        usable = _means(pl.concat(reduced), "example") if reduced else SCORE_SCHEMA.to_frame()
-        usable = usable.rename({"example": "row"}, strict=False)
-        scores = [as_table(usable, SCORE_SCHEMA), as_table(unusable, SCORE_SCHEMA)]
+        scores = [_usable_scores(parts), as_table(unusable, SCORE_SCHEMA)]
         return _with_reasons(pl.concat(scores), by)
 
 
-def ranked(
+def rank_scores(
     scores: pl.DataFrame, ascending: bool = False, top: int | float | None = None
 ) -> pl.DataFrame:
-    """Scores in order, the largest first or, ``ascending``, the smallest: with ``rank`` from 1.
+    """Scores in order, the largest first, with their ``rank`` from 1; SCORE_SCHEMA and ``rank``.
 
-    Equal scores keep the order of their rows. ``top`` keeps so many, or of a float that share of
-    those that have a score, rounded up; without it, rows without a score come last, in their order.
+    ``ascending`` puts the smallest first. Equal scores keep the order of their rows. An integer
+    ``top`` keeps that many rows, a float that share of the rows with a score, rounded up; without
+    it, rows without a score come last, in their order.
     """
     scored = scores.filter(pl.col("score").is_not_null())
     scored = scored.sort("score", "row", descending=[not ascending, False])
@@ -78,27 +94,25 @@ def ranked(
 
 
 @contextmanager
-def _as_no_table(path: Path) -> Iterator[None]:
-    """Say in one sentence what readers say of a file that is damaged, or of another kind."""
+def _one_sentence_errors(path: Path) -> Iterator[None]:
+    """Turn what readers raise for a damaged file, or one of another kind, into one DataError."""
     try:
         yield
     except GradpipeError:
         raise
-    # They raise errors of many kinds, and Polars a panic that is no Exception.
+    # Readers raise errors of many kinds, and Polars a panic that is no Exception.
     except (Exception, pl.exceptions.PanicException) as error:
         raise DataError(
-            f"{path} is no such Parquet file, or damaged: give a table that `gradpipe extract` "
-            "wrote."
+            f"{path} is damaged or not a Parquet file of spectra: give a table that "
+            "`gradpipe extract` wrote."
         ) from error
 
 
-def _about(path: Path) -> tuple[list[str], pl.DataFrame]:
-    """The columns of a table of spectra, and its unusable rows with their reasons."""
-    from pyarrow import parquet
-
-    # A pipe would be waited for without end.
+def _columns_and_unusable(path: Path) -> tuple[list[str], pl.DataFrame]:
+    """The column names of a file of spectra, and its unusable rows with their reasons."""
+    # Opening a named pipe would block.
     if not path.is_file():
-        raise DataError(f"{path} is not there: give a table that `gradpipe extract` wrote.")
+        raise DataError(f"{path} does not exist: give a table that `gradpipe extract` wrote.")
     with parquet.ParquetFile(path) as file:
         names, metadata = file.schema_arrow.names, file.metadata.metadata or {}
     if "example" not in names:
@@ -111,15 +125,13 @@ def _about(path: Path) -> tuple[list[str], pl.DataFrame]:
 
 
 def _batches(path: Path, columns: list[str]) -> Iterator[pl.DataFrame]:
-    """Some columns of a table whose spectra may not fit in memory all at once."""
-    from pyarrow import parquet
-
+    """Some columns of a file whose spectra may not fit in memory together."""
     for batch in parquet.ParquetFile(path).iter_batches(MATRICES_AT_ONCE, columns=columns):
         yield pl.DataFrame(batch)
 
 
 def _statistics_of(columns: list[str]) -> list[str]:
-    """The statistics that a table has, or has all that is needed for."""
+    """The statistics that are among ``columns`` or follow from them."""
     return [
         name
         for name, reduction in REDUCTIONS.items()
@@ -128,11 +140,17 @@ def _statistics_of(columns: list[str]) -> list[str]:
 
 
 def _reduced(matrices: pl.LazyFrame, example: str, by: str) -> pl.DataFrame:
-    """``score``, of each gradient of an example."""
+    """The column ``example`` and the ``score`` of each gradient matrix."""
     reduced = (
         matrices if by in matrices.collect_schema().names() else reduce_spectra(matrices, [by])
     )
     return reduced.select(example, pl.col(by).alias("score")).collect()
+
+
+def _usable_scores(parts: list[pl.DataFrame]) -> pl.DataFrame:
+    """The scores of a table's examples from its reduced parts."""
+    scores = _means(pl.concat(parts), "example") if parts else SCORE_SCHEMA.to_frame()
+    return as_table(scores.rename({"example": "row"}, strict=False), SCORE_SCHEMA)
 
 
 def _means(reduced: pl.DataFrame, example: str) -> pl.DataFrame:
@@ -140,6 +158,10 @@ def _means(reduced: pl.DataFrame, example: str) -> pl.DataFrame:
 
 
 def _with_reasons(scores: pl.DataFrame, by: str) -> pl.DataFrame:
-    none = pl.lit(f"its gradients have no {by}: they are zero, or their spectra too short for it")
+    missing = pl.lit(
+        f"its gradients have no {by}: they are zero, or their spectra too short for it"
+    )
     unscored = pl.col("score").is_null() & pl.col("reason").is_null()
-    return scores.with_columns(reason=pl.when(unscored).then(none).otherwise("reason")).sort("row")
+    return scores.with_columns(reason=pl.when(unscored).then(missing).otherwise("reason")).sort(
+        "row"
+    )

@@ -1,4 +1,4 @@
-"""A user's table file in another order and with more columns, its own rows as they were."""
+"""Write a user's table file again in another order and with more columns."""
 
 import json
 from collections.abc import Iterable, Sequence
@@ -15,12 +15,12 @@ from gradpipe.benchmarks.table_files import (
 )
 
 
-def rearranged(data: bytes, name: str, order: Sequence[int], columns: pl.DataFrame) -> bytes:
-    """A file of the kind of ``name`` with the rows of ``data`` that ``order`` lists, in its order.
+def rewrite_rows(data: bytes, name: str, order: Sequence[int], columns: pl.DataFrame) -> bytes:
+    """A file in the format of ``name`` with the rows of ``data`` that ``order`` lists, in order.
 
-    ``data`` is what ``parse_table`` reads; ``columns`` has one row for each of ``order``. What the
-    rows hold stays as it is: objects in JSON keep their nesting and the keys that others lack, CSV
-    cells their text, Parquet columns their types.
+    ``data`` is what ``parse_table`` reads; ``columns``, one row per entry of ``order``, is added.
+    The rows keep their content: JSON objects their nesting and optional keys, CSV cells their text,
+    Parquet columns their types.
     """
     extension = table_extension(name)
     if extension in {".json", ".jsonl", ".ndjson"}:

@@ -1,4 +1,4 @@
-"""The stand-alone extractor's table: one row a (example, layer, projection), with statistics."""
+"""The table of ``gradpipe extract``: one row per (example, layer, projection), with statistics."""
 
 import polars as pl
 
@@ -7,6 +7,7 @@ from gradpipe.gradients.spectra.inner_products import SAME_LAYER
 from gradpipe.models.roles import ROLES
 from gradpipe.statistics.reductions import reduce_spectra
 
+#: The statistics that the table has.
 EXTRACT_STATISTICS = (
     "nuclear_norm",
     "spectral_norm",
@@ -17,9 +18,9 @@ EXTRACT_STATISTICS = (
 
 
 def spectra_table(rows: pl.DataFrame) -> pl.DataFrame:
-    """Rows of ROW_SCHEMA as the table of ``gradpipe extract``, in the order of the examples.
+    """Extracted rows (ROW_SCHEMA) as the table of ``gradpipe extract``, ordered by example.
 
-    The cosines inside a layer stand in each of its rows.
+    Each cosine of a layer is repeated in all rows of that layer.
     """
     spectra = reduce_spectra(explode_matrices(rows.lazy()), EXTRACT_STATISTICS)
     return (

@@ -9,7 +9,7 @@ import pytest
 from click.testing import CliRunner, Result
 from polars.testing import assert_frame_equal
 
-from gradpipe.benchmarks.sources.user_files import read_table
+from gradpipe.benchmarks.table_files import read_table
 from gradpipe.cli import Commands
 from gradpipe.cli.extract import extract
 from gradpipe.cli.rank import rank
@@ -148,8 +148,8 @@ def test_a_file_that_is_there_is_replaced_only_when_asked(data: Path, spectra: P
     out = data.with_name("data.ranked.json")
     out.write_text("mine")
     words = ("rank", data, "--spectra", spectra)
-    refused(gradpipe(*words), "data.ranked.json is there already", "--overwrite")
-    refused(gradpipe(*words, "--out", data), "data.json is there already")
+    refused(gradpipe(*words), "data.ranked.json", "exists", "--overwrite")
+    refused(gradpipe(*words, "--out", data), "data.json", "exists")
     assert out.read_text() == "mine"
     assert gradpipe(*words, "--overwrite").exit_code == 0
     assert len(json.loads(out.read_text())) == len(ROWS)
@@ -161,7 +161,7 @@ def test_columns_of_the_same_name_are_never_replaced(data: Path, spectra: Path) 
     out = data.with_name("data.ranked.json")
     text = out.read_text()
     again = ("rank", out, "--model", "demo")
-    refused(gradpipe(*again), "has a column 'score' already", "--prefix gradient_")
+    refused(gradpipe(*again), "'score'", "--prefix")
 
     data.write_text(json.dumps([{**row, "score": 7} for row in ROWS]))
     words = ("rank", data, "--spectra", spectra, "--overwrite")
@@ -174,15 +174,15 @@ def test_columns_of_the_same_name_are_never_replaced(data: Path, spectra: Path) 
 def test_spectra_of_other_rows_are_refused(data: Path, spectra: Path, small_model: Path) -> None:
     words = ("rank", data, "--spectra", spectra)
     data.write_text(json.dumps(ROWS[:4]))
-    refused(gradpipe(*words), "5 rows, 0 to 4, where", "has 4", "leave out --spectra")
+    refused(gradpipe(*words), "5 rows, 0 to 4", "has 4", "--spectra")
     data.write_text(json.dumps(ROWS[::-1]))
-    refused(gradpipe(*words), "made of other texts", "another order")
+    refused(gradpipe(*words), "other texts", "another order")
     data.write_text(json.dumps(ROWS))
     part = data.with_name("part.parquet")
     gradpipe("extract", data, "--model", small_model, "--out", part, "--offset", "3")
-    refused(gradpipe("rank", data, "--spectra", part), "2 rows, 3 to 4, where", "has 5")
+    refused(gradpipe("rank", data, "--spectra", part), "2 rows, 3 to 4", "has 5")
     pl.read_parquet(part).clear().write_parquet(part)
-    refused(gradpipe("rank", data, "--spectra", part), "no rows where")
+    refused(gradpipe("rank", data, "--spectra", part), "no rows")
     assert not data.with_name("data.ranked.json").exists()
 
 

@@ -25,7 +25,7 @@ from gradpipe.errors import GradpipeError
 from gradpipe.generators.config import Budget, GeneratorConfig, Price
 from gradpipe.gradients.protocol import LayerNames, Protocol
 from gradpipe.standalone.pairs import pairs_of_table
-from gradpipe.standalone.ranking import scores_of_table
+from gradpipe.standalone.ranking import score_spectra_file
 from gradpipe.statistics.reductions import REDUCTIONS
 from gradpipe.studies.load import load_study, parse_study, study_yaml
 from gradpipe.studies.study import ModelConfig, Study
@@ -94,7 +94,7 @@ def spectra(data: bytes) -> None:
     with _file(data, ".parquet") as path:
         for statistic in ("nuclear_norm", "effective_rank"):
             with suppress(GradpipeError):
-                scores_of_table(path, statistic)
+                score_spectra_file(path, statistic)
 
 
 def rows(data: bytes) -> None:

@@ -151,7 +151,7 @@ def test_a_file_that_grows_too_large_is_one_sentence_and_leaves_nothing(
     words = (command, data, "--model", tiny_folder, "--out", out)
     with files_of_at_most(700):
         result = gradpipe(*words, *(["--overwrite"] if command == "rank" else []))
-    refused(result, f"{out} cannot be written (File too large", "the disk's free space")
+    refused(result, str(out), "File too large", "free space")
     assert out.read_bytes() == b"earlier"
     assert not list(data.parent.glob(".*"))
 
@@ -161,12 +161,12 @@ def test_a_full_disk_and_a_read_only_one_are_one_sentence(
 ) -> None:
     folder = disk("size=4k")
     words = ("extract", data, "--model", tiny_folder, "--out", folder / "out.parquet")
-    refused(gradpipe(*words), "cannot be written (No space left on device", "free space")
+    refused(gradpipe(*words), str(folder / "out.parquet"), "No space left on device")
     assert not list(folder.iterdir())
     disk("ro")
     # Before a model is looked for.
     words = ("extract", data, "--model", "no/model", "--out", folder / "out.parquet")
-    refused(gradpipe(*words), "cannot be written", "a folder that exists and is yours")
+    refused(gradpipe(*words), str(folder / "out.parquet"), "permission")
     disk("rw,size=1m")
     words = ("extract", data, "--model", tiny_folder, "--out", folder / "out.parquet")
     assert gradpipe(*words).exit_code == 0

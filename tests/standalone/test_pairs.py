@@ -8,13 +8,14 @@ import pytest
 
 from gradpipe.errors import DataError
 from gradpipe.gradients.tokens import Pair
-from gradpipe.standalone.pairs import pairs_of_table, to_pair
+from gradpipe.standalone.pairs import pairs_of_table, to_pair, to_pairs
 
 
 @pytest.mark.parametrize(
     "example",
     [
         ("Add.\n1 2", "3"),
+        ["Add.\n1 2", "3"],
         {"instruction": "Add.", "input": "1 2", "output": "3"},
         {"instruction": "Add.\n1 2", "input": "", "output": "3"},
         {"instruction": "Add.\n1 2", "input": None, "output": "3", "source": "unused"},
@@ -42,6 +43,25 @@ def test_whatever_form_a_pair_has_it_is_the_same_pair(example: Any) -> None:
 def test_a_pair_that_lacks_a_side_is_refused_by_its_number(example: Any, lacks: str) -> None:
     with pytest.raises(DataError, match=f"Example 7 has {lacks}"):
         to_pair(example, 7)
+
+
+@pytest.mark.parametrize("example", ["Add.", ("Add.",), ("Add.", "1", "2"), 7, None], ids=repr)
+def test_what_is_no_example_is_refused_by_its_number(example: Any) -> None:
+    with pytest.raises(DataError, match="Example 1 is a .*instruction"):
+        to_pairs([("Add.", "3"), example])
+
+
+def test_a_frame_and_its_rows_give_the_same_pairs() -> None:
+    frame = pl.DataFrame(
+        {"instruction": ["a", "b", "c"], "input": ["x", " ", None], "output": ["1", "2", "3"]}
+    )
+    expected = [Pair("a\nx", "1"), Pair("b", "2"), Pair("c", "3")]
+    assert to_pairs(frame) == to_pairs(frame.to_dicts()) == expected
+
+
+def test_a_table_of_numbers_is_text_and_a_missing_one_is_none() -> None:
+    table = pl.DataFrame({"instruction": [1, 2], "output": [0.5, math.nan]})
+    assert pairs_of_table(table, "data.parquet") == [Pair("1", "0.5"), Pair("2", None)]
 
 
 def test_a_table_gives_its_rows_in_order() -> None:

@@ -11,7 +11,7 @@ import pytest
 
 from gradpipe.errors import DataError, StudyError
 from gradpipe.gradients.rows import ROW_SCHEMA
-from gradpipe.standalone.ranking import SCORE_SCHEMA, ranked, scores_of_rows, scores_of_table
+from gradpipe.standalone.ranking import SCORE_SCHEMA, rank_scores, score_rows, score_spectra_file
 from gradpipe.standalone.spectra_table import spectra_table
 from gradpipe.statistics.reductions import REDUCTIONS
 
@@ -73,7 +73,7 @@ def table(tmp_path: Path) -> Path:
 
 def test_a_score_is_the_mean_over_layers_and_projections_batch_by_batch() -> None:
     frames = [rows(4, unusable=(4,)), rows(2, 0), rows(1, 3)]
-    scores = scores_of_rows(frames, "effective_rank")
+    scores = score_rows(frames, "effective_rank")
     assert scores.schema == SCORE_SCHEMA
     assert scores["row"].to_list() == [0, 1, 2, 3, 4]
     for frame in frames[1:]:
@@ -87,7 +87,7 @@ def test_a_score_is_the_mean_over_layers_and_projections_batch_by_batch() -> Non
 @pytest.mark.parametrize("name", list(REDUCTIONS))
 def test_a_table_gives_the_scores_that_its_rows_give(name: str, table: Path) -> None:
     made_of = rows(0, 1, 2, 3, unusable=(2,), short=(3,))
-    expected, found = scores_of_rows([made_of], name), scores_of_table(table, name)
+    expected, found = score_rows([made_of], name), score_spectra_file(table, name)
     assert found.schema == SCORE_SCHEMA
     assert found.drop("score").equals(expected.drop("score"))
     for one, other in zip(found["score"], expected["score"], strict=True):
@@ -95,7 +95,7 @@ def test_a_table_gives_the_scores_that_its_rows_give(name: str, table: Path) -> 
 
 
 def test_an_example_that_has_not_the_statistic_says_so(table: Path) -> None:
-    scores = scores_of_table(table, "tail_exponent")
+    scores = score_spectra_file(table, "tail_exponent")
     assert scores["score"].is_null().to_list() == [False, False, True, True]
     assert scores["reason"].to_list()[2] == "the response is empty"
     assert "no tail_exponent" in scores["reason"].to_list()[3]
@@ -103,13 +103,13 @@ def test_an_example_that_has_not_the_statistic_says_so(table: Path) -> None:
 
 def test_a_table_without_spectra_gives_the_statistics_that_it_has(table: Path) -> None:
     pl.read_parquet(table).drop("singular_values").write_parquet(table)
-    assert scores_of_table(table, "effective_rank")["row"].to_list() == [0, 1, 3]
+    assert score_spectra_file(table, "effective_rank")["row"].to_list() == [0, 1, 3]
     with pytest.raises(StudyError, match="no statistic 'stable_rank': known are effective_rank, "):
-        scores_of_table(table, "stable_rank")
+        score_spectra_file(table, "stable_rank")
 
 
 def test_a_statistic_that_is_not_known_is_answered_with_the_nearest(table: Path) -> None:
-    for score in (lambda by: scores_of_rows([], by), lambda by: scores_of_table(table, by)):
+    for score in (lambda by: score_rows([], by), lambda by: score_spectra_file(table, by)):
         with pytest.raises(StudyError, match="did you mean 'effective_rank'"):
             score("efective_rank")
 
@@ -124,7 +124,7 @@ def test_a_file_that_is_no_table_of_spectra_is_refused(content: Any, tmp_path: P
     with pytest.raises(
         DataError, match=r"spectra\.parquet .* give a table that `gradpipe extract`"
     ):
-        scores_of_table(path, "effective_rank")
+        score_spectra_file(path, "effective_rank")
 
 
 def scores(*values: float | None) -> pl.DataFrame:
@@ -136,12 +136,12 @@ def scores(*values: float | None) -> pl.DataFrame:
 
 def test_the_largest_come_first_and_those_without_a_score_last() -> None:
     given = scores(2.0, None, 5.0, 2.0, None, 1.0)
-    down = ranked(given)
+    down = rank_scores(given)
     assert down.columns == ["row", "score", "reason", "rank"]
     assert down["row"].to_list() == [2, 0, 3, 5, 1, 4]
     assert down["rank"].to_list() == [1, 2, 3, 4, None, None]
     assert down["reason"].to_list() == [None] * 4 + ["empty"] * 2
-    up = ranked(given, ascending=True)
+    up = rank_scores(given, ascending=True)
     assert up["row"].to_list() == [5, 0, 3, 2, 1, 4]
     assert up["rank"].to_list() == [1, 2, 3, 4, None, None]
 
@@ -160,10 +160,10 @@ def test_the_largest_come_first_and_those_without_a_score_last() -> None:
 def test_the_first_are_a_number_or_a_share_of_those_with_a_score(
     top: int | float, kept: list[int]
 ) -> None:
-    assert ranked(scores(2.0, None, 5.0, 2.0, None, 1.0), top=top)["row"].to_list() == kept
+    assert rank_scores(scores(2.0, None, 5.0, 2.0, None, 1.0), top=top)["row"].to_list() == kept
 
 
 def test_nothing_with_a_score_is_no_failure() -> None:
-    assert ranked(scores(None, None))["row"].to_list() == [0, 1]
-    assert ranked(scores(None, None), top=0.5).height == 0
-    assert ranked(scores()).height == 0
+    assert rank_scores(scores(None, None))["row"].to_list() == [0, 1]
+    assert rank_scores(scores(None, None), top=0.5).height == 0
+    assert rank_scores(scores()).height == 0

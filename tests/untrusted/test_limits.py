@@ -28,8 +28,7 @@ from gradpipe.benchmarks.remote_parquet import read_parquet
 from gradpipe.benchmarks.sources import page_views
 from gradpipe.benchmarks.sources.flan import parse_tsv
 from gradpipe.benchmarks.sources.page_views import read_views
-from gradpipe.benchmarks.sources.user_files import read_table
-from gradpipe.benchmarks.table_files import parse_table, text_column
+from gradpipe.benchmarks.table_files import parse_table, read_table, text_column
 from gradpipe.errors import DataError
 from gradpipe.untrusted import limits
 from gradpipe.untrusted.parquet_footer import column_chunks

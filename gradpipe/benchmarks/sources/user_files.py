@@ -6,21 +6,13 @@ from pathlib import Path
 import polars as pl
 
 from gradpipe.benchmarks.config import BenchmarkConfig, Columns
-from gradpipe.benchmarks.fetch import content_key, read_bytes
+from gradpipe.benchmarks.fetch import content_key
 from gradpipe.benchmarks.items import build_items
-from gradpipe.benchmarks.table_files import instruction_column, join_input, parse_table, text_column
+from gradpipe.benchmarks.table_files import instruction_column, join_input, read_table, text_column
 from gradpipe.errors import DataError, nearest
 from gradpipe.styles import STYLES
 
 FAMILIES: Mapping[str, str] = {}
-
-
-def read_table(path: str | Path) -> pl.DataFrame:
-    """The rows of a table file, local or at an fsspec URL, in file order; see ``parse_table``.
-
-    Raises DataError when it is missing, unreachable, malformed, empty or of an unknown kind.
-    """
-    return parse_table(read_bytes(path), str(path))
 
 
 def read(config: BenchmarkConfig) -> pl.DataFrame:

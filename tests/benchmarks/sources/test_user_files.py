@@ -11,7 +11,7 @@ import pytest
 from gradpipe.benchmarks.config import BenchmarkConfig
 from gradpipe.benchmarks.items import ITEM_SCHEMA
 from gradpipe.benchmarks.read import read_items
-from gradpipe.benchmarks.sources.user_files import read_table
+from gradpipe.benchmarks.table_files import read_table
 from gradpipe.errors import DataError
 
 ROWS = [

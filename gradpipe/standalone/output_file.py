@@ -1,0 +1,39 @@
+"""The output file of a command: checked before the work, then replaced whole or not at all."""
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+import polars as pl
+
+from gradpipe.errors import DataError
+from gradpipe.system.atomic_files import written_aside
+
+
+def check_writable(out: Path) -> None:
+    """Raise DataError if no file can be written at ``out``."""
+    special = out.exists() and not out.is_file()
+    if special or not os.access(out.resolve().parent, os.W_OK):
+        raise DataError(
+            f"{out} cannot be written: choose a file in an existing folder with write permission."
+        )
+
+
+def write_atomically(out: Path, write: Callable[[Path], object]) -> None:
+    """Replace ``out`` by the file that ``write`` produces at the path it is given.
+
+    If the write fails, an earlier file at ``out`` stays untouched. Raises DataError.
+    """
+    try:
+        with written_aside(out) as aside:
+            write(aside)
+            with aside.open("r+b") as file:
+                # Without this, a crash could leave the new name with no content.
+                os.fsync(file.fileno())
+    # Polars writes the file itself and reports a full disk as a PolarsError.
+    except (OSError, pl.exceptions.PolarsError) as error:
+        reason = getattr(error, "strerror", None) or str(error).rpartition("IO error: ")[2]
+        raise DataError(
+            f"{out} cannot be written ({reason}): check the folder's permissions and the free "
+            "space on the disk."
+        ) from error

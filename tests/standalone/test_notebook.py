@@ -1,0 +1,108 @@
+"""What `import gradpipe as gp` gives a notebook: spectra and rankings of examples in memory."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+import pytest
+from polars.testing import assert_frame_equal
+
+from gradpipe.errors import DataError, StudyError
+from gradpipe.gradients.protocol import PAPER, STANDARD
+from gradpipe.models.load import LoadedModel, load_model
+from gradpipe.standalone.extract_file import extract_file
+from gradpipe.standalone.notebook import extract_spectra, rank
+from gradpipe.standalone.rank_file import rank_file
+
+ROWS = [
+    {"instruction": "Add.", "input": "2 2", "output": "4"},
+    {"instruction": "Say nothing.", "input": "", "output": ""},
+    {"instruction": "Name a color, please.", "input": "", "output": "Blue, or a shade of it."},
+    {"instruction": "Q" * 130, "input": "", "output": "A"},
+]
+
+
+@pytest.fixture
+def loaded(tiny_folder: Path) -> LoadedModel:
+    return load_model(str(tiny_folder))
+
+
+@pytest.fixture
+def files(tmp_path: Path, tiny_folder: Path) -> tuple[Path, Path]:
+    """A data file, and what `gradpipe extract` writes for it."""
+    data, out = tmp_path / "data.json", tmp_path / "spectra.parquet"
+    data.write_text(json.dumps(ROWS))
+    extract_file(str(data), str(tiny_folder), out, STANDARD)
+    return data, out
+
+
+@pytest.mark.parametrize("form", [list, pl.DataFrame])
+def test_spectra_are_those_of_the_command(
+    form: Any, files: tuple[Path, Path], loaded: LoadedModel
+) -> None:
+    found = extract_spectra(loaded.model, loaded.tokenizer, form(ROWS))
+    assert_frame_equal(found, pl.read_parquet(files[1]))
+
+
+def test_a_protocol_is_given_by_its_name_or_whole(loaded: LoadedModel) -> None:
+    named = extract_spectra(loaded.model, loaded.tokenizer, ROWS[:1], "paper")
+    assert_frame_equal(named, extract_spectra(loaded.model, loaded.tokenizer, ROWS[:1], PAPER))
+    with pytest.raises(StudyError, match="did you mean 'paper'"):
+        extract_spectra(loaded.model, loaded.tokenizer, ROWS[:1], "papers")
+
+
+def test_no_examples_give_an_empty_table(loaded: LoadedModel) -> None:
+    none = extract_spectra(loaded.model, loaded.tokenizer, [])
+    assert none.is_empty()
+    assert none.schema == extract_spectra(loaded.model, loaded.tokenizer, ROWS[:1]).schema
+    assert rank(none).is_empty()
+
+
+def test_a_ranking_of_examples_is_that_of_the_command(
+    files: tuple[Path, Path], loaded: LoadedModel, tmp_path: Path
+) -> None:
+    data, spectra = files
+    expected = rank_file(str(data), tmp_path / "ranked.json", "nuclear_norm", spectra)
+    found = rank(ROWS, loaded.model, loaded.tokenizer, by="nuclear_norm")
+    assert_frame_equal(
+        found, expected.rename({"row": "example"}).select(found.columns), rel_tol=1e-6
+    )
+    assert found.columns == ["example", "score", "rank", "reason", "instruction", "response"]
+    assert found["rank"].to_list() == [1, 2, None, None]
+    assert found["reason"][2] == "the response is empty"
+
+
+def test_a_ranking_of_spectra_has_the_same_scores(
+    files: tuple[Path, Path], loaded: LoadedModel
+) -> None:
+    spectra = pl.read_parquet(files[1])
+    whole = rank(ROWS, loaded.model, loaded.tokenizer, by="stable_rank")
+    found = rank(spectra, by="stable_rank")
+    assert_frame_equal(found, whole.select(found.columns).drop_nulls("score"), rel_tol=1e-6)
+    assert found.columns == ["example", "score", "rank", "reason"]
+    assert rank(spectra, by="stable_rank", ascending=True)["example"].to_list() == list(
+        reversed(found["example"].to_list())
+    )
+    assert rank(spectra, by="stable_rank", top=0.5).height == 1
+    # A table with statistics but without spectra has scores of these statistics.
+    short = spectra.drop("singular_values")
+    assert_frame_equal(rank(short), rank(spectra))
+    with pytest.raises(StudyError, match="no statistic 'tail_exponent'"):
+        rank(short, by="tail_exponent")
+
+
+@pytest.mark.parametrize(
+    ("data", "given", "named"),
+    [
+        (ROWS, (), "model and tokenizer"),
+        (pl.DataFrame(ROWS), (), "'example'"),
+        (ROWS, ("model",), "tokenizer is missing"),
+        (ROWS, ("tokenizer",), "model is missing"),
+    ],
+)
+def test_examples_without_a_model_are_refused(
+    data: Any, given: tuple[str, ...], named: str, loaded: LoadedModel
+) -> None:
+    with pytest.raises(DataError, match=named):
+        rank(data, **{name: getattr(loaded, name) for name in given})
