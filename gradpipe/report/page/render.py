@@ -1,6 +1,6 @@
 """The page: one HTML file with everything in it, that needs no network and evaluates no code.
 
-Its data are deflated blocks of plain letters, so nothing of them is markup. Vega's libraries are
+Its data are blocks of base64, so nothing of them is markup. Vega's libraries are
 such a block too: the page's script unpacks them into a script element. Both scripts and the style
 are named by their hashes in a Content-Security-Policy, so a script that arrives with the data could
 not run even if it were not escaped. Chart expressions are interpreted, not compiled, hence no

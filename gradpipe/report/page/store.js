@@ -2,29 +2,7 @@
 const byId = (name) => document.getElementById(name);
 const all = (selector) => Array.from(document.querySelectorAll(selector));
 
-const LETTERS = Array.from({ length: 94 }, (_, place) => String.fromCharCode(33 + place))
-  .filter((letter) => !"<>&".includes(letter));
-const PLACES = new Uint8Array(127);
-LETTERS.forEach((letter, place) => { PLACES[letter.charCodeAt(0)] = place; });
-
-// Bytes from letters: 13 bits in two of them; the first tells how many bytes are padding.
-const bytesOf = (text) => {
-  const pairs = (text.length - 1) / 2;
-  const bytes = new Uint8Array(Math.floor((pairs * 13) / 8) - PLACES[text.charCodeAt(0)]);
-  let bits = 0;
-  let held = 0;
-  let place = 0;
-  for (let at = 1; at < text.length; at += 2) {
-    const value = PLACES[text.charCodeAt(at)] + LETTERS.length * PLACES[text.charCodeAt(at + 1)];
-    bits |= value << held;
-    for (held += 13; held >= 8; held -= 8) {
-      bytes[place] = bits & 255;
-      place += 1;
-      bits >>>= 8;
-    }
-  }
-  return bytes;
-};
+const bytesOf = (base64) => Uint8Array.from(atob(base64), (letter) => letter.charCodeAt(0));
 
 const inflated = async (id) => {
   const bytes = bytesOf(byId(id).textContent);
