@@ -15,7 +15,7 @@ from gradpipe.report.page.charts import is_static
 from gradpipe.report.page.pack import COARSE, FINE, deflated, packed
 from gradpipe.report.page.text import MOST_UNUSABLE_SHOWN
 from gradpipe.report.report_data import ReportInputs
-from gradpipe.report.tables.table import Table
+from gradpipe.report.tables.table import ReportTable
 
 _CELL = ("model", "benchmark")
 Block = tuple[tuple[str, ...], str]
@@ -28,12 +28,12 @@ MANY = 200_000
 #: has no more than `MOST_EXAMPLES` in all.
 EXAMPLES_OF_ONE, ENDS, MOST_EXAMPLES = 2000, 100, 40_000
 #: Extreme examples in a page, and characters of all their texts.
-MOST_EXTREMES, MOST_CHARACTERS = 600, 600_000
+MOST_EXTREMES, _MOST_LETTERS = 600, 600_000
 #: Tables that the page draws from other blocks, or leaves to their files.
 _NOT_ON_PAGE = ("examples", "verdicts")
 
 
-def all_blocks(inputs: ReportInputs, tables: dict[str, Table]) -> Iterator[Block]:
+def all_blocks(inputs: ReportInputs, tables: dict[str, ReportTable]) -> Iterator[Block]:
     """Every block: what it holds (a kind and its keys) and its text."""
     yield from _curves(inputs.curves)
     yield from _verdicts(inputs.verdicts)
@@ -51,7 +51,7 @@ def all_blocks(inputs: ReportInputs, tables: dict[str, Table]) -> Iterator[Block
                 yield ("table", table.name, statistic or ""), deflated(text.encode())
 
 
-def page_tables(tables: dict[str, Table]) -> dict[str, Table]:
+def page_tables(tables: dict[str, ReportTable]) -> dict[str, ReportTable]:
     """The tables that the page shows as tables."""
     return {name: table for name, table in tables.items() if name not in _NOT_ON_PAGE}
 
@@ -76,7 +76,7 @@ def kept_extremes(extremes: pl.DataFrame) -> pl.DataFrame:
     deepest = extremes.select(pl.col("place").max().fill_null(1)).item()
     places = max(1, int(deepest * min(share, 1.0)))
     kept = extremes.filter(pl.col("place") <= places)
-    characters = max(200, min(8000, MOST_CHARACTERS // (2 * max(kept.height, 1))))
+    characters = max(200, min(8000, _MOST_LETTERS // (2 * max(kept.height, 1))))
     cut = [
         pl.when(pl.col(c).str.len_chars() > characters)
         .then(pl.col(c).str.head(characters) + " …")

@@ -20,7 +20,7 @@ from gradpipe.report.charts import effects as effect_charts
 from gradpipe.report.charts import examples as example_charts
 from gradpipe.report.charts.parts import specification
 from gradpipe.report.report_data import ReportInputs
-from gradpipe.report.tables.table import Table
+from gradpipe.report.tables.table import ReportTable
 from gradpipe.report.tables.verdicts import CONTROL_LABELS
 from gradpipe.statistics.differences import LARGEST_LAYERS
 
@@ -40,7 +40,7 @@ MOST_STATIC_ROWS = 60
 _WIDE = (0, 12)
 #: The margin of a chart whose panels share the scale at the left.
 _SHARED = (2, 58)
-QUANTITIES = {"mean": "mean over layers", "mad": "MAD"}
+_QUANTITY_LABELS = {"mean": "mean over layers", "mad": "MAD"}
 
 _JUDGED = (pl.col("level") == "cell") & pl.col("effect").is_finite()
 
@@ -108,13 +108,13 @@ def page_choices(inputs: ReportInputs) -> dict[str, list[tuple[str, str]]]:
     return {
         "claim": [(str(group), str(title)) for group, title in titles],
         "kind": [(k, v) for k, v in style.ALIGNMENT_LABELS.items() if k in kinds],
-        "quantity": [(k, v) for k, v in QUANTITIES.items() if k in quantities],
+        "quantity": [(k, v) for k, v in _QUANTITY_LABELS.items() if k in quantities],
         "twins": [(f"{i}", f"{base} → {tuned}") for i, (base, tuned) in enumerate(twins.rows())],
     }
 
 
 def page_index(
-    inputs: ReportInputs, tables: dict[str, Table], drawn: dict[str, PageChart]
+    inputs: ReportInputs, tables: dict[str, ReportTable], drawn: dict[str, PageChart]
 ) -> dict[str, Any]:
     """All that the script needs before a block is unpacked."""
     models = set(distinct(inputs.curves, "model"))
@@ -147,7 +147,7 @@ def page_index(
     }
 
 
-def is_static(table: Table) -> bool:
+def is_static(table: ReportTable) -> bool:
     """Whether a table is short enough to be in the page as it is, without the script too."""
     follows = table.statistics or table.name in _FOLLOWING
     return not follows and table.frame.height <= MOST_STATIC_ROWS

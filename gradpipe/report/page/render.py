@@ -21,7 +21,7 @@ from gradpipe.report.page.charts import PageChart, is_static, page_charts, page_
 from gradpipe.report.page.pack import deflated
 from gradpipe.report.page.text import page_words
 from gradpipe.report.report_data import ReportInputs
-from gradpipe.report.tables.table import Table
+from gradpipe.report.tables.table import ReportTable
 from gradpipe.report.tables.write import all_tables
 
 _GLOBALS = "window.vegaEmbed = vegaEmbed;"
@@ -98,7 +98,9 @@ def _deflated_vega() -> str:
     return deflated(vega_bundle().encode())
 
 
-def _sections(drawn: Mapping[str, PageChart], tables: Mapping[str, Table]) -> list[tuple[str, str]]:
+def _sections(
+    drawn: Mapping[str, PageChart], tables: Mapping[str, ReportTable]
+) -> list[tuple[str, str]]:
     """The sections that the page has, in its order: their ids and how the list of them says it."""
     judged = tables["verdicts_overall"].frame.height > 0
     always = {"run", "provenance", *(["verdicts"] if judged else [])}
@@ -120,7 +122,7 @@ def _base64(text: str) -> str:
 
 
 def _blocks(
-    inputs: ReportInputs, tables: dict[str, Table]
+    inputs: ReportInputs, tables: dict[str, ReportTable]
 ) -> tuple[list[tuple[str, ...]], list[str]]:
     blocks = list(all_blocks(inputs, tables))
     return [key for key, _ in blocks], [text for _, text in blocks]

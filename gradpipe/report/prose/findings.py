@@ -22,7 +22,7 @@ from gradpipe.report.prose.phrases import (
 from gradpipe.report.report_data import ReportInputs
 from gradpipe.report.tables.verdicts import claims_in_order
 
-Answer = Literal["supported", "contradicted", "undecided"]
+_Answer = Literal["supported", "contradicted", "undecided"]
 
 #: A finding has at most this many details; the table of verdicts has the rest.
 MOST_DETAILS = 6
@@ -41,7 +41,7 @@ class Finding:
 
     group: str
     title: str
-    answer: Answer
+    answer: _Answer
     summary: str
     details: tuple[str, ...]
 
@@ -55,8 +55,8 @@ class _Part:
     cells: pl.DataFrame
 
     @property
-    def verdict(self) -> Answer:
-        return cast(Answer, self.overall["verdict"])
+    def verdict(self) -> _Answer:
+        return cast(_Answer, self.overall["verdict"])
 
 
 def findings(inputs: ReportInputs) -> list[Finding]:
@@ -111,7 +111,7 @@ def _finding(parts: list[_Part]) -> Finding:
     return Finding(first["group"], _title(first), answer, summary, tuple(details))
 
 
-def _answer(parts: list[_Part]) -> Answer:
+def _answer(parts: list[_Part]) -> _Answer:
     verdicts = {part.verdict for part in parts}
     if "contradicted" in verdicts:
         return "contradicted"

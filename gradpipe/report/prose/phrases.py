@@ -10,7 +10,7 @@ VERDICTS = ("supported", "contradicted", "undecided")
 #: Between these a ratio is said as a percentage: "4 % larger" reads better than "1.04 times".
 CLOSE = (2 / 3, 1.5)
 #: A ratio nearer to 1 than this is not said to be on either side of it.
-SAME = 0.0005
+_EQUAL_WITHIN = 0.0005
 
 
 def ratio_said(ratio: float | None) -> str:
@@ -19,7 +19,7 @@ def ratio_said(ratio: float | None) -> str:
         return "no ratio to be had"
     if not CLOSE[0] < ratio < CLOSE[1]:
         return f"{short(ratio)} times as large"
-    if abs(ratio - 1) < SAME:
+    if abs(ratio - 1) < _EQUAL_WITHIN:
         return "as large to within 0.1 %"
     return f"{_percent(ratio)} {_side(ratio)}"
 

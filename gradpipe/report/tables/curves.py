@@ -5,21 +5,21 @@ import polars as pl
 from gradpipe.report import style as look
 from gradpipe.report.chart_data import IS_KNOWLEDGE, distinct, finite, in_reading_order
 from gradpipe.report.report_data import ALIGNMENT_SCHEMA, ReportInputs
-from gradpipe.report.tables.table import Table, projections_of, where, wide
+from gradpipe.report.tables.table import ReportTable, projections_of, where, wide
 from gradpipe.statistics.differences import SEGMENTS
 
 CURVE = ["model", "benchmark", "style", "relevance"]
 
 
-def mad_table(mad: pl.DataFrame) -> Table:
+def mad_table(mad: pl.DataFrame) -> ReportTable:
     """MAD over all layers: a row a model × benchmark × style × relevance, a column a projection."""
     whole = mad.filter(pl.col("segment") == "all")
     values = [where("mad", projection=p).alias(p) for p in projections_of(mad)]
     caption = "MAD of each curve over all layers, by projection"
-    return Table("mad", caption, wide(whole, CURVE, values), heads=4, sections=2)
+    return ReportTable("mad", caption, wide(whole, CURVE, values), heads=4, sections=2)
 
 
-def mad_segment_table(mad: pl.DataFrame) -> Table:
+def mad_segment_table(mad: pl.DataFrame) -> ReportTable:
     """MAD within the early, middle and last layers, a column a segment × projection."""
     projections = projections_of(mad)
     segments = [segment for segment in SEGMENTS if segment != "all"]
@@ -28,7 +28,7 @@ def mad_segment_table(mad: pl.DataFrame) -> Table:
         for segment in segments
         for p in projections
     ]
-    return Table(
+    return ReportTable(
         "mad_segments",
         "MAD of each curve within the early, middle and last layers, by projection",
         wide(mad.filter(pl.col("segment") != "all"), CURVE, values),
@@ -39,7 +39,7 @@ def mad_segment_table(mad: pl.DataFrame) -> Table:
     )
 
 
-def rd_table(rd: pl.DataFrame) -> Table:
+def rd_table(rd: pl.DataFrame) -> ReportTable:
     """RD of irrelevant against correct by projection, and the layers where it is largest."""
     projections = projections_of(rd)
     layers = pl.col("largest_layers").cast(pl.List(pl.String)).list.join(" ")
@@ -48,7 +48,7 @@ def rd_table(rd: pl.DataFrame) -> Table:
         *(where(layers, projection=p).alias(f"largest_layers_{p}") for p in projections),
     ]
     width = len(projections)
-    return Table(
+    return ReportTable(
         "rd",
         "RD of the irrelevant curve from the correct one, and the layers where it is largest",
         wide(rd, CURVE[:3], values),
@@ -59,7 +59,7 @@ def rd_table(rd: pl.DataFrame) -> Table:
     )
 
 
-def base_and_tuned_table(inputs: ReportInputs) -> Table:
+def base_and_tuned_table(inputs: ReportInputs) -> ReportTable:
     """Tuned models beside what they are tuned from: MAD, and irrelevant against correct.
 
     MAD is of the correct responses, over all layers. The ratio is the irrelevant curve's mean over
@@ -81,7 +81,7 @@ def base_and_tuned_table(inputs: ReportInputs) -> Table:
         for p in projections
     }
     heads = ["base", "tuned", "benchmark", "style"]
-    return Table(
+    return ReportTable(
         "base_and_tuned",
         "Pre-trained models beside what is tuned from them: MAD of the correct responses, and the "
         "ratio of the irrelevant curve’s mean to the correct one’s",
@@ -97,7 +97,7 @@ def base_and_tuned_table(inputs: ReportInputs) -> Table:
     )
 
 
-def knowledge_table(mad: pl.DataFrame) -> Table:
+def knowledge_table(mad: pl.DataFrame) -> ReportTable:
     """MAD over all layers where only knowledge is asked for, a column a projection × length."""
     mad = mad.filter(IS_KNOWLEDGE, pl.col("segment") == "all")
     projections, lengths = projections_of(mad), distinct(mad, "style")
@@ -106,7 +106,7 @@ def knowledge_table(mad: pl.DataFrame) -> Table:
         for p in projections
         for style in lengths
     ]
-    return Table(
+    return ReportTable(
         "knowledge",
         "MAD of each curve over all layers, by projection and length of the answer in tokens, "
         "where only knowledge is asked for",
@@ -122,7 +122,7 @@ def knowledge_table(mad: pl.DataFrame) -> Table:
     )
 
 
-def alignment_table(alignment: pl.DataFrame) -> Table:
+def cosine_table(alignment: pl.DataFrame) -> ReportTable:
     """Cosines as means over layers, with the least and largest layer's."""
     keys = [c for c in ALIGNMENT_SCHEMA if c not in ("family", "layer", "mean", "sd", "examples")]
     means = alignment.with_columns(finite("mean")).group_by(keys)
@@ -133,7 +133,7 @@ def alignment_table(alignment: pl.DataFrame) -> Table:
         pl.len().cast(pl.Int64).alias("layers"),
         pl.col("examples").min(),
     )
-    return Table(
+    return ReportTable(
         "alignment",
         "Cosines between gradients, as means over layers",
         in_reading_order(frame, *keys),

@@ -10,23 +10,23 @@ from gradpipe.report.report_data import (
     UNUSABLE_COLUMNS,
 )
 from gradpipe.report.tables.curves import CURVE
-from gradpipe.report.tables.table import Table
+from gradpipe.report.tables.table import ReportTable
 
 
-def rows_table(rows: pl.DataFrame) -> Table:
+def rows_table(rows: pl.DataFrame) -> ReportTable:
     """What was run: examples, unusable and truncated ones, mean tokens and loss."""
     frame = in_reading_order(rows.select(ROWS_COLUMNS), *CURVE).select(
         *CURVE, pl.exclude(*CURVE, "family")
     )
     caption = "Examples by model, benchmark, style and relevance"
-    return Table("rows", caption, frame, heads=4, sections=2)
+    return ReportTable("rows", caption, frame, heads=4, sections=2)
 
 
-def reasons_table(unusable: pl.DataFrame) -> Table:
+def reasons_table(unusable: pl.DataFrame) -> ReportTable:
     """How many examples could not be used, by model, benchmark and reason."""
     keys = ["model", "benchmark", "reason"]
     counts = unusable.group_by(keys).agg(pl.len().cast(pl.Int64).alias("examples"))
-    return Table(
+    return ReportTable(
         "unusable_reasons",
         "Unusable examples by reason",
         in_reading_order(counts, *keys),
@@ -34,19 +34,19 @@ def reasons_table(unusable: pl.DataFrame) -> Table:
     )
 
 
-def unusable_table(unusable: pl.DataFrame) -> Table:
+def unusable_table(unusable: pl.DataFrame) -> ReportTable:
     """Every example that could not be used, with its reason."""
     frame = in_reading_order(
         unusable.select(UNUSABLE_COLUMNS), "model", "benchmark", "index", "style", "relevance"
     )
-    return Table("unusable", "Every unusable example", frame, heads=2)
+    return ReportTable("unusable", "Every unusable example", frame, heads=2)
 
 
-def quality_table(quality: pl.DataFrame) -> Table:
+def quality_table(quality: pl.DataFrame) -> ReportTable:
     """How the gates judged the responses, as shares of each style's."""
     keys = ["benchmark", "written_by", "style", "verdict"]
     frame = in_reading_order(quality.select(list(QUALITY_SCHEMA)), *keys)
-    return Table(
+    return ReportTable(
         "quality",
         "Responses by the verdict of the gates",
         frame.with_columns(pl.col("verdict").str.replace_all("_", " ")),
@@ -55,11 +55,11 @@ def quality_table(quality: pl.DataFrame) -> Table:
     )
 
 
-def examples_table(examples: pl.DataFrame) -> Table:
+def examples_table(examples: pl.DataFrame) -> ReportTable:
     """Every usable example's own statistics, as means over layers and projections."""
     keys = ["model", "benchmark", "index", "style", "relevance"]
     shown = [c for c in EXAMPLE_SCHEMA if c not in (*keys, "family")]
-    return Table(
+    return ReportTable(
         "examples",
         "Every usable example: its statistics as means over layers and projections",
         in_reading_order(examples, *keys).select(*keys, *shown),

@@ -13,7 +13,7 @@ from typing import Any
 import polars as pl
 
 from gradpipe.report import style
-from gradpipe.report.tables.table import Table
+from gradpipe.report.tables.table import ReportTable
 
 #: The tables that a paper shows and, where not all of them are printed, their columns.
 PRINTED: dict[str, list[str] | None] = {
@@ -77,7 +77,7 @@ _SIGNS = str.maketrans(
 )
 
 
-def write_latex(tables: dict[str, Table], folder: Path) -> list[Path]:
+def write_latex(tables: dict[str, ReportTable], folder: Path) -> list[Path]:
     """Write a paper's tables as .tex files by their names; those without rows are left out."""
     paths = []
     for name in PRINTED:
@@ -89,7 +89,7 @@ def write_latex(tables: dict[str, Table], folder: Path) -> list[Path]:
     return paths
 
 
-def printed(table: Table) -> Table:
+def printed(table: ReportTable) -> ReportTable:
     """A table as a paper shows it: of one statistic, with the columns that are printed."""
     frame = table.frame
     if table.statistics:
@@ -101,7 +101,7 @@ def printed(table: Table) -> Table:
     return replace(table, frame=frame.select(columns)) if columns else table
 
 
-def latex(table: Table) -> str:
+def latex(table: ReportTable) -> str:
     r"""A table as LaTeX: a ``table``, or a ``longtable`` where it is longer than a page.
 
     Its sections are rows of their own, the other heads its stub. It has a caption and is referred
@@ -119,7 +119,7 @@ def latex(table: Table) -> str:
     return f"{_NEEDS}\n{text.translate(_SIGNS)}"
 
 
-def _as_great_table(table: Table) -> Any:
+def _as_great_table(table: ReportTable) -> Any:
     from great_tables import GT
 
     names = table.columns

@@ -14,7 +14,7 @@ LEAST_P = 0.001
 
 
 @dataclass(frozen=True)
-class Table:
+class ReportTable:
     """A table as its frame (exact, for the CSV) and how a page shows it.
 
     ``heads``: how many leading columns name the row. ``groups``: label and width of each group of

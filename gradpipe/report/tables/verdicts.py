@@ -6,7 +6,7 @@ from gradpipe.claims.schemas import LENGTH_SCHEMA, OWN
 from gradpipe.report.chart_data import finite, in_reading_order
 from gradpipe.report.prose.phrases import VERDICTS
 from gradpipe.report.report_data import ReportInputs
-from gradpipe.report.tables.table import Table, projections_of, where
+from gradpipe.report.tables.table import ReportTable, projections_of, where
 
 CONTROL_LABELS = {
     "none": "as measured",
@@ -26,7 +26,7 @@ _LABELS = {
 }
 
 
-def overall_table(inputs: ReportInputs) -> Table:
+def overall_table(inputs: ReportInputs) -> ReportTable:
     """The verdict on each part of a claim over all cells, and how many cells got which."""
     counts = (
         inputs.verdicts.filter(pl.col("level") == "cell")
@@ -43,19 +43,19 @@ def overall_table(inputs: ReportInputs) -> Table:
         "title", "statement", "source", *_MEASURED[:-1], "cells", *VERDICTS, "reason"
     )
     caption = "Verdicts over all models, benchmarks and projections"
-    return Table("verdicts_overall", caption, frame, heads=2, labels=_LABELS, sections=1)
+    return ReportTable("verdicts_overall", caption, frame, heads=2, labels=_LABELS, sections=1)
 
 
-def verdict_table(inputs: ReportInputs) -> Table:
+def verdict_table(inputs: ReportInputs) -> ReportTable:
     """The verdict on each part of a claim in each cell: a model × benchmark × projection."""
     heads = ["title", "statement", "model", "against_model", "benchmark", "projection"]
     judged = with_claims(_cells(inputs.verdicts), inputs.claims)
     frame = judged.select(*heads, *_MEASURED)
     caption = "Verdicts by model, benchmark and projection"
-    return Table("verdicts", caption, frame, heads=6, labels=_LABELS, sections=2)
+    return ReportTable("verdicts", caption, frame, heads=6, labels=_LABELS, sections=2)
 
 
-def verdict_grid_table(inputs: ReportInputs) -> Table:
+def verdict_grid_table(inputs: ReportInputs) -> ReportTable:
     """The verdicts of the cells side by side: a row a model × benchmark, a column a projection."""
     projections = projections_of(inputs.verdicts)
     keys = ["claim", "model", "against_model", "benchmark"]
@@ -65,7 +65,7 @@ def verdict_grid_table(inputs: ReportInputs) -> Table:
     heads = ["statement", "model", "against_model", "benchmark"]
     if not values.get_column("against_model").count():
         heads.remove("against_model")
-    return Table(
+    return ReportTable(
         "verdicts_by_projection",
         "Ratios and verdicts by projection",
         with_claims(values, inputs.claims).select(*heads, *(f"{v}_{p}" for v, p in both)),
@@ -76,7 +76,7 @@ def verdict_grid_table(inputs: ReportInputs) -> Table:
     )
 
 
-def length_table(length: pl.DataFrame) -> Table:
+def length_table(length: pl.DataFrame) -> ReportTable:
     """Each style comparison as measured, beside the same with length held still.
 
     A ratio of ``style`` to ``against`` with its 95 % interval, for each control.
@@ -93,7 +93,7 @@ def length_table(length: pl.DataFrame) -> Table:
     ]
     quantities = {"mean": "mean", "mad": "MAD"}
     frame = rows.group_by(keys).agg(*values, pl.col("items").max())
-    return Table(
+    return ReportTable(
         "length",
         "Ratios of a style to another with their 95 % intervals, as measured and with length held "
         "still",

@@ -6,8 +6,8 @@ from gradpipe.report.chart_data import in_reading_order
 from gradpipe.report.report_data import ReportInputs
 from gradpipe.report.tables.curves import (
     CURVE,
-    alignment_table,
     base_and_tuned_table,
+    cosine_table,
     knowledge_table,
     mad_segment_table,
     mad_table,
@@ -21,7 +21,7 @@ from gradpipe.report.tables.examples import (
     unusable_table,
 )
 from gradpipe.report.tables.latex import write_latex
-from gradpipe.report.tables.table import Table
+from gradpipe.report.tables.table import ReportTable
 from gradpipe.report.tables.verdicts import (
     length_in_full,
     length_table,
@@ -31,7 +31,7 @@ from gradpipe.report.tables.verdicts import (
 )
 
 
-def all_tables(inputs: ReportInputs) -> dict[str, Table]:
+def all_tables(inputs: ReportInputs) -> dict[str, ReportTable]:
     """Every table of the report, by name."""
     tables = (
         overall_table(inputs),
@@ -43,7 +43,7 @@ def all_tables(inputs: ReportInputs) -> dict[str, Table]:
         base_and_tuned_table(inputs),
         knowledge_table(inputs.mad),
         length_table(inputs.length),
-        alignment_table(inputs.alignment),
+        cosine_table(inputs.alignment),
         rows_table(inputs.rows),
         reasons_table(inputs.unusable),
         unusable_table(inputs.unusable),

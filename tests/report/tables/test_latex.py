@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from gradpipe.report.report_data import ReportInputs
 from gradpipe.report.tables.latex import MOST_LINES_ON_A_PAGE, PRINTED, latex, printed, write_latex
-from gradpipe.report.tables.table import Table
+from gradpipe.report.tables.table import ReportTable
 from gradpipe.report.tables.write import all_tables, write_tables
 
 HOSTILE = "a_b%c&d$e#f{g}h~i^j\\k|l--m<n>o[p]q\"r'"
@@ -39,13 +39,13 @@ READ = {
 }
 
 
-def table_of(*names: str, values: tuple[float, ...] = (1.0,), repeats: int = 1) -> Table:
+def table_of(*names: str, values: tuple[float, ...] = (1.0,), repeats: int = 1) -> ReportTable:
     frame = pl.DataFrame(
         [(f"section {i}", name, *values) for i in range(repeats) for name in names],
         schema=["model", "style", *(f"v{i}" for i in range(len(values)))],
         orient="row",
     )
-    return Table("made_up", "Made up", frame, heads=2, sections=1)
+    return ReportTable("made_up", "Made up", frame, heads=2, sections=1)
 
 
 def lines_of(tex: str) -> list[list[str]]:

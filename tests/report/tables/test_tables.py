@@ -12,7 +12,7 @@ from gradpipe.errors import DataError
 from gradpipe.report.report_data import ReportInputs
 from gradpipe.report.style import in_order, number
 from gradpipe.report.tables import write as tables
-from gradpipe.report.tables.curves import alignment_table, base_and_tuned_table, mad_table
+from gradpipe.report.tables.curves import base_and_tuned_table, cosine_table, mad_table
 from gradpipe.report.tables.examples import reasons_table, unusable_table
 from gradpipe.report.tables.verdicts import length_table, overall_table, verdict_table
 
@@ -193,7 +193,7 @@ def test_knowledge_is_shown_by_length_and_holds_no_reasoning(
 
 
 def test_cosines_are_shown_as_means_over_layers(inputs: ReportInputs) -> None:
-    frame = alignment_table(inputs.alignment).frame
+    frame = cosine_table(inputs.alignment).frame
     row = frame.filter(kind="same_layer", pair="k_v", relevance="correct").row(0, named=True)
     cosines = inputs.alignment.filter(
         **{c: row[c] for c in ("model", "benchmark", "kind", "pair", "style", "relevance")}
