@@ -13,7 +13,7 @@ from assets.planning.plan import Plan
 from gradpipe.estimates.format import amount, duration
 from gradpipe.estimates.model_shape import read_shape
 from gradpipe.estimates.prices import Price, prices
-from gradpipe.generators.bill import Bill, estimate_bill
+from gradpipe.generators.bill import GeneratorBill, estimate_bill
 from gradpipe.gradients.examples import encode_examples
 from gradpipe.gradients.rows import with_keys
 
@@ -110,7 +110,7 @@ def estimates(plan: Plan, calibrated: bool = False, anew: bool = False) -> Itera
             )
 
 
-def generation_bills(plan: Plan) -> dict[str, Bill]:
+def generation_bills(plan: Plan) -> dict[str, GeneratorBill]:
     """What the study's generator has still to be asked for, by benchmark; none where nothing is.
 
     Examples of responses that are still to be written are in no estimate: nobody knows them yet.

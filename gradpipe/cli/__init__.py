@@ -8,13 +8,14 @@ from typing import Any
 
 import click
 
-from gradpipe.cli.compare import compare
+from gradpipe.cli.compare import compare_command
 from gradpipe.cli.doctor import doctor
-from gradpipe.cli.estimate import estimate
+from gradpipe.cli.estimate import estimate_command
 from gradpipe.cli.extract import extract
+from gradpipe.cli.extras import missing_extra
 from gradpipe.cli.models import models
-from gradpipe.cli.pipeline import backfill, report, run, status, ui
-from gradpipe.cli.rank import rank
+from gradpipe.cli.pipeline import backfill, report_command, run, status, ui
+from gradpipe.cli.rank import rank_command
 from gradpipe.errors import GradpipeError
 from gradpipe.system.cpu_settings import set_up_cpu
 from gradpipe.system.pipeline_path import add_pipeline_to_path
@@ -26,7 +27,7 @@ model that cannot be used as given; 130 stopped by Ctrl-C (what was done is kept
 
 
 class Commands(click.Group):
-    """Prints gradpipe's own errors as one sentence, without a traceback."""
+    """Prints gradpipe's own errors, and missing extras, as one sentence without a traceback."""
 
     def invoke(self, ctx: click.Context) -> Any:
         """Run the command; GradpipeError becomes exit code 2."""
@@ -35,8 +36,16 @@ class Commands(click.Group):
         except GradpipeError as error:
             click.echo(f"gradpipe: {error}", err=True)
             ctx.exit(2)
+        except ModuleNotFoundError as error:
+            advice = missing_extra(error, f"gradpipe {ctx.invoked_subcommand}")
+            if advice is None:
+                raise
+            click.echo(advice, err=True)
+            ctx.exit(2)
         except KeyboardInterrupt:
-            click.echo("gradpipe: stopped; what was done is kept, run it again to go on.", err=True)
+            click.echo(
+                "gradpipe: stopped; what was done is kept. Run it again to resume.", err=True
+            )
             ctx.exit(130)
 
 
@@ -64,10 +73,22 @@ def main() -> None:
     set_up_cpu()
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, TextIOWrapper):
-            # A terminal that does not know a name's signs is no reason to stop.
+            # Never fail because the terminal cannot display a character.
             stream.reconfigure(errors="backslashreplace")
 
 
-COMMANDS = (run, backfill, estimate, extract, rank, compare, status, report, ui, models, doctor)
+COMMANDS = (
+    run,
+    backfill,
+    estimate_command,
+    extract,
+    rank_command,
+    compare_command,
+    status,
+    report_command,
+    ui,
+    models,
+    doctor,
+)
 for command in COMMANDS:
     main.add_command(command)

@@ -20,7 +20,7 @@ DEFAULT_STATISTICS = ("nuclear_norm", "effective_rank")
 _HEADER = ("on", "projection", "statistic", "of", "A", "B", "A / B", "95 % interval", "A is")
 
 
-@click.command()
+@click.command("compare")
 @click.argument("a", metavar="A")
 @click.argument("b", metavar="B")
 @click.option(
@@ -37,7 +37,7 @@ _HEADER = ("on", "projection", "statistic", "of", "A", "B", "A / B", "95 % inter
 )
 @click.option("--csv", type=click.Path(path_type=Path), help="Write the table to this file too.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object in place of a table.")
-def compare(
+def compare_command(
     a: str, b: str, statistics: tuple[str, ...], unpaired: bool, csv: Path | None, as_json: bool
 ) -> None:
     """Compare A with B: how much larger and how much more uneven its gradients are.

@@ -11,12 +11,12 @@ from gradpipe.cli.options import current_workspace, study_option
 from gradpipe.errors import GradpipeError
 
 if TYPE_CHECKING:
-    from gradpipe.generators.bill import Bill
+    from gradpipe.generators.bill import GeneratorBill
     from gradpipe.studies.study import Study
     from storage.workspace import Workspace
 
 
-@click.command()
+@click.command("estimate")
 @study_option
 @click.option(
     "--calibration/--no-calibration",
@@ -50,7 +50,7 @@ if TYPE_CHECKING:
     "--gradient-checkpointing", "checkpointing", is_flag=True, default=None, help="On paper too."
 )
 @click.option("--json", "as_json", is_flag=True, help="One JSON object instead of a table.")
-def estimate(
+def estimate_command(
     study: str | None, calibration: bool | None, model: str | None, as_json: bool, **paper: Any
 ) -> None:
     """Say what a study would cost: tokens, FLOPs, time, memory and disk; nothing is written.
@@ -129,13 +129,13 @@ def _print_study(
         _print_generation(bills)
 
 
-def _generation(bills: dict[str, Bill]) -> list[dict[str, Any]]:
+def _generation(bills: dict[str, GeneratorBill]) -> list[dict[str, Any]]:
     from dataclasses import asdict
 
     return [{"benchmark": benchmark, **asdict(bill)} for benchmark, bill in bills.items()]
 
 
-def _print_generation(bills: dict[str, Bill]) -> None:
+def _print_generation(bills: dict[str, GeneratorBill]) -> None:
     if bills:
         click.echo("\nStill to be written, and so in no line above:")
     for benchmark, bill in bills.items():

@@ -92,9 +92,9 @@ def status() -> None:
     print_table(("stage", "partition", "state", "rows"), states)
 
 
-@click.command()
+@click.command("report")
 @click.option("--open", "open_page", is_flag=True, help="Show the page in the browser.")
-def report(open_page: bool) -> None:
+def report_command(open_page: bool) -> None:
     """Say where the report is."""
     page = current_workspace().report_page
     if not page.is_file():

@@ -24,7 +24,7 @@ from rich.table import Table
 from gradpipe.gradients.rows import Progress
 
 #: Seconds between two lines where there is no terminal to draw bars on.
-LINE_INTERVAL = 10.0
+PROGRESS_LINE_INTERVAL = 10.0
 
 
 class LineHandler(logging.Handler):
@@ -99,7 +99,7 @@ class ProgressView:
         rate = f"{progress.tokens / seconds:.0f} tokens/s" if progress.tokens and seconds else ""
         if self._terminal and self._task is not None:
             self._bars.update(self._task, completed=progress.rows, rate=rate)
-        elif time.monotonic() - self._last_line >= LINE_INTERVAL:
+        elif time.monotonic() - self._last_line >= PROGRESS_LINE_INTERVAL:
             self._last_line = time.monotonic()
             left = seconds * (progress.all_tokens / max(progress.tokens, 1) - 1)
             print(

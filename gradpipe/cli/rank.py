@@ -40,7 +40,7 @@ def _count_or_share(_: click.Context, __: click.Parameter, given: str | None) ->
     return value
 
 
-@click.command()
+@click.command("rank")
 @click.argument("data", metavar="DATA")
 @click.option(
     "--by",
@@ -71,7 +71,7 @@ def _count_or_share(_: click.Context, __: click.Parameter, given: str | None) ->
 )
 @click.option("--prefix", default="", help="Put this in front of the names of the new columns.")
 @extraction_options
-def rank(
+def rank_command(
     data: str,
     by: str,
     model: str | None,

@@ -13,7 +13,7 @@ from gradpipe.generators.calls import CALL_SCHEMA
 
 
 @dataclass(frozen=True)
-class Answer:
+class GeneratedAnswer:
     """A text that was written, with what it took; counts are None where nobody counted."""
 
     text: str
@@ -24,7 +24,7 @@ class Answer:
 
 
 @dataclass(frozen=True)
-class Failure:
+class CallFailure:
     """Why a call has no answer, after all its attempts."""
 
     reason: str
@@ -35,7 +35,7 @@ class Outcome:
     """A call (a row of PLAN_SCHEMA) and what became of it."""
 
     call: Mapping[str, Any]
-    result: Answer | Failure
+    result: GeneratedAnswer | CallFailure
 
     @property
     def key(self) -> str:
@@ -49,6 +49,6 @@ def answer_rows(outcomes: list[Outcome]) -> pl.DataFrame:
     rows = [
         {**outcome.call, **vars(outcome.result), "created": now, "error": None}
         for outcome in outcomes
-        if isinstance(outcome.result, Answer)
+        if isinstance(outcome.result, GeneratedAnswer)
     ]
     return pl.DataFrame(rows, schema=CALL_SCHEMA)

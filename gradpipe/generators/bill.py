@@ -26,7 +26,7 @@ _TOKENS_A_MESSAGE = 6
 
 
 @dataclass(frozen=True)
-class Bill:
+class GeneratorBill:
     """An estimate: one request a call, tokens, and the price where the study gives one.
 
     ``response_tokens`` are those expected, by style; ``most_response_tokens`` is where the calls'
@@ -61,7 +61,7 @@ def estimate_bill(
     calls: pl.DataFrame,
     config: GeneratorConfig,
     count_tokens: Callable[[list[str]], list[int]] | None = None,
-) -> Bill:
+) -> GeneratorBill:
     """What ``calls`` (PLAN_SCHEMA) will cost if each is answered at once.
 
     ``count_tokens`` gives the tokens of each text; without it, a token is four bytes.
@@ -78,7 +78,7 @@ def estimate_bill(
     expected = dict(by_style.iter_rows())
     response, most = sum(expected.values()), int(unique["max_tokens"].sum())
     price, budget = config.price, config.budget
-    return Bill(
+    return GeneratorBill(
         requests=unique.height,
         prompt_tokens=prompt,
         response_tokens=expected,

@@ -17,7 +17,7 @@ from urllib.parse import urlsplit
 from pydantic import BaseModel, Field, ValidationError
 
 from gradpipe.errors import connection_failed
-from gradpipe.generators.answers import Answer
+from gradpipe.generators.answers import GeneratedAnswer
 from gradpipe.generators.config import GeneratorConfig
 from gradpipe.generators.secrets import read_key, redact
 
@@ -29,7 +29,7 @@ _REASON_LENGTH = 300
 
 
 @dataclass(frozen=True)
-class Fault:
+class FailedAttempt:
     """An attempt without an answer.
 
     ``again``: another attempt may work. ``cure``: what to do where every other call would fail
@@ -72,7 +72,7 @@ class ChatClient:
         """Close the connections."""
         await self._client.close()
 
-    async def ask(self, call: Mapping[str, Any]) -> Answer | Fault:
+    async def ask(self, call: Mapping[str, Any]) -> GeneratedAnswer | FailedAttempt:
         """One attempt at a call (a row of PLAN_SCHEMA), within the timeout; never raises for it."""
         from openai import APIStatusError, APITimeoutError
 
@@ -84,7 +84,9 @@ class ChatClient:
             return self._refused(error.status_code, dict(error.response.headers), error.body)
         except (TimeoutError, APITimeoutError):
             seconds = f"{self._config.timeout:g} s"
-            return Fault(f"the server did not answer within {seconds}", again=True, billed=True)
+            return FailedAttempt(
+                f"the server did not answer within {seconds}", again=True, billed=True
+            )
         except Exception as error:
             # Whatever the client raises for a broken connection or a body it cannot read.
             return self._broken(error)
@@ -103,12 +105,12 @@ class ChatClient:
         )
         return str(raw.text)
 
-    def _refused(self, status: int, headers: Mapping[str, str], body: object) -> Fault:
+    def _refused(self, status: int, headers: Mapping[str, str], body: object) -> FailedAttempt:
         reason = self._reason(f"the server answered {status}", _message(body))
         quota = isinstance(body, dict) and _QUOTA in (body.get("code"), body.get("type"))
         cure = self._cure(402 if quota else status)
         again = cure is None and (status in _PASSING or status >= 500)
-        return Fault(reason, again=again, cure=cure, asked=retry_after(headers))
+        return FailedAttempt(reason, again=again, cure=cure, asked=retry_after(headers))
 
     def _cure(self, status: int) -> str | None:
         """What to do about a refusal that the next call would meet as well; None for others."""
@@ -121,33 +123,33 @@ class ChatClient:
         }
         return cures.get(status)
 
-    def _broken(self, error: Exception) -> Fault:
+    def _broken(self, error: Exception) -> FailedAttempt:
         if connection_failed(error):
             cause = error.__cause__ or error
             what = "the connection failed or broke off"
             # A connection that was never made cannot have cost anything.
             billed = not type(cause).__name__.startswith("Connect")
-            return Fault(self._reason(what, str(cause)), again=True, billed=billed)
+            return FailedAttempt(self._reason(what, str(cause)), again=True, billed=billed)
         what = f"the server's answer cannot be read ({type(error).__name__})"
-        return Fault(self._reason(what, ""), again=True, billed=True)
+        return FailedAttempt(self._reason(what, ""), again=True, billed=True)
 
-    def _read(self, body: str, seconds: float) -> Answer | Fault:
+    def _read(self, body: str, seconds: float) -> GeneratedAnswer | FailedAttempt:
         try:
             completion = _Completion.model_validate_json(body)
         except ValidationError:
-            return Fault(_describe(body), again=True, billed=True)
+            return FailedAttempt(_describe(body), again=True, billed=True)
         choice = completion.choices[0]
         text, why = choice.message.content or "", choice.finish_reason
         if why == "content_filter" or choice.message.refusal:
-            return Fault("the server's content filter held the response back", billed=True)
+            return FailedAttempt("the server's content filter held the response back", billed=True)
         if not text.strip():
             how = f"finish reason {redact(str(why), self.secrets)}"
             if why == "length":
                 how += ", so raise the generator's max_tokens"
-            return Fault(f"the response is empty ({how})", billed=True)
+            return FailedAttempt(f"the response is empty ({how})", billed=True)
         if any(secret in text for secret in self.secrets):
-            return Fault("the response repeats the API key", billed=True)
-        return Answer(
+            return FailedAttempt("the response repeats the API key", billed=True)
+        return GeneratedAnswer(
             text=text,
             finish_reason=None if why is None else redact(why, self.secrets)[:40],
             prompt_tokens=_count(completion.usage, "prompt_tokens"),

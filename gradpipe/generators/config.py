@@ -21,7 +21,7 @@ MAX_TOKENS = {
     "length_1000": 2048,
 }
 #: ``none`` is the item's own answer and costs no call.
-STYLES = ("none", *MAX_TOKENS)
+WRITTEN_STYLES = ("none", *MAX_TOKENS)
 
 _OPENAI = "https://api.openai.com/v1"
 _CREDENTIALS = ("key", "token", "secret", "password", "auth")
@@ -36,7 +36,7 @@ class Budget(BaseModel):
     tokens: Whole | None = Field(default=None, ge=0)
 
 
-class Price(BaseModel):
+class TokenPrice(BaseModel):
     """What a million tokens cost, in whatever currency the server bills."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -82,7 +82,7 @@ class GeneratorConfig(BaseModel):
     attempts: Whole = Field(default=5, ge=1, le=100)
     timeout: Number = Field(default=180.0, gt=0, le=86_400)
     budget: Budget = Budget()
-    price: Price | None = None
+    price: TokenPrice | None = None
     #: What becomes of a response that does not arrive at the item's answer.
     mismatches: Literal["exclude", "keep"] = "exclude"
 
@@ -109,9 +109,9 @@ class GeneratorConfig(BaseModel):
     @classmethod
     def _known_styles(cls, value: tuple[str, ...] | None) -> tuple[str, ...] | None:
         for style in value or ():
-            if style not in STYLES:
+            if style not in WRITTEN_STYLES:
                 raise StudyError(
-                    f"No generator writes the style {style!r}: {nearest(style, STYLES)}"
+                    f"No generator writes the style {style!r}: {nearest(style, WRITTEN_STYLES)}"
                 )
         return value
 

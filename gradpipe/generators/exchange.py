@@ -15,10 +15,10 @@ from types import TracebackType
 from typing import Any
 
 from gradpipe.errors import GradpipeError
-from gradpipe.generators.answers import Answer, Failure, Outcome
-from gradpipe.generators.client import ChatClient, Fault, wait_before_retry
+from gradpipe.generators.answers import CallFailure, GeneratedAnswer, Outcome
+from gradpipe.generators.client import ChatClient, FailedAttempt, wait_before_retry
 from gradpipe.generators.config import GeneratorConfig
-from gradpipe.generators.ledger import Ledger, most_tokens
+from gradpipe.generators.ledger import Ledger, token_bound
 
 _CLOSING = 5.0
 _LISTENING = 0.2
@@ -153,15 +153,17 @@ class Exchange:
             self._hand(handed)
             await asyncio.wrap_future(handed.taken)
 
-    async def _answer(self, call: Mapping[str, Any]) -> Answer | Failure | GradpipeError | None:
+    async def _answer(
+        self, call: Mapping[str, Any]
+    ) -> GeneratedAnswer | CallFailure | GradpipeError | None:
         """The answer after as many attempts as it takes; None where the run stops before it."""
-        most = most_tokens(str(call["messages"]), int(call["max_tokens"]))
+        most = token_bound(str(call["messages"]), int(call["max_tokens"]))
         for attempt in range(1, self._config.attempts + 1):
             if not await self._admitted(most):
                 return None
             result = await self._client.ask(call)
             await self._settle(most, result)
-            if isinstance(result, Answer):
+            if isinstance(result, GeneratedAnswer):
                 return result
             if result.cure is not None:
                 return GradpipeError(
@@ -169,7 +171,7 @@ class Exchange:
                 )
             if not result.again or attempt == self._config.attempts:
                 tries = f" (after {attempt} attempts)" if attempt > 1 else ""
-                return Failure(result.reason + tries)
+                return CallFailure(result.reason + tries)
             await self._pause(wait_before_retry(attempt, result.asked))
         return None
 
@@ -183,8 +185,8 @@ class Exchange:
                 await self._changed.wait()
         return True
 
-    async def _settle(self, reserved: int, result: Answer | Fault) -> None:
-        if isinstance(result, Fault):
+    async def _settle(self, reserved: int, result: GeneratedAnswer | FailedAttempt) -> None:
+        if isinstance(result, FailedAttempt):
             spent = reserved if result.billed else 0
         elif result.prompt_tokens is None or result.response_tokens is None:
             spent = reserved

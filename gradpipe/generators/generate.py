@@ -11,7 +11,7 @@ from typing import Any
 import polars as pl
 
 from gradpipe.errors import GradpipeError
-from gradpipe.generators.answers import Answer, Outcome, answer_rows
+from gradpipe.generators.answers import GeneratedAnswer, Outcome, answer_rows
 from gradpipe.generators.calls import PLAN_SCHEMA
 from gradpipe.generators.config import GeneratorConfig
 from gradpipe.generators.exchange import Exchange
@@ -151,11 +151,13 @@ class _Run:
 
     def take(self, outcomes: list[Outcome]) -> None:
         """Keep the answers, note the failures, and report."""
-        answers = [outcome.result for outcome in outcomes if isinstance(outcome.result, Answer)]
+        answers = [
+            outcome.result for outcome in outcomes if isinstance(outcome.result, GeneratedAnswer)
+        ]
         if answers:
             self._keep(answer_rows(outcomes))
         for outcome in outcomes:
-            if isinstance(outcome.result, Answer):
+            if isinstance(outcome.result, GeneratedAnswer):
                 self.failures_in_a_row = 0
             else:
                 self.failures_in_a_row += 1

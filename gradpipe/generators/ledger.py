@@ -58,7 +58,7 @@ class Ledger:
         self.stopped = self.stopped or why
 
 
-def most_tokens(messages: str, max_tokens: int) -> int:
+def token_bound(messages: str, max_tokens: int) -> int:
     """At most what a call costs, prompt and response; ``messages`` is JSON, as in PLAN_SCHEMA."""
     texts = [message["content"] for message in json.loads(messages)]
     prompt = sum(len(text.encode()) // _BYTES_A_TOKEN + _TOKENS_A_MESSAGE for text in texts)

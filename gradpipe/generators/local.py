@@ -10,7 +10,7 @@ from itertools import groupby, islice
 from typing import TYPE_CHECKING, Any
 
 from gradpipe.errors import ModelError
-from gradpipe.generators.answers import Answer, Failure, Outcome
+from gradpipe.generators.answers import CallFailure, GeneratedAnswer, Outcome
 from gradpipe.generators.config import GeneratorConfig
 from gradpipe.generators.ledger import Ledger
 from gradpipe.system.hashing import content_hash
@@ -69,11 +69,11 @@ def _batches(prompts: list[_Prompt], size: int) -> Iterator[list[_Prompt]]:
 
 
 def _settled(
-    results: list[Answer | Failure], prompts: list[_Prompt], ledger: Ledger
+    results: list[GeneratedAnswer | CallFailure], prompts: list[_Prompt], ledger: Ledger
 ) -> list[Outcome]:
     for prompt, result in zip(prompts, results, strict=True):
         reserved = len(prompt.ids) + prompt.room
-        written = result.response_tokens if isinstance(result, Answer) else 0
+        written = result.response_tokens if isinstance(result, GeneratedAnswer) else 0
         ledger.settle(reserved, len(prompt.ids) + (written or 0))
     return [Outcome(prompt.call, result) for prompt, result in zip(prompts, results, strict=True)]
 
@@ -103,9 +103,9 @@ class _Writer:
         room = int(call["max_tokens"])
         return _Prompt(call, ids, min(room, self._window - len(ids)) if self._window else room)
 
-    def overlong(self, prompt: _Prompt) -> Failure:
+    def overlong(self, prompt: _Prompt) -> CallFailure:
         """Why a prompt without room is not answered."""
-        return Failure(
+        return CallFailure(
             f"the prompt of {len(prompt.ids)} tokens fills the model's window of {self._window}"
         )
 
@@ -125,7 +125,7 @@ class _Writer:
         )
         return text
 
-    def write(self, prompts: list[_Prompt]) -> list[Answer | Failure]:
+    def write(self, prompts: list[_Prompt]) -> list[GeneratedAnswer | CallFailure]:
         """The responses to prompts of one room, in one batch; each row's seconds are its share."""
         from gradpipe.gradients.passes.memory import out_of_memory
 
@@ -178,14 +178,16 @@ class _Writer:
         seeds = [content_hash(self._config.seed or 0, each.call["key"]) for each in prompts]
         return [_Sampling(self._config.temperature, seeds)]
 
-    def _answer(self, prompt: _Prompt, row: list[int], seconds: float) -> Answer | Failure:
+    def _answer(
+        self, prompt: _Prompt, row: list[int], seconds: float
+    ) -> GeneratedAnswer | CallFailure:
         end = next((place for place, token in enumerate(row) if token in self._ends), None)
         tokens = row if end is None else row[: end + 1]
         text: str = self._tokenizer.decode(tokens, skip_special_tokens=True)
         if not text.strip():
-            return Failure("the response is empty")
+            return CallFailure("the response is empty")
         reason = "length" if end is None else "stop"
-        return Answer(text, reason, len(prompt.ids), len(tokens), seconds)
+        return GeneratedAnswer(text, reason, len(prompt.ids), len(tokens), seconds)
 
 
 class _Sampling:

@@ -12,7 +12,7 @@ from polars.testing import assert_frame_equal
 from gradpipe.benchmarks.table_files import read_table
 from gradpipe.cli import Commands
 from gradpipe.cli.extract import extract
-from gradpipe.cli.rank import rank
+from gradpipe.cli.rank import rank_command
 from gradpipe.statistics.reductions import REDUCTIONS
 
 ROWS: list[dict[str, Any]] = [
@@ -26,7 +26,7 @@ ADDED = ("score", "rank", "reason")
 
 
 def gradpipe(*words: str | Path) -> Result:
-    group = Commands("gradpipe", {"rank": rank, "extract": extract})
+    group = Commands("gradpipe", {"rank": rank_command, "extract": extract})
     return CliRunner().invoke(group, list(map(str, words)), catch_exceptions=False)
 
 

@@ -22,7 +22,7 @@ from gradpipe.benchmarks.table_files import parse_table, text_column
 from gradpipe.claims.parse import parse_claim
 from gradpipe.engines.settings import RayConfig
 from gradpipe.errors import GradpipeError
-from gradpipe.generators.config import Budget, GeneratorConfig, Price
+from gradpipe.generators.config import Budget, GeneratorConfig, TokenPrice
 from gradpipe.gradients.protocol import LayerNames, Protocol
 from gradpipe.standalone.pairs import pairs_of_table
 from gradpipe.standalone.ranking import score_spectra_file
@@ -165,7 +165,7 @@ TARGETS: dict[str, Target] = {
 def _words() -> set[str]:
     """What a study and a table may say, for the fuzzer to write too."""
     models = [Study, ModelConfig, BenchmarkConfig, Columns, WikipediaPages, Protocol, LayerNames]
-    models += [GeneratorConfig, Budget, Price, RayConfig]
+    models += [GeneratorConfig, Budget, TokenPrice, RayConfig]
     keys = {name for model in models for name in model.model_fields}
     syntax = {"<<: *a", "&a ", "*a", "!!python/", "!!binary ", ".inf", ".nan", "0x", "? ", "---"}
     return keys | {*STYLES, *REDUCTIONS} | syntax | {"irrelevant", "mad of", "in early layers"}

@@ -7,7 +7,7 @@ import pytest
 from pydantic import BaseModel, ValidationError
 
 from gradpipe.errors import GradpipeError, StudyError
-from gradpipe.generators.config import GeneratorConfig, Price
+from gradpipe.generators.config import GeneratorConfig, TokenPrice
 
 OPENAI = {"kind": "openai", "model": "writer"}
 LIKE_A_KEY = "sk-proj-abcdefghijklmnop0123456789"
@@ -182,4 +182,4 @@ def test_a_local_model_that_is_not_there_is_named() -> None:
 
 
 def test_prices_are_per_million_tokens() -> None:
-    assert Price(prompt=2, response=10).cost(500_000, 100_000) == pytest.approx(2.0)
+    assert TokenPrice(prompt=2, response=10).cost(500_000, 100_000) == pytest.approx(2.0)

@@ -1,7 +1,7 @@
 """The budget: never overdrawn, whatever is in flight."""
 
 from gradpipe.generators.config import Budget
-from gradpipe.generators.ledger import Ledger, most_tokens
+from gradpipe.generators.ledger import Ledger, token_bound
 
 
 def test_without_a_budget_everything_may_be_sent() -> None:
@@ -40,4 +40,4 @@ def test_the_first_reason_to_stop_stays() -> None:
 
 def test_a_calls_limit_counts_the_prompts_bytes() -> None:
     messages = '[{"role": "user", "content": "' + "汉" * 300 + '"}]'
-    assert most_tokens(messages, 50) >= 300 + 50
+    assert token_bound(messages, 50) >= 300 + 50

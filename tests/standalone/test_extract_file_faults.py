@@ -22,7 +22,7 @@ from polars.testing import assert_frame_equal
 
 from gradpipe.cli import Commands
 from gradpipe.cli.extract import extract
-from gradpipe.cli.rank import rank
+from gradpipe.cli.rank import rank_command
 from gradpipe.errors import DataError
 from gradpipe.gradients.protocol import PAPER, STANDARD
 from gradpipe.gradients.tokens import Pair
@@ -46,7 +46,7 @@ CHILD = """
 
 
 def gradpipe(*words: str | Path) -> Result:
-    group = Commands("gradpipe", {"extract": extract, "rank": rank})
+    group = Commands("gradpipe", {"extract": extract, "rank": rank_command})
     return CliRunner().invoke(group, list(map(str, words)), catch_exceptions=False)
 
 
