@@ -8,7 +8,7 @@ import dagster as dg
 from assets.dagster_workarounds.killed_runs import mark_process
 from assets.partitions import benchmark_partitions
 from assets.planning.versions import Versions
-from assets.stage import GROUP, preview, result, retried
+from assets.stage import ASSET_GROUP, preview, result, retried
 from gradpipe.benchmarks.read import READER_VERSION
 from gradpipe.studies.examples import study_items
 from storage.names import unslug
@@ -16,7 +16,7 @@ from storage.workspace import Workspace
 
 
 @dg.asset(
-    group_name=GROUP,
+    group_name=ASSET_GROUP,
     kinds={"polars", "parquet"},
     partitions_def=benchmark_partitions,
     code_version=READER_VERSION,

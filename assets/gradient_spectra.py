@@ -14,14 +14,14 @@ from assets.partitions import grid_partitions, model_and_benchmark
 from assets.planning.versions import Versions
 from assets.resources import Accelerator
 from assets.responses import responses
-from assets.stage import GROUP, result, retried
+from assets.stage import ASSET_GROUP, result, retried
 from gradpipe.engines.work import Work
 from gradpipe.gradients.checks import check_rows, check_spectra
 from gradpipe.gradients.rows import EXTRACTOR_VERSION, with_keys
 from gradpipe.statistics.rows import summarise
 from storage.workspace import Workspace
 
-CHECKS = [
+SPECTRA_CHECKS = [
     check_spec(
         "gradient_spectra",
         "every_layer_and_projection",
@@ -51,12 +51,12 @@ CHECKS = [
 
 
 @dg.asset(
-    group_name=GROUP,
+    group_name=ASSET_GROUP,
     kinds={"pytorch", "parquet"},
     partitions_def=grid_partitions,
     deps=[responses],
     code_version=EXTRACTOR_VERSION,
-    check_specs=CHECKS,
+    check_specs=SPECTRA_CHECKS,
     pool=GPU,
 )
 def gradient_spectra(
@@ -93,7 +93,7 @@ def gradient_spectra(
             *check_spectra(rows, store.chunks(rows["key"]), protocol.projections),
             check_rows(rows, versions.study.unusable_limit),
         ]
-        yield from check_results(checks, CHECKS, " × ".join(cell))
+        yield from check_results(checks, SPECTRA_CHECKS, " × ".join(cell))
         if lacking or not index.is_current(version):
             index.write(rows, version, version)
         computed = rows.filter(pl.col("key").is_in(lacking))
@@ -117,14 +117,14 @@ def _extract(
     config, (source, fingerprint) = versions.study.model(model), versions.model(model)
     store = versions.workspace.spectra(model, benchmark)
     work = Work(
-        source,
-        config.id,
-        fingerprint,
-        versions.study.protocol_of(config),
-        missing,
-        store.append,
-        store.missing,
-        accelerator.reporter(context, model, benchmark),
-        config.placement,
+        source=source,
+        name=config.id,
+        fingerprint=fingerprint,
+        protocol=versions.study.protocol_of(config),
+        examples=missing,
+        append=store.append,
+        missing=store.missing,
+        report=accelerator.reporter(context, model, benchmark),
+        placement=config.placement,
     )
     accelerator.extract(work, versions.study)

@@ -9,7 +9,7 @@ import polars as pl
 from assets.dagster_workarounds.killed_runs import mark_process
 from assets.planning.versions import Versions
 from assets.spectral_statistics import spectral_statistics
-from assets.stage import GROUP, preview, result, retried
+from assets.stage import ASSET_GROUP, preview, result, retried
 from gradpipe.errors import WorkspaceError
 from gradpipe.report import REPORT_VERSION
 from gradpipe.report.build import build_report
@@ -22,7 +22,7 @@ from storage.workspace import Workspace
 
 
 @dg.asset(
-    group_name=GROUP,
+    group_name=ASSET_GROUP,
     kinds={"altair", "html"},
     deps=[spectral_statistics],
     code_version=REPORT_VERSION,
@@ -78,12 +78,12 @@ def report(context: dg.AssetExecutionContext) -> dg.MaterializeResult[Any]:
 
 def _results(workspace: Workspace, model: str, benchmark: str) -> Cell:
     return Cell(
-        model,
-        benchmark,
-        workspace.spectra_index(model, benchmark).deferred(),
-        workspace.statistics(model, benchmark).deferred(),
-        workspace.alignments(model, benchmark).deferred(),
-        workspace.spectra(model, benchmark).scan,
+        model=model,
+        benchmark=benchmark,
+        examples=workspace.spectra_index(model, benchmark).deferred(),
+        statistics=workspace.statistics(model, benchmark).deferred(),
+        alignments=workspace.alignments(model, benchmark).deferred(),
+        rows_of=workspace.spectra(model, benchmark).scan,
     )
 
 

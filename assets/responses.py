@@ -12,7 +12,7 @@ from assets.dagster_workarounds.killed_runs import mark_process
 from assets.partitions import benchmark_partitions
 from assets.planning.generator_calls import write_responses
 from assets.planning.versions import Versions
-from assets.stage import GROUP, preview, result, retried
+from assets.stage import ASSET_GROUP, preview, result, retried
 from gradpipe.responses.build import RESPONSES_VERSION
 from gradpipe.responses.checks import check_lengths
 from gradpipe.responses.examples import count_styles
@@ -21,7 +21,7 @@ from gradpipe.studies.examples import study_examples
 from storage.names import unslug
 from storage.workspace import Workspace
 
-CHECKS = [
+RESPONSE_CHECKS = [
     check_spec(
         "responses",
         "styles_grow_longer",
@@ -42,12 +42,12 @@ CHECKS = [
 
 
 @dg.asset(
-    group_name=GROUP,
+    group_name=ASSET_GROUP,
     kinds={"polars", "parquet"},
     partitions_def=benchmark_partitions,
     deps=[benchmark_items],
     code_version=RESPONSES_VERSION,
-    check_specs=CHECKS,
+    check_specs=RESPONSE_CHECKS,
 )
 def responses(
     context: dg.AssetExecutionContext,
@@ -76,7 +76,7 @@ def responses(
             table.write(made.examples, version)
         examples, quality = table.read(), judged.read()
         checks = [check_lengths(examples), check_quality(quality, study.mismatch_limit)]
-        yield from check_results(checks, CHECKS, config.name)
+        yield from check_results(checks, RESPONSE_CHECKS, config.name)
         yield result(
             table.require_notes(),
             computed=0 if fresh else examples.height,

@@ -11,7 +11,7 @@ from assets.dagster_workarounds.killed_runs import mark_process
 from assets.gradient_spectra import gradient_spectra
 from assets.partitions import grid_partitions, model_and_benchmark
 from assets.planning.versions import Versions
-from assets.stage import GROUP, result, retried
+from assets.stage import ASSET_GROUP, result, retried
 from gradpipe.errors import DamagedError
 from gradpipe.report.charts.thumbnail import curve_thumbnail
 from gradpipe.statistics.alignment import alignment_table
@@ -21,7 +21,7 @@ from gradpipe.statistics.reductions import STATISTICS_VERSION
 from gradpipe.statistics.table import statistics_table
 from storage.workspace import Workspace
 
-CHECKS = [
+STATISTICS_CHECKS = [
     check_spec(
         "spectral_statistics",
         "norms_in_order",
@@ -32,12 +32,12 @@ CHECKS = [
 
 
 @dg.asset(
-    group_name=GROUP,
+    group_name=ASSET_GROUP,
     kinds={"polars", "parquet"},
     partitions_def=grid_partitions,
     deps=[gradient_spectra],
     code_version=STATISTICS_VERSION,
-    check_specs=CHECKS,
+    check_specs=STATISTICS_CHECKS,
 )
 def spectral_statistics(
     context: dg.AssetExecutionContext,
@@ -68,7 +68,7 @@ def spectral_statistics(
                 examples, spectra.chunks(examples["key"]), study.statistics, model
             )
         checks = [check_norms(statistics.lazy(), study.statistics)]
-        yield from check_results(checks, CHECKS, f"{model} × {benchmark}")
+        yield from check_results(checks, STATISTICS_CHECKS, f"{model} × {benchmark}")
         if not fresh:
             cosines = alignment_table(examples, spectra.chunks(examples["key"]), model)
             workspace.alignments(model, benchmark).write(cosines, version, version)

@@ -12,7 +12,7 @@ from storage.tables import Notes
 from storage.workspace import Workspace
 
 #: All stages in one group: the lineage page folds several into boxes that show no asset.
-GROUP = "gradpipe"
+ASSET_GROUP = "gradpipe"
 
 
 def result(

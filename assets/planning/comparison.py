@@ -13,8 +13,8 @@ from storage.filesystem import get, place_of
 from storage.tables import Table
 from storage.workspace import Workspace
 
-Kind = Literal["model", "benchmark", "study"]
-Cell = tuple[str, str]
+SideKind = Literal["model", "benchmark", "study"]
+ModelAndBenchmark = tuple[str, str]
 _PLURAL = {"model": "models", "benchmark": "benchmarks"}
 
 
@@ -26,13 +26,13 @@ class Side:
     """
 
     name: str
-    kind: Kind
+    kind: SideKind
     workspace: Workspace
     study: Study
     of: str
-    cells: tuple[Cell, ...]
+    cells: tuple[ModelAndBenchmark, ...]
 
-    def table(self, cell: Cell) -> Table:
+    def table(self, cell: ModelAndBenchmark) -> Table:
         """The statistics of one cell."""
         return self.workspace.statistics(*cell)
 
@@ -70,7 +70,7 @@ def find_side(word: str, current: Workspace) -> Side:
     )
 
 
-def paired_cells(a: Side, b: Side) -> list[tuple[Cell, Cell]]:
+def paired_cells(a: Side, b: Side) -> list[tuple[ModelAndBenchmark, ModelAndBenchmark]]:
     """The cells of ``a``, each with the cell of ``b`` that it is to be compared with.
 
     Two models are compared benchmark by benchmark, two benchmarks model by model, two studies by
@@ -92,8 +92,8 @@ def paired_cells(a: Side, b: Side) -> list[tuple[Cell, Cell]]:
     return pairs
 
 
-def _matched(a: Side, b: Side) -> list[tuple[Cell, Cell]]:
-    def shared(cell: Cell) -> Cell | str:
+def _matched(a: Side, b: Side) -> list[tuple[ModelAndBenchmark, ModelAndBenchmark]]:
+    def shared(cell: ModelAndBenchmark) -> ModelAndBenchmark | str:
         return cell if a.kind == "study" else cell[a.kind == "model"]
 
     others = {shared(cell): cell for cell in b.cells}
@@ -113,7 +113,7 @@ def _of_one_kind(a: Side, b: Side) -> tuple[Side, Side]:
     )
 
 
-def _only(side: Side, kind: Kind) -> Side:
+def _only(side: Side, kind: SideKind) -> Side:
     """The study's only model or benchmark in its place."""
     assert kind != "study"
     names = side.names(kind)
@@ -125,7 +125,7 @@ def _only(side: Side, kind: Kind) -> Side:
     return replace(side, kind=kind, of=names[0])
 
 
-def _side(name: str, kind: Kind, workspace: Workspace, study: Study, of: str) -> Side:
+def _side(name: str, kind: SideKind, workspace: Workspace, study: Study, of: str) -> Side:
     cells = tuple(
         cell
         for cell in Versions(workspace, study).cells()
@@ -139,7 +139,7 @@ def _side(name: str, kind: Kind, workspace: Workspace, study: Study, of: str) ->
     return Side(name, kind, workspace, study, of, cells)
 
 
-def _kind(study: Study, name: str) -> Kind | None:
+def _kind(study: Study, name: str) -> SideKind | None:
     if any(model.name == name for model in study.models):
         return "model"
     return "benchmark" if any(entry.name == name for entry in study.benchmarks) else None

@@ -26,7 +26,7 @@ BILL_COLUMNS = ("model", "benchmark", "rows", "of", "tokens", "FLOPs", "time", "
 
 
 @dataclass(frozen=True)
-class Estimate:
+class CostEstimate:
     """One model × benchmark: rows to compute of all rows, their tokens, and what they cost.
 
     ``seconds`` is None for a model of which nothing was measured yet. ``bytes`` are on disk,
@@ -76,7 +76,7 @@ class Pace:
     bytes: float
 
 
-def estimates(plan: Plan, calibrated: bool = False, anew: bool = False) -> Iterator[Estimate]:
+def estimates(plan: Plan, calibrated: bool = False, anew: bool = False) -> Iterator[CostEstimate]:
     """Every partition of the plan's grid; nothing is written.
 
     Rows and tokens are exact: examples are made as they would be, in memory, and encoded. Time and
@@ -97,16 +97,16 @@ def estimates(plan: Plan, calibrated: bool = False, anew: bool = False) -> Itera
             tokens = sum(len(row.ids) for row in rows[benchmark] if row.reason is None)
             count = missing[benchmark].height
             unmeasured = price.seconds if count else 0
-            yield Estimate(
-                model,
-                benchmark,
-                count,
-                all_rows[benchmark],
-                tokens,
-                pace.seconds * tokens if pace else unmeasured,
-                pace.bytes * tokens if pace else price.disk,
-                price.flops,
-                price.memory,
+            yield CostEstimate(
+                model=model,
+                benchmark=benchmark,
+                rows=count,
+                all_rows=all_rows[benchmark],
+                tokens=tokens,
+                seconds=pace.seconds * tokens if pace else unmeasured,
+                bytes=pace.bytes * tokens if pace else price.disk,
+                flops=price.flops,
+                memory=price.memory,
             )
 
 
@@ -123,20 +123,20 @@ def generation_bills(plan: Plan) -> dict[str, GeneratorBill]:
     }
 
 
-def total(found: Sequence[Estimate]) -> Estimate:
+def total(found: Sequence[CostEstimate]) -> CostEstimate:
     """The sum, and the largest memory; its time is None where that of any model with work is."""
     costs = [estimate for estimate in found if estimate.rows]
     unknown = any(estimate.seconds is None for estimate in costs)
-    return Estimate(
-        "in all",
-        "",
-        sum(estimate.rows for estimate in found),
-        sum(estimate.all_rows for estimate in found),
-        sum(estimate.tokens for estimate in found),
-        None if unknown else sum(estimate.seconds or 0 for estimate in costs),
-        sum(estimate.bytes for estimate in costs),
-        sum(estimate.flops for estimate in costs),
-        max((estimate.memory for estimate in costs), default=0.0),
+    return CostEstimate(
+        model="in all",
+        benchmark="",
+        rows=sum(estimate.rows for estimate in found),
+        all_rows=sum(estimate.all_rows for estimate in found),
+        tokens=sum(estimate.tokens for estimate in found),
+        seconds=None if unknown else sum(estimate.seconds or 0 for estimate in costs),
+        bytes=sum(estimate.bytes for estimate in costs),
+        flops=sum(estimate.flops for estimate in costs),
+        memory=max((estimate.memory for estimate in costs), default=0.0),
     )
 
 

@@ -17,7 +17,7 @@ from gradpipe.studies.study import Study
 from storage.workspace import Workspace
 
 #: Seconds between two lines of the log.
-LINE_INTERVAL = 10.0
+_LINE_INTERVAL = 10.0
 #: Calls without an answer that an error names one by one.
 NAMED = 3
 
@@ -72,7 +72,7 @@ def _reporter(context: dg.AssetExecutionContext) -> Callable[[GenerationProgress
 
     def report(progress: GenerationProgress) -> None:
         nonlocal last
-        if time.monotonic() - last >= LINE_INTERVAL:
+        if time.monotonic() - last >= _LINE_INTERVAL:
             last = time.monotonic()
             context.log.info(f"{progress.kept} of {progress.calls} responses written")
 

@@ -7,10 +7,10 @@ from assets.planning.versions import STAGE_NAMES, Versions
 from gradpipe.studies.study import Study
 from storage.workspace import Workspace
 
-State = tuple[str, str, str, str]
+StageState = tuple[str, str, str, str]
 
 
-def stage_states(workspace: Workspace, study: Study) -> Iterator[State]:
+def stage_states(workspace: Workspace, study: Study) -> Iterator[StageState]:
     """(stage, partition, ``current`` | ``out of date`` | ``missing``, rows), stage by stage.
 
     A stage is out of date where its own inputs changed; what hangs on it follows when it has run.

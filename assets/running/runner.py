@@ -43,7 +43,7 @@ class StageCount:
 
 
 @dataclass(frozen=True)
-class Failure:
+class StageFailure:
     """A stage that failed on a partition, and why; ``stage`` is empty where it was never tried.
 
     ``damaged``: it found files that were not as they were written, which are set aside by now.
@@ -78,7 +78,7 @@ class Runner:
     counts: dict[str, StageCount] = field(
         default_factory=lambda: {name: StageCount() for name in STAGE_NAMES}
     )
-    failures: list[Failure] = field(default_factory=list)
+    failures: list[StageFailure] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         self._location = code_location(self.accelerator)
@@ -195,7 +195,7 @@ class Runner:
         if unit in failed:
             return
         if failed & set(plan.upstream(unit)):
-            self.failures.append(Failure(unit, "", "its benchmark failed"))
+            self.failures.append(StageFailure(unit, "", "its benchmark failed"))
             return
         if unit.stages == REPORT and failed and not plan.versions.cells():
             return
@@ -261,7 +261,7 @@ class Runner:
             if stop := stop_behind(error, self.workspace):
                 raise stop
             self.failures.append(
-                Failure(unit, str(failure.step_key), cause(error), _is_damage(error))
+                StageFailure(unit, str(failure.step_key), cause(error), _is_damage(error))
             )
 
 

@@ -2,13 +2,13 @@
 
 import pytest
 
-from assets.planning.comparison import Cell, Kind, Side, paired_cells
+from assets.planning.comparison import ModelAndBenchmark, Side, SideKind, paired_cells
 from gradpipe.errors import DataError
 from gradpipe.studies.study import Study
 from storage.workspace import Workspace
 
 
-def side(name: str, kind: Kind, *cells: Cell, of: str = "") -> Side:
+def side(name: str, kind: SideKind, *cells: ModelAndBenchmark, of: str = "") -> Side:
     study = Study.model_validate({"models": ["demo"], "benchmarks": ["mini_maths"]})
     return Side(name, kind, Workspace.current(), study, of, cells)
 
@@ -61,7 +61,9 @@ def test_a_study_stands_for_its_only_model_or_benchmark() -> None:
     ],
 )
 def test_sides_with_nothing_in_common_are_refused(
-    a: tuple[Kind, tuple[Cell, ...]], b: tuple[Kind, tuple[Cell, ...]], words: str
+    a: tuple[SideKind, tuple[ModelAndBenchmark, ...]],
+    b: tuple[SideKind, tuple[ModelAndBenchmark, ...]],
+    words: str,
 ) -> None:
     with pytest.raises(DataError, match=words):
         paired_cells(side("A", a[0], *a[1]), side("B", b[0], *b[1]))

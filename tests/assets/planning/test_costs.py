@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from assets.planning.costs import Estimate, estimates, total
+from assets.planning.costs import CostEstimate, estimates, total
 from assets.planning.plan import Plan
 from assets.planning.versions import Versions
 from assets.resources import Accelerator
@@ -14,7 +14,7 @@ from storage.workspace import Workspace
 from tests.assets.conftest import NoAccelerator, add_items, finished_study, heavier
 
 
-def estimated(study: Study) -> dict[tuple[str, str], Estimate]:
+def estimated(study: Study) -> dict[tuple[str, str], CostEstimate]:
     """Estimates by model and benchmark, with no weights loaded and no file written."""
     workspace = Workspace.current()
     before = contents(workspace)

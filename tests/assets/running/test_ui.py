@@ -269,7 +269,10 @@ def test_a_partition_made_by_clicking_shows_its_numbers(clicked: Ui) -> None:
 @pytest.mark.slow
 def test_its_checks_are_shown_as_passed_with_what_they_found(clicked: Ui) -> None:
     page = clicked.open("/assets/gradient_spectra?view=checks")
-    checks, passed = assets.gradient_spectra.CHECKS, page.get_by_text("Succeeded", exact=True)
+    checks, passed = (
+        assets.gradient_spectra.SPECTRA_CHECKS,
+        page.get_by_text("Succeeded", exact=True),
+    )
     for check in checks:
         page.get_by_text(check.name, exact=True).first.wait_for()
     until(lambda: passed.count() == len(checks), "every check to have passed")
