@@ -1,4 +1,4 @@
-"""What every engine is given: the rows that lack, where they go, and who wants to hear of it."""
+"""The work of an engine: the missing rows, where to write them, and whom to notify of progress."""
 
 from __future__ import annotations
 

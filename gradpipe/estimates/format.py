@@ -1,4 +1,4 @@
-"""Estimates as a person reads them."""
+"""Format estimates as text."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a fused layer's columns are, told by what they do in a few forward and backward passes.
+"""Identify the columns of a fused layer by their effect in a few forward and backward passes.
 
 A causal attention gives its parts away. A token that sees only itself has one key, whose weight is
 one whatever query and key are: no gradient reaches either, only the value's columns carry one. So

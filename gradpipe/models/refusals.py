@@ -1,4 +1,4 @@
-"""Models that gradients cannot be taken through as they are: told before their weights are read."""
+"""Refuse models whose gradients cannot be computed, before their weights are read."""
 
 from __future__ import annotations
 
