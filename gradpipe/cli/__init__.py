@@ -67,7 +67,7 @@ def main() -> None:
     gradpipe doctor                  what is wrong here, and what to do about it
 
     Everything is kept in the workspace, the folder that GRADPIPE_HOME names (by default .gradpipe
-    in the current folder). What is there already is never computed again.
+    in the current folder). What is there already is not recomputed.
     """
     add_pipeline_to_path()
     set_up_cpu()

@@ -27,7 +27,7 @@ _WORKSPACE = "workspace"
 @click.option(
     "--repair",
     is_flag=True,
-    help="Set damaged files of the workspace aside, and compute again what they held.",
+    help="Set damaged files of the workspace aside and recompute what they held.",
 )
 @click.option(
     "--json", "as_json", is_flag=True, help="End stdout with one JSON object of all findings."
@@ -36,7 +36,7 @@ def doctor(repair: bool, as_json: bool) -> None:
     """Say what is wrong: device, memory, disk, hub, versions, environment, study, workspace.
 
     One line a finding, with its cure. Nothing is changed without --repair, and no weights are
-    loaded. The exit code is 1 where something is wrong; warnings alone are none.
+    loaded. The exit code is 1 where something is wrong; warnings alone leave it 0.
     """
     from gradpipe.doctor.finding import examine
     from gradpipe.doctor.outside import secrets_of_environment

@@ -25,7 +25,7 @@ def run(study: str | None, as_json: bool) -> None:
     """Bring every stage of a study up to date and say where the report is.
 
     Without --study the workspace's own study is used, at first the demo. A run that was stopped
-    goes on where it stopped; a run with nothing to do loads no model.
+    resumes where it left off; a run with nothing to do loads no model.
     """
     from gradpipe.studies.load import load_study
 
@@ -45,7 +45,7 @@ def run(study: str | None, as_json: bool) -> None:
     "--retry-unusable",
     "retry",
     is_flag=True,
-    help="Compute rows that could not be used again, as where memory was too small for them.",
+    help="Recompute unusable rows, for example those that ran out of memory.",
 )
 @click.option("--dry-run", is_flag=True, help="Say what would be computed, and compute nothing.")
 @account_option

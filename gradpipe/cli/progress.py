@@ -40,7 +40,7 @@ class LineHandler(logging.Handler):
 
 
 class ProgressView:
-    """Shows the stage at work and, for an extraction, rows done, tokens a second, time left."""
+    """Shows the stage at work and, for an extraction, rows done, tokens per second, time left."""
 
     def __init__(self) -> None:
         # Asked once: while a stage runs, Dagster puts a pipe of its own in stderr's place.
