@@ -14,7 +14,7 @@ from gradpipe.errors import WorkspaceError
 from gradpipe.report import REPORT_VERSION
 from gradpipe.report.build import build_report
 from gradpipe.report.charts.thumbnail import curve_thumbnail
-from gradpipe.report.collect import Cell, all_curves, gather
+from gradpipe.report.collect import CellResults, all_curves, gather
 from gradpipe.report.report_data import ReportInputs
 from gradpipe.responses.written import quality_of
 from gradpipe.studies.provenance import extraction_costs, provenance
@@ -76,8 +76,8 @@ def report(context: dg.AssetExecutionContext) -> dg.MaterializeResult[Any]:
         )
 
 
-def _results(workspace: Workspace, model: str, benchmark: str) -> Cell:
-    return Cell(
+def _results(workspace: Workspace, model: str, benchmark: str) -> CellResults:
+    return CellResults(
         model=model,
         benchmark=benchmark,
         examples=workspace.spectra_index(model, benchmark).deferred(),
@@ -87,7 +87,7 @@ def _results(workspace: Workspace, model: str, benchmark: str) -> Cell:
     )
 
 
-def _inputs(versions: Versions, cells: list[Cell], found: pl.DataFrame) -> ReportInputs:
+def _inputs(versions: Versions, cells: list[CellResults], found: pl.DataFrame) -> ReportInputs:
     study, workspace = versions.study, versions.workspace
     items = {entry.name: workspace.items(entry.name).notes() for entry in study.benchmarks}
     return gather(

@@ -20,7 +20,7 @@ from gradpipe.statistics.rows import count_rows, unusable_rows
 
 
 @dataclass(frozen=True)
-class Cell:
+class CellResults:
     """The results of one model on one benchmark; frames are read when they are asked for.
 
     ``examples`` are its examples with keys and texts, and what was measured of each (loss, tokens,
@@ -36,13 +36,13 @@ class Cell:
     rows_of: Callable[[pl.Series], pl.LazyFrame]
 
 
-def all_curves(cells: Iterable[Cell], names: Sequence[str]) -> pl.DataFrame:
+def all_curves(cells: Iterable[CellResults], names: Sequence[str]) -> pl.DataFrame:
     """The curves of the named statistics of every cell."""
     return pl.concat(curves(cell.statistics, names) for cell in cells)
 
 
 def gather(
-    cells: Sequence[Cell],
+    cells: Sequence[CellResults],
     found: pl.DataFrame,
     claims: Sequence[Claim],
     twins: Sequence[tuple[str, str]],
@@ -88,7 +88,7 @@ class _Parts(NamedTuple):
     extremes: pl.DataFrame
 
 
-def _parts_of(cell: Cell, seed: int) -> _Parts:
+def _parts_of(cell: CellResults, seed: int) -> _Parts:
     """The cell's parts; each of its tables is read once."""
     examples, statistics = cell.examples.collect(), cell.statistics.collect()
     scores = example_scores(statistics.lazy())

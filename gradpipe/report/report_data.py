@@ -8,7 +8,7 @@ import polars as pl
 from gradpipe.claims.schemas import CLAIM_SCHEMA, LENGTH_SCHEMA, VERDICT_SCHEMA
 from gradpipe.errors import DataError
 
-CURVE_COLUMNS = (
+REPORT_CURVE_COLUMNS = (
     "model",
     "benchmark",
     "family",
@@ -21,7 +21,7 @@ CURVE_COLUMNS = (
     "sd",
     "examples",
 )
-MAD_COLUMNS = (*CURVE_COLUMNS[:7], "segment", "mad")
+MAD_COLUMNS = (*REPORT_CURVE_COLUMNS[:7], "segment", "mad")
 RD_COLUMNS = (
     "model",
     "benchmark",
@@ -55,7 +55,7 @@ UNUSABLE_COLUMNS = (
     "reason",
 )
 
-QUALITY_SCHEMA = pl.Schema(
+QUALITY_COUNT_SCHEMA = pl.Schema(
     {
         "benchmark": pl.String,
         "written_by": pl.String,
@@ -87,7 +87,7 @@ ALIGNMENT_SCHEMA = pl.Schema(
     }
 )
 #: One row a usable example: its statistics as means over all layers and projections.
-EXAMPLE_SCHEMA = pl.Schema(
+EXAMPLE_SCORE_SCHEMA = pl.Schema(
     {
         "model": pl.String,
         "benchmark": pl.String,
@@ -138,17 +138,17 @@ TWIN_SCHEMA = pl.Schema({"base": pl.String, "tuned": pl.String})
 
 #: The columns each table must have; more are allowed and go unused.
 COLUMNS = {
-    "curves": CURVE_COLUMNS,
+    "curves": REPORT_CURVE_COLUMNS,
     "mad": MAD_COLUMNS,
     "rd": RD_COLUMNS,
     "rows": ROWS_COLUMNS,
     "unusable": UNUSABLE_COLUMNS,
-    "quality": tuple(QUALITY_SCHEMA),
+    "quality": tuple(QUALITY_COUNT_SCHEMA),
     "claims": tuple(CLAIM_SCHEMA),
     "verdicts": tuple(VERDICT_SCHEMA),
     "length": tuple(LENGTH_SCHEMA),
     "alignment": tuple(ALIGNMENT_SCHEMA),
-    "examples": tuple(EXAMPLE_SCHEMA),
+    "examples": tuple(EXAMPLE_SCORE_SCHEMA),
     "extremes": tuple(EXTREME_SCHEMA),
     "twins": tuple(TWIN_SCHEMA),
 }
@@ -172,7 +172,7 @@ class ReportInputs:
     ``examples``, ``extremes``: each example's own statistics; those at the ends with their texts.
     ``twins``: which models are tuned from which. All of these may be empty.
 
-    Raises DataError where a table lacks a column.
+    Raises DataError if a table has no such column.
     """
 
     curves: pl.DataFrame
@@ -181,12 +181,12 @@ class ReportInputs:
     rows: pl.DataFrame
     unusable: pl.DataFrame
     provenance: dict[str, Any]
-    quality: pl.DataFrame = field(default_factory=QUALITY_SCHEMA.to_frame)
+    quality: pl.DataFrame = field(default_factory=QUALITY_COUNT_SCHEMA.to_frame)
     claims: pl.DataFrame = field(default_factory=CLAIM_SCHEMA.to_frame)
     verdicts: pl.DataFrame = field(default_factory=VERDICT_SCHEMA.to_frame)
     length: pl.DataFrame = field(default_factory=LENGTH_SCHEMA.to_frame)
     alignment: pl.DataFrame = field(default_factory=ALIGNMENT_SCHEMA.to_frame)
-    examples: pl.DataFrame = field(default_factory=EXAMPLE_SCHEMA.to_frame)
+    examples: pl.DataFrame = field(default_factory=EXAMPLE_SCORE_SCHEMA.to_frame)
     extremes: pl.DataFrame = field(default_factory=EXTREME_SCHEMA.to_frame)
     twins: pl.DataFrame = field(default_factory=TWIN_SCHEMA.to_frame)
 
@@ -196,6 +196,6 @@ class ReportInputs:
             missing = [column for column in columns if column not in present]
             if missing:
                 raise DataError(
-                    f"The report's table {table!r} lacks the column {missing[0]!r}; "
+                    f"The report's table {table!r} has no column {missing[0]!r}; "
                     f"it needs {', '.join(columns)} and has {', '.join(present) or 'none'}."
                 )

@@ -4,7 +4,7 @@ from typing import Any
 
 import polars as pl
 
-from gradpipe.report.report_data import CURVE_COLUMNS
+from gradpipe.report.report_data import REPORT_CURVE_COLUMNS
 
 BENCHMARKS = {
     "mini_maths": "math",
@@ -87,7 +87,7 @@ def curves_of(
             LAYER.cast(pl.Int64),
         )
         .with_columns((pl.col("mean") * 0.3).alias("sd"))
-        .select(CURVE_COLUMNS)
+        .select(REPORT_CURVE_COLUMNS)
     )
 
 

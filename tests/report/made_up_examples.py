@@ -5,7 +5,7 @@ import polars as pl
 
 from gradpipe.report.report_data import (
     ALIGNMENT_SCHEMA,
-    EXAMPLE_SCHEMA,
+    EXAMPLE_SCORE_SCHEMA,
     EXTREME_SCHEMA,
     TWIN_SCHEMA,
 )
@@ -94,7 +94,7 @@ def examples_of(models: list[str], benchmarks: dict[str, str], items: int) -> pl
         (7 + noise[3]).alias("effective_rank"),
         (0.3 + 0.03 * noise[3]).alias("sigma1_ratio"),
     )
-    return made.select(pl.col(name).cast(kind) for name, kind in EXAMPLE_SCHEMA.items())
+    return made.select(pl.col(name).cast(kind) for name, kind in EXAMPLE_SCORE_SCHEMA.items())
 
 
 def extremes_of(examples: pl.DataFrame, places: int, text: str, values: int = 60) -> pl.DataFrame:

@@ -9,7 +9,7 @@ import pytest
 from polars.testing import assert_frame_equal
 
 from gradpipe.gradients.rows import ROW_SCHEMA
-from gradpipe.report.report_data import EXAMPLE_SCHEMA, EXTREME_SCHEMA
+from gradpipe.report.report_data import EXAMPLE_SCORE_SCHEMA, EXTREME_SCHEMA
 from gradpipe.statistics.examples import MOST_CHARACTERS, MOST_VALUES, example_scores, extremes
 from gradpipe.statistics.reductions import REDUCTIONS
 from gradpipe.statistics.table import EXAMPLE_COLUMNS, statistics_table
@@ -88,7 +88,7 @@ def test_a_score_is_the_mean_over_layers_and_projections() -> None:
     sizes = {"a": 1.0, "b": 3.0, "c": 2.0}
     table = statistics_table(index("abca"), [spectra(sizes, "c")], tuple(REDUCTIONS), "m")
     found = example_scores(table.lazy())
-    assert found.schema == EXAMPLE_SCHEMA
+    assert found.schema == EXAMPLE_SCORE_SCHEMA
     assert found["item_id"].to_list() == ["item0", "item1", "item3"]
     for record in found.to_dicts():
         own = table.filter(item_id=record["item_id"])
@@ -106,7 +106,7 @@ def test_statistics_that_a_study_left_out_are_null() -> None:
     (record,) = example_scores(table.lazy()).to_dicts()
     assert record["nuclear_norm"] is not None
     assert (record["effective_rank"], record["sigma1_ratio"]) == (None, None)
-    assert example_scores(table.clear().lazy()).schema == EXAMPLE_SCHEMA
+    assert example_scores(table.clear().lazy()).schema == EXAMPLE_SCORE_SCHEMA
     without = statistics_table(index("a"), [spectra({"a": 1.0})], ["stable_rank"], "m")
     scores = example_scores(without.lazy())
     none = extremes(scores, index("a"), lambda _: spectra({}).lazy())

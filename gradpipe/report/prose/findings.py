@@ -10,7 +10,7 @@ from gradpipe.claims.schemas import OWN
 from gradpipe.report import style
 from gradpipe.report.chart_data import finite
 from gradpipe.report.prose.phrases import (
-    VERDICTS,
+    CLAIM_VERDICTS,
     counted,
     interval_said,
     listed,
@@ -31,7 +31,7 @@ MOST_PLACES = 3
 
 
 @dataclass(frozen=True)
-class Finding:
+class ClaimFinding:
     """A claim, which may have several parts, and how it was decided.
 
     ``title`` is the claim, or the question that it answers; ``answer`` is over all parts and cells.
@@ -59,7 +59,7 @@ class _Part:
         return cast(_Answer, self.overall["verdict"])
 
 
-def findings(inputs: ReportInputs) -> list[Finding]:
+def findings(inputs: ReportInputs) -> list[ClaimFinding]:
     """A finding a group of claims, the study's own claims first.
 
     It is supported where all of its parts are, contradicted where any is. A part without verdicts
@@ -77,7 +77,7 @@ def findings(inputs: ReportInputs) -> list[Finding]:
             found.append(_finding(parts))
         elif first["source"] == OWN:
             nothing = "The study has no results that this could be judged by."
-            found.append(Finding(first["group"], _title(first), "undecided", nothing, ()))
+            found.append(ClaimFinding(first["group"], _title(first), "undecided", nothing, ()))
     return found
 
 
@@ -94,7 +94,7 @@ def _part(claim: dict[str, Any], verdicts: pl.DataFrame) -> _Part | None:
     return _Part(claim, overall.row(0, named=True), judged.filter(pl.col("level") == "cell"))
 
 
-def _finding(parts: list[_Part]) -> Finding:
+def _finding(parts: list[_Part]) -> ClaimFinding:
     first, answer = parts[0].claim, _answer(parts)
     told = next(part for part in parts if part.verdict == answer)
     details = _exceptions(told)
@@ -108,7 +108,7 @@ def _finding(parts: list[_Part]) -> Finding:
         verdicts = [part.verdict for part in parts]
         lead = "The first" if len(set(verdicts)) == 1 else sentence(told.verdict)
         summary = f"{tallied(verdicts, 'part')} {_judged(told, lead)}"
-    return Finding(first["group"], _title(first), answer, summary, tuple(details))
+    return ClaimFinding(first["group"], _title(first), answer, summary, tuple(details))
 
 
 def _answer(parts: list[_Part]) -> _Answer:
@@ -146,7 +146,7 @@ def _measured(part: _Part) -> str:
 
 def _agreement(part: _Part) -> str:
     """In how many of the cells a part got which verdict."""
-    counts = {v: part.cells.filter(pl.col("verdict") == v).height for v in VERDICTS}
+    counts = {v: part.cells.filter(pl.col("verdict") == v).height for v in CLAIM_VERDICTS}
     told = [f"{verdict} in {style.number(count)}" for verdict, count in counts.items() if count]
     if counts[part.verdict] == part.cells.height:
         return f"Likewise in each of the {_extent(part.cells)}"
@@ -172,7 +172,7 @@ def _exceptions(part: _Part) -> list[str]:
     """
     projections = part.cells.get_column("projection").n_unique()
     said = []
-    for verdict in VERDICTS[1:]:
+    for verdict in CLAIM_VERDICTS[1:]:
         cells = part.cells.filter(pl.col("verdict") == verdict)
         usual = verdict == part.verdict and 2 * cells.height > part.cells.height
         if not (cells.is_empty() or usual):

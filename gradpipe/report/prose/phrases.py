@@ -5,7 +5,7 @@ from collections.abc import Sequence
 
 from gradpipe.report import style
 
-VERDICTS = ("supported", "contradicted", "undecided")
+CLAIM_VERDICTS = ("supported", "contradicted", "undecided")
 
 #: Between these a ratio is said as a percentage: "4 % larger" reads better than "1.04 times".
 CLOSE = (2 / 3, 1.5)
@@ -72,7 +72,7 @@ def tallied(verdicts: Sequence[str], one: str) -> str:
 
     "Of 3 claims, 2 are supported and 1 is undecided." "Both claims are supported."
     """
-    counts = {v: verdicts.count(v) for v in VERDICTS if v in verdicts}
+    counts = {v: verdicts.count(v) for v in CLAIM_VERDICTS if v in verdicts}
     if len(counts) > 1:
         told = [f"{n} {'is' if n == 1 else 'are'} {verdict}" for verdict, n in counts.items()]
         return f"Of {len(verdicts)} {one}s, {listed(told)}."

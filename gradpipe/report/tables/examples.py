@@ -4,8 +4,8 @@ import polars as pl
 
 from gradpipe.report.chart_data import in_reading_order
 from gradpipe.report.report_data import (
-    EXAMPLE_SCHEMA,
-    QUALITY_SCHEMA,
+    EXAMPLE_SCORE_SCHEMA,
+    QUALITY_COUNT_SCHEMA,
     ROWS_COLUMNS,
     UNUSABLE_COLUMNS,
 )
@@ -45,7 +45,7 @@ def unusable_table(unusable: pl.DataFrame) -> ReportTable:
 def quality_table(quality: pl.DataFrame) -> ReportTable:
     """How the gates judged the responses, as shares of each style's."""
     keys = ["benchmark", "written_by", "style", "verdict"]
-    frame = in_reading_order(quality.select(list(QUALITY_SCHEMA)), *keys)
+    frame = in_reading_order(quality.select(list(QUALITY_COUNT_SCHEMA)), *keys)
     return ReportTable(
         "quality",
         "Responses by the verdict of the gates",
@@ -58,7 +58,7 @@ def quality_table(quality: pl.DataFrame) -> ReportTable:
 def examples_table(examples: pl.DataFrame) -> ReportTable:
     """Every usable example's own statistics, as means over layers and projections."""
     keys = ["model", "benchmark", "index", "style", "relevance"]
-    shown = [c for c in EXAMPLE_SCHEMA if c not in (*keys, "family")]
+    shown = [c for c in EXAMPLE_SCORE_SCHEMA if c not in (*keys, "family")]
     return ReportTable(
         "examples",
         "Every usable example: its statistics as means over layers and projections",

@@ -4,7 +4,7 @@ import polars as pl
 
 from gradpipe.claims.schemas import LENGTH_SCHEMA, OWN
 from gradpipe.report.chart_data import finite, in_reading_order
-from gradpipe.report.prose.phrases import VERDICTS
+from gradpipe.report.prose.phrases import CLAIM_VERDICTS
 from gradpipe.report.report_data import ReportInputs
 from gradpipe.report.tables.table import ReportTable, projections_of, where
 
@@ -33,14 +33,14 @@ def overall_table(inputs: ReportInputs) -> ReportTable:
         .group_by("claim")
         .agg(
             pl.len().cast(pl.Int64).alias("cells"),
-            *((pl.col("verdict") == v).sum().cast(pl.Int64).alias(v) for v in VERDICTS),
+            *((pl.col("verdict") == v).sum().cast(pl.Int64).alias(v) for v in CLAIM_VERDICTS),
         )
     )
     judged = inputs.verdicts.filter(pl.col("level") == "overall").join(
         counts, on="claim", how="left"
     )
     frame = with_claims(judged, inputs.claims).select(
-        "title", "statement", "source", *_MEASURED[:-1], "cells", *VERDICTS, "reason"
+        "title", "statement", "source", *_MEASURED[:-1], "cells", *CLAIM_VERDICTS, "reason"
     )
     caption = "Verdicts over all models, benchmarks and projections"
     return ReportTable("verdicts_overall", caption, frame, heads=2, labels=_LABELS, sections=1)

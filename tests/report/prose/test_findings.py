@@ -13,9 +13,15 @@ from hypothesis import strategies as st
 from gradpipe.claims.contrasts import claims_table
 from gradpipe.claims.paper import PAPER_CLAIMS
 from gradpipe.claims.schemas import CLAIM_SCHEMA, LENGTH_SCHEMA, OWN, VERDICT_SCHEMA
-from gradpipe.report.prose.findings import MOST_DETAILS, Finding, findings
+from gradpipe.report.prose.findings import MOST_DETAILS, ClaimFinding, findings
 from gradpipe.report.prose.length_note import length_note
-from gradpipe.report.prose.phrases import VERDICTS, counted, interval_said, ratio_said, tallied
+from gradpipe.report.prose.phrases import (
+    CLAIM_VERDICTS,
+    counted,
+    interval_said,
+    ratio_said,
+    tallied,
+)
 from gradpipe.report.report_data import COLUMNS, ReportInputs
 
 Row = dict[str, Any]
@@ -60,10 +66,10 @@ def grid(verdicts: dict[tuple[str, str], str], **changes: Any) -> list[Row]:
 
 
 @pytest.fixture
-def found(inputs: ReportInputs) -> Callable[..., list[Finding]]:
+def found(inputs: ReportInputs) -> Callable[..., list[ClaimFinding]]:
     """Findings of these claims and verdicts."""
 
-    def find(claims: list[Row], verdicts: list[Row]) -> list[Finding]:
+    def find(claims: list[Row], verdicts: list[Row]) -> list[ClaimFinding]:
         return findings(judged(inputs, claims, verdicts))
 
     return find
@@ -77,12 +83,12 @@ def judged(inputs: ReportInputs, claims: list[Row], verdicts: list[Row]) -> Repo
     )
 
 
-Find = Callable[[list[Row], list[Row]], list[Finding]]
+Find = Callable[[list[Row], list[Row]], list[ClaimFinding]]
 
 
 def test_a_supported_claim_says_how_strong_how_sure_and_where(found: Find) -> None:
     (finding,) = found([claim()], [overall(), *grid({})])
-    assert finding == Finding(
+    assert finding == ClaimFinding(
         group="1",
         title="Thought smooths",
         answer="supported",
@@ -198,7 +204,7 @@ def test_parts_that_differ_are_told_apart(found: Find) -> None:
     assert [detail.split(":")[0] for detail in finding.details] == ["Supported"]
 
 
-@given(st.lists(st.sampled_from([*VERDICTS, None]), min_size=1, max_size=5))
+@given(st.lists(st.sampled_from([*CLAIM_VERDICTS, None]), min_size=1, max_size=5))
 def test_the_answer_of_a_group_follows_from_its_parts(verdicts: list[str | None]) -> None:
     names = [str(place) for place in range(len(verdicts))]
     rows = [overall(n, v) for n, v in zip(names, verdicts, strict=True) if v]
@@ -236,7 +242,7 @@ def test_no_claims_make_no_findings(empty_inputs: ReportInputs) -> None:
     assert findings(empty_inputs) == []
 
 
-@pytest.mark.parametrize("verdict", VERDICTS)
+@pytest.mark.parametrize("verdict", CLAIM_VERDICTS)
 def test_the_papers_claims_are_told_in_whole_sentences(inputs: ReportInputs, verdict: str) -> None:
     claims = claims_table(PAPER_CLAIMS)
     rows = [

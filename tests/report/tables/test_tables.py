@@ -18,7 +18,7 @@ from gradpipe.report.tables.verdicts import length_table, overall_table, verdict
 
 
 def test_a_missing_column_is_named_with_its_table(inputs: ReportInputs) -> None:
-    with pytest.raises(DataError, match="'curves' lacks the column 'sd'"):
+    with pytest.raises(DataError, match="'curves'.*'sd'"):
         ReportInputs(
             inputs.curves.drop("sd"), inputs.mad, inputs.rd, inputs.rows, inputs.unusable, {}
         )
