@@ -44,7 +44,7 @@ def test_the_version_follows_the_content(write: Any) -> None:
         ({"responses": None}, "needs `responses` in every line"),
         ({"responses": {"long": "x"}}, "unknown style 'long'"),
         ({"instruction": None}, "'instruction' of .* is null in row 0"),
-        ({"responses": {"none": [1]}}, "column 'none' of .* holds List"),
+        ({"responses": {"none": [1]}}, "'none' of .* holds List"),
     ],
 )
 def test_a_malformed_line_is_refused(change: dict[str, Any], message: str, write: Any) -> None:
