@@ -1,4 +1,8 @@
-"""Ctrl-C and SIGTERM that arrive while Dagster is between two of its steps."""
+"""Ctrl-C and SIGTERM that arrive while Dagster is between two steps.
+
+Dagster 1.13.27 records a signal that arrives during its own work, raises it when the next step
+starts, and drops it if no step follows. No upstream issue known.
+"""
 
 from __future__ import annotations
 
@@ -13,10 +17,9 @@ _STOPS = {signal.SIGINT, signal.SIGTERM}
 
 @contextmanager
 def no_signal_lost() -> Iterator[None]:
-    """Raises KeyboardInterrupt at the block's end where a signal came that the block forgot.
+    """Raise KeyboardInterrupt at the end of the block if a signal arrived that the block dropped.
 
-    Dagster notes a signal that finds it at its own work, raises it when a step goes on, and drops
-    it where none does. Only the main thread is told of signals; elsewhere this does nothing.
+    Does nothing outside the main thread, which alone receives signals.
     """
     if threading.current_thread() is not threading.main_thread():
         yield

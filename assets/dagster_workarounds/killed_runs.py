@@ -1,7 +1,8 @@
-"""Runs whose process is gone: they are marked failed, and what they held of the pools is freed.
+"""Runs whose process was killed: mark them failed, and free the pool slots that they hold.
 
-Dagster frees a pool's slot, and a step's place in the queue for one, when the run ends. A run that
-was killed never ends, so the next one would wait for ever.
+Dagster 1.13.27 frees a pool's slot, and a step's place in the queue for one, when the run ends. A
+run that was killed never ends, so the next run would wait forever. Related upstream issues, of runs
+that ended without freeing their slots: dagster-io/dagster 28456 and 32560.
 """
 
 import dagster as dg
@@ -17,17 +18,17 @@ def process_tag() -> dict[str, str]:
 
 
 def mark_process(context: dg.AssetExecutionContext) -> None:
-    """Tag the run that is at work with this process, so that it is known when it was killed."""
+    """Tag the current run with this process, so that a later one can see that it was killed."""
     if context.run.tags.get(_PROCESS) != process_tag()[_PROCESS]:
         context.instance.add_run_tags(context.run.run_id, process_tag())
 
 
 def release_orphans(instance: dg.DagsterInstance) -> None:
-    """Fail this machine's runs whose process is gone, and free what ended runs hold or wait for."""
+    """Fail this machine's runs whose process is gone, and free the pool slots of finished runs."""
     unfinished = dg.RunsFilter(statuses=[dg.DagsterRunStatus.STARTED, dg.DagsterRunStatus.STARTING])
     for run in instance.get_runs(unfinished):
         process = run.tags.get(_PROCESS)
-        # Another kind of name is from an earlier gradpipe, which is no longer at work here.
+        # A name in another format was written by an earlier gradpipe, which no longer runs here.
         if process and (is_gone(process) or not is_process_name(process)):
             instance.report_run_failed(run, "The process of this run was killed.")
     pools = instance.event_log_storage

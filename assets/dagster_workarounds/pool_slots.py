@@ -1,4 +1,12 @@
-"""Waiting for an accelerator that another run has, without end only where that run has none."""
+"""Waiting for an accelerator: what Dagster 1.13.27 does wrong with the slots of a pool.
+
+1. A run in this process polls for a slot without a pause and keeps a core busy: ``wait_for_slot``.
+2. A step that finds no slot and joins the queue just after one became free is never given it:
+   ``move_queue`` and ``queue_kept_moving``.
+3. Two runs that claim within a millisecond are both given the same slot: ``require_slot``.
+
+No upstream issue known. ``test_waiting_for_slots`` fails once Dagster has fixed the second.
+"""
 
 from __future__ import annotations
 
@@ -12,37 +20,41 @@ import dagster as dg
 from assets.dagster_workarounds.killed_runs import release_orphans
 from assets.stage import MAX_RETRIES
 
-#: Seconds between two looks.
+#: The pool of extractions; its limit is the number of accelerators, by default one.
+GPU = "gpu"
+#: Seconds between two polls.
 INTERVAL = 2.0
 
 
-def wait_for_slot(instance: dg.DagsterInstance) -> None:
-    """Return when the accelerators' pool has a slot to claim.
+def holders(instance: dg.DagsterInstance) -> list[str]:
+    """The ids of the runs that hold a slot of the accelerators' pool now."""
+    info = instance.event_log_storage.get_concurrency_info(GPU)
+    return [slot.run_id for slot in info.claimed_slots]
 
-    Dagster's own wait for one takes a whole core, which the run that it waits for could use. A
-    holder that is killed meanwhile is noticed.
+
+def wait_for_slot(instance: dg.DagsterInstance) -> None:
+    """Return when the accelerators' pool has a free slot.
+
+    Polls with a pause, and frees the slots of runs that were killed in the meantime.
     """
-    while len(holders(instance)) >= _slots(instance) > 0:
+    while len(holders(instance)) >= _slot_count(instance) > 0:
         time.sleep(INTERVAL)
         release_orphans(instance)
 
 
 @contextmanager
 def queue_kept_moving(instance: dg.DagsterInstance) -> Iterator[None]:
-    """While open, look now and then after what waits in Dagster's queue for a slot.
-
-    For a holder that was killed, and for ``move_queue``.
-    """
+    """While open, a thread calls ``release_orphans`` and ``move_queue`` every INTERVAL seconds."""
     ended = threading.Event()
 
-    def look() -> None:
+    def poll() -> None:
         while not ended.wait(INTERVAL):
-            # A look that fails, as where another process has the database, is made again.
+            # A poll may fail while another process has the database locked; the next one follows.
             with suppress(Exception):
                 release_orphans(instance)
                 move_queue(instance)
 
-    watcher = threading.Thread(target=look, daemon=True)
+    watcher = threading.Thread(target=poll, daemon=True)
     watcher.start()
     try:
         yield
@@ -52,10 +64,9 @@ def queue_kept_moving(instance: dg.DagsterInstance) -> Iterator[None]:
 
 
 def move_queue(instance: dg.DagsterInstance) -> None:
-    """Give a free slot of the accelerators' pool to the step that waits for it longest.
+    """Give a free slot of the accelerators' pool to the step that has waited longest for one.
 
-    Dagster does so when a slot becomes free, and where a step finds none. One that found none and
-    queues up just after the slot became free would wait for ever.
+    Dagster does so only when a slot becomes free and when a step finds none.
     """
     pools = instance.event_log_storage
     waiting = pools.get_concurrency_info(GPU).pending_step_count
@@ -63,27 +74,17 @@ def move_queue(instance: dg.DagsterInstance) -> None:
         pools.assign_pending_steps([GPU])  # type: ignore[attr-defined]
 
 
-def _slots(instance: dg.DagsterInstance) -> int:
-    return instance.event_log_storage.get_concurrency_info(GPU).slot_count
-
-
-#: The pool of extractions; its limit is the number of accelerators, by default one.
-GPU = "gpu"
-
-
-def holders(instance: dg.DagsterInstance) -> list[str]:
-    """The runs that hold a slot of the accelerators' pool now."""
-    info = instance.event_log_storage.get_concurrency_info(GPU)
-    return [slot.run_id for slot in info.claimed_slots]
-
-
 def require_slot(context: dg.AssetExecutionContext) -> None:
-    """Go back to the queue where another run took the slot that this one was given.
+    """Return to the queue if another run claimed the slot that this run was given.
 
-    Dagster looks for a free slot and takes it in two steps, with nothing between them that would
-    stop a second run: two that claim within a millisecond both go on, and the later one is noted.
+    Dagster reads the free slots and claims one in two separate steps, so two runs can claim the
+    same slot; the later of the two is recorded as its holder. Raises dagster.RetryRequested.
     """
-    noted = holders(context.instance)
-    if noted and context.run.run_id not in noted:
-        context.log.info(f"Run {noted[0]} claimed the accelerator at the same moment; waiting.")
+    runs = holders(context.instance)
+    if runs and context.run.run_id not in runs:
+        context.log.info(f"Run {runs[0]} claimed the accelerator at the same moment; waiting.")
         raise dg.RetryRequested(max_retries=MAX_RETRIES, seconds_to_wait=1)
+
+
+def _slot_count(instance: dg.DagsterInstance) -> int:
+    return instance.event_log_storage.get_concurrency_info(GPU).slot_count

@@ -50,7 +50,7 @@ def test_a_step_that_queues_up_just_after_the_slot_became_free_gets_it(
     instance: dg.DagsterInstance,
 ) -> None:
     queue_up_too_late(instance)
-    assert not claims(instance, OTHER), "Dagster has mended this: assets/waiting.py may go"
+    assert not claims(instance, OTHER), "Dagster has fixed this: move_queue is no longer needed"
     move_queue(instance)
     assert claims(instance, OTHER)
 
