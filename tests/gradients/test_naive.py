@@ -7,6 +7,7 @@ import numpy as np
 import polars as pl
 import pytest
 import torch
+from torch import Tensor
 
 from gradpipe.gradients.extract import extract_rows
 from gradpipe.gradients.passes.factors import frozen
@@ -72,6 +73,46 @@ def extract(model: Any, rows: list[TokenRow], **settings: Any) -> pl.DataFrame:
     return spectra_table(pl.concat(list(extract_rows(loaded, rows, STANDARD, **settings))))
 
 
+def assert_same_singular_values(
+    values: Tensor, others: Tensor, factor_tolerance: float, tokens: int, width: int
+) -> None:
+    """Two spectra of one gradient differ by no more than float64 arithmetic on its factors allows.
+
+    ``factor_tolerance`` is the relative difference of the factors that both were computed from,
+    ``tokens`` and ``width`` are the largest T and the larger of d_in and d_out. How many zeros
+    follow the other values is chance.
+
+    The squares σ² are computed as eigenvalues of a symmetric product, so their errors are absolute:
+    by Weyl's inequality none exceeds the norm of what rounding changed in that product. A product
+    with inner dimension k is off by at most k·u relative to its factors (u = eps/2; Higham,
+    Accuracy and Stability of Numerical Algorithms, 3.5). In units of u·σ1² the Gram matrices of D
+    and X cost d_out + d_in ≤ 2·width, the Cholesky factor T + 1 (10.3), the two products of LᵀAL
+    2·T, the eigenvalues about T, and setting eigenvalues below 4·eps to zero costs 8. The route by
+    features costs less. Two such spectra therefore differ by
+
+        |σ² − σ'²| ≤ δ = (2·width + 4·T + 9)·eps·σ1²,
+        |σ − σ'| = |σ² − σ'²| / (σ + σ') ≤ min(√δ, δ / (σ + σ')).
+
+    So a zero comes out as anything up to √δ, about 1e-7·σ1, and a large value is off by about
+    1e-14·σ1. The sum takes ‖D‖·‖X‖ as σ1. It is up to 15·σ1 here, but rounding errors add up like
+    the root of their number: σ² differ by at most 20·eps·σ1² as measured, where 85 is the
+    smallest bound.
+    """
+    length = max(len(values), len(others))
+    some, other = (np.pad(each.numpy(), (0, length - len(each))) for each in (values, others))
+    largest = max(some[0], other[0])
+    delta = (2 * width + 4 * tokens + 9) * np.finfo(np.float64).eps * largest**2
+    rounding = delta / np.maximum(some + other, np.sqrt(delta))
+    assert (np.abs(some - other) <= factor_tolerance * largest + rounding).all()
+
+
+def projection_width(config: Any) -> int:
+    """The larger side of a model's attention projections."""
+    heads = config.num_attention_heads
+    head_width = getattr(config, "head_dim", None) or config.hidden_size // heads
+    return max(config.hidden_size, heads * head_width)
+
+
 def run(model: Any, rows: list[TokenRow]) -> list[RowGradients]:
     with frozen(model), spectra_pool("cpu") as pool:
         return run_batch(model, find_projections(model), rows, pool)
@@ -120,20 +161,17 @@ def test_a_row_in_a_padded_batch_equals_the_row_alone(
     model = make_model(family, dtype)
     rows = make_rows((3, 1), (9, 4), (17, 2), (26, 25), (41, 20), seed=1)
     tolerance = 1e-5 if dtype == torch.float32 or family in FLOAT32_INSIDE else 1e-10
+    width = projection_width(model.config)
     for together, row in zip(run(model, rows), rows, strict=True):
         [alone] = run(model, [row])
         assert together.loss == pytest.approx(alone.loss, rel=tolerance)
         assert together.spectra.keys() == alone.spectra.keys()
         for place, spectrum in alone.spectra.items():
             other = together.spectra[place]
-            values, others = spectrum.singular_values.numpy(), other.singular_values.numpy()
             assert other.squared_norm == pytest.approx(spectrum.squared_norm, rel=2 * tolerance)
-            assert others[0] == pytest.approx(values[0], rel=tolerance)
-            # A singular value that is truly zero comes out as anything below √eps of the largest.
-            floor = max(tolerance, 2e-8) * values[0]
-            width = max(len(values), len(others))
-            padded = [np.pad(each, (0, width - len(each))) for each in (values, others)]
-            assert np.abs(padded[0] - padded[1]).max() < floor
+            values, others = spectrum.singular_values, other.singular_values
+            assert float(others[0]) == pytest.approx(float(values[0]), rel=tolerance)
+            assert_same_singular_values(values, others, tolerance, len(row.ids), width)
 
 
 def test_rows_that_repeat_one_token_equal_the_naive_twin(make_model: Callable[..., Any]) -> None:
