@@ -1,17 +1,62 @@
-"""What a training example does to a language model, layer by layer: gradients and their spectra."""
+"""What a training example does to a language model, layer by layer: gradients and their spectra.
 
+The public API. Names are imported at their first use, so that ``import gradpipe`` costs nothing::
+
+    import gradpipe as gp
+
+    loaded = gp.load_model("demo")
+    spectra = gp.extract_spectra(loaded.model, loaded.tokenizer, [("What is 6 × 7?", "42")])
+"""
+
+from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from gradpipe.standalone.notebook import extract_spectra
+    from gradpipe.claims.comparison import compare
+    from gradpipe.claims.verdicts import judge
+    from gradpipe.gradients.protocol import Protocol
+    from gradpipe.models.load import load_model
+    from gradpipe.standalone.notebook import extract_spectra, rank
+    from gradpipe.statistics.curves import curves
+    from gradpipe.statistics.differences import mad, relative_difference
+    from gradpipe.statistics.table import statistics_table
+    from gradpipe.studies.load import load_study
 
-__all__ = ["extract_spectra"]
+__all__ = [
+    "Protocol",
+    "compare",
+    "curves",
+    "extract_spectra",
+    "judge",
+    "load_model",
+    "load_study",
+    "mad",
+    "rank",
+    "relative_difference",
+    "statistics_table",
+]
+
+#: The module that defines each public name, in the order of the reference page.
+PUBLIC = {
+    "load_model": "gradpipe.models.load",
+    "Protocol": "gradpipe.gradients.protocol",
+    "extract_spectra": "gradpipe.standalone.notebook",
+    "rank": "gradpipe.standalone.notebook",
+    "statistics_table": "gradpipe.statistics.table",
+    "curves": "gradpipe.statistics.curves",
+    "mad": "gradpipe.statistics.differences",
+    "relative_difference": "gradpipe.statistics.differences",
+    "load_study": "gradpipe.studies.load",
+    "judge": "gradpipe.claims.verdicts",
+    "compare": "gradpipe.claims.comparison",
+}
 
 
 def __getattr__(name: str) -> Any:
-    # Imported at first use: `import gradpipe` must cost nothing.
-    if name == "extract_spectra":
-        from gradpipe.standalone.notebook import extract_spectra
-
-        return extract_spectra
+    if name in PUBLIC:
+        return getattr(import_module(PUBLIC[name]), name)
     raise AttributeError(f"module 'gradpipe' has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted([*globals(), *PUBLIC])

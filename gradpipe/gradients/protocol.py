@@ -51,11 +51,17 @@ def _distinct(projections: tuple[Role, ...]) -> tuple[Role, ...]:
 
 
 class Protocol(BaseModel):
-    """Everything beside model and example that a gradient depends on; part of every row's key.
+    """How an example becomes tokens and a loss: part of every row's key.
 
-    ``paper`` is the reference implementation's behaviour exactly (github MingLiiii/Layer_Gradient,
-    commit e2072e8); ``standard`` mends its known quirks. Both take the mean cross-entropy over the
-    response's tokens, append no EOS, and run the model in evaluation mode.
+    The preset ``paper`` is exactly what the reference implementation does (github
+    MingLiiii/Layer_Gradient, commit e2072e8); ``standard`` fixes its known quirks. Both take the
+    mean cross-entropy over the response's tokens, append no EOS, and run the model in evaluation
+    mode.
+
+    Example:
+        >>> protocol = gp.Protocol(preset="standard", chat=False, max_length=512)
+        >>> protocol.projections, protocol.dtype
+        (('q', 'k', 'v', 'o'), 'float32')
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)

@@ -98,10 +98,27 @@ def load_model(
     dtype: str = "float32",
     placement: Placement = IN_ONE_PIECE,
 ) -> LoadedModel:
-    """Model and tokenizer, on the best device there is or as ``placement`` says.
+    """Load a causal language model and its tokenizer, frozen and in evaluation mode.
 
-    ``name`` is a hub id, a local folder, a .gguf file or ``demo``. Remote code is never run. Raises
-    ModelError where something is missing or is no causal language model with plain weights.
+    Code that comes with a model is never run.
+
+    Args:
+        name: A hub id, a local folder, a .gguf file, or ``demo`` (SmolLM2-135M-Instruct).
+        revision: A branch, tag or commit of a hub model.
+        dtype: Precision of the weights: ``float32``, ``bfloat16`` or ``float16``.
+        placement: How the model is laid out in memory; by default whole, on the best device.
+
+    Returns:
+        The model with its tokenizer, fingerprint, device and context window.
+
+    Raises:
+        ModelError: A file is missing, or the model is not a causal language model with plain
+            weights.
+
+    Example:
+        >>> loaded = gp.load_model(model_folder)
+        >>> loaded.model.training, loaded.window
+        (False, 4096)
     """
     return load_source(resolve_model(name, revision), name, dtype, placement)
 

@@ -25,11 +25,24 @@ def shipped_studies() -> list[str]:
 
 
 def load_study(study: str) -> Study:
-    """A study by the path of its file or by the name of one that ships.
+    """Load a study from its YAML file, or by the name of one that ships.
 
-    Relative paths inside the file are taken from the file's own folder. A leading ``~`` of a path
-    is the home folder; nothing else is expanded, no ``$HOME`` and no other variable. Raises
-    StudyError for a file that is missing, too large or says something unknown.
+    Relative paths inside the file start at the file's own folder. A leading ``~`` of a path is the
+    home folder; nothing else is expanded, neither ``$HOME`` nor any other variable.
+
+    Args:
+        study: The path of a .yaml or .yml file, or ``demo``, ``demo_generated`` or ``paper``.
+
+    Returns:
+        The study, validated and with every default filled in.
+
+    Raises:
+        StudyError: The file is missing or too large, or a key or value in it is invalid.
+
+    Example:
+        >>> study = gp.load_study("demo")
+        >>> [benchmark.name for benchmark in study.benchmarks][:2]
+        ['mini_maths', 'mini_commonsense']
     """
     try:
         path = Path(study).expanduser()

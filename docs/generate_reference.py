@@ -1,0 +1,203 @@
+"""Generate the reference pages from the code, as MkDocs builds the site."""
+
+import json
+from collections.abc import Iterator
+from typing import Any
+
+import click
+import mkdocs_gen_files
+
+
+def write(page: str, lines: Iterator[str]) -> None:
+    """Write one page of the reference."""
+    with mkdocs_gen_files.open(f"reference/{page}", "w") as file:
+        file.write("\n".join(lines) + "\n")
+
+
+def command_line() -> Iterator[str]:
+    """Every command with its help text."""
+    from gradpipe.cli import main
+
+    yield "# Command line\n"
+    yield from help_of(main, "gradpipe", 2)
+
+
+def help_of(command: click.Command, name: str, level: int) -> Iterator[str]:
+    """The help text of a command and of its subcommands."""
+    context = click.Context(command, info_name=name, terminal_width=88, max_content_width=88)
+    yield f"{'#' * level} {name}\n"
+    yield f"```text\n{command.get_help(context)}\n```\n"
+    if isinstance(command, click.Group):
+        for child in command.list_commands(context):
+            yield from help_of(command.commands[child], f"{name} {child}", level + (level < 3))
+
+
+def study() -> Iterator[str]:
+    """Every setting of a study, with type, default, bounds and meaning."""
+    from gradpipe.studies.study import Study
+
+    schema = Study.model_json_schema()
+    yield "# Study settings\n"
+    yield "A study is one YAML file. Unknown keys are refused with the nearest known one.\n"
+    yield from settings_table(schema)
+    titles = {
+        "ModelConfig": "models",
+        "BenchmarkConfig": "benchmarks",
+        "Columns": "columns",
+        "FileColumns": "columns",
+        "WikipediaPages": "wikipedia",
+        "Protocol": "protocol",
+        "LayerNames": "layer_names",
+        "GeneratorConfig": "generator",
+        "Budget": "budget",
+        "Price": "price",
+        "RayConfig": "ray",
+    }
+    for name, definition in schema["$defs"].items():
+        if "properties" in definition:
+            yield f"## {titles.get(name, name)}\n"
+            yield from settings_table(definition)
+
+
+def settings_table(schema: dict[str, Any]) -> Iterator[str]:
+    """The properties of one object as a table."""
+    if text := schema.get("description"):
+        yield text.replace("``", "`") + "\n"
+    yield "| key | type | default | meaning |"
+    yield "|---|---|---|---|"
+    for key, value in schema["properties"].items():
+        default = "required" if key in schema.get("required", ()) else code(value.get("default"))
+        meaning = " ".join(value.get("description", "").split()).replace("``", "`")
+        yield f"| `{key}` | {kind(value)} | {default} | {escape(meaning)} |"
+    yield ""
+
+
+def kind(value: dict[str, Any]) -> str:
+    """A property's type and bounds in words."""
+    if "anyOf" in value:
+        return " or ".join(kind(part) for part in value["anyOf"])
+    if "$ref" in value:
+        return f"[{value['$ref'].rpartition('/')[2]}](#{anchor(value['$ref'])})"
+    if "enum" in value:
+        return escape(" or ".join(code(option) for option in value["enum"]))
+    if "const" in value:
+        return code(value["const"])
+    if value.get("type") == "array":
+        return f"list of {kind(value.get('items', {}))}"
+    if value.get("type") == "object":
+        return "mapping"
+    names = {"integer": "whole number", "string": "text", "boolean": "yes or no", "null": "nothing"}
+    bounds = {"minimum": "≥", "exclusiveMinimum": ">", "maximum": "≤", "exclusiveMaximum": "<"}
+    limits = [f"{sign} {value[name]:,}" for name, sign in bounds.items() if name in value]
+    return " ".join([names.get(value.get("type", ""), value.get("type", "any")), *limits])
+
+
+ANCHORS = {
+    "ModelConfig": "models",
+    "BenchmarkConfig": "benchmarks",
+    "WikipediaPages": "wikipedia",
+    "LayerNames": "layer_names",
+    "GeneratorConfig": "generator",
+    "RayConfig": "ray",
+}
+
+
+def anchor(reference: str) -> str:
+    """The section of an object's settings."""
+    name = reference.rpartition("/")[2]
+    return ANCHORS.get(name, name.lower())
+
+
+def code(value: object) -> str:
+    """A value as YAML has it."""
+    return f"`{json.dumps(value, ensure_ascii=False)}`" if value is not None else ""
+
+
+def escape(text: str) -> str:
+    """Text inside a table's cell."""
+    return text.replace("|", "\\|")
+
+
+def statistics() -> Iterator[str]:
+    """Every statistic with its definition: the comments beside the expressions."""
+    from inspect import getsource
+
+    from gradpipe.statistics import reductions
+
+    yield "# Statistics\n"
+    yield "Each is a number per (example, layer, projection), computed from the singular values σ of"
+    yield "one gradient G. They are defined in `gradpipe/statistics/reductions.py`; definitions that"
+    yield "need the loss or the number of tokens say so.\n"
+    yield "| statistic | definition |"
+    yield "|---|---|"
+    definition: list[str] = []
+    for line in getsource(reductions).partition("REDUCTIONS: dict")[2].splitlines():
+        text = line.strip()
+        if text.startswith("#:"):
+            definition.append(text.removeprefix("#:").strip())
+        elif text.startswith('"'):
+            name = text.split('"')[1]
+            yield f"| `{name}` | {escape(' '.join(definition)) or '(as above)'} |"
+            definition = []
+        elif text == "}":
+            break
+
+
+def claims() -> Iterator[str]:
+    """The paper's claims as they are judged, and how to state one's own."""
+    from gradpipe.claims.paper import PAPER_CLAIMS
+    from gradpipe.claims.parse import GRAMMAR
+
+    yield "# Claims\n"
+    yield "## The paper's\n"
+    yield "| claim | statement | source |"
+    yield "|---|---|---|"
+    for claim in PAPER_CLAIMS:
+        yield f"| {claim.claim} | {escape(claim.statement)} | {escape(claim.source)} |"
+    yield "\n## Your own\n"
+    yield "A line under `claims` in a study:\n"
+    yield f"```text\n{GRAMMAR}\n```\n"
+    yield "```yaml\nclaims:\n  - none > detailed on effective_rank"
+    yield "  - detailed irrelevant > detailed on mad of nuclear_norm in early layers\n```"
+
+
+def checks() -> Iterator[str]:
+    """The asset checks, and what happens when one fails."""
+    from assets.code_location import STAGES
+
+    yield "# Checks\n"
+    yield "| check | of | passes if | when it fails |"
+    yield "|---|---|---|---|"
+    for stage in STAGES:
+        for spec in stage.check_specs:
+            kept = "the partition is not kept" if spec.blocking else "a warning"
+            asset = spec.asset_key.path[-1]
+            yield f"| `{spec.name}` | `{asset}` | {escape(spec.description or '')} | {kept} |"
+    yield "\nA partition that is not kept reaches neither statistics nor report, whichever way it was"
+    yield "started."
+
+
+def api() -> Iterator[str]:
+    """The public functions, from their docstrings."""
+    import gradpipe
+
+    yield "# Public API\n"
+    yield "```python\nimport gradpipe as gp\n```\n"
+    yield "Names are imported at their first use: `import gradpipe` costs nothing. Every example on"
+    yield "this page runs as a test, with `model` and `tokenizer` a tiny random model.\n"
+    for name, module in gradpipe.PUBLIC.items():
+        yield f"::: {module}.{name}\n" if name != "charts" else ""
+    yield "## Charts\n"
+    yield "Everything that the report draws: `gp.charts.NAME(...)` returns an Altair chart.\n"
+    yield "::: gradpipe.report.charts\n    options:\n      show_root_heading: false"
+
+
+for page, content in {
+    "command-line.md": command_line,
+    "study.md": study,
+    "statistics.md": statistics,
+    "claims.md": claims,
+    "checks.md": checks,
+    "api.md": api,
+}.items():
+    write(page, content())
