@@ -18,7 +18,7 @@ from assets.stage import ASSET_GROUP, result, retried
 from gradpipe.engines.work import Work
 from gradpipe.gradients.checks import check_rows, check_spectra
 from gradpipe.gradients.rows import EXTRACTOR_VERSION, with_keys
-from gradpipe.statistics.rows import summarise
+from gradpipe.statistics.rows import summarize_rows
 from storage.workspace import Workspace
 
 SPECTRA_CHECKS = [
@@ -102,7 +102,7 @@ def gradient_spectra(
             computed=computed.height,
             reused=rows.height - computed.height,
             seconds=perf_counter() - started,
-            metadata=summarise(rows, computed),
+            metadata=summarize_rows(rows, computed),
         )
 
 

@@ -14,11 +14,10 @@ from assets.planning.versions import Versions
 from assets.stage import ASSET_GROUP, result, retried
 from gradpipe.errors import DamagedError
 from gradpipe.report.charts.thumbnail import curve_thumbnail
-from gradpipe.statistics.alignment import alignment_table
 from gradpipe.statistics.checks import check_norms
 from gradpipe.statistics.curves import curves
+from gradpipe.statistics.partition import partition_tables
 from gradpipe.statistics.reductions import STATISTICS_VERSION
-from gradpipe.statistics.table import statistics_table
 from storage.workspace import Workspace
 
 STATISTICS_CHECKS = [
@@ -44,9 +43,9 @@ def spectral_statistics(
 ) -> Iterator[dg.AssetCheckResult | dg.MaterializeResult[Any]]:
     """Nuclear norm, effective rank and the other statistics of every spectrum, and the cosines.
 
-    One row a (example, layer, projection). A new statistic is computed from the kept spectra, so it
-    never touches a model. Beside it a table of which gradients point the same way: within a layer,
-    from one layer to the next, and of one item's different responses.
+    One row per example, layer and projection. A new statistic is computed from the stored spectra,
+    without a model. A second table says which gradients point in the same direction: within a
+    layer, from one layer to the next, and between the responses to one item.
     """
     started = perf_counter()
     mark_process(context)
@@ -64,14 +63,14 @@ def spectral_statistics(
                 raise DamagedError(lost)
             examples = workspace.spectra_index(model, benchmark).read()
             spectra = workspace.spectra(model, benchmark)
-            statistics = statistics_table(
+            made = partition_tables(
                 examples, spectra.chunks(examples["key"]), study.statistics, model
             )
+            statistics = made.statistics
         checks = [check_norms(statistics.lazy(), study.statistics)]
         yield from check_results(checks, STATISTICS_CHECKS, f"{model} × {benchmark}")
         if not fresh:
-            cosines = alignment_table(examples, spectra.chunks(examples["key"]), model)
-            workspace.alignments(model, benchmark).write(cosines, version, version)
+            workspace.alignments(model, benchmark).write(made.alignments, version, version)
             table.write(statistics, version, version)
         picture = curve_thumbnail(curves(statistics.lazy(), study.statistics[:1]))
         yield result(

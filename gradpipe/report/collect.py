@@ -14,7 +14,7 @@ from gradpipe.claims.verdicts import judge
 from gradpipe.report.report_data import TWIN_SCHEMA, ReportInputs
 from gradpipe.statistics.alignment import alignment_curves
 from gradpipe.statistics.curves import curves
-from gradpipe.statistics.differences import mad, rd
+from gradpipe.statistics.differences import mad, relative_difference
 from gradpipe.statistics.examples import example_scores, extremes
 from gradpipe.statistics.rows import count_rows, unusable_rows
 
@@ -63,7 +63,7 @@ def gather(
     return ReportInputs(
         curves=found,
         mad=mad(found),
-        rd=rd(found),
+        rd=relative_difference(found),
         rows=count_rows(kinds),
         unusable=unusable_rows(kinds),
         provenance=provenance,

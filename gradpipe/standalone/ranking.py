@@ -14,8 +14,13 @@ from pyarrow import parquet
 from gradpipe.errors import DataError, GradpipeError
 from gradpipe.gradients.rows import explode_matrices
 from gradpipe.statistics.examples import mean_over_matrices
-from gradpipe.statistics.reductions import REDUCTIONS, reduce_spectra, require_statistics
-from gradpipe.statistics.table import as_table
+from gradpipe.statistics.reductions import (
+    REDUCTIONS,
+    available_statistics,
+    reduce_spectra,
+    require_statistics,
+)
+from gradpipe.statistics.table import conform_to_schema
 
 #: One row per example: its number, its score, and why it has no score if it has none.
 SCORE_SCHEMA = pl.Schema({"row": pl.Int64, "score": pl.Float64, "reason": pl.String})
@@ -37,7 +42,7 @@ def score_rows(frames: Iterable[pl.DataFrame], by: str) -> pl.DataFrame:
         )
         for rows in frames
     ]
-    tables = [as_table(part, SCORE_SCHEMA) for part in scored]
+    tables = [conform_to_schema(part, SCORE_SCHEMA) for part in scored]
     return _with_reasons(pl.concat([SCORE_SCHEMA.to_frame(), *tables]), by)
 
 
@@ -52,7 +57,7 @@ def score_spectra(spectra: pl.DataFrame, by: str) -> pl.DataFrame:
             f"The table to rank has no column 'example', only {', '.join(spectra.columns)}: pass "
             "the table that extract_spectra returned, or examples with their model and tokenizer."
         )
-    require_statistics([by], _statistics_of(spectra.columns))
+    require_statistics([by], available_statistics(spectra.columns))
     parts = [_reduced(part.lazy(), "example", by) for part in spectra.iter_slices(MATRICES_AT_ONCE)]
     return _with_reasons(_usable_scores(parts), by)
 
@@ -65,13 +70,13 @@ def score_spectra_file(path: Path, by: str) -> pl.DataFrame:
     """
     with _one_sentence_errors(path):
         columns, unusable = _columns_and_unusable(path)
-        require_statistics([by], _statistics_of(columns))
+        require_statistics([by], available_statistics(columns))
         needed = [by] if by in columns else REDUCTIONS[by].meta.root_names()
         parts = [
             _reduced(matrices.lazy(), "example", by)
             for matrices in _batches(path, ["example", *needed])
         ]
-        scores = [_usable_scores(parts), as_table(unusable, SCORE_SCHEMA)]
+        scores = [_usable_scores(parts), conform_to_schema(unusable, SCORE_SCHEMA)]
         return _with_reasons(pl.concat(scores), by)
 
 
@@ -130,15 +135,6 @@ def _batches(path: Path, columns: list[str]) -> Iterator[pl.DataFrame]:
         yield pl.DataFrame(batch)
 
 
-def _statistics_of(columns: list[str]) -> list[str]:
-    """The statistics that are among ``columns`` or follow from them."""
-    return [
-        name
-        for name, reduction in REDUCTIONS.items()
-        if name in columns or set(reduction.meta.root_names()) <= set(columns)
-    ]
-
-
 def _reduced(matrices: pl.LazyFrame, example: str, by: str) -> pl.DataFrame:
     """The column ``example`` and the ``score`` of each gradient matrix."""
     reduced = (
@@ -150,7 +146,7 @@ def _reduced(matrices: pl.LazyFrame, example: str, by: str) -> pl.DataFrame:
 def _usable_scores(parts: list[pl.DataFrame]) -> pl.DataFrame:
     """The scores of a table's examples from its reduced parts."""
     scores = _means(pl.concat(parts), "example") if parts else SCORE_SCHEMA.to_frame()
-    return as_table(scores.rename({"example": "row"}, strict=False), SCORE_SCHEMA)
+    return conform_to_schema(scores.rename({"example": "row"}, strict=False), SCORE_SCHEMA)
 
 
 def _means(reduced: pl.DataFrame, example: str) -> pl.DataFrame:

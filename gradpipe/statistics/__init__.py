@@ -1,0 +1,12 @@
+"""Statistics: from spectra to numbers per example, curves per layer, and differences of curves.
+
+reductions    the statistics of one spectrum, each a Polars expression
+table         the statistics table: one row per example, layer and projection
+partition     both tables of one model and benchmark, from one pass over its spectra
+curves        means over examples, per layer
+differences   MAD of a curve, and relative difference (RD) of two
+alignment     cosines between gradients
+examples      scores of single examples, and the most extreme examples with their texts
+rows          how many examples are usable, and how fast they were computed
+checks        whether a statistics table is possible at all
+"""

@@ -1,93 +1,100 @@
-"""Alignments: which gradients point the same way, as cosines.
+"""Alignments: cosines that say which gradients point in the same direction.
 
-Three kinds of pairs: two projections of one layer, one projection in adjacent layers, and one
-projection's gradients of two responses to the same item. The first two are exact and come with the
-spectra; the third is estimated from sketches, and as exact as ``gradients.sketches`` says: each
-within some hundredths, their means over examples and layers much closer.
+Three kinds of pairs: two projections in one layer, one projection in adjacent layers, and one
+projection's gradients for two responses to the same item. The first two are exact and come with the
+spectra. The third is estimated from sketches: each cosine within a few hundredths, and means over
+examples and layers much closer (see gradpipe/gradients/spectra/sketches.py).
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import polars as pl
+from numpy.typing import NDArray
 
-from gradpipe.gradients.rows import explode_layers, explode_matrices
+from gradpipe.gradients.rows import explode_layers
 from gradpipe.gradients.spectra.inner_products import SAME_LAYER
-from gradpipe.statistics.table import EXAMPLE_COLUMNS, ROWS_AT_ONCE, as_table
+from gradpipe.statistics.table import EXAMPLE_COLUMNS, conform_to_schema
 from gradpipe.styles import STYLES
 
-if TYPE_CHECKING:
-    from numpy.typing import NDArray
-
-MATRIX_COLUMNS = ("key", "layer", "projection", "next_layer_cosine", "sketch")
-ITEM_COLUMNS = ("item_id", "benchmark", "family", "index")
-RESPONSE_COLUMNS = ("style", "relevance", "against_style", "against_relevance")
-#: What one curve of cosines is of.
-CURVE_COLUMNS = ("model", "benchmark", "family", "kind", "pair", *RESPONSE_COLUMNS)
-TABLE_SCHEMA = pl.Schema(
+_MATRIX_COLUMNS = ("key", "layer", "projection", "next_layer_cosine", "sketch")
+_ITEM_COLUMNS = ("item_id", "benchmark", "family", "index")
+_RESPONSE_COLUMNS = ("style", "relevance", "against_style", "against_relevance")
+#: The columns that identify one curve of cosines.
+ALIGNMENT_CURVE_COLUMNS = ("model", "benchmark", "family", "kind", "pair", *_RESPONSE_COLUMNS)
+ALIGNMENT_TABLE_SCHEMA = pl.Schema(
     {"model": pl.String}
-    | dict.fromkeys(ITEM_COLUMNS, pl.String)
+    | dict.fromkeys(_ITEM_COLUMNS, pl.String)
     | {"index": pl.Int64}
-    | dict.fromkeys((*RESPONSE_COLUMNS, "kind", "pair"), pl.String)
+    | dict.fromkeys((*_RESPONSE_COLUMNS, "kind", "pair"), pl.String)
     | {"layer": pl.Int64, "cosine": pl.Float32}
 )
-#: Pairs of sketches that are multiplied at once: of 512 numbers each, 32 MB in single precision.
+#: Pairs of sketches that are multiplied together: of 512 numbers each, 32 MB in single precision.
 PAIRS_AT_ONCE = 2**13
 
 
-def alignment_table(
-    examples: pl.DataFrame, spectra: Iterable[pl.DataFrame], model: str
-) -> pl.DataFrame:
-    """The cosines of every usable example: one row a (example, layer, kind, pair) that has one.
+class AlignmentCollector:
+    """Collects the cosines of every usable example, portion by portion.
 
-    ``examples`` has ``key`` and EXAMPLE_COLUMNS; ``spectra`` are frames of ROW_SCHEMA with ``key``
-    in place of ``row``, of which only the sketches are kept. ``kind`` is
-
-    * "same_layer", ``pair`` one of SAME_LAYER: two projections' gradients in a layer;
-    * "next_layer", ``pair`` a projection: its gradient in a layer with that in the next;
-    * "responses", ``pair`` a projection: one item's correct responses of two styles, in the order
-      of STYLES, and its correct and irrelevant response of one style. The second of the two is in
-      ``against_style`` and ``against_relevance``, null for the other kinds.
-
-    A gradient of zero has no direction, and no row. Sorted by item, kind, pair, responses, layer.
+    ``examples`` has ``key`` and EXAMPLE_COLUMNS. Of the spectra only the sketches are kept.
     """
-    examples = examples.select("key", *EXAMPLE_COLUMNS)
-    within, sketches = [], []
-    for chunk in spectra:
-        for rows in chunk.iter_slices(ROWS_AT_ONCE):
-            matrices = explode_matrices(rows.lazy()).select(MATRIX_COLUMNS).collect()
-            within += [_same_layer(rows), _next_layer(matrices)]
-            sketches.append(matrices.drop("next_layer_cosine").drop_nulls("sketch"))
-    parts = [examples.join(cosines, on="key") for cosines in within]
-    parts += _responses(examples, pl.concat(sketches)) if sketches else []
-    return (
-        pl.concat([TABLE_SCHEMA.to_frame(), *(as_table(part, TABLE_SCHEMA) for part in parts)])
-        .with_columns(model=pl.lit(model))
-        .filter(pl.col("cosine").is_finite())
-        .sort("index", "item_id", "kind", "pair", *RESPONSE_COLUMNS, "layer")
-    )
+
+    def __init__(self, examples: pl.DataFrame) -> None:
+        self._examples = examples.select("key", *EXAMPLE_COLUMNS)
+        self._cosines: list[pl.DataFrame] = []
+        self._sketches: list[pl.DataFrame] = []
+
+    def add(self, rows: pl.DataFrame, matrices: pl.DataFrame) -> None:
+        """Add rows of ROW_SCHEMA with ``key`` in place of ``row``, and their exploded matrices."""
+        kept = matrices.select(_MATRIX_COLUMNS)
+        self._cosines += [_same_layer(rows), _next_layer(kept)]
+        self._sketches.append(kept.drop("next_layer_cosine").drop_nulls("sketch"))
+
+    def table(self, model: str) -> pl.DataFrame:
+        """The table of ALIGNMENT_TABLE_SCHEMA: one row per (example, layer, kind, pair).
+
+        ``kind`` is
+
+        * "same_layer", ``pair`` one of SAME_LAYER: two projections' gradients in a layer;
+        * "next_layer", ``pair`` a projection: its gradients in a layer and in the next;
+        * "responses", ``pair`` a projection: one item's correct responses of two styles, in the
+          order of STYLES, or its correct and irrelevant response of one style. The second of the
+          two is in ``against_style`` and ``against_relevance``, null for the other kinds.
+
+        A zero gradient has no direction, so its pairs have no rows. Sorted by item, kind, pair,
+        responses and layer.
+        """
+        parts = [self._examples.join(cosines, on="key") for cosines in self._cosines]
+        if self._sketches:
+            parts += _responses(self._examples, pl.concat(self._sketches))
+        tables = [conform_to_schema(part, ALIGNMENT_TABLE_SCHEMA) for part in parts]
+        return (
+            pl.concat([ALIGNMENT_TABLE_SCHEMA.to_frame(), *tables])
+            .with_columns(model=pl.lit(model))
+            .filter(pl.col("cosine").is_finite())
+            .sort("index", "item_id", "kind", "pair", *_RESPONSE_COLUMNS, "layer")
+        )
 
 
 def alignment_curves(alignments: pl.LazyFrame) -> pl.DataFrame:
     """Mean and standard deviation over examples of each kind of cosine, per layer.
 
-    ``alignments`` is the table of ``alignment_table``, of any number of models and benchmarks. A
-    cosine that is not there leaves its example out at that layer only. Returns CURVE_COLUMNS,
-    ``layer``, ``mean``, ``sd`` (null for a single example) and ``examples``, sorted.
+    ``alignments`` has ALIGNMENT_TABLE_SCHEMA, with any number of models and benchmarks. An example
+    without a cosine at some layer is excluded at that layer only. Returns ALIGNMENT_CURVE_COLUMNS,
+    ``layer``, ``mean``, ``sd`` (null for a single example) and ``examples`` (a count), sorted.
     """
     cosine = pl.col("cosine").cast(pl.Float64)
     return (
         alignments.filter(cosine.is_finite())
-        .group_by(*CURVE_COLUMNS, "layer")
+        .group_by(*ALIGNMENT_CURVE_COLUMNS, "layer")
         .agg(
             cosine.mean().alias("mean"),
             cosine.std().alias("sd"),
             pl.len().cast(pl.Int64).alias("examples"),
         )
-        .sort(*CURVE_COLUMNS, "layer")
+        .sort(*ALIGNMENT_CURVE_COLUMNS, "layer")
         .collect()
     )
 
@@ -119,37 +126,42 @@ def _next_layer(matrices: pl.DataFrame) -> pl.DataFrame:
 
 
 def _responses(examples: pl.DataFrame, sketches: pl.DataFrame) -> list[pl.DataFrame]:
-    """The cosines between one item's responses, a frame a projection."""
-    pairs, found = _response_pairs(examples), []
+    """The cosines between responses to one item: one frame per projection."""
+    pairs, frames = _response_pairs(examples), []
     width = pl.col("sketch").list.len()
     for projection, values in sketches.select("projection", width).unique().sort(pl.all()).rows():
-        of_projection = sketches.filter(pl.col("projection") == projection, width == values)
-        places = of_projection.select("key", "layer").with_row_index("place")
-        paired = pairs.join(places, on="key").join(
-            places, left_on=["against_key", "layer"], right_on=["key", "layer"], suffix="_against"
+        matching = sketches.filter(pl.col("projection") == projection, width == values)
+        positions = matching.select("key", "layer").with_row_index("position")
+        paired = pairs.join(positions, on="key").join(
+            positions,
+            left_on=["against_key", "layer"],
+            right_on=["key", "layer"],
+            suffix="_against",
         )
-        vectors = of_projection["sketch"].list.to_array(values).to_numpy()
-        cosines = _cosines(vectors, paired["place"].to_numpy(), paired["place_against"].to_numpy())
-        found.append(
+        vectors = matching["sketch"].list.to_array(values).to_numpy()
+        cosines = _cosines(
+            vectors, paired["position"].to_numpy(), paired["position_against"].to_numpy()
+        )
+        frames.append(
             paired.with_columns(
                 pl.Series("cosine", cosines),
                 pair=pl.lit(projection),
                 kind=pl.lit("responses"),
             )
         )
-    return found
+    return frames
 
 
 def _response_pairs(examples: pl.DataFrame) -> pl.DataFrame:
-    """Two examples of one item, by their keys: ``key`` and ``against_key``."""
+    """Pairs of examples of one item, by their keys ``key`` and ``against_key``."""
     order = pl.Enum(STYLES)
     correct = examples.filter(relevance="correct")
     others = examples.rename({name: f"against_{name}" for name in ("key", "style", "relevance")})
-    styles = correct.join(others.filter(against_relevance="correct"), on=ITEM_COLUMNS).filter(
+    styles = correct.join(others.filter(against_relevance="correct"), on=_ITEM_COLUMNS).filter(
         pl.col("style").cast(order) < pl.col("against_style").cast(order)
     )
     relevances = correct.join(
-        others.filter(against_relevance="irrelevant"), on=ITEM_COLUMNS
+        others.filter(against_relevance="irrelevant"), on=_ITEM_COLUMNS
     ).filter(pl.col("style") == pl.col("against_style"))
     return pl.concat([styles, relevances])
 

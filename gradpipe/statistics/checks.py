@@ -1,4 +1,4 @@
-"""Whether a statistics table is possible at all: norms in the order that any matrix has them."""
+"""A check of statistics tables: norms are in the order that holds for every matrix."""
 
 from collections.abc import Sequence
 from itertools import pairwise
@@ -8,27 +8,27 @@ import polars as pl
 from gradpipe.check import Check
 
 #: Norms of one matrix, largest first: Σσ ≥ √Σσ² ≥ σ₁.
-ORDER = ("nuclear_norm", "frobenius_norm", "spectral_norm")
+NORMS_DESCENDING = ("nuclear_norm", "frobenius_norm", "spectral_norm")
 
-#: Relative slack for sums of single-precision singular values.
-SLACK = 1e-6
+#: Relative tolerance for sums of single-precision singular values.
+NORM_TOLERANCE = 1e-6
 
 
-def check_norms(statistics: pl.LazyFrame, names: Sequence[str]) -> Check:
-    """Nuclear ≥ Frobenius ≥ spectral, each of them finite, at every layer and projection.
+def check_norms(table: pl.LazyFrame, statistics: Sequence[str]) -> Check:
+    """Check that nuclear ≥ Frobenius ≥ spectral norm, all finite, at every layer and projection.
 
-    ``statistics`` is the table of ``statistics_table``; norms that are not among the study's
-    statistics, ``names``, are left out of the comparison.
+    Norms that are not among the study's ``statistics`` are not compared.
     """
-    norms = [name for name in ORDER if name in names]
+    norms = [name for name in NORMS_DESCENDING if name in statistics]
     if not norms:
-        return Check("norms_in_order", True, "the study has none of the norms")
+        return Check("norms_in_order", True, "the study computes no norms")
     in_order = [
-        pl.col(larger) >= pl.col(smaller) * (1 - SLACK) for larger, smaller in pairwise(norms)
+        pl.col(larger) >= pl.col(smaller) * (1 - NORM_TOLERANCE)
+        for larger, smaller in pairwise(norms)
     ]
     finite = [pl.col(name).is_finite() for name in norms]
     sound = pl.all_horizontal(*in_order, *finite).fill_null(False)
-    rows, possible = statistics.select(pl.len(), sound.sum()).collect().row(0)
+    rows, possible = table.select(pl.len(), sound.sum()).collect().row(0)
     return Check(
         "norms_in_order",
         rows == possible,

@@ -4,35 +4,64 @@ from collections.abc import Sequence
 
 import polars as pl
 
-from gradpipe.statistics.reductions import REDUCTIONS
+from gradpipe.statistics.reductions import REDUCTIONS, require_statistics
+from gradpipe.statistics.table import StatisticsFrame, with_labels
 
-#: What one curve is of. ``model`` is a column too wherever tables of several models meet.
-GROUP = ("model", "benchmark", "family", "style", "relevance", "projection")
+#: The columns that, with ``statistic``, identify one curve.
+CURVE_LABELS = ("model", "benchmark", "family", "style", "relevance", "projection")
 
 
-def curves(statistics: pl.LazyFrame, names: Sequence[str] = tuple(REDUCTIONS)) -> pl.DataFrame:
-    """Mean and standard deviation over examples of each statistic, per layer.
+def curves(table: StatisticsFrame, statistics: Sequence[str] | None = None) -> pl.DataFrame:
+    """Average each statistic over examples, layer by layer.
 
-    ``statistics`` has one row a (example, layer, projection) with the columns of GROUP,
-    ``item_id``, ``layer`` and the named statistics. As in the reference, an example that lacks a
-    statistic at any layer of a projection is left out of that whole curve. Returns GROUP,
-    ``statistic``, ``layer``, ``mean``, ``sd`` (null for a single example) and ``examples``, sorted.
+    As in the paper's code, an example that has no finite value of a statistic at some layer of a
+    projection is excluded from that whole curve.
+
+    Args:
+        table: A statistics table, as ``gp.statistics_table`` returns it, of any number of models
+            and benchmarks; or the table that ``extract_spectra`` returned. Missing label columns
+            are filled as in ``gp.statistics_table``.
+        statistics: Names of columns of ``table``, by default all of its statistics.
+
+    Returns:
+        One row per curve and layer: ``model``, ``benchmark``, ``family``, ``style``,
+        ``relevance``, ``projection``, ``statistic``, ``layer``, ``mean`` and ``sd`` (in the
+        statistic's unit; ``sd`` is null for a single example) and ``examples`` (a count). Sorted
+        by these columns up to ``layer``.
+
+    Raises:
+        DataError: ``table`` is another kind of table.
+        StudyError: ``table`` has no such statistic.
+
+    Example:
+        >>> pairs = [("Add 2 and 2.", "4"), ("Name a color.", "Blue, or a shade of it.")]
+        >>> table = gp.statistics_table(gp.extract_spectra(model, tokenizer, pairs))
+        >>> curves = gp.curves(table, ["nuclear_norm"])
+        >>> curves.height  # 4 projections, 3 layers
+        12
+        >>> query = curves.filter(projection="q")
+        >>> query["layer"].to_list(), query["examples"].to_list()
+        ([0, 1, 2], [2, 2, 2])
     """
-    example = [*GROUP, "item_id"]
+    labeled = with_labels(table.lazy())
+    known = [name for name in REDUCTIONS if name in labeled.collect_schema().names()]
+    names = known if statistics is None else list(statistics)
+    require_statistics(names, known)
+    example = [*CURVE_LABELS, "item_id"]
     return (
-        statistics.unpivot(
-            on=list(names),
+        labeled.unpivot(
+            on=names,
             index=[*example, "layer"],
             variable_name="statistic",
             value_name="value",
         )
         .filter(pl.col("value").is_finite().fill_null(False).all().over(*example, "statistic"))
-        .group_by(*GROUP, "statistic", "layer")
+        .group_by(*CURVE_LABELS, "statistic", "layer")
         .agg(
             pl.col("value").mean().alias("mean"),
             pl.col("value").std().alias("sd"),
             pl.len().cast(pl.Int64).alias("examples"),
         )
-        .sort(*GROUP, "statistic", "layer")
+        .sort(*CURVE_LABELS, "statistic", "layer")
         .collect()
     )

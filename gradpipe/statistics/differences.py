@@ -2,19 +2,22 @@
 
 import polars as pl
 
-#: Layers in the early, mid and last segment, as the paper cuts its models.
+from gradpipe.errors import DataError
+from gradpipe.statistics.curves import CURVE_LABELS
+
+#: Layers in the early, middle and last segment of the paper's models, by depth.
 PAPER_SEGMENTS = {26: (7, 13, 6), 28: (7, 14, 7), 32: (10, 10, 12), 42: (12, 18, 12)}
 SEGMENTS = ("all", "early", "mid", "last")
 LARGEST_LAYERS = 5
 
-_CURVE = ("model", "benchmark", "family", "style", "relevance", "projection", "statistic")
+_CURVE = (*CURVE_LABELS, "statistic")
 
 
 def segments(depth: int) -> tuple[int, int, int]:
-    """How many layers are early, mid and last, for any depth.
+    """The numbers of early, middle and last layers of a model with ``depth`` layers.
 
-    The paper's own cut where it has one; else about a quarter, a half and a quarter, which is its
-    cut at 26 and 28 layers.
+    The paper's own segments for its depths (26, 28, 32 and 42). For others about a quarter, a half
+    and a quarter, as the paper does for 26 and 28.
     """
     if depth in PAPER_SEGMENTS:
         return PAPER_SEGMENTS[depth]
@@ -23,16 +26,39 @@ def segments(depth: int) -> tuple[int, int, int]:
 
 
 def mad(curves: pl.DataFrame) -> pl.DataFrame:
-    """MAD = 1/(N−1) Σ |s(i+1) − s(i)| of every curve, whole and inside each segment.
+    """Compute the mean absolute difference (MAD) of adjacent layers of each curve.
 
-    ``curves`` as from ``curves()``. Returns one row a curve and segment (``all``, ``early``,
-    ``mid``, ``last``) with ``mad``, null where a segment has fewer than two layers.
+    MAD = 1/(N−1) Σ |s(i+1) − s(i)| over the N layers of a curve s: how uneven a statistic is from
+    layer to layer. Take it of a mean curve, not of single examples: the order matters.
+
+    Args:
+        curves: Curves as ``gp.curves`` returns them.
+
+    Returns:
+        One row per curve and ``segment`` of its layers ("all", "early", "mid", "last"): the
+        columns that identify the curve, ``segment`` and ``mad`` (in the statistic's unit), null
+        if the segment has fewer than two layers.
+
+    Raises:
+        DataError: ``curves`` is another kind of table.
+
+    Example:
+        >>> pairs = [("Add 2 and 2.", "4"), ("Name a color.", "Blue, or a shade of it.")]
+        >>> curves = gp.curves(gp.extract_spectra(model, tokenizer, pairs), ["nuclear_norm"])
+        >>> mads = gp.mad(curves)
+        >>> mads.filter(projection="q")["segment"].to_list()
+        ['all', 'early', 'mid', 'last']
+        >>> s = curves.filter(projection="q")["mean"]
+        >>> by_hand = (abs(s[1] - s[0]) + abs(s[2] - s[1])) / 2
+        >>> abs(mads.filter(projection="q", segment="all")["mad"].item() - by_hand) < 1e-9
+        True
     """
-    place = pl.col("layer").rank("dense").over("model").cast(pl.Int64) - 1
-    located = curves.join(_bounds(curves), on="model").with_columns(place.alias("place"))
+    _require_curves(curves)
+    position = pl.col("layer").rank("dense").over("model").cast(pl.Int64) - 1
+    located = curves.join(_bounds(curves), on="model").with_columns(position.alias("position"))
     inside = {
-        segment: (pl.col("place") >= pl.col(f"{segment}_from"))
-        & (pl.col("place") < pl.col(f"{segment}_to"))
+        segment: (pl.col("position") >= pl.col(f"{segment}_from"))
+        & (pl.col("position") < pl.col(f"{segment}_to"))
         for segment in SEGMENTS
     }
     parts = [
@@ -47,7 +73,7 @@ def mad(curves: pl.DataFrame) -> pl.DataFrame:
 
 
 def _bounds(curves: pl.DataFrame) -> pl.DataFrame:
-    """Each model's first and last place of each segment."""
+    """The first position of each segment of each model, and the position after its last."""
     depths = curves.group_by("model").agg(pl.col("layer").n_unique().alias("depth")).sort("model")
 
     def bounds(model: str, depth: int) -> dict[str, object]:
@@ -71,22 +97,60 @@ def _bounds(curves: pl.DataFrame) -> pl.DataFrame:
     )
 
 
-def rd(curves: pl.DataFrame) -> pl.DataFrame:
-    """RD = mean over layers of |s1 − s2| / |s1|, correct as s1 and irrelevant as s2.
+def relative_difference(
+    curves: pl.DataFrame,
+    *,
+    column: str = "relevance",
+    reference: str = "correct",
+    other: str = "irrelevant",
+) -> pl.DataFrame:
+    """Compute the relative difference (RD) of pairs of curves.
 
-    Returns one row a pair of curves with ``rd`` and ``largest_layers``, the five layers where the
-    relative difference is largest, largest first. Styles without both relevances have no row. Where
-    the correct curve is zero, that layer is not among the largest and the whole RD is null.
+    RD = mean over layers of |s1 − s2| / |s1|, where s1 is the ``reference`` curve and s2 the
+    ``other`` one. By default s1 is the curve of correct and s2 that of irrelevant responses, as in
+    the paper.
+
+    Args:
+        curves: Curves as ``gp.curves`` returns them.
+        column: The column in which the two curves of a pair differ, for example "relevance",
+            "style" or "model". They agree in all others, and are compared at the layers they share.
+        reference: The value of ``column`` of s1.
+        other: The value of ``column`` of s2.
+
+    Returns:
+        One row per pair: the columns that identify a curve except ``column``; ``rd`` (a ratio: 0.1
+        is 10 %), null if s1 is zero at some layer; and ``largest_layers``, up to five layers with
+        the largest |s1 − s2| / |s1|, largest first. A curve without a counterpart has no row.
+
+    Raises:
+        DataError: ``curves`` is another kind of table, or has no such ``column``.
+
+    Example:
+        >>> pairs = [("Add 2 and 2.", "4"), ("Add 2 and 2.", "Blue.")]
+        >>> relevance = pl.when(pl.col("example") == 0).then(pl.lit("correct"))
+        >>> spectra = gp.extract_spectra(model, tokenizer, pairs).with_columns(
+        ...     relevance=relevance.otherwise(pl.lit("irrelevant"))
+        ... )
+        >>> rds = gp.relative_difference(gp.curves(spectra, ["nuclear_norm"]))
+        >>> rds["projection"].to_list()
+        ['k', 'o', 'q', 'v']
+        >>> rds["rd"].min() > 0
+        True
     """
-    keys = [name for name in _CURVE if name != "relevance"]
-    correct, irrelevant = (
-        curves.filter(relevance=relevance).select(*keys, "layer", pl.col("mean").alias(relevance))
-        for relevance in ("correct", "irrelevant")
+    _require_curves(curves)
+    if column not in _CURVE:
+        raise DataError(
+            f"Curves have no label column {column!r}: choose one of {', '.join(_CURVE)}."
+        )
+    keys = [name for name in _CURVE if name != column]
+    first, second = (
+        curves.filter(pl.col(column) == value).select(*keys, "layer", pl.col("mean").alias(name))
+        for name, value in (("s1", reference), ("s2", other))
     )
-    relative = ((pl.col("correct") - pl.col("irrelevant")) / pl.col("correct")).abs()
+    relative = ((pl.col("s1") - pl.col("s2")) / pl.col("s1")).abs()
     difference = pl.col("difference")
     return (
-        correct.join(irrelevant, on=[*keys, "layer"])
+        first.join(second, on=[*keys, "layer"])
         .with_columns(pl.when(relative.is_finite()).then(relative).alias("difference"))
         .sort(*keys, "layer")
         .group_by(keys, maintain_order=True)
@@ -98,3 +162,12 @@ def rd(curves: pl.DataFrame) -> pl.DataFrame:
             .alias("largest_layers"),
         )
     )
+
+
+def _require_curves(curves: pl.DataFrame) -> None:
+    missing = [name for name in (*_CURVE, "layer", "mean") if name not in curves.columns]
+    if missing:
+        raise DataError(
+            f"The table has no column {missing[0]!r}, only {', '.join(curves.columns)}: pass "
+            "curves as gp.curves returns them."
+        )

@@ -1,4 +1,4 @@
-"""Each example's own statistics, and the examples at both ends with their texts and spectra."""
+"""Scores of single examples, and the most extreme examples with their texts and spectra."""
 
 from collections.abc import Callable
 
@@ -11,29 +11,29 @@ from gradpipe.statistics.table import EXAMPLE_COLUMNS
 MEASURED_COLUMNS = ("tokens", "response_tokens", "loss")
 SCORES = ("nuclear_norm", "effective_rank", "sigma1_ratio")
 
-#: Characters of an instruction, or a response, beyond which it is cut.
-MOST_CHARACTERS = 1200
-#: Singular values of a spectrum that are shown.
-MOST_VALUES = 64
+#: Longer instructions and responses are cut to this many characters.
+SHOWN_CHARACTERS = 1200
+#: How many singular values of a spectrum are shown, largest first.
+SHOWN_VALUES = 64
 
 
 def mean_over_matrices(*names: str) -> list[pl.Expr]:
-    """Statistics of one example as means over its layers and projections, where they have one."""
+    """Mean of each statistic over the matrices for which it is defined, as Polars expressions."""
     return [pl.col(name).cast(pl.Float64).filter(pl.col(name).is_finite()).mean() for name in names]
 
 
-def example_scores(statistics: pl.LazyFrame) -> pl.DataFrame:
-    """SCORES of each usable example, as means over all layers and projections.
+def example_scores(table: pl.LazyFrame) -> pl.DataFrame:
+    """The SCORES of each usable example: means over all of its layers and projections.
 
-    ``statistics`` is the table of ``statistics_table``, of any number of models and benchmarks. A
-    statistic that it was made without is null. One row an example: ``model``, EXAMPLE_COLUMNS,
-    MEASURED_COLUMNS and SCORES, sorted.
+    ``table`` is a statistics table of any number of models and benchmarks; a statistic that it does
+    not have is null. One row per example: ``model``, EXAMPLE_COLUMNS, MEASURED_COLUMNS and SCORES,
+    sorted.
     """
-    present = statistics.collect_schema().names()
+    present = table.collect_schema().names()
     missing = [pl.lit(None, pl.Float64).alias(name) for name in SCORES if name not in present]
     first = ("model", "benchmark", "family", "item_id", "index", "style", "relevance")
     return (
-        statistics.with_columns(missing)
+        table.with_columns(missing)
         .group_by(*first, *MEASURED_COLUMNS)
         .agg(mean_over_matrices(*SCORES))
         .select(*first, *MEASURED_COLUMNS, *SCORES)
@@ -45,19 +45,25 @@ def example_scores(statistics: pl.LazyFrame) -> pl.DataFrame:
 def extremes(
     scores: pl.DataFrame,
     examples: pl.DataFrame,
-    rows_of: Callable[[pl.Series], pl.LazyFrame],
+    read_rows: Callable[[pl.Series], pl.LazyFrame],
     most: int = 3,
 ) -> pl.DataFrame:
     """The examples of one model and benchmark with the largest and the smallest nuclear norms.
 
-    ``scores`` is the table of ``example_scores``; ``examples`` has ``key``, EXAMPLE_COLUMNS,
-    ``instruction`` and ``response``; ``rows_of`` gives the rows of ROW_SCHEMA, with ``key`` in
-    place of ``row``, that have one of some keys. At most ``most`` of each end, none at both, and of
-    examples with the same text one. Each comes with its texts, cut to MOST_CHARACTERS, and for each
-    projection the first MOST_VALUES singular values at the layer where its nuclear norm is largest.
+    Args:
+        scores: The table of ``example_scores``.
+        examples: ``key``, EXAMPLE_COLUMNS, ``instruction`` and ``response``.
+        read_rows: Returns the rows of ROW_SCHEMA, with ``key`` in place of ``row``, for given keys.
+        most: The largest number of examples at each end. No example is at both ends, and of
+            examples with equal texts only one is taken.
+
+    Returns:
+        One row per example, with its texts, cut to SHOWN_CHARACTERS, and ``spectra``: for each
+        projection the first SHOWN_VALUES singular values at the layer with its largest nuclear
+        norm.
     """
     chosen = _both_ends(scores.join(examples, on=EXAMPLE_COLUMNS), most)
-    spectra = _largest_spectra(rows_of(chosen["key"]))
+    spectra = _largest_spectra(read_rows(chosen["key"]))
     return (
         chosen.join(spectra, on="key", how="left", maintain_order="left")
         .with_columns(_cut("instruction"), _cut("response"))
@@ -81,7 +87,7 @@ def extremes(
 
 
 def _both_ends(candidates: pl.DataFrame, most: int) -> pl.DataFrame:
-    """The largest, then the smallest, the utmost first; few are shared out between the ends."""
+    """The largest examples, then the smallest, the most extreme first; at most half at each end."""
     ordered = (
         candidates.filter(pl.col("nuclear_norm").is_not_null())
         .sort(
@@ -106,8 +112,8 @@ def _both_ends(candidates: pl.DataFrame, most: int) -> pl.DataFrame:
 
 
 def _largest_spectra(rows: pl.LazyFrame) -> pl.DataFrame:
-    """``key`` and ``spectra``: for each projection its layer with the largest nuclear norm."""
-    spectrum = pl.struct("projection", "layer", pl.col("singular_values").list.head(MOST_VALUES))
+    """``key`` and ``spectra``: for each projection, the layer with its largest nuclear norm."""
+    spectrum = pl.struct("projection", "layer", pl.col("singular_values").list.head(SHOWN_VALUES))
     return (
         explode_matrices(rows)
         .sort(pl.col("singular_values").list.sum(), descending=True, maintain_order=True)
@@ -122,7 +128,7 @@ def _largest_spectra(rows: pl.LazyFrame) -> pl.DataFrame:
 def _cut(name: str) -> pl.Expr:
     text = pl.col(name)
     return (
-        pl.when(text.str.len_chars() > MOST_CHARACTERS)
-        .then(text.str.head(MOST_CHARACTERS - 1).str.strip_chars_end() + "…")
+        pl.when(text.str.len_chars() > SHOWN_CHARACTERS)
+        .then(text.str.head(SHOWN_CHARACTERS - 1).str.strip_chars_end() + "…")
         .otherwise(text)
     )

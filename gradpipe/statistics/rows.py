@@ -1,20 +1,20 @@
-"""What was run: how many examples of each kind, how long, and which of them cannot be used."""
+"""Counts of examples: how many of each kind, how long, and which of them are unusable."""
 
 import polars as pl
 
-KIND = ("model", "benchmark", "family", "style", "relevance")
+EXAMPLE_KIND = ("model", "benchmark", "family", "style", "relevance")
 
 
 def count_rows(examples: pl.DataFrame) -> pl.DataFrame:
     """Usable and unusable examples of each model, benchmark, style and relevance.
 
-    ``examples`` has one row an example with the columns of KIND, ``tokens``, ``response_tokens``,
-    ``truncated``, ``loss`` and ``reason`` (null where usable). ``examples`` are the usable ones,
-    and so are those that the means are over; ``unusable`` come on top.
+    ``examples`` has one row per example with the columns of EXAMPLE_KIND, ``tokens``,
+    ``response_tokens``, ``truncated``, ``loss`` and ``reason`` (null if usable). In the result,
+    ``examples`` counts the usable ones, which the means are over, and ``unusable`` the others.
     """
     usable = pl.col("reason").is_null()
     return (
-        examples.group_by(KIND)
+        examples.group_by(EXAMPLE_KIND)
         .agg(
             usable.sum().cast(pl.Int64).alias("examples"),
             (~usable).sum().cast(pl.Int64).alias("unusable"),
@@ -24,12 +24,12 @@ def count_rows(examples: pl.DataFrame) -> pl.DataFrame:
                 for name in ("tokens", "response_tokens", "loss")
             ),
         )
-        .sort(KIND)
+        .sort(EXAMPLE_KIND)
     )
 
 
-def summarise(examples: pl.DataFrame, computed: pl.DataFrame) -> dict[str, int | float]:
-    """What a partition holds, and how fast those of its examples were that were computed now."""
+def summarize_rows(examples: pl.DataFrame, computed: pl.DataFrame) -> dict[str, int | float]:
+    """What a partition holds, and how fast the examples of this run, ``computed``, were."""
     seconds = float(computed["seconds"].sum())
     loss = examples["loss"].drop_nans().mean()
     return {
@@ -41,7 +41,7 @@ def summarise(examples: pl.DataFrame, computed: pl.DataFrame) -> dict[str, int |
 
 
 def unusable_rows(examples: pl.DataFrame) -> pl.DataFrame:
-    """The examples that cannot be used, with the reason."""
+    """The unusable examples, each with its reason."""
     return (
         examples.filter(pl.col("reason").is_not_null())
         .select("model", "benchmark", "index", "style", "relevance", "example_id", "reason")

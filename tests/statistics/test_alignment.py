@@ -1,6 +1,7 @@
 """Alignments against loops over made-up gradients, and on gradients of a real, small model."""
 
 from collections import defaultdict
+from collections.abc import Iterable
 from itertools import combinations
 from pathlib import Path
 from typing import Any
@@ -15,17 +16,21 @@ from gradpipe.gradients.tokens import Pair
 from gradpipe.report.report_data import ALIGNMENT_SCHEMA
 from gradpipe.standalone.extract_file import extract_pairs
 from gradpipe.statistics.alignment import (
-    CURVE_COLUMNS,
-    TABLE_SCHEMA,
+    ALIGNMENT_CURVE_COLUMNS,
+    ALIGNMENT_TABLE_SCHEMA,
     alignment_curves,
-    alignment_table,
 )
+from gradpipe.statistics.partition import partition_tables
 from gradpipe.styles import STYLES
 
 SCHEMA = pl.Schema({"key": pl.String} | {n: t for n, t in ROW_SCHEMA.items() if n != "row"})
 PAIRS = ("q_o", "q_ot", "k_v")
 LAYERS, PROJECTIONS, VALUES = 3, "kq", 16
 WHAT = ["style", "relevance", "against_style", "against_relevance"]
+
+
+def alignment_table(asked: pl.DataFrame, parts: Iterable[pl.DataFrame]) -> pl.DataFrame:
+    return partition_tables(asked, parts, ["nuclear_norm"], "m").alignments
 
 
 def examples(*texts: tuple[int, str, str, str]) -> pl.DataFrame:
@@ -145,10 +150,10 @@ def test_the_table_equals_a_slow_twin_however_the_spectra_come(
     chunk: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("gradpipe.statistics.alignment.PAIRS_AT_ONCE", 4)
-    monkeypatch.setattr("gradpipe.statistics.alignment.ROWS_AT_ONCE", 2)
+    monkeypatch.setattr("gradpipe.statistics.partition.ROWS_AT_ONCE", 2)
     rows = spectra(list("jihgfedcbaz"), unusable="d", zero="b")
     parts = (rows.slice(start, chunk) for start in range(0, rows.height, chunk))
-    table = alignment_table(ASKED, parts, "m")
+    table = alignment_table(ASKED, parts)
     places = ["item_id", "kind", "pair", *WHAT, "layer"]
     found = {row[:-1]: row[-1] for row in table.select(*places, "cosine").rows()}
     expected = twin(ASKED, rows)
@@ -168,8 +173,8 @@ def test_the_table_equals_a_slow_twin_however_the_spectra_come(
 
 
 def test_the_table_has_its_columns_sorted_and_typed() -> None:
-    table = alignment_table(ASKED, [spectra(list("abcdefghij"))], "m")
-    assert table.schema == TABLE_SCHEMA
+    table = alignment_table(ASKED, [spectra(list("abcdefghij"))])
+    assert table.schema == ALIGNMENT_TABLE_SCHEMA
     assert table.columns == [
         "model",
         "item_id",
@@ -189,7 +194,7 @@ def test_the_table_has_its_columns_sorted_and_typed() -> None:
 
 def test_a_gradient_of_zero_leaves_out_its_own_layer_only() -> None:
     asked = examples((0, "none", "correct", "a"), (0, "detailed", "correct", "b"))
-    table = alignment_table(asked, [spectra(["a", "b"], zero="b")], "m").filter(kind="responses")
+    table = alignment_table(asked, [spectra(["a", "b"], zero="b")]).filter(kind="responses")
     assert table.select("pair", "layer").rows() == [
         *(("k", layer) for layer in range(LAYERS)),
         ("q", 0),
@@ -199,7 +204,7 @@ def test_a_gradient_of_zero_leaves_out_its_own_layer_only() -> None:
 
 def test_two_responses_that_are_the_same_text_point_the_same_way() -> None:
     asked = examples((0, "none", "correct", "a"), (0, "detailed", "correct", "a"))
-    table = alignment_table(asked, [spectra(["a"])], "m").filter(kind="responses")
+    table = alignment_table(asked, [spectra(["a"])]).filter(kind="responses")
     assert table.height == LAYERS * len(PROJECTIONS)
     assert table["cosine"].to_list() == pytest.approx([1.0] * table.height, abs=1e-6)
 
@@ -210,25 +215,25 @@ def test_items_with_the_same_responses_are_not_paired_with_each_other() -> None:
         (1, "none", "correct", "a"),
         (1, "detailed", "correct", "b"),
     )
-    table = alignment_table(asked, [spectra(["a", "b"])], "m")
+    table = alignment_table(asked, [spectra(["a", "b"])])
     assert table.filter(kind="responses")["item_id"].unique().to_list() == ["item1"]
     assert table.filter(kind="next_layer")["item_id"].n_unique() == 2
 
 
 def test_nothing_usable_makes_an_empty_table_of_the_same_types() -> None:
     for parts in ([], [spectra(["a"], unusable="a")], [spectra(["z"])]):
-        table = alignment_table(ASKED, parts, "m")
+        table = alignment_table(ASKED, parts)
         assert table.height == 0
-        assert table.schema == TABLE_SCHEMA
+        assert table.schema == ALIGNMENT_TABLE_SCHEMA
         assert alignment_curves(table.lazy()).schema == ALIGNMENT_SCHEMA
 
 
 def test_curves_are_means_over_the_examples_that_have_the_cosine() -> None:
     rows = spectra(list("abcdefghij"), zero="a")
-    table = alignment_table(ASKED, [rows], "m")
+    table = alignment_table(ASKED, [rows])
     found = alignment_curves(table.lazy())
     assert found.schema == ALIGNMENT_SCHEMA
-    assert found.equals(found.sort(*CURVE_COLUMNS, "layer", nulls_last=False))
+    assert found.equals(found.sort(*ALIGNMENT_CURVE_COLUMNS, "layer", nulls_last=False))
     values: dict[tuple[Any, ...], list[float]] = defaultdict(list)
     for (_, *place), cosine in twin(ASKED, rows).items():
         values[tuple(place)].append(cosine)
@@ -249,14 +254,14 @@ def test_curves_are_means_over_the_examples_that_have_the_cosine() -> None:
 @pytest.mark.parametrize("hole", [None, np.nan])
 def test_a_missing_cosine_leaves_its_example_out_at_that_layer_only(hole: float | None) -> None:
     asked = examples((0, "none", "correct", "a"), (1, "none", "correct", "b"))
-    table = alignment_table(asked, [spectra(["a", "b"])], "m").filter(pair="k_v")
+    table = alignment_table(asked, [spectra(["a", "b"])]).filter(pair="k_v")
     at = (pl.col("item_id") == "item0") & (pl.col("layer") == 1)
     holed = table.with_columns(cosine=pl.when(at).then(hole).otherwise("cosine"))
     assert alignment_curves(holed.lazy())["examples"].to_list() == [2, 1, 2]
 
 
 def test_models_and_benchmarks_have_curves_of_their_own() -> None:
-    table = alignment_table(ASKED, [spectra(list("abcdefghij"))], "m")
+    table = alignment_table(ASKED, [spectra(list("abcdefghij"))])
     others = [
         table,
         table.with_columns(model=pl.lit("n")),
@@ -281,7 +286,7 @@ def test_the_rows_that_an_extraction_gives_are_aligned(small_model: Path) -> Non
         (0, "none", "irrelevant", "c"),
         (0, "simplified", "correct", "a"),
     )
-    table = alignment_table(asked, keyed, "m")
+    table = alignment_table(asked, keyed)
     assert table.group_by("kind").len().sort("kind").rows() == [
         ("next_layer", 4 * 2 * 4),
         # Q with O, and with Oᵀ; keys and values are of the same shape too.

@@ -3,7 +3,7 @@
 import polars as pl
 import pytest
 
-from gradpipe.statistics.checks import ORDER, check_norms
+from gradpipe.statistics.checks import NORMS_DESCENDING, check_norms
 
 
 def table(
@@ -11,15 +11,15 @@ def table(
 ) -> pl.LazyFrame:
     """Two matrices, one of which is sound in any case."""
     rows = [(3.0, 2.0, 1.0), (nuclear, frobenius, spectral)]
-    return pl.LazyFrame(rows, schema=list(ORDER), orient="row")
+    return pl.LazyFrame(rows, schema=list(NORMS_DESCENDING), orient="row")
 
 
 def test_norms_in_their_order_pass() -> None:
-    assert check_norms(table(), ORDER).passed
+    assert check_norms(table(), NORMS_DESCENDING).passed
 
 
 def test_the_three_norms_of_a_matrix_of_rank_one_may_be_equal() -> None:
-    assert check_norms(table(1.0, 1.0 + 1e-8, 1.0), ORDER).passed
+    assert check_norms(table(1.0, 1.0 + 1e-8, 1.0), NORMS_DESCENDING).passed
 
 
 @pytest.mark.parametrize(
@@ -28,7 +28,7 @@ def test_the_three_norms_of_a_matrix_of_rank_one_may_be_equal() -> None:
 def test_norms_out_of_order_or_not_finite_are_found(
     norms: tuple[float | None, float, float],
 ) -> None:
-    check = check_norms(table(*norms), ORDER)
+    check = check_norms(table(*norms), NORMS_DESCENDING)
     assert not check.passed
     assert check.numbers == {"matrices": 2, "possible": 1}
 
@@ -44,4 +44,4 @@ def test_a_study_without_norms_has_none_to_compare() -> None:
 
 
 def test_a_partition_without_usable_rows_has_none_to_compare() -> None:
-    assert check_norms(table().limit(0), ORDER).passed
+    assert check_norms(table().limit(0), NORMS_DESCENDING).passed

@@ -8,7 +8,7 @@ import numpy as np
 import polars as pl
 import pytest
 
-from gradpipe.statistics.curves import GROUP, curves
+from gradpipe.statistics.curves import CURVE_LABELS, curves
 from gradpipe.statistics.differences import mad
 
 NAMES = ("nuclear_norm", "stable_rank")
@@ -21,7 +21,7 @@ def twin(statistics: pl.DataFrame) -> dict[tuple[Any, ...], tuple[float, float |
     )
     for row in statistics.iter_rows(named=True):
         for name in NAMES:
-            key = (*(row[column] for column in GROUP), name)
+            key = (*(row[column] for column in CURVE_LABELS), name)
             values[key][row["item_id"]][row["layer"]] = row[name]
     found: dict[tuple[Any, ...], tuple[float, float | None, int]] = {}
     for key, examples in values.items():
@@ -38,7 +38,7 @@ def twin(statistics: pl.DataFrame) -> dict[tuple[Any, ...], tuple[float, float |
 
 
 def example(item: str, values: list[float | None], **of: str) -> pl.DataFrame:
-    names = dict.fromkeys(GROUP, "x") | {"item_id": item} | of
+    names = dict.fromkeys(CURVE_LABELS, "x") | {"item_id": item} | of
     return pl.DataFrame(
         {"layer": range(len(values)), "nuclear_norm": values},
         schema={"layer": pl.Int64, "nuclear_norm": pl.Float64},
@@ -60,7 +60,7 @@ def test_curves_equal_a_slow_twin(statistics: pl.DataFrame) -> None:
 
 def test_a_curve_has_its_columns_sorted_and_typed(statistics: pl.DataFrame) -> None:
     found = curves(statistics.lazy(), NAMES)
-    order = [*GROUP, "statistic", "layer"]
+    order = [*CURVE_LABELS, "statistic", "layer"]
     assert found.columns == [*order, "mean", "sd", "examples"]
     assert found.equals(found.sort(order))
     assert found.schema["examples"] == found.schema["layer"] == pl.Int64

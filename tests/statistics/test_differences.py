@@ -7,13 +7,14 @@ import numpy as np
 import polars as pl
 import pytest
 
+from gradpipe.errors import DataError
 from gradpipe.statistics.curves import curves
 from gradpipe.statistics.differences import (
     LARGEST_LAYERS,
     PAPER_SEGMENTS,
     SEGMENTS,
     mad,
-    rd,
+    relative_difference,
     segments,
 )
 
@@ -112,7 +113,7 @@ def test_mad_of_no_curves_is_an_empty_table(curve: Build) -> None:
     empty = mad(curve([]))
     assert empty.height == 0
     assert empty.columns == [*CURVE, "segment", "mad"]
-    assert rd(curve([])).height == 0
+    assert relative_difference(curve([])).height == 0
 
 
 def pair(curve: Build, correct: list[float], irrelevant: list[float], **of: str) -> pl.DataFrame:
@@ -125,7 +126,7 @@ def pair(curve: Build, correct: list[float], irrelevant: list[float], **of: str)
 
 
 def test_rd_is_the_mean_relative_difference_from_the_correct_curve(curve: Build) -> None:
-    found = rd(pair(curve, [1.0, 2.0, 4.0], [2.0, 1.0, 5.0]))
+    found = relative_difference(pair(curve, [1.0, 2.0, 4.0], [2.0, 1.0, 5.0]))
     assert found["rd"].item() == pytest.approx((1 + 0.5 + 0.25) / 3)
     assert found["largest_layers"].to_list() == [[0, 1, 2]]
     assert found.columns == [*(c for c in CURVE if c != "relevance"), "rd", "largest_layers"]
@@ -133,14 +134,14 @@ def test_rd_is_the_mean_relative_difference_from_the_correct_curve(curve: Build)
 
 def test_rd_is_not_the_same_the_other_way_round(curve: Build) -> None:
     one, other = [1.0, 2.0], [2.0, 2.0]
-    assert rd(pair(curve, one, other))["rd"].item() == pytest.approx(0.5)
-    assert rd(pair(curve, other, one))["rd"].item() == pytest.approx(0.25)
+    assert relative_difference(pair(curve, one, other))["rd"].item() == pytest.approx(0.5)
+    assert relative_difference(pair(curve, other, one))["rd"].item() == pytest.approx(0.25)
 
 
 def test_rd_names_its_five_largest_layers_largest_first(curve: Build) -> None:
     differences = [0.1, 0.9, 0.3, 0.7, 0.5, 0.2, 0.9, 0.4]
     frame = pair(curve, [1.0] * 8, [1.0 + d for d in differences])
-    found = rd(frame.sample(fraction=1.0, shuffle=True, seed=2))
+    found = relative_difference(frame.sample(fraction=1.0, shuffle=True, seed=2))
     assert LARGEST_LAYERS == 5
     # Equal differences come in the order of the layers.
     expected = sorted(range(8), key=lambda layer: (-differences[layer], layer))[:5]
@@ -149,12 +150,14 @@ def test_rd_names_its_five_largest_layers_largest_first(curve: Build) -> None:
 
 
 def test_ties_come_in_the_order_of_the_layers(curve: Build) -> None:
-    found = rd(pair(curve, [1.0] * 7, [2.0] * 7))
+    found = relative_difference(pair(curve, [1.0] * 7, [2.0] * 7))
     assert found["largest_layers"].to_list() == [[0, 1, 2, 3, 4]]
 
 
 def test_negative_curves_have_relative_differences_too(curve: Build) -> None:
-    assert rd(pair(curve, [-2.0, -4.0], [-1.0, 4.0]))["rd"].item() == pytest.approx((0.5 + 2) / 2)
+    assert relative_difference(pair(curve, [-2.0, -4.0], [-1.0, 4.0]))[
+        "rd"
+    ].item() == pytest.approx((0.5 + 2) / 2)
 
 
 def test_styles_without_both_relevances_have_no_rd(curve: Build) -> None:
@@ -165,13 +168,13 @@ def test_styles_without_both_relevances_have_no_rd(curve: Build) -> None:
             curve([1.0], style="only wrong", relevance="irrelevant"),
         ]
     )
-    assert rd(frame)["style"].to_list() == ["both"]
+    assert relative_difference(frame)["style"].to_list() == ["both"]
 
 
 def test_where_the_correct_curve_is_zero_there_is_no_rd(curve: Build) -> None:
     # Neither an infinite mean nor one over fewer layers that looks like all of them.
     for irrelevant in (0.0, 3.0):
-        found = rd(pair(curve, [0.0, 1.0, 2.0], [irrelevant, 2.0, 3.0]))
+        found = relative_difference(pair(curve, [0.0, 1.0, 2.0], [irrelevant, 2.0, 3.0]))
         assert found["rd"].to_list() == [None]
         assert found["largest_layers"].to_list() == [[1, 2]]
 
@@ -189,9 +192,19 @@ def test_rd_of_many_curves_equals_a_slow_twin(statistics: pl.DataFrame) -> None:
             relative = {n: abs(s - of["irrelevant"][n]) / abs(s) for n, s in of["correct"].items()}
             largest = sorted(relative, key=lambda layer: -relative[layer])[:5]
             expected[key] = (sum(relative.values()) / len(relative), largest)
-    rows = {row[:6]: row[6:] for row in rd(found).iter_rows()}
+    rows = {row[:6]: row[6:] for row in relative_difference(found).iter_rows()}
     assert rows.keys() == expected.keys()
     assert 0 < len(rows) < len(values)
     for key, (mean, largest) in expected.items():
         assert rows[key][0] == pytest.approx(mean, rel=1e-12)
         assert rows[key][1] == largest
+
+
+def test_curves_of_two_models_or_styles_are_compared_too(curve: Build) -> None:
+    frame = pl.concat([curve([1.0, 2.0], model="base"), curve([2.0, 1.0], model="tuned")])
+    found = relative_difference(frame, column="model", reference="base", other="tuned")
+    assert found["rd"].item() == pytest.approx(0.75)
+    assert "model" not in found.columns
+    assert found["relevance"].to_list() == ["correct"]
+    with pytest.raises(DataError, match="'layer'"):
+        relative_difference(frame, column="layer")

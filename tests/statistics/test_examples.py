@@ -10,9 +10,10 @@ from polars.testing import assert_frame_equal
 
 from gradpipe.gradients.rows import ROW_SCHEMA
 from gradpipe.report.report_data import EXAMPLE_SCORE_SCHEMA, EXTREME_SCHEMA
-from gradpipe.statistics.examples import MOST_CHARACTERS, MOST_VALUES, example_scores, extremes
+from gradpipe.statistics.examples import SHOWN_CHARACTERS, SHOWN_VALUES, example_scores, extremes
+from gradpipe.statistics.partition import partition_tables
 from gradpipe.statistics.reductions import REDUCTIONS
-from gradpipe.statistics.table import EXAMPLE_COLUMNS, statistics_table
+from gradpipe.statistics.table import EXAMPLE_COLUMNS
 
 SCHEMA = pl.Schema({"key": pl.String} | {n: t for n, t in ROW_SCHEMA.items() if n != "row"})
 
@@ -50,6 +51,10 @@ def spectra(sizes: dict[str, float], unusable: str = "") -> pl.DataFrame:
     return pl.DataFrame(rows, schema=SCHEMA)
 
 
+def reduce(asked: pl.DataFrame, rows: pl.DataFrame, *names: str) -> pl.DataFrame:
+    return partition_tables(asked, [rows], names, "m").statistics
+
+
 def index(keys: Sequence[str]) -> pl.DataFrame:
     return pl.DataFrame(
         {
@@ -72,7 +77,7 @@ def ends(
     sizes: dict[str, float], keys: Sequence[str] = (), most: int = 3, unusable: str = ""
 ) -> pl.DataFrame:
     asked, rows = index(keys or list(sizes)), spectra(sizes, unusable)
-    scores = example_scores(statistics_table(asked, [rows], ["nuclear_norm"], "m").lazy())
+    scores = example_scores(reduce(asked, rows, "nuclear_norm").lazy())
     wanted: list[pl.Series] = []
 
     def rows_of(keys: pl.Series) -> pl.LazyFrame:
@@ -86,7 +91,7 @@ def ends(
 
 def test_a_score_is_the_mean_over_layers_and_projections() -> None:
     sizes = {"a": 1.0, "b": 3.0, "c": 2.0}
-    table = statistics_table(index("abca"), [spectra(sizes, "c")], tuple(REDUCTIONS), "m")
+    table = reduce(index("abca"), spectra(sizes, "c"), *REDUCTIONS)
     found = example_scores(table.lazy())
     assert found.schema == EXAMPLE_SCORE_SCHEMA
     assert found["item_id"].to_list() == ["item0", "item1", "item3"]
@@ -102,12 +107,12 @@ def test_a_score_is_the_mean_over_layers_and_projections() -> None:
 
 
 def test_statistics_that_a_study_left_out_are_null() -> None:
-    table = statistics_table(index("a"), [spectra({"a": 1.0})], ["nuclear_norm"], "m")
+    table = reduce(index("a"), spectra({"a": 1.0}), "nuclear_norm")
     (record,) = example_scores(table.lazy()).to_dicts()
     assert record["nuclear_norm"] is not None
     assert (record["effective_rank"], record["sigma1_ratio"]) == (None, None)
     assert example_scores(table.clear().lazy()).schema == EXAMPLE_SCORE_SCHEMA
-    without = statistics_table(index("a"), [spectra({"a": 1.0})], ["stable_rank"], "m")
+    without = reduce(index("a"), spectra({"a": 1.0}), "stable_rank")
     scores = example_scores(without.lazy())
     none = extremes(scores, index("a"), lambda _: spectra({}).lazy())
     assert none.schema == EXTREME_SCHEMA
@@ -115,7 +120,7 @@ def test_statistics_that_a_study_left_out_are_null() -> None:
 
 
 def test_a_gradient_of_zero_has_a_norm_but_no_rank() -> None:
-    table = statistics_table(index("a"), [spectra({"a": 0.0})], tuple(REDUCTIONS), "m")
+    table = reduce(index("a"), spectra({"a": 0.0}), *REDUCTIONS)
     (record,) = example_scores(table.lazy()).to_dicts()
     assert record["nuclear_norm"] == 0.0
     assert (record["effective_rank"], record["sigma1_ratio"]) == (None, None)
@@ -172,22 +177,22 @@ def test_each_projection_is_shown_at_its_largest_layer() -> None:
                 for matrix in matrices
                 if (matrix["layer"], matrix["projection"]) == (1, entry["projection"])
             )
-            assert entry["singular_values"] == own[:MOST_VALUES]
+            assert entry["singular_values"] == own[:SHOWN_VALUES]
 
 
 def test_long_texts_are_cut_and_the_cut_is_marked() -> None:
     asked = index("ab").with_columns(
-        instruction=pl.Series(["ü" * 5000, "x" * MOST_CHARACTERS]),
+        instruction=pl.Series(["ü" * 5000, "x" * SHOWN_CHARACTERS]),
         response=pl.Series(["<b>" + "word " * 900, ""]),
     )
     rows = spectra({"a": 2.0, "b": 1.0})
-    scores = example_scores(statistics_table(asked, [rows], ["nuclear_norm"], "m").lazy())
+    scores = example_scores(reduce(asked, rows, "nuclear_norm").lazy())
     found = extremes(scores, asked, lambda _: rows.lazy())
     long, short = found["instruction"].to_list()
-    assert long == "ü" * (MOST_CHARACTERS - 1) + "…"
-    assert short == "x" * MOST_CHARACTERS
+    assert long == "ü" * (SHOWN_CHARACTERS - 1) + "…"
+    assert short == "x" * SHOWN_CHARACTERS
     response, empty = found["response"].to_list()
-    assert len(response) <= MOST_CHARACTERS
+    assert len(response) <= SHOWN_CHARACTERS
     assert response.startswith("<b>word")
     assert response.endswith("…")
     assert empty == ""
@@ -198,7 +203,7 @@ def test_two_examples_of_one_item_keep_their_own_texts() -> None:
         item_id=pl.lit("item0"), index=pl.lit(0), style=pl.Series(["none", "detailed"])
     )
     rows = spectra({"a": 2.0, "b": 1.0})
-    scores = example_scores(statistics_table(asked, [rows], ["nuclear_norm"], "m").lazy())
+    scores = example_scores(reduce(asked, rows, "nuclear_norm").lazy())
     found = extremes(scores, asked, lambda _: rows.lazy())
     assert found.select("style", "response").rows() == [
         ("none", "It is a."),

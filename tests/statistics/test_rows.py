@@ -3,7 +3,7 @@
 import polars as pl
 import pytest
 
-from gradpipe.statistics.rows import KIND, count_rows, unusable_rows
+from gradpipe.statistics.rows import EXAMPLE_KIND, count_rows, unusable_rows
 
 COLUMNS = [
     "index",
@@ -37,7 +37,7 @@ def examples() -> pl.DataFrame:
 def test_usable_and_unusable_examples_are_counted_apart(examples: pl.DataFrame) -> None:
     found = count_rows(examples)
     assert found.columns == [
-        *KIND,
+        *EXAMPLE_KIND,
         "examples",
         "unusable",
         "truncated",
@@ -63,7 +63,7 @@ def test_models_and_benchmarks_are_counted_apart(examples: pl.DataFrame) -> None
     third = examples.with_columns(benchmark=pl.lit("c"), family=pl.lit("knowledge"))
     found = count_rows(pl.concat([examples, other, third]))
     assert found.height == 3 * count_rows(examples).height
-    assert found.equals(found.sort(KIND))
+    assert found.equals(found.sort(EXAMPLE_KIND))
 
 
 def test_no_examples_make_an_empty_count(examples: pl.DataFrame) -> None:

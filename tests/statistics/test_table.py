@@ -1,152 +1,124 @@
-"""The statistics table against examples, rows and matrices taken apart by hand."""
+"""The public statistics table: labels that a user adds, and those that are filled in."""
 
-from typing import Any
-
-import numpy as np
 import polars as pl
 import pytest
 from polars.testing import assert_frame_equal
 
-from gradpipe.errors import StudyError
+from gradpipe.errors import DataError, StudyError
 from gradpipe.gradients.rows import ROW_SCHEMA
 from gradpipe.statistics.curves import curves
+from gradpipe.statistics.differences import mad, relative_difference
+from gradpipe.statistics.partition import partition_tables
 from gradpipe.statistics.reductions import REDUCTIONS
 from gradpipe.statistics.table import EXAMPLE_COLUMNS, ROW_COLUMNS, statistics_table
 
-SCHEMA = pl.Schema({"key": pl.String} | {n: t for n, t in ROW_SCHEMA.items() if n != "row"})
-NAMES = ("nuclear_norm", "effective_rank")
+NAMES = ["nuclear_norm", "effective_rank"]
 
 
-def spectra(keys: list[str], unusable: str = "") -> pl.DataFrame:
-    """Random rows of two layers × three projections, with fewer singular values than usual in o."""
-    draw = np.random.default_rng(len(keys))
+@pytest.fixture
+def spectra() -> pl.DataFrame:
+    """Two examples, two layers and two projections, with the columns of ``extract_spectra``."""
     return pl.DataFrame(
         [
             {
-                "key": key,
-                "loss": None if key in unusable else float(draw.uniform(0.1, 3)),
-                "tokens": int(draw.integers(5, 50)),
+                "example": example,
+                "loss": 1.5,
+                "tokens": 20,
                 "response_tokens": 5,
-                "truncated": False,
-                "reason": "too long" if key in unusable else None,
-                "seconds": 0.5,
-                "matrices": []
-                if key in unusable
-                else [
-                    {
-                        "layer": layer,
-                        "projection": projection,
-                        "frobenius_norm": 1.0,
-                        "singular_values": draw.lognormal(size=20 if projection == "o" else 24),
-                    }
-                    for layer in (0, 1)
-                    for projection in ("k", "o", "q")
-                ],
+                "layer": layer,
+                "projection": projection,
+                "nuclear_norm": float(example + 3 + layer),
+                "frobenius_norm": float((5 + (example + layer) * 2) ** 0.5),
+                "singular_values": [2.0, 1.0 + example + layer],
             }
-            for key in keys
-        ],
-        schema=SCHEMA,
+            for example in (0, 1)
+            for layer in (0, 1)
+            for projection in ("q", "k")
+        ]
     )
 
 
-def examples(keys: list[str]) -> pl.DataFrame:
-    return pl.DataFrame(
-        {
-            "key": keys,
-            "item_id": [f"item{number}" for number in range(len(keys))],
-            "benchmark": "b",
-            "family": "math",
-            "index": [10 - number for number in range(len(keys))],
-            "style": "none",
-            "relevance": "correct",
-            "response": "text that the table leaves out",
-            "loss": -1.0,
-        }
+def test_a_table_without_labels_gets_default_ones(spectra: pl.DataFrame) -> None:
+    table = statistics_table(spectra)
+    assert table.columns == ["model", *EXAMPLE_COLUMNS, *ROW_COLUMNS, *REDUCTIONS]
+    assert table.select("model", "benchmark", "family", "style", "relevance").unique().rows() == [
+        ("", "", "", "", "correct")
+    ]
+    assert table.select("item_id", "index").unique().sort("index").rows() == [("0", 0), ("1", 1)]
+    assert table.schema["item_id"] == pl.String
+
+
+def test_labels_of_the_user_are_kept(spectra: pl.DataFrame) -> None:
+    labels = {"model": "m", "benchmark": "b", "family": "math", "style": "none"}
+    labeled = spectra.with_columns(
+        *(pl.lit(value).alias(name) for name, value in labels.items()),
+        item=pl.col("example") + 7,
+        relevance=pl.lit("irrelevant"),
+        note=pl.lit("left out"),
     )
-
-
-def twin(asked: pl.DataFrame, rows: pl.DataFrame, model: str) -> list[dict[str, Any]]:
-    """The table by loops, with the two statistics of NAMES."""
-    found = []
-    for example in asked.iter_rows(named=True):
-        for row in rows.iter_rows(named=True):
-            if row["key"] != example["key"] or row["reason"] is not None:
-                continue
-            for matrix in row["matrices"]:
-                sigma = np.asarray(matrix["singular_values"], dtype=np.float64)
-                p = sigma / sigma.sum()
-                found.append(
-                    {"model": model}
-                    | {column: example[column] for column in EXAMPLE_COLUMNS}
-                    | {column: row[column] for column in ROW_COLUMNS if column in row}
-                    | {column: matrix[column] for column in ("layer", "projection")}
-                    | {
-                        "nuclear_norm": sigma.sum(),
-                        "effective_rank": np.exp(-(p * np.log(p)).sum()),
-                    }
-                )
-    order = ("index", "item_id", "style", "relevance", "layer", "projection")
-    return sorted(found, key=lambda row: tuple(row[column] for column in order))
-
-
-@pytest.mark.parametrize("chunk", [1, 2, 5])
-def test_the_table_equals_a_slow_twin_however_the_spectra_come(
-    chunk: int, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("gradpipe.statistics.table.ROWS_AT_ONCE", 2)
-    asked, rows = examples(list("dabc")), spectra(list("abcde"), unusable="c")
-    parts = [rows.slice(start, chunk) for start in range(0, rows.height, chunk)]
-    table = statistics_table(asked, parts, NAMES, "m")
-    expected = twin(asked, rows, "m")
+    table = statistics_table(labeled.lazy(), NAMES)
     assert table.columns == ["model", *EXAMPLE_COLUMNS, *ROW_COLUMNS, *NAMES]
-    assert table.height == len(expected) == 3 * 6
-    assert_frame_equal(table, pl.DataFrame(expected, schema=table.schema), rel_tol=1e-12, abs_tol=0)
+    assert table["item_id"].unique().sort().to_list() == ["7", "8"]
+    assert table["relevance"].unique().to_list() == ["irrelevant"]
+    assert table.select(pl.col(list(labels)).n_unique()).row(0) == (1,) * len(labels)
+    assert table["nuclear_norm"].to_list() == [3.0, 3.0, 4.0, 4.0, 4.0, 4.0, 5.0, 5.0]
 
 
-def test_an_example_that_cannot_be_used_is_absent() -> None:
-    table = statistics_table(examples(["a", "b"]), [spectra(["a", "b"], unusable="b")], NAMES, "m")
-    assert table["item_id"].unique().to_list() == ["item0"]
-
-
-def test_two_examples_that_share_a_key_are_both_there() -> None:
-    table = statistics_table(examples(["a", "b", "a"]), [spectra(["a", "b"])], NAMES, "m")
-    assert table.height == 3 * 6
-    one, other = (
-        table.filter(item_id=item).drop("item_id", "index") for item in ("item0", "item2")
+def test_rows_of_a_row_store_become_the_table_of_the_pipeline() -> None:
+    matrices = [
+        {"layer": layer, "projection": "q", "frobenius_norm": 5.0, "singular_values": [4.0, 3.0]}
+        for layer in (0, 1)
+    ]
+    stored = {
+        "key": ["a"],
+        "loss": [1.0],
+        "tokens": [9],
+        "response_tokens": [3],
+        "truncated": [False],
+        "reason": [None],
+        "seconds": [0.1],
+        "hardware": ["cpu"],
+        "matrices": [matrices],
+        "layers": [[]],
+    }
+    schema = {"key": pl.String()} | {n: t for n, t in ROW_SCHEMA.items() if n != "row"}
+    rows = pl.DataFrame(stored, schema=schema)
+    examples = pl.DataFrame(
+        {"key": "a", "item_id": "i", "benchmark": "b", "family": "math", "index": 4}
+        | {"style": "none", "relevance": "correct"}
     )
-    assert one.equals(other)
-    assert curves(table.lazy(), NAMES)["examples"].unique().to_list() == [3]
+    piped = partition_tables(examples, [rows], NAMES, "m").statistics
+    joined = examples.join(rows, on="key").with_columns(model=pl.lit("m"))
+    assert_frame_equal(statistics_table(joined, NAMES), piped)
 
 
-def test_the_loss_and_tokens_are_those_that_were_measured() -> None:
-    rows = spectra(["a"])
-    table = statistics_table(examples(["a"]), [rows], NAMES, "m")
-    assert table["loss"].unique().to_list() == rows["loss"].to_list()
-    assert table["tokens"].unique().to_list() == rows["tokens"].to_list()
+def test_a_statistic_that_cannot_be_recomputed_is_kept(spectra: pl.DataFrame) -> None:
+    small = spectra.drop("singular_values")
+    table = statistics_table(small)
+    assert table.columns[-2:] == ["nuclear_norm", "frobenius_norm"]
+    assert_frame_equal(table.select("nuclear_norm"), small.sort("example").select("nuclear_norm"))
+    with pytest.raises(StudyError, match="effective_rank"):
+        statistics_table(small, ["effective_rank"])
 
 
-def test_every_statistic_can_be_in_the_table() -> None:
-    table = statistics_table(examples(["a"]), [spectra(["a"])], tuple(REDUCTIONS), "m")
-    assert table.columns[-len(REDUCTIONS) :] == list(REDUCTIONS)
-    assert table.select(pl.col(list(REDUCTIONS)).is_finite().all()).row(0) == (True,) * len(
-        REDUCTIONS
-    )
+@pytest.mark.parametrize("column", ["example", "layer", "projection"])
+def test_another_kind_of_table_is_refused(spectra: pl.DataFrame, column: str) -> None:
+    for function in (statistics_table, curves):
+        with pytest.raises(DataError, match=f"'{column}'"):
+            function(spectra.drop(column))
 
 
-def test_a_table_without_usable_examples_has_the_types_of_any_other() -> None:
-    full = statistics_table(examples(["a"]), [spectra(["a"])], NAMES, "m")
-    for asked, parts in (
-        (examples(["a"]), []),
-        (examples(["a"]).clear(), []),
-        (examples(["b"]), [spectra(["b"], unusable="b")]),
-        (examples(["a"]), [spectra(["z"])]),
-    ):
-        table = statistics_table(asked, parts, NAMES, "m")
-        assert table.height == 0
-        assert table.schema == full.schema
-        assert curves(table.lazy(), NAMES).schema == curves(full.lazy(), NAMES).schema
+def test_spectra_can_be_averaged_as_they_are(spectra: pl.DataFrame) -> None:
+    found = curves(spectra)
+    assert set(found["statistic"]) == {"nuclear_norm", "frobenius_norm"}
+    assert found.filter(projection="k", statistic="nuclear_norm")["mean"].to_list() == [3.5, 4.5]
+    wanted = curves(statistics_table(spectra), ["nuclear_norm"])
+    assert_frame_equal(found.filter(statistic="nuclear_norm"), wanted)
+    with pytest.raises(StudyError, match="stable_rank"):
+        curves(spectra, ["stable_rank"])
 
 
-def test_a_statistic_that_is_not_known_is_refused() -> None:
-    with pytest.raises(StudyError, match="There is no statistic 'trace'"):
-        statistics_table(examples(["a"]), [spectra(["a"])], ["trace"], "m")
+def test_differences_of_other_tables_are_refused(spectra: pl.DataFrame) -> None:
+    for function in (mad, relative_difference):
+        with pytest.raises(DataError, match="'model'"):
+            function(spectra)
