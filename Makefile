@@ -42,7 +42,7 @@ test-all: $(VENV)/.installed-dev
 	$(PYTEST) -m "slow or not slow" --cov --cov-report=term:skip-covered
 
 docs: $(VENV)/.installed-dev
-	$(BIN)/mkdocs build --strict
+	NO_MKDOCS_2_WARNING=1 DISABLE_MKDOCS_2_WARNING=true $(BIN)/mkdocs build --strict
 
 soak: $(VENV)/.installed-dev
 	$(BIN)/python -m tests.soak --minutes 30

@@ -73,25 +73,32 @@ def settings_table(schema: dict[str, Any]) -> Iterator[str]:
 
 
 def kind(value: dict[str, Any]) -> str:
-    """A property's type and bounds in words."""
-    if "anyOf" in value:
-        return " or ".join(kind(part) for part in value["anyOf"])
-    if "$ref" in value:
-        return f"[{value['$ref'].rpartition('/')[2]}](#{anchor(value['$ref'])})"
-    if "enum" in value:
-        return escape(" or ".join(code(option) for option in value["enum"]))
-    if "const" in value:
-        return code(value["const"])
-    if value.get("type") == "array":
-        return f"list of {kind(value.get('items', {}))}"
-    if value.get("type") == "object":
-        return "mapping"
-    names = {"integer": "whole number", "string": "text", "boolean": "yes or no", "null": "nothing"}
-    bounds = {"minimum": "≥", "exclusiveMinimum": ">", "maximum": "≤", "exclusiveMaximum": "<"}
-    limits = [f"{sign} {value[name]:,}" for name, sign in bounds.items() if name in value]
-    return " ".join([names.get(value.get("type", ""), value.get("type", "any")), *limits])
+    """A property's type and bounds, as a reader of YAML knows them."""
+    match value:
+        case {"anyOf": parts}:
+            return " or ".join(kind(part) for part in parts)
+        case {"$ref": reference}:
+            return f"[{reference.rpartition('/')[2]}](#{anchor(reference)})"
+        case {"enum": options}:
+            return " or ".join(code(option) for option in options)
+        case {"const": constant}:
+            return code(constant)
+        case {"type": "array"}:
+            return f"list of {kind(value.get('items', {}))}"
+        case _:
+            limits = [f"{sign} {value[name]:,}" for name, sign in BOUNDS.items() if name in value]
+            return " ".join([TYPES.get(value.get("type", ""), "any value"), *limits])
 
 
+TYPES = {
+    "integer": "whole number",
+    "number": "number",
+    "string": "text",
+    "boolean": "yes or no",
+    "object": "mapping",
+    "null": "nothing",
+}
+BOUNDS = {"minimum": "≥", "exclusiveMinimum": ">", "maximum": "≤", "exclusiveMaximum": "<"}
 ANCHORS = {
     "ModelConfig": "models",
     "BenchmarkConfig": "benchmarks",
@@ -125,9 +132,8 @@ def statistics() -> Iterator[str]:
     from gradpipe.statistics import reductions
 
     yield "# Statistics\n"
-    yield "Each is a number per (example, layer, projection), computed from the singular values σ of"
-    yield "one gradient G. They are defined in `gradpipe/statistics/reductions.py`; definitions that"
-    yield "need the loss or the number of tokens say so.\n"
+    yield "Each is a number per (example, layer, projection), computed from the singular values σ"
+    yield "of one gradient G. They are defined in `gradpipe/statistics/reductions.py`.\n"
     yield "| statistic | definition |"
     yield "|---|---|"
     definition: list[str] = []
@@ -173,8 +179,8 @@ def checks() -> Iterator[str]:
             kept = "the partition is not kept" if spec.blocking else "a warning"
             asset = spec.asset_key.path[-1]
             yield f"| `{spec.name}` | `{asset}` | {escape(spec.description or '')} | {kept} |"
-    yield "\nA partition that is not kept reaches neither statistics nor report, whichever way it was"
-    yield "started."
+    yield "\nA partition that is not kept reaches neither statistics nor report, whichever way it"
+    yield "was started."
 
 
 def api() -> Iterator[str]:

@@ -58,7 +58,7 @@ class Protocol(BaseModel):
     mean cross-entropy over the response's tokens, append no EOS, and run the model in evaluation
     mode.
 
-    Example:
+    Examples:
         >>> protocol = gp.Protocol(preset="standard", chat=False, max_length=512)
         >>> protocol.projections, protocol.dtype
         (('q', 'k', 'v', 'o'), 'float32')

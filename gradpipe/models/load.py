@@ -115,7 +115,7 @@ def load_model(
         ModelError: A file is missing, or the model is not a causal language model with plain
             weights.
 
-    Example:
+    Examples:
         >>> loaded = gp.load_model(model_folder)
         >>> loaded.model.training, loaded.window
         (False, 4096)

@@ -56,7 +56,7 @@ def extract_spectra(
             weights or adapters, or its chat template fails.
         StudyError: There is no protocol of this name.
 
-    Example:
+    Examples:
         >>> pairs = [("Add 2 and 2.", "4"), ("Name a color.", "Blue, or a shade of it.")]
         >>> spectra = gp.extract_spectra(model, tokenizer, pairs)
         >>> spectra.height  # 2 examples, 3 layers, 4 projections
@@ -134,7 +134,7 @@ def rank(
             tokenizer.
         ModelError: As in ``extract_spectra``.
 
-    Example:
+    Examples:
         >>> pairs = [("Add 2 and 2.", "4"), ("Name a color.", "Blue, or a shade of it.")]
         >>> spectra = gp.extract_spectra(model, tokenizer, pairs)
         >>> ranking = gp.rank(spectra, by="effective_rank")

@@ -33,7 +33,7 @@ def curves(table: StatisticsFrame, statistics: Sequence[str] | None = None) -> p
         DataError: ``table`` is another kind of table.
         StudyError: ``table`` has no such statistic.
 
-    Example:
+    Examples:
         >>> pairs = [("Add 2 and 2.", "4"), ("Name a color.", "Blue, or a shade of it.")]
         >>> table = gp.statistics_table(gp.extract_spectra(model, tokenizer, pairs))
         >>> curves = gp.curves(table, ["nuclear_norm"])

@@ -42,7 +42,7 @@ def mad(curves: pl.DataFrame) -> pl.DataFrame:
     Raises:
         DataError: ``curves`` is another kind of table.
 
-    Example:
+    Examples:
         >>> pairs = [("Add 2 and 2.", "4"), ("Name a color.", "Blue, or a shade of it.")]
         >>> curves = gp.curves(gp.extract_spectra(model, tokenizer, pairs), ["nuclear_norm"])
         >>> mads = gp.mad(curves)
@@ -125,7 +125,7 @@ def relative_difference(
     Raises:
         DataError: ``curves`` is another kind of table, or has no such ``column``.
 
-    Example:
+    Examples:
         >>> pairs = [("Add 2 and 2.", "4"), ("Add 2 and 2.", "Blue.")]
         >>> relevance = pl.when(pl.col("example") == 0).then(pl.lit("correct"))
         >>> spectra = gp.extract_spectra(model, tokenizer, pairs).with_columns(

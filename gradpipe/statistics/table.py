@@ -57,7 +57,7 @@ def statistics_table(
         DataError: ``spectra`` is another kind of table.
         StudyError: A statistic is unknown or does not follow from the columns.
 
-    Example:
+    Examples:
         >>> pairs = [("Add 2 and 2.", "4"), ("Name a color.", "Blue, or a shade of it.")]
         >>> spectra = gp.extract_spectra(model, tokenizer, pairs)
         >>> spectra = spectra.with_columns(model=pl.lit("tiny"), style=pl.lit("none"))

@@ -39,7 +39,7 @@ def load_study(study: str) -> Study:
     Raises:
         StudyError: The file is missing or too large, or a key or value in it is invalid.
 
-    Example:
+    Examples:
         >>> study = gp.load_study("demo")
         >>> [benchmark.name for benchmark in study.benchmarks][:2]
         ['mini_maths', 'mini_commonsense']
