@@ -1,6 +1,6 @@
 # make run          installs gradpipe into .venv and runs the demo study
 # make ui           opens the Dagster UI on the workspace
-# make test         installs what the tests need from PyPI, runs ruff, mypy and the tests
+# make test         installs what the tests need from PyPI; runs ruff, mypy, the docs and the tests
 # make test-system  installs the system packages that some tests use, then runs `make test`
 # make test-all     all tests, with those that take minutes, and their coverage
 # make docs         builds the documentation into site/
@@ -16,6 +16,8 @@ AUDIT := .audit
 # One file per process, two at a time. The tests' models are too small for more than one thread, and
 # threads that wait by spinning starve each other where two processes share the cores.
 PYTEST := OMP_WAIT_POLICY=PASSIVE OMP_NUM_THREADS=1 $(BIN)/pytest -n 2 --dist loadfile
+# Links are checked. The variables silence notices about other site generators.
+MKDOCS := NO_MKDOCS_2_WARNING=1 DISABLE_MKDOCS_2_WARNING=true $(BIN)/mkdocs build --quiet --strict
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
 
 .PHONY: run ui test test-system test-all docs soak bench audit release clean
@@ -31,6 +33,7 @@ test: $(VENV)/.installed-dev
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
 	$(BIN)/mypy
+	$(MKDOCS)
 	$(PYTEST)
 
 test-system:
@@ -42,7 +45,7 @@ test-all: $(VENV)/.installed-dev
 	$(PYTEST) -m "slow or not slow" --cov --cov-report=term:skip-covered
 
 docs: $(VENV)/.installed-dev
-	NO_MKDOCS_2_WARNING=1 DISABLE_MKDOCS_2_WARNING=true $(BIN)/mkdocs build --strict
+	$(MKDOCS)
 
 soak: $(VENV)/.installed-dev
 	$(BIN)/python -m tests.soak --minutes 30

@@ -2,10 +2,12 @@
 
 import json
 from collections.abc import Iterator
+from inspect import getsource
 from typing import Any
 
 import click
 import mkdocs_gen_files
+from pydantic import BaseModel
 
 
 def write(page: str, lines: Iterator[str]) -> None:
@@ -37,9 +39,10 @@ def study() -> Iterator[str]:
     from gradpipe.studies.study import Study
 
     schema = Study.model_json_schema()
+    meanings = {model.__name__: comments_of(model) for model in models_below(BaseModel)}
     yield "# Study settings\n"
     yield "A study is one YAML file. Unknown keys are refused with the nearest known one.\n"
-    yield from settings_table(schema)
+    yield from settings_table(schema, meanings["Study"])
     titles = {
         "ModelConfig": "models",
         "BenchmarkConfig": "benchmarks",
@@ -50,24 +53,47 @@ def study() -> Iterator[str]:
         "LayerNames": "layer_names",
         "GeneratorConfig": "generator",
         "Budget": "budget",
-        "Price": "price",
+        "TokenPrice": "price",
         "RayConfig": "ray",
     }
     for name, definition in schema["$defs"].items():
         if "properties" in definition:
             yield f"## {titles.get(name, name)}\n"
-            yield from settings_table(definition)
+            yield from settings_table(definition, meanings[name])
 
 
-def settings_table(schema: dict[str, Any]) -> Iterator[str]:
+def models_below(base: type[BaseModel]) -> Iterator[type[BaseModel]]:
+    """The settings classes of gradpipe."""
+    for model in base.__subclasses__():
+        if model.__module__.startswith("gradpipe."):
+            yield model
+        yield from models_below(model)
+
+
+def comments_of(model: type[BaseModel]) -> dict[str, str]:
+    """What the `#:` comments above a class's fields say, by field."""
+    comments: dict[str, str] = {}
+    pending: list[str] = []
+    for line in getsource(model).splitlines():
+        text = line.strip()
+        if text.startswith("#:"):
+            pending.append(text.removeprefix("#:").strip())
+        else:
+            comments[text.partition(":")[0]] = " ".join(pending)
+            pending = []
+    return comments
+
+
+def settings_table(schema: dict[str, Any], comments: dict[str, str]) -> Iterator[str]:
     """The properties of one object as a table."""
     if text := schema.get("description"):
         yield text.replace("``", "`") + "\n"
     yield "| key | type | default | meaning |"
     yield "|---|---|---|---|"
     for key, value in schema["properties"].items():
-        default = "required" if key in schema.get("required", ()) else code(value.get("default"))
-        meaning = " ".join(value.get("description", "").split()).replace("``", "`")
+        default = code(value.get("default")) if "$ref" not in value else "see there"
+        default = "required" if key in schema.get("required", ()) else default
+        meaning = (value.get("description") or comments.get(key, "")).replace("``", "`")
         yield f"| `{key}` | {kind(value)} | {default} | {escape(meaning)} |"
     yield ""
 
@@ -106,6 +132,7 @@ ANCHORS = {
     "LayerNames": "layer_names",
     "GeneratorConfig": "generator",
     "RayConfig": "ray",
+    "TokenPrice": "price",
 }
 
 
@@ -127,8 +154,6 @@ def escape(text: str) -> str:
 
 def statistics() -> Iterator[str]:
     """Every statistic with its definition: the comments beside the expressions."""
-    from inspect import getsource
-
     from gradpipe.statistics import reductions
 
     yield "# Statistics\n"
@@ -190,12 +215,10 @@ def api() -> Iterator[str]:
     yield "# Public API\n"
     yield "```python\nimport gradpipe as gp\n```\n"
     yield "Names are imported at their first use: `import gradpipe` costs nothing. Every example on"
-    yield "this page runs as a test, with `model` and `tokenizer` a tiny random model.\n"
+    yield "this page runs as a test; there `model` and `tokenizer` are a tiny random model and its"
+    yield "tokenizer, `model_folder` a folder with both, and `pl` is Polars.\n"
     for name, module in gradpipe.PUBLIC.items():
-        yield f"::: {module}.{name}\n" if name != "charts" else ""
-    yield "## Charts\n"
-    yield "Everything that the report draws: `gp.charts.NAME(...)` returns an Altair chart.\n"
-    yield "::: gradpipe.report.charts\n    options:\n      show_root_heading: false"
+        yield f"::: {module}.{name}\n"
 
 
 for page, content in {

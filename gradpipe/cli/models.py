@@ -45,7 +45,9 @@ def models_list() -> None:
 
 @models.command("remove")
 @click.argument("name", metavar="NAME")
-@click.option("--rows", is_flag=True, help="Delete its rows too; a later run recomputes them.")
+@click.option(
+    "--rows", is_flag=True, help="Delete its rows too; adding the model again recomputes them."
+)
 def models_remove(name: str, rows: bool) -> None:
     """Take a model out of the study and, from its next making on, out of the report.
 

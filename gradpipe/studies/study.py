@@ -81,29 +81,40 @@ class Study(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
+    #: What the report calls the study.
     name: str = Field(default="study", min_length=1, max_length=100)
+    #: Model ids, or mappings with an ``id`` and further settings.
     models: tuple[ModelConfig, ...]
+    #: Benchmark names, or mappings with a ``name`` and further settings.
     benchmarks: tuple[BenchmarkConfig, ...] = Field(min_length=1)
-    #: Response styles; none: every one that each benchmark's source provides.
+    #: Response styles; by default every style that each benchmark's source provides.
     styles: tuple[str, ...] | None = None
+    #: Correct responses, irrelevant ones, or both.
     relevances: tuple[Literal["correct", "irrelevant"], ...] = Field(
         default=("correct", "irrelevant"), min_length=1
     )
-    #: Irrelevant counterparts: other items' responses, their sentences dealt out anew, or the
-    #: release's own shuffled files.
+    #: How irrelevant responses are made: ``derangement``: another item's response of the same
+    #: style, with another answer and a similar length; ``sentence_shuffle``: the sentences of
+    #: several items shuffled, as in the paper; ``release``: the paper's own shuffled files.
     irrelevant: Irrelevant = "derangement"
-    #: Items of each benchmark; none: all.
+    #: Items per benchmark; by default all.
     sample: Whole | None = Field(default=None, ge=1)
+    #: Which items: the ``first``, or a seeded ``random`` draw, in which a larger sample contains a
+    #: smaller one.
     sampling: Literal["first", "random"] = "random"
+    #: The seed of the draw and of the pairing of irrelevant responses.
     seed: Whole = Field(default=0, ge=0, le=2**63 - 1)
+    #: ``standard``, ``paper``, or a mapping with ``preset`` and changes to it.
     protocol: Protocol = STANDARD
     #: Who writes the responses that a benchmark's source does not bring.
     generator: GeneratorConfig = GeneratorConfig()
-    #: Where gradients are taken: in the run's own process, or by actors of a Ray cluster.
+    #: Where gradients are computed: in the run's own process, or by actors of a Ray cluster.
     engine: Literal["local", "ray"] = "local"
+    #: The Ray cluster and its actors, for ``engine: ray``.
     ray: RayConfig = RayConfig()
+    #: The statistics to compute; adding one later costs no gradient.
     statistics: tuple[str, ...] = Field(default=tuple(REDUCTIONS), min_length=1)
-    #: What the report is to judge besides the paper's claims: "none > detailed on effective_rank".
+    #: Your own claims, judged beside the paper's: "none > detailed on effective_rank".
     claims: tuple[str, ...] = ()
     #: The share of a partition's rows that may be unusable before its check warns.
     unusable_limit: Number = Field(default=0.1, ge=0, le=1)

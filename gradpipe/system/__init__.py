@@ -1,0 +1,8 @@
+"""What the rest of the library needs from the operating system.
+
+``atomic_files``   files that are written as a whole or not at all; names for processes
+``user_folders``   the user's cache and data folders
+``hashing``        content hashes
+``cpu_settings``   environment variables of torch's CPU libraries
+``pipeline_path``  where ``assets`` and ``storage`` are in an installed wheel
+"""
