@@ -8,6 +8,6 @@
 ``images``     PNG and SVG files
 ``thumbnail``  a small picture for Dagster's asset page
 
-To add a chart, write its function in the file of its question; name it in ``report/page/charts.py``,
-to show it on the page, and in ``static.py``, to save it as a file.
+To add a chart, write its function in the file of its question. Name it in ``report/page/charts.py``
+to show it on the page, and in ``static.py`` to save it as a file.
 """
