@@ -1,8 +1,8 @@
-"""The answer a response ends on, and whether it is the gold one.
+"""Extract a response's final answer and compare it with the gold answer.
 
-What kind of answer to look for is told by the gold answer: yes or no, an option's letter, a label
-such as "Sentence B", a number, a formula or a phrase. Its value is never looked for, so a response
-that answers differently is not talked into agreement.
+The gold answer determines the kind of answer to look for: yes or no, an option's letter, a label
+such as "Sentence B", a number, a formula or a phrase. The search never uses the gold value, so a
+response with a different answer is not counted as agreement.
 """
 
 import re
@@ -24,7 +24,7 @@ _KINDS: tuple[tuple[Kind, re.Pattern[str]], ...] = (
     ("formula", re.compile(r"(?s).*[\\$^_=<>{}()\[\]+*/\d].*|-?[a-z]")),
 )
 
-#: "The final answer is", "**Answer:**", "the most appropriate option would be" and the like.
+#: "The final answer is", "**Answer:**", "the most appropriate option would be" and similar.
 _STATED = re.compile(
     r"(?i)(?:\b(?:final|correct|right|best|appropriate|accurate|suitable|likely|logical|fitting"
     r"|plausible|sensible)\b[^.:!?\n]{0,40}?\b(?:answer|option|choice|response|conclusion)"
@@ -33,21 +33,22 @@ _STATED = re.compile(
 )
 _CONCLUDES = re.compile(r"(?i)\W*(?:therefore|thus|hence|so\b|conclusion|in conclusion|in total)")
 _VARIABLE = re.compile(r"(?<![A-Za-z\\])[a-z](?![A-Za-z])")
-#: A text of so few words is an answer by itself; a number is stated so near the end.
+#: Maximum words of a text that is an answer by itself; characters from the end within which a
+#: number counts as the stated answer.
 _SHORT, _TAIL = 8, 600
 
 
 def answer_kind(gold: str) -> Kind:
-    """What kind of answer ``gold`` is."""
+    """The kind of answer that ``gold`` is."""
     text = gold.strip()
     return next((kind for kind, pattern in _KINDS if pattern.fullmatch(text)), "phrase")
 
 
 def final_answer(text: str, gold: str, question: str | None = None) -> str | None:
-    """The answer that ``text`` ends on, of the kind of ``gold``; None where there is none.
+    """The final answer in ``text``, of the kind of ``gold``; None if there is no such answer.
 
-    With the ``question`` its options are known: an option's letter is then also found by the
-    option's text or value, and an option's text wherever the response settles on it.
+    ``question`` makes its options known. An option's letter is then also found by the option's text
+    or value, and an option's text wherever the response settles on it.
     """
     kind = answer_kind(gold)
     if not text.strip():
@@ -64,10 +65,10 @@ def final_answer(text: str, gold: str, question: str | None = None) -> str | Non
 
 
 def same_answer(found: str, gold: str) -> bool:
-    """Whether ``found`` is the answer ``gold``, however it is written.
+    """Whether ``found`` equals the answer ``gold``, however it is written.
 
-    Numbers and formulas are compared as mathematics, everything else without case, spacing, mark-up
-    and articles.
+    Numbers and formulas are compared mathematically. Everything else is compared without case,
+    spacing, markup and articles.
     """
     if answer_key(found) == answer_key(gold):
         return True
@@ -75,7 +76,7 @@ def same_answer(found: str, gold: str) -> bool:
 
 
 def answer_key(answer: str) -> str:
-    """A text that is the same for answers that are the same at sight: ``$1,200.00``, ``1200``."""
+    """A key that is the same for answers that are obviously equal: ``$1,200.00``, ``1200``."""
     text = plain(answer)
     number = value(text)
     if number is not None:
@@ -85,13 +86,13 @@ def answer_key(answer: str) -> str:
 
 
 def _passages(text: str) -> Iterator[str]:
-    """What follows "the answer is" and the like, the last such statement first."""
+    """The text after each "the answer is" or similar, last statement first."""
     for stated in reversed(list(_STATED.finditer(text))):
         yield text[stated.end() : stated.end() + 200].split("\n\n", maxsplit=1)[0]
 
 
 def _endings(text: str) -> Iterator[tuple[str, str]]:
-    """The sentences from the last to the first, each with all that precedes it."""
+    """The sentences from last to first, each with all text that precedes it."""
     end = len(text)
     for sentence in reversed(sentences(text)):
         end -= len(sentence)
@@ -117,7 +118,7 @@ def _number(text: str, question: str) -> str | None:
 
 
 def _concluded(sentence: str, before: str, question: str) -> str:
-    """Of the numbers in a concluding sentence the one it concludes."""
+    """The number that a concluding sentence concludes, of all numbers in it."""
     bold = [n for mark in re.findall(r"\*\*(.+?)\*\*", sentence) for n in numbers(mark)]
     named = bold or numbers(sentence.rsplit("=", 1)[-1]) or numbers(sentence)
     worked_out = re.findall(rf"=[^=\n\d]{{0,12}}?({NUMBER})", before)
@@ -229,7 +230,7 @@ def _phrase(text: str, question: str) -> str | None:
 
 
 def _named(passage: str, options: list[str]) -> str | None:
-    """The option that ``passage`` names first, the longest of those that begin there."""
+    """The option that ``passage`` names first; the longest one if several begin there."""
     places = [
         (found.start(), -len(option), option)
         for option in options

@@ -1,8 +1,8 @@
 """Irrelevant responses by derangement: every item gets another item's whole response.
 
-The donor's answer differs and its length is close, so that relevance is all that changes. Items are
-paired in blocks of ten, in the order in which a sample grows: adding items to a benchmark leaves
-the pairs of every earlier block as they were, and with them the rows that were computed from them.
+The donor has a different answer and a similar length, so only relevance changes. Items are paired
+in blocks of ten, in the order in which a sample grows. Adding items to a benchmark leaves the pairs
+of every earlier block unchanged, and with them the rows computed from those pairs.
 """
 
 import numpy as np
@@ -15,8 +15,8 @@ from gradpipe.system.hashing import content_hash
 
 BLOCK = 10
 
-# Costs are whole millionths of a unit of log length: sums of whole numbers are exact, so every
-# machine finds the same optimum.
+# Costs are integer millionths of a unit of log length: integer sums are exact, so every machine
+# finds the same optimum.
 _UNIT = 1_000_000
 _JITTER = _UNIT // 10
 _FORBIDDEN = 1e12
@@ -27,16 +27,17 @@ _Ints = npt.NDArray[np.int64]
 def irrelevant_responses(
     responses: pl.DataFrame, benchmark: str, style: str, seed: int, how: How = "first"
 ) -> pl.DataFrame:
-    """A donor for each response of one style: ``item_id``, ``donor_item_id``, ``text``.
+    """Pick a donor for each response of one style: ``item_id``, ``donor_item_id``, ``text``.
 
-    ``responses`` has one row an item: ``item_id``, ``index``, ``answer``, ``text``; the order of
-    its rows does not matter. No item receives a response with its own answer (compared without case
-    and spacing; where an answer is null, by the response) or its own text, and none receives a
-    blank one. Each response is given once, except where so many answers in and before a block are
-    equal that a donor of near length must serve again. ``how`` is how the study samples: the order
-    in which pairs are stable.
+    ``responses`` has one row per item: ``item_id``, ``index``, ``answer``, ``text``; row order does
+    not matter. No item receives a response with its own answer or its own text, or a blank
+    response. Answers are compared without case and spacing; if an answer is null, the responses are
+    compared. Each response is used once, unless so many answers in and before a block are equal
+    that a donor of similar length must be reused. ``how`` is the study's sampling method: it sets
+    the order in which pairs are stable.
 
-    Raises DataError for a single item, and for an item that no other item's answer differs from.
+    Raises DataError for a single item, and for an item whose answer equals that of every other
+    item.
     """
     if responses.height < 2:
         raise DataError(
@@ -61,10 +62,10 @@ def irrelevant_responses(
 
 
 def pick_donors(texts: list[str], answers: list[str], seed: list[int | str]) -> _Ints:
-    """The position of each text's donor, or −1 where no text has another answer.
+    """The position of each text's donor, or −1 if no text has a different answer.
 
-    Per block a linear assignment over the block's texts and those that earlier blocks left ungiven
-    minimises |log length − log length| plus a jitter of up to 0.1 drawn from ``seed``.
+    Each block is a linear assignment over its texts and the unused texts of earlier blocks. It
+    minimizes |log length − log length| plus a jitter of up to 0.1 drawn from ``seed``.
     """
     from scipy.optimize import linear_sum_assignment
 
@@ -86,9 +87,9 @@ def pick_donors(texts: list[str], answers: list[str], seed: list[int | str]) -> 
 
 
 def blocks(count: int) -> list[_Ints]:
-    """The positions of ``count`` items in blocks of BLOCK, which more items leave as they are.
+    """Split ``count`` positions into blocks of BLOCK that do not change when items are added.
 
-    A last item on its own would have nobody to pair with: it joins the block before.
+    A single last item would have no partner, so it joins the block before.
     """
     starts = list(range(0, count - 1, BLOCK))
     return np.split(np.arange(count), starts[1:])
@@ -97,11 +98,12 @@ def blocks(count: int) -> list[_Ints]:
 def _nearest(
     pool: "_Pool", item: np.int64, seen: int, served: _Ints, rng: np.random.Generator
 ) -> int:
-    # Later items are looked at only in need, since they change as the benchmark grows.
+    # Use later items only if necessary, since they change as the benchmark grows.
     while True:
         costs = pool.costs(np.array([item]), np.arange(min(seen, len(pool))), rng)[0]
         if costs.min() < _FORBIDDEN:
-            # As much as the jitter's range: of donors of one length, who served least goes first.
+            # Scaled to the jitter's range: among donors of equal length, the least used comes
+            # first.
             return int((costs + _JITTER * served[: len(costs)]).argmin())
         if seen >= len(pool):
             return -1
@@ -109,7 +111,7 @@ def _nearest(
 
 
 class _Pool:
-    """The texts as numbers: log lengths in units, and a code for each distinct answer and text."""
+    """The texts as numbers: log lengths in units, and a code per distinct answer and text."""
 
     def __init__(self, texts: list[str], answers: list[str]) -> None:
         self.lengths = np.round(np.log1p([len(text) for text in texts]) * _UNIT)
@@ -123,7 +125,7 @@ class _Pool:
     def costs(
         self, items: _Ints, donors: _Ints, rng: np.random.Generator
     ) -> npt.NDArray[np.float64]:
-        """What giving each donor's text to each item costs, [items, donors]; forbidden is 1e12."""
+        """The cost of giving each donor's text to each item, [items, donors]; forbidden is 1e12."""
         clash = (
             (self.answers[items, None] == self.answers[donors])
             | (self.texts[items, None] == self.texts[donors])

@@ -1,4 +1,4 @@
-"""Quality gates: which responses answer as the gold answer does, and which are no answer at all."""
+"""Quality gates: which responses agree with the gold answer, and which are no real answer."""
 
 import re
 from collections.abc import Callable
@@ -9,7 +9,7 @@ from gradpipe.check import Check
 from gradpipe.responses.answers import final_answer, same_answer
 from gradpipe.styles import KNOWLEDGE_STYLES, STYLES
 
-#: What a response can be judged; the first is the only good one.
+#: Possible verdicts on a response; only the first is a pass.
 VERDICTS = (
     "passed",
     "answer_differs",
@@ -20,13 +20,14 @@ VERDICTS = (
     "empty",
 )
 
-#: Tokens that a knowledge response of each style should have.
+#: Target length in tokens of a knowledge response, per style.
 LENGTHS = {"length_100": 100, "length_500": 500, "length_1000": 1000}
-#: The shares of its length below and above which a knowledge response is off. The release's texts,
-#: cut at sentence ends, have 0.8 to 1.6 (length_100, 5th and 95th percentile) or 0.8 to 1.0 times.
+#: A knowledge response is off length below or above these multiples of its target length. The
+#: release's texts, cut at sentence ends, have 0.8 to 1.6 (length_100, 5th and 95th percentile) or
+#: 0.8 to 1.0 times the target.
 SHORTEST, LONGEST = 0.5, 1.6
 
-#: Styles that are no whole response, or an answer without one: they are neither long nor finished.
+#: Styles with only a bare answer or part of a response: length and ending are not checked.
 _BARE = ("none", "none_padded")
 _CUT = "detailed_cut"
 
@@ -42,12 +43,12 @@ _DONE = (
 )
 _REFUSAL = re.compile(
     r"(?i)"
-    # At the outset, in the writer's own voice: "I'm sorry, but I can't help with that."
+    # At the start, in the writer's own voice: "I'm sorry, but I can't help with that."
     r"^[\s*#>]*(?:(?:(?:I['’]m|I am|we['’]re) (?:very |so |truly )?sorry|sorry|I apologi[sz]e"
     r"|(?:my )?apologies|unfortunately)\b[^.!?\n]{0,60}?\bI\s*"
     rf"{_DECLINES}|I\s*{_DECLINES}(?:\s+\w+){{0,2}}?\s+(?:to\s+)?{_DONE}\b"
     r"|I (?:must|have to|need to) (?:decline|refuse)|I (?:respectfully )?decline\b|I refuse to)"
-    # Anywhere: a machine that says it is one.
+    # Anywhere: the writer says that it is an AI.
     r"|\bas an? (?:AI|artificial intelligence)(?: (?:language )?model| assistant)?\s*,?\s*I\b"
     rf"|\bI(?:['’]m| am) (?:only |just )?an? (?:AI|language model)\b[^.!?\n]{{0,80}}\b{_DECLINES}"
 )
@@ -55,22 +56,24 @@ _REFUSAL = re.compile(
 _ENDS = re.compile(r"(?:[.!?…:;)\]}\"'”’*`$|%\d]|\\\])$")
 _OPENED, _CLOSED = re.compile(r"\\\[|\\\("), re.compile(r"\\\]|\\\)")
 _SAYS_SO = re.compile(r"(?i)\bboxed\{[^{}]*\}|\banswer\b")
-#: Words of a last line that is an entry of a list or an answer; characters of a formula.
+#: Maximum words of a last line that counts as a list entry or an answer; maximum characters of a
+#: formula.
 _SHORT_LINE, _SHORT_FORMULA = 8, 400
 
 
 def judge_responses(
     responses: pl.DataFrame, count_tokens: CountTokens | None = None
 ) -> pl.DataFrame:
-    """``responses`` with the columns ``verdict`` (one of VERDICTS) and ``found_answer`` added.
+    """Add the columns ``verdict`` (one of VERDICTS) and ``found_answer`` to ``responses``.
 
-    ``responses`` has ``style``, ``family``, ``answer``, ``text`` and ``finish_reason``, of which
-    answer and finish reason may be null; ``instruction``, if there is one, tells the options of a
-    question. In this order: a response without text is empty; a refusal is one whatever else it
-    says; a response that a limit ended is cut off, and so is reasoning of unknown finish that stops
-    within a sentence or formula; knowledge outside SHORTEST to LONGEST times its style's tokens is
-    off length, if there is a ``count_tokens``; reasoning is compared with its gold answer, if it
-    has one. A ``none`` response is only compared, and of a ``detailed_cut`` no answer is expected.
+    ``responses`` has ``style``, ``family``, ``answer``, ``text`` and ``finish_reason``; answer and
+    finish reason may be null. An optional ``instruction`` lists the options of a question. The
+    checks run in this order. A response without text is empty. A refusal is a refusal whatever else
+    it says. A response that a limit ended is cut off; so is reasoning with an unknown finish reason
+    that stops within a sentence or formula. Knowledge outside SHORTEST to LONGEST times its style's
+    tokens is off length; this check needs ``count_tokens``. Reasoning is compared with its gold
+    answer, if it has one. A ``none`` response is only compared, and a ``detailed_cut`` response
+    needs no answer.
     """
     columns = ["style", "family", "answer", "text", "finish_reason", "instruction"]
     table = responses.select(
@@ -86,12 +89,12 @@ def judge_responses(
 
 
 def is_refusal(text: str) -> bool:
-    """Whether the writer declines to answer; "I'm sorry" in a story is no refusal."""
+    """Whether the writer declines to answer; "I'm sorry" in a story does not count."""
     return bool(_REFUSAL.search(text))
 
 
 def is_unfinished(text: str) -> bool:
-    """Whether ``text`` stops within a formula or a sentence; a list's last entry is an end."""
+    """Whether ``text`` stops within a formula or a sentence; a last list entry is an ending."""
     body = text.rstrip()
     near_end = body[-_SHORT_FORMULA:]
     opened = max((found.start() for found in _OPENED.finditer(near_end)), default=-1)
@@ -104,9 +107,10 @@ def is_unfinished(text: str) -> bool:
 
 
 def summarise_verdicts(judged: pl.DataFrame) -> pl.DataFrame:
-    """How many responses of each style got each verdict: ``style, verdict, responses, rate``.
+    """Count the responses per style and verdict: ``style, verdict, responses, rate``.
 
-    A row for each that occurs, in the order of STYLES and VERDICTS; rates add up to 1 a style.
+    One row per combination that occurs, in the order of STYLES and VERDICTS; rates add up to 1 per
+    style.
     """
     counts = judged.group_by("style", "verdict", maintain_order=True).agg(
         pl.len().cast(pl.Int64).alias("responses")

@@ -1,10 +1,11 @@
-"""Irrelevant responses by sentence shuffle: the paper's way, rebuilt from its published files.
+"""Irrelevant responses by sentence shuffle: the paper's method, rebuilt from its files.
 
-There the sentences of all responses of a style were pooled and dealt out again: what begins an
-irrelevant response began another item's, what ends it ended one, and between them stand sentences
-from anywhere. That destroys fluency and order along with relevance, which a derangement
-(gradpipe.responses.derangement) leaves whole: the two side by side show what the paper's finding
-owes to it. Unlike the published files, no item is dealt its own right answer.
+The paper pools the sentences of all responses of a style and redistributes them. The first sentence
+of an irrelevant response was the first of another item's response, and the last was a last one. The
+sentences between them come from anywhere. Shuffling destroys fluency and order along with
+relevance. A derangement (gradpipe.responses.derangement) keeps fluency and order intact, so
+comparing the two shows how much of the paper's finding is due to them. Unlike in the published
+files, no item gets its own correct answer.
 """
 
 import numpy as np
@@ -28,20 +29,21 @@ _Ints = npt.NDArray[np.int64]
 def shuffled_responses(
     responses: pl.DataFrame, benchmark: str, style: str, seed: int, how: How = "first"
 ) -> pl.DataFrame:
-    """A response of other items' sentences for each item: ``item_id``, ``text``.
+    """Build a response from other items' sentences for each item: ``item_id``, ``text``.
 
-    ``responses`` has one row an item: ``item_id``, ``index``, ``answer``, ``text`` and, to know the
-    options of a question, ``instruction``; the order of its rows does not matter. Each item gets as
-    many sentences as its own response has, of which one stood first, one last and the rest between;
-    none is its own or reads like one of its own, and none ends on its answer or, where that is a
-    phrase, mentions it. Nor does the whole end on it. A blank response gets one sentence and gives
-    none. A style of single answers is thus dealt other items' answers.
+    ``responses`` has one row per item: ``item_id``, ``index``, ``answer``, ``text`` and optionally
+    ``instruction``, which lists a question's options. Row order does not matter. Each item gets as
+    many sentences as its own response has: one that stood first, one that stood last, and the rest
+    from between. No sentence is the item's own or reads like one of its own. No sentence ends on
+    the item's answer or, if the answer is a phrase, mentions it. The whole response does not end on
+    the answer either. A blank response gets one sentence and contributes none. In a style of bare
+    answers, items therefore get other items' answers.
 
     Sentences stay within a block of ten items, in the order in which a sample grows (``how``), so
-    that more items leave every earlier block as it was; only what a block cannot fill is drawn from
-    the blocks before it, and from later ones if need be.
+    adding items leaves every earlier block unchanged. Only places that a block cannot fill are
+    drawn from earlier blocks, and from later ones if necessary.
 
-    Raises DataError for a single item, and for an item that no other item's sentence may go to.
+    Raises DataError for a single item, and for an item that can receive no other item's sentence.
     """
     if responses.height < 2:
         raise DataError(
@@ -71,10 +73,10 @@ def shuffled_responses(
 
 
 def _deal(pool: "_Pool", block: _Ints, seed: list[int | str]) -> _Ints:
-    """For each place of the block's items the sentence it gets, or −1 where there is none.
+    """Assign a sentence to each place of the block's items, or −1 if no sentence fits.
 
-    Role by role a linear assignment with random costs: every sentence of the block goes to one
-    place, if that can be. What is left over is drawn from earlier sentences, then from later ones.
+    Solves one linear assignment with random costs per role: every sentence of the block goes to one
+    place, if possible. Remaining places are drawn from earlier sentences, then from later ones.
     """
     from scipy.optimize import linear_sum_assignment
 
@@ -99,7 +101,7 @@ def _deal(pool: "_Pool", block: _Ints, seed: list[int | str]) -> _Ints:
 def _mend(
     pool: "_Pool", places: _Ints, dealt: _Ints, mine: _Ints, rng: np.random.Generator
 ) -> None:
-    """Draw an item's sentences again while together they tell its answer, as none does alone."""
+    """Redraw an item's sentences while together they state its answer, though none does alone."""
     item = int(pool.owner[places[mine[0]]])
     for attempt in range(_ATTEMPTS):
         if (dealt[mine] < 0).any() or not pool.answers_rightly(item, dealt[mine]):
@@ -110,7 +112,7 @@ def _mend(
 
 
 def _draw(pool: "_Pool", place: np.int64, seen: int, rng: np.random.Generator) -> int:
-    # A sentence of the place's own role if there is one, else of any; later ones only in need.
+    # Prefer a sentence of the place's own role, then any; use later ones only if necessary.
     while True:
         candidates = np.arange(min(seen, len(pool)))
         allowed = ~pool.clashes(np.array([place]), candidates)[0] & ~pool.blank[candidates]
@@ -124,10 +126,10 @@ def _draw(pool: "_Pool", place: np.int64, seen: int, rng: np.random.Generator) -
 
 
 class _Pool:
-    """Every sentence of every text, in order, as numbers: S sentences.
+    """All sentences of all texts, in order, encoded as numbers: S sentences.
 
-    ``owner`` [S] is a sentence's item, ``role`` [S] its place in the text, ``wording`` [S] a code
-    for each distinct sentence, ``blank`` [S] whether it says nothing.
+    ``owner`` [S] is the item of a sentence, ``role`` [S] its place in the text, ``wording`` [S] a
+    code for each distinct sentence, and ``blank`` [S] whether it is empty.
     """
 
     def __init__(
@@ -148,7 +150,7 @@ class _Pool:
         return len(self.sentences)
 
     def clashes(self, places: _Ints, given: _Ints) -> npt.NDArray[np.bool_]:
-        """Whether a place's item may not be given a sentence, [places, given]."""
+        """Whether a sentence is forbidden for a place's item, [places, given]."""
         items, rows = np.unique(self.owner[places], return_inverse=True)
         barred = np.zeros((len(items), len(given)), dtype=bool)
         for row, item in enumerate(items):
@@ -157,7 +159,7 @@ class _Pool:
         return barred[rows]
 
     def join(self, dealt: _Ints) -> str:
-        """The dealt sentences as one text; one that ended a text is set off by a space."""
+        """Join the dealt sentences into one text, with a space after each former last sentence."""
         text = ""
         for sentence in self.sentences.gather(dealt):
             gap = " " if text and not text[-1].isspace() else ""
@@ -171,7 +173,7 @@ class _Pool:
         return found is not None and answer_key(found) == answer_key(answer or "")
 
     def _tells(self, item: np.int64, given: _Ints) -> npt.NDArray[np.bool_]:
-        """Whether sentences give away an item's answer, [given]."""
+        """Whether each sentence gives away an item's answer, [given]."""
         answer = self._answers[item]
         if not answer:
             return np.zeros(len(given), dtype=bool)
@@ -182,7 +184,7 @@ class _Pool:
         return tells
 
     def _statements(self, answer: str) -> npt.NDArray[np.object_]:
-        """The key of the answer each sentence ends on, of the kind of ``answer``, [S]."""
+        """The key of the answer that each sentence ends on, of the kind of ``answer``, [S]."""
         kind: str = answer_kind(answer)
         if kind == "label":
             kind, _ = answer.split()
