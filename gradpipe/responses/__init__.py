@@ -1,1 +1,1 @@
-"""Styles and relevances, and the examples they make of items; ``build`` is the way in."""
+"""Styles and relevances, and the examples built from items; start at ``build``."""

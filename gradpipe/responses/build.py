@@ -1,4 +1,4 @@
-"""Items become examples: one (instruction, response) pair for each style and relevance."""
+"""Turn items into examples: one (instruction, response) pair per style and relevance."""
 
 from collections.abc import Callable
 from typing import Literal
@@ -13,7 +13,7 @@ from gradpipe.responses.sentence_shuffle import shuffled_responses
 from gradpipe.styles import MATCHED_STYLES, RELEVANCES, STYLES
 from gradpipe.system.hashing import content_hash
 
-#: Part of every examples table's version: raise it when other examples come of the same items.
+#: Part of every examples table's version: increase it when the same items yield different examples.
 RESPONSES_VERSION = "2"
 
 Irrelevant = Literal["derangement", "release", "sentence_shuffle"]
@@ -27,14 +27,14 @@ def build_examples(
     seed: int,
     how: How = "first",
 ) -> pl.DataFrame:
-    """The examples (EXAMPLE_SCHEMA) of one benchmark's items, by index, style and relevance.
+    """Build the examples (EXAMPLE_SCHEMA) of one benchmark, by index, style and relevance.
 
-    ``styles`` None takes every style the items have. ``irrelevant`` says where irrelevant responses
-    come from: another item (``derangement``, seeded), the sentences of several dealt out anew
-    (``sentence_shuffle``, seeded) or the source's own (``release``). ``how`` is how the items were
-    sampled; the first two are stable when a sample grows that way. An empty response is an example,
-    a missing one is none; nor is an irrelevant one that is the item's own answer. A source has no
-    irrelevant ones of a matched length.
+    If ``styles`` is None, every style of the items is used. ``irrelevant`` sets the origin of
+    irrelevant responses: another item (``derangement``, seeded), shuffled sentences of several
+    items (``sentence_shuffle``, seeded) or the source's own (``release``). ``how`` is the method by
+    which the items were sampled; the first two origins are stable when a sample grows by that
+    method. An empty response is an example; a missing response is skipped, and so is an irrelevant
+    one that equals the item's own answer. A source has no irrelevant responses of a matched length.
 
     Raises DataError for a style or relevance that is unknown or that no item has, for items of
     several benchmarks, and when no irrelevant response can be drawn.
@@ -105,7 +105,8 @@ def _of_relevance(
         draw = irrelevant_responses if irrelevant == "derangement" else shuffled_responses
         return _drawn(draw, of_style, style, seed, how)
     found = of_style.filter(pl.col("relevance") == relevance)
-    # No source brings the styles that are made at a matched length; they have no counterpart then.
+    # No source provides the length-matched styles, so with its own responses they have no
+    # counterpart.
     if found.is_empty() and style not in MATCHED_STYLES:
         raise DataError(
             f"{_name(responses)} comes without irrelevant responses of the style {style!r}: "
@@ -117,9 +118,9 @@ def _of_relevance(
 
 
 def _says_the_answer() -> pl.Expr:
-    """Whether a text is the item's answer and nothing else, whatever its case and spacing.
+    """Whether a text is only the item's answer, ignoring case and spacing.
 
-    Where the release drew labels anew, they are right in half of CREAK's rows: those are no
+    Where the release redrew labels, they are correct in half of CREAK's rows: those are not
     irrelevant responses.
     """
     text, answer = (

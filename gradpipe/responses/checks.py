@@ -1,4 +1,4 @@
-"""Whether the styles are what their names say: each longer than the one before it."""
+"""Check that each style is longer than the one before it, as the style names promise."""
 
 from itertools import pairwise
 
@@ -7,7 +7,7 @@ import polars as pl
 from gradpipe.check import Check
 from gradpipe.styles import REASONING_STYLES
 
-#: The share of items whose next longer style has to be longer. The release's sets have 0.946
+#: Required share of items whose next longer style is longer. The release's sets have 0.946
 #: (geometry, detailed over simplified) to 1.
 LONGER_SHARE = 0.9
 
@@ -15,9 +15,10 @@ LENGTHS = ("length_100", "length_500", "length_1000")
 
 
 def check_lengths(examples: pl.DataFrame) -> Check:
-    """Detailed responses are longer than simplified ones, those than bare answers, item by item.
+    """Check per item that detailed is longer than simplified, and simplified than the answer.
 
-    Knowledge by length likewise. ``examples`` is EXAMPLE_SCHEMA; only correct responses count.
+    Knowledge styles are compared by their lengths in the same way. ``examples`` is EXAMPLE_SCHEMA;
+    only correct responses count.
     """
     lengths = (
         examples.lazy()

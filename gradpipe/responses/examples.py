@@ -2,10 +2,10 @@
 
 import polars as pl
 
-#: One row an example. ``example_id`` hashes instruction and response only, so the same pair is the
-#: same row of the store wherever it occurs; ``donor_item_id`` is the item an irrelevant response
-#: was taken from (null for correct ones and for shuffles); ``verdict`` is what the gates made of a
-#: correct response with reasoning (null for others).
+#: One row per example. ``example_id`` hashes only the instruction and response, so the same pair is
+#: the same row of the store wherever it occurs. ``donor_item_id`` is the item an irrelevant
+#: response was taken from (null for correct responses and for shuffles). ``verdict`` is the gates'
+#: verdict on a correct response with reasoning (null for others).
 EXAMPLE_SCHEMA = pl.Schema(
     {
         "example_id": pl.String,
@@ -24,7 +24,7 @@ EXAMPLE_SCHEMA = pl.Schema(
 
 
 def count_styles(examples: pl.DataFrame) -> pl.DataFrame:
-    """How many examples there are of each style and relevance, and their mean length in words."""
+    """Count the examples of each style and relevance, with their mean length in words."""
     return examples.group_by("style", "relevance", maintain_order=True).agg(
         pl.len().alias("examples"),
         pl.col("response").str.split(" ").list.len().mean().round(1).alias("mean_words"),

@@ -1,4 +1,4 @@
-"""Numbers and formulas as a text writes them, and whether two of them are equal."""
+"""Parse the numbers and formulas in a text and compare them."""
 
 import logging
 import re
@@ -17,8 +17,8 @@ _MARKUP = re.compile(
     r"\*\*|\\[()\[\]]|\$|\\(?:text|textbf|mathrm|mbox|mathbf)\b|\\[,;!: ]|\\left|\\right|\^\\circ"
     r"|\^\{\\circ\}|\\displaystyle|\\%"
 )
-# Beyond these the algebra may run for ever: powers of powers, long exponents, large factorials,
-# sums and integrals.
+# Beyond these limits the algebra may never finish: powers of powers, long exponents, large
+# factorials, sums and integrals.
 _LONG = 200
 _HUGE = re.compile(
     r"\^\s*\{?[^{}]*\^|(?:\^|\*\*)\s*\{?-?\d{4,}|\d{4,}\s*!|\\[dt]?binom\{\d{4,}"
@@ -27,12 +27,15 @@ _HUGE = re.compile(
 
 
 def numbers(text: str) -> list[str]:
-    """The numbers and simple fractions in ``text``, as they are written."""
+    """Find the numbers and simple fractions in ``text``, as written."""
     return re.findall(rf"(?<![\w.^])(?:{_FRACTION}|{NUMBER})", text)
 
 
 def value(text: str) -> Fraction | None:
-    """The number that ``text`` is, money and percentages by their digits; None for aught else."""
+    """The number that ``text`` states; None if it is not a number.
+
+    Money and percentages are read by their digits.
+    """
     bare = re.sub(r"\\[dt]?frac\{(-?\d+)\}\{(\d+)\}", r"\1/\2", text.strip())
     bare = re.sub(r"[$€£₹%\s]|\\[,%$ ]|\{,\}|(?<=\d),(?=\d{3})", "", bare)
     try:
@@ -42,14 +45,14 @@ def value(text: str) -> Fraction | None:
 
 
 def plain(text: str) -> str:
-    """``text`` without mark-up, quotes, outer punctuation and runs of spaces."""
+    """``text`` without markup, quotes, outer punctuation and repeated spaces."""
     bare = _MARKUP.sub("", text.replace("\\dfrac", "\\frac").replace("\\tfrac", "\\frac"))
     unquoted = re.sub(r"[\"'“”’`{}]" if "\\" not in bare else r"[\"“”`]", "", bare)
     return " ".join(unquoted.split()).strip(" .:;!?,")
 
 
 def equal_formulas(found: str, gold: str) -> bool:
-    """Whether two formulas are equal as mathematics; False for what would take too long to tell."""
+    """Whether two formulas are mathematically equal; False if comparing would take too long."""
     if max(len(found), len(gold)) > _LONG or _HUGE.search(f"{found} {gold}"):
         return False
     return bool(_math_verify().verify(_parsed(gold), _parsed(found), timeout_seconds=None))
@@ -65,9 +68,9 @@ def _parsed(formula: str) -> list[Any]:
 
 @cache
 def _math_verify() -> ModuleType:
-    """The library, without its warning that nothing limits its time.
+    """Import the library without its warning that its run time is unlimited.
 
-    Its own limit is a signal, which only a main thread can set; _LONG and _HUGE stand in for it.
+    Its own timeout uses a signal, which only a main thread can set; _LONG and _HUGE replace it.
     """
     for module in ("parser", "grader"):
         logging.getLogger(f"math_verify.{module}").addFilter(

@@ -1,8 +1,9 @@
-"""Other styles at the length of the simplified one, since a mean loss ties gradients to length.
+"""Other styles at the length of the simplified style.
 
-``none_padded`` is the bare answer behind as much neutral text as the simplified response has
-reasoning; ``detailed_cut`` is the detailed response, ended after about as many tokens. Against
-``simplified`` both change the style and hold the length.
+A mean loss ties gradients to response length, so these styles control for it. ``none_padded`` is
+the bare answer after as much neutral text as the simplified response has reasoning.
+``detailed_cut`` is the detailed response, cut after about as many tokens. Compared with
+``simplified``, both change the style and keep the length.
 """
 
 import re
@@ -18,10 +19,10 @@ from gradpipe.styles import MATCHED_STYLES
 
 CountTokens = Callable[[list[str]], list[int]]
 
-#: The style that each matched style is made of; its length is the simplified response's.
+#: The style each matched style is made from; the target length is the simplified response's.
 SOURCES = {"none_padded": "none", "detailed_cut": "detailed"}
 
-#: Sentences that say nothing about any question and lean to no answer, in the order of their use.
+#: Sentences that are neutral for any question and favor no answer, in the order of use.
 NEUTRAL = (
     "There is a room with a table and a chair in it.",
     "The window looks out on a quiet street.",
@@ -48,7 +49,7 @@ NEUTRAL = (
     "Steam rises from it and clears away.",
     "The evening is calm and nothing is in a hurry.",
 )
-#: One of these, or none, comes after them, to meet the length to a word or two.
+#: At most one of these follows, to match the length to within a word or two.
 CLOSING = (
     "It is quiet.",
     "The day goes on.",
@@ -62,16 +63,16 @@ CLOSING = (
 def matched_responses(
     responses: pl.DataFrame, style: str, count_tokens: CountTokens | None = None
 ) -> pl.DataFrame:
-    """The responses of a matched style: ``item_id``, ``text``, in the order of the items.
+    """Build the responses of a matched style: ``item_id``, ``text``, in the order of the items.
 
-    ``responses`` are correct ones, one row an item and style: ``item_id``, ``style``, ``text``. An
-    item without a simplified response or without the style's source (SOURCES) gets none.
-    ``none_padded`` ends on "The final answer is" and the answer; ``detailed_cut`` ends with the
-    sentence whose end is nearest to the simplified length, the first at the soonest, and seldom
-    states an answer. Lengths are sums over sentences of what ``count_tokens`` gives for each
-    text; without it words and punctuation marks are counted.
+    ``responses`` holds correct responses, one row per item and style: ``item_id``, ``style``,
+    ``text``. Items without a simplified response or without the style's source (SOURCES) are
+    skipped. ``none_padded`` ends on "The final answer is" and the answer. ``detailed_cut`` ends
+    with the sentence whose end is nearest to the simplified length. It keeps at least the first
+    sentence and seldom states an answer. Lengths are sums over sentences of the counts that
+    ``count_tokens`` returns for each text; without it, words and punctuation marks are counted.
 
-    Raises DataError for a style that is not a matched one.
+    Raises DataError if the style is not a matched style.
     """
     if style not in MATCHED_STYLES:
         raise DataError(f"no style {style!r} is made by length: {nearest(style, MATCHED_STYLES)}")
@@ -88,7 +89,7 @@ def matched_responses(
 
 
 def count_words(texts: list[str]) -> list[int]:
-    """How many words and punctuation marks each text has: a measure of length for any model."""
+    """Count the words and punctuation marks of each text: a model-independent length."""
     return [len(re.findall(r"\w+|[^\w\s]", text)) for text in texts]
 
 
@@ -100,7 +101,7 @@ def _of_style(responses: pl.DataFrame, style: str) -> pl.DataFrame:
 def _padded(answers: list[str], lengths: list[int], count: CountTokens) -> list[str]:
     endings = [FINAL_ANSWER + answer for answer in answers]
     taken = count(endings)
-    # With its space before it, as tokenizers take it in running text.
+    # Include the space before each sentence, as tokenizers see it in running text.
     weights = count([f" {sentence}" for sentence in NEUTRAL + CLOSING])
     neutral = dict(zip(NEUTRAL + CLOSING, weights, strict=True))
     return [
@@ -110,7 +111,7 @@ def _padded(answers: list[str], lengths: list[int], count: CountTokens) -> list[
 
 
 def _neutral_text(length: int, weights: dict[str, int]) -> str:
-    """Neutral sentences of about ``length`` tokens in all; none where it is not positive."""
+    """Neutral sentences of about ``length`` tokens in total; empty if it is not positive."""
     chosen = []
     for sentence in cycle(NEUTRAL):
         if weights[sentence] > length:
@@ -133,6 +134,6 @@ def _cut(texts: list[str], lengths: list[int], count: CountTokens) -> list[str]:
 
 
 def _pieces(text: str) -> list[str]:
-    """Sentences, and the lines of those that run over several: what introduces a list may end."""
+    """Split into sentences, and multi-line sentences into lines: a list's intro may be an end."""
     lines = (re.split(r"(?<=:\n)|(?<=:\n\n)", sentence) for sentence in sentences(text))
     return [line for part in lines for line in part if line] or [""]

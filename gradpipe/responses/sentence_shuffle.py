@@ -129,7 +129,7 @@ class _Pool:
     """All sentences of all texts, in order, encoded as numbers: S sentences.
 
     ``owner`` [S] is the item of a sentence, ``role`` [S] its place in the text, ``wording`` [S] a
-    code for each distinct sentence, and ``blank`` [S] whether it is empty.
+    code for each distinct sentence, and ``blank`` [S] whether it is blank.
     """
 
     def __init__(

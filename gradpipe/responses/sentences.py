@@ -1,15 +1,15 @@
-"""Sentences of model prose: paragraphs, numbered steps and formulas as well as full stops."""
+"""Split model output into sentences, including paragraphs, numbered steps and formulas."""
 
 import re
 from collections.abc import Iterator
 
-# A full stop inside a formula ends nothing, so formulas are stepped over. A dollar sign may also be
-# a price: two prices with a sentence end between them are no formula.
+# A full stop inside a formula does not end a sentence, so formulas are skipped. A dollar sign may
+# also be a price: two prices with a sentence end between them are not a formula.
 _FORMULA = (
     r"\\\[.*?\\\]|\\\(.*?\\\)|\$\$.*?\$\$|\\begin\{(?P<name>\w+\*?)\}.*?\\end\{(?P=name)\}"
     r"|\$(?:(?![.!?]\s)[^$\n])+\$"
 )
-# FLAN's AQuA writes its line breaks as a backslash and an n; \neq and the like are formulas.
+# FLAN's AQuA writes line breaks as a backslash and an n; \neq and similar are formulas.
 _BREAK = r"(?:[^\S\n]*(?:\n|\\n(?![a-z])))+[^\S\n]*"
 _STOP = r"[.!?…]+[\"'”’)\]*_`]*\s+"
 _SCAN = re.compile(rf"(?:{_FORMULA})|(?P<line>{_BREAK})|(?P<stop>{_STOP})", re.DOTALL)
@@ -27,11 +27,12 @@ _NUMBERED = re.compile(r"^\W*(?:Step )?(?:\d{1,3}|[a-zA-Z]|[ivx]+)\.$")
 
 
 def sentences(text: str) -> list[str]:
-    """The sentences of ``text``, each with the white space after it: joined they are the text.
+    """Split ``text`` into sentences, keeping white space: joined, they equal the text.
 
-    A sentence ends at a full stop and the like, at a blank line, and at a line break before a
-    capital, a number or a bullet. It goes on after a colon or a comma, through a formula, after an
-    abbreviation and after the number of a step, so "The answer is:" stays with its answer.
+    Each sentence includes the white space after it. A sentence ends at a full stop or similar mark,
+    at a blank line, and at a line break before a capital, a number or a bullet. It continues after
+    a colon or a comma, through a formula, after an abbreviation and after a step number, so "The
+    answer is:" stays with its answer.
     """
     ends = [*_ends(text), len(text)]
     pieces = [text[start:end] for start, end in zip([0, *ends], ends, strict=False)]
@@ -55,7 +56,7 @@ def _line_ends(text: str, start: int, found: re.Match[str]) -> bool:
 
 def _stop_ends(text: str, start: int, found: re.Match[str]) -> bool:
     if not _NEW_SENTENCE_STARTS.match(text, found.end()):
-        # A paragraph may begin with a formula or a small letter all the same.
+        # A new paragraph may begin with a formula or a lowercase letter.
         return found.end() < len(text) and "\n" in found["stop"]
     if found["stop"].rstrip() != ".":
         return True

@@ -1,4 +1,4 @@
-"""Responses that a model wrote, beside those that an item's source brought; both are judged."""
+"""Combine model-written responses with those from an item's source; both are judged."""
 
 from collections.abc import Mapping
 from typing import Literal
@@ -10,12 +10,12 @@ from gradpipe.responses.gates import CountTokens, judge_responses, summarise_ver
 from gradpipe.responses.length_matched import matched_responses
 from gradpipe.styles import MATCHED_STYLES
 
-#: Part of every examples table's version: raise it when the gates judge otherwise.
+#: Part of every examples table's version: increase it when the gates' verdicts change.
 GATES_VERSION = "1"
 
 Mismatches = Literal["exclude", "keep"]
 
-#: One row a response that a model wrote for an item.
+#: One row per response that a model wrote for an item.
 WRITTEN_SCHEMA = pl.Schema(
     {
         "item_id": pl.String(),
@@ -24,7 +24,7 @@ WRITTEN_SCHEMA = pl.Schema(
         "finish_reason": pl.String(),
     }
 )
-#: One row a response that the gates have looked at; ``by_model`` is false for a source's own.
+#: One row per response that the gates judged; ``by_model`` is false for a source's own response.
 QUALITY_SCHEMA = pl.Schema(
     {
         "by_model": pl.Boolean(),
@@ -41,9 +41,9 @@ QUALITY_SCHEMA = pl.Schema(
 def judge_written(
     items: pl.DataFrame, written: pl.DataFrame, count_tokens: CountTokens | None
 ) -> pl.DataFrame:
-    """The gates' verdict (QUALITY_SCHEMA) on each response that a model wrote for one of ``items``.
+    """Judge each response that a model wrote for one of ``items`` (QUALITY_SCHEMA).
 
-    ``written`` is WRITTEN_SCHEMA, in any order of columns.
+    ``written`` is WRITTEN_SCHEMA, with its columns in any order.
     """
     of_items = written.join(
         items.select("item_id", "family", "answer", "instruction"),
@@ -55,9 +55,9 @@ def judge_written(
 
 
 def judge_ready_made(items: pl.DataFrame) -> pl.DataFrame:
-    """The gates' verdict (QUALITY_SCHEMA) on the reasoning that the items' source brought.
+    """Judge the reasoning that the items' source provides (QUALITY_SCHEMA).
 
-    For information: what a source has is used as it is.
+    The verdicts are informational: a source's responses are used unchanged.
     """
     ready = _responses(items.filter(pl.col("family") != "knowledge")).filter(
         pl.col("relevance") == "correct", pl.col("style") != "none"
@@ -70,21 +70,22 @@ def judge_ready_made(items: pl.DataFrame) -> pl.DataFrame:
 def with_written(
     items: pl.DataFrame, quality: pl.DataFrame, mismatches: Mismatches
 ) -> pl.DataFrame:
-    """``items`` with what a model wrote as their correct responses, in place of the source's own.
+    """Replace the correct responses of ``items`` by those that a model wrote.
 
-    ``quality`` is QUALITY_SCHEMA; what did not pass is left out unless ``mismatches`` keeps it. An
-    item of reasoning without a response ``none`` gets its bare answer as one.
+    ``quality`` is QUALITY_SCHEMA. Responses that failed the gates are excluded unless
+    ``mismatches`` keeps them. A reasoning item without a ``none`` response gets its bare answer as
+    one.
     """
     passed = pl.col("verdict") == "passed"
     taken = quality if mismatches == "keep" else quality.filter(passed)
-    # A style that was written for an item replaces the source's, even where it did not pass.
+    # A style written for an item replaces the source's, even if the written response failed.
     return _with_responses(_with_bare_answers(items), taken, replacing=quality)
 
 
 def quality_of(judged: Mapping[str, pl.DataFrame]) -> pl.DataFrame:
-    """How many responses of each benchmark, writer and style got which verdict, and their share.
+    """Count the verdicts per benchmark, writer and style, with their shares.
 
-    ``judged`` maps a benchmark to its QUALITY_SCHEMA.
+    ``judged`` maps a benchmark to its QUALITY_SCHEMA table.
     """
     parts = [
         summarise_verdicts(frame.filter(pl.col("by_model") == by_model)).select(
@@ -104,7 +105,7 @@ def quality_of(judged: Mapping[str, pl.DataFrame]) -> pl.DataFrame:
 def with_matched(
     items: pl.DataFrame, styles: list[str], count_tokens: CountTokens | None
 ) -> pl.DataFrame:
-    """``items`` with the length-matched ones among ``styles``, where they have none."""
+    """Add the length-matched styles among ``styles`` to ``items`` that are missing them."""
     correct = _responses(items).filter(pl.col("relevance") == "correct")
     for style in MATCHED_STYLES:
         if style in styles and style not in correct["style"]:
@@ -132,7 +133,7 @@ def _responses(items: pl.DataFrame) -> pl.DataFrame:
 def _with_responses(
     items: pl.DataFrame, added: pl.DataFrame, replacing: pl.DataFrame | None = None
 ) -> pl.DataFrame:
-    """Correct responses (item_id, style, text) added to each item's list."""
+    """Add correct responses (item_id, style, text) to each item's list."""
     kept = _responses(items)
     if replacing is not None:
         kept = kept.join(
