@@ -1,1 +1,1 @@
-"""Readers that normalise a source into items; ``read`` is the way in."""
+"""Readers that convert a source into items; start at ``read``."""

@@ -1,4 +1,4 @@
-"""What a study says of one benchmark: where it comes from and how its columns are called."""
+"""Configuration of one benchmark: where it comes from and what its columns are called."""
 
 from typing import Any, Literal, Self
 
@@ -9,7 +9,7 @@ from gradpipe.fields import Whole
 
 Source = Literal["mini", "release", "flan", "hub", "wikipedia", "files"]
 
-#: Settings that some sources alone read. Elsewhere they would do nothing, so they are refused.
+#: Settings that only some sources read. For other sources they have no effect and are rejected.
 _READ_BY: dict[str, tuple[Source, ...]] = {
     "revision": ("hub", "wikipedia"),
     "split": ("hub",),
@@ -22,9 +22,9 @@ _READ_BY: dict[str, tuple[Source, ...]] = {
 class Columns(BaseModel):
     """Column names of a ``files`` benchmark.
 
-    A null ``input``, ``answer`` or ``rationale`` means the column of that very name, where the file
-    has one. ``responses`` maps a style to the column that holds it; when it is empty, every column
-    named like a style (``none``, ``detailed``, ``length_100``, ...) is taken.
+    If ``input``, ``answer`` or ``rationale`` is null, the column of that name is used, if the file
+    has one. ``responses`` maps a style to the column that holds it. If it is empty, every column
+    named like a style (``none``, ``detailed``, ``length_100``, ...) is used.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -37,19 +37,19 @@ class Columns(BaseModel):
 
 
 class WikipediaPages(BaseModel):
-    """Which pages a ``wikipedia`` benchmark takes, and how much of each.
+    """The pages of a ``wikipedia`` benchmark, and how much of each page is used.
 
-    Either ``titles`` names them (a list, or the path or URL of a text file with one title a line),
-    or ``views`` does: a Wikimedia page-view dump, or a table with the columns ``title`` and
-    ``views``. From the views, ``popular`` takes the ``pages`` most viewed articles and
-    ``unpopular`` takes that many by chance, drawn with ``seed`` among those viewed ``min_views``
-    to ``max_views`` times in the file's period. A list of titles is taken whole.
+    Set either ``titles`` or ``views``. ``titles`` is a list, or the path or URL of a text file with
+    one title per line; all its pages are used. ``views`` is a Wikimedia page-view dump, or a table
+    with the columns ``title`` and ``views``. From the views, ``popular`` selects the ``pages`` most
+    viewed articles. ``unpopular`` selects the same number at random, drawn with ``seed`` from those
+    viewed ``min_views`` to ``max_views`` times in the file's period.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     titles: tuple[str, ...] = ()
-    #: Where a list of titles lies; ``titles: FILE`` is read as this.
+    #: Path or URL of a list of titles; ``titles: FILE`` is converted to this.
     titles_file: str | None = None
     views: str | None = None
     popularity: Literal["popular", "unpopular"] = "popular"
@@ -57,13 +57,13 @@ class WikipediaPages(BaseModel):
     min_views: Whole = Field(default=1, ge=0)
     max_views: Whole = Field(default=30, ge=0)
     seed: Whole = Field(default=0, ge=0, le=2**63 - 1)
-    #: Date and language of the snapshot: the folder of its files.
+    #: Date and language of the snapshot: the name of its folder.
     snapshot: str = Field(default="20231101.en", pattern=r"^\d{8}\.[a-z][a-z0-9-]*$")
-    #: How many files the snapshot has; none: as many as its folder lists.
+    #: Number of files in the snapshot; None: as many as its folder lists.
     shards: Whole | None = Field(default=None, ge=1, le=99_999)
-    #: Look in the first so many files only; none: in all. The English snapshot is 12 GB.
+    #: Search only this many files from the start; None: all files. The English snapshot is 12 GB.
     max_shards: Whole | None = Field(default=None, ge=1, le=99_999)
-    #: The longest ``article``, in estimated tokens.
+    #: Maximum length of an ``article``, in estimated tokens.
     article_tokens: Whole = Field(default=1000, ge=10, le=1_000_000)
 
     @model_validator(mode="before")
@@ -86,17 +86,16 @@ class WikipediaPages(BaseModel):
 class BenchmarkConfig(BaseModel):
     """One benchmark of a study.
 
-    ``path`` is a local folder or file, or an fsspec URL; without it the source's own pinned address
-    is used (``release``, ``flan``, ``hub``, ``wikipedia``) or the packaged data (``mini``).
-    ``sample`` and ``styles`` narrow the study's own settings for this benchmark alone.
-    ``checksums: false`` reads an altered copy of pinned files on purpose. A benchmark whose
-    ``family`` is neither known nor given is ``knowledge`` when all its styles are knowledge styles,
-    else ``commonsense``.
+    ``path`` is a local folder or file, or an fsspec URL. Without it, the source's own pinned
+    address is used (``release``, ``flan``, ``hub``, ``wikipedia``) or the packaged data (``mini``).
+    ``sample`` and ``styles`` narrow the study's settings for this benchmark only. ``checksums:
+    false`` allows an altered copy of pinned files. If ``family`` is neither known nor given, it is
+    ``knowledge`` when all styles are knowledge styles, else ``commonsense``.
 
-    ``revision`` (a commit, tag or branch of the hub's repository) takes the place of the pinned
-    one. ``line_breaks`` says how line breaks inside instructions and rationales are written:
-    ``source`` leaves them as they are, ``real`` turns a literal backslash-n into a line break,
-    ``escaped`` does the reverse. ``quotes: csv`` reads FLAN's files as the paper's authors did.
+    ``revision`` (a commit, tag or branch of the hub's repository) replaces the pinned one.
+    ``line_breaks`` sets how line breaks inside instructions and rationales are written: ``source``
+    keeps them unchanged, ``real`` turns a literal backslash-n into a line break, and ``escaped``
+    does the reverse. ``quotes: csv`` reads FLAN's files as the paper's authors did.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)

@@ -1,4 +1,4 @@
-"""Bytes from a local path or an fsspec URL, checked against a checksum and kept once fetched."""
+"""Read bytes from a local path or an fsspec URL, with checksums and a download cache."""
 
 import contextlib
 import errno
@@ -18,7 +18,7 @@ _PINNED_GITHUB = re.compile(r"github://([^:/@]+):([^@/]+)@([0-9a-f]{40})/(.+)")
 
 
 def is_remote(location: str | Path) -> bool:
-    """Whether ``location`` is a URL of anything but this machine's own files."""
+    """Whether ``location`` is a URL that does not refer to a local file."""
     scheme, found, _ = str(location).partition("://")
     return bool(found) and scheme not in ("file", "local")
 
@@ -29,11 +29,11 @@ def join(folder: str | Path, name: str) -> str:
 
 
 def read_bytes(location: str | Path, sha256: str | None = None) -> bytes:
-    """The whole content of a local file or an fsspec URL.
+    """Read the whole content of a local file or an fsspec URL.
 
-    With ``sha256`` (hex) the content must match it, and a remote file is fetched once only: later
-    reads come from the user's cache folder. Raises DataError when the file is missing, cannot be
-    reached, is larger than LARGEST_FILE or not the expected one.
+    With ``sha256`` (hex) the content must match it, and a remote file is downloaded only once:
+    later reads use the user's cache folder. Raises DataError when the file is missing, unreachable
+    or larger than LARGEST_FILE, or does not match the checksum.
     """
     if not is_remote(location):
         data = _read_local(location)
@@ -44,7 +44,7 @@ def read_bytes(location: str | Path, sha256: str | None = None) -> bytes:
     with contextlib.suppress(OSError, DataError):
         return _verified(cached.read_bytes(), sha256, cached)
     data = _verified(_read_remote(_direct(str(location))), sha256, location)
-    # A cache that cannot be written costs a second download, not the run.
+    # If the cache is not writable, the file is downloaded again; the run continues.
     with contextlib.suppress(OSError):
         cached.parent.mkdir(parents=True, exist_ok=True)
         with written_aside(cached) as aside:
@@ -53,17 +53,18 @@ def read_bytes(location: str | Path, sha256: str | None = None) -> bytes:
 
 
 def content_key(location: str | Path) -> str:
-    """A hash that changes when the content does: read for a local file, asked for a remote one.
+    """A hash that changes when the content of a local or remote file changes.
 
-    A remote file is not downloaded; its filesystem's identity for it (``ukey``, with ETag, date and
-    size where the protocol reports them) stands for the content. Raises DataError like read_bytes.
+    A local file is read. A remote file is not downloaded: its filesystem's identity for it
+    (``ukey``, with ETag, date and size where the protocol reports them) stands for the content.
+    Raises DataError like read_bytes.
     """
     if not is_remote(location):
         return hashlib.sha256(_read_local(location)).hexdigest()
     try:
         filesystem, path = _filesystem(str(location))
         filesystem.invalidate_cache()
-        # An HTTP ukey is a hash of the address alone, so what the server says is added.
+        # An HTTP ukey hashes only the address, so the server's metadata is added.
         info = filesystem.info(path)
         reported = [str(info.get(k)) for k in ("size", "ETag", "Content-MD5", "Last-Modified")]
         return content_hash(str(filesystem.ukey(path)), reported)
@@ -80,7 +81,7 @@ def _read_local(location: str | Path) -> bytes:
         raise DataError(f"{path} does not exist: {_whereabouts(path)}") from error
     except IsADirectoryError as error:
         raise DataError(f"{path} is a folder: give the path of a file in it.") from error
-    # Besides OSError: a name with a NUL byte, and a ~ of somebody who has no home.
+    # Besides OSError: a name with a NUL byte, and a ~ of a user without a home folder.
     except (OSError, ValueError, RuntimeError) as error:
         large = getattr(error, "errno", None) == errno.EFBIG
         cure = "split it, or leave out what is not needed" if large else "check its permissions"
@@ -102,16 +103,16 @@ def _whereabouts(missing: Path) -> str:
 def _filesystem(url: str) -> tuple[Any, str]:
     import fsspec
 
-    # aiohttp overlooks HTTPS_PROXY unless told to trust the environment.
+    # aiohttp ignores HTTPS_PROXY unless it is set to trust the environment.
     options = {"client_kwargs": {"trust_env": True}} if url.startswith("http") else {}
     filesystem, path = fsspec.core.url_to_fs(url, **options)
     return filesystem, path
 
 
 def _read_remote(url: str, most: int | None = None) -> bytes:
-    """The whole file; one of more than ``most`` bytes is refused where the server tells its size.
+    """Read a whole remote file; reject more than ``most`` bytes if the server reports a size.
 
-    A pinned file needs no such limit, and its server not be asked.
+    A pinned file needs no such limit, so its size is not requested.
     """
     try:
         filesystem, path = _filesystem(url)
@@ -120,14 +121,14 @@ def _read_remote(url: str, most: int | None = None) -> bytes:
         return bytes(filesystem.cat_file(path))
     except DataError:
         raise
-    # Every filesystem raises its own kinds of error; all of them mean that the file was not read.
+    # Each filesystem raises its own kinds of error; all of them mean that the file was not read.
     except Exception as error:
         raise _unreachable(url, error) from error
 
 
 def _refuse_large(filesystem: Any, path: str, url: str, most: int) -> None:
     size = 0
-    # Asked for its size, a server that does not answer is said to have no such file.
+    # If the server does not answer a size request, the filesystem reports a missing file.
     with contextlib.suppress(FileNotFoundError):
         size = filesystem.size(path) or 0
     if size > most:
@@ -152,8 +153,8 @@ def _unreachable(url: str, error: Exception) -> DataError:
 
 
 def _direct(url: str) -> str:
-    # GitHub's API, which github:// goes through, answers 60 requests an hour: too few for a
-    # release of 56 files and a retry. A commit's raw address serves the same bytes without that.
+    # GitHub's API, which github:// uses, allows 60 requests per hour: too few for a release of 56
+    # files and a retry. A commit's raw address serves the same bytes without that limit.
     return _PINNED_GITHUB.sub(r"https://raw.githubusercontent.com/\1/\2/\3/\4", url)
 
 

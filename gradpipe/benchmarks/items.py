@@ -11,8 +11,8 @@ from gradpipe.system.hashing import content_hash
 
 FAMILIES = ("math", "commonsense", "knowledge")
 
-#: One row an item. ``index`` is its row in the source; ``responses`` are the ready-made texts the
-#: source brings, each with its style and relevance.
+#: One row per item. ``index`` is its row in the source. ``responses`` are the ready-made texts that
+#: the source provides, each with its style and relevance.
 ITEM_SCHEMA = pl.Schema(
     {
         "item_id": pl.String(),
@@ -35,12 +35,12 @@ def build_items(
     family: str | None,
     responses: Mapping[tuple[str, str], str],
 ) -> pl.DataFrame:
-    """The rows of one source as items (ITEM_SCHEMA), in the order of ``table``.
+    """Convert the rows of one source into items (ITEM_SCHEMA), in the order of ``table``.
 
-    ``table`` has text columns ``instruction``, ``answer`` and ``rationale`` (the last two may hold
-    nulls), and one for each (style, relevance) of ``responses``, which maps to the column's name. A
-    null response is left out of its row. Without a ``family`` it is ``knowledge`` when every style
-    is a knowledge style, else ``commonsense``.
+    ``table`` has the text columns ``instruction``, ``answer`` and ``rationale`` (the last two may
+    hold nulls). It has one more column per (style, relevance) in ``responses``, which maps to the
+    column's name. Null responses are omitted from their row. If ``family`` is not given, it is
+    ``knowledge`` when every style is a knowledge style, else ``commonsense``.
     """
     if family is None:
         knowledge = all(style in KNOWLEDGE_STYLES for style, _ in responses)
@@ -73,7 +73,10 @@ def build_items(
 
 
 def ready_made(items: pl.DataFrame) -> pl.DataFrame:
-    """One row a ready-made response: the item's columns, ``style``, ``relevance`` and ``text``."""
+    """List the ready-made responses, one per row.
+
+    The columns are the item's, and ``style``, ``relevance`` and ``text``.
+    """
     return (
         items.drop("rationale")
         .explode("responses")
@@ -83,7 +86,8 @@ def ready_made(items: pl.DataFrame) -> pl.DataFrame:
 
 
 def _item_ids(table: pl.DataFrame, benchmark: str) -> list[str]:
-    # Counting earlier twins, not rows, keeps duplicates apart and every id stable under appending.
+    # Counting earlier duplicates instead of rows keeps ids unique, and stable when rows are
+    # appended.
     keyed = table.select(
         "instruction",
         "answer",
@@ -98,9 +102,9 @@ How = Literal["first", "random"]
 def sample_items(
     items: pl.DataFrame, sample: int | None, how: How = "first", seed: int = 0
 ) -> pl.DataFrame:
-    """``sample`` of the items in source order; all of them for None or when there are fewer.
+    """Take ``sample`` items in source order; all of them for None or when there are fewer.
 
-    A larger sample contains every smaller one of the same seed. Raises DataError below 1.
+    A larger sample contains every smaller sample of the same seed. Raises DataError below 1.
     """
     if sample is not None and sample < 1:
         raise DataError(f"a sample of {sample} items is empty: take 1 or more, or null for all.")
@@ -109,7 +113,7 @@ def sample_items(
 
 
 def sampling_order(items: pl.DataFrame, how: How = "first", seed: int = 0) -> pl.DataFrame:
-    """The rows in the order in which a growing sample takes them; wants ``index``, ``item_id``."""
+    """Sort rows in the order that a growing sample takes; needs ``index``, ``item_id``."""
     if how == "first":
         return items.sort("index")
     keys = [content_hash(seed, item_id) for item_id in items["item_id"]]

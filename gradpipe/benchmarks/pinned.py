@@ -1,4 +1,4 @@
-"""Files at a fixed revision of somebody else's repository, with the checksums they must have."""
+"""Files at a fixed revision of an external repository, with their expected checksums."""
 
 import json
 from dataclasses import dataclass
@@ -20,19 +20,19 @@ class PinnedFolder:
     address: str
 
     def location(self, config: BenchmarkConfig, file: str) -> str:
-        """Where ``file`` (a path relative to the folder) is read from."""
+        """The location that ``file`` (a path relative to the folder) is read from."""
         return join(config.path or self.address, file)
 
     def read(self, config: BenchmarkConfig, file: str) -> bytes:
-        """The content of ``file``, verified unless the benchmark says ``checksums: false``.
+        """Read ``file``, verified unless the benchmark sets ``checksums: false``.
 
-        Raises DataError when it is missing, cannot be reached or is not the pinned one.
+        Raises DataError when it is missing, unreachable or not the pinned file.
         """
         sha256 = self._expected(file)["sha256"] if config.checksums else None
         return read_bytes(self.location(config, file), sha256)
 
     def check_rows(self, config: BenchmarkConfig, file: str, table: pl.DataFrame) -> None:
-        """Raise DataError when a verified file did not parse into the rows it is known to have."""
+        """Raise DataError if a verified file did not parse into its known number of rows."""
         expected = self._expected(file)["rows"]
         if config.checksums and table.height != expected:
             raise DataError(
@@ -41,7 +41,7 @@ class PinnedFolder:
             )
 
     def content(self, config: BenchmarkConfig, files: list[str]) -> dict[str, str]:
-        """What identifies each file's content, without any network for verified remote files."""
+        """Identify each file's content, without network access for verified remote files."""
         return {
             file: self._expected(file)["sha256"]
             if config.checksums and is_remote(self.location(config, file))

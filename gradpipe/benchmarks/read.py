@@ -1,4 +1,4 @@
-"""The one way in: a benchmark's configuration becomes its items, whatever its source."""
+"""Read a benchmark's items from its configuration, for every source."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -10,15 +10,15 @@ from gradpipe.benchmarks.sources import flan, hub, mini, paper_release, user_fil
 from gradpipe.errors import DataError, nearest
 from gradpipe.system.hashing import content_hash
 
-#: Raised whenever a reader yields other items from the same content.
+#: Increase this whenever a reader yields different items from the same content.
 READER_VERSION = "1"
 
 
 @dataclass(frozen=True)
 class Reader:
-    """How one source is read: its items, what identifies their content, and the names it knows.
+    """The functions of one source that read and identify its items, and the names it knows.
 
-    ``families`` maps each known benchmark to its family; an empty one admits any name.
+    ``families`` maps each known benchmark to its family; an empty mapping accepts any name.
     """
 
     read: Callable[[BenchmarkConfig], pl.DataFrame]
@@ -26,8 +26,8 @@ class Reader:
     families: Mapping[str, str]
 
 
-#: A new source is a module with ``read``, ``content`` and ``FAMILIES``, a line here, and its word
-#: in ``config.Source``.
+#: To add a source, add a module with ``read``, ``content`` and ``FAMILIES``, a line here, and its
+#: name in ``config.Source``.
 SOURCES: dict[Source, Reader] = {
     "mini": Reader(mini.read, mini.content, mini.FAMILIES),
     "release": Reader(paper_release.read, paper_release.content, paper_release.FAMILIES),
@@ -39,7 +39,7 @@ SOURCES: dict[Source, Reader] = {
 
 
 def read_items(config: BenchmarkConfig) -> pl.DataFrame:
-    """Every row of a benchmark's source as items (ITEM_SCHEMA), in source order, not sampled.
+    """Read every row of a benchmark's source as items (ITEM_SCHEMA), in order, unsampled.
 
     Raises DataError for an unknown name and for data that is missing, altered or malformed.
     """
@@ -47,11 +47,12 @@ def read_items(config: BenchmarkConfig) -> pl.DataFrame:
 
 
 def source_version(config: BenchmarkConfig) -> str:
-    """A hash that changes when what ``read_items`` would read changes.
+    """A hash that changes when the data that ``read_items`` would read changes.
 
-    It is cheap: local files are hashed, pinned remote files are known by their checksums and cost
-    no network, and other remote files are asked for their identity, not fetched. The same content
-    has the same version wherever it lies. Raises DataError like ``read_items``, but does not parse.
+    It is cheap: local files are hashed, pinned remote files are identified by their checksums
+    without network access, and other remote files are identified by their metadata without a
+    download. The same content has the same version wherever it is stored. Raises DataError like
+    ``read_items``, but does not parse.
     """
     return content_hash(
         READER_VERSION,
@@ -64,7 +65,7 @@ def source_version(config: BenchmarkConfig) -> str:
 
 
 def default_source(name: str) -> Source:
-    """The source that a bare benchmark name stands for: ``mini`` or ``release``.
+    """The source of a benchmark given only by name: ``mini`` or ``release``.
 
     Raises DataError for any other name.
     """

@@ -1,4 +1,4 @@
-"""Parquet files of data sets, local or on the hub; no code from anywhere runs to read them."""
+"""Read Parquet files of data sets, local or on the hub, without running remote code."""
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -24,14 +24,14 @@ def read_parquet(
     columns: Sequence[str] | None = None,
     among: tuple[str, Sequence[str]] | None = None,
 ) -> pl.DataFrame:
-    """The rows of one Parquet file: a local one by Polars, one at a URL through ``datasets``.
+    """Read the rows of one Parquet file: local with Polars, from a URL with ``datasets``.
 
-    ``columns`` and ``among`` (a column, and the values that it may have) limit what is held; where
-    no row is left, the frame has ``columns`` of text. The file is read where it lies and nothing of
-    it is kept, but for a web server that does not hand over parts: from there it is fetched into a
-    temporary folder. Raises DataError when it is missing, cannot be reached, is no such file or
-    unpacks to more than LARGEST_TABLE: a local one by what its footer says, before it is read, one
-    at a URL by what was read of it.
+    ``columns`` and ``among`` (a column, and its allowed values) limit the rows and columns in
+    memory. If no row is left, the frame has ``columns`` of text. The file is read in place and not
+    kept. If a web server does not support range requests, the file is downloaded into a temporary
+    folder. Raises DataError when the file is missing, unreachable, not a Parquet file, or unpacks
+    to more than LARGEST_TABLE. A local file's size is taken from its footer before reading; at a
+    URL, the rows read so far are counted.
     """
     location = plain(location)
     try:
@@ -44,7 +44,7 @@ def read_parquet(
                 frames = [_local(Path(file), location, columns, among)]
     except DataError:
         raise
-    # Every file system raises its own kinds of error, and datasets wraps them in its own.
+    # Each file system raises its own kinds of error, and datasets wraps them in its own.
     except (Exception, pl.exceptions.PanicException) as error:
         raise refusal(location, error) from error
     frames = [frame for frame in frames if not frame.is_empty()]
@@ -57,10 +57,10 @@ def _local(
     columns: Sequence[str] | None,
     among: tuple[str, Sequence[str]] | None,
 ) -> pl.DataFrame:
-    """The rows of a file on this machine.
+    """Read the rows of a local file.
 
-    By Polars, which holds a text once that many rows share: pyarrow, and so datasets, would write
-    it out for each, and a few kilobytes of such a file fill any memory.
+    Polars stores a text that many rows share only once. pyarrow, and so datasets, would copy it per
+    row, and a few kilobytes of such a file could fill the memory.
     """
     require_regular(file)
     with file.open("rb") as content:
@@ -80,7 +80,7 @@ def _streamed(
     among: tuple[str, Sequence[str]] | None,
     folder: str,
 ) -> Iterator[pl.DataFrame]:
-    """The rows of a file at a URL, as long as all together are no larger than a table."""
+    """Read the rows of a file at a URL, up to the size limit of a table."""
     from datasets import load_dataset
 
     rows = load_dataset(
@@ -90,7 +90,7 @@ def _streamed(
         columns=None if columns is None else list(columns),
         filters=None if among is None else [(among[0], "in", list(among[1]))],
         streaming=True,
-        # It makes this folder even where it keeps nothing there.
+        # datasets creates this folder even if it stores nothing there.
         cache_dir=folder,
     )
     held = 0
@@ -101,9 +101,9 @@ def _streamed(
 
 
 def plain(location: str) -> str:
-    """A location as ``datasets`` wants it: a local one as an absolute path, a URL as it is.
+    """Convert a location for ``datasets``: an absolute local path, or an unchanged URL.
 
-    Raises DataError for the ~ of somebody who has no home.
+    Raises DataError for the ~ of a user without a home folder.
     """
     if is_remote(location):
         return location
@@ -115,7 +115,7 @@ def plain(location: str) -> str:
 
 
 def refusal(location: str, error: BaseException) -> DataError:
-    """The error of a file that was not read, with its cause and cure."""
+    """Build the error for a file that could not be read, with its cause and fix."""
     chain = list(_chain(error))
     names = {kind.__name__ for link in chain for kind in type(link).__mro__}
     said = " ".join(str(_root(error)).split()).rstrip(".")[:200] or type(_root(error)).__name__
@@ -146,9 +146,9 @@ def refusal(location: str, error: BaseException) -> DataError:
 
 @contextmanager
 def quiet_datasets() -> Iterator[None]:
-    """While open, ``datasets`` and the hub's client draw no bars and log nothing; then as before.
+    """Silence progress bars and logs of ``datasets`` and the hub client, then restore them.
 
-    A caller that shows progress has its own, and an error is told in one sentence.
+    A caller that shows progress has its own display, and errors are reported in one sentence.
     """
     import huggingface_hub.utils
     from datasets import utils
@@ -172,7 +172,7 @@ def quiet_datasets() -> Iterator[None]:
 
 
 def _seekable(location: str, folder: Path) -> str:
-    """Where the file can be read in parts: its own place, or a copy in ``folder``."""
+    """A location that supports partial reads: the original, or a copy in ``folder``."""
     if not location.startswith(("http://", "https://")):
         return location
     import fsspec
@@ -200,7 +200,7 @@ def _chain(error: BaseException | None) -> Iterator[BaseException]:
 
 
 def _root(error: BaseException) -> Any:
-    """What an error says it was caused by, in the end."""
+    """The root cause of an error."""
     while error.__cause__ is not None:
         error = error.__cause__
     return error

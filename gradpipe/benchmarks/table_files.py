@@ -1,4 +1,4 @@
-"""Tables from the bytes of JSON, JSONL, CSV, TSV and Parquet files, and their text columns."""
+"""Parse JSON, JSONL, CSV, TSV and Parquet bytes into tables and text columns."""
 
 import json
 from collections.abc import Callable
@@ -19,12 +19,12 @@ from gradpipe.untrusted.limits import (
     refuse_large_table,
 )
 
-#: Whole numbers that a column of them can hold; larger ones become text.
+#: Integers that fit an integer column; larger ones become text.
 _INT64 = range(-(2**63), 2**63)
 
 
 def read_table(path: str | Path) -> pl.DataFrame:
-    """The rows of a table file, local or at a URL, in file order; see ``parse_table``.
+    """Read the rows of a local or remote table file, in file order; see ``parse_table``.
 
     Raises DataError if it is missing, unreachable, malformed, empty or of an unknown kind.
     """
@@ -32,12 +32,12 @@ def read_table(path: str | Path) -> pl.DataFrame:
 
 
 def parse_table(data: bytes, name: str) -> pl.DataFrame:
-    """The rows of a file's content, in order; the extension of ``name`` says how to read it.
+    """Parse the rows of a file's content, in order, by the extension of ``name``.
 
-    JSON is an array of objects, JSONL one object a line. CSV and TSV columns are all text, with
+    JSON is an array of objects, JSONL one object per line. CSV and TSV columns are all text, with
     empty cells null. JSON columns that mix kinds of values, or hold numbers beyond 64 bits, become
-    text. Raises DataError for an unknown extension, archives, malformed content, columns or keys of
-    one name, Parquet that unpacks to more than LARGEST_TABLE, and a file without rows.
+    text. Raises DataError for an unknown extension, archives, malformed content, duplicate columns
+    or keys, Parquet that unpacks to more than LARGEST_TABLE, and a file without rows.
     """
     extension, parsers = table_extension(name), _parsers()
     if extension in ARCHIVE_ENDINGS:
@@ -56,7 +56,7 @@ def parse_table(data: bytes, name: str) -> pl.DataFrame:
         table = parsers[extension](data)
     except DataError:
         raise
-    # Readers raise errors of many kinds, and Polars a panic that is no Exception.
+    # Readers raise many kinds of errors, and a Polars panic is not an Exception.
     except (Exception, pl.exceptions.PanicException) as error:
         raise DataError(
             f"{name} is not well-formed {extension[1:].upper()} ({_reason(error)}): "
@@ -77,17 +77,17 @@ def _reason(error: BaseException) -> str:
 
 
 def table_extension(name: str) -> str:
-    """What says how to read a table file: the ending of its path or URL, in lower case."""
+    """The lowercase extension of a path or URL, which sets how a table file is read."""
     path = urlsplit(name).path if "://" in name else name
     return PurePosixPath(path.replace("\\", "/")).suffix.lower()
 
 
 def text_column(table: pl.DataFrame, column: str, name: str) -> pl.Series:
-    """One column of a table as text: the one rule for what counts as text.
+    """Convert one column of a table to text: the single rule for what counts as text.
 
-    Numbers, dates and booleans become text as Polars writes them; nulls and NaN, which is how
-    pandas writes a missing value, become null. Raises DataError, which calls the table ``name``, if
-    the column is missing or holds lists, objects or bytes.
+    Numbers, dates and booleans become text as Polars writes them. Nulls become null, and so does
+    NaN, which pandas writes for a missing value. Raises DataError, which calls the table ``name``,
+    if the column is missing or holds lists, objects or bytes.
     """
     if column not in table.columns:
         raise DataError(f"{name} has no column {column!r}: {nearest(column, table.columns)}")
@@ -113,7 +113,7 @@ def instruction_column(table: pl.DataFrame, column: str, name: str) -> pl.Series
 
 
 def join_input(instruction: str, extra: str) -> pl.Expr:
-    """The instruction column, with a non-empty ``extra`` column joined on by a line break."""
+    """The instruction column, with a non-empty ``extra`` column appended after a line break."""
     given = pl.col(extra).fill_null("").str.strip_chars() != ""
     joined = pl.concat_str(instruction, extra, separator="\n")
     return pl.when(given).then(joined).otherwise(pl.col(instruction))
@@ -131,7 +131,7 @@ def _parsers() -> dict[str, Callable[[bytes], pl.DataFrame]]:
 
 
 def json_objects(data: bytes) -> list[dict[str, Any]]:
-    """The objects of a JSON file's one array; raises ValueError where it is anything else."""
+    """Parse a JSON array of objects; raise ValueError for anything else."""
     rows = json.loads(data.decode("utf-8-sig"), object_pairs_hook=_unique)
     if not isinstance(rows, list):
         raise ValueError(f"it holds one {type(rows).__name__}, not an array of objects")
@@ -139,9 +139,9 @@ def json_objects(data: bytes) -> list[dict[str, Any]]:
 
 
 def jsonl_objects(data: bytes) -> list[dict[str, Any]]:
-    """The objects of a JSONL file, one a line; raises ValueError where a line is anything else."""
+    """Parse JSONL, one object per line; raise ValueError if a line is anything else."""
     rows = []
-    # splitlines() would also cut at the line separators that JSON allows inside a string.
+    # splitlines() would also split at the line separators that JSON allows inside a string.
     for number, line in enumerate(data.decode("utf-8-sig").split("\n"), start=1):
         if line.strip():
             try:
@@ -152,7 +152,7 @@ def jsonl_objects(data: bytes) -> list[dict[str, Any]]:
 
 
 def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    """An object whose keys are all different: of two, one would be lost without a word."""
+    """Build an object with unique keys: a duplicate key would silently lose a value."""
     found = dict(pairs)
     if len(found) < len(pairs):
         names = [name for name, _ in pairs]
@@ -168,7 +168,7 @@ def _from_lines(data: bytes, separator: str) -> pl.DataFrame:
     names = [name for name in header.row(0) if name is not None] if header.height else []
     twice = next((name for name in names if names.count(name) > 1), None)
     if twice is not None:
-        # Polars would rename the second one, and nobody would miss it.
+        # Polars would silently rename the second column.
         raise ValueError(f"two columns are called {twice[:40]!r}")
     return pl.read_csv(BytesIO(data), infer_schema=False, separator=separator)
 

@@ -1,10 +1,10 @@
-"""The raw reasoning sets, as FLAN publishes them: question, answer and rationale.
+"""FLAN's published reasoning sets: question, answer and rationale.
 
 The release's six reasoning sets were sampled from these. Its ``no_cot`` and ``with_cot`` texts are
 the styles ``none`` and ``simplified`` here. Read with ``quotes: csv``, all 500 rows of each set are
-identical to the release's, question and both texts, but for two of StrategyQA: there one question
-comes twice, and the release ends its rationale twice. Read as they are written (``plain``, the
-default), 426 of CREAK's 500 rows and 496 of StrategyQA's are.
+identical to the release's, question and both texts, except two of StrategyQA: one question occurs
+twice, and the release ends its rationale twice. Read as written (``plain``, the default), 426 of
+CREAK's 500 rows and 496 of StrategyQA's are identical.
 """
 
 import csv
@@ -38,10 +38,10 @@ FAMILIES = {
 
 
 def read(config: BenchmarkConfig) -> pl.DataFrame:
-    """All rows of a FLAN set as items with the styles ``none`` and ``simplified``.
+    """Read all rows of a FLAN set as items with the styles ``none`` and ``simplified``.
 
-    Line breaks inside a field are the file's literal backslash-n unless ``line_breaks: real`` asks
-    for line breaks. Raises DataError when the file is missing, altered or not three tab-separated
+    Line breaks inside a field are the file's literal backslash-n unless ``line_breaks: real`` is
+    set. Raises DataError when the file is missing, altered or does not have three tab-separated
     columns.
     """
     file = _file(config)
@@ -49,7 +49,7 @@ def read(config: BenchmarkConfig) -> pl.DataFrame:
     table = parse(FOLDER.read(config, file), FOLDER.location(config, file))
     FOLDER.check_rows(config, file, table)
     if config.line_breaks == "real":
-        # The other way round there is nothing to do: the files hold no line break in a field.
+        # ``escaped`` needs no conversion: no field in the files contains a line break.
         table = table.with_columns(with_line_breaks(pl.col("instruction", "rationale"), "real"))
     table = table.with_columns(
         none="answer",
@@ -60,17 +60,17 @@ def read(config: BenchmarkConfig) -> pl.DataFrame:
 
 
 def content(config: BenchmarkConfig) -> dict[str, str]:
-    """What identifies the content of the file that ``read`` would read, and how it is read."""
+    """Identify the content of the file that ``read`` would read, and how it is read."""
     quotes = {"quotes": "csv"} if config.quotes == "csv" else {}
     breaks = {"line_breaks": "real"} if config.line_breaks == "real" else {}
     return FOLDER.content(config, [_file(config)]) | quotes | breaks
 
 
 def parse_tsv(data: bytes, name: str) -> pl.DataFrame:
-    """Three unnamed tab-separated text columns: instruction, answer, rationale.
+    """Parse three unnamed tab-separated text columns: instruction, answer, rationale.
 
-    Quotes are ordinary characters: read as quoting they swallow the start of some CREAK questions.
-    Raises DataError when ``name`` has another number of columns.
+    Quotes are ordinary characters: quote handling would drop the start of some CREAK questions.
+    Raises DataError when ``name`` has a different number of columns.
     """
     refuse_archive(data, name)
     try:
@@ -83,14 +83,14 @@ def parse_tsv(data: bytes, name: str) -> pl.DataFrame:
 
 
 def parse_quoted_tsv(data: bytes, name: str) -> pl.DataFrame:
-    """The same columns with quote handling on, as the paper's authors read the files.
+    """Parse the same columns with quote handling, as the paper's authors read the files.
 
-    A field that starts with a quote ends at the next one, both quotes are dropped, and the rest of
-    the field follows: ``"A b." Is it so?`` becomes ``A b. Is it so?``. Raises DataError like
+    A field that starts with a quote ends at the next quote, both quotes are dropped, and the rest
+    of the field follows: ``"A b." Is it so?`` becomes ``A b. Is it so?``. Raises DataError like
     ``parse_tsv``.
     """
     try:
-        # Polars refuses what follows a closing quote; the standard library's reader keeps it.
+        # Polars rejects text after a closing quote; the standard library's reader keeps it.
         rows = list(csv.reader(StringIO(data.decode("utf-8"), newline=""), delimiter="\t"))
         table = pl.DataFrame(rows, orient="row", schema=_text_schema(rows))
     except (csv.Error, ValueError, pl.exceptions.PolarsError) as error:

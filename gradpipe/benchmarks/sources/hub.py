@@ -1,4 +1,4 @@
-"""GSM8K, AQuA-RAT and MATH as the hub has them: Parquet files of a pinned revision."""
+"""GSM8K, AQuA-RAT and MATH from the hub: Parquet files of a pinned revision."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -24,17 +24,17 @@ from gradpipe.errors import DataError, nearest
 
 @dataclass(frozen=True)
 class Repository:
-    """A repository of data sets on the hub, and the commit that is read unless another is named."""
+    """A data set repository on the hub, with the commit that is read by default."""
 
     name: str
     revision: str
 
     def folder(self, config: BenchmarkConfig) -> str:
-        """Where the repository's files are: the benchmark's ``path``, or the hub."""
+        """The location of the repository's files: the benchmark's ``path``, or the hub."""
         return config.path or f"hf://datasets/{self.name}@{config.revision or self.revision}"
 
     def content(self, config: BenchmarkConfig, files: Sequence[str]) -> dict[str, str]:
-        """What identifies the content of ``files``; a pinned revision costs no network.
+        """Identify the content of ``files``; a pinned revision needs no network access.
 
         Raises DataError when a file of a ``path`` is missing, or when a branch or tag cannot be
         resolved to its commit.
@@ -62,7 +62,7 @@ MATH = Repository("EleutherAI/hendrycks_math", "21a5633873b6a120296cce3e2df9d555
 
 @dataclass(frozen=True)
 class Layout:
-    """Where one benchmark lies in its repository, and how its rows become an item's columns."""
+    """The place of one benchmark in its repository, and how its rows become item columns."""
 
     repository: Repository
     folder: str
@@ -70,7 +70,10 @@ class Layout:
     columns: Callable[[pl.DataFrame, str], pl.DataFrame]
 
     def file(self, config: BenchmarkConfig) -> str:
-        """The path of the benchmark's file in the repository; DataError for an unknown split."""
+        """The path of the benchmark's file in the repository.
+
+        Raises DataError for an unknown split.
+        """
         if config.split not in self.splits:
             raise DataError(
                 f"{self.repository.name} has no split {config.split!r}: "
@@ -80,11 +83,11 @@ class Layout:
 
 
 def read(config: BenchmarkConfig) -> pl.DataFrame:
-    """All rows of a split as items, with the styles ``none`` and ``simplified``.
+    """Read all rows of a split as items, with the styles ``none`` and ``simplified``.
 
-    ``none`` is the answer. ``simplified`` is the source's rationale with FLAN's last line after it;
-    for MATH the solution itself, as in the paper's release. GSM8K's calculator marks are taken out.
-    Raises DataError when the file is missing, cannot be reached or has other columns.
+    ``none`` is the answer. ``simplified`` is the source's rationale followed by FLAN's last line;
+    for MATH it is the solution itself, as in the paper's release. GSM8K's calculator marks are
+    removed. Raises DataError when the file is missing, unreachable or has different columns.
     """
     layout = LAYOUTS[config.name]
     location = join(layout.repository.folder(config), layout.file(config))
@@ -106,7 +109,7 @@ def read(config: BenchmarkConfig) -> pl.DataFrame:
 
 
 def content(config: BenchmarkConfig) -> dict[str, str]:
-    """What identifies the content of the file that ``read`` would read, and its line breaks."""
+    """Identify the content of the file that ``read`` would read, and its line breaks."""
     layout = LAYOUTS[config.name]
     breaks = {"line_breaks": "escaped"} if config.line_breaks == "escaped" else {}
     return layout.repository.content(config, [layout.file(config)]) | breaks

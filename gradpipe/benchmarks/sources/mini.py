@@ -1,4 +1,4 @@
-"""The small benchmarks that come with the package, one JSONL file each."""
+"""The small benchmarks included in the package, one JSONL file each."""
 
 from importlib import resources
 
@@ -20,9 +20,10 @@ FAMILIES = {
 
 
 def read(config: BenchmarkConfig) -> pl.DataFrame:
-    """All lines of a packaged benchmark as items; each is {instruction, answer, responses}.
+    """Read all lines of a packaged benchmark as items.
 
-    Raises DataError when a line lacks one of the three or has a response of an unknown style.
+    Each line is {instruction, answer, responses}. Raises DataError when one of the three is missing
+    from a line or a response has an unknown style.
     """
     name = _file(config)
     table = parse_table(read_bytes(name), name)
@@ -45,7 +46,7 @@ def read(config: BenchmarkConfig) -> pl.DataFrame:
 
 
 def content(config: BenchmarkConfig) -> dict[str, str]:
-    """What identifies the content of the file that ``read`` would read."""
+    """Identify the content of the file that ``read`` would read."""
     return {f"{config.name}.jsonl": content_key(_file(config))}
 
 

@@ -1,4 +1,4 @@
-"""Page views: how often each Wikipedia article was read, and which articles that makes popular."""
+"""Wikipedia page views, and the popular and unpopular articles they select."""
 
 from collections.abc import Iterable, Iterator
 from pathlib import Path
@@ -20,17 +20,17 @@ from gradpipe.untrusted.limits import (
     refuse_long_line,
 )
 
-#: Bytes of a dump that are looked at together.
+#: Bytes of a dump that are processed at once.
 BLOCK = 1 << 26
-#: How a dump may be packed: streams that are unpacked block by block.
+#: Supported compression of a dump: streams that are decompressed block by block.
 PACKED = {".gz": "gzip", ".bz2": "bz2"}
-#: Blocks whose titles are added up together.
+#: Number of blocks whose views are summed together.
 TOGETHER = 16
-#: Candidates for each page that is wanted: most titles with few views are redirects, and a part of
-#: a snapshot has a part of the articles only.
+#: Candidates per requested page: most titles with few views are redirects, and part of a snapshot
+#: contains only part of the articles.
 CANDIDATES = 50
 
-#: A line of a dump: wiki, title, the page's id (which some lack), device, views, views by the hour.
+#: A line of a dump: wiki, title, page id (sometimes missing), device, views, hourly views.
 _LINE = r"^\S+ (\S+) (?:\S+ )?(?:desktop|mobile-web|mobile-app) (\d+)(?: |$)"
 _NO_ARTICLE = (
     r"^(Main Page|-|(Special|Media|MediaWiki|Talk|User|Wikipedia|Project|File|Image|Template|Help|"
@@ -39,13 +39,13 @@ _NO_ARTICLE = (
 
 
 def read_views(location: str, project: str) -> pl.DataFrame:
-    """The columns ``title`` and ``views`` of every page of ``project`` (as ``en.wikipedia``).
+    """Read ``title`` and ``views`` of every page of ``project`` (such as ``en.wikipedia``).
 
-    ``location`` is a local path or URL: a Wikimedia page-view dump (plain, .gz or .bz2), or a
-    table (CSV, TSV, JSON, JSONL, Parquet) with these columns. Views of one title are added up,
-    underscores become spaces, and pages that are no articles are left out. A dump is read in
-    blocks, so that what is held is the titles and not the dump. Raises DataError when the file is
-    missing, unreachable, an archive of another kind, or neither of both.
+    ``location`` is a local path or URL: a Wikimedia page-view dump (plain, .gz or .bz2), or a table
+    (CSV, TSV, JSON, JSONL, Parquet) with these columns. Views of the same title are summed,
+    underscores become spaces, and pages that are not articles are excluded. A dump is read in
+    blocks, so only the titles are held in memory. Raises DataError when the file is missing,
+    unreachable, another kind of archive, or neither a dump nor such a table.
     """
     kind = _kind(location)
     parts = [_table(location)] if kind == "table" else _dump(location, project)
@@ -59,10 +59,10 @@ def read_views(location: str, project: str) -> pl.DataFrame:
 
 
 def candidates(views: pl.DataFrame, pages: WikipediaPages) -> pl.DataFrame:
-    """``title`` and ``rank`` (0 first) of the pages to look for, more than are wanted.
+    """The ``title`` and ``rank`` (0 first) of pages to search for, more than requested.
 
-    Popular ones by falling views, then title. Unpopular ones, viewed ``min_views`` to ``max_views``
-    times, in an order of their own for every seed that no other page changes.
+    Popular pages are sorted by descending views, then title. Unpopular pages, viewed ``min_views``
+    to ``max_views`` times, have a random order per seed that does not depend on other pages.
     """
     if pages.popularity == "popular":
         ordered = views.sort("views", "title", descending=[True, False])
@@ -79,7 +79,7 @@ def candidates(views: pl.DataFrame, pages: WikipediaPages) -> pl.DataFrame:
 
 
 def with_spaces(title: pl.Expr) -> pl.Expr:
-    """Titles as the snapshot writes them: spaces for underscores, none around."""
+    """Titles as the snapshot writes them: spaces for underscores, stripped."""
     return title.str.replace_all("_", " ", literal=True).str.strip_chars()
 
 
@@ -102,7 +102,7 @@ def _table(location: str) -> pl.DataFrame:
 def _dump(location: str, project: str) -> Iterator[pl.DataFrame]:
     start = f"{project} ".encode()
     for block in _blocks(location):
-        # What is packed twice would be unpacked by Polars.
+        # Polars would decompress data that was compressed twice.
         refuse_archive(block, location)
         if start not in block:
             continue
@@ -110,7 +110,7 @@ def _dump(location: str, project: str) -> Iterator[pl.DataFrame]:
             block,
             has_header=False,
             new_columns=["line"],
-            # No title has this character, so that every line is one column.
+            # No title contains this character, so every line is one column.
             separator="\x01",
             quote_char=None,
             infer_schema=False,
@@ -125,7 +125,7 @@ def _dump(location: str, project: str) -> Iterator[pl.DataFrame]:
 
 
 def _blocks(location: str) -> Iterator[bytes]:
-    """The uncompressed bytes of a file, whole lines together."""
+    """Yield the uncompressed bytes of a file in blocks of whole lines."""
     import fsspec
 
     address, ending = plain(location), table_extension(location)
@@ -133,7 +133,7 @@ def _blocks(location: str) -> Iterator[bytes]:
         raise DataError(archive_refusal(location, ending))
     options: dict[str, Any] = {}
     if address.startswith("http"):
-        # aiohttp gives a download five minutes unless told; a month of views takes longer.
+        # aiohttp's default download timeout is five minutes; a month of views takes longer.
         options = {"client_kwargs": {"trust_env": True, "timeout": _no_timeout()}}
     try:
         if not is_remote(address):
@@ -147,7 +147,7 @@ def _blocks(location: str) -> Iterator[bytes]:
             yield rest
     except DataError:
         raise
-    # Every file system and decompressor raises its own kinds of error.
+    # Each file system and decompressor raises its own kinds of error.
     except Exception as error:
         raise refusal(location, error) from error
 
@@ -159,7 +159,7 @@ def _no_timeout() -> Any:
 
 
 def _summed(parts: Iterable[pl.DataFrame]) -> pl.DataFrame:
-    """The views of each title; several parts are added at once, as that goes through all titles."""
+    """Sum the views per title, several parts at once since each sum scans all titles."""
     held = [pl.DataFrame(schema={"title": pl.String, "views": pl.Int64})]
     for part in parts:
         articles = (

@@ -1,6 +1,6 @@
 """The paper's own files: six reasoning sets, three MATH subjects and two of Wikipedia.
 
-Li, Li and Zhou (ACL 2025) published the sampled rows with every response style, and beside them the
+Li, Li and Zhou (ACL 2025) published the sampled rows with every response style, together with the
 irrelevant responses that they made by shuffling (folders ``*_wrong_answer_shuffle``).
 """
 
@@ -26,14 +26,14 @@ FINAL_ANSWER = "\nThe final answer is "
 
 @dataclass(frozen=True)
 class Layout:
-    """Where one benchmark's styles are: ``styles`` maps a style to a file name in ``folder``."""
+    """The files of one benchmark: ``styles`` maps a style to a file name in ``folder``."""
 
     family: str
     folder: str
     styles: dict[str, str]
 
     def files(self) -> dict[tuple[str, str], str]:
-        """(style, relevance) → path of the file, relative to the release's data folder."""
+        """Map (style, relevance) to a file path relative to the release's data folder."""
         return {
             (style, relevance): f"{self.folder}{suffix}/{file}"
             for relevance, suffix in (("correct", ""), ("irrelevant", TWIN))
@@ -74,10 +74,11 @@ FAMILIES = {name: layout.family for name, layout in LAYOUTS.items()}
 
 
 def read(config: BenchmarkConfig) -> pl.DataFrame:
-    """All rows of a release benchmark as items, with correct and irrelevant responses.
+    """Read all rows of a release benchmark as items, with correct and irrelevant responses.
 
     The answer is the ``none`` response; for MATH the last ``\\boxed{}`` of the solution; for
-    Wikipedia the title. Raises DataError when a file is missing, altered or out of step.
+    Wikipedia the title. Raises DataError when a file is missing, altered or does not match the
+    others.
     """
     layout = LAYOUTS[config.name]
     columns = {key: "/".join(key) for key in layout.files()}
@@ -99,12 +100,12 @@ def read(config: BenchmarkConfig) -> pl.DataFrame:
 
 
 def content(config: BenchmarkConfig) -> dict[str, str]:
-    """What identifies the content of each file that ``read`` would read."""
+    """Identify the content of each file that ``read`` would read."""
     return FOLDER.content(config, list(LAYOUTS[config.name].files().values()))
 
 
 def benchmark_file(name: str) -> str:
-    """The file that fixes a benchmark's rows: its first style's, relative to the data folder."""
+    """The file that defines a benchmark's rows: its first style's, relative to the data folder."""
     return next(iter(LAYOUTS[name].files().values()))
 
 
@@ -116,7 +117,7 @@ def last_boxed(text: str) -> str | None:
         depth = 1
         begin = start + len(opening)
         for position in range(begin, len(text)):
-            # An escaped brace, as in a set, is text: it opens and closes nothing.
+            # An escaped brace, as in set notation, is text and does not count.
             if text[position - 1] != "\\":
                 depth += {"{": 1, "}": -1}.get(text[position], 0)
             if depth == 0:

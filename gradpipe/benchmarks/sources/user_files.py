@@ -1,4 +1,4 @@
-"""Anybody's own data: JSON, JSONL, CSV, TSV or Parquet with named columns."""
+"""User data: JSON, JSONL, CSV, TSV or Parquet with named columns."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -16,11 +16,11 @@ FAMILIES: Mapping[str, str] = {}
 
 
 def read(config: BenchmarkConfig) -> pl.DataFrame:
-    """All rows of a user's file as items, its columns named by ``config.columns``.
+    """Read all rows of a user's file as items, with columns named by ``config.columns``.
 
     A file with answers needs no responses: a study's generator can write them. Raises DataError
-    when the file cannot be read, a named column is missing or no text, no column holds responses or
-    answers, or a row has no instruction.
+    when the file cannot be read, a named column is missing or not text, no column holds responses
+    or answers, or a row has no instruction.
     """
     path = _path(config)
     table = read_table(path)
@@ -40,7 +40,7 @@ def read(config: BenchmarkConfig) -> pl.DataFrame:
 
 
 def content(config: BenchmarkConfig) -> dict[str, str]:
-    """What identifies the content of the file that ``read`` would read."""
+    """Identify the content of the file that ``read`` would read."""
     return {Path(_path(config)).suffix: content_key(_path(config))}
 
 

@@ -1,4 +1,4 @@
-"""Wikipedia's own articles, popular and unpopular ones, from the hub's snapshots."""
+"""Popular and unpopular Wikipedia articles, from the hub's snapshots."""
 
 from typing import Any
 
@@ -15,25 +15,25 @@ from gradpipe.errors import DataError
 from gradpipe.system.hashing import content_hash
 
 REPOSITORY = Repository("wikimedia/wikipedia", "b04c8d1ceb2f5cd4588862100d08de323dccfbaa")
-#: How many files a snapshot has, where that is known without asking.
+#: Number of files per snapshot, for snapshots where it is known without a request.
 SHARDS = {"20231101.en": 41}
 LENGTHS = {"length_100": 100, "length_500": 500, "length_1000": 1000}
-#: Any name will do: what is read is said by the settings.
+#: Any benchmark name is accepted: the settings define what is read.
 FAMILIES: dict[str, str] = {}
 
 _ENDS = 1 << 16
 
 
 def read(config: BenchmarkConfig) -> pl.DataFrame:
-    """The chosen pages as items: ``Tell me about TITLE.``, with the article's own text.
+    """Read the chosen pages as items: ``Tell me about TITLE.``, with the article's own text.
 
     Popular pages have the styles ``length_100``, ``length_500`` and ``length_1000``, cut at the
-    first sentence end after that many estimated tokens; unpopular ones have ``article``, the whole
-    text up to ``article_tokens``. The snapshot's files are looked through one after the other, and
-    only pages that may be taken are held. Pages chosen by views are those that the files looked
-    through have; a title of a list that is in none of them is an error, since a study that says
-    which pages it takes must take these. Raises DataError when a file is missing or unreachable,
-    titles are not found, or there are fewer pages than asked for.
+    first sentence end after that many estimated tokens. Unpopular pages have ``article``, the whole
+    text up to ``article_tokens``. The snapshot's files are searched one by one, and only candidate
+    pages are held in memory. Pages chosen by views are taken from the files searched. A listed
+    title that is in none of the files is an error, since a study that lists its pages must use
+    exactly those. Raises DataError when a file is missing or unreachable, titles are not found, or
+    there are fewer pages than requested.
     """
     pages = config.wikipedia
     wanted = _wanted(config)
@@ -49,10 +49,11 @@ def read(config: BenchmarkConfig) -> pl.DataFrame:
 
 
 def content(config: BenchmarkConfig) -> dict[str, str]:
-    """What identifies the pages that ``read`` would read, without reading the snapshot.
+    """Identify the pages that ``read`` would read, without reading the snapshot.
 
-    A hub's snapshot is known by its commit. A file of a ``path`` is known by its size and both its
-    ends, where a Parquet file describes what is between; a remote one as its server reports it.
+    A snapshot on the hub is identified by its commit. A file of a ``path`` is identified by its
+    size and its first and last bytes, where a Parquet file describes its content. A remote file is
+    identified by its server's metadata.
     """
     pages = config.wikipedia
     settings = pages.model_dump(mode="json", exclude={"views", "titles_file", "shards"})
@@ -67,7 +68,7 @@ def content(config: BenchmarkConfig) -> dict[str, str]:
 
 
 def _wanted(config: BenchmarkConfig) -> pl.DataFrame:
-    """``title`` and ``rank`` of the pages to look for."""
+    """The ``title`` and ``rank`` of the pages to search for."""
     pages = config.wikipedia
     named = bool(pages.titles) or pages.titles_file is not None
     if named == (pages.views is not None):
@@ -90,14 +91,14 @@ def _wanted(config: BenchmarkConfig) -> pl.DataFrame:
 
 
 def _found(config: BenchmarkConfig, wanted: pl.DataFrame) -> pl.DataFrame:
-    """``title`` and ``text`` of the pages taken, by rank."""
+    """The ``title`` and ``text`` of the selected pages, by rank."""
     pages = config.wikipedia
     most = wanted.height if pages.views is None else pages.pages
     found = pl.DataFrame(schema={"rank": pl.UInt32, "title": pl.String, "text": pl.String})
     for file in _files(config):
         rows = _rows(config, file, wanted["title"].to_list())
         ranked = wanted.join(rows, on="title").select("rank", "title", "text")
-        # Only the best so far are kept: fifty candidates for each page may be long articles.
+        # Keep only the best so far: fifty candidates per page may be long articles.
         found = pl.concat([found, ranked]).sort("rank").unique("title", maintain_order=True)
         found = found.head(most)
         if pages.views is None and found.height == most:
@@ -133,7 +134,7 @@ def _rows(config: BenchmarkConfig, file: str, titles: list[str]) -> pl.DataFrame
 
 
 def _files(config: BenchmarkConfig) -> list[str]:
-    """The paths of the snapshot's files in its repository, in order."""
+    """List the paths of the snapshot's files in its repository, in order."""
     pages = config.wikipedia
     known = None if config.path else SHARDS.get(pages.snapshot)
     count = pages.shards or known
