@@ -1,4 +1,4 @@
-"""The device that gradients are taken on, and an accelerator that torch cannot use."""
+"""Check the device that computes gradients, and find accelerators that torch cannot use."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ NVIDIA, AMD = Path("/proc/driver/nvidia/version"), Path("/dev/kfd")
 
 
 def examine_device() -> Iterator[Finding]:
-    """The accelerators, tried with a sum, or the processor and why it is that."""
+    """Test each accelerator with a sum, or report the processor and why it is used."""
     try:
         import torch
     except (ImportError, OSError) as error:
@@ -37,7 +37,7 @@ def examine_device() -> Iterator[Finding]:
 
 
 def _accelerator(torch: Any, device: str) -> Finding:
-    """One GPU: whether torch computes on it, which a build for other GPUs does not."""
+    """Check that torch computes on a GPU; a build for other GPUs does not."""
     free, total = torch.cuda.mem_get_info(device)
     half = "bfloat16" if torch.cuda.is_bf16_supported() else "no bfloat16"
     what = f"{device}: {device_name(device)}, {sized(free)} of {sized(total)} free, {half}"
@@ -57,7 +57,7 @@ def _accelerator(torch: Any, device: str) -> Finding:
 
 
 def _unused(torch: Any) -> Iterator[Finding]:
-    """A GPU that is there though torch does not see it."""
+    """Report a GPU that is present but that torch does not see."""
     maker = "NVIDIA" if NVIDIA.exists() else "AMD" if AMD.exists() else ""
     if not maker:
         return
@@ -87,7 +87,7 @@ _VISIBLE = ("CUDA_VISIBLE_DEVICES", "HIP_VISIBLE_DEVICES", "ROCR_VISIBLE_DEVICES
 
 
 def _driver() -> str:
-    """The NVIDIA driver's version, as in ``driver 550.54``; empty where nothing says it."""
+    """The NVIDIA driver's version, as in ``driver 550.54``; empty if unknown."""
     try:
         found = re.search(r"\d+\.\d+(\.\d+)?", NVIDIA.read_text("utf-8"))
     except OSError:

@@ -1,4 +1,4 @@
-"""A finding of the doctor, and a look at one subject that hides no other."""
+"""Findings of the doctor, and checks whose failures do not stop other checks."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ State = Literal["ok", "warning", "fault"]
 
 @dataclass(frozen=True)
 class Finding:
-    """What was found of a subject, and what to do about it where it is not well.
+    """The result of checking a subject, and the fix if there is a problem.
 
-    ``found`` and ``cure`` are sentences without their full stops; nothing is to be done about what
-    is ok.
+    ``found`` and ``cure`` are sentences without their full stops; an ok result
+    needs no fix.
     """
 
     subject: str
@@ -29,23 +29,23 @@ class Finding:
         return f"{self.found}: {self.cure}" if self.cure else self.found
 
     def as_dict(self) -> dict[str, str]:
-        """The same for programs."""
+        """Return the finding as a dictionary."""
         return asdict(self)
 
 
 def examine(
     subject: str, look: Callable[[], Iterable[Finding]], secrets: Iterable[str] = ()
 ) -> list[Finding]:
-    """What a look finds, up to where it fails, and that as a finding of its own.
+    """Return the findings of a check; if it fails midway, report the failure as a finding.
 
-    No finding holds any of ``secrets``, nor more than one line.
+    Every finding is a single line, with all ``secrets`` removed.
     """
     found: list[Finding] = []
     try:
         found.extend(look())
     except GradpipeError as error:
         found.append(Finding(subject, "fault", str(error).rstrip(".")))
-    # Whatever is broken here must not keep the other subjects from being looked at.
+    # A failure here must not stop the checks of other subjects.
     except Exception as error:
         what = f"{type(error).__name__}: {error}".strip(": ")
         found.append(

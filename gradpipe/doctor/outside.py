@@ -1,4 +1,4 @@
-"""What comes from outside: the hub, the packages, and the environment's variables."""
+"""Check the hub, the installed packages, and the environment variables."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ from gradpipe.models.source import DEMO_HUB_ID
 HUB, VERSIONS, ENVIRONMENT = "hub", "versions", "environment"
 #: Seconds that the hub has to answer.
 ANSWER = 6.0
-#: Those whose versions are shown.
+#: Packages whose versions are shown.
 SHOWN = ("gradpipe", "torch", "transformers", "dagster", "polars")
 _SECRET = re.compile(r"TOKEN|KEY|SECRET|PASSWORD|PASSWD|CREDENTIAL|POSTGRES_URL", re.IGNORECASE)
 
 
 def secrets_of_environment() -> list[str]:
-    """The values of the environment's variables that are called like secrets."""
+    """Return the values of environment variables whose names suggest secrets."""
     values = [value for name, value in os.environ.items() if _SECRET.search(name)]
     # A password is repeated in messages without the address that it stands in.
     passwords = [found[1] for value in values if (found := re.search(r"://[^/]*:(.+)@", value))]
@@ -30,7 +30,7 @@ def secrets_of_environment() -> list[str]:
 
 
 def examine_hub() -> Iterator[Finding]:
-    """Whether the hub answers soon, and whether a token is at hand; never the token."""
+    """Check that the hub responds quickly and whether a token is set; never show the token."""
     from huggingface_hub import constants, get_token
 
     token = "a token is given" if get_token() else "no token is given"
@@ -60,7 +60,7 @@ def examine_hub() -> Iterator[Finding]:
 
 
 def _hub_answers() -> str | None:
-    """Why the hub does not answer, or None; waits no longer than it may take."""
+    """Return why the hub does not respond, or None; waits at most the time limit."""
     from huggingface_hub import HfApi
 
     said: list[str | None] = []
@@ -73,7 +73,7 @@ def _hub_answers() -> str | None:
             status = getattr(getattr(error, "response", None), "status_code", None)
             said.append(str(status) if status else type(error).__name__)
 
-    # A name server that is silent keeps a request for longer than its own limit.
+    # A name server that does not respond blocks a request beyond its own timeout.
     asking = Thread(target=ask, daemon=True)
     asking.start()
     asking.join(ANSWER + 1)
@@ -81,7 +81,7 @@ def _hub_answers() -> str | None:
 
 
 def examine_versions() -> Iterator[Finding]:
-    """Every package that gradpipe needs, installed in a version that it may have."""
+    """Check that every required package is installed in a supported version."""
     from packaging.requirements import Requirement
 
     shown = {name: _version(name) for name in SHOWN}
@@ -115,7 +115,7 @@ def _version(name: str) -> str | None:
 
 
 def examine_environment(key: str | None = None) -> Iterator[Finding]:
-    """What the variables that gradpipe reads are set to; of secrets, whether they are set.
+    """Report the variables that gradpipe reads; for secrets, only whether they are set.
 
     ``key`` names the variable that has to hold the key of the study's generator.
     """

@@ -1,4 +1,4 @@
-"""Room: the memory and the disks that runs need."""
+"""Check the memory and disk space that runs need."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ from gradpipe.gradients.passes.memory import CONTROL_GROUPS
 from gradpipe.untrusted.files import sized
 
 MEMORY, DISK = "memory", "disk"
-#: Below that much free memory or disk: a warning, and a fault.
+#: Free memory or disk below which the check reports a warning, and a fault.
 LITTLE_MEMORY, NO_MEMORY = 2 * 2**30, 2**28
 LITTLE_DISK, NO_DISK = 5 * 2**30, 2**28
 
 
 def examine_memory() -> Iterator[Finding]:
-    """Free memory, of the machine and of the container that this may run in."""
+    """Check the free memory of the machine and of the container, if any."""
     import psutil
 
     memory = psutil.virtual_memory()
@@ -40,7 +40,7 @@ def examine_memory() -> Iterator[Finding]:
 
 
 def examine_disk(folders: Mapping[str, Path]) -> Iterator[Finding]:
-    """Whether each folder, named by what it is for, can be written and has room; none is made."""
+    """Check that each folder, keyed by purpose, is writable and has space; create no folder."""
     for name, folder in folders.items():
         yield _folder(name, folder)
     try:
@@ -52,7 +52,7 @@ def examine_disk(folders: Mapping[str, Path]) -> Iterator[Finding]:
 
 
 def taken(folder: Path) -> int:
-    """The bytes of the files in a folder and its folders; those that vanish meanwhile are none."""
+    """Return the total bytes of files under a folder; files that vanish meanwhile count as 0."""
     size = 0
     for place, _, names in os.walk(folder):
         for name in names:
@@ -86,7 +86,7 @@ def _folder(name: str, folder: Path) -> Finding:
     return Finding(DISK, state, f"{what}{used}: {sized(free)} free", cure)
 
 
-#: Those that gradpipe alone fills.
+#: Folders that only gradpipe writes to.
 _COUNTED = {"workspace", "cache"}
 _ELSEWHERE = {
     "workspace": "set GRADPIPE_HOME to another folder",

@@ -1,4 +1,4 @@
-"""The study: whether its models and benchmarks are to be had; no weights are read."""
+"""Check that the models and benchmarks of the study are available, without reading weights."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ SUBJECT = "study"
 
 
 def examine_study(study: Study) -> Iterator[Finding]:
-    """Each model and benchmark that cannot be reached, and how many can."""
+    """Report each unreachable model and benchmark, and the number of reachable ones."""
     models = {model.name: partial(_find, model) for model in study.models}
     benchmarks = {each.name: partial(source_version, each) for each in study.benchmarks}
     yield from _reached("model", models)
@@ -37,7 +37,7 @@ def _reached(kind: str, asked: Mapping[str, Callable[[], object]]) -> Iterator[F
             ask()
         except GradpipeError as error:
             yield Finding(SUBJECT, "fault", f"{kind} {name}", str(error).rstrip("."))
-        # What is broken of one says nothing of the others.
+        # A failure in one does not affect the others.
         except Exception as error:
             yield Finding(SUBJECT, "fault", f"{kind} {name}", f"{type(error).__name__}: {error}")
         else:

@@ -1,4 +1,4 @@
-"""What runs in a process of its own, on whichever machine: one model and the rows it is given."""
+"""The Ray actor: a process that loads one model and computes its assigned rows."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class ModelOrder:
-    """Which model an actor has: ``fingerprint`` is what it has to be on every machine."""
+    """The model of an actor: ``fingerprint`` must match on every machine."""
 
     source: ModelSource
     name: str
@@ -31,7 +31,7 @@ class ModelOrder:
     placement: Placement
 
     def load(self) -> LoadedModel:
-        """The model; raises ModelError where it cannot be loaded or is another one here."""
+        """Load the model; raises ModelError if loading fails or the fingerprint differs."""
         from gradpipe.models.load import load_source
 
         loaded = load_source(self.source, self.name, self.dtype, self.placement)
@@ -44,9 +44,9 @@ class ModelOrder:
 
 
 class Extractor:
-    """One model, and the gradients of the shards that are handed to it.
+    """Hold one model and compute the gradients of assigned shards.
 
-    What goes wrong is returned rather than raised: it crosses to the other process as it is.
+    Errors are returned, not raised, so they reach the other process unchanged.
     """
 
     def __init__(self, order: ModelOrder) -> None:
@@ -55,10 +55,10 @@ class Extractor:
         self._loaded: LoadedModel | None = None
 
     def load(self) -> tuple[int, str] | GradpipeError:
-        """Load the model; this process's id and its machine's name."""
+        """Load the model and return the process id and the machine's name."""
         try:
             self._loaded = self._order.load()
-        # Of whatever kind: the process itself is well.
+        # Catch every kind of error: the process itself is healthy.
         except Exception as error:
             return in_words(error)
         return os.getpid(), platform.node()
@@ -66,7 +66,7 @@ class Extractor:
     def extract(
         self, examples: pl.DataFrame, protocol: Protocol, append: Callable[[pl.DataFrame], None]
     ) -> Iterator[list[str] | GradpipeError]:
-        """Append the rows of ``examples`` batch by batch; yields the keys that are in the store."""
+        """Append the rows of ``examples`` batch by batch; yield the stored keys."""
         from gradpipe.gradients.examples import extract_examples
 
         try:
@@ -79,7 +79,7 @@ class Extractor:
 
 
 def in_words(error: Exception) -> GradpipeError:
-    """An error that can be pickled and read: gradpipe's own as they are, others with their kind."""
+    """Return a picklable error: gradpipe's own unchanged, others as text with their type."""
     if isinstance(error, GradpipeError):
         return type(error)(str(error), transient=error.transient)
     text = " ".join(str(error).split())

@@ -1,4 +1,4 @@
-"""The engine of many processes: actors of a Ray cluster, each with the model, share the rows.
+"""The Ray engine: actors on a cluster each load the model and share the rows.
 
 What the machines of the cluster need: gradpipe with the extra ``ray``, in the versions of the
 machine that starts the run; the model, at the same path where it is a local folder or file, or the
@@ -29,18 +29,18 @@ if TYPE_CHECKING:
 
 _log = logging.getLogger(__name__)
 
-#: Seconds to wait for an actor to say something; Ctrl-C is heard as soon.
+#: Seconds to wait for a result of an actor; also the delay before Ctrl-C takes effect.
 POLL = 0.5
-#: Seconds after which it is said again that no actor is ready yet.
+#: Seconds between repeated messages that no actor is ready yet.
 PATIENCE = 30.0
-#: Seconds until a row that an actor has written must be seen here; shared folders take their time.
+#: Seconds until rows written by an actor must be visible here; shared folders have delays.
 VISIBLE = 90.0
 
 
 class RayEngine:
-    """Takes gradients on a Ray cluster; actors and their models stay for the next work.
+    """Compute gradients on a Ray cluster; actors keep their models for the next work.
 
-    For one thread at a time. Raises GradpipeError where Ray is not installed or has no cluster.
+    Not thread-safe. Raises GradpipeError if Ray is not installed or has no cluster.
     """
 
     def __init__(self, settings: RayConfig) -> None:
@@ -57,14 +57,14 @@ class RayEngine:
     def extract(self, work: Work) -> None:
         """Return when every row is in the store.
 
-        The rows of an actor that dies are done by another. Raises GradpipeError for what an actor
-        could not do, and, when all else is done, for rows that no actor survives.
+        Another actor computes the rows of an actor that dies. Raises GradpipeError if an actor
+        fails, and, once all other rows are finished, for rows that kill every actor.
         """
         from gradpipe.gradients.examples import count_tokens
 
         if work.examples.is_empty():
             return
-        # Raises what is wrong with the examples before anything is started for them.
+        # Raises errors in the examples before any actor starts.
         counted = count_tokens(work.source.id, work.source.revision, work.protocol, work.examples)
         order = ModelOrder(
             work.source, work.name, work.fingerprint, work.protocol.dtype, work.placement
@@ -76,12 +76,12 @@ class RayEngine:
         try:
             _Extraction(work, tokens, self._crew, self._connection.share.actors).run()
         except BaseException:
-            # An actor that is not ended would go on with its shard.
+            # An actor that is not stopped would continue its shard.
             self._dismiss()
             raise
 
     def close(self) -> None:
-        """End the actors, and the cluster where it was started for them."""
+        """Stop the actors, and the cluster if it was started for them."""
         self._dismiss()
         self._connection.close()
 
@@ -92,7 +92,7 @@ class RayEngine:
 
 
 class _Extraction:
-    """One work on its way through a crew; ``tokens`` are those of each row, by its key."""
+    """The run of one work on a crew; ``tokens`` maps row keys to token counts."""
 
     def __init__(self, work: Work, tokens: dict[str, int], crew: Crew, actors: int) -> None:
         self._work = work
@@ -140,7 +140,7 @@ class _Extraction:
         if kept is not None:
             self._count(kept)
         elif shard is not None and not member.proven:
-            # Early: rows that go elsewhere would all have to be paid for again.
+            # Check early: rows written elsewhere would all have to be recomputed.
             self._require_visible(shard.keys, member.machine)
             member.proven = True
 
@@ -173,7 +173,7 @@ class _Extraction:
             _log.info("waiting until an actor has a place on the cluster and its model loaded")
 
     def _require_visible(self, keys: Sequence[str], machine: str = "the cluster") -> None:
-        """Raise WorkspaceError where rows that were written do not come to be seen from here."""
+        """Raise WorkspaceError if rows that actors wrote do not become visible to this process."""
         until = time.monotonic() + VISIBLE
         while missing := self._work.missing(keys):
             if time.monotonic() > until:

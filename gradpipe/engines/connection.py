@@ -1,4 +1,4 @@
-"""The Ray cluster: one that is there, or one of this machine alone that ends with the run."""
+"""Connect to an existing Ray cluster, or start a local one for the duration of the run."""
 
 from __future__ import annotations
 
@@ -17,18 +17,18 @@ from gradpipe.errors import GradpipeError, StudyError
 
 _log = logging.getLogger(__name__)
 
-#: Bytes of Ray's shared memory here: what passes through it are texts and keys.
+#: Bytes of Ray's shared memory here: only texts and keys pass through it.
 _OBJECT_STORE = 128 * 2**20
 #: Seconds that a cluster's head has to answer.
 ANSWER = 10.0
 #: Ray listens on every interface of a machine unless the machine cannot be part of a cluster; this
-#: is how it is told so.
+#: setting declares that.
 _ALONE = {"RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0"}
 _QUIET = {"RAY_USAGE_STATS_ENABLED": "0", "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0"}
 
 
 def require_ray() -> None:
-    """Raise GradpipeError where Ray is not installed."""
+    """Raise GradpipeError if Ray is not installed."""
     if importlib.util.find_spec("ray") is None:
         raise GradpipeError(
             "Ray is not installed, which the study's `engine: ray` needs: "
@@ -38,7 +38,7 @@ def require_ray() -> None:
 
 @dataclass(frozen=True)
 class Share:
-    """How many actors a cluster is to have, and what of a machine each takes."""
+    """The number of actors on a cluster, and the resources per actor."""
 
     actors: int
     cpus: float
@@ -46,7 +46,7 @@ class Share:
     resources: Mapping[str, float]
 
     def options(self) -> dict[str, Any]:
-        """As Ray wants them; an actor that dies is replaced by us, who know what it had done."""
+        """Actor options for Ray. gradpipe replaces dead actors itself: it knows their progress."""
         return {
             "num_cpus": self.cpus,
             "num_gpus": self.gpus,
@@ -57,7 +57,7 @@ class Share:
         }
 
     def fits(self, machine: Mapping[str, float]) -> bool:
-        """Whether an empty machine has room for one."""
+        """Return whether an idle machine has the resources for one actor."""
         wanted = {"CPU": self.cpus, "GPU": self.gpus, **self.resources}
         return all(machine.get(name, 0) >= amount for name, amount in wanted.items())
 
@@ -67,10 +67,10 @@ class Share:
 
 
 def share(settings: RayConfig, machines: list[Mapping[str, float]]) -> Share:
-    """What the settings ask for, and where they are silent what suits the cluster.
+    """Return the share from the settings, with defaults that suit the cluster.
 
-    ``machines`` are the resources of each. Every actor holds a copy of the model: without GPUs one
-    a machine, with all of its CPUs, is the fastest and the smallest.
+    ``machines`` are the resources of each. Every actor holds a copy of the model: without GPUs, one
+    per machine, with all of its CPUs, is fastest and needs the least memory.
     """
     gpus_there = sum(machine.get("GPU", 0) for machine in machines)
     gpus = settings.gpus if settings.gpus is not None else float(gpus_there > 0)
@@ -85,7 +85,7 @@ def share(settings: RayConfig, machines: list[Mapping[str, float]]) -> Share:
 
 
 class Connection:
-    """This process's link to a cluster; what it started, and nothing else, ends with it."""
+    """This process's connection to a cluster; closing it stops only what it started."""
 
     def __init__(self, settings: RayConfig) -> None:
         require_ray()
@@ -107,7 +107,7 @@ class Connection:
             )
 
     def close(self) -> None:
-        """Leave the cluster, and end it where it is ours."""
+        """Disconnect from the cluster, and stop it if this process started it."""
         import ray
 
         if self._own and ray.is_initialized():
@@ -117,7 +117,7 @@ class Connection:
 def _is_connected() -> bool:
     import sys
 
-    # Not imported for this question: what Ray is told by the environment is read at its import.
+    # Do not import Ray just for this check: it reads its environment variables at import.
     ray: Any = sys.modules.get("ray")
     return ray is not None and bool(ray.is_initialized())
 
@@ -134,7 +134,7 @@ def _connect(address: str) -> None:
         _require_answer(address)
         try:
             ray.init(address=address, namespace="gradpipe", **options)
-        # Of many kinds: nothing answers, another version of Ray or Python, no file may be written.
+        # Many causes: no response, another version of Ray or Python, files that cannot be written.
         except Exception as error:
             reason = " ".join(str(error).split()).rstrip(".")
             raise GradpipeError(
@@ -144,7 +144,7 @@ def _connect(address: str) -> None:
 
 
 def _require_answer(address: str) -> None:
-    """Raise GradpipeError where nothing listens: Ray would ask for three minutes, aloud."""
+    """Raise GradpipeError if nothing listens: Ray would retry for three minutes with log output."""
     import socket
 
     import ray
@@ -178,14 +178,14 @@ def _told(settings: Mapping[str, str]) -> Iterator[None]:
 
 @contextmanager
 def _alone(alone: bool) -> Iterator[None]:
-    """Let what Ray starts listen on the loopback interface only."""
+    """Make processes that Ray starts listen only on the loopback interface."""
     if not alone:
         yield
         return
     with _told(_ALONE):
         import ray
 
-        # Where Ray was imported before, the environment comes too late.
+        # If Ray is already imported, environment variables have no effect.
         constants = ray._private.ray_constants
         before, constants.ENABLE_RAY_CLUSTER = constants.ENABLE_RAY_CLUSTER, False
         try:
@@ -196,7 +196,7 @@ def _alone(alone: bool) -> Iterator[None]:
 
 @contextmanager
 def _signals_kept() -> Iterator[None]:
-    """Ray puts its own handler in SIGTERM's place, which is for whoever runs us to have."""
+    """Restore the SIGTERM handler that Ray replaces: it belongs to the calling program."""
     if threading.current_thread() is not threading.main_thread():
         yield
         return

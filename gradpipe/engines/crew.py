@@ -1,4 +1,4 @@
-"""The crew: the actors of one model, who is at what, and who takes a dead one's place."""
+"""The crew: the actors of one model, their assigned shards, and replacements for dead actors."""
 
 from __future__ import annotations
 
@@ -19,20 +19,20 @@ if TYPE_CHECKING:
 
 _log = logging.getLogger(__name__)
 
-#: How many actors in a row may die in one place, none of which kept a row, until it stays empty.
+#: A place stays empty after this many actors in a row die there without storing a row.
 LIVES = 3
 
 
 class ActorLostError(Exception):
-    """An actor that died, or that cannot be reached; says why."""
+    """An actor died or is unreachable; the message says why."""
 
 
 @dataclass(eq=False)
 class Member:
-    """An actor; ``pid`` is None until its model is loaded, ``shard`` None where it has no work.
+    """An actor: ``pid`` is None until its model is loaded, ``shard`` is None while it is idle.
 
-    ``fruitless`` counts those in its place that died before it without having kept a row;
-    ``proven`` says that rows of it were seen in the store.
+    ``fruitless`` counts its predecessors in the same place that died without storing a row;
+    ``proven`` is true once rows from this actor were seen in the store.
     """
 
     handle: Any
@@ -50,14 +50,14 @@ class Member:
         protocol: Protocol,
         append: Callable[[pl.DataFrame], None],
     ) -> None:
-        """Give it a shard, whose rows are ``examples``."""
+        """Assign a shard to the actor; ``examples`` are the rows of the shard."""
         self.shard = shard
         self.asked = self.handle.extract.remote(examples, protocol, append)
 
     def hear(self) -> list[str] | None:
-        """The keys of the rows that it kept; None where it is done with what it was asked.
+        """Return the keys of the rows that the actor stored, or None if it finished its task.
 
-        Raises GradpipeError for what it could not do, ActorLostError where it died.
+        Raises GradpipeError if the task failed, ActorLostError if the actor died.
         """
         import ray
 
@@ -90,11 +90,11 @@ class Crew:
         self._vacancies: list[int] = []
 
     def refresh(self) -> None:
-        """Forget how often actors died: for new work, every place may be taken."""
+        """Reset the counts of dead actors: new work may use every place."""
         self._vacancies = [0] * (self._share.actors - len(self.members))
 
     def fill(self, shards: int) -> None:
-        """Start actors in empty places, no more than there are shards for."""
+        """Start actors in empty places, at most one per waiting shard."""
         import ray
 
         actor: Any = ray.remote(Extractor).options(**self._share.options())
@@ -105,19 +105,19 @@ class Crew:
             free += 1
 
     def idle(self) -> list[Member]:
-        """Those that can take a shard."""
+        """Return the actors that can take a shard."""
         return [member for member in self.members if member.asked is None]
 
     def loaded(self) -> list[Member]:
-        """Those whose model is in memory."""
+        """Return the actors whose model is in memory."""
         return [member for member in self.members if member.pid is not None]
 
     def at_work(self) -> bool:
-        """Whether anybody has a shard."""
+        """Return whether any actor has a shard."""
         return any(member.shard is not None for member in self.members)
 
     def wait(self, seconds: float) -> Member | None:
-        """One that has something to say, or None where nobody had for so long."""
+        """Return an actor that has a result, or None after a timeout."""
         import ray
 
         asked = [member for member in self.members if member.asked is not None]
@@ -127,17 +127,17 @@ class Crew:
         return next((member for member in asked if any(it is member.asked for it in heard)), None)
 
     def lose(self, member: Member) -> None:
-        """Take a dead member's place back, as long as the place has lives."""
+        """Free the place of a dead actor, unless too many actors in a row died there."""
         import ray
 
-        # One that cannot be reached may be alive, and would go on.
+        # An unreachable actor may still be alive and would keep working.
         ray.kill(member.handle)
         self.members.remove(member)
         if member.fruitless + 1 < LIVES:
             self._vacancies.append(member.fruitless + 1)
 
     def dismiss(self) -> None:
-        """End every actor, whatever it is at."""
+        """Stop every actor, even one that is working."""
         import ray
 
         for member in self.members:
@@ -147,7 +147,7 @@ class Crew:
 
 
 def _last_line(error: Exception) -> str:
-    """The cause in an error of Ray, which is many lines long."""
+    """Return the cause from Ray's multi-line error."""
     lines = [" ".join(line.split()) for line in str(error).splitlines() if line.strip()]
     dead = [line for line in lines if line.startswith("The actor is dead because")]
     line = (dead or lines or [type(error).__name__])[-1]

@@ -1,4 +1,4 @@
-"""The engine of one process: the model is here, and so is the accelerator."""
+"""The local engine: the model and the accelerator are in this process."""
 
 from gradpipe.engines.work import Work
 from gradpipe.gradients.examples import extract_examples
@@ -6,6 +6,6 @@ from gradpipe.models.load import LoadedModel
 
 
 def extract_here(loaded: LoadedModel, work: Work) -> None:
-    """Every row of the work into its store, batch by batch, on a model that is loaded already."""
+    """Compute and store every row of the work, batch by batch, on a loaded model."""
     for rows in extract_examples(loaded, work.examples, work.protocol, work.report):
         work.append(rows)

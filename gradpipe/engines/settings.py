@@ -1,4 +1,4 @@
-"""A study's settings of where its gradients are taken; no number depends on them."""
+"""Settings for where a study computes its gradients; results do not depend on them."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from gradpipe.fields import Number, Whole
 _HOST_AND_PORT = re.compile(r"(?P<host>[^\s:]+|\[[0-9a-fA-F:]+\]):(?P<port>\d{1,5})")
 
 
-#: Of whatever a cluster shares out: more is a slip of the keyboard.
+#: Limit for any cluster resource: a higher value is likely a typo.
 MOST = 1_000_000
 
 
@@ -23,15 +23,15 @@ class RayConfig(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     #: ``auto`` (the cluster this machine belongs to), HOST:PORT, or ``local`` (a cluster of this
-    #: machine alone, for this run); none: what RAY_ADDRESS says, else ``local``.
+    #: machine alone, for this run); None: the value of RAY_ADDRESS, else ``local``.
     address: str | None = Field(default=None, min_length=1)
-    #: Models in memory at a time, one a process; none: one a GPU, without GPUs one a machine.
+    #: Models in memory at a time, one per process; None: one per GPU, or per machine without GPUs.
     actors: Whole | None = Field(default=None, ge=1, le=MOST)
-    #: CPUs of each; none: one beside a GPU, without GPUs its share of the machine.
+    #: CPUs per actor; None: one with a GPU, else its share of the machine.
     cpus: Number | None = Field(default=None, gt=0, le=MOST)
-    #: GPUs of each; none: one where the cluster has any.
+    #: GPUs per actor; None: one if the cluster has any.
     gpus: Number | None = Field(default=None, ge=0, le=MOST)
-    #: Resources of your own that its machine must offer.
+    #: Custom resources that the machine of an actor must offer.
     resources: dict[str, Annotated[Number, Field(gt=0, le=MOST)]] = Field(default_factory=dict)
 
     @field_validator("cpus", "gpus", "resources")
@@ -53,7 +53,7 @@ class RayConfig(BaseModel):
 
 
 def require_plain_address(address: str | None) -> None:
-    """Raise StudyError for an address that the engine cannot work through."""
+    """Raise StudyError for an address that the engine does not support."""
     if address and "://" in address:
         raise StudyError(
             f"The Ray address {address!r} is for programs outside of the cluster, whose "

@@ -1,4 +1,4 @@
-"""Shards: what an actor takes at a time, and what becomes of those whose actor died."""
+"""Shards: units of work for one actor, and their recovery after an actor dies."""
 
 from __future__ import annotations
 
@@ -6,19 +6,19 @@ from collections import deque
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-#: Shards an actor, where there are enough tokens, so that all actors end at about the same time.
+#: Shards per actor, if there are enough tokens, so that all actors end at about the same time.
 SHARDS_PER_ACTOR = 8
-#: Tokens of a shard where there are enough for all: a few full batches of an accelerator.
+#: Tokens per shard, if there are enough: a few full batches of an accelerator.
 SHARD_TOKENS = 16384
-#: Tokens that are worth an actor of their own: a full batch of a CPU.
+#: Minimum number of tokens that justify another actor: a full batch on a CPU.
 LEAST_TOKENS = 1024
-#: How many actors a shard may end, without one row of it being done, before it is given up.
+#: A shard is given up after it kills this many actors without finishing a row.
 STRIKES = 3
 
 
 @dataclass(frozen=True)
 class Shard:
-    """Rows by their keys, of like length; ``strikes`` counts the actors that died of them."""
+    """Keys of rows of similar length; ``strikes`` counts the actors that died on them."""
 
     keys: tuple[str, ...]
     strikes: int = 0
@@ -27,8 +27,8 @@ class Shard:
 def cut_shards(tokens: Mapping[str, int], actors: int) -> list[Shard]:
     """Every row (its key → its tokens) in one shard of about equally many tokens, longest first.
 
-    Rows of like length are together, since they share batches. The longest rows are the slowest a
-    token, so they are not what the others wait for at the end.
+    Rows of like length are together, since they share batches. The longest rows are the slowest
+    per token, so they come first to avoid waiting for them at the end.
     """
     total = sum(tokens.values())
     one_each = min(actors, total // LEAST_TOKENS)
@@ -44,7 +44,7 @@ def cut_shards(tokens: Mapping[str, int], actors: int) -> list[Shard]:
 
 
 class Backlog:
-    """The shards that are still to be done; rows that end every actor are set apart."""
+    """Queue of unfinished shards; rows that kill every actor are set aside."""
 
     def __init__(self, shards: Sequence[Shard]) -> None:
         self._waiting = deque(shards)
@@ -55,15 +55,15 @@ class Backlog:
         return len(self._waiting)
 
     def take(self) -> Shard:
-        """The next shard; raises IndexError where there is none."""
+        """Return the next shard; raises IndexError if no shard is left."""
         return self._waiting.popleft()
 
     def give_back(self, shard: Shard, missing: Sequence[str]) -> None:
-        """Put back what is missing of a shard whose actor died, behind all others.
+        """Requeue the missing rows of a shard whose actor died, behind all other shards.
 
-        The first time it may have been the machine, so it goes to another actor as it is. After the
-        second its rows go one by one: those that do no harm are done, and the one that does is
-        known by its name.
+        The first failure may be the machine's, so the shard goes to another actor unchanged. After
+        the second, its rows are queued one by one: harmless rows finish, and the harmful row is
+        identified by name.
         """
         strikes = 1 if len(missing) < len(shard.keys) else shard.strikes + 1
         if not missing:
@@ -76,6 +76,6 @@ class Backlog:
             self._waiting.append(Shard(tuple(missing), strikes))
 
     def give_up(self) -> None:
-        """Set apart all that waits: there is nobody left to take it."""
+        """Set aside all waiting shards: no actor is left to take them."""
         while self._waiting:
             self.hopeless.extend(self.take().keys)

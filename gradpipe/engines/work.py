@@ -18,14 +18,15 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Work:
-    """The rows of one model that are to be in the store.
+    """The rows of one model to compute and store.
 
-    ``source`` is pinned and ``name`` what the user calls it; ``fingerprint`` is what the model has
-    to be wherever it is loaded. ``examples`` are EXAMPLE_SCHEMA with ``key``, each key once.
-    ``append`` takes frames of ROW_SCHEMA with ``key`` in place of ``row``: they are in the store
-    when it returns. ``missing`` says which keys the store lacks. Both may be called in another
-    process of another machine, so they are pickled; ``report`` stays here.
-    ``placement`` lays each copy of the model out.
+    ``source`` is pinned and ``name`` is the user's name for it. ``fingerprint`` must match
+    wherever the model is loaded. ``examples`` are EXAMPLE_SCHEMA with ``key``, each key once.
+    ``append`` takes frames of ROW_SCHEMA with ``key`` in place of ``row``; on return they are
+    stored.
+    ``missing`` returns the keys that are missing from the store. Both are pickled, as other
+    processes and machines may call them; ``report`` stays in this process.
+    ``placement`` sets the device layout of each copy of the model.
     """
 
     source: ModelSource
@@ -39,7 +40,7 @@ class Work:
     placement: Placement = IN_ONE_PIECE
 
     def called(self, keys: Iterable[str]) -> list[str]:
-        """What errors call those rows: benchmark, index, style and relevance."""
+        """Return the names of rows in error messages: benchmark, index, style and relevance."""
         name = pl.format("{} {} {} {}", "benchmark", "index", "style", "relevance")
         rows = self.examples.filter(pl.col("key").is_in(list(keys)))
         return rows.select(name).to_series().to_list()

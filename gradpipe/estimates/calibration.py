@@ -1,4 +1,4 @@
-"""A short calibration: a few batches of the work itself, and what they say about the others.
+"""Calibrate: time a few batches of the work and extrapolate to the others.
 
 The work is cut into the very batches that the extraction will make of it. Some of them, short to
 long, are run and timed; seconds are then fitted as a sum of what each kind of arithmetic takes, so
@@ -22,9 +22,9 @@ from gradpipe.gradients.tokens import TokenRow
 if TYPE_CHECKING:
     from gradpipe.models.load import LoadedModel
 
-#: After so many seconds no further batch is run; the batch that is under way is waited for.
+#: No further batch starts after this many seconds; a running batch may finish.
 SECONDS = 45.0
-#: Where in the work, ordered by length, batches are taken, the most telling first.
+#: Where in the work, ordered by length, batches are taken, the most informative first.
 PLACES = (0.5, 1.0, 0.0, 0.75, 0.25, 0.9, 0.6, 0.4, 0.1, 0.8, 0.3, 0.95, 0.05, 0.7, 0.2, 0.15)
 #: Batches that are run however long they take: one alone says nothing of other lengths.
 LEAST_BATCHES = 2
@@ -34,7 +34,7 @@ SHARE = 0.2
 
 @dataclass(frozen=True)
 class Load:
-    """What a batch is to the machine: FLOPs of passes and comparisons, of the spectra, its rows."""
+    """The load of a batch: FLOPs of passes and comparisons, FLOPs of the spectra, and rows."""
 
     passes: float
     spectra: float
@@ -61,7 +61,7 @@ class Calibration:
     seconds: float
 
     def seconds_of(self, load: Load) -> float:
-        """How long a batch, or several, take."""
+        """Return the seconds that one or more batches take."""
         return _seconds(self.pace, load)
 
 
@@ -83,7 +83,7 @@ class Work:
         self.checkpointing = checkpointing
 
     def batches(self, rows: list[TokenRow], budget: int) -> list[list[TokenRow]]:
-        """One list's batches, as the extraction has them where ``budget`` tokens fit."""
+        """Return the batches of one list, as extraction makes them if ``budget`` tokens fit."""
         batches = plan_batches(rows, min(budget, most_tokens(rows, self.on_cpu)))
         return [[rows[number] for number in batch.rows] for batch in batches]
 
@@ -99,7 +99,7 @@ class Work:
         return Load(passes, spectra, len(batch))
 
     def seconds(self, calibration: Calibration) -> list[float]:
-        """How long each list takes."""
+        """Return the seconds that each list takes."""
         return [
             calibration.seconds_of(_sum(map(self.load, self.batches(rows, calibration.budget))))
             for rows in self.lists
@@ -219,7 +219,7 @@ def _warm_up(loaded: LoadedModel, work: Work) -> tuple[float, int]:
 
 
 def _run(loaded: LoadedModel, batch: list[TokenRow], protocol: Protocol) -> float | None:
-    """Seconds of one batch; None where it, or one of its rows, did not fit."""
+    """Return the seconds of one batch; None if it, or one of its rows, did not fit."""
     import polars as pl
 
     from gradpipe.gradients.extract import extract_rows

@@ -1,4 +1,4 @@
-"""What one text costs, from the model's shape: arithmetic, memory and disk, on paper.
+"""Compute the arithmetic, memory and disk space of one text from the model's shape.
 
 FLOPs count a multiply-add as two. They are of two kinds that a machine does at different speeds:
 those of the passes and of comparisons in the model's precision, and the spectra's in float64.
@@ -17,7 +17,7 @@ from gradpipe.gradients.spectra.spectrum import EIGENVALUE_COST, WORTH_CUTTING
 from gradpipe.gradients.spectra.symmetric import WORTH_BLOCKS
 
 BYTES = {"float32": 4, "bfloat16": 2, "float16": 2}
-#: Backward over forward of attention that keeps no T × T matrix: it computes its scores again.
+#: Backward over forward of attention that keeps no T × T matrix: it recomputes its scores.
 ATTENTION_BACKWARD = 2.5
 #: Projections that read the same X share its Gram matrix.
 SHARED = (("q", "k", "v"), ("o",), ("gate", "up"), ("down",))
@@ -33,7 +33,7 @@ VALUE_BYTES, SKETCH_BYTES, MATRIX_BYTES, FILE_BYTES = 3.7, 0.95, 15.0, 6000.0
 
 @dataclass(frozen=True)
 class Cost:
-    """What rows take: tokens, FLOPs of passes, spectra and comparisons, bytes on disk."""
+    """The costs of rows: tokens, FLOPs of passes, spectra and comparisons, bytes on disk."""
 
     rows: int = 0
     tokens: int = 0
@@ -45,7 +45,7 @@ class Cost:
 
     @property
     def flops(self) -> float:
-        """All arithmetic."""
+        """Return the total FLOPs."""
         return self.passes + self.spectra + self.comparisons
 
     def __add__(self, other: Cost) -> Cost:
@@ -60,7 +60,7 @@ class Cost:
         )
 
     def times(self, count: int) -> Cost:
-        """That many of the same."""
+        """Multiply the costs by a count."""
         return Cost(
             self.rows * count,
             self.tokens * count,

@@ -26,7 +26,7 @@ def duration(seconds: float) -> str:
 
 
 def bill_lines(shape: ModelShape, bill: Bill) -> list[tuple[str, str]]:
-    """A bill on paper, line by line: what, how much."""
+    """Format a hypothetical estimate as lines of label and amount."""
     setting, cost, memory, gpu = bill.setting, bill.cost, bill.memory, GPUS[bill.setting.gpu]
     each = memory.bytes / bill.gpus_a_copy
     copies = "1 copy" if bill.copies == 1 else f"{bill.copies} copies"
@@ -52,7 +52,7 @@ def bill_lines(shape: ModelShape, bill: Bill) -> list[tuple[str, str]]:
 
 
 def assumptions(shape: ModelShape, bill: Bill) -> list[str]:
-    """What a bill on paper takes for granted, a sentence each."""
+    """Return the assumptions of a hypothetical estimate, one sentence per assumption."""
     setting, gpu = bill.setting, GPUS[bill.setting.gpu]
     idle = (
         [f"A copy spread over {bill.gpus_a_copy} GPUs computes on one of them at a time."]

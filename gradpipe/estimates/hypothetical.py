@@ -1,4 +1,4 @@
-"""A bill on paper: a model, a number of examples and some GPUs, none of which need be there.
+"""Cost estimates for a model, examples and GPUs that need not exist on this machine.
 
 The GPUs' peaks are those of the vendors' data sheets, dense and without sparsity: NVIDIA H100 SXM
 (989 TFLOP/s in bfloat16, 67 in float32 and in float64 on tensor cores, 80 GB), H200 (the same with
@@ -47,7 +47,7 @@ GPUS = {
 
 @dataclass(frozen=True)
 class Setting:
-    """What is to be computed, on what, and how busy that is kept.
+    """The work to compute, its hardware, and the utilization of that hardware.
 
     ``tokens`` and ``response_tokens`` are of each example. ``utilisation`` is the share of the peak
     that the passes reach, ``spectra_utilisation`` that of the float64 peak.
@@ -103,7 +103,7 @@ class Bill:
 
 
 def on_paper(shape: ModelShape, setting: Setting) -> Bill:
-    """The bill of a setting; raises GradpipeError where the GPUs cannot hold one copy."""
+    """Estimate the cost of a setting; raises GradpipeError if the GPUs cannot hold one copy."""
     gpu = GPUS[setting.gpu]
     one = cost_of(
         shape,
@@ -125,7 +125,7 @@ def on_paper(shape: ModelShape, setting: Setting) -> Bill:
 
 
 def _layout(shape: ModelShape, setting: Setting, gpu: Gpu) -> tuple[int, int, Memory]:
-    """GPUs that hold a copy, padded tokens of a batch, and what both take of memory.
+    """GPUs that hold a copy, padded tokens of a batch, and the memory that both take.
 
     The fewest GPUs on which one text fits; a batch then takes what is left, as the loop does.
     """

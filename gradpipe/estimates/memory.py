@@ -19,7 +19,7 @@ class Memory:
 
     @property
     def bytes(self) -> float:
-        """All of it."""
+        """Return the total bytes."""
         return self.weights + self.activations + self.spectra
 
 
@@ -33,7 +33,7 @@ def memory_of(
     on_cpu: bool = True,
     bytes_per_token: float | None = None,
 ) -> Memory:
-    """What extraction takes at the most, with batches of ``batch_tokens`` padded tokens.
+    """Return the peak memory of extraction, with batches of ``batch_tokens`` padded tokens.
 
     ``longest`` are the tokens of the longest text; ``bytes_per_token`` what a token's activations
     were measured to take, None: by the formula.

@@ -115,9 +115,9 @@ def read_shape(model: str, revision: str | None = None) -> ModelShape:
 def config_shape(config: Any, name: str = "This model") -> ModelShape:
     """The shape that a configuration of the transformers library describes.
 
-    What it does not say is taken as is usual: heads that share the hidden width, keys and values
-    of every head, an MLP four times as wide. Raises ModelError where it lacks the layers' number or
-    width.
+    Missing values get the usual defaults: heads that share the hidden width, keys and values
+    of every head, an MLP four times as wide. Raises ModelError if the number or width of
+    the layers is missing.
     """
     text = config.get_text_config()
 
@@ -153,7 +153,7 @@ def config_shape(config: Any, name: str = "This model") -> ModelShape:
 
 
 def _typed(words: str) -> ModelShape:
-    """A shape from ``key=value`` words with commas; what is not given is as in ``config_shape``."""
+    """Parse comma-separated ``key=value`` pairs; defaults are those of ``config_shape``."""
     given: dict[str, int] = {}
     known = [field.name for field in fields(ModelShape)]
     for word in words.split(","):

@@ -1,4 +1,4 @@
-"""What rows of a study cost a model, benchmark by benchmark: on paper, and by a calibration."""
+"""The costs per model and benchmark: by formula, and by calibration."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 class Price:
     """What one list of rows costs: FLOPs, bytes of memory while it runs, bytes of disk, seconds.
 
-    ``seconds`` is None where nothing was calibrated.
+    ``seconds`` is None without a calibration.
     """
 
     flops: float
@@ -40,7 +40,7 @@ def prices(
 ) -> list[Price]:
     """The price of each list of rows, each an extraction of its own.
 
-    ``loaded``: run a few of its batches to find the time; None: on paper alone.
+    ``loaded``: run a few of its batches to find the time; None: by formula only.
     """
     from gradpipe.models.load import best_device
 

@@ -53,8 +53,8 @@ def weight_files(name: str, source: ModelSource, given: str | None = None) -> li
 def refuse_larger(name: str, config: Any, numbers: int, tensors: int) -> None:
     """Raise ModelError for a configuration of far more than the ``numbers`` that its files hold.
 
-    transformers would fill the rest with noise, in memory that may not be there; what is lacking
-    of a model that fits is told once it is loaded.
+    transformers would fill the rest with noise, in memory that may not exist. Missing weights
+    of a model that fits are reported once it is loaded.
     """
     import torch
     from transformers import AutoModelForCausalLM
@@ -94,7 +94,7 @@ def _is_plain(file: Any) -> bool:
 
 
 def _parts(name: str, index: Path) -> list[Any]:
-    """What an index names as parts, each once."""
+    """Return the distinct part files that an index names."""
     try:
         return list(dict.fromkeys(json.loads(index.read_text("utf-8"))["weight_map"].values()))
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
@@ -104,7 +104,7 @@ def _parts(name: str, index: Path) -> list[Any]:
 
 
 def _file(source: ModelSource, file: str) -> Path | None:
-    """A file of the model on this machine; None where the model has none of that name."""
+    """Return the local path of a model file, or None if the model has no file of that name."""
     from huggingface_hub import hf_hub_download
     from huggingface_hub.errors import EntryNotFoundError
 

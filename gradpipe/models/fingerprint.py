@@ -23,8 +23,8 @@ def fingerprint(source: ModelSource) -> str:
     """A hash of what the model is, taken without loading it and without importing torch.
 
     Local files by content, wherever they lie; hub models by the commit that the revision stands
-    for. Raises ModelError where the hub has no such model, or cannot be asked and the cache has
-    none, and for a local file that cannot be read or is none, as a link to a device.
+    for. Raises ModelError if the hub has no such model, or if it is unreachable and the model is
+    not cached. Also raises it for a local path that is unreadable or not a regular file.
     """
     if source.kind == "hub":
         return content_hash("hub", source.id, hub_commit(source))

@@ -19,7 +19,7 @@ from gradpipe.system.atomic_files import is_gone, process_name
 from gradpipe.system.user_folders import cache_folder
 from gradpipe.untrusted.gguf_header import check_header
 
-#: Part of the folder's name: conversions of an older kind are left alone and made anew.
+#: Part of the folder's name: older conversions are left in place and redone.
 CONVERSION = "1"
 _ASIDE = ".tmp"
 
@@ -70,7 +70,7 @@ def _convert(path: Path, folder: Path, tensors: int, numbers: int) -> None:
             tokenizer, model = _read(path, folder, tensors, numbers)
         except ModelError:
             raise
-        # What a damaged file makes the reader raise has no common type.
+        # The exceptions that damaged files cause in the reader share no base type.
         except Exception as error:
             text = str(error).strip()
             reason = text.splitlines()[0] if text else type(error).__name__

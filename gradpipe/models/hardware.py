@@ -1,4 +1,4 @@
-"""What models are computed on, in words that a report can print."""
+"""Names of the hardware that models run on, for reports."""
 
 from __future__ import annotations
 

@@ -163,7 +163,7 @@ def _model(name: str, source: ModelSource, dtype: str, placing: dict[str, Any]) 
                 offload_folder=str(folder),
                 **placing,
             )
-        # What a damaged or foreign file makes the loaders raise has no common type.
+        # The exceptions that damaged or foreign files cause in the loaders share no base type.
         except Exception as error:
             shutil.rmtree(folder, ignore_errors=True)
             raise _load_error(name, "model", error) from error

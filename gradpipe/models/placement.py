@@ -32,7 +32,7 @@ class Placement:
     layer's activations twice instead of keeping them until the backward pass: a third more time,
     and memory for one layer. Parts that are kept on the CPU or the disk switch it on by themselves
     (``offloaded`` says why). ``max_memory`` limits what an automatic layout may use. Raises
-    StudyError for a value that is none of these.
+    StudyError for any other value.
     """
 
     device_map: DeviceMap | None = None
@@ -50,7 +50,7 @@ class Placement:
             object.__setattr__(self, "max_memory", _memory(self.max_memory))
 
     def settings(self, device: str) -> dict[str, Any]:
-        """What from_pretrained is told; ``device`` is the one for a model in one piece.
+        """Return arguments for from_pretrained; ``device`` is for a model on a single device.
 
         Weights then go from the file to where they belong, in the precision asked for, with no
         whole copy of them on the CPU in between.

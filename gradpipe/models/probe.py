@@ -1,10 +1,10 @@
 """Identify the columns of a fused layer by their effect in a few forward and backward passes.
 
-A causal attention gives its parts away. A token that sees only itself has one key, whose weight is
-one whatever query and key are: no gradient reaches either, only the value's columns carry one. So
-it is for the first token of a text, except that later tokens look at it: its key carries a
-gradient, its query none. A gated MLP is linear in ``up``: scaling its columns scales what enters
-``down`` by as much, which no other columns do.
+The gradients of a causal attention identify its parts. A token that sees only itself has one key,
+whose weight is one for any query and key. No gradient reaches either; only the value's columns
+carry one. The same holds for the first token of a text, except that later tokens look at it: its
+key carries a gradient, its query does not. A gated MLP is linear in ``up``: scaling its columns
+scales the input of ``down`` by the same factor, which no other columns do.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 #: have one. (Measured on a pre-trained model, in float32 and both halves: 4e-7 where the columns
 #: are the right ones, no less than 0.03 where they are not.)
 TOLERANCE = 0.01
-#: As much may what was scaled differ from what it should be: two passes may round differently.
+#: Tolerance for scaled values: two passes may round differently.
 _NEAR = 0.1
 _TOKENS = 8
 #: A power of two is exact in every dtype; negative, because a ReLU too is linear in positive ones.
@@ -33,10 +33,10 @@ _SCALE = -0.5
 def probe_attention(
     model: Any, fused: nn.Module, output: nn.Module, roles: tuple[str, ...]
 ) -> Layout | None:
-    """The columns of those of q, k and v that ``fused`` computes; None where they cannot be told.
+    """Identify the columns of q, k and v in ``fused``; None if they cannot be distinguished.
 
-    ``output`` is the same attention's output projection. The model is left as it was, on whichever
-    devices it is; its weights take no gradient.
+    ``output`` is the same attention's output projection. The model is restored afterwards, on its
+    current devices; its weights take no gradient.
     """
     alone = _gradient(model, fused, output, 1)
     several = _gradient(model, fused, output, _TOKENS)
@@ -53,9 +53,9 @@ def probe_attention(
 def probe_gate(
     model: Any, fused: nn.Module, down: nn.Module, roles: tuple[str, ...] = ("gate", "up")
 ) -> Layout | None:
-    """The columns of ``roles``, gate and up, in ``fused``; None where they cannot be told.
+    """Identify the columns of ``roles``, gate and up, in ``fused``; None if indistinguishable.
 
-    ``down`` is the layer that reads their product. The model is left as it was.
+    ``down`` is the layer that reads their product. The model is restored afterwards.
     """
     plain, width = _scaled(model, fused, down, None)
     if plain is None or width is None or width != 2 * plain.shape[-1]:
@@ -71,7 +71,7 @@ def probe_gate(
 
 
 def _widths(roles: tuple[str, ...], total: int, inner: int) -> dict[str, int] | None:
-    """The widths of the parts of ``total`` columns; None where they do not add up.
+    """The widths of the parts of ``total`` columns; None if they do not add up.
 
     ``inner`` are O's inputs: as many as there are queries, or values of every head.
     """
@@ -182,7 +182,7 @@ def _forward(model: Any, tokens: int, hooks: Mapping[nn.Module, Callable[..., An
 
 @contextmanager
 def _as_it_was(model: nn.Module) -> Iterator[None]:
-    """No gradients, the model in evaluation mode; afterwards each module in the mode it was in."""
+    """Disable gradients, set evaluation mode, and restore the mode of each module afterwards."""
     import torch
 
     modes = [(module, module.training) for module in model.modules()]

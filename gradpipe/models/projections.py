@@ -2,8 +2,8 @@
 
 Nothing here looks at a model's name or type. Decoder layers are the longest list of alike blocks;
 in each, the attention is the submodule that holds the linear layers in the roles of Q, K, V and O,
-the MLP the one that holds gate, up and down. One layer in several roles is taken apart by what its
-columns do.
+the MLP the one that holds gate, up and down. A layer with several roles is split by the effect of
+its columns.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ from gradpipe.models.roles import (
 if TYPE_CHECKING:
     from torch import nn
 
-#: How an unknown model's layers are told, the end of a sentence.
+#: End of a sentence that explains how to name an unknown model's layers.
 NAMING = (
     "say which is which with `layer_names` in the study, as {q: attn.wq, k: attn.wk, ...}, or with "
     "--layer-name q=attn.wq (one layer that holds several is named for each)."
@@ -55,9 +55,9 @@ def find_projections(
 
     ``names`` are roles: q, k, v, o, gate, up, down. ``layer_names`` gives the path inside a decoder
     layer of the module in a role, where it is not what implementations usually call it; a module
-    that is named for several holds them all. The model is passed through only where one does, and
-    left as it was. Raises ModelError, listing the linear layers there are, where a layer lacks a
-    projection or cannot be taken apart.
+    that is named for several holds them all. Passes run through the model only for such
+    modules, and it is restored afterwards. Raises ModelError, listing the linear layers, if a
+    projection is missing or a layer cannot be split.
     """
     path, layers = _decoder_layers(model)
     fused = _FusedLayers(model)
@@ -114,7 +114,7 @@ def _configured_layers(model: Any) -> int | None:
 def _places(
     called: str, layer: nn.Module, names: tuple[str, ...], named: Mapping[str, str]
 ) -> Places:
-    """The module of each role in one layer; raises ModelError where one that is asked for lacks."""
+    """Return the module of each role in one layer; raises ModelError if a role is missing."""
     linears = linear_layers(layer)
     for role, place in named.items():
         if place not in linears:

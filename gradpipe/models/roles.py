@@ -48,7 +48,7 @@ def weight_shape(module: Any) -> tuple[int, ...]:
 
 
 def routed_experts(block: nn.Module) -> str | None:
-    """The path of a mixture's experts in a decoder layer, or None where every token goes one way.
+    """Return the path of the experts in a decoder layer, or None if it is no mixture.
 
     Experts are a list of blocks with linear layers, or weights [experts, ..., ...].
     """
@@ -67,7 +67,7 @@ def routed_experts(block: nn.Module) -> str | None:
 
 
 def attention_places(linears: Mapping[str, nn.Module], named: Mapping[str, str]) -> Places:
-    """Where Q, K, V and O are; empty where they cannot be told.
+    """Return the places of Q, K, V and O; empty if they cannot be determined.
 
     ``named`` are the roles that are given: the others must lie beside each other in one parent.
     """
@@ -90,7 +90,7 @@ def _first(
     """The places of all these roles in the first parent that has them, apart or fused."""
     for inside in _parents(linears):
         places = _beside(inside, roles, named)
-        # What is named lies elsewhere: a fused layer is then not the one that is looked for.
+        # The named role lies elsewhere, so a fused layer is not the one to find.
         if not places and not set(fused) & set(named):
             places = _beside(inside, roles, named, fused, fused_words)
         if places:
@@ -114,9 +114,9 @@ def _beside(
     fused: tuple[str, ...] = (),
     fused_words: tuple[str, ...] = (),
 ) -> Places:
-    """The places of all ``roles`` that are not named, among neighbours; empty where one lacks.
+    """Return the places of all unnamed ``roles`` among neighbors; empty if any is missing.
 
-    Those in ``fused`` share the layer that ``fused_words`` call.
+    Roles in ``fused`` share the layer that ``fused_words`` name.
     """
     places = {}
     for role in (role for role in roles if role not in named):

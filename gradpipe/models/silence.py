@@ -6,7 +6,7 @@ from contextlib import contextmanager
 
 @contextmanager
 def quiet_transformers() -> Iterator[None]:
-    """While open, transformers draws no bars and logs errors only; as it was, afterwards."""
+    """Hide progress bars of transformers and log only errors; restore both afterwards."""
     from transformers.utils import logging
 
     verbosity = logging.get_verbosity()

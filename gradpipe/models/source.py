@@ -97,7 +97,7 @@ def _local(model: str, path: Path) -> ModelSource:
 
 
 def adapter_error(name: str) -> ModelError:
-    """What a model with an adapter_config.json is answered."""
+    """Return the error for a model with an adapter_config.json."""
     return ModelError(
         f"{name} holds an adapter (it has an adapter_config.json), which is no model by itself: "
         "merge it into its base model with peft's merge_and_unload(), and save that."
@@ -105,7 +105,7 @@ def adapter_error(name: str) -> ModelError:
 
 
 def pickled_error(name: str) -> ModelError:
-    """What a model without safetensors weights is answered."""
+    """Return the error for a model without safetensors weights."""
     return ModelError(
         f"{name} has no safetensors weights (model.safetensors, or parts with an index): convert "
         "them with save_pretrained(folder, safe_serialization=True); pickled weights are not "
