@@ -1,4 +1,4 @@
-"""A model's weight files, looked at before they are loaded: plain safetensors, and all there is.
+"""Check the weight files of a model before loading: plain safetensors, and complete.
 
 An index that comes with a model may name any file as a part: one elsewhere on the disk, or a
 pickle, which runs code when it is read. Its configuration may describe a model that no memory
@@ -39,7 +39,7 @@ def refuse_files(name: str, source: ModelSource, config: Any) -> None:
 def weight_files(name: str, source: ModelSource, given: str | None = None) -> list[Path]:
     """A model's weight files on this machine; ``given``: the one that its configuration names.
 
-    Raises ModelError where one is no plain safetensors file beside the others.
+    Raises ModelError if one is not a plain safetensors file in the same folder.
     """
     for first in (given,) if given else (WEIGHTS, INDEX):
         found = _file(source, first) if _is_plain(first) else None
@@ -89,7 +89,7 @@ def _part(name: str, source: ModelSource, part: Any) -> Path:
 
 
 def _is_plain(file: Any) -> bool:
-    """Whether that is the name of a file and no way to another folder."""
+    """Return whether a name is a plain file name, without a path to another folder."""
     return isinstance(file, str) and Path(file).name == file and "\0" not in file
 
 
@@ -118,7 +118,7 @@ def _file(source: ModelSource, file: str) -> Path | None:
 
 
 def _shapes(name: str, file: Path) -> Iterator[tuple[int, ...]]:
-    """The shapes of the tensors in a file, by its header."""
+    """Return the shapes of the tensors in a file, read from its header."""
     from safetensors import SafetensorError, safe_open
 
     try:

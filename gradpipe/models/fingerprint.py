@@ -20,7 +20,7 @@ _COMMIT = re.compile("[0-9a-f]{40}")
 
 
 def fingerprint(source: ModelSource) -> str:
-    """A hash of what the model is, taken without loading it and without importing torch.
+    """Hash the identity of a model without loading it or importing torch.
 
     Local files by content, wherever they lie; hub models by the commit that the revision stands
     for. Raises ModelError if the hub has no such model, or if it is unreachable and the model is
@@ -94,7 +94,7 @@ def cached_commit(model_id: str, revision: str) -> str | None:
 
 def _digest(path: Path) -> str:
     if not path.is_file():
-        # A device or a pipe may never end.
+        # Reading a device or a pipe may never end.
         raise ModelError(f"{path} is no file that can be read: remove it, or mend where it links.")
     try:
         return file_digest(path)

@@ -56,7 +56,7 @@ def converted_folder(path: Path) -> Path:
 
 
 def _sweep(models: Path) -> None:
-    """Delete what killed conversions of this machine left."""
+    """Delete leftovers of killed conversions on this machine."""
     for aside in models.glob(f"*{_ASIDE}"):
         if is_gone(aside.stem.rpartition(".")[2]):
             shutil.rmtree(aside, ignore_errors=True)
@@ -121,7 +121,7 @@ def _read(path: Path, empty: Path, tensors: int, numbers: int) -> tuple[Any, Any
 
 
 def _save(part: Any, folder: Path) -> None:
-    """Raises OSError where the folder cannot be written, whatever wrote it called that."""
+    """Raise OSError if the folder cannot be written, whatever the original error type."""
     from safetensors import SafetensorError
 
     try:

@@ -17,14 +17,14 @@ def device_name(device: str) -> str:
 
 
 def usable_cores() -> int:
-    """How many cores this process may use."""
+    """Return the number of CPU cores that this process may use."""
     if hasattr(os, "sched_getaffinity"):
         return len(os.sched_getaffinity(0))
     return os.cpu_count() or 1
 
 
 def processor() -> str:
-    """The processor's name, where the system says it; else its architecture."""
+    """Return the processor's name if the system reports it, else its architecture."""
     try:
         lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
     except OSError:

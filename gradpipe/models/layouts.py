@@ -26,11 +26,11 @@ class Columns:
 
     @property
     def whole(self) -> bool:
-        """Whether these are all of the layer's outputs."""
+        """Return whether these columns are all of the layer's outputs."""
         return self.start == 0 and self.stop is None
 
     def take(self, d: Tensor) -> Tensor:
-        """Of a layer's outputs, or gradients at them [..., all], these columns [..., d_out]."""
+        """Select these columns [..., d_out] of a layer's outputs or gradients [..., all]."""
         if self.whole:
             return d
         grouped = d.unflatten(-1, (self.groups, -1))

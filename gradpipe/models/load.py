@@ -42,12 +42,12 @@ class LoadedModel:
 
     @property
     def window(self) -> int | None:
-        """The longest input the model was made for, in tokens; None where it does not say."""
+        """The longest input the model was made for, in tokens; None if unknown."""
         return model_window(self.model)
 
 
 def model_window(model: Any) -> int | None:
-    """The longest input a model was made for, in tokens; None where its configuration is silent."""
+    """The longest input a model was made for, in tokens; None if unspecified."""
     return _config_window(model.config) if hasattr(model, "config") else None
 
 
@@ -76,7 +76,7 @@ def _config(name: str, source: ModelSource) -> Any:
 
 def _check_files(name: str, source: ModelSource, config: Any) -> None:
     if source.kind == "gguf":
-        # Its weights are our own conversion's.
+        # Its weights come from our own conversion.
         return
     with quiet_transformers():
         try:
@@ -185,14 +185,14 @@ def _offload_folder() -> Path:
 
 
 def _sweep(offloads: Path) -> None:
-    """Delete the weights that killed processes of this machine left on the disk."""
+    """Delete weights that killed processes on this machine left on disk."""
     for folder in offloads.glob("*"):
         if is_gone(folder.name.partition(".")[0]):
             shutil.rmtree(folder, ignore_errors=True)
 
 
 def load_tokenizer(name: str, revision: str | None = None) -> PreTrainedTokenizerBase:
-    """The model's tokenizer alone; raises ModelError where it cannot be loaded."""
+    """The model's tokenizer alone; raises ModelError if loading fails."""
     return _tokenizer(name, pin(resolve_model(name, revision)))
 
 
@@ -211,7 +211,7 @@ def _tokenizer(name: str, source: ModelSource) -> PreTrainedTokenizerBase:
 
 
 def best_device() -> str:
-    """``cuda`` or ``mps`` where there is one, else ``cpu``."""
+    """Return ``cuda`` or ``mps`` if available, else ``cpu``."""
     import torch
 
     if torch.cuda.is_available():
@@ -220,7 +220,7 @@ def best_device() -> str:
 
 
 def _place(source: ModelSource) -> str:
-    """What from_pretrained is given: a folder or a hub id."""
+    """Return the argument for from_pretrained: a folder or a hub id."""
     return str(converted_folder(Path(source.id))) if source.kind == "gguf" else source.id
 
 

@@ -12,7 +12,7 @@ from gradpipe.errors import StudyError, nearest
 if TYPE_CHECKING:
     import torch
 
-#: Layouts that are worked out from the memory there is.
+#: Layouts that are computed from the available memory.
 AUTOMATIC = ("auto", "balanced", "balanced_low_0", "sequential")
 _DEVICE = re.compile(r"cpu|mps|(cuda|xpu|npu)(:\d+)?")
 _SIZE = re.compile(r"\d+(\.\d+)?\s*[KMG]i?B", re.IGNORECASE)
@@ -84,7 +84,7 @@ def input_device(model: Any) -> torch.device:
 
 
 def offloaded(model: Any) -> bool:
-    """Whether some weights are brought to their device for each use only.
+    """Return whether some weights are moved to their device only for each use.
 
     The backward pass needs every frozen weight that the forward pass used, so the graph keeps each
     one that was brought in: by the end of the forward pass the whole model is in the device's
