@@ -1,8 +1,8 @@
-"""What happens with no hand: partitions follow the study, and what is missing is computed.
+"""The sensor and the schedule: keep partitions and results up to date with the study.
 
 Dagster's own conditions see neither an edited study nor replaced weights, and its staleness goes
-silent above a hundred partitions. The sensor asks the plan instead, as every other way in does, and
-leaves to Dagster what it is good at: a run a partition, queued, wherever its launcher starts them.
+silent above a hundred partitions. The sensor uses the plan instead, like every other entry point.
+Dagster queues one run per partition and starts it wherever its launcher does.
 """
 
 import json
@@ -44,7 +44,7 @@ UNFINISHED = [
     "of its inputs, and what failed again every night.",
 )
 def keep_up(context: dg.SensorEvaluationContext) -> dg.SensorResult | dg.SkipReason:
-    """Partitions first; then runs for what is stale and can be computed now."""
+    """Update the partitions, then request runs for what is stale and can be computed now."""
     instance = context.instance
     try:
         release_orphans(instance)
@@ -52,7 +52,7 @@ def keep_up(context: dg.SensorEvaluationContext) -> dg.SensorResult | dg.SkipRea
         workspace = Workspace.current()
         study = workspace.study()
         if changes := partition_changes(instance, study):
-            # Runs on the new partitions can be asked for from the next tick on.
+            # Runs on the new partitions can be requested from the next tick on.
             return dg.SensorResult(dynamic_partitions_requests=changes)
         return _keep_up(instance, workspace, study, json.loads(context.cursor or "{}"))
     except GradpipeError as error:
@@ -66,7 +66,7 @@ def keep_up(context: dg.SensorEvaluationContext) -> dg.SensorResult | dg.SkipRea
     description="With `automation` on or nightly, asks for whatever is missing or failed before.",
 )
 def nightly(context: dg.ScheduleEvaluationContext) -> dg.RunRequest | dg.SkipReason:
-    """A run of ``fill`` where the study allows it."""
+    """Request a run of ``fill`` if the study allows it."""
     try:
         study = Workspace.current().study()
     except GradpipeError as error:
@@ -97,7 +97,7 @@ def _keep_up(
 
 
 def _open_fill(instance: dg.DagsterInstance, closed: str | None) -> str | None:
-    """The latest run of `fill`, where it was not followed through yet."""
+    """Return the latest run of `fill` if its work is not finished yet."""
     done = dg.RunsFilter(job_name=fill.name, statuses=[dg.DagsterRunStatus.SUCCESS])
     latest = [run.run_id for run in instance.get_runs(done, limit=1)]
     return latest[0] if latest and latest[0] != closed else None
@@ -128,7 +128,7 @@ def _stages_of(run: dg.DagsterRun) -> list[str]:
 def _requests(
     instance: dg.DagsterInstance, plan: Plan, busy: set[tuple[str, str]], filling: str | None
 ) -> list[dg.RunRequest]:
-    """Runs for what can be computed now and was not tried yet; the report once nothing else is."""
+    """Request runs for what can be computed and was not attempted yet; the report comes last."""
     stale = plan.stale()
     report = stale.pop(Unit(REPORT), ())
     wanted = [
@@ -151,7 +151,7 @@ def _request(
     filling: str | None,
 ) -> dg.RunRequest:
     version = plan.versions.version(stages[0], unit.model, unit.benchmark)
-    # Without the last success, inputs that change and change back would count as tried.
+    # Without the last success, inputs that change and change back would count as attempted.
     tried = filling or [version, _last_made(instance, unit, stages[0])]
     return dg.RunRequest(
         run_key=content_hash(stages, str(unit.key), tried),
@@ -162,7 +162,7 @@ def _request(
 
 
 def _last_made(instance: dg.DagsterInstance, unit: Unit, stage: str) -> int:
-    """The number of the last materialisation's event, 0 where there is none."""
+    """Return the event number of the last materialization, or 0 if it was never materialized."""
     partitions = [str(unit.key)] if unit.key else None
     found = instance.fetch_materializations(
         dg.AssetRecordsFilter(asset_key=dg.AssetKey(stage), asset_partitions=partitions), limit=1

@@ -24,7 +24,7 @@ from storage.workspace import Workspace
 def benchmark_items(context: dg.AssetExecutionContext) -> dg.MaterializeResult[Any]:
     """The questions of one benchmark, read from its source and brought into one shape.
 
-    One row an item: instruction, gold answer, the source's rationale where it has one, and the
+    One row per item: instruction, gold answer, the source's rationale if it has one, and the
     ready-made responses that it brings. Read again only when the source, the sample size or the
     seed changes.
     """

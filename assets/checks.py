@@ -28,10 +28,10 @@ def check_spec(
 def check_results(
     checks: Iterable[Check], specs: Iterable[dg.AssetCheckSpec], partition: str
 ) -> Iterator[dg.AssetCheckResult]:
-    """Every check as Dagster's result; after the last, DataError where a blocking one failed.
+    """Yield every check as Dagster's result, then raise DataError if a blocking one failed.
 
     Raising is what blocks: a table is written after its checks, so that a bad partition stays out
-    of the report by every way in, not only within one Dagster run.
+    of the report from every entry point, not only within one Dagster run.
     """
     blocking = {spec.name: spec.blocking for spec in specs}
     failed = []

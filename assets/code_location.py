@@ -1,4 +1,4 @@
-"""The code location: all that Dagster is told of, for its own processes and for ours."""
+"""The code location: all definitions that Dagster loads, in its own processes and in ours."""
 
 import dagster as dg
 

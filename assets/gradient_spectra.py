@@ -64,9 +64,9 @@ def gradient_spectra(
 ) -> Iterator[dg.AssetCheckResult | dg.MaterializeResult[Any]]:
     """Singular values of the loss gradient at Q, K, V and O of every layer, for every example.
 
-    A row that is in the store is never computed again: its key is a hash of the example, the
+    A row that is in the store is never recomputed: its key is a hash of the example, the
     protocol, the model's fingerprint and the extractor's version. Rows are kept batch by batch, so
-    a run that is stopped resumes where it stopped; where nothing is missing, no model is loaded.
+    a stopped run resumes where it left off. If nothing is missing, no model is loaded.
     """
     started = perf_counter()
     mark_process(context)
@@ -86,7 +86,7 @@ def gradient_spectra(
                 require_slot(context)
                 missing = examples.filter(pl.col("key").is_in(lacking))
                 _extract(context, accelerator, versions, missing.unique("key", maintain_order=True))
-        # What the spectra are made from names their content: there is no need to read them all.
+        # The inputs of the spectra identify their content, so there is no need to read them all.
         measured = store.scan(examples["key"]).drop("matrices", "layers").collect()
         rows = examples.join(measured, on="key", how="left", maintain_order="left")
         checks = [
@@ -112,7 +112,7 @@ def _extract(
     versions: Versions,
     missing: pl.DataFrame,
 ) -> None:
-    """Every missing row into the store, by the study's engine."""
+    """Compute every missing row and store it, with the study's engine."""
     model, benchmark = model_and_benchmark(context)
     config, (source, fingerprint) = versions.study.model(model), versions.model(model)
     store = versions.workspace.spectra(model, benchmark)

@@ -39,7 +39,7 @@ JOB_OF = {
 
 @dg.op
 def ask_to_fill(context: dg.OpExecutionContext) -> None:
-    """Logs what is missing or out of date; the sensor `keep_up` then has it computed."""
+    """Log what is missing or out of date; the sensor `keep_up` then requests the runs."""
     workspace = Workspace.current()
     plan = Plan.of_reachable(Versions(workspace, workspace.study()))
     stale = plan.stale()
@@ -50,8 +50,8 @@ def ask_to_fill(context: dg.OpExecutionContext) -> None:
 
 @dg.job(executor_def=dg.in_process_executor)
 def fill() -> None:
-    """Asks for all that is missing, once: the sensor `keep_up` follows it through to the report.
+    """Compute all that is missing, once; the sensor `keep_up` requests runs up to the report.
 
-    Works with automation off too. What fails is not tried again before the next fill.
+    Works with automation off too. Failed partitions are not retried before the next fill.
     """
     ask_to_fill()

@@ -16,7 +16,7 @@ PartitionChange = dg.AddDynamicPartitionsRequest | dg.DeleteDynamicPartitionsReq
 
 
 def partition_changes(instance: dg.DagsterInstance, study: Study) -> list[PartitionChange]:
-    """What makes the instance's partitions the study's benchmarks and models."""
+    """List the changes that make the partitions match the study's benchmarks and models."""
     changes: list[PartitionChange] = []
     for partitions, entries in (
         (benchmark_partitions, study.benchmarks),
@@ -32,7 +32,7 @@ def partition_changes(instance: dg.DagsterInstance, study: Study) -> list[Partit
 
 
 def sync_partitions(instance: dg.DagsterInstance, study: Study) -> None:
-    """Make the instance's partitions the study's benchmarks and models."""
+    """Make the instance's partitions match the study's benchmarks and models."""
     for change in partition_changes(instance, study):
         name = change.partitions_def_name
         if isinstance(change, dg.AddDynamicPartitionsRequest):
@@ -48,7 +48,7 @@ def grid_key(model: str, benchmark: str) -> dg.MultiPartitionKey:
 
 
 def model_and_benchmark(context: dg.AssetExecutionContext) -> tuple[str, str]:
-    """The names behind the grid partition that is being materialised."""
+    """Return the model and benchmark of the grid partition that is being materialized."""
     key = context.partition_key
     if not isinstance(key, dg.MultiPartitionKey):
         raise dg.DagsterInvariantViolationError(f"{key} is no model × benchmark partition")

@@ -55,16 +55,16 @@ def preview(frame: pl.DataFrame, rows: int = 5) -> dg.MarkdownMetadataValue:
     )
 
 
-#: How often a stage is tried again before its partition counts as failed.
+#: Number of retries of a stage before its partition counts as failed.
 MAX_RETRIES = 4
 
 
 @contextmanager
 def retried(context: dg.AssetExecutionContext) -> Iterator[None]:
-    """Ask Dagster to try again for what may pass; everything else fails at the first try.
+    """Ask Dagster to retry transient failures; all other errors fail at the first attempt.
 
     A bad study is the same a minute later, and a bug too. A damaged file is set aside, so that the
-    next run computes again what it held.
+    next run recomputes its content.
     """
     try:
         yield
@@ -84,15 +84,15 @@ def retried(context: dg.AssetExecutionContext) -> Iterator[None]:
 
 
 def attempt(context: dg.AssetExecutionContext) -> int:
-    """How often this step was tried before."""
+    """Return the number of earlier attempts at this step."""
     return context.op_execution_context.retry_number
 
 
 def backoff(number: int) -> float:
-    """Seconds until the next try: 5, 20, 80, 320."""
+    """Return the seconds until the next attempt: 5, 20, 80, 320."""
     return 5.0 * 4.0**number
 
 
 def may_pass(error: BaseException) -> bool:
-    """Whether the same may work later."""
+    """Return whether the failure is transient."""
     return error.transient if isinstance(error, GradpipeError) else connection_failed(error)

@@ -1,8 +1,8 @@
-"""Seals: a Parquet file that tells whether it is still as it was written.
+"""Checksums (seals) that detect whether a Parquet file changed since it was written.
 
 Parquet's own checksums cover its pages but not the footer that says where they lie, and Polars does
-not look at them. So each file carries a SHA-256 of itself in its footer, taken while that place was
-filled with zeros.
+not verify them. So each file carries its own SHA-256 in its footer, computed while the digest's
+bytes were zeros.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ import polars as pl
 
 from gradpipe.untrusted.parquet_footer import MAGIC, column_chunks, decode
 
-#: What Polars raises for bytes that it cannot make sense of; a panic is not even an Exception.
+#: Errors that Polars raises for invalid bytes; a panic is not even an Exception.
 UNREADABLE = (pl.exceptions.PolarsError, pl.exceptions.PanicException, OSError, ValueError)
 _NAME = "gradpipe.seal"
 _MARK = b"gradpipe-sha256:"
@@ -33,10 +33,10 @@ def sealed_parquet(frame: pl.DataFrame, metadata: Mapping[str, str] | None = Non
 
 
 def fault_in(content: bytes, schema: pl.Schema | None = None) -> str | None:
-    """What is wrong with a Parquet file's bytes, as the end of "the file …"; None where nothing is.
+    """Return what is wrong with a Parquet file, as the end of "the file …", or None if it is valid.
 
-    ``schema``: the columns that are known; those of them that an older file lacks are no fault. A
-    file that was written before there were seals is tried by reading it.
+    ``schema``: the known columns; an older file may miss some of them. A file that was written
+    before seals existed is checked by reading it.
     """
     if not content:
         return "is empty"
@@ -44,13 +44,13 @@ def fault_in(content: bytes, schema: pl.Schema | None = None) -> str | None:
     if footer is None:
         return "was cut short, or is no Parquet file"
     at = content.rfind(_MARK, footer)
-    # Two words tell of a seal, so that no change of a single place can hide it.
+    # Two words mark a seal, so that a change in one place cannot hide it.
     sealed = at >= 0 or _NAME.encode() in content[footer:]
     if sealed and (at < 0 or not _is_whole(content, at + len(_MARK))):
         return "is not as it was written"
     try:
         if not sealed:
-            # Over bytes that make no sense Polars may end the whole process.
+            # Polars may end the whole process when it reads invalid bytes.
             file = BytesIO(content)
             decode(file, column_chunks(file))
             pl.read_parquet(content)
@@ -62,7 +62,7 @@ def fault_in(content: bytes, schema: pl.Schema | None = None) -> str | None:
 
 
 def read_part(content: bytes, schema: pl.Schema) -> pl.DataFrame:
-    """The rows of a file in which ``fault_in`` finds nothing; what it lacks is null."""
+    """Read the rows of a file that ``fault_in`` found valid; missing columns are null."""
     return pl.read_parquet(content).match_to_schema(
         schema, missing_columns="insert", missing_struct_fields="insert"
     )
@@ -77,7 +77,7 @@ def _footer(content: bytes) -> int | None:
 
 
 def _is_whole(content: bytes, at: int) -> bool:
-    """Whether the digest that is written at a place is that of all else."""
+    """Return whether the digest at a position matches the rest of the file."""
     blank = content[:at] + _BLANK + content[at + len(_BLANK) :]
     return content[at : at + len(_BLANK)] == _digest(blank).encode()
 

@@ -1,4 +1,4 @@
-"""Columns of many Parquet files in an object store: those that a query asks for, and no others."""
+"""Read only the columns that a query needs from many Parquet files in an object store."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ if TYPE_CHECKING:
 def scan_objects(files: Mapping[UPath, int], schema: pl.Schema) -> pl.LazyFrame:
     """The rows of files of one schema, lazily, in the order of the files, given with their bytes.
 
-    What a file lacks is null.
+    Columns that are missing from a file are null.
 
     When the query runs, the footer and the query's columns of each file are fetched, many files at
-    a time; it raises WorkspaceError where one is gone, DamagedError where it is not what it was.
+    a time; it raises WorkspaceError if a file is missing, DamagedError if it has changed.
     """
     from polars.io.plugins import register_io_source
 

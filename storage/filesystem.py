@@ -1,7 +1,7 @@
 """Places: where the files of a workspace are, in a local folder or in an object store.
 
-Whatever is put in a place is whole or not there, for every reader and through every kill: a local
-file is written aside, brought onto the disk and renamed; an object is sent in one request.
+Writes are atomic for every reader, even if the process is killed: a local file is written to a
+temporary name, synced to disk and renamed; an object is sent in one request.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     #: A path in a local folder, or an address in an object store.
     Place: TypeAlias = Path | UPath
 
-#: How the name of a file ends that was set aside.
+#: Suffix of files that were set aside.
 ASIDE = ".aside"
 
 

@@ -1,7 +1,7 @@
-"""The integrity of a workspace: whether each of its files is still as it was written.
+"""Check every file of a workspace for changes since it was written.
 
-Every read of whole rows or tables looks for damage too; this looks at all there is at once, for
-``gradpipe doctor``.
+Every read of whole rows or tables checks for damage too; this module checks all files at once,
+for ``gradpipe doctor``.
 """
 
 from __future__ import annotations
@@ -26,9 +26,9 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Fault:
-    """A file that is not as it was written; ``reason`` is the end of "the file …".
+    """A damaged file; ``reason`` is the end of "the file …".
 
-    ``model`` and ``benchmark`` are what it is of, empty where it is of all of them.
+    ``model`` and ``benchmark`` are those of the file, empty if it covers all of them.
     """
 
     place: Place
@@ -56,7 +56,7 @@ class _Kept:
 
 
 def find_faults(workspace: Workspace) -> list[Fault]:
-    """Every file that is damaged, and every table that speaks of rows that are gone.
+    """Find every damaged file, and every table that refers to missing rows.
 
     Reads every file whole and changes nothing. Raises WorkspaceError where one cannot be read at
     all.
@@ -73,7 +73,7 @@ def find_faults(workspace: Workspace) -> list[Fault]:
 
 
 def set_faults_aside(workspace: Workspace, faults: Sequence[Fault]) -> list[Place]:
-    """Move the files with faults out of the way; the next run computes again what they held.
+    """Move the files with faults out of the way; the next run recomputes their content.
 
     Returns where they are now.
     """
@@ -81,9 +81,9 @@ def set_faults_aside(workspace: Workspace, faults: Sequence[Fault]) -> list[Plac
 
 
 def bring_back(workspace: Workspace) -> list[Place]:
-    """Put parts back that were set aside and in which nothing is wrong; returns where they are.
+    """Restore parts that were set aside and are valid; return their places.
 
-    Such are those that a newer gradpipe wrote, once this is one that knows what they hold.
+    For example, parts written by a newer gradpipe, after this installation was upgraded.
     """
     back = []
     for place in files_below(workspace.root):
@@ -105,7 +105,7 @@ def _kept_files(workspace: Workspace) -> Iterator[_Kept]:
 
 
 def _kept(workspace: Workspace, place: Place) -> _Kept | None:
-    """What a place in the workspace holds; None for what is none of the stages' files."""
+    """Return what a place in the workspace holds, or None if no stage wrote the file."""
     *folders, name = place.parts[len(workspace.root.parts) :]
     if not name.endswith(".parquet"):
         return None
@@ -158,9 +158,9 @@ def _lost_rows(workspace: Workspace, index: _Kept) -> Fault | None:
 
 
 def _lost_companions(workspace: Workspace, kept: Sequence[_Kept]) -> Iterator[Fault]:
-    """Tables that are gone though the one that was made with them is there.
+    """Find missing tables whose companion table exists.
 
-    Where there is none of the kind, the workspace is of before they were made.
+    If the workspace has no table of that kind, it predates them.
     """
     there = {file.place for file in kept}
     kinds = {_kind(workspace, place) for place in there}

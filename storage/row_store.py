@@ -1,6 +1,6 @@
 """The row store: content-keyed rows in append-only Parquet parts.
 
-A row that is in the store is never computed again. Each part is put in its place at once, so that
+A row that is in the store is never recomputed. Each part is put in its place at once, so that
 any number of processes may write and read at once; two that computed the same row leave it twice in
 the store and once on read.
 """
@@ -25,23 +25,23 @@ if TYPE_CHECKING:
 
 KEY = "key"
 _PARTS = "part-*.parquet"
-#: The bytes of a part, None where it is gone.
+#: The bytes of a part, or None if the part is missing.
 _Content = bytes | None
 
 
 class RowStore:
     """Rows of one schema in one folder; ``schema`` has a String column ``key``.
 
-    What a part that was written before a column or a field came to be lacks is read as null.
-    Reading raises DamagedError where a part is not as it was written. A local part is known to be
-    whole before Polars is given it, which may end the process over a damaged one; of a part in an
-    object store a few columns may be all that is fetched, and only ``chunks`` looks at the whole.
+    Columns and fields added after a part was written are read as null.
+    Reading raises DamagedError if a part has changed since it was written. A local part is verified
+    before Polars reads it, because a damaged part may end the process. From an object store, a
+    query may fetch only a few columns of a part; only ``chunks`` verifies the whole part.
     """
 
     def __init__(self, folder: Place, schema: pl.Schema) -> None:
         self.folder = folder
         self.schema = schema
-        #: Parts never change: those that were found whole are not looked at again.
+        #: Parts never change, so verified parts are not checked again.
         self._whole: set[Place] = set()
 
     def parts(self) -> list[Place]:
@@ -53,7 +53,7 @@ class RowStore:
         return sum(self._sizes().values())
 
     def damage(self) -> dict[Place, str]:
-        """The parts that are not as they were written, and what is wrong with each; reads all."""
+        """Return the damaged parts and what is wrong with each; reads every part."""
         return self._damage(self.parts())
 
     def _damage(self, parts: Iterable[Place]) -> dict[Place, str]:
@@ -73,11 +73,11 @@ class RowStore:
             write_parquet(self.folder / unique_part_name(), frame)
 
     def discard(self, unwanted: pl.Expr) -> int:
-        """Take out the rows for which an expression holds; how many there were.
+        """Delete the rows for which an expression is true; return their number.
 
-        A part that has some is written again without them before it is deleted, so that a stop on
-        the way loses nothing. Not while something else reads the store: the part it had found is
-        gone then.
+        An affected part is rewritten without them before it is deleted, so an interruption loses
+        nothing. Do not call it while another process reads the store: the part that the reader
+        found would be missing.
         """
         found = 0
         for part, size in self._sizes().items():
@@ -139,7 +139,7 @@ class RowStore:
 
     @contextmanager
     def _blaming(self) -> Iterator[None]:
-        """Name the damaged parts behind whatever Polars makes of them."""
+        """Turn Polars errors into errors that name the damaged parts."""
         try:
             yield
         except UNREADABLE as error:

@@ -1,4 +1,4 @@
-"""What an object store's package raises, as one sentence with its cause and its cure."""
+"""Convert errors of an object store's package into one sentence with cause and remedy."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from upath import UPath
 
 _OUT_OF_REACH = "its store cannot be reached"
-#: Words in the names of exceptions, which each package has its own of, and what they mean.
+#: Words in the exception names of the packages, and what they mean.
 _CAUSES = (
     (
         re.compile("Credential|Profile|Token"),
@@ -37,10 +37,10 @@ _CAUSES = (
 
 @contextmanager
 def in_words(address: UPath, done: str) -> Iterator[None]:
-    """Raises WorkspaceError for whatever the block raises: ``address`` cannot be ``done``.
+    """Raise WorkspaceError for any error in the block: ``address`` cannot be ``done``.
 
     Only FileNotFoundError and ImportError go through, as answers that a caller understands. The
-    error is ``transient`` where the store is out of reach or busy.
+    error is ``transient`` if the store is unreachable or busy.
     """
     try:
         yield

@@ -1,4 +1,4 @@
-"""Tables: one Parquet file that is whole or not there, and says which version of what it holds."""
+"""Tables: one Parquet file per table, written atomically, with the version of its inputs."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ _NOTES = "gradpipe"
 
 @dataclass(frozen=True)
 class Notes:
-    """What a table's file says of it: ``version`` of its inputs, ``data`` of its content."""
+    """Metadata in a table's file: ``version`` of its inputs, ``data`` of its content."""
 
     version: str
     data: str
@@ -135,7 +135,7 @@ def deferred(
 ) -> pl.LazyFrame:
     """What ``scan`` gives, of a known schema; files are found and read when the query runs.
 
-    That is done within ``reading``, which may put errors into words.
+    Reading runs within the ``reading`` context manager, which may convert errors.
     """
     from polars.io.plugins import register_io_source
 

@@ -63,7 +63,7 @@ class Workspace:
         """Dagster's own folder: runs, events, logs; always on this machine.
 
         For a workspace behind a URL it is the folder that DAGSTER_HOME names, otherwise one of the
-        user's own a workspace.
+        user's own, one per workspace.
         """
         if isinstance(self.root, Path):
             return self.root / "dagster"
@@ -115,7 +115,7 @@ class Workspace:
         return self.root / "study.yaml"
 
     def study(self) -> Study:
-        """The workspace's study; the demo where none was ever given."""
+        """Return the workspace's study; the demo if no study was set."""
         content = get(self.study_path)
         if content is None:
             return load_study(DEFAULT_STUDY)
@@ -141,7 +141,7 @@ class Workspace:
         return Table(self.root / _RESPONSES / f"{slug(benchmark)}.parquet")
 
     def quality(self, benchmark: str) -> Table:
-        """What the gates found of a benchmark's responses, one row a response."""
+        """What the gates found in a benchmark's responses, one row per response."""
         return Table(self.root / _QUALITY / f"{slug(benchmark)}.parquet")
 
     def generations(self, model: str) -> RowStore:
@@ -177,7 +177,7 @@ class Workspace:
     def delete_model(self, name: str) -> None:
         """Remove a model's rows, indices and statistics; nothing happens where there are none.
 
-        Rows go last: what a stopped removal leaves is not taken for whole.
+        Rows are deleted last, so that an interrupted removal does not look complete.
         """
         remove(self.root / _STATISTICS / slug(name))
         remove(self.root / _ALIGNMENTS / slug(name))
@@ -186,7 +186,7 @@ class Workspace:
     def discard_unusable(self, model: str, benchmark: str) -> int:
         """Take the rows that cannot be used out of the store; how many there were.
 
-        The next run computes them again, and what was made of them.
+        The next run recomputes them and everything derived from them.
         """
         with self.lock(model, benchmark):
             unusable = pl.col("reason").is_not_null()
@@ -199,10 +199,10 @@ class Workspace:
             return store.discard(unusable)
 
     def set_aside(self, damage: Mapping[Place, str]) -> list[Place]:
-        """Move damaged files out of the way; the next run computes again what they held.
+        """Move damaged files out of the way; the next run recomputes their content.
 
-        Returns where they are now, as far as they were there at all. What vouches for a file goes
-        first, so that what a stopped move leaves is not taken for whole.
+        Returns the new places of the files that existed. The table that marks a file as current
+        moves first, so that an interrupted move does not leave it looking complete.
         """
         for place in damage:
             if (witness := self._witness(place)) is not None:

@@ -1,6 +1,6 @@
-"""What ends a run at once: a workspace, or Dagster's records in it, that no longer takes a file.
+"""Errors that end a run at once: the workspace or Dagster's records can no longer be written.
 
-Every other failure is one partition's, and the others go on.
+Every other failure affects one partition, and the others continue.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from gradpipe import errors
 from gradpipe.errors import GradpipeError, WorkspaceError
 from storage.workspace import Workspace
 
-#: What a system answers where the next file fares no better.
+#: Error codes after which the next write would fail too.
 _LASTING = {errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM, errno.EIO}
 _DATABASE_ERRORS = {"OperationalError", "DatabaseError", "InternalError", "InterfaceError"}
 _BROKEN = re.compile("malformed|not a database|no such table|no such column")
@@ -24,7 +24,7 @@ _BROKEN = re.compile("malformed|not a database|no such table|no such column")
 
 @contextmanager
 def stops_in_words(workspace: Workspace) -> Iterator[None]:
-    """Raises WorkspaceError where the block finds the workspace or Dagster's records unwritable."""
+    """Raise WorkspaceError if the block finds the workspace or Dagster's records unwritable."""
     import sqlalchemy
 
     try:
@@ -40,7 +40,7 @@ def stops_in_words(workspace: Workspace) -> Iterator[None]:
 
 
 def stop_behind(error: Any, workspace: Workspace) -> WorkspaceError | None:
-    """The reason to stop in what Dagster tells of a failed step; None where others may go on."""
+    """Return the reason to stop after a failed step, or None if other partitions can continue."""
     ours = f"{errors.__name__}."
     while error is not None:
         text = error.message.strip()

@@ -29,7 +29,7 @@ BILL_COLUMNS = ("model", "benchmark", "rows", "of", "tokens", "FLOPs", "time", "
 class CostEstimate:
     """One model × benchmark: rows to compute of all rows, their tokens, and what they cost.
 
-    ``seconds`` is None for a model of which nothing was measured yet. ``bytes`` are on disk,
+    ``seconds`` is None for a model without any measurements yet. ``bytes`` are on disk,
     ``memory`` the bytes that the weights and the largest batch take.
     """
 
@@ -70,7 +70,7 @@ class CostEstimate:
 
 @dataclass(frozen=True)
 class Pace:
-    """What a model's rows cost so far, per token."""
+    """The measured cost per token of a model's rows."""
 
     seconds: float
     bytes: float
@@ -111,7 +111,7 @@ def estimates(plan: Plan, calibrated: bool = False, anew: bool = False) -> Itera
 
 
 def generation_bills(plan: Plan) -> dict[str, GeneratorBill]:
-    """What the study's generator has still to be asked for, by benchmark; none where nothing is.
+    """Return the cost of the generator calls still to be made, for each benchmark that has any.
 
     Examples of responses that are still to be written are in no estimate: nobody knows them yet.
     """
@@ -124,7 +124,7 @@ def generation_bills(plan: Plan) -> dict[str, GeneratorBill]:
 
 
 def total(found: Sequence[CostEstimate]) -> CostEstimate:
-    """The sum, and the largest memory; its time is None where that of any model with work is."""
+    """Sum the estimates, with the largest memory; time is None if any model with work has none."""
     costs = [estimate for estimate in found if estimate.rows]
     unknown = any(estimate.seconds is None for estimate in costs)
     return CostEstimate(
@@ -143,7 +143,7 @@ def total(found: Sequence[CostEstimate]) -> CostEstimate:
 def _missing(
     plan: Plan, model: str, examples: dict[str, pl.DataFrame]
 ) -> tuple[dict[str, pl.DataFrame], dict[str, int]]:
-    """The examples that a model's store lacks, and how many there are in all, by benchmark."""
+    """Return the examples missing from a model's store and the total count, by benchmark."""
     study, workspace = plan.versions.study, plan.versions.workspace
     protocol, fingerprint = study.protocol_of(study.model(model)), plan.versions.model(model)[1]
     missing, all_rows = {}, {}
@@ -158,7 +158,7 @@ def _missing(
 def _prices(
     plan: Plan, model: str, missing: dict[str, pl.DataFrame], loaded: LoadedModel | None
 ) -> tuple[dict[str, list[TokenRow]], dict[str, Price]]:
-    """The rows that a model lacks as tokens, and what they cost, by benchmark."""
+    """Return a model's missing rows as tokens, and their cost, by benchmark."""
     config = plan.versions.study.model(model)
     if not any(map(len, missing.values())):
         nothing = Price(0.0, 0.0, 0.0, 0.0)
@@ -185,7 +185,7 @@ def _load(plan: Plan, model: str) -> LoadedModel:
 
 
 def _pace(plan: Plan, model: str) -> Pace | None:
-    """A model's pace over all benchmarks of the study; None where it has no rows."""
+    """Return a model's pace over all benchmarks of the study, or None if it has no rows."""
     workspace = plan.versions.workspace
     tokens, seconds, size = 0, 0.0, 0
     for benchmark in plan.versions.study.benchmarks:

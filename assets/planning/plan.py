@@ -1,8 +1,8 @@
 """The plan: which stages of which partitions are not current, in the order they feed each other.
 
-Every way in asks it: the command line, its dry run, the status table, the sensor. It compares what
-the workspace has with what the study asks for, so it sees what Dagster's own staleness does not: an
-edited study, replaced weights, a changed source, more than a hundred partitions.
+Every entry point uses it: the command line, its dry run, the status table, the sensor. It compares
+what the workspace has with what the study asks for, so it detects what Dagster's own staleness does
+not: an edited study, replaced weights, a changed source, more than a hundred partitions.
 """
 
 from __future__ import annotations
@@ -61,7 +61,7 @@ class Plan:
 
     @classmethod
     def of_reachable(cls, versions: Versions) -> Plan:
-        """The study without the models and benchmarks that are not to be had now."""
+        """Plan the study without the models and benchmarks that are unavailable now."""
         return cls(versions, versions.reachable_models(), versions.reachable_benchmarks())
 
     def units(self) -> Iterator[Unit]:
@@ -103,8 +103,8 @@ class Plan:
     def examples(self, benchmark: str) -> pl.DataFrame:
         """A benchmark's examples as the next run has them, made in memory where they are stale.
 
-        None where some of their responses are still to be written: nobody knows them yet. Raises
-        GradpipeError where they cannot be made.
+        None if some of their responses are still to be written. Raises GradpipeError if they
+        cannot be made.
         """
         study, workspace = self.versions.study, self.versions.workspace
         if self.versions.is_current("benchmark_items", benchmark=benchmark) and (
@@ -125,7 +125,7 @@ class Plan:
         return {unit: stages for unit, stages in work.items() if stages}
 
     def work(self, unit: Unit) -> tuple[str, ...]:
-        """The stages of a unit to run now, given that what it reads is current; often none."""
+        """Return the stages of a unit to run now, if its inputs are current; often empty."""
         for number, stage in enumerate(unit.stages):
             if not self.versions.is_current(stage, unit.model, unit.benchmark):
                 return unit.stages[number:]

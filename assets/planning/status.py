@@ -1,4 +1,4 @@
-"""What of a study is there: the state of every stage and partition."""
+"""The state of every stage and partition of a study."""
 
 from collections.abc import Iterator
 
@@ -13,7 +13,7 @@ StageState = tuple[str, str, str, str]
 def stage_states(workspace: Workspace, study: Study) -> Iterator[StageState]:
     """(stage, partition, ``current`` | ``out of date`` | ``missing``, rows), stage by stage.
 
-    A stage is out of date where its own inputs changed; what hangs on it follows when it has run.
+    A stage is out of date if its own inputs changed; its dependents follow after it has run.
     """
     versions = Versions(workspace, study)
     units = list(Plan(versions).units())

@@ -38,7 +38,7 @@ class Versions:
     """The versions that a study's stages should have now, given what is in the workspace.
 
     Sources and models are asked once and remembered for as long as this object lives. Every method
-    raises GradpipeError where a source or model is not to be had.
+    raises GradpipeError if a source or model is unavailable.
     """
 
     def __init__(self, workspace: Workspace, study: Study) -> None:
@@ -57,7 +57,7 @@ class Versions:
         )
 
     def notes(self, stage: str, model: str = "", benchmark: str = "") -> Notes | None:
-        """The notes of a stage's table, None where there is none."""
+        """Return the notes of a stage's table, or None if it has no table."""
         cell = (stage, model, benchmark)
         return self._notes[cell] if cell in self._notes else self.table(*cell).notes()
 
@@ -135,7 +135,7 @@ class Versions:
         return found
 
     def _answer(self, question: tuple[str, str], ask: Callable[[], Any]) -> Any:
-        """What is answered the first time, be it an error: a hub may take ten seconds for one."""
+        """Return the first answer or error, cached: a hub may take ten seconds to answer."""
         if question not in self._answers:
             try:
                 self._answers[question] = ask()
@@ -146,11 +146,11 @@ class Versions:
         return answer
 
     def reachable_models(self) -> list[str]:
-        """The study's models that are to be had now; one that is gone must not stop the others."""
+        """List the study's available models; a missing one must not stop the others."""
         return _answering(self.model, [model.name for model in self.study.models])
 
     def reachable_benchmarks(self) -> list[str]:
-        """The study's benchmarks whose sources are to be had now."""
+        """List the study's benchmarks whose sources are available now."""
         return _answering(self.source, [entry.name for entry in self.study.benchmarks])
 
     def ask_all(self, models: Iterable[str], benchmarks: Iterable[str]) -> None:

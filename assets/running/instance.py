@@ -15,7 +15,7 @@ from gradpipe.errors import WorkspaceError
 from gradpipe.system.atomic_files import written_aside
 from storage.workspace import Workspace
 
-#: Names a Postgres database for Dagster's runs, events, schedules and pools, one a workspace.
+#: Names a Postgres database for Dagster's runs, events, schedules and pools, one per workspace.
 POSTGRES = "GRADPIPE_POSTGRES_URL"
 
 _DATABASES = ("history/runs.db", "history/runs/index.db", "schedules/schedules.db")

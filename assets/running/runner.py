@@ -29,7 +29,7 @@ from gradpipe.system.atomic_files import sweep_asides
 from gradpipe.system.user_folders import cache_folder
 from storage.workspace import Workspace
 
-#: How often all is gone through where files turn out to be damaged.
+#: Maximum number of passes when files turn out to be damaged.
 PASSES = 5
 
 
@@ -91,7 +91,7 @@ class Runner:
     ) -> dict[str, StageCount]:
         """Every stage of the study, or of a rectangle of it, then the report.
 
-        Raises GradpipeError for a model or source that is not to be had, before anything is
+        Raises GradpipeError for a model or source that is unavailable, before anything is
         written.
         """
         versions = Versions(self.workspace, self.study)
@@ -132,7 +132,7 @@ class Runner:
                     self._count(plan, unit, unit.stages)
 
     def _forget_damage(self) -> bool:
-        """Take back the failures that another pass mends; whether there are any."""
+        """Drop the failures that another pass can fix; return whether there were any."""
         damaged = [failure for failure in self.failures if failure.damaged]
         for failure in damaged:
             self._tell_of_damage(failure.reason)

@@ -1,4 +1,4 @@
-"""Files that are whole or not there: written beside their place, then renamed into it."""
+"""Atomic file writes: write to a temporary file in the same folder, then rename it."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def written_aside(path: Path) -> Iterator[Path]:
 
 
 def sweep_asides(folder: Path) -> int:
-    """Delete what killed processes of this machine left half-written below a folder; how many.
+    """Delete unfinished files of this machine's killed processes below a folder; return the count.
 
     Files of processes that live, and of other machines, are left alone.
     """
@@ -66,7 +66,7 @@ def is_process_name(name: str) -> bool:
 
 
 def is_gone(name: str) -> bool:
-    """Whether the process of that name was one of this machine's and is no more.
+    """Return whether the process of that name ran on this machine and has ended.
 
     False for whatever may still live: a process of another machine, and a text that is no name.
     """

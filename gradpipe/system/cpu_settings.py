@@ -5,7 +5,7 @@ import os
 #: Turns of a loop that a thread of torch's waits for the others before it sleeps, some tens of
 #: microseconds. GNU OpenMP's own 300 000 starve whatever else wants the cores: beside two busy
 #: processes an extraction takes ten times as long and more. Without any, a thousand small waits add
-#: up: measured on two idle cores, 0.31 to 0.38 s an example of 90 tokens against 0.27 s so, and an
+#: up: measured on two idle cores, 0.31 to 0.38 s per example of 90 tokens against 0.27 s so, and an
 #: SVD of 576 × 576 takes 105 ms against 25 ms.
 SPINS = 20_000
 #: Matrix products that oneDNN keeps prepared; a batch length takes about thirty. Of its own 1024,

@@ -9,9 +9,9 @@ from gradpipe.errors import WorkspaceError
 
 
 def cache_folder() -> Path:
-    """For converted models, digests, downloaded sources: all of it can go.
+    """Return the folder for converted models, digests and downloads: all of it can be deleted.
 
-    Raises WorkspaceError where the system does not know the user's home.
+    Raises WorkspaceError if the system does not know the user's home.
     """
     from platformdirs import user_cache_path
 

@@ -1,4 +1,4 @@
-"""Files from outside: read where they are ordinary ones of a bounded size."""
+"""Read untrusted files, only if they are regular files of a bounded size."""
 
 import errno
 import stat
@@ -8,8 +8,8 @@ from pathlib import Path
 def read_regular(path: Path, most: int) -> bytes:
     """The content of a file of at most ``most`` bytes.
 
-    A pipe would be waited for without end, and a device may never end: they are refused before
-    they are opened. Raises OSError as ``open`` does, with ``errno`` EFBIG for a larger file.
+    Reading a pipe could block forever, and a device may never end: both are refused before they
+    are opened. Raises OSError as ``open`` does, with ``errno`` EFBIG for a larger file.
     """
     require_regular(path)
     with path.open("rb") as file:
@@ -21,7 +21,7 @@ def read_regular(path: Path, most: int) -> bytes:
 
 
 def require_regular(path: Path) -> None:
-    """Raise OSError where there is no file at ``path``, or one that is not read to an end."""
+    """Raise OSError if there is no file at ``path`` or it is not a regular file."""
     mode = path.stat().st_mode
     if stat.S_ISDIR(mode):
         raise IsADirectoryError(errno.EISDIR, "Is a directory", str(path))
@@ -30,7 +30,7 @@ def require_regular(path: Path) -> None:
 
 
 def sized(size: float) -> str:
-    """A number of bytes as people say it: ``1 MiB``, ``2 GiB``."""
+    """Format a number of bytes for people: ``1 MiB``, ``2 GiB``."""
     for unit in ("bytes", "KiB", "MiB", "GiB"):
         if size < 1024:
             return f"{size:.4g} {unit}"

@@ -1,4 +1,4 @@
-"""The header of a .gguf file, walked within limits before any reader takes it at its word.
+"""Check the header of a .gguf file within limits before any reader trusts it.
 
 A reader makes room for what a header claims: a hundred bytes may claim 2⁶⁰ tensors, and ten
 megabytes the same ten megabytes a thousand times over. The layout is that of
@@ -16,7 +16,7 @@ from typing import Any
 
 from gradpipe.errors import ModelError
 
-#: Each is some times what the largest models at hand need.
+#: Each is several times what the largest available models need.
 MAX_TENSORS, MAX_KEYS, MAX_STRING, MAX_ELEMENTS = 2**16, 2**12, 2**20, 2**22
 _VERSIONS = (2, 3)
 _START = struct.Struct("<4sIQQ")
@@ -29,7 +29,7 @@ _ALIGNMENT = 32
 def check_header(path: Path) -> tuple[int, int]:
     """How many tensors the file has, and how many numbers they hold together.
 
-    Raises ModelError for a file that is cut short or no GGUF, and for one whose header claims more
+    Raises ModelError for a file that is truncated or not GGUF, and for one whose header claims more
     than the file can hold or than any model needs.
     """
     try:

@@ -1,4 +1,4 @@
-"""How much is read of a data file from outside, and what is refused unread: every limit there is.
+"""All limits on untrusted data files: how much is read, and what is refused unread.
 
 A file of a few kilobytes can stand for terabytes: Parquet repeats a value for the price of a
 number, and compression does so for any bytes. So what a Parquet file says of itself is looked at
@@ -49,7 +49,7 @@ def refuse_archive(data: bytes, name: str) -> None:
 
 
 def archive_refusal(name: str, kind: str) -> str:
-    """What is said of an archive."""
+    """Return the message that refuses an archive."""
     return (
         f"{name} is a {kind} archive, and gradpipe unpacks none, since a small one may hold more "
         "than any disk: unpack it, and give the file that was in it."

@@ -1,7 +1,7 @@
-"""Parquet files, looked at before the reader that is to give their values takes them at their word.
+"""Check the footer of a Parquet file before a reader trusts it.
 
 Of the footer only what says how large the columns are is read: for each chunk of a column its name,
-its number of values and its bytes when unpacked. pyarrow would tell that too, but what it raises
+its number of values and its bytes when unpacked. pyarrow reports that too, but what it raises
 inside ``RowGroupMetaData.column`` for a damaged footer ends the whole process. The layout is that
 of https://github.com/apache/parquet-format (parquet.thrift), in Thrift's compact protocol.
 """
@@ -161,7 +161,7 @@ class _Struct:
         return found
 
     def count(self) -> int:
-        """A whole number of seven bits a byte, the lowest first."""
+        """Read a whole number with seven bits per byte, lowest bits first."""
         found = 0
         for shift in range(0, 70, 7):
             byte = self.byte()

@@ -18,9 +18,9 @@ LARGEST_NUMBER = 2**63 - 1
 
 
 def read_yaml(text: str) -> Any:
-    """What a YAML text says, by the safe loader: plain values, no tags that make objects.
+    """Parse a YAML text with the safe loader: plain values, no tags that make objects.
 
-    Raises yaml.YAMLError for what is no YAML, a key that a mapping has twice, numbers that are not
+    Raises yaml.YAMLError for invalid YAML, a key that a mapping has twice, numbers that are not
     finite or beyond 64 bits, half a surrogate pair, nesting beyond DEEPEST, aliases that hold
     themselves, and aliases that multiply to more than MOST_VALUES or MOST_CHARACTERS.
     """
