@@ -1,0 +1,19 @@
+"""Claims: what the paper and a study assert of the results, and whether the results support it.
+
+values           one statistic of one model and benchmark as an array
+contrasts        a claim: which curves it compares, and where their ratio must lie
+paper            the paper's claims
+parse            a study's own claims, from text
+measures         what is measured of a curve (MAD or geometric mean), with bounds for noise
+bootstrap        resampling of items: standard errors, intervals and p-values
+decisions        whether an effect lies inside a claim's region; Holm's correction
+effects          every claim's effects on one benchmark, from the same resamples
+overall          one effect over all models, benchmarks and projections
+verdicts         ``judge``: the verdict on each claim
+reasons          the sentences that explain verdicts
+ratios           ratios of two sets of examples
+comparison       ``compare``: two models, protocols or data sets
+comparison_text  the sentences about a comparison
+length           comparisons of styles that control for response length
+schemas          the tables of claims, verdicts and length effects
+"""

@@ -11,22 +11,23 @@ from typing import Any
 import numpy as np
 import polars as pl
 
-from gradpipe.claims.bootstrap import FEWEST_ITEMS, LEVEL, seed_of
+from gradpipe.claims.bootstrap import CONFIDENCE_LEVEL, MIN_ITEMS, derive_seed
 from gradpipe.claims.decisions import holm
-from gradpipe.claims.ratios import QUANTITIES, Ratio, mean_and_mad, ratio_of
-from gradpipe.claims.values import Array, CellValues, cell_values, mean_curves
+from gradpipe.claims.ratios import MEAN_AND_MAD, Ratio, mean_and_mad, ratio_of
+from gradpipe.claims.values import Array, CellValues, cell_values, mean_curves, split_cells
 from gradpipe.errors import DataError
 from gradpipe.models.roles import ROLES
+from gradpipe.statistics.reductions import REDUCTIONS, require_statistics
+from gradpipe.statistics.table import StatisticsFrame
 from gradpipe.styles import STYLES
 
-Frame = pl.DataFrame | pl.LazyFrame
-
-#: One row a curve that both sides have, statistic and quantity ("mean" over its layers, or "mad").
-#: ``model``, ``benchmark``, ``style`` and ``relevance`` are what the two share, null where they
-#: differ or have none. ``a`` and ``b`` are the quantity as measured, ``ratio`` is that of A to B
-#: with its 95 % interval ``low`` to ``high``. ``p`` is two-sided against a ratio of one,
-#: ``p_adjusted`` Holm's over the whole table; ``verdict`` is "higher" or "lower" (A than B) where
-#: that is below 1 − LEVEL, else "undecided". ``paired``: both sides have the same items.
+#: One row per curve that both sides have, statistic and quantity ("mean" over its layers, or
+#: "mad"). ``model``, ``benchmark``, ``style`` and ``relevance`` are what the two share, null if
+#: they differ or have none. ``a`` and ``b`` are the measured quantities, ``ratio`` is that of A to
+#: B with its 95 % interval ``low`` to ``high``. ``p`` is two-sided against a ratio of one,
+#: ``p_adjusted`` corrected by Holm's method for the whole table. ``verdict`` is "higher" or "lower"
+#: (A than B) if ``p_adjusted`` is below 1 − CONFIDENCE_LEVEL, otherwise "undecided". ``paired``:
+#: both sides have the same items.
 COMPARISON_SCHEMA = pl.Schema(
     {
         "model": pl.String,
@@ -49,27 +50,85 @@ COMPARISON_SCHEMA = pl.Schema(
         "paired": pl.Boolean,
     }
 )
-#: Only items that both sides have are compared where they are this part of the smaller side's.
+#: The statistics that are compared by default, as far as both sides have them.
+DEFAULT_COMPARED = ("nuclear_norm", "effective_rank")
+#: If this part of the smaller side's items are on both sides, only these items are compared.
 _MOSTLY = 0.5
 
 
 def compare(
-    cells: Iterable[tuple[Frame, Frame]],
+    a: StatisticsFrame,
+    b: StatisticsFrame,
+    statistics: Sequence[str] | None = None,
+    *,
+    seed: int = 0,
+    unpaired: bool = False,
+) -> pl.DataFrame:
+    """Compare A with B: by which ratio its curves are larger, and more uneven.
+
+    For every style, relevance and projection that both have, the ratio of A to B of a statistic's
+    mean over layers, and of its MAD, with 95 % bootstrap intervals over items. If both sides share
+    most of their items, only these are compared, and resampled together; otherwise each side is
+    resampled separately. The ratio of two MADs is corrected for noise, so it differs from
+    ``a / b``. It is null with fewer than 8 items on a side, or if a MAD may be noise alone.
+
+    Args:
+        a: A statistics table, as ``gp.statistics_table`` returns it, or the table that
+            ``extract_spectra`` returned.
+        b: Another one. If both hold a single model and benchmark, these are compared, whatever
+            their names. If both hold a single model, their common benchmarks are compared; if both
+            hold a single benchmark, their common models; otherwise what has the same model and
+            benchmark.
+        statistics: Names of statistics, by default "nuclear_norm" and "effective_rank".
+        seed: Seed of the resamples.
+        unpaired: Treat items as different even if they have the same id.
+
+    Returns:
+        One row per curve, ``statistic`` and ``quantity`` ("mean" or "mad"): ``model``,
+        ``benchmark``, ``style`` and ``relevance`` (null if the sides differ or have none),
+        ``projection``, ``a`` and ``b`` (the quantity in the statistic's unit), ``ratio`` with its
+        interval ``low`` to ``high``, ``p`` (two-sided, against a ratio of 1), ``p_adjusted``
+        (Holm's correction for the whole table), ``verdict`` ("higher" or "lower" for A if
+        ``p_adjusted`` < 0.05, otherwise "undecided"), ``items_a``, ``items_b`` and ``paired``.
+
+    Raises:
+        DataError: A table is of another kind, or the two have no curve in common.
+        StudyError: A statistic is missing from one of the tables.
+
+    Example:
+        >>> short = [(f"What is {n} plus {n}?", f"It is {2 * n}.") for n in range(10)]
+        >>> long = [(q, f"Adding the two numbers gives us: {text}") for q, text in short]
+        >>> comparison = gp.compare(
+        ...     gp.extract_spectra(model, tokenizer, short),
+        ...     gp.extract_spectra(model, tokenizer, long),
+        ...     ["nuclear_norm"],
+        ... )
+        >>> comparison.filter(quantity="mean")["verdict"].to_list()
+        ['higher', 'higher', 'higher', 'higher']
+        >>> comparison["paired"].all()
+        True
+    """
+    sides = split_cells(a), split_cells(b)
+    columns = [set(table.lazy().collect_schema().names()) for table in (a, b)]
+    known = [name for name in REDUCTIONS if all(name in names for names in columns)]
+    if statistics is None:
+        statistics = [name for name in DEFAULT_COMPARED if name in known]
+    require_statistics(statistics, known)
+    pairs = [(sides[0][one], sides[1][other]) for one, other in _matching_cells(*sides)]
+    return compare_cells(pairs, statistics, seed, unpaired)
+
+
+def compare_cells(
+    cells: Iterable[tuple[StatisticsFrame, StatisticsFrame]],
     statistics: Sequence[str],
     seed: int = 0,
     unpaired: bool = False,
 ) -> pl.DataFrame:
-    """Sets A against B, curve by curve: a table of COMPARISON_SCHEMA.
+    """Compare pairs of statistics tables, each of one model and benchmark; see ``compare``.
 
-    ``cells`` are pairs of tables of statistics, each of one model × benchmark. Every style ×
-    relevance × projection that both have is compared. Means and MADs are over each model's own
-    layers, so that models of different depth can be compared. Where the two sides share most of
-    their items, only those are compared, and resampled together; else, and if ``unpaired``, each
-    side is resampled by itself. The ratio of two MADs is one without the noise that shows in them,
-    so it differs from ``a / b``. With fewer than FEWEST_ITEMS items on a side, and where a MAD may
-    be noise alone, there is no ratio.
-
-    Raises DataError for a table of several models or benchmarks, and where no curve is common.
+    Means and MADs are over each model's own layers, so models of different depth can be compared.
+    Returns a table of COMPARISON_SCHEMA. Raises DataError for a table of several models or
+    benchmarks, and if the two sides have no curve in common.
     """
     rows = [
         row
@@ -81,43 +140,65 @@ def compare(
     ]
     if not rows:
         raise DataError(
-            "The two have no style, relevance and projection in common: run both with the same "
-            "styles and projections."
+            "The two sides have no style, relevance and projection in common: run both with the "
+            "same styles and projections."
         )
-    found = pl.DataFrame(rows, schema=COMPARISON_SCHEMA, orient="row").fill_nan(None)
-    decided = pl.col("p_adjusted") < 1 - LEVEL
-    return found.with_columns(p_adjusted=holm(pl.col("p"))).with_columns(
-        verdict=pl.when(decided & (pl.col("ratio") > 1))
+    table = pl.DataFrame(rows, schema=COMPARISON_SCHEMA).fill_nan(None)
+    significant = pl.col("p_adjusted") < 1 - CONFIDENCE_LEVEL
+    return table.with_columns(p_adjusted=holm(pl.col("p"))).with_columns(
+        verdict=pl.when(significant & (pl.col("ratio") > 1))
         .then(pl.lit("higher"))
-        .when(decided & (pl.col("ratio") < 1))
+        .when(significant & (pl.col("ratio") < 1))
         .then(pl.lit("lower"))
         .otherwise(pl.lit("undecided"))
     )
 
 
 def extracted_statistics(path: Path) -> pl.LazyFrame:
-    """The table of ``gradpipe extract`` as a table of statistics; rows of DATA are the items.
+    """A file of ``gradpipe extract`` as a statistics table whose items are the rows of its data.
 
-    It has no styles: everything in it is one curve a projection. Raises DataError where the file is
-    no such table.
+    It has no styles: there is one curve per projection. Raises DataError if the file is of another
+    kind.
     """
     try:
         table = pl.scan_parquet(path)
         columns = table.collect_schema().names()
     except (pl.exceptions.PolarsError, OSError) as error:
         raise DataError(
-            f"{path} cannot be read as Parquet: make it with `gradpipe extract`."
+            f"{path} cannot be read as Parquet: give a file that `gradpipe extract` wrote."
         ) from error
     for column in ("example", "layer", "projection"):
         if column not in columns:
             raise DataError(
-                f"{path} lacks the column {column!r}: give a file that `gradpipe extract` made."
+                f"{path} has no column {column!r}: give a file that `gradpipe extract` wrote."
             )
-    names = {"model": str(path), "benchmark": str(path), "family": "", "style": "", "relevance": ""}
+    labels = {"model": str(path), "benchmark": str(path), "family": ""}
     return table.with_columns(
-        *(pl.lit(value).alias(name) for name, value in names.items()),
+        *(pl.lit(value).alias(name) for name, value in labels.items()),
+        *(pl.lit("").alias(name) for name in ("style", "relevance")),
         pl.col("example").cast(pl.String).alias("item_id"),
     )
+
+
+def _matching_cells(
+    a: Iterable[tuple[str, str]], b: Iterable[tuple[str, str]]
+) -> Iterator[tuple[tuple[str, str], tuple[str, str]]]:
+    """The cells of two tables, (model, benchmark), that are compared with each other."""
+    ones, others = list(a), list(b)
+    if len(ones) == len(others) == 1:
+        yield ones[0], others[0]
+        return
+    # What both sides have only one of need not have the same name.
+    shared = [
+        axis
+        for axis in (0, 1)
+        if any(len({cell[axis] for cell in side}) > 1 for side in (ones, others))
+    ]
+    by_name = {tuple(cell[axis] for axis in shared): cell for cell in others}
+    for one in ones:
+        other = by_name.get(tuple(one[axis] for axis in shared))
+        if other is not None:
+            yield one, other
 
 
 @dataclass(frozen=True)
@@ -127,49 +208,56 @@ class _Curve:
     items: tuple[str, ...]
     values: Array
 
-    def of_items(self, items: Sequence[str]) -> _Curve:
-        """The same for some of its items, in that order."""
-        places = {item: place for place, item in enumerate(self.items)}
-        return _Curve(tuple(items), self.values[[places[item] for item in items]])
+    def select(self, items: Sequence[str]) -> _Curve:
+        """The curve of some of its items, in the given order."""
+        rows = {item: row for row, item in enumerate(self.items)}
+        return _Curve(tuple(items), self.values[[rows[item] for item in items]])
 
     @property
     def levels(self) -> Array:
-        """The mean curves' quantities: [projection · quantity]."""
+        """The quantities of the mean curves: [projection · quantity]."""
         levels: Array = mean_and_mad(mean_curves(self.values, np.ones((1, len(self.items)))))[0]
         return levels
 
 
 def _compared(
     a: CellValues, b: CellValues, statistic: str, seed: int, unpaired: bool
-) -> Iterator[tuple[Any, ...]]:
-    """Rows of COMPARISON_SCHEMA for every curve of two cells; ``p_adjusted`` is still p."""
+) -> Iterator[dict[str, Any]]:
+    """Rows of COMPARISON_SCHEMA for the common curves of two cells, without adjusted p-values."""
     projections = [name for name in ROLES if name in a.projections and name in b.projections]
-    model = a.model if a.model == b.model else None
-    benchmark = a.benchmark if a.benchmark == b.benchmark else None
-    for style, relevance in sorted(set(a.curves) & set(b.curves), key=_place):
+    labels = {
+        "model": (a.model or None) if a.model == b.model else None,
+        "benchmark": (a.benchmark or None) if a.benchmark == b.benchmark else None,
+        "statistic": statistic,
+    }
+    for style, relevance in sorted(set(a.curves) & set(b.curves), key=_curve_order):
         one, other = (_curve(cell, (style, relevance), projections) for cell in (a, b))
         common = [item for item in one.items if item in set(other.items)]
         paired = not unpaired and len(common) >= _MOSTLY * min(len(one.items), len(other.items))
         if paired:
-            one, other = one.of_items(common), other.of_items(common)
-        found = _ratio(one, other, paired, seed_of(seed, a.benchmark, b.benchmark))
-        columns = zip(
-            one.levels,
-            other.levels,
-            found.ratio,
-            found.low,
-            found.high,
-            found.p,
-            found.p,
-            strict=True,
-        )
-        for place, numbers in zip(product(projections, QUANTITIES), columns, strict=True):
-            of = (model, benchmark, style or None, relevance or None, place[0], statistic, place[1])
-            yield *of, *numbers, "", len(one.items), len(other.items), paired
+            one, other = one.select(common), other.select(common)
+        ratio = _ratio(one, other, paired, derive_seed(seed, a.benchmark, b.benchmark))
+        levels = one.levels, other.levels
+        for index, (projection, quantity) in enumerate(product(projections, MEAN_AND_MAD)):
+            yield labels | {
+                "style": style or None,
+                "relevance": relevance or None,
+                "projection": projection,
+                "quantity": quantity,
+                "a": levels[0][index],
+                "b": levels[1][index],
+                "ratio": ratio.ratio[index],
+                "low": ratio.low[index],
+                "high": ratio.high[index],
+                "p": ratio.p[index],
+                "items_a": len(one.items),
+                "items_b": len(other.items),
+                "paired": paired,
+            }
 
 
-def _place(curve: tuple[str, str]) -> tuple[int, str]:
-    """The place of (style, relevance) among others: styles in their own order."""
+def _curve_order(curve: tuple[str, str]) -> tuple[int, str]:
+    """Sorts (style, relevance) by the order of STYLES."""
     style, relevance = curve
     return STYLES.index(style) if style in STYLES else len(STYLES), relevance
 
@@ -182,81 +270,7 @@ def _curve(cell: CellValues, curve: tuple[str, str], projections: Sequence[str])
 
 
 def _ratio(one: _Curve, other: _Curve, paired: bool, seed: int) -> Ratio:
-    if min(len(one.items), len(other.items)) < FEWEST_ITEMS:
-        return Ratio(*[np.full(one.levels.shape, np.nan)] * 4)
+    if min(len(one.items), len(other.items)) < MIN_ITEMS:
+        missing = np.full(one.levels.shape, np.nan)
+        return Ratio(ratio=missing, low=missing, high=missing, p=missing)
     return ratio_of(one.values, other.values, paired, seed)
-
-
-_OF = {"mean": "mean over layers", "mad": "MAD"}
-#: What may tell curves apart, beside the projection.
-_LABELS = ("model", "benchmark", "style", "relevance")
-#: Groups of curves that a sentence names before it points at the table.
-_NAMED = 6
-
-
-def summary(comparison: pl.DataFrame, a: str, b: str) -> str:
-    """One line: what was compared, and how many of the differences are decided.
-
-    ``comparison`` as ``compare`` gives it; ``a`` and ``b`` are what the two sides are called.
-    """
-    higher, lower = (comparison.filter(verdict=verdict).height for verdict in ("higher", "lower"))
-    return (
-        f"A is {a}, B is {b}: of {comparison.height} differences {higher + lower} are decided at "
-        f"{1 - LEVEL:.0%} after Holm's correction; A is higher in {higher} and lower in {lower}."
-    )
-
-
-def sentences(comparison: pl.DataFrame) -> Iterator[str]:
-    """A sentence on the items, then one a statistic and quantity that says what is decided."""
-    yield _items(comparison)
-    labels = [name for name in _LABELS if comparison[name].n_unique() > 1]
-    groups = comparison.partition_by("statistic", "quantity", maintain_order=True, as_dict=True)
-    for (statistic, quantity), rows in groups.items():
-        parts = [
-            part for verdict in ("higher", "lower") if (part := _decided(rows, verdict, labels))
-        ]
-        undecided = rows.filter(verdict="undecided").height
-        if undecided:
-            parts.append(f"{_number(undecided, rows.height)} undecided")
-        yield f"{statistic}, {_OF[str(quantity)]}: {'; '.join(parts)}."
-
-
-def _items(comparison: pl.DataFrame) -> str:
-    def among(rows: pl.DataFrame, column: str) -> str:
-        numbers = sorted(rows[column])
-        return " to ".join(map(str, dict.fromkeys((numbers[0], numbers[-1]))))
-
-    said = []
-    paired, apart = comparison.filter("paired"), comparison.filter(~pl.col("paired"))
-    if paired.height:
-        said.append(f"the same {among(paired, 'items_a')} items of both, resampled together")
-    if apart.height:
-        said.append(
-            f"{among(apart, 'items_a')} items of A and {among(apart, 'items_b')} of B, each "
-            "resampled by itself"
-        )
-    return f"Intervals (95 %) are over {'; or '.join(said)}."
-
-
-def _decided(rows: pl.DataFrame, verdict: str, labels: Sequence[str]) -> str:
-    found = rows.filter(verdict=verdict)
-    if found.is_empty():
-        return ""
-    ratios = sorted(found["ratio"])
-    ends = dict.fromkeys(f"{ratio:.3g}" for ratio in (ratios[0], ratios[-1]))
-    span = f"{' to '.join(ends)} times"
-    where = "" if found.height == rows.height else f": {_places(found, labels)}"
-    return f"A is {verdict} in {_number(found.height, rows.height)} ({span}{where})"
-
-
-def _number(part: int, whole: int) -> str:
-    return f"all {whole}" if part == whole else f"{part} of {whole}"
-
-
-def _places(found: pl.DataFrame, labels: Sequence[str]) -> str:
-    """The curves by name: what tells them from others (``labels``), and the projections."""
-    label = pl.concat_str(pl.lit(""), *labels, separator=" ").alias("label")
-    groups = found.group_by(label, maintain_order=True).agg(pl.col("projection").str.join(" "))
-    named = [f"{label} {projections}".strip() for label, projections in groups.head(_NAMED).rows()]
-    rest = groups.height - len(named)
-    return ", ".join(named) + (f" and {rest} more, see the table" if rest else "")

@@ -1,4 +1,4 @@
-"""Claims as contrasts: what is set against what, and where the ratio must lie for it to hold."""
+"""Claims as contrasts: which curves are compared, and where their ratio must lie."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -10,32 +10,32 @@ import polars as pl
 from gradpipe.claims.schemas import CLAIM_SCHEMA
 
 #: "mad": the MAD of a mean curve. "mean": its geometric mean over layers, so that the ratio of two
-#: is the typical ratio layer by layer, and no layer with a large norm decides alone.
+#: is the typical ratio of a layer, and no layer with a large norm dominates.
 Quantity = Literal["mad", "mean"]
 Segment = Literal["all", "early", "mid", "last"]
-#: Whose curve a term takes: the model's own, or that of a tuned model and its pre-trained twin.
-Role = Literal["self", "tuned", "base"]
-#: What is claimed of the ratio: above the margin; between 1 / margin and margin; below the margin.
-Test = Literal["greater", "within", "not_greater"]
+#: Which model's curve a term takes: the only one, or one of a tuned model and its base.
+ModelRole = Literal["self", "tuned", "base"]
+#: What is claimed of the ratio: above the margin, between 1 / margin and margin, or below it.
+ClaimTest = Literal["greater", "within", "not_greater"]
 
 
 @dataclass(frozen=True)
 class Term:
-    """One curve of a contrast, and the power to which its quantity enters the ratio."""
+    """One curve of a contrast, and the exponent of its quantity in the ratio."""
 
     coefficient: int
     style: str
     relevance: str = "correct"
-    role: Role = "self"
+    role: ModelRole = "self"
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Claim:
     """A statement about Σ cᵢ · log q(styleᵢ, relevanceᵢ, roleᵢ), the log of a ratio.
 
     q is the ``quantity`` of a ``statistic``'s mean curve inside a ``segment`` of layers. The claim
-    holds where the ratio lies in ``region``; it is contradicted where the ratio lies outside.
-    ``benchmark`` limits it to one. ``claim`` is its name; parts of one claim share ``group``.
+    holds if the log ratio lies in ``region``, and is contradicted if it lies outside. ``benchmark``
+    limits it to one. ``claim`` is its name; the parts of a claim share ``group`` and ``title``.
     """
 
     claim: str
@@ -44,7 +44,7 @@ class Claim:
     statement: str
     source: str
     terms: tuple[Term, ...]
-    test: Test = "greater"
+    test: ClaimTest = "greater"
     margin: float = 1.0
     statistic: str = "nuclear_norm"
     quantity: Quantity = "mean"
@@ -52,13 +52,13 @@ class Claim:
     benchmark: str | None = None
 
     @property
-    def of_twins(self) -> bool:
-        """Whether it sets a tuned model against its pre-trained twin."""
+    def compares_models(self) -> bool:
+        """Whether the claim compares a tuned model with its pre-trained base."""
         return any(term.role != "self" for term in self.terms)
 
     @property
     def region(self) -> tuple[float, float]:
-        """Where the log ratio lies if the claim holds: an open interval."""
+        """The open interval in which the log ratio lies if the claim holds."""
         margin = log(self.margin)
         return {
             "greater": (margin, inf),
@@ -68,9 +68,6 @@ class Claim:
 
 
 def claims_table(claims: Sequence[Claim]) -> pl.DataFrame:
-    """What is claimed, a row a claim: a table of CLAIM_SCHEMA."""
-    return pl.DataFrame(
-        [[getattr(claim, column) for column in CLAIM_SCHEMA] for claim in claims],
-        schema=CLAIM_SCHEMA,
-        orient="row",
-    )
+    """The claims as a table of CLAIM_SCHEMA, one row per claim."""
+    rows = [{column: getattr(claim, column) for column in CLAIM_SCHEMA} for claim in claims]
+    return pl.DataFrame(rows, schema=CLAIM_SCHEMA)

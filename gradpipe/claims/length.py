@@ -1,8 +1,8 @@
-"""Length, said out loud: each comparison of two styles beside the same with length held still.
+"""Length as a confounder: comparisons of two styles, as measured and with length controlled for.
 
-The loss is a mean over response tokens, which ties a gradient's size to how long the response is.
-So what a style does is told apart from what its length does in three ways: by the gradient of the
-summed loss, by other styles of the same length, and by a regression on the number of tokens.
+The loss is a mean over response tokens, which ties a gradient's size to the response's length. The
+effect of a style is separated from that of its length in three ways: by the gradient of the summed
+loss, by styles of equal length, and by a regression on the number of tokens.
 """
 
 from __future__ import annotations
@@ -15,27 +15,29 @@ from typing import Any
 import numpy as np
 import polars as pl
 
-from gradpipe.claims.bootstrap import FEWEST_ITEMS, bootstrap, mean, seed_of
-from gradpipe.claims.ratios import QUANTITIES, Ratio, mean_and_mad, ratio_of
+from gradpipe.claims.bootstrap import MIN_ITEMS, bootstrap, derive_seed, finite_mean
+from gradpipe.claims.ratios import MEAN_AND_MAD, Ratio, mean_and_mad, ratio_of
 from gradpipe.claims.schemas import LENGTH_SCHEMA
 from gradpipe.claims.values import Array, CellValues, cell_values
+from gradpipe.statistics.table import StatisticsFrame
 from gradpipe.styles import KNOWLEDGE_STYLES, REASONING_STYLES
 
-#: What stands for a style at the length of ``simplified`` (see responses/length_matched.py).
-MATCHED = {"none": "none_padded", "simplified": "simplified", "detailed": "detailed_cut"}
+#: The variant of each style that has the length of ``simplified`` (see
+#: gradpipe/responses/length_matched.py).
+MATCHED_STYLE = {"none": "none_padded", "simplified": "simplified", "detailed": "detailed_cut"}
 
-#: What the regression takes of each example, by quantity.
-_OF_EXAMPLE = {
+#: The dependent variable of the regression, by quantity.
+_DEPENDENT = {
     "mean": "log mean over layers of each example",
     "mad": "log MAD of each example's own curve",
 }
-#: Why a ratio may be missing though there are items enough.
+#: Why a ratio may be missing although there are enough items.
 _NO_RATIO = {
     "mean": "no usable examples of this projection",
     "mad": "a MAD that may be noise alone, or a curve of one layer",
 }
-#: Log ratios of lengths that differ by less than this from item to item give no slope.
-_SAME = 1e-6
+#: A regression needs log ratios of lengths that differ by at least this between items.
+_MIN_LENGTH_RANGE = 1e-6
 
 
 @dataclass(frozen=True)
@@ -60,17 +62,17 @@ class _Pair:
             for style, mean in zip(self.styles, self.tokens.mean(0), strict=True)
         )
 
-    def ratio(self, seed: int, of_sum: bool = False) -> Ratio:
+    def ratio(self, seed: int, summed: bool = False) -> Ratio:
         """The ratio of the first style to the second, of the mean loss or of the summed loss."""
-        values = self.values * self.tokens[:, :, None, None] if of_sum else self.values
+        values = self.values * self.tokens[:, :, None, None] if summed else self.values
         return ratio_of(values[:, 0], values[:, 1], True, seed)
 
 
 @dataclass(frozen=True)
 class _Controlled:
-    """A pair's ratio under one control, and what it rests on, or why there is none.
+    """A pair's ratio under one control, and how it was computed, or why there is no ratio.
 
-    ``details`` adds to ``how`` for each projection · quantity.
+    ``details`` go before ``how``, one per projection · quantity.
     """
 
     control: str
@@ -80,34 +82,35 @@ class _Controlled:
     details: Sequence[str] = ()
 
 
-def length_effects(statistics: pl.DataFrame | pl.LazyFrame, seed: int = 0) -> pl.DataFrame:
-    """Every two styles' ratio, as measured and with length held still: a table of LENGTH_SCHEMA.
+def length_effects(table: StatisticsFrame, seed: int = 0) -> pl.DataFrame:
+    """The ratios of every two styles, as measured and with length controlled for.
 
-    ``statistics`` is the table of statistics of one model × benchmark, with ``nuclear_norm`` and
-    ``response_tokens``; only correct responses are compared. ``effect`` is the ratio of ``style``
-    to ``against``, of the mean over layers or of the MAD of their mean curves, by ``control``:
+    ``table`` is the statistics table of one model and benchmark, with ``nuclear_norm`` and
+    ``response_tokens``; only correct responses are compared. Returns a table of LENGTH_SCHEMA.
+    ``effect`` is the ratio of ``style`` to ``against``, of the mean over layers or of the MAD of
+    their mean curves, by ``control``:
 
     - "none": as measured;
-    - "summed_loss": of the gradient of the summed loss, which is the mean loss's times the number
-      of response tokens;
-    - "matched": of styles of the same length in their places, where there are such;
+    - "summed_loss": of the gradient of the summed loss, which is that of the mean loss times the
+      number of response tokens;
+    - "matched": of variants of the two styles with equal length, if there are any;
     - "regression": exp(β) of log y = item + β · style + λ · log tokens, where y is an example's own
-      mean over layers, or the MAD of its own curve, since a mean curve's MAD belongs to no
-      example. With two responses an item, that is the line through the items' log ratios of y over
-      their log ratios of tokens, and β its height where both are of one length. ``how`` gives the
+      mean over layers, or the MAD of its own curve, since the MAD of a mean curve belongs to no
+      single example. With two responses per item, this is the line through the items' log ratios
+      of y over their log ratios of tokens, and β its height at equal lengths. ``how`` gives the
       ratio without the slope, the slope, and how far the lengths of the two styles overlap.
 
-    Effects have 95 % intervals over ``items``, those with usable responses of both styles; those of
-    a MAD are without the noise that shows in it (see gradpipe/claims/ratios.py). Where an effect is
-    not to be had it is null, and ``how`` says why; of a study that left ``nuclear_norm`` out there
-    are none. Raises DataError for a table of several models or benchmarks.
+    Effects have 95 % intervals over ``items``: those with usable responses of both styles. Ratios
+    of MADs are corrected for noise (see gradpipe/claims/ratios.py). An effect that cannot be
+    computed is null, and ``how`` says why; a table without ``nuclear_norm`` gives no rows. Raises
+    DataError for a table of several models or benchmarks.
     """
-    correct = statistics.lazy().filter(pl.col("relevance") == "correct")
+    correct = table.lazy().filter(pl.col("relevance") == "correct")
     measured = "nuclear_norm" in correct.collect_schema().names()
     if not measured or correct.limit(1).collect().is_empty():
         return LENGTH_SCHEMA.to_frame()
     norms = cell_values(correct, "nuclear_norm")
-    # Each example has the same number at all of its layers and projections.
+    # The number of tokens is the same at all layers and projections of an example.
     tokens = np.fmax.reduce(cell_values(correct, "response_tokens").values, axis=(2, 3))
     present = {style for style, _ in norms.curves}
     rows = [
@@ -117,36 +120,39 @@ def length_effects(statistics: pl.DataFrame | pl.LazyFrame, seed: int = 0) -> pl
         for controlled in _controlled(norms, tokens, styles, seed)
         for row in _rows(norms, styles, controlled)
     ]
-    return pl.DataFrame(rows, schema=LENGTH_SCHEMA, orient="row").fill_nan(None)
+    return pl.DataFrame(rows, schema=LENGTH_SCHEMA).fill_nan(None)
 
 
 def _controlled(
     norms: CellValues, tokens: Array, styles: tuple[str, str], seed: int
 ) -> Iterator[_Controlled]:
-    """Two styles with their length left as it is, then held still in each way."""
-    drawn = seed_of(seed, norms.model, norms.benchmark)
+    """Two styles as measured, then with each control for length."""
+    drawn = derive_seed(seed, norms.model, norms.benchmark)
     pair = _pair(norms, tokens, styles)
-    if len(pair) < FEWEST_ITEMS:
+    if len(pair) < MIN_ITEMS:
         for control in ("none", "summed_loss", "regression"):
             yield _Controlled(control, pair, None, _few(pair))
     else:
         summed = "nuclear norm × response tokens: the gradient of the summed loss"
         yield _Controlled("none", pair, pair.ratio(drawn), f"as measured: {pair.lengths}")
-        yield _Controlled("summed_loss", pair, pair.ratio(drawn, of_sum=True), summed)
+        yield _Controlled("summed_loss", pair, pair.ratio(drawn, summed=True), summed)
         yield _regressed(pair, drawn)
     present = {style for style, _ in norms.curves}
-    if set(styles) <= MATCHED.keys() and {MATCHED[style] for style in styles} <= present:
-        matched = _pair(norms, tokens, (MATCHED[styles[0]], MATCHED[styles[1]]))
-        if len(matched) < FEWEST_ITEMS:
+    if (
+        set(styles) <= MATCHED_STYLE.keys()
+        and {MATCHED_STYLE[style] for style in styles} <= present
+    ):
+        matched = _pair(norms, tokens, (MATCHED_STYLE[styles[0]], MATCHED_STYLE[styles[1]]))
+        if len(matched) < MIN_ITEMS:
             yield _Controlled("matched", matched, None, _few(matched))
         else:
-            how = f"of one length: {matched.lengths}"
+            how = f"of equal length: {matched.lengths}"
             yield _Controlled("matched", matched, matched.ratio(drawn), how)
 
 
 def _pair(norms: CellValues, tokens: Array, styles: tuple[str, str]) -> _Pair:
-    places = [norms.curves.index((style, "correct")) for style in styles]
-    values, lengths = norms.values[:, places], tokens[:, places]
+    curves = [norms.curves.index((style, "correct")) for style in styles]
+    values, lengths = norms.values[:, curves], tokens[:, curves]
     finite = np.isfinite(np.fmax.reduce(values, axis=-1))
     usable = (finite[:, 0] & finite[:, 1]).any(axis=1) & (lengths > 0).all(axis=1)
     return _Pair(styles, values[usable], lengths[usable])
@@ -155,31 +161,37 @@ def _pair(norms: CellValues, tokens: Array, styles: tuple[str, str]) -> _Pair:
 def _few(pair: _Pair) -> str:
     return (
         f"too few items: {len(pair)} with usable responses of both {pair.styles[0]} and "
-        f"{pair.styles[1]}, and {FEWEST_ITEMS} are needed"
+        f"{pair.styles[1]}, and {MIN_ITEMS} are required"
     )
 
 
 def _regressed(pair: _Pair, seed: int) -> _Controlled:
     """exp(β) of the regression for every projection · quantity."""
     longer = np.log(pair.tokens[:, 0] / pair.tokens[:, 1])
-    if np.ptp(longer) < _SAME:
+    if np.ptp(longer) < _MIN_LENGTH_RANGE:
         why = "no slope: one response is longer by the same factor in every item"
         if np.allclose(longer, 0):
-            why = "nothing to hold still: both responses of every item have the same length"
+            why = "nothing to control for: both responses of every item have the same length"
         return _Controlled("regression", pair, None, why)
     levels = mean_and_mad(pair.values)
     logs = np.log(np.where(levels > 0, levels, np.nan))
     ratios = logs[:, 0] - logs[:, 1]
-    plain, slopes = np.exp(mean(ratios)), _line(longer, ratios, np.ones((1, len(pair))))[1][0]
-    found = bootstrap(lambda counts: _line(longer, ratios, counts)[0], len(pair), seed)
-    quantities = QUANTITIES * (len(slopes) // len(QUANTITIES))
+    plain = np.exp(finite_mean(ratios))
+    slopes = _line(longer, ratios, np.ones((1, len(pair))))[1][0]
+    estimate = bootstrap(lambda counts: _line(longer, ratios, counts)[0], len(pair), seed)
+    quantities = MEAN_AND_MAD * (len(slopes) // len(MEAN_AND_MAD))
     return _Controlled(
         "regression",
         pair,
-        Ratio(np.exp(found.effect), np.exp(found.low), np.exp(found.high), found.p),
+        Ratio(
+            ratio=np.exp(estimate.effect),
+            low=np.exp(estimate.low),
+            high=np.exp(estimate.high),
+            p=estimate.p,
+        ),
         _overlap(pair.tokens),
         [
-            f"{_OF_EXAMPLE[quantity]} on log tokens within items, slope {slope:.2f}; without it "
+            f"{_DEPENDENT[quantity]} on log tokens within items, slope {slope:.2f}; without it "
             f"the ratio is {ratio:.3g}; "
             for quantity, slope, ratio in zip(quantities, slopes, plain, strict=True)
         ],
@@ -189,24 +201,24 @@ def _regressed(pair: _Pair, seed: int) -> _Controlled:
 def _line(x: Array, y: Array, counts: Array) -> tuple[Array, Array]:
     """Height at x = 0 and slope of the least-squares line through (x [item], y [item, k]).
 
-    Items count as often as they are drawn, ``counts`` [resample, item]; those whose y is not finite
-    are left out. Both are [resample, k], NaN where all x drawn are equal.
+    Items are weighted by how often they are drawn, ``counts`` [resample, item]; those whose y is
+    not finite are excluded. Both results are [resample, k], NaN if all drawn x are equal.
     """
     used = np.isfinite(y)
-    centre = x.mean()
-    apart = np.where(used, (x - centre)[:, None], 0.0)
+    center = x.mean()
+    centered = np.where(used, (x - center)[:, None], 0.0)
     known = np.where(used, y, 0.0)
     number = counts @ used
     with np.errstate(invalid="ignore", divide="ignore"):
-        mean_x, mean_y = counts @ apart / number, counts @ known / number
-        spread = counts @ apart**2 / number - mean_x**2
-        slope = (counts @ (apart * known) / number - mean_x * mean_y) / spread
+        mean_x, mean_y = counts @ centered / number, counts @ known / number
+        spread = counts @ centered**2 / number - mean_x**2
+        slope = (counts @ (centered * known) / number - mean_x * mean_y) / spread
         slope = np.where(spread > 1e-12, slope, np.nan)
-    return mean_y - slope * (mean_x + centre), slope
+    return mean_y - slope * (mean_x + center), slope
 
 
 def _overlap(tokens: Array) -> str:
-    """How far the lengths of two styles [item, style] are of one range, in words."""
+    """How far the lengths of two styles [item, style] overlap, as text."""
     low, high = tokens.min(0).max(), tokens.max(0).min()
     if low > high:
         return "lengths do not overlap: extrapolated"
@@ -216,16 +228,31 @@ def _overlap(tokens: Array) -> str:
 
 def _rows(
     norms: CellValues, styles: tuple[str, str], controlled: _Controlled
-) -> Iterator[tuple[Any, ...]]:
-    """One row of LENGTH_SCHEMA a projection and quantity."""
-    places = list(product(norms.projections, QUANTITIES))
-    found = controlled.ratio
-    unknown = np.full((len(places), 3), np.nan)
-    numbers = unknown if found is None else np.stack([found.ratio, found.low, found.high], axis=-1)
-    details = controlled.details or [""] * len(places)
-    for (projection, quantity), of_place, detail in zip(places, numbers, details, strict=True):
+) -> Iterator[dict[str, Any]]:
+    """One row of LENGTH_SCHEMA per projection and quantity."""
+    keys = list(product(norms.projections, MEAN_AND_MAD))
+    ratio = controlled.ratio
+    unknown = np.full((len(keys), 3), np.nan)
+    numbers = unknown if ratio is None else np.stack([ratio.ratio, ratio.low, ratio.high], axis=-1)
+    details = controlled.details or [""] * len(keys)
+    for (projection, quantity), (effect, low, high), detail in zip(
+        keys, numbers, details, strict=True
+    ):
         how = detail + controlled.how
-        if found is not None and np.isnan(of_place[0]):
+        if ratio is not None and np.isnan(effect):
             how = f"{_NO_RATIO[quantity]}: {controlled.how}"
-        of = (norms.model, norms.benchmark, norms.family, projection, *styles, quantity)
-        yield *of, controlled.control, how, *of_place, len(controlled.pair)
+        yield {
+            "model": norms.model,
+            "benchmark": norms.benchmark,
+            "family": norms.family,
+            "projection": projection,
+            "style": styles[0],
+            "against": styles[1],
+            "quantity": quantity,
+            "control": controlled.control,
+            "how": how,
+            "effect": effect,
+            "low": low,
+            "high": high,
+            "items": len(controlled.pair),
+        }

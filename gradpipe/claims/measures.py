@@ -1,15 +1,15 @@
-"""What a claim compares: one number of a mean curve, for many curves at once.
+"""What is measured of a mean curve, MAD or geometric mean, with bounds for what noise adds.
 
-Noise raises a MAD: it adds to every difference of adjacent layers, more for the noisier curve. A
-difference whose true value is d, measured with the standard error τ, has the mean absolute value of
-a folded normal, |d| + b(d), b(d) = τ √(2/π) exp(−d² / 2τ²) − |d| erfc(|d| / √2 τ). What noise added
-cannot be known exactly, since d is not, only bounded:
+Noise raises a MAD: it adds to every difference of adjacent layers, and more so for a noisier curve.
+A difference whose true value is d, measured with standard error τ, has the mean absolute value of a
+folded normal, |d| + b(d), b(d) = τ √(2/π) exp(−d² / 2τ²) − |d| erfc(|d| / √2 τ). Since d is not
+known, neither is what noise added; but it has bounds:
 
-- it added something: b > 0, so the MAD as measured is the most the true one may be;
-- b at the measured d is on average at least √2 − 1 of b(d). That is its share where d = 0 and all
-  is noise; the share grows with d. So |measured d| − b / (√2 − 1) is the least.
+- b > 0, so the measured MAD is an upper bound of the true one;
+- b at the measured d is on average at least √2 − 1 of b(d). That is its share if d = 0, where all
+  is noise, and the share grows with d. So |measured d| − b / (√2 − 1) is a lower bound.
 
-Between them stands |measured d| − b, from which noise is taken as far as it shows.
+The likely value is between them: |measured d| − b.
 """
 
 from itertools import accumulate
@@ -21,17 +21,17 @@ from gradpipe.claims.contrasts import Quantity, Segment
 from gradpipe.claims.values import Array
 from gradpipe.statistics.differences import segments
 
-#: What is told of each quantity: what it may be at the least, what it likely is, at the most.
-ESTIMATES = ("least", "likely", "most")
-#: What the noise that shows in pure noise is of all noise.
-SHOWN = np.sqrt(2) - 1
+#: The bounds that noise leaves for each quantity, with its likely value between them.
+NOISE_BOUNDS = ("lower", "likely", "upper")
+#: The mean of b at a measured difference, as a share of b at the true difference, if that is zero.
+VISIBLE_NOISE_SHARE = np.sqrt(2) - 1
 
 
-class Measure:
+class CurveQuantity:
     """A quantity of one curve inside a segment of layers, for each projection.
 
-    ``values`` [item, projection, layer] are those of the items it is over, all NaN where a
-    projection has no such layer and for items that do not count.
+    ``values`` [item, projection, layer] are those of the items that the mean curve is over. They
+    are NaN at layers without the projection, and for items that are not used.
     """
 
     def __init__(self, values: Array, name: Quantity, segment: Segment) -> None:
@@ -45,31 +45,32 @@ class Measure:
         ]
 
     def __call__(self, curves: Array) -> Array:
-        """ESTIMATES from mean curves: [resample, projection, layer] → [resample, 3, projection].
+        """NOISE_BOUNDS from mean curves: [resample, projection, layer] → [resample, 3, projection].
 
-        The geometric mean has all three alike. NaN where a MAD has fewer than two layers, or a
-        geometric mean no layer or a value that is not positive.
+        The three values of a geometric mean are equal. NaN for a MAD of fewer than two layers, and
+        for a geometric mean of no layers or of a value that is not positive.
         """
-        found = np.full((len(curves), len(ESTIMATES), len(self._layers)), np.nan)
+        bounds = np.full((len(curves), len(NOISE_BOUNDS), len(self._layers)), np.nan)
         for projection, (layers, errors) in enumerate(zip(self._layers, self._errors, strict=True)):
             curve = curves[:, projection, layers]
             if self.name == "mad" and len(layers) > 1:
-                found[:, :, projection] = _mad(np.abs(np.diff(curve)), errors)
+                bounds[:, :, projection] = _mad(np.abs(np.diff(curve)), errors)
             elif self.name == "mean" and len(layers) > 0:
-                found[:, :, projection] = _geometric_mean(curve)[:, None]
-        return found
+                bounds[:, :, projection] = _geometric_mean(curve)[:, None]
+        return bounds
 
 
 def _mad(differences: Array, errors: Array) -> Array:
     """Absolute differences [resample, layer] and their standard errors → [resample, 3]."""
+    # Importing SciPy takes a second, and the Dagster code location imports this module.
     from scipy.special import erfc
 
     with np.errstate(invalid="ignore", divide="ignore"):
-        far = np.where(errors > 0, differences / errors, np.inf)
-        added = errors * (np.sqrt(2 / np.pi) * np.exp(-(far**2) / 2))
-        added -= differences * erfc(far / np.sqrt(2))
+        ratio = np.where(errors > 0, differences / errors, np.inf)
+        added = errors * (np.sqrt(2 / np.pi) * np.exp(-(ratio**2) / 2))
+        added -= differences * erfc(ratio / np.sqrt(2))
     mad, noise = differences.mean(-1), added.mean(-1)
-    return np.stack([mad - noise / SHOWN, mad - noise, mad], axis=-1)
+    return np.stack([mad - noise / VISIBLE_NOISE_SHARE, mad - noise, mad], axis=-1)
 
 
 def _geometric_mean(curves: Array) -> Array:
@@ -89,9 +90,9 @@ def _errors_of_differences(values: Array) -> Array:
 
 
 def _inside(depth: int, segment: Segment) -> slice:
-    """The places of a segment's layers among all."""
+    """The positions of a segment's layers."""
     if segment == "all":
         return slice(0, depth)
-    place = ("early", "mid", "last").index(segment)
+    part = ("early", "mid", "last").index(segment)
     edges = [0, *accumulate(segments(depth))]
-    return slice(edges[place], edges[place + 1])
+    return slice(edges[part], edges[part + 1])

@@ -1,9 +1,10 @@
-"""One effect over many cells: the mean of their log ratios, and how sure it is.
+"""One effect over many cells: the mean of their log ratios, with its uncertainty.
 
-Benchmarks have items of their own and are independent. Models and projections on one benchmark
-share its items and are resampled together, so what counts there is the spread of their sum. The
-variance of the mean is that of the benchmarks' sums, added; its degrees of freedom are those of
-Welch and Satterthwaite. It speaks of the models and benchmarks that were run, not of others.
+A cell is a model, benchmark and projection. Benchmarks have different items and are independent.
+Models and projections on one benchmark share its items and are resampled together, so the spread
+of their sum is what matters. The variances of the benchmarks' sums add up to that of the mean; its
+degrees of freedom are those of Welch and Satterthwaite. The result holds for the models and
+benchmarks that were run, not for others.
 """
 
 from collections.abc import Sequence
@@ -13,24 +14,26 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gradpipe.claims.bootstrap import degrees_of_freedom, standard_error
-from gradpipe.claims.decisions import decide
+from gradpipe.claims.decisions import ValueAndError, decide
 from gradpipe.claims.effects import Bound, Effects
 
 
-@dataclass(frozen=True)
-class Share:
-    """What the cells of one benchmark sum to; ``least`` and ``most`` with their standard errors."""
+@dataclass(frozen=True, kw_only=True)
+class BenchmarkTotal:
+    """Sums over the cells of one benchmark; ``lower`` and ``upper`` with their standard errors."""
 
     cells: int
     effect: float
-    least: tuple[float, float]
-    most: tuple[float, float]
+    lower: tuple[float, float]
+    upper: tuple[float, float]
     degrees_of_freedom: float
     items: int
 
 
-def share_of(effects: Sequence[Effects], counted: Sequence[NDArray[np.bool_]]) -> Share | None:
-    """A benchmark's share, from those projections of its effects that are ``counted``."""
+def benchmark_total(
+    effects: Sequence[Effects], counted: Sequence[NDArray[np.bool_]]
+) -> BenchmarkTotal | None:
+    """Sums over the projections of a benchmark's effects that are ``counted``, None without any."""
     if not any(kept.any() for kept in counted):
         return None
     pairs = list(zip(effects, counted, strict=True))
@@ -38,44 +41,48 @@ def share_of(effects: Sequence[Effects], counted: Sequence[NDArray[np.bool_]]) -
 
     def total(bounds: Sequence[Bound]) -> tuple[float, float]:
         kept = list(zip(bounds, counted, strict=True))
-        resampled = sum(bound.resampled[:, of].sum(1, keepdims=True) for bound, of in kept)
-        value = sum(float(bound.value[of].sum()) for bound, of in kept)
+        resampled = sum(bound.resampled[:, used].sum(1, keepdims=True) for bound, used in kept)
+        value = sum(float(bound.value[used].sum()) for bound, used in kept)
         return value, float(standard_error(np.asarray(resampled), items)[0])
 
-    return Share(
-        sum(int(kept.sum()) for kept in counted),
-        sum(float(one.effect[kept].sum()) for one, kept in pairs),
-        total([one.least for one in effects]),
-        total([one.most for one in effects]),
-        float(degrees_of_freedom(items)),
-        max(int(one.items[kept].max()) for one, kept in pairs if kept.any()),
+    return BenchmarkTotal(
+        cells=sum(int(kept.sum()) for kept in counted),
+        effect=sum(float(one.effect[kept].sum()) for one, kept in pairs),
+        lower=total([one.lower for one in effects]),
+        upper=total([one.upper for one in effects]),
+        degrees_of_freedom=float(degrees_of_freedom(items)),
+        items=max(int(one.items[kept].max()) for one, kept in pairs if kept.any()),
     )
 
 
-def combine(shares: Sequence[Share], region: tuple[float, float]) -> dict[str, float | int | None]:
-    """The mean effect over all cells: log ratios, p-values, and how many items and cells it has."""
-    names = ("effect", "low", "high", "supported_p", "contradicted_p")
-    if not shares:
-        return dict.fromkeys(names) | {"items": None}
-    cells = sum(share.cells for share in shares)
-    free = np.array([_degrees_of_freedom(shares)])
+def combine_totals(
+    totals: Sequence[BenchmarkTotal], region: tuple[float, float]
+) -> dict[str, float | int | None]:
+    """The mean effect over all cells: its log ratios, p-values and number of items."""
+    if not totals:
+        return dict.fromkeys(("effect", "low", "high", "supported_p", "contradicted_p", "items"))
+    cells = sum(total.cells for total in totals)
+    free = np.array([_degrees_of_freedom(totals)])
 
-    def mean(ends: Sequence[tuple[float, float]]) -> tuple[NDArray[np.float64], ...]:
+    def mean(ends: Sequence[tuple[float, float]]) -> ValueAndError:
         values, errors = np.array(ends).T
         return np.array([values.sum() / cells]), np.array([np.sqrt((errors**2).sum()) / cells])
 
-    least, most = mean([s.least for s in shares]), mean([s.most for s in shares])
-    decided = decide((least[0], least[1]), (most[0], most[1]), free, region)
-    effect = sum(share.effect for share in shares) / cells
-    values = (decided.low, decided.high, decided.supported_p, decided.contradicted_p)
-    told: list[float | int | None] = [effect, *(float(value[0]) for value in values)]
-    items = sum(share.items for share in shares)
-    return dict(zip((*names, "items"), [*told, items], strict=True))
+    lower, upper = mean([total.lower for total in totals]), mean([total.upper for total in totals])
+    decided = decide(lower, upper, free, region)
+    return {
+        "effect": sum(total.effect for total in totals) / cells,
+        "low": float(decided.low[0]),
+        "high": float(decided.high[0]),
+        "supported_p": float(decided.supported_p[0]),
+        "contradicted_p": float(decided.contradicted_p[0]),
+        "items": sum(total.items for total in totals),
+    }
 
 
-def _degrees_of_freedom(shares: Sequence[Share]) -> float:
-    variances = np.array([(share.least[1] ** 2 + share.most[1] ** 2) / 2 for share in shares])
-    free = np.array([share.degrees_of_freedom for share in shares])
+def _degrees_of_freedom(totals: Sequence[BenchmarkTotal]) -> float:
+    variances = np.array([(total.lower[1] ** 2 + total.upper[1] ** 2) / 2 for total in totals])
+    free = np.array([total.degrees_of_freedom for total in totals])
     if not variances.any():
         return float(free.sum())
     return float(variances.sum() ** 2 / (variances**2 / free).sum())

@@ -1,154 +1,179 @@
-"""The paper's claims, as data: each part one contrast.
+"""The paper's claims as data: each part is one contrast.
 
-Li, Li and Zhou (ACL 2025) state them on MAD and RD. RD takes absolute differences, so it has no
-sign and grows with noise alone: where they use it, the claims here are about the signed ratio of
-two curves, layer by layer.
+Li, Li and Zhou (ACL 2025) state them in terms of MAD and RD. RD takes absolute differences, so it
+has no sign and grows with noise. In its place, the claims here use the signed ratio of two curves,
+layer by layer.
 """
 
-from gradpipe.claims.contrasts import Claim, Role, Term
+from gradpipe.claims.contrasts import Claim, ModelRole, Term
 
-PAPER = "Li, Li and Zhou (ACL 2025)"
-#: What "nearly coincide" and "not better" are taken to mean: the paper gives no figure.
-MARGIN = 1.1
+PAPER_CITATION = "Li, Li and Zhou (ACL 2025)"
+#: The ratio up to which two curves "nearly coincide" and one is "not better". The paper gives no
+#: number.
+NEAR_MARGIN = 1.1
 
-_UNEVEN = "The less a response thinks, the more uneven the layers"
-_AQUA = "On AQuA, answers alone are over ten times as uneven as detailed responses"
+_UNEVEN = "The shorter the chain of thought, the more uneven the layers"
+_AQUA = "On AQuA, bare answers are over ten times as uneven as detailed responses"
 _EARLY = "Fast thinking gives larger gradients in the early layers"
-_IRRELEVANT = "Detailed responses tell irrelevant from correct, answers alone do not"
-_TUNING = "Tuning does not help to tell irrelevant from correct"
+_IRRELEVANT = "Irrelevant responses stand out if they are detailed, but not as bare answers"
+_TUNING = "Instruction tuning does not help to distinguish irrelevant responses from correct ones"
 _BASE = "Pre-trained models are less affected by fast thinking"
-_KNOWLEDGE = "Where knowledge is asked for, neither length nor relevance matters"
+_KNOWLEDGE = "For knowledge questions, neither length nor relevance matters"
 
 
-def _apart(style: str, role: Role = "self", sign: int = 1) -> tuple[Term, Term]:
-    """By how much irrelevant responses of a style lie above correct ones."""
+def _apart(style: str, role: ModelRole = "self", sign: int = 1) -> tuple[Term, Term]:
+    """The ratio of irrelevant to correct responses of a style."""
     return Term(sign, style, "irrelevant", role), Term(-sign, style, "correct", role)
 
 
-def _none_over_detailed(role: Role, sign: int) -> tuple[Term, Term]:
+def _none_over_detailed(role: ModelRole, sign: int) -> tuple[Term, Term]:
     return Term(sign, "none", role=role), Term(-sign, "detailed", role=role)
 
 
 PAPER_CLAIMS: tuple[Claim, ...] = (
     Claim(
-        "1a",
-        "1",
-        _UNEVEN,
-        "The MAD of the nuclear norm's curve is larger without a chain of thought than with a "
-        "simplified one.",
-        PAPER,
-        (Term(1, "none"), Term(-1, "simplified")),
+        claim="1a",
+        group="1",
+        title=_UNEVEN,
+        statement=(
+            "The MAD of the nuclear norm's curve is larger without a chain of thought than "
+            "with a simplified one."
+        ),
+        source=PAPER_CITATION,
+        terms=(Term(1, "none"), Term(-1, "simplified")),
         quantity="mad",
     ),
     Claim(
-        "1b",
-        "1",
-        _UNEVEN,
-        "The MAD of the nuclear norm's curve is larger with a simplified chain of thought than "
-        "with a detailed one.",
-        PAPER,
-        (Term(1, "simplified"), Term(-1, "detailed")),
+        claim="1b",
+        group="1",
+        title=_UNEVEN,
+        statement=(
+            "The MAD of the nuclear norm's curve is larger with a simplified chain of thought "
+            "than with a detailed one."
+        ),
+        source=PAPER_CITATION,
+        terms=(Term(1, "simplified"), Term(-1, "detailed")),
         quantity="mad",
     ),
     Claim(
-        "1c",
-        "1c",
-        _AQUA,
-        "On AQuA the MAD of the nuclear norm's curve is over ten times as large without a chain "
-        "of thought as with a detailed one.",
-        f"{PAPER}, figures second-hand",
-        (Term(1, "none"), Term(-1, "detailed")),
+        claim="1c",
+        group="1c",
+        title=_AQUA,
+        statement=(
+            "On AQuA the MAD of the nuclear norm's curve is over ten times as large without a "
+            "chain of thought as with a detailed one."
+        ),
+        source=f"{PAPER_CITATION}, figures second-hand",
+        terms=(Term(1, "none"), Term(-1, "detailed")),
         margin=10.0,
         quantity="mad",
         benchmark="aqua",
     ),
     Claim(
-        "2",
-        "2",
-        _EARLY,
-        "In the early layers the nuclear norm is larger without a chain of thought than with a "
-        "detailed one.",
-        PAPER,
-        (Term(1, "none"), Term(-1, "detailed")),
+        claim="2",
+        group="2",
+        title=_EARLY,
+        statement=(
+            "In the early layers the nuclear norm is larger without a chain of thought than "
+            "with a detailed one."
+        ),
+        source=PAPER_CITATION,
+        terms=(Term(1, "none"), Term(-1, "detailed")),
         segment="early",
     ),
     Claim(
-        "3a",
-        "3",
-        _IRRELEVANT,
-        "With a detailed chain of thought the nuclear norm is larger for irrelevant responses than "
-        "for correct ones, layer by layer (the signed ratio, where the paper has the unsigned RD).",
-        PAPER,
-        _apart("detailed"),
+        claim="3a",
+        group="3",
+        title=_IRRELEVANT,
+        statement=(
+            "With a detailed chain of thought the nuclear norm is larger for irrelevant "
+            "responses than for correct ones, layer by layer (by the signed ratio; the paper "
+            "uses the unsigned RD)."
+        ),
+        source=PAPER_CITATION,
+        terms=_apart("detailed"),
     ),
     Claim(
-        "3b",
-        "3",
-        _IRRELEVANT,
-        "Without a chain of thought the curves of irrelevant and correct responses nearly "
-        "coincide: their signed ratio, layer by layer, is within 10 %.",
-        PAPER,
-        _apart("none"),
+        claim="3b",
+        group="3",
+        title=_IRRELEVANT,
+        statement=(
+            "Without a chain of thought the curves of irrelevant and correct responses nearly "
+            "coincide: their signed ratio, layer by layer, is within 10 %."
+        ),
+        source=PAPER_CITATION,
+        terms=_apart("none"),
         test="within",
-        margin=MARGIN,
+        margin=NEAR_MARGIN,
     ),
     Claim(
-        "3c",
-        "3",
-        _IRRELEVANT,
-        "The ratio of irrelevant to correct responses is larger with a detailed chain of thought "
-        "than without one.",
-        PAPER,
-        (*_apart("detailed"), *_apart("none", sign=-1)),
+        claim="3c",
+        group="3",
+        title=_IRRELEVANT,
+        statement=(
+            "The ratio of irrelevant to correct responses is larger with a detailed chain of "
+            "thought than without one."
+        ),
+        source=PAPER_CITATION,
+        terms=(*_apart("detailed"), *_apart("none", sign=-1)),
     ),
     Claim(
-        "4",
-        "4",
-        _TUNING,
-        "The ratio of irrelevant to correct responses, with a detailed chain of thought, is in an "
-        "instruction-tuned model not larger than in its pre-trained base, by a tenth or more.",
-        PAPER,
-        (*_apart("detailed", "tuned"), *_apart("detailed", "base", -1)),
+        claim="4",
+        group="4",
+        title=_TUNING,
+        statement=(
+            "With a detailed chain of thought, the ratio of irrelevant to correct responses is "
+            "not larger, by a tenth or more, in an instruction-tuned model than in its "
+            "pre-trained base."
+        ),
+        source=PAPER_CITATION,
+        terms=(*_apart("detailed", "tuned"), *_apart("detailed", "base", -1)),
         test="not_greater",
-        margin=MARGIN,
+        margin=NEAR_MARGIN,
     ),
     Claim(
-        "5",
-        "5",
-        _BASE,
-        "The MAD without a chain of thought, relative to that with a detailed one, is smaller in a "
-        "pre-trained model than in the model tuned from it. A weak claim: it stands in the first "
-        "version's abstract only.",
-        f"{PAPER}, first version's abstract",
-        (*_none_over_detailed("tuned", 1), *_none_over_detailed("base", -1)),
+        claim="5",
+        group="5",
+        title=_BASE,
+        statement=(
+            "The MAD without a chain of thought, relative to that with a detailed one, is "
+            "smaller in a pre-trained model than in the model tuned from it. A weak claim: "
+            "only the abstract of the first version makes it."
+        ),
+        source=f"{PAPER_CITATION}, first version's abstract",
+        terms=(*_none_over_detailed("tuned", 1), *_none_over_detailed("base", -1)),
         quantity="mad",
     ),
     *(
         Claim(
-            f"6{part}",
-            "6",
-            _KNOWLEDGE,
-            f"Answers of {tokens} tokens have a MAD that is not lower than that of answers of 100 "
-            "tokens, by a tenth or more.",
-            PAPER,
-            (Term(1, "length_100"), Term(-1, f"length_{tokens}")),
+            claim=f"6{part}",
+            group="6",
+            title=_KNOWLEDGE,
+            statement=(
+                f"The MAD of answers of {tokens} tokens is not lower, by a tenth or more, than "
+                "that of answers of 100 tokens."
+            ),
+            source=PAPER_CITATION,
+            terms=(Term(1, "length_100"), Term(-1, f"length_{tokens}")),
             test="not_greater",
-            margin=MARGIN,
+            margin=NEAR_MARGIN,
             quantity="mad",
         )
         for part, tokens in (("a", 500), ("b", 1000))
     ),
     *(
         Claim(
-            f"6{part}",
-            "6",
-            _KNOWLEDGE,
-            f"The curves of irrelevant and correct {what} nearly coincide: their signed ratio, "
-            "layer by layer, is within 10 %.",
-            PAPER,
-            _apart(style),
+            claim=f"6{part}",
+            group="6",
+            title=_KNOWLEDGE,
+            statement=(
+                f"The curves of irrelevant and correct {what} nearly coincide: their signed "
+                "ratio, layer by layer, is within 10 %."
+            ),
+            source=PAPER_CITATION,
+            terms=_apart(style),
             test="within",
-            margin=MARGIN,
+            margin=NEAR_MARGIN,
         )
         for part, style, what in (
             ("c", "length_100", "answers of 100 tokens"),

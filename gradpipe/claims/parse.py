@@ -1,25 +1,25 @@
-"""A user's own claims, as a study states them: ``none > detailed on effective_rank``."""
+"""A study's own claims, from text such as ``none > detailed on effective_rank``."""
 
 from collections.abc import Iterator, Sequence
 from typing import cast
 
 from gradpipe.claims.contrasts import Claim, Quantity, Segment, Term
-from gradpipe.claims.schemas import OWN
+from gradpipe.claims.schemas import STUDY_SOURCE
 from gradpipe.errors import StudyError, nearest
 from gradpipe.styles import STYLES
 
-GRAMMAR = (
+CLAIM_GRAMMAR = (
     "<style> [irrelevant] > <style> [irrelevant] on [mad of] <statistic> [in early|mid|last layers]"
 )
 _SEGMENTS = ("early", "mid", "last")
 
 
 def parse_claim(text: str, statistics: Sequence[str]) -> Claim:
-    """A claim from its words; GRAMMAR says which.
+    """Parse a claim written in the form of CLAIM_GRAMMAR.
 
-    It is about the mean curve's geometric mean over layers or, with ``mad of``, its MAD; a style is
-    that of correct responses unless ``irrelevant`` follows. Raises StudyError for anything else,
-    and for a statistic that is not among ``statistics``.
+    It compares geometric means over the layers of mean curves or, with ``mad of``, their MADs. A
+    style stands for its correct responses unless ``irrelevant`` follows. Raises StudyError for
+    other text, and for a statistic that is not in ``statistics``.
     """
     words = iter([*text.replace(">", " > ").lower().split(), ""])
     reader = _Reader(text, words, next(words))
@@ -41,15 +41,15 @@ def parse_claim(text: str, statistics: Sequence[str]) -> Claim:
     reader.expect("")
     if (larger.style, larger.relevance) == (smaller.style, smaller.relevance):
         raise StudyError(
-            f"The claim {text!r} sets a curve against itself: name two different ones."
+            f"The claim {text!r} compares a curve with itself: name two different ones."
         )
-    name = _words(larger, smaller, statistic, quantity, segment)
+    name = _name(larger, smaller, statistic, quantity, segment)
     return Claim(
         claim=name,
         group="study",
         title="The study's own claims",
         statement=_statement(larger, smaller, statistic, quantity, segment),
-        source=OWN,
+        source=STUDY_SOURCE,
         terms=(larger, smaller),
         statistic=statistic,
         quantity=quantity,
@@ -58,7 +58,7 @@ def parse_claim(text: str, statistics: Sequence[str]) -> Claim:
 
 
 class _Reader:
-    """The words of a claim, one after the other."""
+    """Reads the words of a claim one after the other."""
 
     def __init__(self, text: str, words: Iterator[str], word: str) -> None:
         self.text, self.words, self.word = text, words, word
@@ -69,21 +69,23 @@ class _Reader:
 
     def expect(self, word: str) -> None:
         if self.word != word:
-            found = repr(self.word) if self.word else "its end"
+            expected = repr(word) if word else "its end"
             raise StudyError(
-                f"The claim {self.text!r} has {found} where {repr(word) if word else 'its end'} "
-                f"should stand: write {GRAMMAR}."
+                f"The claim {self.text!r} has {self._current()} instead of {expected}: write "
+                f"{CLAIM_GRAMMAR}."
             )
         self.step()
 
     def one_of(self, kind: str, known: Sequence[str]) -> str:
         if self.word not in known:
-            found = repr(self.word) if self.word else "an end"
             raise StudyError(
-                f"The claim {self.text!r} has {found} where a {kind} should stand: "
+                f"The claim {self.text!r} has {self._current()} instead of a {kind}: "
                 f"{nearest(self.word, tuple(known))}"
             )
         return self.step()
+
+    def _current(self) -> str:
+        return repr(self.word) if self.word else "nothing"
 
     def curve(self, coefficient: int) -> Term:
         style = self.one_of("style", STYLES)
@@ -97,7 +99,7 @@ def _curve(term: Term) -> str:
     return f"{term.style} irrelevant" if term.relevance == "irrelevant" else term.style
 
 
-def _words(larger: Term, smaller: Term, statistic: str, quantity: str, segment: str) -> str:
+def _name(larger: Term, smaller: Term, statistic: str, quantity: str, segment: str) -> str:
     mad = "mad of " if quantity == "mad" else ""
     where = "" if segment == "all" else f" in {segment} layers"
     return f"{_curve(larger)} > {_curve(smaller)} on {mad}{statistic}{where}"

@@ -1,7 +1,7 @@
-"""Ratios of two sets of examples: of their mean curves' means over layers and of their MADs.
+"""Ratios of two sets of examples: of the means over layers, and of the MADs, of their curves.
 
-A MAD as measured holds noise, of which only bounds are known (see gradpipe/claims/measures.py). As
-in the verdicts, an interval covers every ratio between those bounds beside the error of sampling.
+A measured MAD contains noise, of which only bounds are known (see gradpipe/claims/measures.py). As
+for verdicts, an interval covers every ratio between those bounds plus the sampling error.
 """
 
 from dataclasses import dataclass
@@ -11,25 +11,26 @@ import numpy as np
 
 from gradpipe.claims.bootstrap import (
     Replicates,
-    Statistic,
+    StatisticOfCounts,
     degrees_of_freedom,
+    derive_seed,
     replicates,
-    seed_of,
     standard_error,
 )
 from gradpipe.claims.decisions import decide
-from gradpipe.claims.measures import ESTIMATES, Measure
+from gradpipe.claims.measures import NOISE_BOUNDS, CurveQuantity
 from gradpipe.claims.values import Array, mean_curves
 
-QUANTITIES = ("mean", "mad")
-_LEAST, _LIKELY, _MOST = (ESTIMATES.index(name) for name in ("least", "likely", "most"))
+#: The quantities of a curve whose ratios are taken.
+MEAN_AND_MAD = ("mean", "mad")
+_LOWER, _LIKELY, _UPPER = (NOISE_BOUNDS.index(name) for name in ("lower", "likely", "upper"))
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Ratio:
     """Ratios, their 95 % intervals and two-sided p-values against 1: each [projection · quantity].
 
-    NaN where there is none: no value that is positive, or a MAD that may be noise alone.
+    NaN if a value is not positive, or a MAD may be noise alone.
     """
 
     ratio: Array
@@ -41,14 +42,14 @@ class Ratio:
 def mean_and_mad(curves: Array) -> Array:
     """Mean over layers and MAD = 1/(N−1) Σ |s(i+1) − s(i)| of curves [..., projection, layer].
 
-    Returns [..., projection · quantity]. Layers that lack a projection (NaN in all of its curves)
-    are passed over, so that its own layers are neighbours; a curve of one layer has no MAD (NaN).
+    Returns [..., projection · quantity]. Layers without a projection (NaN in all of its curves) are
+    skipped, so that its own layers are adjacent. The MAD of a curve of one layer is NaN.
     """
-    places = tuple(range(curves.ndim - 2))
-    reduced = np.full((*curves.shape[:-1], len(QUANTITIES)), np.nan)
+    leading = tuple(range(curves.ndim - 2))
+    reduced = np.full((*curves.shape[:-1], len(MEAN_AND_MAD)), np.nan)
     for projection in range(curves.shape[-2]):
-        of_projection = curves[..., projection, :]
-        curve = of_projection[..., np.isfinite(of_projection).any(axis=places)]
+        values = curves[..., projection, :]
+        curve = values[..., np.isfinite(values).any(axis=leading)]
         if curve.shape[-1]:
             reduced[..., projection, 0] = curve.mean(-1)
         if curve.shape[-1] > 1:
@@ -57,36 +58,41 @@ def mean_and_mad(curves: Array) -> Array:
 
 
 def ratio_of(a: Array, b: Array, paired: bool, seed: int) -> Ratio:
-    """The ratio of ``a`` to ``b``, each [item, projection, layer] with layers of its own.
+    """The ratio of ``a`` to ``b``, each [item, projection, layer]; their layers may differ.
 
-    ``paired``: the same items in the same order, resampled together. Else each side is resampled by
-    itself; their variances add up, with Welch's degrees of freedom. Needs two items a side.
+    If ``paired``, both have the same items in the same order, which are resampled together.
+    Otherwise each side is resampled separately; their variances add up, with Welch's degrees of
+    freedom. Needs two items per side.
     """
-    # One seed draws the same of as many items.
-    seeds = (seed, seed) if paired else (seed_of(seed, "a"), seed_of(seed, "b"))
+    # Equal seeds draw equal resamples of equally many items.
+    seeds = (seed, seed) if paired else (derive_seed(seed, "a"), derive_seed(seed, "b"))
     one, other = (
-        replicates(_levels(values), len(values), of_side)
-        for values, of_side in zip((a, b), seeds, strict=True)
+        replicates(_levels(values), len(values), side_seed)
+        for values, side_seed in zip((a, b), seeds, strict=True)
     )
-    least, most = (
+    lower, upper = (
         _difference(_end(one, ends[0]), _end(other, ends[1]), (one.items, other.items), paired)
-        for ends in ((_LEAST, _MOST), (_MOST, _LEAST))
+        for ends in ((_LOWER, _UPPER), (_UPPER, _LOWER))
     )
     likely = _end(one, _LIKELY)[0] - _end(other, _LIKELY)[0]
-    decisions = decide(least[:2], most[:2], np.fmin(least[2], most[2]), (0.0, inf))
+    decisions = decide(lower[:2], upper[:2], np.fmin(lower[2], upper[2]), (0.0, inf))
     p = np.fmin(decisions.supported_p, decisions.contradicted_p)
-    known = np.isfinite(least[0] + likely + most[0])
-    found = (np.exp(likely), np.exp(decisions.low), np.exp(decisions.high), p)
-    return Ratio(*(np.where(known, values, np.nan) for values in found))
+    known = np.isfinite(lower[0] + likely + upper[0])
+    return Ratio(
+        ratio=np.where(known, np.exp(likely), np.nan),
+        low=np.where(known, np.exp(decisions.low), np.nan),
+        high=np.where(known, np.exp(decisions.high), np.nan),
+        p=np.where(known, p, np.nan),
+    )
 
 
-def _levels(values: Array) -> Statistic:
-    """Counts to ESTIMATES of each quantity: [resample, estimate · projection · quantity]."""
-    mad = Measure(values, "mad", "all")
+def _levels(values: Array) -> StatisticOfCounts:
+    """Counts to NOISE_BOUNDS of each quantity: [resample, bound · projection · quantity]."""
+    mad = CurveQuantity(values, "mad", "all")
 
     def statistic(counts: Array) -> Array:
         curves = mean_curves(values, counts)
-        mean = mean_and_mad(curves)[:, :: len(QUANTITIES)]
+        mean = mean_and_mad(curves)[:, :: len(MEAN_AND_MAD)]
         mads = mad(curves)
         means = np.broadcast_to(mean[:, None], mads.shape)
         return np.stack([means, mads], axis=-1).reshape(len(counts), -1)
@@ -94,13 +100,13 @@ def _levels(values: Array) -> Statistic:
     return statistic
 
 
-def _end(drawn: Replicates, place: int) -> tuple[Array, Array]:
-    """The log of one of ESTIMATES [k], and its moves [resample, k], taken linearly.
+def _end(drawn: Replicates, bound: int) -> tuple[Array, Array]:
+    """The log of one of NOISE_BOUNDS [k], and its changes under resamples [resample, k].
 
-    What may be noise alone may fall below 0.
+    The changes are to first order: a bound near 0 can fall below 0.
     """
-    observed = drawn.observed.reshape(len(ESTIMATES), -1)[place]
-    resampled = drawn.resampled.reshape(len(drawn.resampled), len(ESTIMATES), -1)[:, place]
+    observed = drawn.observed.reshape(len(NOISE_BOUNDS), -1)[bound]
+    resampled = drawn.resampled.reshape(len(drawn.resampled), len(NOISE_BOUNDS), -1)[:, bound]
     positive = np.where(observed > 0, observed, np.nan)
     level: Array = np.log(positive)
     return level, resampled / positive
@@ -109,7 +115,7 @@ def _end(drawn: Replicates, place: int) -> tuple[Array, Array]:
 def _difference(
     one: tuple[Array, Array], other: tuple[Array, Array], items: tuple[int, int], paired: bool
 ) -> tuple[Array, Array, Array]:
-    """How far one log lies above another, with its standard error and degrees of freedom."""
+    """The difference of two logs, with its standard error and degrees of freedom."""
     difference = one[0] - other[0]
     if paired:
         se = standard_error(one[1] - other[1], items[0])

@@ -1,10 +1,10 @@
-"""Why a verdict is as it is, in words."""
+"""The sentences that explain verdicts."""
 
 from collections.abc import Mapping
 from math import exp
 from typing import Any
 
-from gradpipe.claims.bootstrap import FEWEST_ITEMS, LEVEL
+from gradpipe.claims.bootstrap import CONFIDENCE_LEVEL, MIN_ITEMS
 from gradpipe.claims.contrasts import Claim
 
 _SUPPORTED = {"greater": "above {m}", "within": "inside {i} to {m}", "not_greater": "below {m}"}
@@ -16,45 +16,48 @@ _CONTRADICTED = {
 
 
 def cell_reason(claim: Claim, row: Mapping[str, Any]) -> str:
-    """A cell's reason; ``row`` has its verdict, log ratios and p-values, and ``cells``."""
-    if row["items"] < FEWEST_ITEMS:
+    """The reason for a cell's verdict.
+
+    ``row`` has its verdict, log ratios and p-values, and ``cells``: how many cells are judged.
+    """
+    if row["items"] < MIN_ITEMS:
         plural = "" if row["items"] == 1 else "s"
-        return f"{row['items']} item{plural}, at least {FEWEST_ITEMS} are needed"
+        return f"{row['items']} item{plural}, at least {MIN_ITEMS} are required"
     if not row["defined"]:
-        return "the measure has no value here, or is 0"
+        return "the quantity is undefined here, or 0"
     if row["p"] is None:
-        return f"noise may be more than a quarter of a MAD at {row['items']} items"
+        return f"noise may account for more than a quarter of a MAD at {row['items']} items"
     if row["verdict"] != "undecided":
         return f"{_interval(row)} lies {_where(claim, row)}"
-    if row["p"] < 1 - LEVEL:
+    if row["p"] < 1 - CONFIDENCE_LEVEL:
         return (
-            f"{_interval(row)} lies {_where(claim, row)}, but not surely enough among "
+            f"{_interval(row)} lies {_where(claim, row)}, but not significantly among "
             f"{row['cells']} cells (p = {row['p_adjusted']:.2g} after Holm's correction)"
         )
-    return f"{_interval(row)} does not decide it"
+    return f"{_interval(row)} is inconclusive"
 
 
 def overall_reason(claim: Claim, row: Mapping[str, Any]) -> str:
-    """The reason over all; ``row`` has also how many cells were judged, support and contradict."""
+    """The reason for the overall verdict; ``row`` also counts the cells by their verdicts."""
     cells = row["cells"]
     if not cells:
         return (
-            f"no cell has the {FEWEST_ITEMS} items that are needed"
-            if row["most_items"] < FEWEST_ITEMS
-            else "no cell can be judged: the reasons stand there"
+            f"no cell has the required {MIN_ITEMS} items"
+            if row["most_items"] < MIN_ITEMS
+            else "no cell can be judged, for the reasons given there"
         )
-    said = _interval(row) + (f" of the mean over {cells} cells" if cells > 1 else "")
-    if row["p"] < 1 - LEVEL:
-        said += f" lies {_where(claim, row)}"
-        said += ", but not every cell agrees" if row["verdict"] == "undecided" else ""
+    text = _interval(row) + (f" of the mean over {cells} cells" if cells > 1 else "")
+    if row["p"] < 1 - CONFIDENCE_LEVEL:
+        text += f" lies {_where(claim, row)}"
+        text += ", but not every cell agrees" if row["verdict"] == "undecided" else ""
     else:
-        said += " does not decide it"
+        text += " is inconclusive"
     for verb in ("support", "contradict"):
         if row[verb] and cells > 1:
-            said += f"; {row[verb]} of {cells} cells {verb}{'s' if row[verb] == 1 else ''} it"
+            text += f"; {row[verb]} of {cells} cells {verb}{'s' if row[verb] == 1 else ''} it"
     if row["all_cells"] > cells:
-        said += f"; {row['all_cells'] - cells} more cannot be judged"
-    return said
+        text += f"; {row['all_cells'] - cells} more cannot be judged"
+    return text
 
 
 def _interval(row: Mapping[str, Any]) -> str:
@@ -68,5 +71,5 @@ def _where(claim: Claim, row: Mapping[str, Any]) -> str:
 
 
 def _number(value: float) -> str:
-    """Three digits that count, never in powers of ten."""
+    """Three significant digits, without an exponent below 1e10."""
     return f"{float(f'{value:.3g}'):.10g}" if value < 1e10 else f"{value:.3g}"

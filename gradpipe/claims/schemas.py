@@ -2,11 +2,11 @@
 
 import polars as pl
 
-#: The ``source`` of a claim that a study states itself.
-OWN = "the study"
+#: The ``source`` of a claim that the study file states.
+STUDY_SOURCE = "the study"
 
-#: One row a claim: what was asked of the results. ``group`` gathers the parts of one claim under
-#: ``title``; ``statement`` says what this part asserts, ``source`` who asserts it.
+#: One row per claim. The parts of a claim share a ``group`` and its ``title``; ``statement`` says
+#: what this part asserts, ``source`` who asserts it.
 CLAIM_SCHEMA = pl.Schema(
     {
         "claim": pl.String,
@@ -18,10 +18,11 @@ CLAIM_SCHEMA = pl.Schema(
         "margin": pl.Float64,
     }
 )
-#: One row a verdict ("supported", "contradicted", "undecided"): ``level`` is "cell" (a model ×
-#: benchmark × projection) or "overall", where those three are null. ``effect`` with its 95 %
-#: interval ``low`` to ``high`` is a ratio; ``against_model`` is the pre-trained twin where two
-#: models are compared; ``reason`` says in words why the verdict is so.
+#: One row per verdict ("supported", "contradicted", "undecided"): ``level`` is "cell" (a model,
+#: benchmark and projection) or "overall", where those three are null. ``effect`` with its 95 %
+#: interval ``low`` to ``high`` is a ratio; ``against_model`` is the base if a tuned model is
+#: compared with it; ``reason`` explains the verdict; ``p_adjusted`` is ``p`` after Holm's
+#: correction for the claim's cells; ``items`` is a count.
 VERDICT_SCHEMA = pl.Schema(
     {
         "claim": pl.String,
@@ -40,9 +41,9 @@ VERDICT_SCHEMA = pl.Schema(
         "items": pl.Int64,
     }
 )
-#: One row a style comparison and way to hold length still: ``control`` is "none", "summed_loss",
-#: "matched" or "regression", ``how`` what it rests on. ``quantity`` is "mean" or "mad" (of the
-#: nuclear norm's curve); ``effect`` is the ratio of ``style`` to ``against``.
+#: One row per comparison of two styles and control for length: ``control`` is "none",
+#: "summed_loss", "matched" or "regression", ``how`` explains it. ``quantity`` is "mean" or
+#: "mad" (of the nuclear norm's curve); ``effect`` is the ratio of ``style`` to ``against``.
 LENGTH_SCHEMA = pl.Schema(
     {
         "model": pl.String,

@@ -1,4 +1,4 @@
-"""One statistic of one model × benchmark as an array, and its mean curves under resampled items."""
+"""One statistic of one model and benchmark as an array, and mean curves of resampled items."""
 
 from dataclasses import dataclass
 
@@ -7,18 +7,19 @@ import polars as pl
 from numpy.typing import NDArray
 
 from gradpipe.errors import DataError
+from gradpipe.statistics.table import StatisticsFrame, with_labels
 
 Array = NDArray[np.float64]
 
-_PLACES = ("item", "curve", "projection", "layer")
+_AXES = ("item", "curve", "projection", "layer")
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class CellValues:
-    """One statistic of one model × benchmark.
+    """One statistic of one cell: a model on a benchmark.
 
-    ``values`` is [item, curve, projection, layer]: NaN over a whole curve where an example is
-    missing or unusable, and at layers that have no such projection.
+    ``values`` is [item, curve, projection, layer]. It is NaN over a whole curve if the example is
+    missing or unusable, and at layers without the projection.
     """
 
     model: str
@@ -33,15 +34,27 @@ class CellValues:
     values: Array
 
 
-def cell_values(statistics: pl.DataFrame | pl.LazyFrame, statistic: str) -> CellValues:
-    """A statistic's values from the table of statistics of one model × benchmark.
+def split_cells(table: StatisticsFrame) -> dict[tuple[str, str], pl.LazyFrame]:
+    """The parts of a statistics table by (model, benchmark), sorted; raises DataError."""
+    labeled = with_labels(table.lazy())
+    names = labeled.select("model", "benchmark").unique().sort("model", "benchmark").collect()
+    return {
+        (model, benchmark): labeled.filter(
+            pl.col("model") == model, pl.col("benchmark") == benchmark
+        )
+        for model, benchmark in names.iter_rows()
+    }
 
-    As in the reference (see gradpipe/statistics/curves.py), an example that lacks a finite value at
-    any layer of a projection is left out of that whole curve. Raises DataError where the table
-    holds no rows, several models or benchmarks, or an example twice.
+
+def cell_values(table: StatisticsFrame, statistic: str) -> CellValues:
+    """A statistic's values from the statistics table of one model and benchmark.
+
+    As in ``curves``, an example without a finite value at some layer of a projection is excluded
+    from that whole curve. Raises DataError for a table without rows, with several models or
+    benchmarks, or with two rows for the same matrix of an example.
     """
     rows = (
-        statistics.lazy()
+        with_labels(table.lazy())
         .select(
             "model",
             "benchmark",
@@ -52,55 +65,56 @@ def cell_values(statistics: pl.DataFrame | pl.LazyFrame, statistic: str) -> Cell
             "layer",
             pl.col(statistic).cast(pl.Float64).fill_null(np.nan).alias("value"),
         )
-        .with_columns((pl.col(_PLACES).rank("dense") - 1).name.suffix("_place"))
+        .with_columns((pl.col(_AXES).rank("dense") - 1).name.suffix("_index"))
         .collect()
     )
-    of = rows.select("model", "benchmark", "family").unique()
-    if of.height != 1:
+    cells = rows.select("model", "benchmark", "family").unique()
+    if cells.height != 1:
         raise DataError(
-            f"The statistics of one model and benchmark were asked for, but there are {of.height}: "
-            "filter the table to one of each."
+            f"The table holds {cells.height} combinations of model, benchmark and family, and only "
+            "one can be read: filter the table."
         )
-    model, benchmark, family = of.row(0)
-    known = {name: rows.get_column(name).unique().sort() for name in _PLACES}
-    places = tuple(rows.get_column(f"{name}_place").to_numpy() for name in _PLACES)
-    values = np.full([len(known[name]) for name in _PLACES], np.nan)
-    values[places] = rows.get_column("value").to_numpy()
+    model, benchmark, family = cells.row(0)
+    labels = {name: rows.get_column(name).unique().sort() for name in _AXES}
+    indices = tuple(rows.get_column(f"{name}_index").to_numpy() for name in _AXES)
+    values = np.full([len(labels[name]) for name in _AXES], np.nan)
+    values[indices] = rows.get_column("value").to_numpy()
     present = np.zeros(values.shape, bool)
-    present[places] = True
+    present[indices] = True
     if present.sum() != rows.height:
         raise DataError(
-            f"The statistics of {model} on {benchmark} hold an item's example twice: "
-            "keep one row an item, style, relevance, projection and layer."
+            f"The statistics of model {model!r} on benchmark {benchmark!r} hold an example twice: "
+            "keep one row per item, style, relevance, projection and layer."
         )
     broken = (present & ~np.isfinite(values)).any(-1)
     values[broken] = np.nan
     return CellValues(
-        model,
-        benchmark,
-        family,
-        tuple(known["item"]),
-        tuple((curve["style"], curve["relevance"]) for curve in known["curve"]),
-        tuple(known["projection"]),
-        tuple(known["layer"]),
-        values,
+        model=model,
+        benchmark=benchmark,
+        family=family,
+        items=tuple(labels["item"]),
+        curves=tuple((curve["style"], curve["relevance"]) for curve in labels["curve"]),
+        projections=tuple(labels["projection"]),
+        layers=tuple(labels["layer"]),
+        values=values,
     )
 
 
 def mean_curves(values: Array, counts: Array) -> Array:
-    """Each curve's mean over items that are drawn ``counts`` times.
+    """The mean of each curve over resampled items.
 
-    ``values`` [item, curve, projection, layer], NaN as in CellValues; ``counts`` [resample, item].
-    Returns [resample, curve, projection, layer]: NaN where no example was drawn, and at layers
-    where no example has a value. Any axes may stand between the first and the last one.
+    ``values`` [item, curve, projection, layer] is NaN as in CellValues; ``counts`` [resample, item]
+    says how often each item was drawn. Returns [resample, curve, projection, layer]: NaN for a
+    curve of which no example was drawn, and at layers where no example has a value. There may be
+    any axes between the first and the last.
     """
     finite = np.isfinite(values)
-    items, *places, layers = values.shape
+    items, *middle, layers = values.shape
     drawn = counts.astype(values.dtype, copy=False)
     # [resample, item] @ [item, curve · projection · layer]
     sums = drawn @ np.where(finite, values, 0.0).reshape(items, -1)
     used = drawn @ finite.any(-1).reshape(items, -1).astype(values.dtype)
     with np.errstate(invalid="ignore", divide="ignore"):
-        means: Array = sums.reshape(-1, *places, layers) / used.reshape(-1, *places, 1)
+        means: Array = sums.reshape(-1, *middle, layers) / used.reshape(-1, *middle, 1)
     means[:, ~finite.any(0)] = np.nan
     return means

@@ -1,33 +1,36 @@
-"""Verdicts: which claims the results support or contradict, and where they decide nothing.
+"""Verdicts: which claims the results support, contradict or leave undecided.
 
-A cell is a model (or a pair of twins) × benchmark × projection. Its p-value is corrected, by Holm's
-method, for all the cells of the same claim that can be judged; claims are not corrected for one
-another. A claim is supported over all where the interval of the cells' mean effect supports it and
-no cell contradicts it; it is contradicted where that contradicts it and no cell supports it.
+A cell is a model (or a tuned model and its base), benchmark and projection. Its p-value is adjusted
+by Holm's method for all cells of the same claim that can be judged; there is no correction across
+claims. A claim is supported overall if the interval of the cells' mean effect supports it and no
+cell contradicts it, and contradicted overall if that interval contradicts it and no cell supports
+it.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 
 import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
 from gradpipe.claims.bootstrap import (
-    FEWEST_ITEMS,
-    LEVEL,
+    CONFIDENCE_LEVEL,
+    MIN_ITEMS,
     RESAMPLES,
     degrees_of_freedom,
     standard_error,
 )
 from gradpipe.claims.contrasts import Claim
 from gradpipe.claims.decisions import decide, holm
-from gradpipe.claims.effects import Effects, measure
-from gradpipe.claims.overall import Share, combine, share_of
+from gradpipe.claims.effects import Effects, measure_effects
+from gradpipe.claims.overall import BenchmarkTotal, benchmark_total, combine_totals
+from gradpipe.claims.paper import PAPER_CLAIMS
+from gradpipe.claims.parse import parse_claim
 from gradpipe.claims.reasons import cell_reason, overall_reason
 from gradpipe.claims.schemas import VERDICT_SCHEMA
-from gradpipe.claims.values import CellValues, cell_values
-
-Frame = pl.DataFrame | pl.LazyFrame
+from gradpipe.claims.values import CellValues, cell_values, split_cells
+from gradpipe.statistics.reductions import REDUCTIONS
+from gradpipe.statistics.table import StatisticsFrame, with_labels
 
 _RATIOS = ("effect", "low", "high")
 _CELL = ("model", "against_model", "benchmark", "projection")
@@ -37,70 +40,126 @@ _OVERALL_TYPES = dict.fromkeys((*_RATIOS, "supported_p", "contradicted_p"), pl.F
 
 
 def judge(
-    claims: Sequence[Claim],
-    cells: Iterable[Frame],
-    twins: Sequence[tuple[str, str]] = (),
+    table: StatisticsFrame | Sequence[StatisticsFrame],
+    claims: Sequence[Claim | str] = PAPER_CLAIMS,
+    *,
+    model_pairs: Sequence[tuple[str, str]] = (),
     seed: int = 0,
     resamples: int = RESAMPLES,
 ) -> pl.DataFrame:
-    """A verdict on each claim, over all and then cell by cell: a table of VERDICT_SCHEMA.
+    """Judge claims: which ones the results support, contradict or leave undecided.
 
-    ``cells`` are tables of statistics (gradpipe/statistics/table.py), one a model × benchmark, in
-    any order; lazy ones are read one benchmark at a time. ``twins`` are pairs of (base, tuned). A
-    claim that no cell has the curves for has no rows. Raises DataError where a table holds more
-    than one model or benchmark.
+    A claim compares curves of a statistic, by their size or by their MAD. Items are resampled with
+    replacement, 8 at least are required, and the verdict follows from 95 % intervals.
+
+    Args:
+        table: A statistics table, as ``gp.statistics_table`` returns it, of any number of models
+            and benchmarks. Or a sequence of tables, each of one model and benchmark; scanned ones
+            are then read one benchmark at a time.
+        claims: Claims, or their text, such as ``"none > detailed on mad of nuclear_norm"`` or
+            ``"detailed irrelevant > detailed on effective_rank in early layers"``. By default the
+            paper's claims.
+        model_pairs: (base, tuned) names of models, for claims that compare the two.
+        seed: Seed of the resamples.
+        resamples: Number of resamples.
+
+    Returns:
+        One row per verdict: for each claim first that over all cells (``level`` "overall"), then
+        one per ``model``, ``benchmark`` and ``projection`` (``level`` "cell"). ``verdict`` is
+        "supported", "contradicted" or "undecided" and ``reason`` explains it. ``effect`` is the
+        ratio that the claim is about, with its 95 % interval ``low`` to ``high``; ``p`` is
+        two-sided, ``p_adjusted`` corrected for the claim's cells (Holm); ``items`` is a count.
+        Claims about curves that the table does not have are left out.
+
+    Raises:
+        DataError: ``table`` is another kind of table, or holds an example twice.
+        StudyError: The text of a claim is malformed or names a statistic that ``table`` does not
+            have.
+
+    Example:
+        >>> questions = [f"What is {n} plus {n}?" for n in range(10)]
+        >>> answers = {"none": "It is {}.", "detailed": "Adding the two numbers gives us {}."}
+        >>> table = pl.concat(
+        ...     gp.extract_spectra(
+        ...         model, tokenizer, [(q, text.format(2 * n)) for n, q in enumerate(questions)]
+        ...     ).with_columns(style=pl.lit(style))
+        ...     for style, text in answers.items()
+        ... )
+        >>> verdicts = gp.judge(table, ["none > detailed on nuclear_norm"])
+        >>> verdicts["level"].to_list()  # overall, and one cell per projection
+        ['overall', 'cell', 'cell', 'cell', 'cell']
+        >>> verdicts.filter(level="overall").select("verdict", "items").row(0)
+        ('supported', 10)
     """
-    statistics = {claim.statistic for claim in claims}
-    frames: list[list[pl.DataFrame]] = [[] for _ in claims]
-    shares: list[list[Share]] = [[] for _ in claims]
-    for tables in _by_benchmark(cells):
-        values = _values(tables, statistics)
-        for place, effects in enumerate(measure(claims, values, twins, seed, resamples)):
+    tables = _tables(table)
+    parsed = _parsed(claims, tables)
+    statistics = {claim.statistic for claim in parsed}
+    cells: list[list[pl.DataFrame]] = [[] for _ in parsed]
+    totals: list[list[BenchmarkTotal]] = [[] for _ in parsed]
+    for of_benchmark in _by_benchmark(tables):
+        values = _values(of_benchmark, statistics)
+        measured = measure_effects(parsed, values, model_pairs, seed, resamples)
+        for index, effects in enumerate(measured):
             counted = [_countable(one) for one in effects]
-            frames[place] += [
-                _cells(claims[place], *pair) for pair in zip(effects, counted, strict=True)
+            cells[index] += [
+                _cells(parsed[index], *pair) for pair in zip(effects, counted, strict=True)
             ]
-            share = share_of(effects, counted)
-            shares[place] += [share] if share is not None else []
-    judged = zip(claims, frames, shares, strict=True)
-    return pl.concat(
-        [VERDICT_SCHEMA.to_frame(), *(_verdicts(*of_claim) for of_claim in judged if of_claim[1])]
-    )
+            total = benchmark_total(effects, counted)
+            totals[index] += [total] if total is not None else []
+    judged = zip(parsed, cells, totals, strict=True)
+    return pl.concat([VERDICT_SCHEMA.to_frame(), *(_verdicts(*part) for part in judged if part[1])])
 
 
-def _by_benchmark(cells: Iterable[Frame]) -> list[list[Frame]]:
-    """The tables that have rows, those of each benchmark together, sorted by its name."""
-    found: dict[str, list[Frame]] = {}
-    for table in cells:
-        first = table.lazy().select("benchmark").head(1).collect()
-        if not first.is_empty():
-            found.setdefault(first.item(), []).append(table)
-    return [found[benchmark] for benchmark in sorted(found)]
+def _tables(table: StatisticsFrame | Sequence[StatisticsFrame]) -> list[pl.LazyFrame]:
+    """The tables of single cells, with all label columns."""
+    if isinstance(table, pl.DataFrame | pl.LazyFrame):
+        return list(split_cells(table).values())
+    return [with_labels(cell.lazy()) for cell in table]
 
 
-def _values(tables: Sequence[Frame], statistics: set[str]) -> dict[tuple[str, str], CellValues]:
-    """The statistics that the claims need, as far as the tables have them."""
-    found = {}
+def _parsed(claims: Sequence[Claim | str], tables: Sequence[pl.LazyFrame]) -> list[Claim]:
+    if not any(isinstance(claim, str) for claim in claims):
+        return [claim for claim in claims if isinstance(claim, Claim)]
+    columns = {name for table in tables for name in table.collect_schema().names()}
+    known = [name for name in REDUCTIONS if name in columns]
+    return [parse_claim(claim, known) if isinstance(claim, str) else claim for claim in claims]
+
+
+def _by_benchmark(tables: Sequence[pl.LazyFrame]) -> list[list[pl.LazyFrame]]:
+    """The tables that have rows, grouped by benchmark in the order of its name."""
+    groups: dict[str, list[pl.LazyFrame]] = {}
     for table in tables:
-        for statistic in sorted(statistics & set(table.lazy().collect_schema().names())):
+        first = table.select("benchmark").head(1).collect()
+        if not first.is_empty():
+            groups.setdefault(first.item(), []).append(table)
+    return [groups[benchmark] for benchmark in sorted(groups)]
+
+
+def _values(
+    tables: Sequence[pl.LazyFrame], statistics: set[str]
+) -> dict[tuple[str, str], CellValues]:
+    """The values of the statistics that the claims need, as far as the tables have them."""
+    values = {}
+    for table in tables:
+        for statistic in sorted(statistics & set(table.collect_schema().names())):
             cell = cell_values(table, statistic)
-            found[cell.model, statistic] = cell
-    return found
+            values[cell.model, statistic] = cell
+    return values
 
 
 def _countable(effects: Effects) -> NDArray[np.bool_]:
-    """Which projections can be judged: enough items, a value, and more than noise."""
-    finite = np.isfinite(effects.least.value) & np.isfinite(effects.most.value)
-    return finite & (effects.items >= FEWEST_ITEMS)
+    """Which projections can be judged: enough items, and a value that is more than noise."""
+    finite = np.isfinite(effects.lower.value) & np.isfinite(effects.upper.value)
+    return finite & (effects.items >= MIN_ITEMS)
 
 
 def _cells(claim: Claim, effects: Effects, counted: NDArray[np.bool_]) -> pl.DataFrame:
-    """A row a projection: log ratios, and p-values where it can be judged."""
+    """One row per projection: log ratios, and p-values if it can be judged."""
     items = effects.items
-    least, most = (
-        (end.value, standard_error(end.resampled, items)) for end in (effects.least, effects.most)
+    lower, upper = (
+        (end.value, standard_error(end.resampled, items)) for end in (effects.lower, effects.upper)
     )
-    decided = decide(least, most, degrees_of_freedom(items), claim.region)
+    decided = decide(lower, upper, degrees_of_freedom(items), claim.region)
     known = np.isfinite(decided.low) & np.isfinite(decided.high)
     numbers = {
         "effect": (effects.effect, np.isfinite(effects.effect)),
@@ -109,9 +168,13 @@ def _cells(claim: Claim, effects: Effects, counted: NDArray[np.bool_]) -> pl.Dat
         "supported_p": (decided.supported_p, counted),
         "contradicted_p": (decided.contradicted_p, counted),
     }
-    names = (effects.model, effects.against_model, effects.benchmark)
+    labels = {
+        "model": effects.model,
+        "against_model": effects.against_model,
+        "benchmark": effects.benchmark,
+    }
     return pl.DataFrame(
-        {name: [value] * items.size for name, value in zip(_CELL, names, strict=False)}
+        {name: [value] * items.size for name, value in labels.items()}
         | {"projection": effects.projections, "items": items}
         | {"defined": effects.defined}
         | {name: np.where(kept, values, np.nan) for name, (values, kept) in numbers.items()},
@@ -121,9 +184,9 @@ def _cells(claim: Claim, effects: Effects, counted: NDArray[np.bool_]) -> pl.Dat
 
 
 def _verdicts(
-    claim: Claim, frames: Sequence[pl.DataFrame], shares: Sequence[Share]
+    claim: Claim, frames: Sequence[pl.DataFrame], totals: Sequence[BenchmarkTotal]
 ) -> pl.DataFrame:
-    """A claim's rows: the one over all, then the cells'."""
+    """The rows of one claim: the overall verdict, then those of the cells."""
     cells = (
         _decided(pl.concat(frames), corrected=holm(pl.col("p")))
         .with_columns(pl.lit("cell").alias("level"), pl.col("p").count().alias("cells"))
@@ -134,7 +197,7 @@ def _verdicts(
         for verdict, name in (("supported", "support"), ("contradicted", "contradict"))
     )
     overall = _decided(
-        pl.DataFrame([combine(shares, claim.region)], schema_overrides=_OVERALL_TYPES),
+        pl.DataFrame([combine_totals(totals, claim.region)], schema_overrides=_OVERALL_TYPES),
         corrected=pl.col("p"),
     ).with_columns(
         pl.lit("overall").alias("level"),
@@ -162,8 +225,8 @@ def _verdicts(
 
 
 def _decided(frame: pl.DataFrame, corrected: pl.Expr) -> pl.DataFrame:
-    """With ``p``, the smaller of the two, ``p_adjusted``, and the ``verdict`` that it gives."""
-    sure = pl.col("p_adjusted") < 1 - LEVEL
+    """Add ``p`` (the smaller of the two), ``p_adjusted`` and the resulting ``verdict``."""
+    sure = pl.col("p_adjusted") < 1 - CONFIDENCE_LEVEL
     return (
         frame.with_columns(pl.min_horizontal("supported_p", "contradicted_p").alias("p"))
         .with_columns(corrected.alias("p_adjusted"))

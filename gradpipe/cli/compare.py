@@ -15,8 +15,6 @@ from gradpipe.errors import DataError, StudyError, nearest
 if TYPE_CHECKING:
     import polars as pl
 
-#: What is compared where nothing is named, as far as both sides have it.
-DEFAULT_STATISTICS = ("nuclear_norm", "effective_rank")
 _HEADER = ("on", "projection", "statistic", "of", "A", "B", "A / B", "95 % interval", "A is")
 
 
@@ -54,13 +52,13 @@ def compare_command(
     95 % bootstrap intervals over items. Items that both have are compared with themselves. The last
     column says which differences are decided when Holm's correction allows for their number.
     """
-    from gradpipe.claims.comparison import compare as compare_cells
-    from gradpipe.claims.comparison import sentences, summary
+    from gradpipe.claims.comparison import compare_cells
+    from gradpipe.claims.comparison_text import comparison_sentences, comparison_summary
 
     if a == b:
         raise DataError(f"A and B are both {a}: name two that differ.")
     found = compare_cells(*_sides(a, b, statistics), unpaired=unpaired)
-    first, words = summary(found, a, b), list(sentences(found))
+    first, words = comparison_summary(found, a, b), list(comparison_sentences(found))
     if csv is not None:
         _write(found, csv)
     if as_json:
@@ -115,6 +113,7 @@ def _of_studies(
 
 def _chosen(wanted: Sequence[str], of_a: Sequence[str], of_b: Sequence[str]) -> list[str]:
     """The statistics to compare; raises StudyError where one of the sides lacks them."""
+    from gradpipe.claims.comparison import DEFAULT_COMPARED
     from gradpipe.statistics.reductions import REDUCTIONS
 
     common = [name for name in REDUCTIONS if name in of_a and name in of_b]
@@ -123,10 +122,10 @@ def _chosen(wanted: Sequence[str], of_a: Sequence[str], of_b: Sequence[str]) -> 
             raise StudyError(
                 f"The two do not both have the statistic {name!r}: {nearest(name, common)}"
             )
-    chosen = list(dict.fromkeys(wanted)) or [name for name in DEFAULT_STATISTICS if name in common]
+    chosen = list(dict.fromkeys(wanted)) or [name for name in DEFAULT_COMPARED if name in common]
     if not chosen:
         raise StudyError(
-            f"The two do not both have {' or '.join(DEFAULT_STATISTICS)}: say with --on what to "
+            f"The two do not both have {' or '.join(DEFAULT_COMPARED)}: say with --on what to "
             f"compare; known are {', '.join(common) or 'none'}."
         )
     return chosen

@@ -57,7 +57,7 @@ def gather(
     """
     parts = [_parts_of(cell, seed) for cell in cells]
     kinds = pl.concat(part.measured for part in parts)
-    verdicts = judge(claims, [cell.statistics for cell in cells], twins, seed)
+    verdicts = judge([cell.statistics for cell in cells], claims, model_pairs=twins, seed=seed)
     models = {cell.model for cell in cells}
     shown = [pair for pair in twins if set(pair) <= models]
     return ReportInputs(

@@ -12,9 +12,9 @@ MEASURED_COLUMNS = ("tokens", "response_tokens", "loss")
 SCORES = ("nuclear_norm", "effective_rank", "sigma1_ratio")
 
 #: Longer instructions and responses are cut to this many characters.
-SHOWN_CHARACTERS = 1200
+EXCERPT_CHARACTERS = 1200
 #: How many singular values of a spectrum are shown, largest first.
-SHOWN_VALUES = 64
+EXCERPT_VALUES = 64
 
 
 def mean_over_matrices(*names: str) -> list[pl.Expr]:
@@ -58,8 +58,8 @@ def extremes(
             examples with equal texts only one is taken.
 
     Returns:
-        One row per example, with its texts, cut to SHOWN_CHARACTERS, and ``spectra``: for each
-        projection the first SHOWN_VALUES singular values at the layer with its largest nuclear
+        One row per example, with its texts, cut to EXCERPT_CHARACTERS, and ``spectra``: for each
+        projection the first EXCERPT_VALUES singular values at the layer with its largest nuclear
         norm.
     """
     chosen = _both_ends(scores.join(examples, on=EXAMPLE_COLUMNS), most)
@@ -113,7 +113,7 @@ def _both_ends(candidates: pl.DataFrame, most: int) -> pl.DataFrame:
 
 def _largest_spectra(rows: pl.LazyFrame) -> pl.DataFrame:
     """``key`` and ``spectra``: for each projection, the layer with its largest nuclear norm."""
-    spectrum = pl.struct("projection", "layer", pl.col("singular_values").list.head(SHOWN_VALUES))
+    spectrum = pl.struct("projection", "layer", pl.col("singular_values").list.head(EXCERPT_VALUES))
     return (
         explode_matrices(rows)
         .sort(pl.col("singular_values").list.sum(), descending=True, maintain_order=True)
@@ -128,7 +128,7 @@ def _largest_spectra(rows: pl.LazyFrame) -> pl.DataFrame:
 def _cut(name: str) -> pl.Expr:
     text = pl.col(name)
     return (
-        pl.when(text.str.len_chars() > SHOWN_CHARACTERS)
-        .then(text.str.head(SHOWN_CHARACTERS - 1).str.strip_chars_end() + "…")
+        pl.when(text.str.len_chars() > EXCERPT_CHARACTERS)
+        .then(text.str.head(EXCERPT_CHARACTERS - 1).str.strip_chars_end() + "…")
         .otherwise(text)
     )

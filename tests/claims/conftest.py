@@ -38,14 +38,14 @@ def make_cell(
     shape = (items, count, len(projections), depth)
     noises = draw.normal(size=shape) * sizes[None, :, None, None]
     return CellValues(
-        model,
-        benchmark,
-        "math",
-        tuple(f"item{place:04}" for place in range(items)),
-        of,
-        tuple(projections),
-        tuple(range(depth)),
-        true[None, :, None, :] * item * example + noises,
+        model=model,
+        benchmark=benchmark,
+        family="math",
+        items=tuple(f"item{place:04}" for place in range(items)),
+        curves=of,
+        projections=tuple(projections),
+        layers=tuple(range(depth)),
+        values=true[None, :, None, :] * item * example + noises,
     )
 
 

@@ -7,14 +7,14 @@ import polars as pl
 import pytest
 
 from gradpipe.claims.bootstrap import (
-    Estimate,
+    EffectEstimate,
     bootstrap,
     degrees_of_freedom,
+    derive_seed,
     replicates,
-    seed_of,
     standard_error,
 )
-from gradpipe.claims.measures import ESTIMATES, Measure
+from gradpipe.claims.measures import NOISE_BOUNDS, CurveQuantity
 from gradpipe.claims.values import Array, CellValues, cell_values, mean_curves
 from gradpipe.statistics.curves import curves
 from gradpipe.statistics.differences import mad
@@ -50,11 +50,11 @@ def test_resampled_mads_equal_those_of_resampled_rows(
         drawn.append(counts)
         means = mean_curves(values.values, counts)
         per_curve = [
-            Measure(values.values[:, curve], "mad", segment)(means[:, curve])
+            CurveQuantity(values.values[:, curve], "mad", segment)(means[:, curve])
             for curve in range(len(values.curves))
             for segment in ("all", "early", "mid", "last")
         ]
-        return np.concatenate([m[:, ESTIMATES.index("most")] for m in per_curve], axis=1)
+        return np.concatenate([m[:, NOISE_BOUNDS.index("upper")] for m in per_curve], axis=1)
 
     found = replicates(fast, 6, seed=4, resamples=20)
     counts = np.concatenate(drawn[1:])
@@ -86,7 +86,7 @@ def test_an_interval_excludes_zero_exactly_where_p_is_below_its_level() -> None:
 
 
 def test_the_same_seed_gives_the_same_numbers() -> None:
-    def run(seed: int) -> Estimate:
+    def run(seed: int) -> EffectEstimate:
         return bootstrap(mean_of(SAMPLE), 40, seed, resamples=100)
 
     np.testing.assert_array_equal(run(3).low, run(3).low)
@@ -94,9 +94,9 @@ def test_the_same_seed_gives_the_same_numbers() -> None:
 
 
 def test_seeds_differ_by_name_and_stay_the_same_for_ever() -> None:
-    assert seed_of(0, "items", "gsm8k") == 0xB0097C7D5E72268A
+    assert derive_seed(0, "items", "gsm8k") == 0xB0097C7D5E72268A
     names = [(0, "a", "b"), (1, "a", "b"), (0, "ab"), (0, "b", "a")]
-    assert len({seed_of(seed, *rest) for seed, *rest in names}) == 4
+    assert len({derive_seed(seed, *rest) for seed, *rest in names}) == 4
 
 
 def test_without_any_spread_an_effect_is_certain() -> None:

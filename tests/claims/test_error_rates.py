@@ -14,9 +14,9 @@ import pytest
 from scipy.stats import binom
 
 from gradpipe.claims.bootstrap import degrees_of_freedom, standard_error
-from gradpipe.claims.contrasts import Claim, Quantity, Term, Test
+from gradpipe.claims.contrasts import Claim, ClaimTest, Quantity, Term
 from gradpipe.claims.decisions import decide
-from gradpipe.claims.effects import measure
+from gradpipe.claims.effects import measure_effects
 from gradpipe.claims.values import CellValues
 from gradpipe.claims.verdicts import judge
 
@@ -40,9 +40,19 @@ def below_nominal(rate: float, tries: int = SEEDS) -> int:
     return int(binom.ppf(0.001, tries, rate))
 
 
-def claim(quantity: Quantity = "mad", test: Test = "greater", margin: float = 1.0) -> Claim:
+def claim(quantity: Quantity = "mad", test: ClaimTest = "greater", margin: float = 1.0) -> Claim:
     terms = (Term(1, "none"), Term(-1, "detailed"))
-    return Claim("c", "c", "", "", "", terms, test, margin, quantity=quantity)
+    return Claim(
+        claim="c",
+        group="c",
+        title="",
+        statement="",
+        source="",
+        terms=terms,
+        test=test,
+        margin=margin,
+        quantity=quantity,
+    )
 
 
 @dataclass
@@ -67,10 +77,10 @@ def count(
     counts = Counts()
     for seed in range(seeds):
         values = cell(seed, items, curves, **settings)
-        ((effects,),) = measure([of], {("m", of.statistic): values}, [], seed, RESAMPLES)
+        ((effects,),) = measure_effects([of], {("m", of.statistic): values}, [], seed, RESAMPLES)
         least, most = (
             (end.value[:1], standard_error(end.resampled, effects.items)[:1])
-            for end in (effects.least, effects.most)
+            for end in (effects.lower, effects.upper)
         )
         found = decide(least, most, degrees_of_freedom(effects.items[:1]), of.region)
         counts.supported += int(found.supported_p[0] < 0.05)
@@ -175,7 +185,7 @@ def verdicts_of_a_study(
         )
         for place in range(6)
     ]
-    return judge([claim("mean")], tables, seed=seed, resamples=RESAMPLES)
+    return judge(tables, [claim("mean")], seed=seed, resamples=RESAMPLES)
 
 
 def test_many_cells_together_are_wrong_at_the_nominal_rate(

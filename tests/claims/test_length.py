@@ -175,7 +175,7 @@ def test_how_says_the_lengths_and_how_far_they_overlap() -> None:
     assert "as measured: none (" in str(between(effects, "none", "detailed", "none")["how"])
     matched = effects.filter(control="matched")
     assert matched.select("style", "against").unique().rows() == [("none", "simplified")]
-    assert matched["how"][0].startswith("of one length: none_padded (31 tokens) / simplified (")
+    assert matched["how"][0].startswith("of equal length: none_padded (31 tokens) / simplified (")
 
 
 def test_longer_and_shorter_knowledge_is_compared_too() -> None:

@@ -5,7 +5,7 @@ import polars as pl
 import pytest
 
 from gradpipe.claims.contrasts import Segment
-from gradpipe.claims.measures import ESTIMATES, Measure
+from gradpipe.claims.measures import NOISE_BOUNDS, CurveQuantity
 from gradpipe.claims.values import Array
 from gradpipe.statistics.differences import mad
 
@@ -20,8 +20,8 @@ def values(curve: Array, items: int, noise: float, seed: int) -> Array:
 
 
 def of_mean(items: Array, segment: Segment = "all") -> Array:
-    """ESTIMATES of the MAD of the items' mean curve."""
-    found: Array = Measure(items, "mad", segment)(items.mean(0)[None])[0, :, 0]
+    """NOISE_BOUNDS of the MAD of the items' mean curve."""
+    found: Array = CurveQuantity(items, "mad", segment)(items.mean(0)[None])[0, :, 0]
     return found
 
 
@@ -46,16 +46,16 @@ def test_layers_without_the_projection_are_passed_over() -> None:
     items[:, 0] = [1.0, 2.0, 4.0, 8.0, 16.0]
     items[:, 1, ::2] = [1.0, 4.0, 16.0]
     for name, expected in (("mad", [15 / 4, 15 / 2]), ("mean", [4.0, 4.0])):
-        found = Measure(items, name, "all")(items.mean(0)[None])  # type: ignore[arg-type]
+        found = CurveQuantity(items, name, "all")(items.mean(0)[None])  # type: ignore[arg-type]
         np.testing.assert_allclose(found[0, MOST], expected)
 
 
 def test_the_mean_over_layers_is_geometric_and_tells_no_noise() -> None:
     items = values(np.array([1.0, 10.0, 100.0]), 5, 0.1, 0)
-    found = Measure(items, "mean", "all")(items.mean(0)[None])[0, :, 0]
+    found = CurveQuantity(items, "mean", "all")(items.mean(0)[None])[0, :, 0]
     assert found[LEAST] == found[LIKELY] == found[MOST]
     assert found[MOST] == pytest.approx(10, rel=0.1)
-    assert np.isnan(Measure(-items, "mean", "all")(-items.mean(0)[None])).all()
+    assert np.isnan(CurveQuantity(-items, "mean", "all")(-items.mean(0)[None])).all()
 
 
 @pytest.mark.parametrize("true", [0.0, 0.3, 1.0, 3.0])
@@ -81,4 +81,4 @@ def test_without_noise_nothing_is_taken() -> None:
 
 
 def test_the_estimates_have_these_names() -> None:
-    assert ESTIMATES == ("least", "likely", "most")
+    assert NOISE_BOUNDS == ("lower", "likely", "upper")

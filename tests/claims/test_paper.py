@@ -14,7 +14,7 @@ def test_every_claim_is_a_ratio_of_curves_that_exist() -> None:
         assert len(set(claim.terms)) == len(claim.terms)
         roles = {term.role for term in claim.terms}
         assert roles in ({"self"}, {"base", "tuned"})
-        assert claim.of_twins == (roles != {"self"})
+        assert claim.compares_models == (roles != {"self"})
         assert claim.margin > 1 or claim.test == "greater"
 
 

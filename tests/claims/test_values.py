@@ -101,13 +101,13 @@ def test_a_layer_that_lacks_a_projection_leaves_its_examples_in(
 def test_two_models_in_one_table_are_refused(whole: CellValues, table_of: Tabled) -> None:
     table = table_of(whole)
     other = table.with_columns(pl.lit("other").alias("model"))
-    with pytest.raises(DataError, match="there are 2: filter the table"):
+    with pytest.raises(DataError, match="2 combinations"):
         cell_values(pl.concat([table, other]), "nuclear_norm")
-    with pytest.raises(DataError, match="there are 0"):
+    with pytest.raises(DataError, match="0 combinations"):
         cell_values(table.clear(), "nuclear_norm")
 
 
 def test_an_example_that_is_there_twice_is_refused(whole: CellValues, table_of: Tabled) -> None:
     table = table_of(whole)
-    with pytest.raises(DataError, match="m on b hold an item's example twice"):
+    with pytest.raises(DataError, match="'m' on benchmark 'b' .* twice"):
         cell_values(pl.concat([table, table.head(1)]), "nuclear_norm")

@@ -12,7 +12,7 @@ from gradpipe.claims.paper import PAPER_CLAIMS
 from gradpipe.claims.schemas import VERDICT_SCHEMA
 from gradpipe.claims.values import CellValues
 from gradpipe.claims.verdicts import judge
-from gradpipe.errors import DataError
+from gradpipe.errors import DataError, StudyError
 
 Make = Callable[..., CellValues]
 Tabled = Callable[..., pl.DataFrame]
@@ -26,11 +26,11 @@ EQUAL = {NONE: CURVE, DETAILED: CURVE}
 
 def claim(*terms: Term, name: str = "c", **settings: object) -> Claim:
     terms = terms or (Term(1, "none"), Term(-1, "detailed"))
-    return Claim(name, "c", "", "", "", terms, **settings)  # type: ignore[arg-type]
+    return Claim(claim=name, group="c", title="", statement="", source="", terms=terms, **settings)  # type: ignore[arg-type]
 
 
 def verdicts(tables: Sequence[pl.DataFrame | pl.LazyFrame], *claims: Claim) -> pl.DataFrame:
-    return judge(claims or [claim()], tables, resamples=300)
+    return judge(tables, claims or [claim()], resamples=300)
 
 
 def cells_of(found: pl.DataFrame) -> pl.DataFrame:
@@ -75,7 +75,7 @@ def test_verdicts_do_not_depend_on_the_order_of_tables_or_on_other_claims(
     other = claim(Term(1, "detailed"), Term(-1, "none"), name="other", quantity="mad")
     both = verdicts(tables, other, claim())
     assert both.filter(claim="c").equals(expected)
-    again = judge([claim()], tables, seed=1, resamples=300)
+    again = judge(tables, [claim()], seed=1, resamples=300)
     assert not again.equals(expected)
     assert again["effect"].to_list() == expected["effect"].to_list()
 
@@ -102,10 +102,8 @@ def test_the_other_way_round_a_claim_is_contradicted(cell: Make, table_of: Table
 def test_too_few_items_decide_nothing(cell: Make, table_of: Tabled, items: int, said: str) -> None:
     found = verdicts([table_of(cell(1, items, LARGER))])
     assert set(found["verdict"]) == {"undecided"}
-    assert found["reason"].to_list() == [
-        "no cell has the 8 items that are needed",
-        *2 * [f"{said} at least 8 are needed"],
-    ]
+    assert "8 items" in found["reason"][0]
+    assert cells_of(found)["reason"].str.starts_with(said).all()
     assert found["p"].null_count() == found["p_adjusted"].null_count() == 3
     assert cells_of(found)["effect"].null_count() == 0
     assert cells_of(found)["low"].null_count() == (2 if items == 1 else 0)
@@ -169,7 +167,7 @@ def test_identical_values_are_certain_and_a_flat_curve_has_no_mad(
     flat = {NONE: np.full(DEPTH, 2.0), DETAILED: CURVE}
     found = cells_of(verdicts([still(flat)], claim(quantity="mad")))
     assert found["verdict"].to_list() == 2 * ["undecided"]
-    assert found["reason"][0] == "the measure has no value here, or is 0"
+    assert "undefined" in found["reason"][0]
     assert found["effect"].null_count() == 2
 
 
@@ -181,8 +179,7 @@ def test_a_curve_that_is_mostly_noise_decides_nothing(cell: Make, table_of: Tabl
     noisy_found = verdicts([table_of(cell(1, 10, curves, **settings))], claim(quantity="mad"))
     for one in (found, noisy_found):
         assert set(one["verdict"]) == {"undecided"}
-        assert one["reason"][1] == "noise may be more than a quarter of a MAD at 10 items"
-        assert one["reason"][0] == "no cell can be judged: the reasons stand there"
+        assert one["reason"].str.contains("noise.*10 items|no cell can be judged").all()
 
 
 def test_claims_without_their_styles_or_statistic_have_no_rows(
@@ -194,7 +191,7 @@ def test_claims_without_their_styles_or_statistic_have_no_rows(
     assert verdicts([table], claim(benchmark="aqua")).is_empty()
     assert verdicts([]).schema == VERDICT_SCHEMA
     assert verdicts([table.clear()]).is_empty()
-    assert judge([], [table]).is_empty()
+    assert judge([table], []).is_empty()
     aqua = table.with_columns(pl.lit("AQuA").alias("benchmark"))
     assert verdicts([table, aqua], claim(benchmark="aqua"))["benchmark"].to_list() == [
         None,
@@ -206,7 +203,7 @@ def test_claims_without_their_styles_or_statistic_have_no_rows(
 def test_two_benchmarks_in_one_table_are_refused(cell: Make, table_of: Tabled) -> None:
     table = table_of(cell(1, 12, LARGER))
     other = table.with_columns(pl.lit("other").alias("benchmark"))
-    with pytest.raises(DataError, match="filter the table to one of each"):
+    with pytest.raises(DataError, match="2 combinations"):
         verdicts([pl.concat([table, other])])
 
 
@@ -220,7 +217,7 @@ def test_cells_are_corrected_for_one_another(cell: Make, table_of: Tabled) -> No
     lost = found.filter(pl.col("p") < 0.05, pl.col("p_adjusted") > 0.05)
     assert lost.height > 0
     assert set(lost["verdict"]) == {"undecided"}
-    assert lost["reason"].str.contains("above 1, but not surely enough among 24 cells").all()
+    assert lost["reason"].str.contains("above 1, but not significantly among 24 cells").all()
     assert (found["verdict"] == "supported").to_list() == (adjusted < 0.05).tolist()
 
 
@@ -260,7 +257,7 @@ def test_cells_that_cannot_be_judged_are_named_over_all(cell: Make, table_of: Ta
     assert found["items"][0] == 12
 
 
-TWINS = (
+BASE_AND_TUNED = (
     Term(1, "none", role="tuned"),
     Term(-1, "detailed", role="tuned"),
     Term(-1, "none", role="base"),
@@ -268,7 +265,7 @@ TWINS = (
 )
 
 
-def test_twins_are_set_against_each_other_over_the_items_both_have(
+def test_base_and_tuned_models_are_compared_on_the_items_both_have(
     cell: Make, table_of: Tabled
 ) -> None:
     base = table_of(cell(1, 12, LARGER, model="base"))
@@ -276,16 +273,20 @@ def test_twins_are_set_against_each_other_over_the_items_both_have(
         pl.col("item_id") != "item0000"
     )
     lonely = table_of(cell(3, 12, LARGER, model="lonely"))
-    of_twins = claim(*TWINS)
+    tuned_against_base = claim(*BASE_AND_TUNED)
     found = judge(
-        [of_twins], [tuned, lonely, base], [("base", "tuned"), ("lonely", "absent")], resamples=300
+        [tuned, lonely, base],
+        [tuned_against_base],
+        model_pairs=[("base", "tuned"), ("lonely", "absent")],
+        resamples=300,
     )
     assert set(found["verdict"]) == {"supported"}
     assert cells_of(found).select("model", "against_model").rows() == 2 * [("tuned", "base")]
     assert cells_of(found)["items"].to_list() == [11, 11]
     assert found["effect"][0] == pytest.approx(4, rel=0.5)
-    assert judge([of_twins], [tuned, base], [("tuned", "base")])["verdict"][0] == "contradicted"
-    assert judge([of_twins], [tuned, base]).is_empty()
+    turned = judge([tuned, base], [tuned_against_base], model_pairs=[("tuned", "base")])
+    assert turned["verdict"][0] == "contradicted"
+    assert judge([tuned, base], [tuned_against_base]).is_empty()
 
 
 def test_the_papers_claims_are_judged_on_what_they_are_about(cell: Make, table_of: Tabled) -> None:
@@ -315,7 +316,26 @@ def test_the_papers_claims_are_judged_on_what_they_are_about(cell: Make, table_o
             ]
         )
     ]
-    found = judge(PAPER_CLAIMS, tables, [("m-7b", "m-7b-it")], resamples=300)
+    found = judge(tables, model_pairs=[("m-7b", "m-7b-it")], resamples=300)
     overall = dict(found.filter(level="overall").select("claim", "verdict").rows())
     expected = {claim.claim for claim in PAPER_CLAIMS} - {"6f"}
     assert overall == dict.fromkeys(expected, "supported")
+
+
+def test_one_table_of_many_cells_is_judged_as_its_cells_are(cell: Make, table_of: Tabled) -> None:
+    names = [("m1", "a"), ("m2", "a"), ("m1", "b")]
+    tables = [table_of(cell(i, 10, EQUAL, model=m, benchmark=b)) for i, (m, b) in enumerate(names)]
+    expected = judge(tables, [claim()], resamples=300)
+    whole = pl.concat(tables)
+    for table in (whole, whole.lazy()):
+        assert judge(table, [claim()], resamples=300).equals(expected)
+
+
+def test_claims_may_be_given_as_text(cell: Make, table_of: Tabled) -> None:
+    table = table_of(cell(1, 12, LARGER))
+    found = judge(table, ["none > detailed on nuclear_norm", claim()], resamples=300)
+    text, data = (found.filter(claim=name) for name in found["claim"].unique(maintain_order=True))
+    assert text["claim"][0] == "none > detailed on nuclear_norm"
+    assert text.drop("claim").equals(data.drop("claim"))
+    with pytest.raises(StudyError, match="effective_rank"):
+        judge(table, ["none > detailed on effective_rank"])

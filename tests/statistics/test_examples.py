@@ -10,7 +10,12 @@ from polars.testing import assert_frame_equal
 
 from gradpipe.gradients.rows import ROW_SCHEMA
 from gradpipe.report.report_data import EXAMPLE_SCORE_SCHEMA, EXTREME_SCHEMA
-from gradpipe.statistics.examples import SHOWN_CHARACTERS, SHOWN_VALUES, example_scores, extremes
+from gradpipe.statistics.examples import (
+    EXCERPT_CHARACTERS,
+    EXCERPT_VALUES,
+    example_scores,
+    extremes,
+)
 from gradpipe.statistics.partition import partition_tables
 from gradpipe.statistics.reductions import REDUCTIONS
 from gradpipe.statistics.table import EXAMPLE_COLUMNS
@@ -177,22 +182,22 @@ def test_each_projection_is_shown_at_its_largest_layer() -> None:
                 for matrix in matrices
                 if (matrix["layer"], matrix["projection"]) == (1, entry["projection"])
             )
-            assert entry["singular_values"] == own[:SHOWN_VALUES]
+            assert entry["singular_values"] == own[:EXCERPT_VALUES]
 
 
 def test_long_texts_are_cut_and_the_cut_is_marked() -> None:
     asked = index("ab").with_columns(
-        instruction=pl.Series(["ü" * 5000, "x" * SHOWN_CHARACTERS]),
+        instruction=pl.Series(["ü" * 5000, "x" * EXCERPT_CHARACTERS]),
         response=pl.Series(["<b>" + "word " * 900, ""]),
     )
     rows = spectra({"a": 2.0, "b": 1.0})
     scores = example_scores(reduce(asked, rows, "nuclear_norm").lazy())
     found = extremes(scores, asked, lambda _: rows.lazy())
     long, short = found["instruction"].to_list()
-    assert long == "ü" * (SHOWN_CHARACTERS - 1) + "…"
-    assert short == "x" * SHOWN_CHARACTERS
+    assert long == "ü" * (EXCERPT_CHARACTERS - 1) + "…"
+    assert short == "x" * EXCERPT_CHARACTERS
     response, empty = found["response"].to_list()
-    assert len(response) <= SHOWN_CHARACTERS
+    assert len(response) <= EXCERPT_CHARACTERS
     assert response.startswith("<b>word")
     assert response.endswith("…")
     assert empty == ""

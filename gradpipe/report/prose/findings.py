@@ -6,7 +6,7 @@ from typing import Any, Literal, cast
 
 import polars as pl
 
-from gradpipe.claims.schemas import OWN
+from gradpipe.claims.schemas import STUDY_SOURCE
 from gradpipe.report import style
 from gradpipe.report.chart_data import finite
 from gradpipe.report.prose.phrases import (
@@ -67,7 +67,7 @@ def findings(inputs: ReportInputs) -> list[ClaimFinding]:
     """
     verdicts = inputs.verdicts.with_columns(finite("effect"))
     # What the study claims are claims of their own, whatever group they share.
-    groups = pl.when(pl.col("source") == OWN).then("claim").otherwise("group")
+    groups = pl.when(pl.col("source") == STUDY_SOURCE).then("claim").otherwise("group")
     claims = claims_in_order(inputs.claims).with_columns(groups.alias("together"))
     found = []
     for together in claims.partition_by("together", maintain_order=True):
@@ -75,7 +75,7 @@ def findings(inputs: ReportInputs) -> list[ClaimFinding]:
         parts = [part for claim in together.to_dicts() if (part := _part(claim, verdicts))]
         if parts:
             found.append(_finding(parts))
-        elif first["source"] == OWN:
+        elif first["source"] == STUDY_SOURCE:
             nothing = "The study has no results that this could be judged by."
             found.append(ClaimFinding(first["group"], _title(first), "undecided", nothing, ()))
     return found
@@ -83,7 +83,7 @@ def findings(inputs: ReportInputs) -> list[ClaimFinding]:
 
 def _title(claim: dict[str, Any]) -> str:
     """What a finding is headed by: a claim of the study itself is so called as it was stated."""
-    return str(claim["claim"] if claim["source"] == OWN else claim["title"])
+    return str(claim["claim"] if claim["source"] == STUDY_SOURCE else claim["title"])
 
 
 def _part(claim: dict[str, Any], verdicts: pl.DataFrame) -> _Part | None:

@@ -2,7 +2,7 @@
 
 import polars as pl
 
-from gradpipe.claims.schemas import LENGTH_SCHEMA, OWN
+from gradpipe.claims.schemas import LENGTH_SCHEMA, STUDY_SOURCE
 from gradpipe.report.chart_data import finite, in_reading_order
 from gradpipe.report.prose.phrases import CLAIM_VERDICTS
 from gradpipe.report.report_data import ReportInputs
@@ -115,7 +115,7 @@ def length_in_full(length: pl.DataFrame) -> pl.DataFrame:
 
 def claims_in_order(claims: pl.DataFrame) -> pl.DataFrame:
     """The claims as they are shown: the study's own first, those of the papers after them."""
-    return claims.sort(pl.col("source") != OWN, maintain_order=True)
+    return claims.sort(pl.col("source") != STUDY_SOURCE, maintain_order=True)
 
 
 def with_claims(verdicts: pl.DataFrame, claims: pl.DataFrame) -> pl.DataFrame:

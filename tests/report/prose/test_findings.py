@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from gradpipe.claims.contrasts import claims_table
 from gradpipe.claims.paper import PAPER_CLAIMS
-from gradpipe.claims.schemas import CLAIM_SCHEMA, LENGTH_SCHEMA, OWN, VERDICT_SCHEMA
+from gradpipe.claims.schemas import CLAIM_SCHEMA, LENGTH_SCHEMA, STUDY_SOURCE, VERDICT_SCHEMA
 from gradpipe.report.prose.findings import MOST_DETAILS, ClaimFinding, findings
 from gradpipe.report.prose.length_note import length_note
 from gradpipe.report.prose.phrases import (
@@ -225,7 +225,7 @@ def test_the_answer_of_a_group_follows_from_its_parts(verdicts: list[str | None]
 
 
 def test_what_the_study_claims_comes_first_and_each_claim_by_itself(found: Find) -> None:
-    shared = {"group": "study", "title": "The study's own claims", "source": OWN}
+    shared = {"group": "study", "title": "The study's own claims", "source": STUDY_SOURCE}
     names = ["none > detailed on effective_rank", "detailed > none on loss", "a > b on c"]
     claims = [claim(), *(claim(name, **shared) for name in names)]
     rows = [overall(), overall(names[0]), overall(names[1], "contradicted")]
