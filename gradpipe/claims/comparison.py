@@ -95,7 +95,7 @@ def compare(
         DataError: A table is of another kind, or the two have no curve in common.
         StudyError: A statistic is missing from one of the tables.
 
-    Example:
+    Examples:
         >>> short = [(f"What is {n} plus {n}?", f"It is {2 * n}.") for n in range(10)]
         >>> long = [(q, f"Adding the two numbers gives us: {text}") for q, text in short]
         >>> comparison = gp.compare(

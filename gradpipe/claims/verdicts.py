@@ -76,7 +76,7 @@ def judge(
         StudyError: The text of a claim is malformed or names a statistic that ``table`` does not
             have.
 
-    Example:
+    Examples:
         >>> questions = [f"What is {n} plus {n}?" for n in range(10)]
         >>> answers = {"none": "It is {}.", "detailed": "Adding the two numbers gives us {}."}
         >>> table = pl.concat(
