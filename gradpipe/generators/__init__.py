@@ -1,1 +1,1 @@
-"""Responses written by a model; ``plan_calls`` and ``generate`` are the ways in."""
+"""Generate responses with a model. Start with ``plan_calls`` and ``generate``."""

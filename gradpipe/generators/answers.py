@@ -1,4 +1,4 @@
-"""What becomes of a call: an answer, or the reason why there is none."""
+"""The outcome of a call: an answer, or the reason why the answer is missing."""
 
 from __future__ import annotations
 

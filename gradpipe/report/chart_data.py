@@ -141,7 +141,7 @@ def spectra_rows(extremes: pl.DataFrame) -> pl.DataFrame:
 
 
 def compared_as() -> pl.Expr:
-    """Two responses by what tells them apart: "none, correct · detailed, correct"."""
+    """Label two responses by what distinguishes them: "none, correct · detailed, correct"."""
     style = [pl.col(c).replace(look.STYLE_LABELS) for c in ("style", "against_style")]
     named = [
         pl.format("{}, {}", side, pl.col(c))
