@@ -177,7 +177,7 @@ def statistics() -> Iterator[str]:
 def claims() -> Iterator[str]:
     """The paper's claims as they are judged, and how to state one's own."""
     from gradpipe.claims.paper import PAPER_CLAIMS
-    from gradpipe.claims.parse import GRAMMAR
+    from gradpipe.claims.parse import CLAIM_GRAMMAR
 
     yield "# Claims\n"
     yield "## The paper's\n"
@@ -187,7 +187,7 @@ def claims() -> Iterator[str]:
         yield f"| {claim.claim} | {escape(claim.statement)} | {escape(claim.source)} |"
     yield "\n## Your own\n"
     yield "A line under `claims` in a study:\n"
-    yield f"```text\n{GRAMMAR}\n```\n"
+    yield f"```text\n{CLAIM_GRAMMAR}\n```\n"
     yield "```yaml\nclaims:\n  - none > detailed on effective_rank"
     yield "  - detailed irrelevant > detailed on mad of nuclear_norm in early layers\n```"
 
