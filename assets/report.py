@@ -94,7 +94,7 @@ def _inputs(versions: Versions, cells: list[CellResults], found: pl.DataFrame) -
         cells,
         found,
         study.all_claims(),
-        study.twins(),
+        study.model_pairs(),
         study.seed,
         provenance(
             study,

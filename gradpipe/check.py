@@ -1,4 +1,4 @@
-"""What a check of data found: passed or not, in a sentence and in numbers."""
+"""The result of a check of data."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 
 @dataclass(frozen=True)
 class Check:
-    """One check's finding; ``note`` is a sentence without its full stop."""
+    """Whether a check passed, with ``note``, a sentence without its full stop, and ``numbers``."""
 
     name: str
     passed: bool

@@ -1,17 +1,17 @@
-"""Numbers of settings that are numbers: ``yes`` is no 1, and none is infinite."""
+"""Types of numeric settings: ``yes`` is not 1, and numbers are finite."""
 
 from typing import Annotated, Any
 
 from pydantic import BeforeValidator, Field
 
 
-def _no_switch(value: Any) -> Any:
+def _reject_bool(value: Any) -> Any:
     if isinstance(value, bool):
-        raise ValueError("input should be a number, and yes or no is none")
+        raise ValueError("input should be a number, not yes or no")
     return value
 
 
-#: A whole number, written as one: no switch, no text, no 3.0.
+#: A whole number, written as one: not a boolean, text or 3.0.
 Whole = Annotated[int, Field(strict=True)]
-#: A finite number. As text it counts too, since YAML takes 1e-3, without a dot, for text.
-Number = Annotated[float, Field(allow_inf_nan=False), BeforeValidator(_no_switch)]
+#: A finite number. Text is accepted too, since YAML reads 1e-3, without a dot, as text.
+Number = Annotated[float, Field(allow_inf_nan=False), BeforeValidator(_reject_bool)]

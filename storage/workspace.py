@@ -16,7 +16,8 @@ from gradpipe.gradients.rows import ROW_SCHEMA
 from gradpipe.models.fingerprint import pin
 from gradpipe.models.source import resolve_model
 from gradpipe.studies.load import load_study, parse_study, study_yaml
-from gradpipe.studies.study import ModelConfig, Study
+from gradpipe.studies.model_config import ModelConfig
+from gradpipe.studies.study import Study
 from gradpipe.system.hashing import content_hash
 from gradpipe.system.user_folders import data_folder
 from storage.filesystem import get, place_of, put, remove, set_aside

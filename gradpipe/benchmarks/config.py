@@ -29,11 +29,29 @@ class Columns(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    instruction: str = "instruction"
-    input: str | None = None
-    answer: str | None = None
-    rationale: str | None = None
-    responses: dict[str, str] = Field(default_factory=dict)
+    instruction: str = Field(default="instruction", description="The column of instructions.")
+    input: str | None = Field(
+        default=None,
+        description=(
+            "The column of inputs, which are joined to the instruction; by default ``input`` "
+            "if the file has it."
+        ),
+    )
+    answer: str | None = Field(
+        default=None,
+        description="The column of gold answers; by default ``answer`` if the file has it.",
+    )
+    rationale: str | None = Field(
+        default=None,
+        description="The column of rationales; by default ``rationale`` if the file has it.",
+    )
+    responses: dict[str, str] = Field(
+        default_factory=dict,
+        description=(
+            "The column of each style's responses; by default every column that is named like "
+            "a style."
+        ),
+    )
 
 
 class WikipediaPages(BaseModel):
@@ -48,23 +66,74 @@ class WikipediaPages(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    titles: tuple[str, ...] = ()
-    #: Path or URL of a list of titles; ``titles: FILE`` is converted to this.
-    titles_file: str | None = None
-    views: str | None = None
-    popularity: Literal["popular", "unpopular"] = "popular"
-    pages: Whole = Field(default=500, ge=1, le=100_000)
-    min_views: Whole = Field(default=1, ge=0)
-    max_views: Whole = Field(default=30, ge=0)
-    seed: Whole = Field(default=0, ge=0, le=2**63 - 1)
-    #: Date and language of the snapshot: the name of its folder.
-    snapshot: str = Field(default="20231101.en", pattern=r"^\d{8}\.[a-z][a-z0-9-]*$")
-    #: Number of files in the snapshot; None: as many as its folder lists.
-    shards: Whole | None = Field(default=None, ge=1, le=99_999)
-    #: Search only this many files from the start; None: all files. The English snapshot is 12 GB.
-    max_shards: Whole | None = Field(default=None, ge=1, le=99_999)
-    #: Maximum length of an ``article``, in estimated tokens.
-    article_tokens: Whole = Field(default=1000, ge=10, le=1_000_000)
+    titles: tuple[str, ...] = Field(
+        default=(),
+        description="Titles of pages, or the path or URL of a text file with one title per line.",
+    )
+    titles_file: str | None = Field(
+        default=None,
+        description="Path or URL of a list of titles; ``titles: FILE`` is converted to this.",
+    )
+    views: str | None = Field(
+        default=None,
+        description=(
+            "Path or URL of a Wikimedia page-view dump, or of a table with the columns "
+            "``title`` and ``views``."
+        ),
+    )
+    popularity: Literal["popular", "unpopular"] = Field(
+        default="popular",
+        description=(
+            "Which pages of ``views``: the most viewed ones, or rarely viewed ones drawn at random."
+        ),
+    )
+    pages: Whole = Field(
+        default=500,
+        ge=1,
+        le=100_000,
+        description="The number of pages that are taken from ``views``.",
+    )
+    min_views: Whole = Field(
+        default=1,
+        ge=0,
+        description="The fewest views of an ``unpopular`` page in the file's period.",
+    )
+    max_views: Whole = Field(
+        default=30,
+        ge=0,
+        description="The most views of an ``unpopular`` page in the file's period.",
+    )
+    seed: Whole = Field(
+        default=0, ge=0, le=2**63 - 1, description="The seed of the draw of ``unpopular`` pages."
+    )
+    snapshot: str = Field(
+        default="20231101.en",
+        pattern=r"^\d{8}\.[a-z][a-z0-9-]*$",
+        description="Date and language of the snapshot: the name of its folder.",
+    )
+    shards: Whole | None = Field(
+        default=None,
+        ge=1,
+        le=99_999,
+        description=(
+            "The number of files in the snapshot; by default as many as its folder lists."
+        ),
+    )
+    max_shards: Whole | None = Field(
+        default=None,
+        ge=1,
+        le=99_999,
+        description=(
+            "Search only this many files from the start; by default all. The English snapshot "
+            "is 12 GB."
+        ),
+    )
+    article_tokens: Whole = Field(
+        default=1000,
+        ge=10,
+        le=1_000_000,
+        description="The maximum length of an ``article``, in estimated tokens.",
+    )
 
     @model_validator(mode="before")
     @classmethod
@@ -100,19 +169,68 @@ class BenchmarkConfig(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    name: str = Field(min_length=1, max_length=100)
-    source: Source
-    path: str | None = None
-    family: Literal["math", "commonsense", "knowledge"] | None = None
-    columns: Columns = Columns()
-    sample: Whole | None = Field(default=None, ge=1)
-    styles: list[str] | None = None
-    checksums: bool = True
-    revision: str | None = Field(default=None, min_length=1, max_length=200)
-    split: str = Field(default="train", min_length=1, max_length=50)
-    line_breaks: Literal["source", "real", "escaped"] = "source"
-    quotes: Literal["plain", "csv"] = "plain"
-    wikipedia: WikipediaPages = WikipediaPages()
+    name: str = Field(
+        min_length=1,
+        max_length=100,
+        description=(
+            "The benchmark's name in tables, charts and partitions; a known name implies its "
+            "``source``."
+        ),
+    )
+    source: Source = Field(
+        description=(
+            "Where the items come from: the packaged data, the paper's release, FLAN, the "
+            "Hugging Face hub, Wikipedia or your own files."
+        )
+    )
+    path: str | None = Field(
+        default=None,
+        description=(
+            "A local file or folder, or an fsspec URL; by default the source's own pinned address."
+        ),
+    )
+    family: Literal["math", "commonsense", "knowledge"] | None = Field(
+        default=None,
+        description=(
+            "The kind of task; by default that of the known benchmark, or found by its styles."
+        ),
+    )
+    columns: Columns = Field(
+        default=Columns(), description="Names of columns, for the source ``files``."
+    )
+    sample: Whole | None = Field(
+        default=None,
+        ge=1,
+        description="Items of this benchmark; by default the study's ``sample``.",
+    )
+    styles: list[str] | None = Field(
+        default=None,
+        description="Response styles of this benchmark; by default the study's ``styles``.",
+    )
+    checksums: bool = Field(default=True, description="Whether pinned files must be unaltered.")
+    revision: str | None = Field(
+        default=None,
+        min_length=1,
+        max_length=200,
+        description="A commit, tag or branch of the hub's repository, instead of the pinned one.",
+    )
+    split: str = Field(
+        default="train", min_length=1, max_length=50, description="The split of a hub data set."
+    )
+    line_breaks: Literal["source", "real", "escaped"] = Field(
+        default="source",
+        description=(
+            "Line breaks inside instructions and rationales: unchanged (``source``), a "
+            "literal backslash-n made a line break (``real``), or the reverse (``escaped``)."
+        ),
+    )
+    quotes: Literal["plain", "csv"] = Field(
+        default="plain",
+        description="How FLAN's files are read: ``plain``, or ``csv`` as the paper's authors did.",
+    )
+    wikipedia: WikipediaPages = Field(
+        default=WikipediaPages(), description="The pages, for the source ``wikipedia``."
+    )
 
     @model_validator(mode="after")
     def _settings_that_are_read(self) -> Self:

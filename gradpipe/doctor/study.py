@@ -11,7 +11,8 @@ from gradpipe.engines.connection import require_ray
 from gradpipe.errors import GradpipeError
 from gradpipe.models.fingerprint import pin
 from gradpipe.models.source import resolve_model
-from gradpipe.studies.study import ModelConfig, Study
+from gradpipe.studies.model_config import ModelConfig
+from gradpipe.studies.study import Study
 
 SUBJECT = "study"
 

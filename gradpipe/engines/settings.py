@@ -22,17 +22,41 @@ class RayConfig(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    #: ``auto`` (the cluster this machine belongs to), HOST:PORT, or ``local`` (a cluster of this
-    #: machine alone, for this run); None: the value of RAY_ADDRESS, else ``local``.
-    address: str | None = Field(default=None, min_length=1)
-    #: Models in memory at a time, one per process; None: one per GPU, or per machine without GPUs.
-    actors: Whole | None = Field(default=None, ge=1, le=MOST)
-    #: CPUs per actor; None: one with a GPU, else its share of the machine.
-    cpus: Number | None = Field(default=None, gt=0, le=MOST)
-    #: GPUs per actor; None: one if the cluster has any.
-    gpus: Number | None = Field(default=None, ge=0, le=MOST)
-    #: Custom resources that the machine of an actor must offer.
-    resources: dict[str, Annotated[Number, Field(gt=0, le=MOST)]] = Field(default_factory=dict)
+    address: str | None = Field(
+        default=None,
+        min_length=1,
+        description=(
+            "``auto`` (the cluster that this machine belongs to), HOST:PORT, or ``local`` (a "
+            "cluster of this machine alone, for this run); by default RAY_ADDRESS, or else "
+            "``local``."
+        ),
+    )
+    actors: Whole | None = Field(
+        default=None,
+        ge=1,
+        le=MOST,
+        description=(
+            "Models in memory at the same time, one per process; by default one per GPU, or one "
+            "per machine without GPUs."
+        ),
+    )
+    cpus: Number | None = Field(
+        default=None,
+        gt=0,
+        le=MOST,
+        description=(
+            "CPUs per actor; by default one beside a GPU, or its share of a machine without GPUs."
+        ),
+    )
+    gpus: Number | None = Field(
+        default=None,
+        ge=0,
+        le=MOST,
+        description="GPUs per actor; by default one if the cluster has any.",
+    )
+    resources: dict[str, Annotated[Number, Field(gt=0, le=MOST)]] = Field(
+        default_factory=dict, description="Custom resources that an actor's machine must offer."
+    )
 
     @field_validator("cpus", "gpus", "resources")
     @classmethod

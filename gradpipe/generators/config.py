@@ -32,8 +32,16 @@ class Budget(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    requests: Whole | None = Field(default=None, ge=0)
-    tokens: Whole | None = Field(default=None, ge=0)
+    requests: Whole | None = Field(
+        default=None,
+        ge=0,
+        description="The most requests of one run, retries included; by default no limit.",
+    )
+    tokens: Whole | None = Field(
+        default=None,
+        ge=0,
+        description="The most tokens of one run, prompts and responses; by default no limit.",
+    )
 
 
 class TokenPrice(BaseModel):
@@ -41,8 +49,8 @@ class TokenPrice(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    prompt: Number = Field(ge=0)
-    response: Number = Field(ge=0)
+    prompt: Number = Field(ge=0, description="The price per million prompt tokens.")
+    response: Number = Field(ge=0, description="The price per million response tokens.")
 
     def cost(self, prompt_tokens: int, response_tokens: int) -> float:
         """What these tokens cost, in the same currency."""
@@ -62,29 +70,84 @@ class GeneratorConfig(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True)
 
-    kind: Literal["source", "openai", "transformers"] = "source"
-    model: str | None = Field(default=None, min_length=1)
-    #: For ``transformers``: a branch, tag or commit of a hub model, and the weights' precision.
-    revision: str | None = None
-    dtype: Literal["float32", "bfloat16", "float16"] = "float32"
-    base_url: str | None = None
-    key: str = "OPENAI_API_KEY"
-    styles: tuple[str, ...] | None = None
-    prompts: str | None = None
-    temperature: Number = Field(default=0.0, ge=0, le=2)
-    #: Tokens of one response; none: as many as its style needs.
-    max_tokens: Whole | None = Field(default=None, ge=1, le=10_000_000)
-    seed: Whole | None = Field(default=None, ge=0, le=2**63 - 1)
-    #: Requests at a time (``openai``), and rows at a time (``transformers``).
-    concurrency: Whole = Field(default=8, ge=1, le=256)
-    batch: Whole = Field(default=8, ge=1, le=1024)
-    #: How often one call is tried in all.
-    attempts: Whole = Field(default=5, ge=1, le=100)
-    timeout: Number = Field(default=180.0, gt=0, le=86_400)
-    budget: Budget = Budget()
-    price: TokenPrice | None = None
-    #: What becomes of a response that does not arrive at the item's answer.
-    mismatches: Literal["exclude", "keep"] = "exclude"
+    kind: Literal["source", "openai", "transformers"] = Field(
+        default="source",
+        description=(
+            "Who writes responses: nobody (``source``), an OpenAI-compatible server, or a "
+            "local model."
+        ),
+    )
+    model: str | None = Field(
+        default=None,
+        min_length=1,
+        description="The model's name on the server, or its hub id or folder.",
+    )
+    revision: str | None = Field(
+        default=None, description="A branch, tag or commit of a hub model, for ``transformers``."
+    )
+    dtype: Literal["float32", "bfloat16", "float16"] = Field(
+        default="float32", description="The precision of the weights, for ``transformers``."
+    )
+    base_url: str | None = Field(
+        default=None,
+        description="The server's address; by default OPENAI_BASE_URL, or OpenAI's own.",
+    )
+    key: str = Field(
+        default="OPENAI_API_KEY",
+        description="The name of the environment variable that holds the server's key.",
+    )
+    styles: tuple[str, ...] | None = Field(
+        default=None,
+        description=(
+            "The styles to write, even if the source has them; by default those that it does "
+            "not have."
+        ),
+    )
+    prompts: str | None = Field(
+        default=None,
+        description="A folder with prompt templates, used instead of the packaged ones.",
+    )
+    temperature: Number = Field(
+        default=0.0,
+        ge=0,
+        le=2,
+        description="The sampling temperature; 0 takes the most likely token.",
+    )
+    max_tokens: Whole | None = Field(
+        default=None,
+        ge=1,
+        le=10_000_000,
+        description=("The most tokens of one response; by default as many as its style needs."),
+    )
+    seed: Whole | None = Field(
+        default=None, ge=0, le=2**63 - 1, description="The seed of the sampling."
+    )
+    concurrency: Whole = Field(
+        default=8, ge=1, le=256, description="Requests at the same time, for ``openai``."
+    )
+    batch: Whole = Field(
+        default=8,
+        ge=1,
+        le=1024,
+        description="Responses that are generated together, for ``transformers``.",
+    )
+    attempts: Whole = Field(
+        default=5,
+        ge=1,
+        le=100,
+        description="How often one request is attempted at most.",
+    )
+    timeout: Number = Field(
+        default=180.0, gt=0, le=86_400, description="Seconds until one attempt is given up."
+    )
+    budget: Budget = Field(default=Budget(), description="The most that one run may send.")
+    price: TokenPrice | None = Field(
+        default=None, description="The price of tokens, for estimates."
+    )
+    mismatches: Literal["exclude", "keep"] = Field(
+        default="exclude",
+        description=("Whether responses that do not reach the item's answer are excluded or kept."),
+    )
 
     @model_validator(mode="before")
     @classmethod

@@ -22,13 +22,27 @@ class LayerNames(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    q: LayerPath | None = None
-    k: LayerPath | None = None
-    v: LayerPath | None = None
-    o: LayerPath | None = None
-    gate: LayerPath | None = None
-    up: LayerPath | None = None
-    down: LayerPath | None = None
+    q: LayerPath | None = Field(
+        default=None, description="The path of the linear layer of ``q`` inside a decoder layer."
+    )
+    k: LayerPath | None = Field(
+        default=None, description="The path of the linear layer of ``k`` inside a decoder layer."
+    )
+    v: LayerPath | None = Field(
+        default=None, description="The path of the linear layer of ``v`` inside a decoder layer."
+    )
+    o: LayerPath | None = Field(
+        default=None, description="The path of the linear layer of ``o`` inside a decoder layer."
+    )
+    gate: LayerPath | None = Field(
+        default=None, description="The path of the linear layer of ``gate`` inside a decoder layer."
+    )
+    up: LayerPath | None = Field(
+        default=None, description="The path of the linear layer of ``up`` inside a decoder layer."
+    )
+    down: LayerPath | None = Field(
+        default=None, description="The path of the linear layer of ``down`` inside a decoder layer."
+    )
 
     @property
     def paths(self) -> dict[str, str]:
@@ -66,34 +80,66 @@ class Protocol(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    preset: Literal["paper", "standard"]
-    #: Use the tokenizer's chat template; None: where it has one.
-    chat: bool | None = None
-    #: The system message in front of a chat; None: none.
-    system: str | None = "You are a helpful assistant."
-    #: ``by_name`` drops the system message where the model's path contains "gemma", as the
-    #: reference does; ``by_template`` where the template refuses one.
-    system_unless: Literal["by_name", "by_template"] = "by_template"
-    #: ``always`` adds the tokenizer's default special tokens even behind a template that wrote its
-    #: own (a second BOS on Llama and Gemma); ``once`` does not.
-    special_tokens: Literal["always", "once"] = "once"
-    #: Where the response starts: after as many tokens as the encoded prefix has (``prefix``; off by
-    #: one where a token straddles the boundary), or at the first token that holds a character of
-    #: the response (``offsets``).
-    boundary: Literal["prefix", "offsets"] = "offsets"
-    #: Tokens of prompt and response together; what lies beyond is cut off.
-    max_length: Whole = Field(default=2048, ge=2, le=1_000_000)
-    #: A response that is longer than the window all by itself: cut it, or refuse the data.
-    overlong: Literal["truncate", "refuse"] = "refuse"
-    dtype: Dtype = "float32"
-    projections: Annotated[tuple[Role, ...], Field(min_length=1), AfterValidator(_distinct)] = (
-        "q",
-        "k",
-        "v",
-        "o",
+    preset: Literal["paper", "standard"] = Field(
+        description="The preset that the other settings change."
     )
-    #: Where the projections are, in a model whose layers bear names that gradpipe does not know.
-    layer_names: LayerNames = LayerNames()
+    chat: bool | None = Field(
+        default=None, description="Use the tokenizer's chat template; by default if it has one."
+    )
+    system: str | None = Field(
+        default="You are a helpful assistant.",
+        description="The system message of a chat; null for none.",
+    )
+    system_unless: Literal["by_name", "by_template"] = Field(
+        default="by_template",
+        description=(
+            "When the system message is left out: ``by_name`` if the model's path contains "
+            '"gemma", as in the reference; ``by_template`` if the template rejects it.'
+        ),
+    )
+    special_tokens: Literal["always", "once"] = Field(
+        default="once",
+        description=(
+            "``always`` adds the tokenizer's default special tokens even after a template that "
+            "wrote its own (a second BOS on Llama and Gemma); ``once`` does not."
+        ),
+    )
+    boundary: Literal["prefix", "offsets"] = Field(
+        default="offsets",
+        description=(
+            "Where the response starts: after as many tokens as the encoded prefix has "
+            "(``prefix``; off by one if a token straddles the boundary), or at the first token "
+            "that holds a character of the response (``offsets``)."
+        ),
+    )
+    max_length: Whole = Field(
+        default=2048,
+        ge=2,
+        le=1_000_000,
+        description="The most tokens of prompt and response together; the rest is cut off.",
+    )
+    overlong: Literal["truncate", "refuse"] = Field(
+        default="refuse",
+        description=(
+            "If the response alone is longer than the window: cut it, or reject the data."
+        ),
+    )
+    dtype: Dtype = Field(default="float32", description="The precision of weights and activations.")
+    projections: Annotated[tuple[Role, ...], Field(min_length=1), AfterValidator(_distinct)] = (
+        Field(
+            default=(
+                "q",
+                "k",
+                "v",
+                "o",
+            ),
+            description="The projections whose gradients are computed.",
+        )
+    )
+    layer_names: LayerNames = Field(
+        default=LayerNames(),
+        description="Paths of the projections, for a model whose layers have unknown names.",
+    )
 
     def for_model(self, name: str) -> Protocol:
         """The protocol as it applies to a model that the user calls ``name``."""

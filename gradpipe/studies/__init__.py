@@ -1,6 +1,8 @@
 """The study file: which models, benchmarks, styles and protocol.
 
 ``study``        the settings, their defaults and bounds
+``model_config`` the settings of one model
+``names``        names of models and benchmarks as parts of file names
 ``load``         reads a study and names its mistakes; writes one
 ``examples``     a study's choices applied to one of its benchmarks
 ``base_models``  which models of a study are tuned from which

@@ -1,4 +1,4 @@
-"""A study's choices applied to one of its benchmarks: which items, which calls, which examples."""
+"""A study's settings applied to one of its benchmarks: its items, generator calls and examples."""
 
 from __future__ import annotations
 
@@ -26,23 +26,25 @@ from gradpipe.styles import MATCHED_STYLES
 
 @dataclass(frozen=True)
 class StudyExamples:
-    """The ``examples`` (EXAMPLE_SCHEMA) of a benchmark, and the ``quality`` (QUALITY_SCHEMA) of its
-    responses, those that were left out for it too."""
+    """The ``examples`` (EXAMPLE_SCHEMA) of a benchmark, and the ``quality`` of its responses.
+
+    ``quality`` (QUALITY_SCHEMA) includes the responses that it excluded.
+    """
 
     examples: pl.DataFrame
     quality: pl.DataFrame
 
 
 def study_items(study: Study, benchmark: BenchmarkConfig) -> pl.DataFrame:
-    """The items (ITEM_SCHEMA) that the study takes of a benchmark; raises DataError."""
+    """The items (ITEM_SCHEMA) that the study uses of a benchmark; raises DataError."""
     sample = benchmark.sample or study.sample
     return sample_items(read_items(benchmark), sample, study.sampling, study.seed)
 
 
 def study_calls(study: Study, benchmark: BenchmarkConfig, items: pl.DataFrame) -> pl.DataFrame:
-    """What the study's generator is to be asked for those items (PLAN_SCHEMA); raises DataError.
+    """The generator calls that the study needs for these items (PLAN_SCHEMA); raises DataError.
 
-    Only styles that the study wants, or makes others from.
+    Only for styles that the study has, or derives others from.
     """
     if study.generator.kind == "source":
         return PLAN_SCHEMA.to_frame()
@@ -57,7 +59,7 @@ def study_calls(study: Study, benchmark: BenchmarkConfig, items: pl.DataFrame) -
 
 
 def counts_tokens(study: Study, benchmark: BenchmarkConfig) -> bool:
-    """Whether lengths in tokens decide which examples the study makes of a benchmark."""
+    """Whether the examples that the study makes of a benchmark depend on lengths in tokens."""
     wanted = _styles(study, benchmark) or ()
     return study.generator.kind != "source" or any(style in MATCHED_STYLES for style in wanted)
 
@@ -68,9 +70,9 @@ def study_examples(
     items: pl.DataFrame,
     written: pl.DataFrame | None = None,
 ) -> StudyExamples:
-    """The examples that the study makes of those items; raises DataError.
+    """The examples that the study makes of these items; raises DataError.
 
-    ``written`` (WRITTEN_SCHEMA) is what its generator has written for them.
+    ``written`` (WRITTEN_SCHEMA) are the responses that its generator wrote for them.
     """
     styles = _styles(study, benchmark)
     count = token_counter(study) if counts_tokens(study, benchmark) else None
@@ -81,8 +83,8 @@ def study_examples(
         judged = judge_written(items, written, count)
         items = with_written(items, judged, study.generator.mismatches)
         if study.generator.mismatches == "exclude":
-            _require_some(judged, benchmark.name)
-        # A text that a model wrote takes the place of the source's own.
+            _require_passed(judged, benchmark.name)
+        # A response that a model wrote replaces the source's own.
         replaced = quality.join(judged, on=["item_id", "style"], how="anti", maintain_order="left")
         quality = pl.concat([replaced, judged])
     examples = build_examples(
@@ -93,11 +95,11 @@ def study_examples(
         study.seed,
         study.sampling,
     )
-    return StudyExamples(_with_verdicts(examples, quality), quality)
+    return StudyExamples(_with_gate_results(examples, quality), quality)
 
 
 def token_counter(study: Study) -> CountTokens | None:
-    """Counts texts' tokens as the study's first model does; None for a study without models."""
+    """A function that counts tokens as the study's first model does; None without models."""
     if not study.models:
         return None
     from gradpipe.models.load import load_tokenizer
@@ -116,21 +118,21 @@ def _styles(study: Study, benchmark: BenchmarkConfig) -> list[str] | None:
     return list(styles) if styles else None
 
 
-def _require_some(quality: pl.DataFrame, benchmark: str) -> None:
+def _require_passed(quality: pl.DataFrame, benchmark: str) -> None:
     passed = pl.col("verdict") == "passed"
-    verdicts = quality.group_by("style", maintain_order=True).agg(
-        passed.any().alias("some"), pl.col("verdict").mode().sort().first()
+    results = quality.group_by("style", maintain_order=True).agg(
+        passed.any().alias("any_passed"), pl.col("verdict").mode().sort().first()
     )
-    for style, some, verdict in verdicts.iter_rows():
-        if not some:
+    for style, any_passed, result in results.iter_rows():
+        if not any_passed:
             raise DataError(
-                f"No response of the style {style!r} that was written for benchmark {benchmark!r} "
-                f"passed the gates (mostly {verdict.replace('_', ' ')}): choose another model or "
+                f"No response of style {style!r} that was written for benchmark {benchmark!r} "
+                f"passed the gates (mostly {result.replace('_', ' ')}): choose another model or "
                 "prompt, or set the generator's `mismatches: keep`."
             )
 
 
-def _with_verdicts(examples: pl.DataFrame, quality: pl.DataFrame) -> pl.DataFrame:
+def _with_gate_results(examples: pl.DataFrame, quality: pl.DataFrame) -> pl.DataFrame:
     marks = quality.select("item_id", "style", "verdict", relevance=pl.lit("correct"))
     return examples.drop("verdict").join(
         marks, on=["item_id", "style", "relevance"], how="left", maintain_order="left"

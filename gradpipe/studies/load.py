@@ -1,4 +1,4 @@
-"""Study files: read with their mistakes named, and written so that they read back."""
+"""Reading study files, with errors that name the mistake, and writing them."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from importlib import resources
 from pathlib import Path
 from typing import Any, get_args
 
+import yaml
 from pydantic import BaseModel, ValidationError
 
 from gradpipe.errors import DataError, StudyError, nearest
@@ -57,7 +58,7 @@ def load_study(study: str) -> Study:
     names = shipped_studies()
     if study not in names:
         raise StudyError(
-            f"There is no study {study!r}, neither a .yaml file nor one that ships: "
+            f"There is no study {study!r}, neither a .yaml file nor a shipped study: "
             f"{nearest(study, names)}"
         )
     text = (resources.files("gradpipe.studies") / f"{study}.yaml").read_text("utf-8")
@@ -65,29 +66,30 @@ def load_study(study: str) -> Study:
 
 
 def parse_study(text: str, source: str, folder: Path | None = None) -> Study:
-    """A study from YAML; ``source`` is what errors call it, ``folder`` where its paths start."""
-    import yaml
+    """Parse a study from YAML.
 
+    ``source`` is its name in errors, ``folder`` the start of its relative paths. Raises StudyError.
+    """
     if holds_key(text):
-        # Errors, pages and logs would repeat it, wherever in the file it stands.
+        # Wherever it is in the file, errors, pages and logs would repeat it.
         raise StudyError(
-            f"The study {source} holds what looks like a key or token: put it into an environment "
-            "variable, such as OPENAI_API_KEY or HF_TOKEN, and take it out of the file."
+            f"The study {source} contains what looks like a key or token: put it into an "
+            "environment variable, such as OPENAI_API_KEY or HF_TOKEN, and delete it from the file."
         )
     try:
         content = read_yaml(text)
     except (yaml.YAMLError, ValueError, RecursionError) as error:
-        # ValueError: a date or number that looks like one and is none, as 2024-13-45.
+        # ValueError: an invalid date or number, such as 2024-13-45.
         mark = getattr(error, "problem_mark", None)
         line = f" at line {mark.line + 1}" if mark else ""
         problem = getattr(error, "problem", None) or str(error).splitlines()[0]
         raise StudyError(
-            f"The study {source} is no valid YAML{line} ({problem}): check its indentation, quotes "
-            "and brackets."
+            f"The study {source} is not valid YAML{line} ({problem}): check its indentation, "
+            "quotes and brackets."
         ) from error
     if not isinstance(content, dict):
         raise StudyError(
-            f"The study {source} is no mapping: start it with `models:` and `benchmarks:`."
+            f"The study {source} is not a mapping: start it with `models:` and `benchmarks:`."
         )
     try:
         return Study.model_validate(_absolute(content, folder) if folder else content)
@@ -98,20 +100,18 @@ def parse_study(text: str, source: str, folder: Path | None = None) -> Study:
 
 
 def study_yaml(study: Study) -> str:
-    """The study as YAML that reads back as the same study."""
-    import yaml
-
+    """The study as YAML, from which ``parse_study`` makes the same study."""
     content = study.model_dump(mode="json", exclude_defaults=True)
     content["protocol"] = study.protocol.model_dump(mode="json")
     text: str = yaml.safe_dump(content, sort_keys=False, allow_unicode=True)
     if "\x85" in text:
-        # PyYAML writes this line break as it is and reads it back as another; escaped, it stays.
+        # PyYAML writes this line break unescaped and reads it back as another one.
         text = yaml.safe_dump(content, sort_keys=False, allow_unicode=False)
     return text
 
 
 def _absolute(content: dict[str, Any], folder: Path) -> dict[str, Any]:
-    """The content with relative local paths taken from ``folder``."""
+    """The content with relative local paths resolved against ``folder``."""
 
     def locate(path: Any) -> Any:
         if not isinstance(path, str) or "://" in path:
@@ -119,24 +119,26 @@ def _absolute(content: dict[str, Any], folder: Path) -> dict[str, Any]:
         try:
             return str((folder / Path(path).expanduser()).resolve())
         except (OSError, RuntimeError, ValueError) as error:
-            raise StudyError(f"{path!r} is no path ({_reason(error)}): correct it.") from error
+            raise StudyError(
+                f"{path!r} is not a valid path ({_reason(error)}): correct it."
+            ) from error
 
     def benchmark(entry: Any) -> Any:
         if not isinstance(entry, dict):
             return entry
-        found = {**entry, "path": locate(entry["path"])} if "path" in entry else dict(entry)
+        located = {**entry, "path": locate(entry["path"])} if "path" in entry else dict(entry)
         pages = entry.get("wikipedia")
         if isinstance(pages, dict):
-            # A list of titles is no path, and stays as it is.
+            # A list of titles is not a path and is kept.
             files = {name: locate(pages[name]) for name in _WIKIPEDIA_FILES if name in pages}
-            found["wikipedia"] = {**pages, **files}
-        return found
+            located["wikipedia"] = {**pages, **files}
+        return located
 
     def model(entry: Any) -> Any:
         value = {"id": entry} if isinstance(entry, str) else entry
         named = isinstance(value, dict) and isinstance(value.get("id"), str)
         if named and (value["id"].startswith((".", "~")) or value["id"].endswith(".gguf")):
-            # Tables and charts call it what its user does, wherever the study file lies.
+            # Its name in tables and charts is as the user wrote it, wherever the study file is.
             return {"name": value["id"], **value, "id": locate(value["id"])}
         return entry
 
@@ -162,21 +164,21 @@ def _reason(error: Exception) -> str:
 
 
 def _sentence(error: ValidationError, source: str) -> str:
-    """The first thing wrong, with the nearest known key where one is misspelt."""
-    # A misspelt key comes before the key that it leaves missing.
-    first = min(error.errors(), key=lambda fault: fault["type"] != "extra_forbidden")
+    """The first mistake as a sentence, with the nearest known key if a key is misspelled."""
+    # A misspelled key goes before the key that is missing because of it.
+    first = min(error.errors(), key=lambda mistake: mistake["type"] != "extra_forbidden")
     where = _short(".".join(str(part) for part in first["loc"]), 60)
     if first["type"] == "extra_forbidden":
         key = str(first["loc"][-1])[:80]
         known = list(_schema_at(first["loc"][:-1]).model_fields)
         return f"The study {source} has an unknown key {where!r}: {nearest(key, known)}"
     if first["type"] == "missing":
-        return f"The study {source} lacks {where!r}: add it."
+        return f"The study {source} has no {where!r}: add it."
     shown = _short(repr(first["input"]), 60)
     mapping = first["type"] in {"model_type", "dict_type"}
-    said = first["msg"].removeprefix("Value error, ").lower().replace("tuple", "list")
-    cure = "input should be a mapping" if mapping else said
-    return f"The study {source} has {shown} as {where!r}: {cure}."
+    message = first["msg"].removeprefix("Value error, ").lower().replace("tuple", "list")
+    expected = "input should be a mapping" if mapping else message
+    return f"The study {source} has {shown} as {where!r}: {expected}."
 
 
 def _short(text: str, most: int) -> str:
@@ -184,7 +186,7 @@ def _short(text: str, most: int) -> str:
 
 
 def _schema_at(location: tuple[int | str, ...]) -> type[BaseModel]:
-    """The settings that may stand at a place of a study, given as its keys from the outside in."""
+    """The settings class at a location of a study, given as its keys from the outside in."""
     schema: type[BaseModel] = Study
     for key in location:
         if isinstance(key, str) and key in schema.model_fields:
@@ -193,7 +195,7 @@ def _schema_at(location: tuple[int | str, ...]) -> type[BaseModel]:
 
 
 def _settings(annotation: Any) -> type[BaseModel] | None:
-    """The first kind of settings that an annotation names, as ``tuple[ModelConfig, ...]`` does."""
+    """The first settings class in an annotation such as ``tuple[ModelConfig, ...]``."""
     if isinstance(annotation, type) and issubclass(annotation, BaseModel):
         return annotation
     return next(filter(None, map(_settings, get_args(annotation))), None)

@@ -1,4 +1,4 @@
-"""Provenance: what was run on what, enough for a stranger to run it again."""
+"""Provenance: what was run on what, enough for others to reproduce it."""
 
 import platform
 from collections.abc import Mapping
@@ -13,7 +13,7 @@ from gradpipe.models.source import ModelSource
 from gradpipe.studies.load import study_yaml
 from gradpipe.studies.study import Study
 
-#: The packages whose versions the numbers and pictures depend on.
+#: The packages that the numbers and charts depend on.
 PACKAGES = (
     "gradpipe",
     "torch",
@@ -33,11 +33,13 @@ def provenance(
     benchmarks: Mapping[str, tuple[str, int]],
     computed: pl.DataFrame,
 ) -> dict[str, Any]:
-    """The study, its models with revision and fingerprint, its data with version and item count,
-    and what the gradients were computed on, in which time.
+    """The study, its models and data, and the hardware and time that its gradients took.
 
-    ``models`` maps a name to its source and fingerprint (those that it lacks are left out),
-    ``benchmarks`` one to its version and items; ``computed`` is made of ``extraction_costs``.
+    Args:
+        study: The study.
+        models: The source and fingerprint of each model by name; others are left out.
+        benchmarks: The version and number of items of each benchmark by name.
+        computed: The tables of ``extraction_costs``, concatenated.
     """
     return {
         "study": study.model_dump(mode="json"),
@@ -75,9 +77,10 @@ def provenance(
 
 
 def extraction_costs(model: str, examples: pl.LazyFrame) -> pl.DataFrame:
-    """On what the gradients of a model's examples were computed: examples, tokens and seconds.
+    """What the gradients of a model's examples took, by hardware: examples, tokens and seconds.
 
-    ``examples`` have ``key``, ``hardware``, ``tokens`` and ``seconds``; equal ones count once.
+    ``examples`` has ``key``, ``hardware``, ``tokens`` and ``seconds``; examples with equal keys
+    count once.
     """
     return (
         examples.unique("key")
@@ -93,10 +96,10 @@ def extraction_costs(model: str, examples: pl.LazyFrame) -> pl.DataFrame:
 
 
 def _versions() -> dict[str, str]:
-    found = {}
+    versions = {}
     for package in PACKAGES:
         try:
-            found[package] = version(package)
+            versions[package] = version(package)
         except PackageNotFoundError:
-            found[package] = "not installed"
-    return found
+            versions[package] = "not installed"
+    return versions

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from typing import Any, Literal, TypeVar
-from urllib.parse import quote
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
@@ -17,111 +16,119 @@ from gradpipe.engines.settings import RayConfig
 from gradpipe.errors import StudyError, nearest
 from gradpipe.fields import Number, Whole
 from gradpipe.generators.config import GeneratorConfig
-from gradpipe.gradients.protocol import STANDARD, LayerNames, Protocol, make_protocol
-from gradpipe.models.placement import DeviceMap, MaxMemory, Placement
+from gradpipe.gradients.protocol import STANDARD, Protocol, make_protocol
 from gradpipe.responses.build import Irrelevant
 from gradpipe.statistics.reductions import REDUCTIONS
-from gradpipe.studies.base_models import twins_of
+from gradpipe.studies.base_models import find_model_pairs
+from gradpipe.studies.model_config import ModelConfig
+from gradpipe.studies.names import require_distinct_names
 from gradpipe.styles import STYLES
-
-#: Characters of a model's or benchmark's name as part of a file's: other than letters, digits,
-#: ``-``, ``_`` and ``/`` they count three for each byte, since they are written so there.
-LONGEST_NAME = 200
-
-
-class ModelConfig(BaseModel):
-    """One model of a study: a hub id, a local folder, a .gguf file, or ``demo``."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-    id: str = Field(min_length=1)
-    revision: str | None = None
-    #: Overrides the protocol's ``chat`` for this model: base models may carry a template too.
-    chat: bool | None = None
-    #: Overrides the protocol's ``layer_names`` for this model, role by role.
-    layer_names: LayerNames = LayerNames()
-    #: What tables, charts and partitions call it; by default the id and the revision.
-    name: str = ""
-    #: How the model is laid out in memory (see ``Placement``): no row's key holds any of these.
-    device_map: DeviceMap | None = None
-    gradient_checkpointing: bool = False
-    max_memory: MaxMemory | None = None
-    #: The name of the study's model that this one was tuned from; by default told by their names.
-    base: str | None = None
-
-    @model_validator(mode="before")
-    @classmethod
-    def _short_form(cls, value: Any) -> Any:
-        value = {"id": value} if isinstance(value, str) else value
-        if isinstance(value, dict) and value.get("id") and not value.get("name"):
-            revision = value.get("revision")
-            return {**value, "name": f"{value['id']}@{revision}" if revision else value["id"]}
-        return value
-
-    @model_validator(mode="before")
-    @classmethod
-    def _placed(cls, value: Any) -> Any:
-        if not isinstance(value, dict) or not {"device_map", "max_memory"} & value.keys():
-            return value
-        # Its errors say what may stand there; a union of types would list all that it is not.
-        placement = Placement(value.get("device_map"), max_memory=value.get("max_memory"))
-        return {**value, "max_memory": placement.max_memory}
-
-    @property
-    def placement(self) -> Placement:
-        """How the model is laid out in memory."""
-        return Placement(self.device_map, self.gradient_checkpointing, self.max_memory)
-
 
 Named = TypeVar("Named", ModelConfig, BenchmarkConfig)
 
 
 class Study(BaseModel):
-    """Everything a run depends on."""
+    """All settings of a run."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    #: What the report calls the study.
-    name: str = Field(default="study", min_length=1, max_length=100)
-    #: Model ids, or mappings with an ``id`` and further settings.
-    models: tuple[ModelConfig, ...]
-    #: Benchmark names, or mappings with a ``name`` and further settings.
-    benchmarks: tuple[BenchmarkConfig, ...] = Field(min_length=1)
-    #: Response styles; by default every style that each benchmark's source provides.
-    styles: tuple[str, ...] | None = None
-    #: Correct responses, irrelevant ones, or both.
-    relevances: tuple[Literal["correct", "irrelevant"], ...] = Field(
-        default=("correct", "irrelevant"), min_length=1
+    name: str = Field(
+        default="study",
+        min_length=1,
+        max_length=100,
+        description="What the report calls the study.",
     )
-    #: How irrelevant responses are made: ``derangement``: another item's response of the same
-    #: style, with another answer and a similar length; ``sentence_shuffle``: the sentences of
-    #: several items shuffled, as in the paper; ``release``: the paper's own shuffled files.
-    irrelevant: Irrelevant = "derangement"
-    #: Items per benchmark; by default all.
-    sample: Whole | None = Field(default=None, ge=1)
-    #: Which items: the ``first``, or a seeded ``random`` draw, in which a larger sample contains a
-    #: smaller one.
-    sampling: Literal["first", "random"] = "random"
-    #: The seed of the draw and of the pairing of irrelevant responses.
-    seed: Whole = Field(default=0, ge=0, le=2**63 - 1)
-    #: ``standard``, ``paper``, or a mapping with ``preset`` and changes to it.
-    protocol: Protocol = STANDARD
-    #: Who writes the responses that a benchmark's source does not bring.
-    generator: GeneratorConfig = GeneratorConfig()
-    #: Where gradients are computed: in the run's own process, or by actors of a Ray cluster.
-    engine: Literal["local", "ray"] = "local"
-    #: The Ray cluster and its actors, for ``engine: ray``.
-    ray: RayConfig = RayConfig()
-    #: The statistics to compute; adding one later costs no gradient.
-    statistics: tuple[str, ...] = Field(default=tuple(REDUCTIONS), min_length=1)
-    #: Your own claims, judged beside the paper's: "none > detailed on effective_rank".
-    claims: tuple[str, ...] = ()
-    #: The share of a partition's rows that may be unusable before its check warns.
-    unusable_limit: Number = Field(default=0.1, ge=0, le=1)
-    #: The share of a style's responses that may fail the gates before their check warns.
-    mismatch_limit: Number = Field(default=0.1, ge=0, le=1)
-    #: Whether the daemon computes what is missing: as soon as it sees it, every night, or never.
-    automation: bool | Literal["nightly"] = False
+    models: tuple[ModelConfig, ...] = Field(
+        description="Model ids, or mappings with an ``id`` and further settings."
+    )
+    benchmarks: tuple[BenchmarkConfig, ...] = Field(
+        min_length=1,
+        description="Benchmark names, or mappings with a ``name`` and further settings.",
+    )
+    styles: tuple[str, ...] | None = Field(
+        default=None,
+        description="Response styles; by default every style that a benchmark's source provides.",
+    )
+    relevances: tuple[Literal["correct", "irrelevant"], ...] = Field(
+        default=("correct", "irrelevant"),
+        min_length=1,
+        description="Correct responses, irrelevant ones, or both.",
+    )
+    irrelevant: Irrelevant = Field(
+        default="derangement",
+        description=(
+            "How irrelevant responses are made: ``derangement``: another item's response of "
+            "the same style, with another answer and a similar length; ``sentence_shuffle``: "
+            "the sentences of several items shuffled, as in the paper; ``release``: the "
+            "paper's own shuffled files."
+        ),
+    )
+    sample: Whole | None = Field(
+        default=None, ge=1, description="Items per benchmark; by default all."
+    )
+    sampling: Literal["first", "random"] = Field(
+        default="random",
+        description=(
+            "Which items: the ``first``, or a seeded ``random`` draw, in which a larger "
+            "sample contains a smaller one."
+        ),
+    )
+    seed: Whole = Field(
+        default=0,
+        ge=0,
+        le=2**63 - 1,
+        description="The seed of the draw and of the pairing of irrelevant responses.",
+    )
+    protocol: Protocol = Field(
+        default=STANDARD,
+        description="``standard``, ``paper``, or a mapping with ``preset`` and changes to it.",
+    )
+    generator: GeneratorConfig = Field(
+        default=GeneratorConfig(),
+        description="Who writes the responses that a benchmark's source does not have.",
+    )
+    engine: Literal["local", "ray"] = Field(
+        default="local",
+        description=(
+            "Where gradients are computed: in the run's own process, or by actors of a Ray cluster."
+        ),
+    )
+    ray: RayConfig = Field(
+        default=RayConfig(), description="The Ray cluster and its actors, for ``engine: ray``."
+    )
+    statistics: tuple[str, ...] = Field(
+        default=tuple(REDUCTIONS),
+        min_length=1,
+        description="The statistics to compute; adding one later costs no gradient.",
+    )
+    claims: tuple[str, ...] = Field(
+        default=(),
+        description=(
+            "Your own claims, judged beside the paper's, such as ``none > detailed on "
+            "effective_rank``."
+        ),
+    )
+    unusable_limit: Number = Field(
+        default=0.1,
+        ge=0,
+        le=1,
+        description="The share of a partition's rows that may be unusable before its check warns.",
+    )
+    mismatch_limit: Number = Field(
+        default=0.1,
+        ge=0,
+        le=1,
+        description=(
+            "The share of a style's responses that may fail the gates before their check warns."
+        ),
+    )
+    automation: bool | Literal["nightly"] = Field(
+        default=False,
+        description=(
+            "Whether the daemon computes what is missing: as soon as it notices (true), "
+            "``nightly``, or never (false)."
+        ),
+    )
 
     @field_validator("benchmarks", mode="before")
     @classmethod
@@ -172,16 +179,9 @@ class Study(BaseModel):
         return self
 
     @model_validator(mode="after")
-    def _no_twins(self) -> Study:
+    def _distinct_names(self) -> Study:
         for kind, entries in (("models", self.models), ("benchmarks", self.benchmarks)):
-            names = [entry.name for entry in entries]
-            twins = sorted({name for name in names if names.count(name) > 1})
-            if twins:
-                raise StudyError(
-                    f"The study names {', '.join(twins)} twice among its {kind}: "
-                    "give each its own name."
-                )
-            _require_files_apart(names, kind)
+            require_distinct_names([entry.name for entry in entries], kind)
         return self
 
     def protocol_of(self, model: ModelConfig) -> Protocol:
@@ -196,43 +196,23 @@ class Study(BaseModel):
         return {(model.name, entry.name) for model in self.models for entry in self.benchmarks}
 
     def all_claims(self) -> list[Claim]:
-        """What the report judges: the study's own claims, then the paper's."""
+        """The claims that the report judges: the study's own, then the paper's."""
         return [*(parse_claim(text, self.statistics) for text in self.claims), *PAPER_CLAIMS]
 
-    def twins(self) -> list[tuple[str, str]]:
-        """Models with what they were tuned from: (base, tuned), as given or told by their names."""
+    def model_pairs(self) -> list[tuple[str, str]]:
+        """Pairs of models, (base, tuned), as the study says or as their names suggest."""
         given = [(model.base, model.name) for model in self.models if model.base is not None]
         tuned = {name for _, name in given}
-        told = twins_of([model.name for model in self.models])
-        return given + [pair for pair in told if pair[1] not in tuned]
+        by_name = find_model_pairs([model.name for model in self.models])
+        return given + [pair for pair in by_name if pair[1] not in tuned]
 
     def model(self, name: str) -> ModelConfig:
-        """The model of that name; raises StudyError where the study has none."""
+        """The model of this name; raises StudyError if the study does not have it."""
         return _named(self.models, name, "model")
 
     def benchmark(self, name: str) -> BenchmarkConfig:
-        """The benchmark of that name; raises StudyError where the study has none."""
+        """The benchmark of this name; raises StudyError if the study does not have it."""
         return _named(self.benchmarks, name, "benchmark")
-
-
-def _require_files_apart(names: Sequence[str], kind: str) -> None:
-    """Raise StudyError for names that cannot be files' beside each other, on any file system."""
-    for name in names:
-        if len(quote(name, safe="/").replace(".", "%2e").replace("~", "%7e")) > LONGEST_NAME:
-            raise StudyError(
-                f"The name {name[:40]!r}... among the study's {kind} is too long for a file: give "
-                f"a `name` of at most {LONGEST_NAME} characters, where others than English letters "
-                "and digits count up to twelve times."
-            )
-    # Only English letters stay letters in a file's name, so only their case may get lost.
-    seen: dict[bytes, str] = {}
-    for name in names:
-        other = seen.setdefault(name.encode().lower(), name)
-        if other != name:
-            raise StudyError(
-                f"The study's {kind} {other!r} and {name!r} differ in capitals only, and some file "
-                "systems would take one for the other: give one of them another `name`."
-            )
 
 
 def _require_known(kind: str, words: Sequence[str], known: Sequence[str]) -> None:
@@ -240,7 +220,7 @@ def _require_known(kind: str, words: Sequence[str], known: Sequence[str]) -> Non
         if word not in known:
             raise StudyError(f"There is no {kind} {word!r}: {nearest(word, list(known))}")
         if words.count(word) > 1:
-            raise StudyError(f"The {kind} {word!r} is named twice: name it once.")
+            raise StudyError(f"The {kind} {word!r} is listed twice: list it once.")
 
 
 def _named(entries: tuple[Named, ...], name: str, kind: str) -> Named:

@@ -28,7 +28,8 @@ from gradpipe.standalone.pairs import pairs_of_table
 from gradpipe.standalone.ranking import score_spectra_file
 from gradpipe.statistics.reductions import REDUCTIONS
 from gradpipe.studies.load import load_study, parse_study, study_yaml
-from gradpipe.studies.study import ModelConfig, Study
+from gradpipe.studies.model_config import ModelConfig
+from gradpipe.studies.study import Study
 from gradpipe.styles import STYLES
 from gradpipe.untrusted.gguf_header import check_header
 from storage.names import slug, unslug

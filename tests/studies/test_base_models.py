@@ -2,7 +2,7 @@
 
 import pytest
 
-from gradpipe.studies.base_models import twins_of
+from gradpipe.studies.base_models import find_model_pairs
 
 PAPER = [
     ("google/gemma-2-2b", "google/gemma-2-2b-it"),
@@ -14,8 +14,8 @@ PAPER = [
 
 
 def test_the_papers_models_are_five_pairs() -> None:
-    assert twins_of([name for pair in PAPER for name in pair]) == PAPER
-    assert set(twins_of([name for pair in PAPER for name in reversed(pair)])) == set(PAPER)
+    assert find_model_pairs([name for pair in PAPER for name in pair]) == PAPER
+    assert set(find_model_pairs([name for pair in PAPER for name in reversed(pair)])) == set(PAPER)
 
 
 @pytest.mark.parametrize(
@@ -28,7 +28,7 @@ def test_the_papers_models_are_five_pairs() -> None:
     ],
 )
 def test_case_organisation_and_revision_do_not_matter(base: str, tuned: str) -> None:
-    assert twins_of([tuned, base]) == [(base, tuned)]
+    assert find_model_pairs([tuned, base]) == [(base, tuned)]
 
 
 @pytest.mark.parametrize(
@@ -43,14 +43,14 @@ def test_case_organisation_and_revision_do_not_matter(base: str, tuned: str) -> 
     ],
 )
 def test_where_no_one_base_can_be_told_there_is_no_pair(models: list[str]) -> None:
-    assert twins_of(models) == []
+    assert find_model_pairs(models) == []
 
 
 def test_the_base_of_the_same_organisation_is_preferred() -> None:
     models = ["a/gemma-2-2b", "b/gemma-2-2b", "b/gemma-2-2b-it"]
-    assert twins_of(models) == [("b/gemma-2-2b", "b/gemma-2-2b-it")]
+    assert find_model_pairs(models) == [("b/gemma-2-2b", "b/gemma-2-2b-it")]
 
 
 def test_one_base_may_have_two_tuned_models() -> None:
     models = ["m-7b", "m-7b-chat", "m-7b-instruct"]
-    assert twins_of(models) == [("m-7b", "m-7b-chat"), ("m-7b", "m-7b-instruct")]
+    assert find_model_pairs(models) == [("m-7b", "m-7b-chat"), ("m-7b", "m-7b-instruct")]

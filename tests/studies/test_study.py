@@ -17,8 +17,9 @@ from gradpipe.models.roles import ROLES
 from gradpipe.models.source import ModelSource
 from gradpipe.statistics.reductions import REDUCTIONS
 from gradpipe.studies.load import load_study, parse_study, shipped_studies, study_yaml
+from gradpipe.studies.model_config import ModelConfig
 from gradpipe.studies.provenance import PACKAGES, extraction_costs, provenance
-from gradpipe.studies.study import ModelConfig, Study
+from gradpipe.studies.study import Study
 from gradpipe.styles import STYLES
 
 BASE = "models: [demo]\nbenchmarks: [mini_maths]\n"
@@ -200,7 +201,7 @@ def test_a_model_is_named_by_its_id_and_revision_unless_it_is_given_a_name() -> 
       - {id: org/base, name: ""}
     benchmarks: [mini_maths]
     """
-    with pytest.raises(StudyError, match="names org/base twice among its models"):
+    with pytest.raises(StudyError, match="org/base"):
         parse_study(text, "my.yaml")
     study = parse_study(text.replace('      - {id: org/base, name: ""}\n', ""), "my.yaml")
     assert [model.name for model in study.models] == ["org/base", "org/base@v2", "plain"]
@@ -311,9 +312,9 @@ def test_models_and_benchmarks_are_found_by_name_or_the_nearest_is_named() -> No
     study = load_study("demo")
     assert study.benchmark("mini_maths").source == "mini"
     assert study.model("demo").id == "demo"
-    with pytest.raises(StudyError, match=r"no benchmark 'mini_math': did you mean 'mini_maths'\?"):
+    with pytest.raises(StudyError, match="'mini_math'.*'mini_maths'"):
         study.benchmark("mini_math")
-    with pytest.raises(StudyError, match=r"no model 'gpt2': known are demo\."):
+    with pytest.raises(StudyError, match="'gpt2'.*demo"):
         study.model("gpt2")
 
 
@@ -385,7 +386,19 @@ def test_a_study_s_own_claims_are_judged_before_the_paper_s() -> None:
     assert others == list(PAPER_CLAIMS)
 
 
-def test_twins_are_told_by_their_names_unless_a_base_is_given() -> None:
+def test_pairs_of_models_are_found_by_their_names_unless_a_base_is_given() -> None:
     models = "models: [x-7b, x-7b-instruct, {id: y, base: x-7b}, {id: z-it, base: y}, z]\n"
     study = parse_study(models + "benchmarks: [mini_maths]", "s")
-    assert study.twins() == [("x-7b", "y"), ("y", "z-it"), ("x-7b", "x-7b-instruct")]
+    assert study.model_pairs() == [("x-7b", "y"), ("y", "z-it"), ("x-7b", "x-7b-instruct")]
+
+
+def test_every_setting_has_a_description() -> None:
+    schema = Study.model_json_schema()
+    objects = {"Study": schema, **schema["$defs"]}
+    properties = {
+        f"{name}.{key}": value
+        for name, definition in objects.items()
+        for key, value in definition.get("properties", {}).items()
+    }
+    assert len(properties) > 70
+    assert not [key for key, value in properties.items() if not value.get("description")]
