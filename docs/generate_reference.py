@@ -7,7 +7,6 @@ from typing import Any
 
 import click
 import mkdocs_gen_files
-from pydantic import BaseModel
 
 
 def write(page: str, lines: Iterator[str]) -> None:
@@ -39,10 +38,9 @@ def study() -> Iterator[str]:
     from gradpipe.studies.study import Study
 
     schema = Study.model_json_schema()
-    meanings = {model.__name__: comments_of(model) for model in models_below(BaseModel)}
     yield "# Study settings\n"
     yield "A study is one YAML file. Unknown keys are refused with the nearest known one.\n"
-    yield from settings_table(schema, meanings["Study"])
+    yield from settings_table(schema)
     titles = {
         "ModelConfig": "models",
         "BenchmarkConfig": "benchmarks",
@@ -59,32 +57,10 @@ def study() -> Iterator[str]:
     for name, definition in schema["$defs"].items():
         if "properties" in definition:
             yield f"## {titles.get(name, name)}\n"
-            yield from settings_table(definition, meanings[name])
+            yield from settings_table(definition)
 
 
-def models_below(base: type[BaseModel]) -> Iterator[type[BaseModel]]:
-    """The settings classes of gradpipe."""
-    for model in base.__subclasses__():
-        if model.__module__.startswith("gradpipe."):
-            yield model
-        yield from models_below(model)
-
-
-def comments_of(model: type[BaseModel]) -> dict[str, str]:
-    """What the `#:` comments above a class's fields say, by field."""
-    comments: dict[str, str] = {}
-    pending: list[str] = []
-    for line in getsource(model).splitlines():
-        text = line.strip()
-        if text.startswith("#:"):
-            pending.append(text.removeprefix("#:").strip())
-        else:
-            comments[text.partition(":")[0]] = " ".join(pending)
-            pending = []
-    return comments
-
-
-def settings_table(schema: dict[str, Any], comments: dict[str, str]) -> Iterator[str]:
+def settings_table(schema: dict[str, Any]) -> Iterator[str]:
     """The properties of one object as a table."""
     if text := schema.get("description"):
         yield text.replace("``", "`") + "\n"
@@ -93,7 +69,7 @@ def settings_table(schema: dict[str, Any], comments: dict[str, str]) -> Iterator
     for key, value in schema["properties"].items():
         default = code(value.get("default")) if "$ref" not in value else "see there"
         default = "required" if key in schema.get("required", ()) else default
-        meaning = (value.get("description") or comments.get(key, "")).replace("``", "`")
+        meaning = value["description"].replace("``", "`")
         yield f"| `{key}` | {kind(value)} | {default} | {escape(meaning)} |"
     yield ""
 

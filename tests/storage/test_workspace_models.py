@@ -77,9 +77,7 @@ def test_a_model_that_the_study_has_is_refused(workspace: Workspace, folder: Pat
     add_model(workspace, str(folder))
     before = workspace.study_path.read_bytes()
     for model, name in ((str(folder), ""), ("demo", ""), (str(folder), "demo")):
-        with pytest.raises(
-            StudyError, match="twice among its models.*`name`"
-        ) as c:
+        with pytest.raises(StudyError, match="twice among its models.*`name`") as c:
             add_model(workspace, model, name=name)
         assert str(workspace.study_path) in str(c.value)
     assert workspace.study_path.read_bytes() == before
