@@ -51,7 +51,7 @@ def gradpipe(*words: str) -> Result:
 @pytest.mark.parametrize("key", KEYS)
 @pytest.mark.parametrize("place", PLACES)
 def test_a_key_in_a_study_is_refused_and_not_repeated(place: str, key: str) -> None:
-    with pytest.raises(StudyError, match="holds what looks like a key or token") as refused:
+    with pytest.raises(StudyError, match="OPENAI_API_KEY or HF_TOKEN") as refused:
         parse_study(PLACES[place].format(key), "my.yaml")
     error: BaseException | None = refused.value
     while error is not None:

@@ -1,6 +1,7 @@
 """Checks on real partitions: recorded with them, and a bad partition never reaches the report."""
 
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ from assets.code_location import STAGES
 from assets.resources import Accelerator
 from assets.running.instance import open_instance
 from assets.running.runner import Runner
+from gradpipe.statistics.partition import PartitionTables
 from storage.workspace import Workspace
 from tests.assets.conftest import finished_study
 
@@ -126,13 +128,14 @@ def test_a_bad_partition_never_reaches_the_report_by_any_way_in(
 def test_impossible_statistics_are_not_kept(
     finished: Path, home: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    table = assets.spectral_statistics.statistics_table
+    make = assets.spectral_statistics.partition_tables
 
-    def swapped(*arguments: Any) -> pl.DataFrame:
+    def swapped(*arguments: Any) -> PartitionTables:
         names = {"nuclear_norm": "frobenius_norm", "frobenius_norm": "nuclear_norm"}
-        return table(*arguments).rename(names)
+        tables = make(*arguments)
+        return replace(tables, statistics=tables.statistics.rename(names))
 
-    monkeypatch.setattr(assets.spectral_statistics, "statistics_table", swapped)
+    monkeypatch.setattr(assets.spectral_statistics, "partition_tables", swapped)
     (failure,) = bring_up(finished).failures
     assert "norms_in_order" in failure.reason
     assert Workspace.current().statistics(*CELL).notes() is None

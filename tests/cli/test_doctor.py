@@ -197,7 +197,7 @@ def spoil_pages(home: Path) -> None:
 @pytest.mark.parametrize(
     ("spoil", "subject", "words"),
     [
-        (spoil_study, "study", "no valid YAML"),
+        (spoil_study, "study", "not valid YAML"),
         (spoil_encoding, "study", "UTF-8"),
         (spoil_dagster, "workspace", "runs.db is damaged"),
         (spoil_pages, "workspace", "runs.db is damaged"),

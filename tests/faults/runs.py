@@ -191,13 +191,13 @@ def _mark_statistics(mark: Callable[[str], None]) -> None:
     """Statistics are mostly made in one go with their spectra, of which no word is said."""
     import assets.spectral_statistics as stage
 
-    make = stage.statistics_table
+    make = stage.partition_tables
 
     def mark_and_make(*arguments: Any) -> Any:
         mark("spectral_statistics ")
         return make(*arguments)
 
-    setattr(stage, "statistics_table", mark_and_make)  # noqa: B010
+    setattr(stage, "partition_tables", mark_and_make)  # noqa: B010
 
 
 def _speed_up(images: bool) -> None:
