@@ -101,6 +101,7 @@ def test_the_wheel_extracts_a_file(installed: Installed) -> None:
     assert set(table["projection"]) == {"q", "k", "v", "o"}
 
 
+@pytest.mark.slow
 def test_the_wheel_runs_a_study(installed: Installed) -> None:
     study = {
         "name": "tiny",
