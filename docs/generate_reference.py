@@ -41,22 +41,9 @@ def study() -> Iterator[str]:
     yield "# Study settings\n"
     yield "A study is one YAML file. Unknown keys are refused with the nearest known one.\n"
     yield from settings_table(schema)
-    titles = {
-        "ModelConfig": "models",
-        "BenchmarkConfig": "benchmarks",
-        "Columns": "columns",
-        "FileColumns": "columns",
-        "WikipediaPages": "wikipedia",
-        "Protocol": "protocol",
-        "LayerNames": "layer_names",
-        "GeneratorConfig": "generator",
-        "Budget": "budget",
-        "TokenPrice": "price",
-        "RayConfig": "ray",
-    }
     for name, definition in schema["$defs"].items():
         if "properties" in definition:
-            yield f"## {titles.get(name, name)}\n"
+            yield f"## {section(name)}\n"
             yield from settings_table(definition)
 
 
@@ -80,7 +67,8 @@ def kind(value: dict[str, Any]) -> str:
         case {"anyOf": parts}:
             return " or ".join(kind(part) for part in parts)
         case {"$ref": reference}:
-            return f"[{reference.rpartition('/')[2]}](#{anchor(reference)})"
+            heading = section(reference.rpartition("/")[2])
+            return f"[{heading}](#{heading})"
         case {"enum": options}:
             return " or ".join(code(option) for option in options)
         case {"const": constant}:
@@ -101,7 +89,8 @@ TYPES = {
     "null": "nothing",
 }
 BOUNDS = {"minimum": "≥", "exclusiveMinimum": ">", "maximum": "≤", "exclusiveMaximum": "<"}
-ANCHORS = {
+#: The key of a study under which the settings of a class stand, where it is another word.
+SECTIONS = {
     "ModelConfig": "models",
     "BenchmarkConfig": "benchmarks",
     "WikipediaPages": "wikipedia",
@@ -112,10 +101,9 @@ ANCHORS = {
 }
 
 
-def anchor(reference: str) -> str:
-    """The section of an object's settings."""
-    name = reference.rpartition("/")[2]
-    return ANCHORS.get(name, name.lower())
+def section(name: str) -> str:
+    """The heading, and so the anchor, of a class of settings."""
+    return SECTIONS.get(name, name.lower())
 
 
 def code(value: object) -> str:

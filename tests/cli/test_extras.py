@@ -14,22 +14,45 @@ from gradpipe.cli.extras import OPTIONAL_PACKAGES
 ROOT = Path(__file__).resolve().parents[2]
 
 
-def test_run_without_dagster_names_its_extra(home: Path) -> None:
+def without_extras(*words: str) -> subprocess.CompletedProcess[str]:
+    """A command in a process that has no optional package, as with the library alone.
+
+    fsspec stays: huggingface_hub brings it.
+    """
     script = (
         "import sys\n"
+        f"missing = {set(OPTIONAL_PACKAGES) - {'fsspec'}!r}\n"
         "class Missing:\n"
         "    def find_spec(self, name, path=None, target=None):\n"
-        "        if name == 'dagster':\n"
+        "        if name.split('.')[0] in missing:\n"
         "            raise ModuleNotFoundError(f'No module named {name!r}', name=name)\n"
         "sys.meta_path.insert(0, Missing())\n"
         "from gradpipe.cli import main\n"
-        "main(['run'])\n"
+        f"main({list(words)!r})\n"
     )
-    done = subprocess.run(
+    return subprocess.run(
         [sys.executable, "-c", script], cwd=ROOT, capture_output=True, text=True, check=False
     )
+
+
+def test_run_without_dagster_names_its_extra(home: Path) -> None:
+    done = without_extras("run")
     assert done.returncode == 2, done.stderr
     assert done.stderr == "gradpipe run needs Dagster: pip install 'gradpipe[pipeline]'.\n"
+
+
+def test_extract_and_rank_need_no_extra(small_model: Path, tmp_path: Path) -> None:
+    data, table = tmp_path / "pairs.jsonl", tmp_path / "spectra.parquet"
+    data.write_text('{"instruction": "Say one.", "output": "One it is."}\n')
+    model = ("--model", str(small_model))
+    for words in (
+        ("extract", str(data), *model, "--out", str(table)),
+        ("rank", str(data), "--spectra", str(table)),
+        ("rank", str(data), *model, "--overwrite"),
+    ):
+        done = without_extras(*words)
+        assert done.returncode == 0, done.stderr
+    assert table.is_file()
 
 
 @pytest.mark.parametrize("name", ["torch", "gradpipe.nothing", None])

@@ -128,7 +128,8 @@ def test_an_interrupted_run_on_ray_leaves_no_process_and_keeps_what_was_done(
         process.send_signal(signal.SIGINT)
         _, errors = process.communicate(timeout=60)
     assert process.returncode == 130
-    assert "stopped" in errors
+    assert "gradpipe: stopped" in errors
+    assert "Run it again" in errors
     assert "Traceback" not in errors
     assert 0 < len(store.keys()) < 72
     until = time.monotonic() + 30
