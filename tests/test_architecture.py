@@ -8,6 +8,7 @@ from functools import cache
 from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
 
+import polars as pl
 import pytest
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -18,6 +19,8 @@ TESTS = sorted((ROOT / "tests").rglob("*.py"))
 #: Packages that take seconds to import.
 HEAVY = {"torch", "transformers", "datasets", "altair", "ray"}
 MOST_LINES = 300
+#: From here on, an argument's place no longer says what it is.
+MOST_POSITIONAL = 5
 
 
 @cache
@@ -162,6 +165,56 @@ def test_a_module_is_one_idea_of_at_most_300_lines() -> None:
 def test_the_top_of_the_library_holds_no_loose_helpers() -> None:
     top = {file.stem for file in (ROOT / "gradpipe").glob("*.py")}
     assert top == {"__init__", "errors", "styles", "check", "fields"}
+
+
+def public_definitions(file: Path) -> set[str]:
+    """The public classes, functions and constants that a file defines at its top level.
+
+    An import, or ``name = other.name``, gives a definition another place, and does not count.
+    """
+    names: set[str] = set()
+    for node in tree(file).body:
+        if isinstance(node, ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef):
+            names.add(node.name)
+        elif isinstance(node, ast.Assign | ast.AnnAssign) and node.value is not None:
+            targets = node.targets if isinstance(node, ast.Assign) else [node.target]
+            if not isinstance(node.value, ast.Name | ast.Attribute):
+                names |= {target.id for target in targets if isinstance(target, ast.Name)}
+    return {name for name in names if not name.startswith("_")}
+
+
+def test_a_public_name_is_defined_once() -> None:
+    files_by_name: dict[str, set[str]] = {}
+    for file in FILES:
+        for name in public_definitions(file):
+            files_by_name.setdefault(name, set()).add(str(file.relative_to(ROOT)))
+    assert {name: files for name, files in files_by_name.items() if len(files) > 1} == {}
+
+
+def test_a_call_gives_many_arguments_by_keyword() -> None:
+    definitions = [
+        node
+        for file in FILES
+        for node in ast.walk(tree(file))
+        if isinstance(node, ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef)
+    ]
+    ours = {node.name for node in definitions}
+    ours -= {n.name for n in definitions if not isinstance(n, ast.ClassDef) and n.args.vararg}
+    # A method of a frame takes any number of expressions.
+    ours -= set(dir(pl.LazyFrame))
+    positional = [
+        f"{file.relative_to(ROOT)}:{node.lineno}"
+        for file in FILES
+        for node in ast.walk(tree(file))
+        if isinstance(node, ast.Call) and len(node.args) > MOST_POSITIONAL
+        if ast.unparse(node.func).rpartition(".")[2] in ours
+    ]
+    assert positional == []
+
+
+def test_every_folder_says_what_it_is() -> None:
+    folders = [file for file in FILES if file.name == "__init__.py"]
+    assert [str(file) for file in folders if not ast.get_docstring(tree(file))] == []
 
 
 def test_no_error_is_caught_by_a_bare_except() -> None:
