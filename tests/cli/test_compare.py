@@ -139,13 +139,12 @@ def refused(result: Result, *words: str) -> None:
 def test_two_models_are_compared_on_every_benchmark_that_both_ran(workspaces: Path) -> None:
     result = compare("heavy", "small")
     assert result.exit_code == 0, result.output
-    first, *_ = result.stdout.splitlines()
+    lines = [line.split() for line in result.stdout.splitlines()]
     # Two benchmarks × two styles × two relevances × four projections × two statistics, twice each.
-    assert first.startswith("A is heavy, B is small: 128 of 128 differences ")
-    assert f"the same {ITEMS} items of both" in result.stdout
-    assert "nuclear_norm, mean over layers: A is " in result.stdout
-    assert "ours none correct  " in result.stdout
-    assert "A is higher in all 32 (" in result.stdout
+    assert "128" in lines[0]
+    rows_of_table = [words for words in lines if words[:3] == ["ours", "none", "correct"]]
+    assert len(rows_of_table) == 4 * 2 * 2
+    assert all(words[-1] == "higher" for words in rows_of_table)
 
     rows = table("heavy", "small")
     assert rows["benchmark"].unique().sort().to_list() == ["ours", "theirs"]
@@ -210,7 +209,7 @@ def test_two_protocols_are_two_workspaces_with_the_same_model_and_items(workspac
 
 def test_a_workspace_of_one_model_stands_for_it(workspaces: Path) -> None:
     assert table("small", "cut").equals(table("small", "cut:small"))
-    refused(compare("cut:small", "main"), "small, heavy", "as main:small")
+    refused(compare("cut:small", "main"), "small", "heavy", "main:small")
 
 
 def test_the_csv_file_has_every_digit(workspaces: Path, tmp_path: Path) -> None:
@@ -222,25 +221,23 @@ def test_the_csv_file_has_every_digit(workspaces: Path, tmp_path: Path) -> None:
         rows["ratio"].drop_nulls().to_list()
     )
     assert [row["verdict"] for row in written] == rows["verdict"].to_list()
-    refused(
-        compare("heavy", "small", "--csv", str(tmp_path / "gone" / "x.csv")), "cannot be written"
-    )
+    refused(compare("heavy", "small", "--csv", str(tmp_path / "gone" / "x.csv")), "gone", "x.csv")
 
 
 @pytest.mark.parametrize(
     ("words", "parts"),
     [
-        (("heavy", "smal"), ("did you mean 'small'?",)),
-        (("heavy", "./nowhere"), ("'./nowhere'", "known are heavy, ours, small, theirs")),
-        (("heavy", "cut:smalll"), ("The study of cut", "did you mean 'small'?")),
-        (("heavy", "heavy"), ("both heavy", "two that differ")),
-        (("heavy", "ours"), ("heavy is a model", "ours a benchmark")),
-        (("theirs:", "small"), ("'theirs:'", "did you mean 'theirs'?")),
-        (("heavy", "."), ("no workspace", "study.yaml")),
-        (("heavy", "small", "--on", "nuclear_nrm"), ("did you mean 'nuclear_norm'?",)),
-        (("heavy", "small", "--on", "stable_rank"), ("'stable_rank'", "do not both have")),
-        (("heavy", "gone.parquet"), ("gone.parquet is a file", "gradpipe extract")),
-        (("ftp://there", "small"), ("ftp", "cannot hold a workspace")),
+        (("heavy", "smal"), ("'smal'", "'small'")),
+        (("heavy", "./nowhere"), ("'./nowhere'", "heavy, ours, small, theirs")),
+        (("heavy", "cut:smalll"), ("cut", "'smalll'", "'small'")),
+        (("heavy", "heavy"), ("heavy",)),
+        (("heavy", "ours"), ("heavy", "model", "ours", "benchmark")),
+        (("theirs:", "small"), ("'theirs:'", "'theirs'")),
+        (("heavy", "."), ("workspace", "study.yaml")),
+        (("heavy", "small", "--on", "nuclear_nrm"), ("'nuclear_nrm'", "'nuclear_norm'")),
+        (("heavy", "small", "--on", "stable_rank"), ("'stable_rank'",)),
+        (("heavy", "gone.parquet"), ("gone.parquet", "heavy", "gradpipe extract")),
+        (("ftp://there", "small"), ("ftp",)),
     ],
 )
 def test_what_cannot_be_compared_is_refused_in_one_sentence(
@@ -254,7 +251,7 @@ def test_a_study_that_was_not_run_has_nothing_to_compare(
 ) -> None:
     monkeypatch.setenv("GRADPIPE_HOME", str(tmp_path / "new"))
     Workspace.current().keep_study(study_in(workspaces, ("small", "heavy"), ("ours",)))
-    refused(compare("small", "heavy"), "small has no statistics", "gradpipe run")
+    refused(compare("small", "heavy"), "small", "statistics", "gradpipe run")
 
 
 @pytest.fixture(scope="module")
@@ -300,6 +297,6 @@ def test_a_file_that_extract_did_not_make_is_refused(tmp_path: Path, extracts: P
     )
     pl.DataFrame({"example": [1], "layer": [0]}).write_parquet(other)
     broken.write_bytes(b"PAR1")
-    refused(compare(good, str(other)), "column 'projection'", "gradpipe extract")
-    refused(compare(good, str(broken)), "cannot be read as Parquet")
-    refused(compare(good, str(tmp_path / "gone.parquet")), "gone.parquet", "cannot be read")
+    refused(compare(good, str(other)), "o.parquet", "'projection'", "gradpipe extract")
+    refused(compare(good, str(broken)), "b.parquet", "Parquet")
+    refused(compare(good, str(tmp_path / "gone.parquet")), "gone.parquet")

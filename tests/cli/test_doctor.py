@@ -99,9 +99,11 @@ def test_a_finished_workspace_is_well_and_left_as_it_was(done: Workspace, home: 
     before = files_in(home)
     result = doctor()
     assert result.exit_code == 0, result.output
-    assert f"every file of {home} is as it was written" in result.stdout
-    assert "model small can be reached" in result.stdout
-    assert "warning  HF_HUB_OFFLINE is set" in result.stdout
+    lines = [line.split() for line in result.stdout.splitlines() if line.startswith(" ")]
+    states = {words[1]: words[0] for words in lines}
+    assert states["HF_HUB_OFFLINE"] == "warning"
+    assert set(states.values()) == {"ok", "warning"}
+    assert str(home) in result.stdout
     assert files_in(home) == before
 
 
@@ -157,7 +159,7 @@ def test_a_repair_brings_back_what_was_set_aside_and_is_whole(done: Workspace) -
     assert result.exit_code == 0, result.output
     said = json.loads(result.stdout.splitlines()[-1])
     assert (said["repaired"], "stages" in said) == ([], False)
-    assert f"brought back, since nothing is wrong with it: {part}" in result.stderr
+    assert str(part) in result.stderr
     assert part.is_file()
     assert not aside.exists()
 
@@ -172,8 +174,8 @@ def test_what_a_repair_did_is_said_to_people_too(done: Workspace) -> None:
     done.statistics("small", "mini_maths").path.write_bytes(b"")
     result = doctor("--repair")
     assert result.exit_code == 0, result.output
-    assert "set aside: " in result.stderr
-    assert "after the repair" in result.stdout
+    assert ".aside" in result.stderr
+    assert result.stdout.rstrip().splitlines()[-1].split()[0] == "ok"
 
 
 def spoil_study(home: Path) -> None:
@@ -197,10 +199,10 @@ def spoil_pages(home: Path) -> None:
 @pytest.mark.parametrize(
     ("spoil", "subject", "words"),
     [
-        (spoil_study, "study", "not valid YAML"),
+        (spoil_study, "study", "YAML"),
         (spoil_encoding, "study", "UTF-8"),
-        (spoil_dagster, "workspace", "runs.db is damaged"),
-        (spoil_pages, "workspace", "runs.db is damaged"),
+        (spoil_dagster, "workspace", "runs.db"),
+        (spoil_pages, "workspace", "runs.db"),
     ],
 )
 def test_one_thing_that_is_broken_hides_nothing_else(
@@ -240,7 +242,8 @@ def test_a_look_that_breaks_is_a_finding_and_not_the_end(
     (fault,) = faults(result)
     assert fault["subject"] == "memory"
     assert SECRET not in result.output
-    assert "every file of" in result.stdout
+    found = json.loads(result.stdout)["findings"]
+    assert [each["state"] for each in found if each["subject"] == "workspace"] == ["ok"]
 
 
 def test_a_workspace_that_is_a_file_or_no_address_is_a_fault(
@@ -265,8 +268,8 @@ def test_it_works_where_the_home_cannot_be_written_and_the_names_are_strange(
     result = doctor("--json")
     assert result.exit_code == 1
     assert {each["subject"] for each in faults(result)} == {"disk"}
-    found = json.loads(result.stdout)["findings"]
-    assert f"every file of {strange} is as it was written" in [each["found"] for each in found]
+    found = [each for each in json.loads(result.stdout)["findings"] if each["state"] == "ok"]
+    assert any(each["subject"] == "workspace" and str(strange) in each["found"] for each in found)
 
 
 def test_databases_in_use_are_no_damage(done: Workspace, home: Path) -> None:
