@@ -40,7 +40,25 @@ def _count_or_share(_: click.Context, __: click.Parameter, given: str | None) ->
     return value
 
 
-@click.command("rank")
+class RankCommand(click.Command):
+    """A command whose help page ends with the names of all statistics."""
+
+    def format_help_text(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Write the docstring, then the names."""
+        super().format_help_text(ctx, formatter)
+        formatter.write_paragraph()
+        with formatter.indentation():
+            formatter.write_text(f"Statistics: {', '.join(statistic_names())}.")
+
+
+def statistic_names() -> list[str]:
+    """The names of all statistics."""
+    from gradpipe.statistics.reductions import REDUCTIONS
+
+    return list(REDUCTIONS)
+
+
+@click.command("rank", cls=RankCommand)
 @click.argument("data", metavar="DATA")
 @click.option(
     "--by",
@@ -98,9 +116,6 @@ def rank_command(
     tail_exponent    large: the main directions are about equal; small: few dominate
 
     Scores grow or shrink with a response's length: compare rows of similar length.
-
-    Other statistics: spectral_norm, frobenius_norm, stable_rank, nuclear_norm_over_loss,
-    nuclear_norm_summed_loss, top4_energy, top16_energy and tail_distance.
 
     \b
     gradpipe rank data.jsonl --model demo --top 10%
