@@ -41,8 +41,10 @@ def measure_alignment(
 
 def summarize_alignment(timings: pl.DataFrame) -> pl.DataFrame:
     """One row per case: median seconds per example, and the median of the rounds' ratios."""
-    each = timings.with_columns(each=pl.col("seconds") / pl.col("examples"))
-    rounds = each.pivot("method", index=["case", "round", "examples", "tokens"], values="each")
+    per_example = timings.with_columns(per_example=pl.col("seconds") / pl.col("examples"))
+    rounds = per_example.pivot(
+        "method", index=["case", "round", "examples", "tokens"], values="per_example"
+    )
     return rounds.group_by("case", maintain_order=True).agg(
         pl.col("examples").first(),
         tokens=(pl.col("tokens") / pl.col("examples")).first(),

@@ -64,10 +64,10 @@ def measure_length(
         take("bare", partial(bare_passes, model, rows, batches), batching="as ours")
     with asking_weights(model) as weights:
         layers = 1 + max(layer for layer, _ in weights)
-        middle = {place: each for place, each in weights.items() if place[0] == layers // 2}
+        middle = {place: weight for place, weight in weights.items() if place[0] == layers // 2}
         take_gradients(model, rows[0])
-        for each in weights.values():
-            each.grad = None
+        for weight in weights.values():
+            weight.grad = None
         watch.take(1, "naive passes", partial(take_gradients, model, rows[0]), tokens=tokens)
         watch.take(1, "naive spectra", partial(decompose, middle), tokens=tokens)
         watch.records[-1]["seconds"] *= layers
@@ -77,9 +77,9 @@ def measure_length(
 def summarize_cuda(timings: pl.DataFrame) -> pl.DataFrame:
     """One row per length: medians over the rounds of seconds per example and of ratios."""
     assert timings.schema == TIMINGS
-    each = timings.with_columns(each=pl.col("seconds") / pl.col("examples"))
-    wide = each.pivot("method", index=["case", "round"], values="each")
-    peaks = each.group_by("case", maintain_order=True).agg(
+    per_example = timings.with_columns(per_example=pl.col("seconds") / pl.col("examples"))
+    wide = per_example.pivot("method", index=["case", "round"], values="per_example")
+    peaks = per_example.group_by("case", maintain_order=True).agg(
         pl.col("examples").max(),
         **{
             f"peak_{method}": pl.col("peak").filter(pl.col("method").str.starts_with(method)).max()

@@ -156,20 +156,20 @@ def our_spectra(factors: dict[str, tuple[Tensor, Tensor]]) -> dict[Place, Tensor
     for names in ("qkv", "o"):
         x = factors[names[0]][0]
         spectra = gradient_spectra(x[None], {name: factors[name][1][None] for name in names})
-        for name, of_text in spectra.items():
-            values[0, name] = of_text.rows()[0].singular_values
+        for name, spectrum in spectra.items():
+            values[0, name] = spectrum.rows()[0].singular_values
     return values
 
 
 def summarize_layers(timings: pl.DataFrame) -> pl.DataFrame:
     """One row per shape: medians over the rounds of seconds and of ratios."""
     assert timings.schema == TIMINGS
-    timings = timings.with_columns(each=pl.col("seconds") / pl.col("examples"))
-    each = timings.pivot("method", index=["case", "round", "tokens"], values="each")
+    timings = timings.with_columns(per_example=pl.col("seconds") / pl.col("examples"))
+    rounds = timings.pivot("method", index=["case", "round", "tokens"], values="per_example")
     differences = timings.group_by("case").agg(pl.col("difference").max())
     naive = pl.col("naive passes") + pl.col("naive spectra")
     return (
-        each.group_by("case", maintain_order=True)
+        rounds.group_by("case", maintain_order=True)
         .agg(
             pl.col("tokens").first(),
             rounds=pl.len(),

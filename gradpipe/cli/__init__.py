@@ -44,7 +44,7 @@ class Commands(click.Group):
             ctx.exit(2)
         except KeyboardInterrupt:
             click.echo(
-                "gradpipe: Stopped. Finished work is kept: run the command again to resume.",
+                "gradpipe: stopped; finished work is kept. Run the command again to resume.",
                 err=True,
             )
             ctx.exit(130)

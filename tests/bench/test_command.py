@@ -60,7 +60,7 @@ def test_passes_compares_the_three_methods_in_every_round(
     assert all(record["difference"] < 1e-4 for record in found["summary"])
 
 
-def test_passes_does_without_the_naive_method(
+def test_passes_runs_without_the_naive_method(
     small_model: Path, table: Path, tmp_path: Path
 ) -> None:
     out = tmp_path / "p.json"
@@ -113,7 +113,7 @@ def test_memory_has_a_peak_for_every_method(
     assert all(0 <= row["above"] < row["peak"] for row in found["rows"])
 
 
-def test_a_process_that_fails_says_of_what(small_model: Path, table: Path, tmp_path: Path) -> None:
+def test_a_failed_process_names_its_case(small_model: Path, table: Path, tmp_path: Path) -> None:
     options = ("--model", small_model, "--data", table, "--styles", "slow", "--shapes", "")
     done = bench("memory", *options, "--out", tmp_path / "m.json")
     assert done.exit_code == 2
@@ -144,7 +144,7 @@ def test_the_part_for_cuda_says_why_it_is_skipped(
     assert "CUDA" in done.output
 
 
-def test_the_part_for_cuda_sums_up_what_its_table_needs(loaded: LoadedModel) -> None:
+def test_the_part_for_cuda_has_every_column_of_its_table(loaded: LoadedModel) -> None:
     settings = Settings(rounds=2)
     timings = measure_length(loaded, random_rows(20, 256, 3), settings, lambda _: None)
     (record,) = summarize_cuda(timings).iter_rows(named=True)

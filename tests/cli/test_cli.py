@@ -51,7 +51,7 @@ def refused(result: Result, *words: str) -> None:
         assert word in message
 
 
-def test_run_ends_stdout_with_one_json_object_and_says_progress_on_stderr(
+def test_run_ends_stdout_with_one_json_object_and_shows_progress_on_stderr(
     home: Path, small_study: Path
 ) -> None:
     result = gradpipe("run", "--study", str(small_study), "--json")
@@ -117,7 +117,7 @@ def test_models_add_and_remove_change_the_partitions_and_keep_rows_unless_asked(
     assert not workspace.spectra("small", "mini_obscure").parts()
 
 
-def test_a_dry_run_says_what_a_backfill_would_compute_and_computes_nothing(
+def test_a_dry_run_prints_what_a_backfill_would_compute_and_computes_nothing(
     home: Path, small_study: Path, other_model: Path
 ) -> None:
     gradpipe("run", "--study", str(small_study))
@@ -166,7 +166,7 @@ def test_an_unchanged_run_imports_no_torch(home: Path, small_study: Path) -> Non
     assert again.stdout.splitlines()[-1] == ""
 
 
-def test_extract_writes_the_table_and_names_the_rows_that_cannot_be_used(
+def test_extract_writes_the_table_and_names_unusable_rows(
     tmp_path: Path, small_model: Path, pairs: Path
 ) -> None:
     out = tmp_path / "out.parquet"
@@ -197,7 +197,7 @@ def test_extract_writes_the_table_and_names_the_rows_that_cannot_be_used(
     ]
 
 
-def test_extract_takes_the_projections_and_the_layers_that_are_named(
+def test_extract_uses_the_named_projections_and_layers(
     tmp_path: Path, small_model: Path, pairs: Path
 ) -> None:
     out = tmp_path / "mlp.parquet"
@@ -206,7 +206,7 @@ def test_extract_takes_the_projections_and_the_layers_that_are_named(
     assert gradpipe(*words, "--projections", "q,gate, up,down", *named).exit_code == 0
     table = pl.read_parquet(out).filter(pl.col("layer") == 0, pl.col("example") == 0)
     assert table["projection"].to_list() == ["q", "gate", "up", "down"]
-    # Two key-value heads of eight columns: as the queries are named, so many singular values.
+    # Named as queries, the two key-value heads of eight columns have 16 singular values.
     assert table["singular_values"].list.len()[0] == 16
 
     refused(gradpipe(*words, "--projections", "q,gat"), "'projections.1'", "'gat'")
@@ -216,7 +216,7 @@ def test_extract_takes_the_projections_and_the_layers_that_are_named(
     refused(missing, "'attn.wq'", "mlp.down_proj")
 
 
-def test_extract_gives_the_same_table_however_the_model_lies_in_memory(
+def test_extract_gives_the_same_table_for_every_placement_of_the_model(
     tmp_path: Path, small_model: Path, pairs: Path
 ) -> None:
     tables = []
@@ -243,14 +243,14 @@ def test_extract_gives_the_same_table_however_the_model_lies_in_memory(
         (("--device-map", "auto", "--max-memory", "20GiB"), "max_memory"),
     ],
 )
-def test_extract_refuses_a_layout_that_makes_no_sense(
+def test_extract_refuses_an_invalid_placement(
     options: tuple[str, ...], key: str, tmp_path: Path, pairs: Path
 ) -> None:
     words = ("extract", str(pairs), "--model", "demo", "--out", str(tmp_path / "out.parquet"))
     refused(gradpipe(*words, *options), key)
 
 
-def test_extract_of_rows_that_are_all_unusable_fails(
+def test_extract_fails_if_all_rows_are_unusable(
     tmp_path: Path, small_model: Path, pairs: Path
 ) -> None:
     out = tmp_path / "out.parquet"

@@ -91,7 +91,7 @@ def fill(home: Path, study: Study, detailed: float = 1.0) -> None:
 def statistics(
     model: str, benchmark: str, items: list[str], scale: float, detailed: float
 ) -> pl.DataFrame:
-    """A made-up table of statistics, the same of every model but for what scales it."""
+    """A made-up table of statistics, the same for every model up to a scale."""
     wave = scale * (5 + 3 * np.sin(np.arange(8.0)))
     curves = {curve: wave * (detailed if curve[0] == "detailed" else 1.0) for curve in CURVES}
     cell = make_cell(
@@ -181,7 +181,7 @@ def test_the_two_sides_are_the_curves_of_the_statistics_tables(workspaces: Path)
         assert row[side] == pytest.approx(mad)
 
 
-def test_two_benchmarks_are_compared_model_by_model_with_items_of_their_own(
+def test_two_benchmarks_are_compared_per_model_with_unpaired_items(
     workspaces: Path,
 ) -> None:
     rows = table("ours", "theirs", "--on", "nuclear_norm")
@@ -207,7 +207,7 @@ def test_two_protocols_are_two_workspaces_with_the_same_model_and_items(workspac
     assert detailed["ratio"].to_list() == pytest.approx([1 / 3] * 8, rel=0.05)
 
 
-def test_a_workspace_of_one_model_stands_for_it(workspaces: Path) -> None:
+def test_a_workspace_with_one_model_can_replace_its_name(workspaces: Path) -> None:
     assert table("small", "cut").equals(table("small", "cut:small"))
     refused(compare("cut:small", "main"), "small", "heavy", "main:small")
 
@@ -240,13 +240,13 @@ def test_the_csv_file_has_every_digit(workspaces: Path, tmp_path: Path) -> None:
         (("ftp://there", "small"), ("ftp",)),
     ],
 )
-def test_what_cannot_be_compared_is_refused_in_one_sentence(
+def test_invalid_comparisons_are_refused(
     words: tuple[str, ...], parts: tuple[str, ...], workspaces: Path
 ) -> None:
     refused(compare(*words), *parts)
 
 
-def test_a_study_that_was_not_run_has_nothing_to_compare(
+def test_a_study_without_results_is_refused(
     workspaces: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("GRADPIPE_HOME", str(tmp_path / "new"))
@@ -289,7 +289,7 @@ def test_two_files_of_extract_are_compared_row_by_row(
     assert not (tmp_path / "never").exists()
 
 
-def test_a_file_that_extract_did_not_make_is_refused(tmp_path: Path, extracts: Path) -> None:
+def test_other_parquet_files_are_refused(tmp_path: Path, extracts: Path) -> None:
     good, other, broken = (
         str(extracts / "small.parquet"),
         tmp_path / "o.parquet",

@@ -47,7 +47,7 @@ def test_a_study_that_never_ran_is_calibrated_and_nothing_is_written(
     assert (after["rows"], after["flops"], after["seconds"], after["bytes"]) == (0, 0, 0, 0)
 
 
-def test_without_a_calibration_time_is_left_to_the_reader(home: Path, study: str) -> None:
+def test_without_a_calibration_the_time_is_at_one_teraflop(home: Path, study: str) -> None:
     table = gradpipe("estimate", "--study", study, "--no-calibration").stdout
     for word in ("small", "mini_maths", "FLOP", "TFLOP/s", "memory"):
         assert word in table
@@ -84,7 +84,7 @@ def test_hypothetical_work_needs_neither_study_nor_workspace(home: Path) -> None
         (("--model", "8b", "--examples", "5", "--utilisation", "1.5"), "--utilisation"),
     ],
 )
-def test_rubbish_is_refused_with_exit_code_two(
+def test_invalid_options_are_refused_with_exit_code_two(
     home: Path, words: tuple[str, ...], named: str
 ) -> None:
     result = gradpipe("estimate", *words)

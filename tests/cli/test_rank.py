@@ -68,7 +68,7 @@ def test_a_users_file_is_scored_and_ordered_in_one_step(data: Path, small_model:
     assert sorted(path.name for path in data.parent.glob("*.json")) == [data.name, out.name]
 
 
-def test_the_first_rows_are_shown_as_they_are(data: Path, spectra: Path) -> None:
+def test_the_first_rows_are_shown_without_changes(data: Path, spectra: Path) -> None:
     result = gradpipe("rank", data, "--spectra", spectra)
     lines = result.stdout.splitlines()
     assert lines[0].split() == ["rank", "score", "row", "instruction", "response"]
@@ -78,7 +78,7 @@ def test_the_first_rows_are_shown_as_they_are(data: Path, spectra: Path) -> None
     assert lines[1].split()[2] == "4"
 
 
-def test_spectra_that_are_there_give_the_same_file_without_a_model(
+def test_existing_spectra_give_the_same_file_without_a_model(
     data: Path, spectra: Path, small_model: Path
 ) -> None:
     one, other = data.with_name("one.json"), data.with_name("other.json")
@@ -92,7 +92,7 @@ def test_spectra_that_are_there_give_the_same_file_without_a_model(
             assert a["score"] == (b["score"] and pytest.approx(b["score"], rel=1e-9))
 
 
-def test_the_scores_are_means_of_the_tables_own_statistic(data: Path, spectra: Path) -> None:
+def test_scores_are_means_of_the_tables_statistic(data: Path, spectra: Path) -> None:
     gradpipe("rank", data, "--spectra", spectra, "--by", "nuclear_norm", "--ascending")
     found = json.loads(data.with_name("data.ranked.json").read_text())
     means = dict(
@@ -106,9 +106,7 @@ def test_the_scores_are_means_of_the_tables_own_statistic(data: Path, spectra: P
 
 
 @pytest.mark.parametrize("kind", ["jsonl", "csv", "tsv", "parquet"])
-def test_every_kind_of_file_is_written_as_its_own_kind(
-    kind: str, tmp_path: Path, small_model: Path
-) -> None:
+def test_every_file_format_is_kept(kind: str, tmp_path: Path, small_model: Path) -> None:
     path = tmp_path / f"my.data.{kind}"
     frame = pl.DataFrame(
         [
@@ -132,7 +130,7 @@ def test_every_kind_of_file_is_written_as_its_own_kind(
 
 
 @pytest.mark.parametrize(("top", "kept"), [("2", 2), ("0.5", 2), ("50%", 2), ("1.0", 4), ("9", 4)])
-def test_the_first_so_many_or_a_share_of_them_are_kept(
+def test_the_first_rows_or_a_share_of_them_are_kept(
     top: str, kept: int, data: Path, spectra: Path
 ) -> None:
     result = gradpipe("rank", data, "--spectra", spectra, "--top", top)
@@ -141,7 +139,7 @@ def test_the_first_so_many_or_a_share_of_them_are_kept(
     assert [row["rank"] for row in found] == list(range(1, kept + 1))
 
 
-def test_a_file_that_is_there_is_replaced_only_when_asked(data: Path, spectra: Path) -> None:
+def test_an_existing_file_is_replaced_only_with_overwrite(data: Path, spectra: Path) -> None:
     out = data.with_name("data.ranked.json")
     out.write_text("mine")
     words = ("rank", data, "--spectra", spectra)
@@ -183,7 +181,7 @@ def test_spectra_of_other_rows_are_refused(data: Path, spectra: Path, small_mode
     assert not data.with_name("data.ranked.json").exists()
 
 
-def test_what_cannot_be_ranked_is_refused_before_a_model_is_loaded(data: Path) -> None:
+def test_invalid_input_is_refused_before_a_model_is_loaded(data: Path) -> None:
     words = ("rank", data, "--model", "no/such-model")
     refused(gradpipe(*words, "--by", "efective_rank"), "'effective_rank'")
     refused(gradpipe(*words, "--top", "0"), "--top", "'0'")

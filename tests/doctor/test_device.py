@@ -64,7 +64,7 @@ def test_a_gpu_without_a_driver_version_is_reported_too(
 
 
 @pytest.mark.parametrize("error", ["", "CUDA error: no kernel image is available\nmore"])
-def test_a_gpu_is_tried_and_not_only_seen(
+def test_a_gpu_is_tested_with_a_computation(
     driver: Path, gpu: Callable[[str], None], error: str
 ) -> None:
     gpu(error)

@@ -17,7 +17,7 @@ from gradpipe.doctor.outside import (
 from tests.doctor.conftest import SECRET
 
 
-def test_a_hub_that_answers_is_well_and_the_token_is_not_shown(hub: Any) -> None:
+def test_a_responding_hub_is_ok_and_the_token_is_not_shown(hub: Any) -> None:
     hub(None)
     (found,) = examine_hub()
     assert found.state == "ok"
@@ -25,7 +25,7 @@ def test_a_hub_that_answers_is_well_and_the_token_is_not_shown(hub: Any) -> None
     assert SECRET not in str(found)
 
 
-def test_a_hub_that_is_silent_is_not_waited_for(hub: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_unresponsive_hub_times_out(hub: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(outside, "HUB_TIMEOUT", -0.9)
     hub(30.0)
     started = time.monotonic()
@@ -35,7 +35,7 @@ def test_a_hub_that_is_silent_is_not_waited_for(hub: Any, monkeypatch: pytest.Mo
     assert "seconds" in found.found
 
 
-def test_a_hub_that_is_out_of_reach_is_a_warning(hub: Any) -> None:
+def test_an_unreachable_hub_is_a_warning(hub: Any) -> None:
     hub(ConnectionError(f"no route, with {SECRET}"))
     (found,) = examine_hub()
     assert found.state == "warning"
@@ -52,7 +52,7 @@ def test_a_token_that_is_refused_is_a_fault(hub: Any) -> None:
     assert "`hf auth login`" in found.cure
 
 
-def test_offline_nobody_is_asked(hub: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_offline_the_hub_is_not_contacted(hub: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(constants, "HF_HUB_OFFLINE", True)
     hub(AssertionError("asked"))
     (found,) = examine_hub()
@@ -60,7 +60,7 @@ def test_offline_nobody_is_asked(hub: Any, monkeypatch: pytest.MonkeyPatch) -> N
     assert "HF_HUB_OFFLINE" in found.found
 
 
-def test_the_packages_that_are_installed_are_within_their_bounds() -> None:
+def test_installed_packages_are_within_their_bounds() -> None:
     shown, *rest = examine_versions()
     assert rest == []
     for name in ("python", "gradpipe", "torch", "transformers", "dagster", "polars"):
@@ -95,7 +95,7 @@ def test_secrets_are_reported_only_as_set_or_not(monkeypatch: pytest.MonkeyPatch
     assert "SOME_KEY" in fault.found
 
 
-def test_secrets_are_known_by_their_variables_names_and_in_part(
+def test_secrets_are_identified_by_variable_names_and_inside_urls(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setenv("GRADPIPE_POSTGRES_URL", f"postgresql://me:{SECRET}@host/db")
@@ -104,7 +104,7 @@ def test_secrets_are_known_by_their_variables_names_and_in_part(
     assert {SECRET, "tok-12345678", f"postgresql://me:{SECRET}@host/db"} <= set(known)
 
 
-def test_without_a_home_it_says_what_to_set(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_a_home_the_variables_to_set_are_named(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("HOME")
     (warning,) = [found for found in examine_environment() if found.state == "warning"]
     for name in ("HOME", "XDG_CACHE_HOME", "HF_HOME"):

@@ -22,7 +22,7 @@ def on_disk(name: str, folder: Path) -> Finding:
 @pytest.mark.parametrize(
     ("free", "state"), [(2**26, "fault"), (2**30, "warning"), (2**33, "ok")], ids=str
 )
-def test_little_memory_is_a_warning_and_none_a_fault(
+def test_low_memory_is_a_warning_and_very_low_memory_a_fault(
     free: int, state: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     memory = SimpleNamespace(available=free, total=2**34)
@@ -33,7 +33,7 @@ def test_little_memory_is_a_warning_and_none_a_fault(
     assert bool(found.cure) == (state != "ok")
 
 
-def test_a_containers_limit_is_what_counts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_limit_of_a_container_counts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     memory = SimpleNamespace(available=2**34, total=2**35)
     monkeypatch.setattr(psutil, "virtual_memory", lambda: memory)
     groups = [(tmp_path / "max", tmp_path / "current"), (tmp_path / "none", tmp_path / "none")]
@@ -59,7 +59,7 @@ def test_a_full_disk_is_reported_with_the_variable_to_set(
     assert ("GRADPIPE_HOME" in found.cure) == (state != "ok")
 
 
-def test_a_folder_that_is_not_there_is_not_made(tmp_path: Path) -> None:
+def test_a_missing_folder_is_not_created(tmp_path: Path) -> None:
     assert on_disk("cache", tmp_path / "a" / "b").state == "ok"
     assert list(tmp_path.iterdir()) == []
 
@@ -72,7 +72,7 @@ def test_the_size_of_a_workspace_is_counted(tmp_path: Path) -> None:
     assert "3 MiB" in on_disk("workspace", tmp_path).found
 
 
-def test_a_file_where_a_folder_is_to_be_is_a_fault(tmp_path: Path) -> None:
+def test_a_file_in_place_of_a_folder_is_a_fault(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     found = on_disk("workspace", tmp_path / "file")
     assert found.state == "fault"

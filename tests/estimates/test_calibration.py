@@ -49,7 +49,9 @@ class Machine:
 
 
 @pytest.mark.parametrize(("noise", "within"), [(0.0, 0.001), (0.2, 0.25)])
-def test_a_calibration_tells_each_lists_time_within_a_quarter(noise: float, within: float) -> None:
+def test_a_calibration_predicts_the_time_of_each_list_within_a_quarter(
+    noise: float, within: float
+) -> None:
     work = Workload(KNOWN["smollm2-135m"], STANDARD, [spread(200, 250), spread(120, 900)])
     machine = Machine(work, noise)
     found = measure(work, 1024, 1.0, machine.run, limit=1e9, clock=lambda: machine.now)
@@ -60,7 +62,7 @@ def test_a_calibration_tells_each_lists_time_within_a_quarter(noise: float, with
     assert spent < 0.35 * sum(told)
 
 
-def test_a_calibration_ends_when_its_time_is_over() -> None:
+def test_a_calibration_respects_its_time_limit() -> None:
     work = Workload(KNOWN["smollm2-135m"], STANDARD, [spread(400, 900)])
     machine = Machine(work)
     assert measure(work, 1024, 1.0, machine.run, 0.01, lambda: machine.now).batches == 2
@@ -81,7 +83,7 @@ def test_a_fit_needs_no_more_than_one_batch_and_is_never_negative() -> None:
     assert min(fit(loads, [4.0, 3.0, 2.0, 1.0])) >= 0
 
 
-def test_the_work_is_cut_as_the_extraction_cuts_it() -> None:
+def test_the_workload_has_the_batches_of_an_extraction() -> None:
     rows = [*spread(30, 300), TokenRow([1, 2], 1, False, "too short")]
     work = Workload(KNOWN["smollm2-135m"], STANDARD, [rows])
     batches = work.batches(work.lists[0], 1024)
@@ -107,7 +109,7 @@ def test_a_model_in_memory_is_calibrated_on_rows_of_its_own_work(
 
 
 @pytest.mark.slow
-def test_a_measured_run_takes_what_was_told_within_a_quarter(
+def test_a_measured_run_takes_the_predicted_time_within_a_quarter(
     make_loaded: Callable[..., LoadedModel],
 ) -> None:
     loaded = make_loaded(

@@ -1,4 +1,4 @@
-"""FLOPs, memory and disk against a sum by hand, what torch counts, and a file that was written."""
+"""FLOPs, memory and disk against explicit sums, the counts of torch, and a written file."""
 
 from collections.abc import Callable
 from dataclasses import replace
@@ -44,7 +44,7 @@ TINY = ModelShape(
 )
 
 
-def test_a_small_case_by_hand() -> None:
+def test_a_small_case_against_explicit_sums() -> None:
     shape = TINY
     # q and o 64 weights each, k and v 32, the MLP 3 · 128: 576 per layer.
     assert shape.weights_per_token == 2 * 576
@@ -81,7 +81,7 @@ def test_passes_are_those_that_torch_counts(make_loaded: Callable[..., LoadedMod
     assert counter.get_total_flops() == pytest.approx(expected, rel=0.01)
 
 
-def test_spectra_go_by_the_size_that_the_extraction_takes() -> None:
+def test_spectra_use_the_matrix_size_of_the_extraction() -> None:
     seen = set()
     for tokens in (8, 30, 60, 120, 200):
         for d_out, d_in in ((128, 128), (32, 128), (128, 32)):
@@ -126,7 +126,7 @@ def test_comparisons_are_those_that_torch_counts(
 
 @pytest.mark.parametrize("checkpointing", [False, True])
 @pytest.mark.parametrize("settings", [{}, {"num_key_value_heads": 8}, {"num_hidden_layers": 7}])
-def test_activations_take_what_autograd_keeps(
+def test_activations_take_the_memory_that_autograd_keeps(
     make_loaded: Callable[..., LoadedModel], settings: dict[str, int], checkpointing: bool
 ) -> None:
     loaded = replace(make_loaded(**settings), checkpointing=checkpointing)
@@ -150,7 +150,7 @@ def test_memory_is_weights_and_the_batch() -> None:
     assert measured.activations == 700
 
 
-def test_disk_is_what_a_store_takes(
+def test_disk_space_is_that_of_a_store(
     make_loaded: Callable[..., LoadedModel], tmp_path: Path
 ) -> None:
     loaded = make_loaded()

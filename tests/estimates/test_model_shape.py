@@ -28,9 +28,7 @@ HEADS = {"num_attention_heads": 4, "num_key_value_heads": 2}
         ("qwen3_moe", SMALL | HEADS | {"num_experts": 4, "moe_intermediate_size": 48}),
     ],
 )
-def test_a_configuration_says_how_many_weights_the_model_has(
-    family: str, settings: dict[str, Any]
-) -> None:
+def test_a_configuration_gives_the_number_of_weights(family: str, settings: dict[str, Any]) -> None:
     config = AutoConfig.for_model(family, **settings)
     with torch.device("meta"):
         model = AutoModelForCausalLM.from_config(config)
@@ -43,7 +41,7 @@ def test_a_configuration_says_how_many_weights_the_model_has(
     assert config_shape(config).weights == sum(matrices.values())
 
 
-def test_known_models_have_as_many_weights_as_their_names_say() -> None:
+def test_known_models_have_the_number_of_weights_in_their_names() -> None:
     billions = {name: round(shape.weights / 1e9, 2) for name, shape in KNOWN.items()}
     assert billions == {
         "smollm2-135m": 0.13,
@@ -57,7 +55,7 @@ def test_known_models_have_as_many_weights_as_their_names_say() -> None:
     }
 
 
-def test_a_shape_is_asked_for_by_name_by_folder_or_by_its_widths(small_model: Path) -> None:
+def test_a_shape_is_given_by_name_by_folder_or_by_dimensions(small_model: Path) -> None:
     assert shape_of("70B", read_shape) is KNOWN["llama-3.1-70b"]
     small = shape_of(str(small_model), read_shape)
     assert small == read_shape(str(small_model))

@@ -75,7 +75,7 @@ def data(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def disk(tmp_path: Path) -> Iterator[Callable[[str], Path]]:
-    """A function that mounts a disk of its own with some options, or mounts it anew."""
+    """A function that mounts a separate disk with some options, or remounts it."""
     folder = tmp_path / "disk"
     folder.mkdir()
 
@@ -201,14 +201,14 @@ def test_rows_are_refused_before_the_weights_are_read(
 def test_rows_that_lack_a_side_are_named_and_the_others_go_on(
     data: Path, tiny_folder: Path
 ) -> None:
-    lacking = [
+    incomplete = [
         ROWS[0],
         {"instruction": "No output."},
         {"instruction": None, "output": "No instruction."},
         {"instruction": "Null.", "output": None},
         ROWS[1],
     ]
-    data.write_text(json.dumps(lacking))
+    data.write_text(json.dumps(incomplete))
     out = data.with_name("out.parquet")
     result = gradpipe("extract", data, "--model", tiny_folder, "--out", out)
     assert result.exit_code == 0
