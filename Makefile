@@ -2,7 +2,7 @@
 # make ui           opens the Dagster UI on the workspace
 # make test         installs what the tests need from PyPI; runs ruff, mypy, the docs and the tests
 # make test-system  installs the system packages that some tests use, then runs `make test`
-# make test-all     all tests, with those that take minutes, and their coverage
+# make test-all     runs all tests, including the slow ones, with coverage
 # make docs         builds the documentation into site/
 # make soak         half an hour of random kills, damage and reruns
 # make bench        measures speed and memory against the naive method: an hour on two cores

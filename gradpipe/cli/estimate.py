@@ -65,7 +65,7 @@ def estimate_command(
 
     Also prints tokens and FLOPs; writes nothing. Without --model, the estimate is for the missing
     rows of the study (by default the workspace's). The time comes from computed rows of the same
-    model. If there are none, it comes from a calibration of about a minute, which loads the model
+    model. Without such rows, it comes from a calibration of about a minute, which loads the model
     and times a few batches.
 
     With --model, the estimate is calculated from the model's shape, for machines that you do not
