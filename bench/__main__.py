@@ -34,30 +34,32 @@ def _option(name: str, default: Any = None, least: int = 1, **more: Any) -> Any:
 
 
 OPTIONS = {
-    "model": _option("model", Settings.model, help="As gradpipe takes it."),
+    "model": _option(
+        "model", Settings.model, help="A hub id, a local folder, a .gguf file, or demo."
+    ),
     "data": _option(
         "data",
         type=click.Path(exists=True, path_type=Path),
-        help="The release's folder, or a table with instruction and a column for each style.",
+        help="The release's folder, or a table with an instruction and one column per style.",
     ),
     "styles": _option("styles", Settings.styles, help="Response styles, separated by commas."),
-    "rows": _option("rows", Settings.rows, help="Examples of each style."),
+    "rows": _option("rows", Settings.rows, help="Examples per style."),
     "naive_rows": _option(
         "naive-rows",
         Settings.naive_rows,
         least=0,
-        help="Examples of the naive method, spread over the lengths; 0 leaves it out.",
+        help="Examples for the naive method, spread over the lengths; 0 skips the method.",
     ),
-    "rounds": _option("rounds", Settings.rounds, help="How often the methods take turns."),
-    "budget": _option("budget", type=click.IntRange(min=1), help="Ours' token budget."),
+    "rounds": _option("rounds", Settings.rounds, help="Rounds in which all methods are timed."),
+    "budget": _option("budget", type=click.IntRange(min=1), help="The token budget of ours."),
     "shapes": _option("shapes", Settings.shapes, help="Architectures, separated by commas."),
-    "tokens": _option("tokens", Settings.tokens, least=2, help="Tokens of a layer's row."),
+    "tokens": _option("tokens", Settings.tokens, least=2, help="Tokens of the row for one layer."),
 }
 REAL_ROWS = ("model", "data", "styles", "rows", "budget")
 
 
 def taking(*names: str) -> Callable[[Command], Command]:
-    """A decorator: the command takes these of OPTIONS, and --out."""
+    """Return a decorator that adds some of OPTIONS, and --out, to a command."""
 
     def decorate(command: Command) -> Command:
         out = click.option(
@@ -75,70 +77,70 @@ def taking(*names: str) -> Callable[[Command], Command]:
 
 @click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"]})
 def main() -> None:
-    """Measure gradpipe beside the naive method and the bare passes, in one run.
+    """Measure gradpipe against the naive method and the bare passes in one run.
 
-    Every part prints its table and the goals, and writes its numbers to a JSON file with the table
+    Every part prints its table and the goals, and writes its numbers to a JSON file, with the table
     as Markdown beside it.
     """
-    # As gradpipe's own command line does.
+    # The same settings as in gradpipe's own command line.
     set_up_cpu()
-    # A profile that starts and ends is no news.
+    # Do not log the start and the end of each profile.
     os.environ.setdefault("KINETO_LOG_LEVEL", "99")
 
 
 @main.command()
 @taking(*REAL_ROWS, "naive_rows", "rounds")
 def passes(out: Path | None, **chosen: Any) -> None:
-    """Time of ours, the bare passes and the naive method, for each response style."""
+    """Time ours, the bare passes and the naive method on each response style."""
     _run("passes", ["passes"], out, chosen)
 
 
 @main.command()
 @taking(*REAL_ROWS, "rounds")
 def alignment(out: Path | None, **chosen: Any) -> None:
-    """Time of ours with cosines and sketches, and without, for each response style."""
+    """Time ours with and without cosines and sketches on each response style."""
     _run("alignment", ["alignment"], out, chosen)
 
 
 @main.command()
 @taking("shapes", "tokens", "rounds")
 def layer(out: Path | None, **chosen: Any) -> None:
-    """Time of one layer at the shapes of larger models, against the naive method."""
+    """Time one layer at the shapes of larger models against the naive method."""
     _run("layer", ["layer"], out, chosen)
 
 
 @main.command()
 @taking(*REAL_ROWS, "shapes", "tokens")
 def memory(out: Path | None, **chosen: Any) -> None:
-    """Peak memory of each method, in a fresh process each."""
+    """Measure the peak memory of each method in a fresh process."""
     _run("memory", ["memory"], out, chosen)
 
 
 @main.command()
 @taking("rounds", "budget")
 def cuda(out: Path | None, **chosen: Any) -> None:
-    """A model of Llama-3.1-8B's shape in bfloat16, where there is a CUDA device."""
+    """Time a model of Llama-3.1-8B's shape in bfloat16 on a CUDA device."""
     _run("cuda", ["cuda"], out, chosen)
 
 
 @main.command()
 @taking(*REAL_ROWS)
 def profile(out: Path | None, **chosen: Any) -> None:
-    """Time by operator, of ours and of the bare passes, on a few rows."""
+    """Profile ours and the bare passes by operator on a few rows."""
     _run("profile", ["profile"], out, chosen)
 
 
 @main.command()
 @taking("rounds")
 def page(out: Path | None, **chosen: Any) -> None:
-    """Size of the report of the paper's grid, and the time a browser takes to open it."""
+    """Measure the size of the paper's report and the time a browser takes to open it."""
     _run("page", ["page"], out, chosen)
 
 
 @main.command(name="all")
 @taking(*OPTIONS)
 def everything(out: Path | None, **chosen: Any) -> None:
-    """Every part, one after the other: about an hour on two cores."""
+    """Run every part in turn: about an hour on two cores."""
     from bench.parts import PARTS
 
     _run("all", list(PARTS), out, chosen)

@@ -1,4 +1,4 @@
-"""What cosines and sketches add to an extraction: the same rows with and without them."""
+"""The cost of cosines and sketches: the same rows extracted with and without them."""
 
 from __future__ import annotations
 
@@ -16,16 +16,14 @@ from gradpipe.gradients.tokens import TokenRow
 if TYPE_CHECKING:
     from gradpipe.models.load import LoadedModel
 
-#: The method by whether cosines and sketches are taken.
+#: Names of the methods, by whether cosines and sketches are computed.
 METHODS = {True: "with", False: "without"}
 
 
 def measure_alignment(
     loaded: LoadedModel, style: str, rows: list[TokenRow], settings: Settings, say: Say
 ) -> pl.DataFrame:
-    """The timings (TIMINGS) of one style's rows, both ways in every round, first one, then the
-    other ahead.
-    """
+    """Time one style's rows with both methods (TIMINGS); their order alternates by round."""
     our_rows(loaded, rows[:2], settings.budget)
     watch = Stopwatch(style, loaded.device, say)
     for number in range(1, settings.rounds + 1):
@@ -42,9 +40,11 @@ def measure_alignment(
 
 
 def summarize_alignment(timings: pl.DataFrame) -> pl.DataFrame:
-    """One row a case: seconds an example as medians, and the median of each round's ratio."""
-    each = timings.with_columns(each=pl.col("seconds") / pl.col("examples"))
-    rounds = each.pivot("method", index=["case", "round", "examples", "tokens"], values="each")
+    """One row per case: median seconds per example, and the median of the rounds' ratios."""
+    per_example = timings.with_columns(per_example=pl.col("seconds") / pl.col("examples"))
+    rounds = per_example.pivot(
+        "method", index=["case", "round", "examples", "tokens"], values="per_example"
+    )
     return rounds.group_by("case", maintain_order=True).agg(
         pl.col("examples").first(),
         tokens=(pl.col("tokens") / pl.col("examples")).first(),

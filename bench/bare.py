@@ -1,7 +1,7 @@
-"""The bare passes: the model's own forward and the backward pass to its inputs, nothing taken.
+"""The bare passes: the model's forward pass and its backward pass to the embeddings.
 
-What every method must at least do. The weights are frozen, only the embeddings' output asks for a
-gradient, logits are computed only where there is loss, and no hook is set.
+Every method needs at least these. The weights are frozen, only the embeddings' output requires a
+gradient, logits are computed only where there is loss, and there are no hooks.
 """
 
 from __future__ import annotations
@@ -13,17 +13,17 @@ from gradpipe.gradients.tokens import TokenRow
 if TYPE_CHECKING:
     from torch import Tensor
 
-#: Padded tokens of a batch that are tried to find the fastest; 0: one row a batch.
+#: Candidate batch sizes in padded tokens, of which the fastest is used; 0: one row per batch.
 BUDGETS = (0, 512, 1024, 2048, 4096)
 
-#: Positions of rows in their list, one inner list a batch.
+#: Positions of rows in their list, one inner list per batch.
 Batches = list[list[int]]
 
 
 def batches_within(rows: list[TokenRow], budget: int) -> Batches:
-    """Rows in batches of at most ``budget`` padded tokens, shortest first.
+    """Divide rows into batches of at most ``budget`` padded tokens, shortest rows first.
 
-    A batch ends where the next row is longer by more than a tenth, so that little is padding.
+    A batch ends when the next row is more than a tenth longer, to limit the padding.
     """
     batches: Batches = []
     for number in sorted(range(len(rows)), key=lambda number: len(rows[number].ids)):
@@ -37,20 +37,20 @@ def batches_within(rows: list[TokenRow], budget: int) -> Batches:
 
 
 def bare_passes(model: Any, rows: list[TokenRow], batches: Batches) -> list[float]:
-    """Forward and backward over every batch; the rows' mean response losses, in their order."""
+    """Run forward and backward passes over all batches; return the rows' mean response losses."""
     losses = [0.0] * len(rows)
     for batch in batches:
-        found = bare_losses(model, [rows[number] for number in batch])
-        found.sum().backward()
-        for number, loss in zip(batch, found.tolist(), strict=True):
+        of_batch = bare_losses(model, [rows[number] for number in batch])
+        of_batch.sum().backward()
+        for number, loss in zip(batch, of_batch.tolist(), strict=True):
             losses[number] = loss
     return losses
 
 
 def bare_losses(model: Any, rows: list[TokenRow]) -> Tensor:
-    """Mean cross-entropy over each row's response [rows], at the end of a graph to the embeddings.
+    """Mean cross-entropy over each row's response [rows], with a graph back to the embeddings.
 
-    Rows are padded on the right, where the causal mask hides the padding: no mask of its own.
+    Rows are padded on the right, where the causal mask hides the padding without a padding mask.
     """
     import torch
     from torch.nn import functional

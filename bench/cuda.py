@@ -22,13 +22,13 @@ if TYPE_CHECKING:
 SHAPE = "Llama-3.1-8B"
 LAYERS = 32
 VOCABULARY = 128_256
-#: Tokens of a row, and of all rows of that length together.
+#: Tokens per row, and the total tokens of the rows of one length.
 LENGTHS = (128, 512, 1024)
 TOKENS = 16_384
 
 
 def load_whole() -> LoadedModel:
-    """The random model, made on the device."""
+    """The model with random weights, created on the device."""
     family, settings = shape_settings(SHAPE)
     whole = {
         "vocab_size": VOCABULARY,
@@ -39,7 +39,7 @@ def load_whole() -> LoadedModel:
 
 
 def random_rows(tokens: int, vocabulary: int, count: int) -> list[TokenRow]:
-    """Rows of random tokens, the first quarter of each being the prompt."""
+    """Rows of random tokens; the first quarter of each row is the prompt."""
     import torch
 
     generator = torch.Generator().manual_seed(0)
@@ -50,10 +50,10 @@ def random_rows(tokens: int, vocabulary: int, count: int) -> list[TokenRow]:
 def measure_length(
     loaded: LoadedModel, rows: list[TokenRow], settings: Settings, say: Say
 ) -> pl.DataFrame:
-    """The timings (TIMINGS) of rows of one length; the naive method takes the first row only.
+    """Time rows of one length (TIMINGS); the naive method takes the first row only.
 
-    Its decompositions are those of one layer in the middle, once, and count as often as there are
-    layers: all of them would take many minutes.
+    The naive decompositions are timed for one middle layer and multiplied by the number of layers:
+    all of them would take many minutes.
     """
     model, tokens = loaded.model, len(rows[0].ids)
     watch = Stopwatch(f"{tokens} tokens", loaded.device, say)
@@ -64,10 +64,10 @@ def measure_length(
         take("bare", partial(bare_passes, model, rows, batches), batching="as ours")
     with asking_weights(model) as weights:
         layers = 1 + max(layer for layer, _ in weights)
-        middle = {place: each for place, each in weights.items() if place[0] == layers // 2}
+        middle = {place: weight for place, weight in weights.items() if place[0] == layers // 2}
         take_gradients(model, rows[0])
-        for each in weights.values():
-            each.grad = None
+        for weight in weights.values():
+            weight.grad = None
         watch.take(1, "naive passes", partial(take_gradients, model, rows[0]), tokens=tokens)
         watch.take(1, "naive spectra", partial(decompose, middle), tokens=tokens)
         watch.records[-1]["seconds"] *= layers
@@ -75,11 +75,11 @@ def measure_length(
 
 
 def summarize_cuda(timings: pl.DataFrame) -> pl.DataFrame:
-    """One row a length; seconds an example are medians, ratios medians over the rounds."""
+    """One row per length: medians over the rounds of seconds per example and of ratios."""
     assert timings.schema == TIMINGS
-    each = timings.with_columns(each=pl.col("seconds") / pl.col("examples"))
-    wide = each.pivot("method", index=["case", "round"], values="each")
-    peaks = each.group_by("case", maintain_order=True).agg(
+    per_example = timings.with_columns(per_example=pl.col("seconds") / pl.col("examples"))
+    wide = per_example.pivot("method", index=["case", "round"], values="per_example")
+    peaks = per_example.group_by("case", maintain_order=True).agg(
         pl.col("examples").max(),
         **{
             f"peak_{method}": pl.col("peak").filter(pl.col("method").str.starts_with(method)).max()
@@ -92,7 +92,7 @@ def summarize_cuda(timings: pl.DataFrame) -> pl.DataFrame:
         .agg(
             rounds=pl.len(),
             ours_seconds=pl.col("ours").median(),
-            samples_a_second=1 / pl.col("ours").median(),
+            examples_per_second=1 / pl.col("ours").median(),
             same_seconds=pl.col("bare").median(),
             over_same=(pl.col("ours") / pl.col("bare")).median(),
             spectra_share=(1 - pl.col("bare") / pl.col("ours")).median(),

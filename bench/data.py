@@ -1,4 +1,4 @@
-"""The rows that are measured: a benchmark's examples of each style, as tokens."""
+"""The rows to measure: a benchmark's examples of each style, as tokens."""
 
 from __future__ import annotations
 
@@ -18,23 +18,23 @@ from gradpipe.responses.build import build_examples
 if TYPE_CHECKING:
     from gradpipe.models.load import LoadedModel
 
-#: The paper's own files, where they lie beside the project.
+#: The paper's own files, if they are in a folder beside the project.
 BESIDE = Path(__file__).resolve().parents[2] / "shared" / "layer-gradient"
 
 
 @dataclass(frozen=True)
 class Source:
-    """Items with responses, and what they are called in a report."""
+    """Items with responses, and their name in a report."""
 
     name: str
     items: pl.DataFrame
 
 
 def find_source(path: Path | None = None) -> Source:
-    """GSM8K of the paper's release, from ``path`` (a folder), beside the project, or the network.
+    """GSM8K of the paper's release, from the folder ``path``, beside the project, or the network.
 
-    A ``path`` to a file is a table with an instruction and a column for each style. Where neither
-    folder nor network has the release, the small benchmark that ships. Raises DataError.
+    A ``path`` to a file is a table with an instruction and one column per style. Without a folder
+    and a network, gradpipe's own small benchmark. Raises DataError.
     """
     if path is not None and not path.is_dir():
         table = BenchmarkConfig(name=path.stem, source="files", path=str(path))
@@ -53,7 +53,7 @@ def find_source(path: Path | None = None) -> Source:
 
 
 def encode_style(loaded: LoadedModel, source: Source, style: str, count: int) -> list[TokenRow]:
-    """The first ``count`` usable examples of one style; raises DataError where there is none."""
+    """The first ``count`` usable examples of one style; raises DataError without any."""
     examples = build_examples(source.items, [style], ["correct"], "release", seed=0)
     pairs = [
         Pair(instruction, response)
@@ -62,7 +62,7 @@ def encode_style(loaded: LoadedModel, source: Source, style: str, count: int) ->
     encoder = Encoder(loaded.tokenizer, STANDARD, loaded.name, loaded.window)
     rows = [row for row in encoder.encode_all(pairs[: 2 * count]) if row.reason is None]
     if not rows:
-        raise DataError(f"{source.name} has no example of the style {style!r} that can be used.")
+        raise DataError(f"{source.name} has no usable example of the style {style!r}.")
     return rows[:count]
 
 
@@ -74,7 +74,7 @@ def spread(rows: list[TokenRow], count: int) -> list[int]:
 
 
 def around_median(rows: list[TokenRow], tokens: int) -> list[int]:
-    """The numbers of as many rows of middling length as have ``tokens`` in all; at least one."""
+    """The numbers of rows around the median length, with ``tokens`` in total; at least one row."""
     ordered = by_length(rows)
     middle = (len(ordered) - 1) / 2
     taken: list[int] = []

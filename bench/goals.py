@@ -1,7 +1,7 @@
-"""What gradpipe set out to reach, and whether a run did.
+"""The goals of speed and memory, and whether a run reached them.
 
-The goals are stated for two cores, float32 and the demo model; the bench prints them beside the
-numbers on any machine.
+The goals hold for two cores, float32 and the demo model; the bench prints them beside the numbers
+on any machine.
 """
 
 from __future__ import annotations
@@ -12,35 +12,48 @@ from typing import Any
 import polars as pl
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Goal:
-    """A bound on one number of one case: ``at_least`` or at most ``bound``."""
+    """A bound on one measure of one case: at least ``bound``, or at most."""
 
     part: str
     case: str
     measure: str
     bound: float
-    at_least: bool
-    words: str
+    unit: str
+    at_least: bool = False
 
-    def outcome(self, found: float) -> dict[str, Any]:
-        """The goal beside what was found, as JSON holds it."""
-        reached = found >= self.bound if self.at_least else found <= self.bound
+    def outcome(self, value: float) -> dict[str, Any]:
+        """The goal and the measured value, for JSON."""
+        reached = value >= self.bound if self.at_least else value <= self.bound
         return {
             "part": self.part,
             "case": self.case,
-            "goal": self.words,
+            "goal": self.unit,
             "bound": self.bound,
             "at_least": self.at_least,
-            "found": found,
+            "found": value,
             "reached": reached,
         }
 
 
 def _passes(style: str, speedup: float, over_bare: float) -> list[Goal]:
     return [
-        Goal("passes", style, "speedup", speedup, True, "times faster than naive"),
-        Goal("passes", style, "over_bare", over_bare, False, "times the bare passes"),
+        Goal(
+            part="passes",
+            case=style,
+            measure="speedup",
+            bound=speedup,
+            unit="times faster than naive",
+            at_least=True,
+        ),
+        Goal(
+            part="passes",
+            case=style,
+            measure="over_bare",
+            bound=over_bare,
+            unit="times the bare passes",
+        ),
     ]
 
 
@@ -49,30 +62,68 @@ GOALS = [
     *_passes("simplified", 4, 1.2),
     *_passes("detailed", 2.5, 1.35),
     *(
-        Goal("alignment", style, "over_without", 1.1, False, "times as long as without cosines")
+        Goal(
+            part="alignment",
+            case=style,
+            measure="over_without",
+            bound=1.1,
+            unit="times as long as without cosines",
+        )
         for style in ("none", "simplified", "detailed")
     ),
-    Goal("layer", "Llama-3.1-8B", "speedup", 25, True, "times faster than naive, whole layer"),
-    Goal("layer", "Llama-3.1-8B", "spectra_speedup", 400, True, "times faster than naive, spectra"),
-    Goal("page", "paper's grid", "page_bytes", 5e6, False, "bytes of the report's page"),
-    Goal("page", "paper's grid", "all_drawn", 3, False, "seconds to open it, all charts drawn"),
+    Goal(
+        part="layer",
+        case="Llama-3.1-8B",
+        measure="speedup",
+        bound=25,
+        unit="times faster than naive, whole layer",
+        at_least=True,
+    ),
+    Goal(
+        part="layer",
+        case="Llama-3.1-8B",
+        measure="spectra_speedup",
+        bound=400,
+        unit="times faster than naive, spectra",
+        at_least=True,
+    ),
+    Goal(
+        part="page",
+        case="paper's grid",
+        measure="page_bytes",
+        bound=5e6,
+        unit="bytes of the report's page",
+    ),
+    Goal(
+        part="page",
+        case="paper's grid",
+        measure="all_drawn",
+        bound=3,
+        unit="seconds to open it, with all charts drawn",
+    ),
 ]
 
 
 def check_goals(part: str, summary: pl.DataFrame) -> list[dict[str, Any]]:
-    """The outcome of every goal for which ``summary`` (one row a case) has a number."""
+    """The outcome of every goal for which ``summary`` (one row per case) has a value."""
     goals = GOALS if part != "memory" else _memory(summary)
-    found = {row["case"]: row for row in summary.iter_rows(named=True)}
+    rows = {row["case"]: row for row in summary.iter_rows(named=True)}
     return [
-        goal.outcome(found[goal.case][goal.measure])
+        goal.outcome(rows[goal.case][goal.measure])
         for goal in goals
-        if goal.part == part and found.get(goal.case, {}).get(goal.measure) is not None
+        if goal.part == part and rows.get(goal.case, {}).get(goal.measure) is not None
     ]
 
 
 def _memory(summary: pl.DataFrame) -> list[Goal]:
-    """Everywhere, ours peaks below the naive method."""
+    """One goal per case: the peak of ours is below that of the naive method."""
     return [
-        Goal("memory", case, "over_naive", 1.0, False, "times the naive method's peak memory")
+        Goal(
+            part="memory",
+            case=case,
+            measure="over_naive",
+            bound=1.0,
+            unit="times the naive method's peak memory",
+        )
         for case in (summary["case"] if len(summary) else ())
     ]

@@ -1,8 +1,8 @@
-"""One layer at the shapes of models too large to run here: random weights, a tiny vocabulary.
+"""One layer at the shapes of models that are too large to run here, with random weights.
 
-The tokens of its one row are all different and all carry loss, as nowhere but in the middle of a
-real model: in a first layer repeated tokens repeat their inputs, in a last one most of the rows
-carry no gradient and cost nothing.
+It stands for a middle layer of a real model, so all tokens of its row are different and carry loss.
+In a first layer, repeated tokens would have the same inputs; in a last layer, most tokens have no
+gradient and cost nothing.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
     from gradpipe.models.load import LoadedModel
 
-#: The architectures' own numbers: family, then settings of its configuration.
+#: By name: the family of each architecture, and the settings of its configuration.
 SHAPES: dict[str, tuple[str, dict[str, int]]] = {
     "Qwen2-1.5B": (
         "qwen2",
@@ -56,14 +56,14 @@ SHAPES: dict[str, tuple[str, dict[str, int]]] = {
         },
     ),
 }
-#: Ids below are special ones to some family: padding is embedded as zero.
+#: Smaller ids are special tokens in some family, such as padding, which is embedded as zero.
 FIRST_ID = 8
-#: Spectra alone take milliseconds: as many repetitions a round.
+#: Repetitions per round of the spectra alone, which take milliseconds.
 REPEATS = 5
 
 
 def measure_shape(shape: str, settings: Settings, say: Say) -> pl.DataFrame:
-    """The timings (TIMINGS) of one shape: whole, and the spectra alone of the same factors."""
+    """Time one shape (TIMINGS): the whole layer, and its spectra alone from the same factors."""
     loaded, row = random_model(shape, settings.tokens), distinct_row(settings.tokens)
     watch = Stopwatch(shape, loaded.device, say)
     factors = layer_factors(loaded.model, row)
@@ -83,7 +83,7 @@ def measure_shape(shape: str, settings: Settings, say: Say) -> pl.DataFrame:
 
 
 def random_model(shape: str, tokens: int) -> LoadedModel:
-    """One layer of the shape with random weights in float32, with few more words than tokens."""
+    """One layer of the shape with random weights in float32 and a small vocabulary."""
     family, settings = shape_settings(shape)
     few = {"vocab_size": FIRST_ID + tokens, "num_hidden_layers": 1}
     return build_model(shape, family, settings | few)
@@ -99,7 +99,7 @@ def shape_settings(shape: str) -> tuple[str, dict[str, int]]:
 def build_model(
     name: str, family: str, settings: dict[str, int], dtype: str = "float32", device: str = "cpu"
 ) -> LoadedModel:
-    """A model with random weights, made on the device, without a tokenizer."""
+    """A model with random weights, created on the device, without a tokenizer."""
     import torch
     from transformers import AutoConfig, AutoModelForCausalLM
 
@@ -110,13 +110,13 @@ def build_model(
     with torch.device(device):
         model = AutoModelForCausalLM.from_config(config, dtype=getattr(torch, dtype))
     model.to(device).eval().requires_grad_(False)
-    # The bench hands over rows of tokens: nothing is ever encoded.
+    # The bench passes rows of tokens, so nothing is encoded.
     tokenizer: Any = None
     return LoadedModel(name, "", model, tokenizer, device)
 
 
 def distinct_row(tokens: int) -> TokenRow:
-    """A row of different tokens in random order; all but the first carry loss."""
+    """A row of different tokens in random order; all but the first have a loss."""
     import torch
 
     generator = torch.Generator().manual_seed(0)
@@ -125,7 +125,7 @@ def distinct_row(tokens: int) -> TokenRow:
 
 
 def layer_factors(model: Any, row: TokenRow) -> dict[str, tuple[Tensor, Tensor]]:
-    """X [T, d_in] and D [T, d_out] of the one layer's Q, K, V and O, by the naive method's pass."""
+    """X [T, d_in] and D [T, d_out] of the layer's Q, K, V and O, from one naive pass."""
     outputs: dict[str, tuple[Tensor, Tensor]] = {}
 
     def keep(name: str, _module: Any, inputs: tuple[Tensor, ...], output: Tensor) -> None:
@@ -149,27 +149,27 @@ def layer_factors(model: Any, row: TokenRow) -> dict[str, tuple[Tensor, Tensor]]
 
 
 def our_spectra(factors: dict[str, tuple[Tensor, Tensor]]) -> dict[Place, Tensor]:
-    """gradpipe's singular values of one layer's factors; Q, K and V read the same X."""
+    """gradpipe's singular values from one layer's factors; Q, K and V share X."""
     from gradpipe.gradients.spectra.spectrum import gradient_spectra
 
     values = {}
     for names in ("qkv", "o"):
         x = factors[names[0]][0]
         spectra = gradient_spectra(x[None], {name: factors[name][1][None] for name in names})
-        for name, of_text in spectra.items():
-            values[0, name] = of_text.rows()[0].singular_values
+        for name, spectrum in spectra.items():
+            values[0, name] = spectrum.rows()[0].singular_values
     return values
 
 
 def summarize_layers(timings: pl.DataFrame) -> pl.DataFrame:
-    """One row a shape; seconds are medians, ratios medians over the rounds."""
+    """One row per shape: medians over the rounds of seconds and of ratios."""
     assert timings.schema == TIMINGS
-    timings = timings.with_columns(each=pl.col("seconds") / pl.col("examples"))
-    each = timings.pivot("method", index=["case", "round", "tokens"], values="each")
+    timings = timings.with_columns(per_example=pl.col("seconds") / pl.col("examples"))
+    rounds = timings.pivot("method", index=["case", "round", "tokens"], values="per_example")
     differences = timings.group_by("case").agg(pl.col("difference").max())
     naive = pl.col("naive passes") + pl.col("naive spectra")
     return (
-        each.group_by("case", maintain_order=True)
+        rounds.group_by("case", maintain_order=True)
         .agg(
             pl.col("tokens").first(),
             rounds=pl.len(),

@@ -1,4 +1,4 @@
-"""What a run was measured on: processor, cores, libraries, threads; never a name or a path."""
+"""The machine of a run: processor, cores, libraries, threads; never a host name or a path."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from gradpipe.models.hardware import processor, usable_cores
 
 
 def describe_machine() -> dict[str, Any]:
-    """The machine and its libraries, as a mapping that JSON can hold."""
+    """The machine and its libraries, for JSON."""
     import torch
     import transformers
 
@@ -31,7 +31,7 @@ def describe_machine() -> dict[str, Any]:
 
 
 def machine_sentence(machine: dict[str, Any]) -> str:
-    """The machine in one line, for the head of a table."""
+    """The machine in one line, for the heading of a table."""
     accelerator = f", {machine['accelerator']}" if machine["accelerator"] else ""
     return (
         f"{machine['processor']}, {machine['cores']} cores, {machine['threads']} threads"

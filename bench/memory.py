@@ -1,6 +1,6 @@
-"""Each method's own peak memory: a fresh process for every method and case.
+"""The peak memory of each method, in a fresh process for every method and case.
 
-Run as a program, this module is that process: it takes one JSON object and prints another.
+Run as a program, this module is that process: it reads one JSON object and prints another.
 """
 
 from __future__ import annotations
@@ -27,22 +27,22 @@ if TYPE_CHECKING:
     from gradpipe.gradients.tokens import TokenRow
     from gradpipe.models.load import LoadedModel
 
-#: ``alone`` is ours on the naive method's one row: what batching costs is what lies between.
+#: ``alone`` is ours on the naive method's single row; the difference from ``ours`` is batching.
 METHODS = ("ours", "bare", "naive", "alone")
-#: One row a (case, method): the process's peak while the method ran, and how much of that came on
-#: top of the loaded model, in bytes.
+#: One row per (case, method): the process's peak while the method ran, and its part above the
+#: loaded model, in bytes.
 PEAKS = pl.Schema(
     {"case": pl.String(), "method": pl.String(), "peak": pl.Int64(), "above": pl.Int64()}
 )
 
 
 def measure_case(case: str, settings: Settings, say: Say) -> pl.DataFrame:
-    """The peaks (PEAKS) of every method on one case: a style's rows, or a shape's one layer.
+    """Measure the peaks (PEAKS) of every method on one case: a style's rows, or a shape's layer.
 
-    The bare passes take the batches that ours chose; the naive method its longest row alone, which
-    is what sets the peak of one that takes row by row.
+    The bare passes use the batches of ours. The naive method takes single rows, so only the longest
+    row matters for its peak.
     """
-    asked: dict[str, Any] = {
+    request: dict[str, Any] = {
         "case": case,
         "model": settings.model,
         "data": None if settings.data is None else str(settings.data),
@@ -53,66 +53,65 @@ def measure_case(case: str, settings: Settings, say: Say) -> pl.DataFrame:
     }
     records = []
     for method in METHODS:
-        found = in_fresh_process(asked | {"method": method})
-        asked["batches"] = asked["batches"] or found["batches"]
-        say(f"{case}: {method} peaks at {found['peak'] / 1e6:.0f} MB")
-        records.append({"case": case, "method": method} | found)
+        result = in_fresh_process(request | {"method": method})
+        request["batches"] = request["batches"] or result["batches"]
+        say(f"{case}: {method} peaks at {result['peak'] / 1e6:.0f} MB")
+        records.append({"case": case, "method": method} | result)
     return pl.DataFrame(records, schema=PEAKS)
 
 
 def summarize_memory(peaks: pl.DataFrame) -> pl.DataFrame:
-    """One row a case: each method's peak and what of it is above the model, and ours over naive."""
+    """One row per case: each method's peak, its part above the model, and ours over naive."""
     wide = peaks.pivot("method", index="case", values=["peak", "above"])
     return wide.with_columns(over_naive=pl.col("peak_ours") / pl.col("peak_naive"))
 
 
-def in_fresh_process(asked: dict[str, Any]) -> dict[str, Any]:
-    """As ``peak_of``, in a process that has done nothing else; raises DataError where it fails."""
+def in_fresh_process(request: dict[str, Any]) -> dict[str, Any]:
+    """Call ``peak_of`` in a new process; raises DataError if it fails."""
     done = subprocess.run(
-        [sys.executable, "-m", "bench.memory", json.dumps(asked)],
+        [sys.executable, "-m", "bench.memory", json.dumps(request)],
         cwd=Path(__file__).resolve().parents[1],
         capture_output=True,
         text=True,
         check=False,
     )
     if done.returncode:
-        said = done.stderr.strip().splitlines() or [f"exit code {done.returncode}"]
-        raise DataError(
-            f"The memory of {asked['method']} on {asked['case']} cannot be measured: {said[-1]}"
-        )
-    found: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
-    return found
+        lines = done.stderr.strip().splitlines() or [f"exit code {done.returncode}"]
+        method, case = request["method"], request["case"]
+        raise DataError(f"The memory of {method} on {case} cannot be measured: {lines[-1]}")
+    result: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
+    return result
 
 
-def peak_of(asked: dict[str, Any]) -> dict[str, Any]:
-    """The peak of one method on one case, in this process; of ours, its batches too."""
-    loaded, rows = _load(asked)
+def peak_of(request: dict[str, Any]) -> dict[str, Any]:
+    """The peak of one method on one case in this process, and the batches of ours."""
+    loaded, rows = _load(request)
     longest = rows[by_length(rows)[-1]]
-    # What loading left behind belongs to no method.
+    # Memory that loading left behind belongs to no method.
     trim_heap()
     memory = PeakMemory(loaded)
     batches = None
-    if asked["method"] == "ours":
-        batches = batches_of(our_rows(loaded, rows, asked["budget"]))
-    elif asked["method"] == "bare":
-        bare_passes(loaded.model, rows, asked["batches"])
-    elif asked["method"] == "naive":
+    if request["method"] == "ours":
+        batches = batches_of(our_rows(loaded, rows, request["budget"]))
+    elif request["method"] == "bare":
+        bare_passes(loaded.model, rows, request["batches"])
+    elif request["method"] == "naive":
         naive_rows(loaded.model, [longest])
     else:
-        our_rows(loaded, [longest], asked["budget"])
+        our_rows(loaded, [longest], request["budget"])
     peak = memory.peak()
     return {"peak": peak, "above": peak - memory.before, "batches": batches}
 
 
-def _load(asked: dict[str, Any]) -> tuple[LoadedModel, list[TokenRow]]:
-    if asked["case"] in SHAPES:
-        tokens = asked["tokens"]
-        return random_model(asked["case"], tokens), [distinct_row(tokens)]
+def _load(request: dict[str, Any]) -> tuple[LoadedModel, list[TokenRow]]:
+    if request["case"] in SHAPES:
+        tokens = request["tokens"]
+        return random_model(request["case"], tokens), [distinct_row(tokens)]
     from gradpipe.models.load import load_model
 
-    source = find_source(None if asked["data"] is None else Path(asked["data"]))
-    loaded = load_model(asked["model"])
-    return loaded, encode_style(loaded, source, asked["case"], asked["rows"])
+    source = find_source(None if request["data"] is None else Path(request["data"]))
+    loaded = load_model(request["model"])
+    return loaded, encode_style(loaded, source, request["case"], request["rows"])
 
 
 if __name__ == "__main__":

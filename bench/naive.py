@@ -1,8 +1,8 @@
 """The naive method: weight gradients by autograd, one example at a time, then full SVDs.
 
-As the paper's reference implementation works: ``loss.backward()`` with the weights of Q, K, V and O
-alone asking for gradients, logits at every token, and ``torch.linalg.svd`` of every gradient with
-its U and V, in float32, as that function is called without further arguments.
+The paper's reference implementation works like this: ``loss.backward()`` where only the weights of
+Q, K, V and O require gradients, logits at every token, and ``torch.linalg.svd`` of every gradient
+with its U and V, in float32.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ WEIGHT = re.compile(r"\.(\d+)\.self_attn\.([qkvo])_proj\.weight$")
 
 @contextmanager
 def asking_weights(model: Any) -> Iterator[dict[Place, Tensor]]:
-    """The weights of every Q, K, V and O, asking for gradients while open; no other weight does."""
+    """The weights of all Q, K, V and O; within the context they alone require gradients."""
     weights: dict[Place, Tensor] = {}
     model.requires_grad_(False)
     for name, weight in model.named_parameters():
@@ -51,7 +51,7 @@ def take_gradients(model: Any, row: TokenRow) -> float:
 
 
 def decompose(weights: dict[Place, Tensor]) -> dict[Place, Tensor]:
-    """Singular values [min(d_out, d_in)] of each weight's gradient, which is dropped."""
+    """Singular values [min(d_out, d_in)] of each weight's gradient, which is then freed."""
     import torch
 
     values = {}

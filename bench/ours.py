@@ -1,4 +1,4 @@
-"""gradpipe's own way: its public extraction, consumed to the last frame."""
+"""The method ``ours``: gradpipe's extraction, run to the last frame."""
 
 from __future__ import annotations
 
@@ -22,13 +22,13 @@ if TYPE_CHECKING:
 def our_rows(
     loaded: LoadedModel, rows: list[TokenRow], budget: int | None = None, aligned: bool = True
 ) -> list[pl.DataFrame]:
-    """Every frame of an extraction; ``budget`` and ``aligned`` as ``extract_rows`` takes them."""
+    """All frames of an extraction; ``budget`` and ``aligned`` are those of ``extract_rows``."""
     settings: dict[str, Any] = {"budget": budget, "aligned": aligned}
     return list(extract_rows(loaded, rows, STANDARD, **settings))
 
 
 def batches_of(frames: list[pl.DataFrame]) -> Batches:
-    """The batches in which an extraction took its rows: a frame is a batch."""
+    """The batches of an extraction, one per frame."""
     usable = [frame.filter(pl.col("reason").is_null())["row"].to_list() for frame in frames]
     return [batch for batch in usable if batch]
 
@@ -44,8 +44,8 @@ def nuclear_norms(frames: list[pl.DataFrame]) -> dict[tuple[int, int, str], floa
 def largest_difference(frames: list[pl.DataFrame], naive: dict[int, dict[Place, Tensor]]) -> float:
     """The largest relative difference of a nuclear norm from the naive method's.
 
-    ``naive``: singular values by row number. What is left where both are right is the naive
-    method's float32: its zeros are noise that the sum collects.
+    ``naive`` has singular values by row number. If both are right, the difference is the naive
+    method's float32 noise, which its sum collects from singular values that should be zero.
     """
     ours = nuclear_norms(frames)
     return max(

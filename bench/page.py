@@ -1,6 +1,6 @@
-"""The report of the paper's whole grid: how large its page is, and how fast a browser opens it.
+"""The report of the paper's whole grid: the size of its page, and the time to open it.
 
-The results are made up (`tests.report.made_up_grid`): ten models, thirteen benchmarks, every
+The results are made up (``tests.report.made_up_grid``): ten models, thirteen benchmarks, every
 statistic. The browser is a headless Chromium on this machine.
 """
 
@@ -21,11 +21,11 @@ _FIRST, _ALL = ".chart[data-drawn]", "html[data-ready=yes]"
 
 
 def measure_page(settings: Settings, say: Say) -> pl.DataFrame:
-    """One row a round: seconds to write the page, its bytes, and seconds to open it.
+    """One row per round: seconds to write the page, its bytes, and seconds to open it.
 
-    ``first_chart`` and ``all_drawn`` are seconds from asking for the page until the first and the
-    last chart is drawn; ``images`` and ``image_seconds`` are the chart files beside it, drawn once.
-    Raises DataError where there is no browser.
+    ``first_chart`` and ``all_drawn`` are seconds from the request until the first and the last
+    chart is drawn. ``images`` is the number of chart files, which are drawn once. Raises DataError
+    if there is no browser.
     """
     from gradpipe.report.charts.images import write_images
     from gradpipe.report.page.render import render_page
@@ -70,7 +70,7 @@ def _opened(page: Path, rounds: int) -> list[dict[str, Any]]:
     times = []
     with sync_playwright() as driver:
         for turn in range(1, rounds + 1):
-            # A new browser each time, so that nothing of the page is compiled or kept already.
+            # A new browser per round, so that nothing is compiled or cached.
             browser = driver.chromium.launch(executable_path=BROWSER, args=["--no-sandbox"])
             view = browser.new_page(viewport={"width": 1280, "height": 900})
             started = time.perf_counter()

@@ -1,4 +1,4 @@
-"""The parts of the bench: each measures, sums up, and says what it was run with."""
+"""The parts of the bench: each measures, summarizes, and describes its run."""
 
 from __future__ import annotations
 
@@ -20,9 +20,9 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Part:
-    """One part's outcome: its summary (one row a case), the raw rows, and what it was run with.
+    """The results of a part: its summary (one row per case) and the raw rows.
 
-    ``note`` says what a reader of the numbers must know, or why there are none.
+    ``note`` explains the numbers, or why they are missing.
     """
 
     name: str
@@ -31,7 +31,7 @@ class Part:
     rows: pl.DataFrame = field(default_factory=pl.DataFrame)
 
     def as_json(self) -> dict[str, Any]:
-        """The part as a mapping that JSON can hold."""
+        """The part for JSON."""
         return {
             "note": self.note,
             "summary": self.summary.to_dicts(),
@@ -41,7 +41,7 @@ class Part:
 
 
 def run_passes(settings: Settings, say: Say) -> Part:
-    """Ours, bare passes and naive method on real rows."""
+    """Time ours, the bare passes and the naive method on real rows."""
     from bench.passes import measure_style
     from bench.summary import summarize_passes
 
@@ -51,21 +51,21 @@ def run_passes(settings: Settings, say: Say) -> Part:
     )
     naive = (
         f"the naive method took {settings.naive_rows} of them, spread over the lengths, and is "
-        "compared with ours' time for as many tokens"
+        "compared with the time of ours for the same number of tokens"
         if settings.naive_rows
-        else "the naive method was left out"
+        else "the naive method was skipped"
     )
     note = (
-        f"Seconds an example, {_rows(settings, source)}; {_rounds(settings)} in which the methods "
-        f"took turns; {naive}. Beyond bare is the share of ours' time that the bare passes in "
-        "the same batches do not take: spectra, less what faster passes save. The difference is "
-        "the largest of any nuclear norm between ours and the naive method's float32."
+        f"Seconds per example, {_rows(settings, source)}; {_rounds(settings)}, with the methods in "
+        f"turn; {naive}. Beyond bare is the share of the time of ours that exceeds the bare passes "
+        "in the same batches: spectra, less the savings of faster passes. The difference is the "
+        "largest relative difference of a nuclear norm from the naive method's float32."
     )
     return Part("passes", note, summarize_passes(timings), timings)
 
 
 def run_alignment(settings: Settings, say: Say) -> Part:
-    """Ours with and without cosines and sketches, on real rows."""
+    """Time ours with and without cosines and sketches on real rows."""
     from bench.alignment import measure_alignment, summarize_alignment
 
     source, styles = _styles(settings)
@@ -73,15 +73,15 @@ def run_alignment(settings: Settings, say: Say) -> Part:
         [measure_alignment(loaded, style, rows, settings, say) for loaded, style, rows in styles]
     )
     note = (
-        f"Seconds an example, {_rows(settings, source)}; {_rounds(settings)} in which both took "
-        "turns. With: same-layer and next-layer cosines and a sketch of every gradient, beside "
-        "the spectra."
+        f"Seconds per example, {_rows(settings, source)}; {_rounds(settings)}, with both in turn. "
+        "With: same-layer and next-layer cosines and a sketch of every gradient, besides the "
+        "spectra."
     )
     return Part("alignment", note, summarize_alignment(timings), timings)
 
 
 def run_layer(settings: Settings, say: Say) -> Part:
-    """One layer at the shapes of large models."""
+    """Time one layer at the shapes of large models."""
     from bench.layer import measure_shape, shape_settings, summarize_layers
 
     _some(settings.shapes, "shape")
@@ -89,15 +89,15 @@ def run_layer(settings: Settings, say: Say) -> Part:
         shape_settings(shape)
     timings = pl.concat([measure_shape(shape, settings, say) for shape in settings.shapes])
     note = (
-        f"One layer with random weights in float32, one row of {settings.tokens} tokens that all "
-        f"carry loss; {_rounds(settings)}. Whole: forward, backward and spectra of "
-        "Q, K, V and O; spectra: from the factors, against the weight gradients' decompositions."
+        f"One layer with random weights in float32, one row of {settings.tokens} tokens, all with "
+        f"a loss; {_rounds(settings)}. Whole: forward pass, backward pass and spectra of Q, K, V "
+        "and O. Spectra: from the factors, against the SVDs of the weight gradients."
     )
     return Part("layer", note, summarize_layers(timings), timings)
 
 
 def run_memory(settings: Settings, say: Say) -> Part:
-    """Every method's peak, each in a process of its own."""
+    """Measure every method's peak memory in a separate process."""
     from bench.layer import shape_settings
     from bench.memory import measure_case, summarize_memory
 
@@ -107,15 +107,15 @@ def run_memory(settings: Settings, say: Say) -> Part:
     cases = _some((*settings.styles, *settings.shapes), "style or shape")
     peaks = pl.concat([measure_case(case, settings, say) for case in cases])
     note = (
-        f"Peak memory while a method ran, in a process of its own: {_rows(settings, source)} (the "
-        "naive method, and ours beside it: the longest of them), and one layer at the shapes of "
-        "larger models. Above: what came on top of the loaded model and its libraries."
+        f"Peak memory while a method ran, in a separate process: {_rows(settings, source)} (naive "
+        "and one row: the longest of them), and one layer at the shapes of larger models. Above: "
+        "the part above the loaded model and its libraries."
     )
     return Part("memory", note, summarize_memory(peaks), peaks)
 
 
 def run_cuda(settings: Settings, say: Say) -> Part:
-    """A whole model of Llama-3.1-8B's shape, where there is a CUDA device."""
+    """Time a whole model of Llama-3.1-8B's shape, if there is a CUDA device."""
     import torch
 
     from bench.cuda import (
@@ -140,14 +140,14 @@ def run_cuda(settings: Settings, say: Say) -> Part:
     )
     note = (
         f"A model of {SHAPE}'s shape with random weights in bfloat16; {_rounds(settings)}. "
-        "The naive method: one example, with the decompositions of one "
-        "layer counted for all."
+        "The naive method: one example, with the SVDs of one layer multiplied by the number of "
+        "layers."
     )
     return Part("cuda", note, summarize_cuda(timings), timings)
 
 
 def run_profile(settings: Settings, _say: Say) -> Part:
-    """Ours and the bare passes, operator by operator."""
+    """Profile ours and the bare passes by operator."""
     from bench.profile import ROWS, profile_style, top_operators
 
     _, styles = _styles(settings)
@@ -155,21 +155,21 @@ def run_profile(settings: Settings, _say: Say) -> Part:
         [profile_style(loaded, style, rows, settings) for loaded, style, rows in styles]
     )
     note = (
-        f"Time of operators by themselves on {min(ROWS, settings.rows)} rows, summed over the "
-        "threads that called them; autograd's own entries hold what hooks do and wait for."
+        f"Self time of operators on {min(ROWS, settings.rows)} rows, summed over the calling "
+        "threads; autograd's entries include the time that hooks run or wait."
     )
     return Part("profile", note, top_operators(operators), operators)
 
 
 def run_page(settings: Settings, say: Say) -> Part:
-    """The report of the paper's grid: its size, and the time to open it."""
+    """Measure the report of the paper's grid: its size, and the time to open it."""
     from bench.page import measure_page, summarize_page
 
     rounds = measure_page(settings, say)
     note = (
         "The report of ten models on thirteen benchmarks with every statistic, from made-up "
-        f"results; {_rounds(settings)} in a headless Chromium, newly started each time. First "
-        "chart and all drawn: seconds from asking for the page."
+        f"results; {_rounds(settings)} in a headless Chromium, newly started per round. First "
+        "chart and all drawn: seconds from the request of the page."
     )
     return Part("page", note, summarize_page(rounds), rounds)
 
@@ -186,7 +186,7 @@ PARTS: dict[str, Callable[[Settings, Say], Part]] = {
 
 
 def _styles(settings: Settings) -> tuple[str, Iterator[tuple[LoadedModel, str, list[TokenRow]]]]:
-    """What the data is called; then the model and each style's rows, encoded before any is run."""
+    """The data's name, and the model with each style's rows, all encoded before the first run."""
     from gradpipe.models.load import load_model
 
     source, loaded = find_source(settings.data), load_model(settings.model)

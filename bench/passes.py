@@ -1,4 +1,4 @@
-"""Ours, the bare passes and the naive method on the same examples, round after round."""
+"""Time ours, the bare passes and the naive method on the same examples."""
 
 from __future__ import annotations
 
@@ -18,16 +18,16 @@ from gradpipe.gradients.tokens import TokenRow
 if TYPE_CHECKING:
     from gradpipe.models.load import LoadedModel
 
-#: What the bare passes' batching is called where it is the one that ours chose.
+#: The name of the bare passes' batching if it is that of ours.
 SAME = "as ours"
-#: Tokens on which their best batching is chosen: all of 32 short rows, a third of 32 long ones.
+#: Tokens for choosing the best batching: all of 32 short rows, or a third of 32 long ones.
 TUNING_TOKENS = 6144
 
 
 def measure_style(
     loaded: LoadedModel, style: str, rows: list[TokenRow], settings: Settings, say: Say
 ) -> pl.DataFrame:
-    """The timings (TIMINGS) of one style's rows, the methods taking turns in every round."""
+    """Time one style's rows with every method in every round (TIMINGS)."""
     model = loaded.model
     our_rows(loaded, rows[:2], settings.budget)
     budget = best_budget(loaded, rows, say)
@@ -58,7 +58,7 @@ def measure_style(
 
 
 def best_budget(loaded: LoadedModel, rows: list[TokenRow], say: Say) -> int:
-    """The token budget at which the bare passes are fastest, tried on rows of middling length."""
+    """The token budget at which the bare passes are fastest, on rows around the median length."""
     some = [rows[number] for number in around_median(rows, TUNING_TOKENS)]
     seconds: dict[int, float] = {}
     tried: list[Batches] = []
@@ -74,7 +74,7 @@ def best_budget(loaded: LoadedModel, rows: list[TokenRow], say: Say) -> int:
 
 
 def batching_name(budget: int) -> str:
-    """What a token budget is called in a table."""
+    """The name of a token budget in a table."""
     return f"{budget} tokens" if budget else "one row"
 
 

@@ -1,4 +1,4 @@
-"""The most memory a process held: resident on the CPU, allocated on an accelerator."""
+"""Peak memory of a process: resident on the CPU, allocated on an accelerator."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ CLEAR = Path("/proc/self/clear_refs")
 
 
 class PeakMemory:
-    """Counts from its making on; ``before`` is what was held then, the model included, in bytes."""
+    """The peak since creation; ``before`` is the memory in use then, with the model, in bytes."""
 
     def __init__(self, loaded: LoadedModel) -> None:
         self._device = loaded.device
-        # Weights that are mapped from a file take memory only once they are read.
+        # Weights mapped from a file take memory only after they are read.
         for parameter in loaded.model.parameters():
             parameter.sum()
         start_peak(self._device)
@@ -29,12 +29,12 @@ class PeakMemory:
         self.before = accelerator_peak(self._device) or _status("VmRSS") or _whole_peak()
 
     def peak(self) -> int:
-        """The most that was held since, in bytes; since the process's start outside Linux."""
+        """The peak since creation, in bytes; outside Linux, since the process's start."""
         return accelerator_peak(self._device) or _status("VmHWM") or _whole_peak()
 
 
 def start_peak(device: str) -> None:
-    """Let ``accelerator_peak`` count from here; nothing where it does not."""
+    """Reset ``accelerator_peak``; does nothing on other devices."""
     import torch
 
     if device.startswith("cuda"):
@@ -42,16 +42,16 @@ def start_peak(device: str) -> None:
 
 
 def accelerator_peak(device: str) -> int | None:
-    """The most bytes that torch has allocated on a CUDA device; None for any other."""
+    """The peak of bytes allocated by torch on a CUDA device; None on other devices."""
     import torch
 
     return int(torch.cuda.max_memory_allocated()) if device.startswith("cuda") else None
 
 
 def _status(key: str) -> int | None:
-    """A line of Linux's account of this process, in bytes.
+    """A value of /proc/self/status in bytes; None outside Linux.
 
-    Unlike ``ru_maxrss`` it does not start from what the process held that started this one.
+    Unlike ``ru_maxrss``, it does not include the memory of the parent process.
     """
     with suppress(OSError):
         for line in STATUS.read_text("utf-8").splitlines():

@@ -1,4 +1,4 @@
-"""Where the time goes, operator by operator: ours and the bare passes in the same batches."""
+"""Time by operator, of ours and of the bare passes in the same batches."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ from gradpipe.gradients.tokens import TokenRow
 if TYPE_CHECKING:
     from gradpipe.models.load import LoadedModel
 
-#: Rows that are profiled, spread over the lengths: every operator called is a record.
+#: Number of rows to profile, spread over the lengths.
 ROWS = 4
-#: Operators listed of each method.
+#: Number of operators listed per method.
 TOP = 8
-#: One row an operator of one method: its own time summed over the threads that called it, in
-#: seconds (the device's where there is one), its share of the method's sum, and its calls.
+#: One row per operator and method: its self time summed over the calling threads, in seconds (of
+#: the device if there is one), its share of the method's total, and its number of calls.
 OPERATORS = pl.Schema(
     {
         "case": pl.String(),
@@ -37,7 +37,7 @@ OPERATORS = pl.Schema(
 def profile_style(
     loaded: LoadedModel, style: str, rows: list[TokenRow], settings: Settings
 ) -> pl.DataFrame:
-    """Every operator (OPERATORS) of both methods on a few of one style's rows."""
+    """Profile both methods on a few of one style's rows (OPERATORS)."""
     some = [rows[number] for number in spread(rows, ROWS)]
     batches = batches_of(our_rows(loaded, some, settings.budget))
     bare_passes(loaded.model, some, batches)
@@ -50,7 +50,7 @@ def profile_style(
 
 
 def top_operators(operators: pl.DataFrame) -> pl.DataFrame:
-    """The dearest operators of each method."""
+    """The operators of each method that take the most time."""
     return operators.group_by("case", "method", maintain_order=True).head(TOP)
 
 
@@ -60,7 +60,7 @@ def _operators(style: str, method: str, work: Callable[[], Any]) -> pl.DataFrame
 
     cuda = torch.cuda.is_available()
     activities = [ProfilerActivity.CPU] + [ProfilerActivity.CUDA] * cuda
-    # Spectra are taken on threads of their own, which a profile overlooks unless told.
+    # Spectra are computed on other threads, which a profile excludes by default.
     every_thread = torch._C._profiler._ExperimentalConfig(profile_all_threads=True)
     with profile(activities=activities, experimental_config=every_thread) as profiled:
         work()

@@ -1,4 +1,4 @@
-"""What a run leaves: tables on the terminal, one JSON file, the same tables as Markdown."""
+"""The output of a run: tables on the terminal, a JSON file, and a Markdown file."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ from bench.tables import goal_line, markdown_table, terminal_table
 from gradpipe.errors import DataError
 from gradpipe.system.atomic_files import written_aside
 
-#: Characters of a line where the output goes to no terminal.
+#: Characters per line if the output is not a terminal.
 WIDTH = 160
 
 
 class Report:
-    """Prints each part as it is done, and keeps ``out`` (JSON) and its Markdown twin up to date.
+    """Print each finished part, and keep ``out`` (JSON) and its Markdown file up to date.
 
-    Raises DataError at once where ``out`` cannot be written: nobody wants to hear it an hour later.
+    Raises DataError before anything is measured if ``out`` cannot be written.
     """
 
     def __init__(self, out: Path, settings: Settings) -> None:
@@ -42,7 +42,7 @@ class Report:
                 pass
         except OSError as error:
             raise DataError(
-                f"{out} cannot be written ({error.strerror}): give another --out."
+                f"{out} cannot be written ({error.strerror}): choose another --out."
             ) from error
         self._console.print(machine_sentence(self._results["machine"]))
 
@@ -67,7 +67,7 @@ class Report:
 
 
 def markdown(results: dict[str, Any]) -> str:
-    """All tables of a run, with the machine they were measured on."""
+    """All tables of a run, with a description of the machine."""
     blocks = [f"Measured on {machine_sentence(results['machine'])}."]
     for name, part in results["parts"].items():
         if part["summary"]:

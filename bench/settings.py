@@ -1,4 +1,4 @@
-"""What a run of the bench is asked for."""
+"""The settings of a run of the bench."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path, PurePath
 from typing import Any
 
-#: Takes one line of progress.
+#: Prints one line of progress.
 Say = Callable[[str], None]
 
 
@@ -15,9 +15,9 @@ Say = Callable[[str], None]
 class Settings:
     """The options of the command line.
 
-    ``rows``: examples of each style; ``naive_rows``: how many of them the naive method takes, 0 for
-    none; ``rounds``: how often the methods take turns; ``budget``: the token budget that ours is
-    given, None for its own choice; ``tokens``: tokens of a layer's one row.
+    ``rows`` is the number of examples per style, ``naive_rows`` of those for the naive method (0
+    skips it), ``rounds`` of repetitions, ``tokens`` of tokens in the row for one layer. ``budget``
+    is the token budget of ours; None lets it choose.
     """
 
     model: str = "demo"
@@ -32,10 +32,10 @@ class Settings:
 
     @property
     def model_name(self) -> str:
-        """What the model is called in a report: never a path."""
+        """The model's name in a report, never a path."""
         return PurePath(self.model).name
 
     def as_json(self) -> dict[str, Any]:
-        """The settings as a mapping that JSON can hold, without any path."""
+        """The settings for JSON, without paths."""
         data = None if self.data is None else self.data.name
         return asdict(self) | {"model": self.model_name, "data": data}

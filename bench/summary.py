@@ -1,4 +1,4 @@
-"""Timings become one row a style: seconds an example, and the medians of each round's ratios."""
+"""Summarize timings: medians per style of the seconds per example and of the rounds' ratios."""
 
 from __future__ import annotations
 
@@ -8,15 +8,16 @@ from bench.passes import SAME
 
 
 def summarize_passes(timings: pl.DataFrame) -> pl.DataFrame:
-    """One row a case of TIMINGS; seconds are medians an example, ratios medians over the rounds.
+    """One row per case of TIMINGS: medians over the rounds of seconds per example and of ratios.
 
-    ``bare_seconds`` and ``over_bare`` are of the bare passes' faster batching of the two measured.
-    ``speedup`` compares the naive method with ours' time for as many tokens; null without it.
-    ``spectra_share`` is what ours takes beyond the bare passes in the same batches, as a share.
+    ``bare_seconds`` and ``over_bare`` use the faster of the two measured batchings of the bare
+    passes. ``speedup`` compares the naive method with the time of ours for the same number of
+    tokens; it is null without the naive method. ``spectra_share`` is the share of the time of ours
+    that exceeds the bare passes in the same batches.
     """
-    each = timings.with_columns(each=pl.col("seconds") / pl.col("examples"))
-    rounds = _ours(each).join(_bare(each), on=["case", "round"])
-    rounds = rounds.join(_naive(each), on=["case", "round"], how="left")
+    per_example = timings.with_columns(per_example=pl.col("seconds") / pl.col("examples"))
+    rounds = _ours(per_example).join(_bare(per_example), on=["case", "round"])
+    rounds = rounds.join(_naive(per_example), on=["case", "round"], how="left")
     token_seconds = pl.col("ours_seconds") * pl.col("examples") / pl.col("all_tokens")
     return (
         rounds.with_columns(
@@ -52,31 +53,37 @@ def summarize_passes(timings: pl.DataFrame) -> pl.DataFrame:
     )
 
 
-def _ours(each: pl.DataFrame) -> pl.DataFrame:
-    return each.filter(pl.col("method") == "ours").select(
-        "case", "round", "examples", pl.col("tokens").alias("all_tokens"), ours_seconds="each"
+def _ours(per_example: pl.DataFrame) -> pl.DataFrame:
+    return per_example.filter(pl.col("method") == "ours").select(
+        "case",
+        "round",
+        "examples",
+        pl.col("tokens").alias("all_tokens"),
+        ours_seconds="per_example",
     )
 
 
-def _naive(each: pl.DataFrame) -> pl.DataFrame:
-    return each.filter(pl.col("method") == "naive").select(
+def _naive(per_example: pl.DataFrame) -> pl.DataFrame:
+    return per_example.filter(pl.col("method") == "naive").select(
         "case",
         "round",
         "difference",
-        naive_seconds="each",
+        naive_seconds="per_example",
         naive_examples="examples",
         naive_tokens="tokens",
     )
 
 
-def _bare(each: pl.DataFrame) -> pl.DataFrame:
-    """The bare passes in ours' batches, and in the batching with the lowest median."""
-    bare = each.filter(pl.col("method") == "bare")
-    median = pl.col("each").median().over("case", "batching")
-    # Of equals the first: where both batchings are one, it is the one tuned for.
+def _bare(per_example: pl.DataFrame) -> pl.DataFrame:
+    """The bare passes in the batches of ours, and in the batching with the lowest median."""
+    bare = per_example.filter(pl.col("method") == "bare")
+    median = pl.col("per_example").median().over("case", "batching")
+    # If both batchings are the same, the tuned one sorts first.
     best = bare.sort("case", median, "batching").group_by("case", maintain_order=True).first()
     chosen = bare.join(best.select("case", "batching"), on=["case", "batching"])
-    same = bare.filter(pl.col("batching") == SAME).select("case", "round", same_seconds="each")
-    return chosen.select("case", "round", "batching", bare_seconds="each").join(
+    same = bare.filter(pl.col("batching") == SAME).select(
+        "case", "round", same_seconds="per_example"
+    )
+    return chosen.select("case", "round", "batching", bare_seconds="per_example").join(
         same, on=["case", "round"]
     )

@@ -1,4 +1,4 @@
-"""Summaries as tables: for the terminal, and as Markdown for the README."""
+"""Summaries as tables: for the terminal, and as Markdown for the documentation."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ Record = dict[str, Any]
 
 
 def seconds(value: float) -> str:
-    """Seconds or milliseconds, with three digits that matter."""
+    """Seconds or milliseconds, with three significant digits."""
     if value < 0.1:
         return f"{1000 * value:.3g} ms"
     return f"{value:.3g} s" if value < 100 else f"{value:.0f} s"
@@ -31,35 +31,35 @@ def megabytes(value: float) -> str:
 
 
 def megabytes_in_tenths(value: float) -> str:
-    """Bytes as MB, a digit behind the point."""
+    """Bytes as MB, with one decimal."""
     return f"{value / 1e6:.1f} MB"
 
 
 def percent(value: float) -> str:
-    """A share."""
+    """A share in percent."""
     return f"{100 * value:.0f} %"
 
 
 def power(value: float) -> str:
-    """A small number."""
+    """A small number in scientific notation."""
     return f"{value:.0e}"
 
 
 def whole(value: float) -> str:
-    """A number without its fraction."""
+    """A number without decimals."""
     return f"{value:.0f}"
 
 
 @dataclass(frozen=True)
 class Column:
-    """A column of a printed table: its head, the summary's key, and how a value is written."""
+    """A column of a printed table: its heading, the summary's key, and the value's format."""
 
     head: str
     key: str
     write: Callable[[Any], str] = str
 
     def cell(self, record: Record) -> str:
-        """The value as text; a dash where there is none."""
+        """The value as text; a dash if it is missing."""
         value = record.get(self.key)
         return "–" if value is None else self.write(value)
 
@@ -112,7 +112,7 @@ COLUMNS: dict[str, list[Column]] = {
     "cuda": [
         Column("length", "case"),
         Column("ours", "ours_seconds", seconds),
-        Column("samples a second", "samples_a_second", "{:.3g}".format),
+        Column("examples per second", "examples_per_second", "{:.3g}".format),
         Column("bare, as ours", "same_seconds", seconds),
         Column("ours / bare", "over_same", times),
         Column("in spectra", "spectra_share", percent),
@@ -144,7 +144,7 @@ COLUMNS: dict[str, list[Column]] = {
 
 
 def terminal_table(part: str, records: list[Record]) -> Table:
-    """A summary as a table of rich."""
+    """A summary as a table for the terminal."""
     from rich.table import Table
 
     table = Table()
@@ -156,7 +156,7 @@ def terminal_table(part: str, records: list[Record]) -> Table:
 
 
 def markdown_table(part: str, records: list[Record]) -> str:
-    """A summary as a table of Markdown."""
+    """A summary as a Markdown table."""
     columns = COLUMNS[part]
     lines = [
         "| " + " | ".join(column.head for column in columns) + " |",
@@ -167,7 +167,7 @@ def markdown_table(part: str, records: list[Record]) -> str:
 
 
 def goal_line(goal: Record) -> str:
-    """One goal's outcome as a sentence."""
+    """A goal's outcome as one line."""
     sign = "≥" if goal["at_least"] else "≤"
     word = "reached" if goal["reached"] else "missed"
     return (

@@ -1,4 +1,4 @@
-"""Wall-clock time of pieces of work, and the table that all timings go into."""
+"""Measure wall-clock times, and the schema of all timings."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ from bench.settings import Say
 
 Result = TypeVar("Result")
 
-#: One row a measurement: what (``case``, ``method``, ``batching``) took how many ``seconds`` for
-#: how many ``examples`` and ``tokens`` in which ``round`` (counted from 1). ``difference``, of the
-#: naive method: the largest relative difference of a nuclear norm from ours. ``peak``: the most
-#: bytes allocated on the accelerator.
+#: One row per measurement: the ``seconds`` that a ``method`` with a ``batching`` took for some
+#: ``examples`` and ``tokens`` of a ``case`` in a ``round`` (from 1). ``difference``, of the naive
+#: method: the largest relative difference of a nuclear norm from ours. ``peak``: the peak of bytes
+#: allocated on the accelerator.
 TIMINGS = pl.Schema(
     {
         "case": pl.String(),
@@ -33,7 +33,7 @@ TIMINGS = pl.Schema(
 
 
 def timed(work: Callable[[], Result], device: str = "cpu") -> tuple[float, Result]:
-    """Seconds that ``work`` takes, the accelerator's share included, and what it returns."""
+    """The seconds that ``work`` takes, including the accelerator's queue, and its result."""
     synchronize(device)
     started = time.perf_counter()
     result = work()
@@ -42,7 +42,7 @@ def timed(work: Callable[[], Result], device: str = "cpu") -> tuple[float, Resul
 
 
 def synchronize(device: str) -> None:
-    """Wait for an accelerator's queue; nothing on the CPU."""
+    """Wait for an accelerator's queue; does nothing on the CPU."""
     import torch
 
     if device != "cpu":
@@ -50,7 +50,7 @@ def synchronize(device: str) -> None:
 
 
 class Stopwatch:
-    """Times the work of one case and keeps a record of each piece."""
+    """Time the work of one case and record every measurement."""
 
     def __init__(self, case: str, device: str, say: Say) -> None:
         self.case = case
@@ -68,7 +68,7 @@ class Stopwatch:
         tokens: int,
         batching: str = "one row",
     ) -> Result:
-        """Do the work, keep its time under round ``number``, and give back what it returns."""
+        """Do the work, record its time in round ``number``, and return its result."""
         start_peak(self.device)
         seconds, result = timed(work, self.device)
         self.records.append(
@@ -91,5 +91,5 @@ class Stopwatch:
 
     @property
     def timings(self) -> pl.DataFrame:
-        """Everything taken so far, as TIMINGS."""
+        """All measurements so far (TIMINGS)."""
         return pl.DataFrame(self.records, schema=TIMINGS)

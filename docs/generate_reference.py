@@ -25,7 +25,9 @@ def command_line() -> Iterator[str]:
 
 def help_of(command: click.Command, name: str, level: int) -> Iterator[str]:
     """The help text of a command and of its subcommands."""
-    context = click.Context(command, info_name=name, terminal_width=88, max_content_width=88)
+    context = click.Context(
+        command, info_name=name, terminal_width=80, help_option_names=["-h", "--help"]
+    )
     yield f"{'#' * level} {name}\n"
     yield f"```text\n{command.get_help(context)}\n```\n"
     if isinstance(command, click.Group):
@@ -62,7 +64,7 @@ def settings_table(schema: dict[str, Any]) -> Iterator[str]:
 
 
 def kind(value: dict[str, Any]) -> str:
-    """A property's type and bounds, as a reader of YAML knows them."""
+    """A property's type and bounds, in the words of a YAML user."""
     match value:
         case {"anyOf": parts}:
             return " or ".join(kind(part) for part in parts)
@@ -89,7 +91,7 @@ TYPES = {
     "null": "nothing",
 }
 BOUNDS = {"minimum": "≥", "exclusiveMinimum": ">", "maximum": "≤", "exclusiveMaximum": "<"}
-#: The key of a study under which the settings of a class stand, where it is another word.
+#: The study's key for the settings of a class, if it differs from the class's name.
 SECTIONS = {
     "ModelConfig": "models",
     "BenchmarkConfig": "benchmarks",
@@ -107,7 +109,7 @@ def section(name: str) -> str:
 
 
 def code(value: object) -> str:
-    """A value as YAML has it."""
+    """A value as YAML source."""
     return f"`{json.dumps(value, ensure_ascii=False)}`" if value is not None else ""
 
 
@@ -157,7 +159,7 @@ def claims() -> Iterator[str]:
 
 
 def checks() -> Iterator[str]:
-    """The asset checks, and what happens when one fails."""
+    """The asset checks, and the consequence of a failure."""
     from assets.code_location import STAGES
 
     yield "# Checks\n"

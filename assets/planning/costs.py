@@ -11,13 +11,12 @@ import polars as pl
 
 from assets.planning.plan import Plan
 from gradpipe.estimates.format import amount, duration
-from gradpipe.estimates.model_shape import read_shape
-from gradpipe.estimates.prices import Price, prices
 from gradpipe.generators.bill import GeneratorBill, estimate_bill
 from gradpipe.gradients.examples import encode_examples
 from gradpipe.gradients.rows import with_keys
 
 if TYPE_CHECKING:
+    from gradpipe.estimates.prices import Price
     from gradpipe.gradients.tokens import TokenRow
     from gradpipe.models.load import LoadedModel
 
@@ -76,19 +75,21 @@ class Pace:
     bytes: float
 
 
-def estimates(plan: Plan, calibrated: bool = False, anew: bool = False) -> Iterator[CostEstimate]:
+def estimates(
+    plan: Plan, calibrated: bool = False, recalibrate: bool = False
+) -> Iterator[CostEstimate]:
     """Every partition of the plan's grid; nothing is written.
 
     Rows and tokens are exact: examples are made as they would be, in memory, and encoded. Time and
     disk come from the rows that the model has in the store already. Where it has none, disk comes
     from the model's shape, and time is None or, with ``calibrated``, from a few batches that are
-    run here; ``anew`` does so for models with rows in the store too. Otherwise no weights are
-    loaded. Raises GradpipeError.
+    run here; ``recalibrate`` does so for models with rows in the store too. Otherwise no weights
+    are loaded. Raises GradpipeError.
     """
     examples = {name: plan.examples(name) for name in plan.benchmarks}
     for model in plan.models:
         missing, all_rows = _missing(plan, model, examples)
-        pace = None if anew else _pace(plan, model)
+        pace = None if recalibrate else _pace(plan, model)
         calibrating = calibrated and pace is None and any(map(len, missing.values()))
         loaded = _load(plan, model) if calibrating else None
         rows, found = _prices(plan, model, missing, loaded)
@@ -159,6 +160,9 @@ def _prices(
     plan: Plan, model: str, missing: dict[str, pl.DataFrame], loaded: LoadedModel | None
 ) -> tuple[dict[str, list[TokenRow]], dict[str, Price]]:
     """Return a model's missing rows as tokens, and their cost, by benchmark."""
+    from gradpipe.estimates.configurations import read_shape
+    from gradpipe.estimates.prices import Price, prices
+
     config = plan.versions.study.model(model)
     if not any(map(len, missing.values())):
         nothing = Price(0.0, 0.0, 0.0, 0.0)

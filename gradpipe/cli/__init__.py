@@ -21,13 +21,13 @@ from gradpipe.system.cpu_settings import set_up_cpu
 from gradpipe.system.pipeline_path import add_pipeline_to_path
 
 EXIT_CODES = """\b
-Exit codes: 0 done; 1 something failed on the way; 2 a command, file, study or
-model that cannot be used as given; 130 stopped by Ctrl-C (what was done is kept).
+Exit codes: 0 success; 1 something failed during the command; 2 invalid command,
+file, study or model; 130 stopped by Ctrl-C (finished work is kept).
 """
 
 
 class Commands(click.Group):
-    """Prints gradpipe's own errors, and missing extras, as one sentence without a traceback."""
+    """A group that prints gradpipe's errors and missing extras as a sentence, not a traceback."""
 
     def invoke(self, ctx: click.Context) -> Any:
         """Run the command; GradpipeError becomes exit code 2."""
@@ -44,7 +44,8 @@ class Commands(click.Group):
             ctx.exit(2)
         except KeyboardInterrupt:
             click.echo(
-                "gradpipe: stopped; what was done is kept. Run it again to resume.", err=True
+                "gradpipe: stopped; finished work is kept. Run the command again to resume.",
+                err=True,
             )
             ctx.exit(130)
 
@@ -54,20 +55,20 @@ class Commands(click.Group):
 )
 @click.version_option(package_name="gradpipe")
 def main() -> None:
-    """Show, layer by layer, what training examples do to a language model.
+    """Show, layer by layer, how training examples would change a language model.
 
     \b
-    gradpipe run                     the demo study: a small model, a small benchmark, a report
-    gradpipe run --study my.yaml     your own models and data
-    gradpipe estimate                what a study would cost, before it is paid
-    gradpipe extract DATA --model M  one file's gradients as one Parquet table
-    gradpipe rank DATA --model M     one file's rows, scored and ordered
-    gradpipe compare A B             two models, data sets or studies, with intervals
-    gradpipe ui                      the same pipeline in the Dagster UI
-    gradpipe doctor                  what is wrong here, and what to do about it
+    gradpipe run                     run the demo study: small model, small data
+    gradpipe run --study my.yaml     run a study of your own models and data
+    gradpipe estimate                estimate the cost of a study before running it
+    gradpipe extract DATA --model M  write the gradient spectra of a file's rows
+    gradpipe rank DATA --model M     score and sort the rows of a file
+    gradpipe compare A B             compare two models, data sets or studies
+    gradpipe ui                      open the pipeline in the Dagster UI
+    gradpipe doctor                  check this machine and the workspace
 
-    Everything is kept in the workspace, the folder that GRADPIPE_HOME names (by default .gradpipe
-    in the current folder). What is there already is not recomputed.
+    Results are kept in the workspace: the folder or URL that GRADPIPE_HOME names, by default
+    .gradpipe in the current folder. Results that are up to date are not recomputed.
     """
     add_pipeline_to_path()
     set_up_cpu()

@@ -1,4 +1,4 @@
-"""Two models, protocols or data sets side by side."""
+"""``gradpipe compare``: two models, data sets or studies, compared with intervals."""
 
 from __future__ import annotations
 
@@ -26,47 +26,53 @@ _HEADER = ("on", "projection", "statistic", "of", "A", "B", "A / B", "95 % inter
     "statistics",
     multiple=True,
     metavar="STATISTIC",
-    help="What to compare (repeatable; default: nuclear_norm and effective_rank).",
+    help="Statistic to compare (repeatable; default: nuclear_norm and effective_rank).",
 )
 @click.option(
     "--unpaired",
     is_flag=True,
-    help="Take items apart that have the same id, as rows of two different DATA files do.",
+    help="Treat items with the same id as different, such as rows of two different DATA files.",
 )
-@click.option("--csv", type=click.Path(path_type=Path), help="Write the table to this file too.")
-@click.option("--json", "as_json", is_flag=True, help="Print one JSON object in place of a table.")
+@click.option("--csv", type=click.Path(path_type=Path), help="Also write the table to this file.")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object instead of a table.")
 def compare_command(
     a: str, b: str, statistics: tuple[str, ...], unpaired: bool, csv: Path | None, as_json: bool
 ) -> None:
-    """Compare A with B: how much larger and how much more uneven its gradients are.
+    """Compare the gradients of two models, data sets or studies.
 
     \b
-    A and B are two of a kind:
+    A and B are two of the same kind:
       NAME              a model or a benchmark of the workspace's study
-      FOLDER or URL     another workspace, as one that was run with another protocol
+      FOLDER or URL     another workspace, for example with another protocol
       WORKSPACE:NAME    a model or a benchmark of another workspace
-      FILE.parquet      what `gradpipe extract` made
+      FILE.parquet      a table that `gradpipe extract` wrote
 
-    What both have is compared: for each common style, relevance and projection, and each common
-    benchmark or model, the ratio of A to B of a statistic's mean over layers and of its MAD, with
-    95 % bootstrap intervals over items. Items that both have are compared with themselves. The last
-    column says which differences are decided when Holm's correction allows for their number.
+    The table has the ratio of A to B of two quantities: a statistic's mean over layers, and its MAD
+    (how uneven it is over layers). There is one row for each style, relevance and projection that A
+    and B have in common; models are compared on every common benchmark, benchmarks on every common
+    model. The 95% intervals come from a bootstrap over items, paired where A and B have the same
+    items. The last column says which differences remain after Holm's correction for multiple
+    comparisons.
     """
     from gradpipe.claims.comparison import compare_cells
     from gradpipe.claims.comparison_text import comparison_sentences, comparison_summary
 
     if a == b:
-        raise DataError(f"A and B are both {a}: name two that differ.")
-    found = compare_cells(*_sides(a, b, statistics), unpaired=unpaired)
-    first, words = comparison_summary(found, a, b), list(comparison_sentences(found))
+        raise DataError(f"A and B are both {a}: give two different ones.")
+    comparison = compare_cells(*_sides(a, b, statistics), unpaired=unpaired)
+    summary, sentences = (
+        comparison_summary(comparison, a, b),
+        list(comparison_sentences(comparison)),
+    )
     if csv is not None:
-        _write(found, csv)
+        _write(comparison, csv)
     if as_json:
-        said = {"a": a, "b": b, "summary": first, "sentences": words, "rows": found.to_dicts()}
-        click.echo(json.dumps(said, allow_nan=False))
+        rows = comparison.to_dicts()
+        record = {"a": a, "b": b, "summary": summary, "sentences": sentences, "rows": rows}
+        click.echo(json.dumps(record, allow_nan=False))
         return
-    click.echo("\n".join([first, "", *words, ""]))
-    _print(found)
+    click.echo("\n".join([summary, "", *sentences, ""]))
+    _print(comparison)
 
 
 def _sides(
@@ -79,8 +85,8 @@ def _sides(
     if any(files):
         file, other = (a, b) if files[0] else (b, a)
         raise DataError(
-            f"{file} is a file, which knows no styles, and {other} is none: compare two files that "
-            "`gradpipe extract` made."
+            f"{file} is a Parquet file and {other} is not: compare two files that `gradpipe "
+            "extract` wrote, or two models, benchmarks or workspaces."
         )
     return _of_studies(a, b, statistics)
 
@@ -112,36 +118,34 @@ def _of_studies(
 
 
 def _chosen(wanted: Sequence[str], of_a: Sequence[str], of_b: Sequence[str]) -> list[str]:
-    """The statistics to compare; raises StudyError where one of the sides lacks them."""
+    """The statistics to compare; raises StudyError unless both sides have them."""
     from gradpipe.claims.comparison import DEFAULT_COMPARED
     from gradpipe.statistics.reductions import REDUCTIONS
 
     common = [name for name in REDUCTIONS if name in of_a and name in of_b]
     for name in wanted:
         if name not in common:
-            raise StudyError(
-                f"The two do not both have the statistic {name!r}: {nearest(name, common)}"
-            )
+            raise StudyError(f"A and B do not both have {name!r}: {nearest(name, common)}")
     chosen = list(dict.fromkeys(wanted)) or [name for name in DEFAULT_COMPARED if name in common]
     if not chosen:
         raise StudyError(
-            f"The two do not both have {' or '.join(DEFAULT_COMPARED)}: say with --on what to "
-            f"compare; known are {', '.join(common) or 'none'}."
+            f"A and B do not both have {' or '.join(DEFAULT_COMPARED)}: choose with --on what "
+            f"they have in common: {', '.join(common) or 'no statistic'}."
         )
     return chosen
 
 
-def _write(found: pl.DataFrame, path: Path) -> None:
+def _write(comparison: pl.DataFrame, path: Path) -> None:
     try:
-        found.write_csv(path)
+        comparison.write_csv(path)
     except OSError as error:
         raise DataError(
-            f"{path} cannot be written ({error.strerror or error}): give a file in a folder that "
-            "exists and is yours."
+            f"{path} cannot be written ({error.strerror or error}): choose a file in an existing "
+            "folder with write permission."
         ) from error
 
 
-def _print(found: pl.DataFrame) -> None:
+def _print(comparison: pl.DataFrame) -> None:
     from gradpipe.cli.progress import print_table
 
     def number(value: float | None) -> str:
@@ -159,6 +163,6 @@ def _print(found: pl.DataFrame) -> None:
             f"{number(row['low'])} – {number(row['high'])}" if row["low"] is not None else "",
             row["verdict"],
         )
-        for row in found.iter_rows(named=True)
+        for row in comparison.iter_rows(named=True)
     )
     print_table(_HEADER, rows)

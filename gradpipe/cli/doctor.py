@@ -1,9 +1,10 @@
-"""What is wrong with this machine, its surroundings and the workspace, and what to do about it."""
+"""``gradpipe doctor``: check this machine, its environment and the workspace."""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -18,8 +19,8 @@ if TYPE_CHECKING:
     from storage.integrity import Fault
     from storage.workspace import Workspace
 
-Look = Callable[[], "Iterable[Finding]"]
-_COLOURS = {"ok": "green", "warning": "yellow", "fault": "red"}
+CheckFunction = Callable[[], "Iterable[Finding]"]
+_COLORS = {"ok": "green", "warning": "yellow", "fault": "red"}
 _WORKSPACE = "workspace"
 
 
@@ -27,50 +28,55 @@ _WORKSPACE = "workspace"
 @click.option(
     "--repair",
     is_flag=True,
-    help="Set damaged files of the workspace aside and recompute what they held.",
+    help="Move damaged files of the workspace aside and recompute their contents.",
 )
 @click.option(
-    "--json", "as_json", is_flag=True, help="End stdout with one JSON object of all findings."
+    "--json",
+    "as_json",
+    is_flag=True,
+    help="Print all findings as one JSON object on the last line of stdout.",
 )
 def doctor(repair: bool, as_json: bool) -> None:
-    """Say what is wrong: device, memory, disk, hub, versions, environment, study, workspace.
+    """Check this machine and the workspace for problems.
 
-    One line a finding, with its cure. Nothing is changed without --repair, and no weights are
-    loaded. The exit code is 1 where something is wrong; warnings alone leave it 0.
+    Checks the device, memory, disks, package versions, environment variables, the hub, the study
+    and every file of the workspace. Each finding is one line, with its fix if there is a problem.
+    Without --repair, nothing is changed and no weights are loaded. The exit code is 1 if there is a
+    fault; warnings alone leave it at 0.
     """
     from gradpipe.doctor.finding import examine
     from gradpipe.doctor.outside import secrets_of_environment
 
     secrets, findings = secrets_of_environment(), []
-    for subject, look in _looks():
-        found = examine(subject, look, secrets)
-        findings += found
+    for subject, check in _checks():
+        of_subject = examine(subject, check, secrets)
+        findings += of_subject
         if not as_json:
-            _print(subject, found)
-    done: dict[str, Any] = {}
+            _print(subject, of_subject)
+    repairs: dict[str, Any] = {}
     if repair:
-        done, found = _repair()
-        # What the damage is now, in place of what it was.
-        findings = [each for each in findings if each.subject != _WORKSPACE] + found
+        repairs, remaining = _repair()
+        # The workspace's state before the repair is outdated.
+        findings = [finding for finding in findings if finding.subject != _WORKSPACE] + remaining
         if not as_json:
-            _print("after the repair", found)
-    well = all(each.state != "fault" for each in findings)
+            _print("after the repair", remaining)
+    well = all(finding.state != "fault" for finding in findings)
     if as_json:
-        listed = [each.as_dict() for each in findings]
-        click.echo(json.dumps({"well": well, "findings": listed} | done))
-    if not well or done.get("failed"):
+        listed = [finding.as_dict() for finding in findings]
+        click.echo(json.dumps({"well": well, "findings": listed} | repairs))
+    if not well or repairs.get("failed"):
         raise click.exceptions.Exit(1)
 
 
-def _looks() -> Iterator[tuple[str, Look]]:
-    """Each subject with the look at it."""
+def _checks() -> Iterator[tuple[str, CheckFunction]]:
+    """Each subject with its check."""
     from gradpipe.doctor import device, outside, room, study
 
-    workspace, kept, fault = _workspace_and_study()
+    workspace, current_study, fault = _workspace_and_study()
 
     def examine_study() -> Iterable[Finding]:
-        if kept is not None:
-            return study.examine_study(kept)
+        if current_study is not None:
+            return study.examine_study(current_study)
         if workspace is not None and fault is not None:
             raise fault
         return ()
@@ -80,18 +86,18 @@ def _looks() -> Iterator[tuple[str, Look]]:
             raise fault
         return _examine_workspace(workspace)
 
-    yield device.SUBJECT, device.examine_device
+    yield device.DEVICE, device.examine_device
     yield room.MEMORY, room.examine_memory
     yield room.DISK, lambda: room.examine_disk(_folders(workspace))
     yield outside.VERSIONS, outside.examine_versions
-    yield outside.ENVIRONMENT, lambda: outside.examine_environment(_generator_key(kept))
+    yield outside.ENVIRONMENT, lambda: outside.examine_environment(_generator_key(current_study))
     yield outside.HUB, outside.examine_hub
-    yield study.SUBJECT, examine_study
+    yield study.STUDY, examine_study
     yield _WORKSPACE, examine_workspace
 
 
 def _workspace_and_study() -> tuple[Workspace | None, Study | None, Exception | None]:
-    """The workspace where there is one, its study, and why either cannot be read."""
+    """The workspace if it exists, its study, and the error if either cannot be read."""
     from gradpipe.studies.load import load_study
     from storage.workspace import DEFAULT_STUDY
 
@@ -99,13 +105,13 @@ def _workspace_and_study() -> tuple[Workspace | None, Study | None, Exception | 
     try:
         workspace = workspace_if_there()
         return workspace, workspace.study() if workspace else load_study(DEFAULT_STUDY), None
-    # Whatever it is, it is told where its subject is looked at, behind the others.
+    # Any error becomes a finding of its own subject, and hides no other.
     except Exception as error:
         return workspace, None, error
 
 
 def _folders(workspace: Workspace | None) -> dict[str, Path]:
-    """The folders that runs write to on this machine, by what each is for."""
+    """The folders on this machine that runs write to, by purpose."""
     from huggingface_hub import constants
 
     from gradpipe.system.user_folders import cache_folder
@@ -124,23 +130,23 @@ def _generator_key(study: Study | None) -> str | None:
 
 
 def _examine_workspace(workspace: Workspace | None) -> Iterator[Finding]:
-    """Dagster's databases, and every file of the workspace, read whole."""
+    """Check Dagster's databases and every file of the workspace, reading files completely."""
     from gradpipe.doctor.finding import Finding
     from storage.integrity import find_faults
 
     if workspace is None:
-        yield Finding(_WORKSPACE, "ok", "there is none yet; the first run makes it")
+        yield Finding(_WORKSPACE, "ok", "there is no workspace yet; the first run creates it")
         return
     yield from _examine_dagster(workspace.dagster_home)
     faults = find_faults(workspace)
     for fault in faults:
         yield _finding(fault)
     if not faults:
-        yield Finding(_WORKSPACE, "ok", f"every file of {workspace.root} is as it was written")
+        yield Finding(_WORKSPACE, "ok", f"all files of {workspace.root} are intact")
 
 
 def _examine_dagster(home: Path) -> Iterator[Finding]:
-    """Dagster's own databases in a folder, as SQLite judges them; opened for reading only."""
+    """Check Dagster's databases in a folder with SQLite's own check, without writing to them."""
     import sqlite3
     from contextlib import closing
 
@@ -148,23 +154,23 @@ def _examine_dagster(home: Path) -> Iterator[Finding]:
 
     databases = sorted(home.rglob("*.db"))
     for database in databases:
-        # Where no process has it open, reading must not leave the files of one that has.
+        # If no process has the database open, reading must not create files beside it.
         open_now = database.with_name(f"{database.name}-wal").exists()
         address = f"{database.absolute().as_uri()}?mode=ro{'' if open_now else '&immutable=1'}"
         try:
             with closing(sqlite3.connect(address, uri=True, timeout=5)) as connection:
-                said = connection.execute("PRAGMA quick_check(1)").fetchone()[0]
+                result = connection.execute("PRAGMA quick_check(1)").fetchone()[0]
         except sqlite3.OperationalError:
-            # In use, or not to be opened: whether the folder is well is another subject.
+            # Locked or without permission; the check of the disks covers the folder.
             continue
         except sqlite3.DatabaseError as error:
-            said = str(error)
-        if said != "ok":
+            result = str(error)
+        if result != "ok":
             yield Finding(
                 _WORKSPACE,
                 "fault",
-                f"Dagster's {database} is damaged ({said})",
-                f"move {home} away; the next run makes it anew, without the history of runs",
+                f"Dagster's {database} is damaged ({result})",
+                f"move {home} away; the next run creates it again, without the history of runs",
             )
     if not databases:
         yield Finding(_WORKSPACE, "ok", "Dagster has no runs yet")
@@ -177,14 +183,14 @@ def _finding(fault: Fault) -> Finding:
         _WORKSPACE,
         "fault",
         str(fault),
-        "`gradpipe doctor --repair` sets it aside and computes it again",
+        "`gradpipe doctor --repair` moves it aside and recomputes its contents",
     )
 
 
 def _repair() -> tuple[dict[str, Any], list[Finding]]:
-    """Set damage aside and compute it again: what was done, and what is found afterwards.
+    """Move damaged files aside and recompute their contents; the repairs and the new findings.
 
-    Rows that were set aside since they are of a newer gradpipe come back to one that knows them.
+    Files that an older gradpipe moved aside, because it could not read them, are restored.
     """
     from gradpipe.doctor.finding import examine
     from gradpipe.doctor.outside import secrets_of_environment
@@ -193,34 +199,34 @@ def _repair() -> tuple[dict[str, Any], list[Finding]]:
     workspace = workspace_if_there()
     if workspace is None:
         return {"repaired": []}, []
-    for back in bring_back(workspace):
-        click.echo(f"brought back, since nothing is wrong with it: {back}", err=True)
+    for restored in bring_back(workspace):
+        click.echo(f"restored, because it is intact: {restored}", err=True)
     faults = find_faults(workspace)
     moved = [str(place) for place in set_faults_aside(workspace, faults)]
     for place in moved:
-        click.echo(f"set aside: {place}", err=True)
-    done: dict[str, Any] = {"repaired": [str(fault) for fault in faults], "set_aside": moved}
+        click.echo(f"moved aside: {place}", err=True)
+    repairs: dict[str, Any] = {"repaired": [str(fault) for fault in faults], "set_aside": moved}
     if faults:
-        done |= _compute_again(workspace, faults)
-    found = examine(_WORKSPACE, lambda: _examine_workspace(workspace), secrets_of_environment())
-    return done, found
+        repairs |= _recompute(workspace, faults)
+    check = partial(_examine_workspace, workspace)
+    return repairs, examine(_WORKSPACE, check, secrets_of_environment())
 
 
-def _compute_again(workspace: Workspace, faults: list[Fault]) -> dict[str, Any]:
-    """Bring up to date what the faults are of, as far as the study still has it."""
+def _recompute(workspace: Workspace, faults: list[Fault]) -> dict[str, Any]:
+    """Bring the damaged models and benchmarks up to date, if the study still has them."""
     study = workspace.study()
-    models = _concerned([fault.model for fault in faults], [each.name for each in study.models])
-    benchmarks = _concerned(
-        [fault.benchmark for fault in faults], [each.name for each in study.benchmarks]
+    models = _affected([fault.model for fault in faults], [model.name for model in study.models])
+    benchmarks = _affected(
+        [fault.benchmark for fault in faults], [benchmark.name for benchmark in study.benchmarks]
     )
     if models == () or benchmarks == ():
-        click.echo("the study no longer has what was damaged: nothing is computed", err=True)
+        click.echo("the study no longer uses the damaged files: nothing to recompute", err=True)
         return {}
     return bring_up_to_date(workspace, study, models, benchmarks)
 
 
-def _concerned(named: list[str], known: list[str]) -> tuple[str, ...] | None:
-    """Those of the study's names that faults name; None, all of them, where a fault names none."""
+def _affected(named: list[str], known: list[str]) -> tuple[str, ...] | None:
+    """The study's names that faults name; None (all) if a fault is of every name."""
     return None if "" in named else tuple(name for name in known if name in named)
 
 
@@ -230,5 +236,5 @@ def _print(title: str, findings: Iterable[Finding]) -> None:
 
     console = Console(soft_wrap=True, highlight=False)
     console.print(f"[bold]{escape(title)}[/bold]")
-    for each in findings:
-        console.print(f"  [{_COLOURS[each.state]}]{each.state:<8}[/] {escape(str(each))}")
+    for finding in findings:
+        console.print(f"  [{_COLORS[finding.state]}]{finding.state:<8}[/] {escape(str(finding))}")

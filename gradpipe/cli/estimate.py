@@ -1,4 +1,4 @@
-"""What work would cost: of a study, of a backfill, or on paper."""
+"""``gradpipe estimate``: the cost of a study, of a backfill, or of hypothetical work."""
 
 from __future__ import annotations
 
@@ -22,59 +22,66 @@ if TYPE_CHECKING:
     "--calibration/--no-calibration",
     "calibration",
     default=None,
-    help="Time a few batches here, or none (default: of models that have no rows yet).",
+    help="Time a few batches of every model, or of none (default: of models without rows).",
 )
 @click.option(
     "--model",
     metavar="SHAPE",
-    help="On paper, without a study: a model such as 70b or llama-3.1-8b, a folder or hub id, or "
-    "layers=80,hidden=8192,...",
+    help="Estimate without a study: a model such as 70b or llama-3.1-8b, a folder, a hub id, or "
+    "layers=80,hidden=8192,... The options below need it.",
 )
-@click.option("--examples", type=click.IntRange(min=1), help="On paper: how many examples.")
-@click.option("--tokens", type=click.IntRange(min=2), help="Of each [600].")
-@click.option("--response-tokens", type=click.IntRange(min=1), help="Of each response [400].")
-@click.option("--gpus", type=click.IntRange(1, 100_000), help="How many GPUs [1].")
+@click.option("--examples", type=click.IntRange(min=1), help="Number of examples.")
+@click.option("--tokens", type=click.IntRange(min=2), help="Tokens per example [600].")
+@click.option(
+    "--response-tokens", type=click.IntRange(min=1), help="Of these, tokens of the response [400]."
+)
+@click.option("--gpus", type=click.IntRange(1, 100_000), help="Number of GPUs [1].")
 @click.option("--gpu", metavar="NAME", help="h100, h200, a100, l40s, rtx4090 or mi300x [h100].")
 @click.option("--dtype", metavar="NAME", help="bfloat16, float16 or float32 [bfloat16].")
 @click.option(
+    "--utilization",
     "--utilisation",
     type=click.FloatRange(0, 1, min_open=True),
-    help="The share of the GPU's peak that the passes reach [0.4].",
+    help="Share of the GPU's peak that forward and backward passes reach [0.4].",
 )
 @click.option(
+    "--spectra-utilization",
     "--spectra-utilisation",
     type=click.FloatRange(0, 1, min_open=True),
-    help="The share of its float64 peak that the spectra reach [0.1].",
+    help="Share of the GPU's float64 peak that the spectra reach [0.1].",
 )
 @click.option(
-    "--gradient-checkpointing", "checkpointing", is_flag=True, default=None, help="On paper too."
+    "--gradient-checkpointing",
+    "checkpointing",
+    is_flag=True,
+    default=None,
+    help="Recompute each layer's activations in the backward pass.",
 )
-@click.option("--json", "as_json", is_flag=True, help="One JSON object instead of a table.")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object instead of a table.")
 def estimate_command(
-    study: str | None, calibration: bool | None, model: str | None, as_json: bool, **paper: Any
+    study: str | None, calibration: bool | None, model: str | None, as_json: bool, **setting: Any
 ) -> None:
-    """Say what a study would cost: tokens, FLOPs, time, memory and disk; nothing is written.
+    """Estimate the time, memory and disk space of a study.
 
-    Without --model, for the rows that the study (by default the workspace's) still lacks. Time
-    comes from rows of the same model that are in the store, else from a calibration of about a
-    minute, which loads the model and runs a few batches of the work itself.
+    Also prints tokens and FLOPs; writes nothing. Without --model, the estimate is for the missing
+    rows of the study (by default the workspace's). The time comes from computed rows of the same
+    model. Without such rows, it comes from a calibration of about a minute, which loads the model
+    and times a few batches.
 
-    With --model it is arithmetic alone, for machines that are not at hand: `gradpipe estimate
-    --model 70b --examples 1000000 --gpus 64`. Every assumption is printed.
+    With --model, the estimate is calculated from the model's shape, for machines that you do not
+    have: `gradpipe estimate --model 70b --examples 1000000 --gpus 64`. Its assumptions are printed.
     """
-    given = {name: value for name, value in paper.items() if value is not None}
+    given = {name: value for name, value in setting.items() if value is not None}
     if model is not None:
         if study is not None or calibration is not None:
             raise GradpipeError(
-                "--model is an estimate on paper, which has neither study nor calibration: leave "
-                "those out."
+                "--model estimates without a study and without a calibration: leave out --study, "
+                "--calibration and --no-calibration."
             )
         _print_bill(model, given, as_json)
         return
     if given:
-        raise GradpipeError(
-            f"--{min(given).replace('_', '-')} belongs to an estimate on paper: give --model too."
-        )
+        raise GradpipeError(f"--{min(given).replace('_', '-')} needs --model: give --model too.")
     from gradpipe.studies.load import load_study
 
     workspace = current_workspace()
@@ -89,7 +96,7 @@ def print_dry_run(
     benchmarks: tuple[str, ...] | None,
     as_json: bool,
 ) -> None:
-    """What a backfill of some models and benchmarks would compute, as a table or as JSON."""
+    """Print what a backfill of some models and benchmarks would compute, as a table or JSON."""
     from dataclasses import asdict
 
     from assets.planning.costs import ESTIMATE_COLUMNS, estimates, generation_bills, total
@@ -98,12 +105,12 @@ def print_dry_run(
     from gradpipe.cli.progress import print_table
 
     plan = Plan(Versions(workspace, study), models, benchmarks)
-    found, bills = list(estimates(plan)), generation_bills(plan)
+    cells, bills = list(estimates(plan)), generation_bills(plan)
     if as_json:
-        cells = [asdict(estimate) for estimate in found]
-        click.echo(json.dumps(cells + _generation(bills)))
+        records = [asdict(cell) for cell in cells]
+        click.echo(json.dumps(records + _generation(bills)))
     else:
-        print_table(ESTIMATE_COLUMNS, (estimate.cells() for estimate in (*found, total(found))))
+        print_table(ESTIMATE_COLUMNS, (cell.cells() for cell in (*cells, total(cells))))
         _print_generation(bills)
 
 
@@ -118,14 +125,13 @@ def _print_study(
     from gradpipe.cli.progress import print_table
 
     plan = Plan(Versions(workspace, study))
-    found = list(estimates(plan, calibration is not False, anew=calibration is True))
+    cells = list(estimates(plan, calibration is not False, recalibrate=calibration is True))
     bills = generation_bills(plan)
     if as_json:
-        cells = [asdict(cell) for cell in found]
-        account = {"cells": cells, "total": asdict(total(found))}
-        click.echo(json.dumps(account | ({"generation": _generation(bills)} if bills else {})))
+        record = {"cells": [asdict(cell) for cell in cells], "total": asdict(total(cells))}
+        click.echo(json.dumps(record | ({"generation": _generation(bills)} if bills else {})))
     else:
-        print_table(BILL_COLUMNS, (cell.bill() for cell in (*found, total(found))))
+        print_table(BILL_COLUMNS, (cell.bill() for cell in (*cells, total(cells))))
         _print_generation(bills)
 
 
@@ -137,7 +143,7 @@ def _generation(bills: dict[str, GeneratorBill]) -> list[dict[str, Any]]:
 
 def _print_generation(bills: dict[str, GeneratorBill]) -> None:
     if bills:
-        click.echo("\nStill to be written, and so in no line above:")
+        click.echo("\nResponses still to be generated, not included above:")
     for benchmark, bill in bills.items():
         click.echo(f"{benchmark}: {bill.sentence()}")
 
@@ -145,18 +151,23 @@ def _print_generation(bills: dict[str, GeneratorBill]) -> None:
 def _print_bill(model: str, given: dict[str, Any], as_json: bool) -> None:
     from gradpipe.cli.progress import print_table
     from gradpipe.estimates.format import assumptions, bill_lines
-    from gradpipe.estimates.hypothetical import Setting, on_paper
-    from gradpipe.estimates.model_shape import shape_of
+    from gradpipe.estimates.hypothetical import Setting, hypothetical_bill
+    from gradpipe.estimates.model_shape import ModelShape, shape_of
+
+    def read(model: str) -> ModelShape:
+        from gradpipe.estimates.configurations import read_shape
+
+        return read_shape(model)
 
     if "examples" not in given:
-        raise GradpipeError("An estimate on paper needs --examples: say how many there are.")
-    shape = shape_of(model)
-    bill = on_paper(shape, Setting(**{"tokens": 600, "response_tokens": 400, **given}))
+        raise GradpipeError("--model needs --examples: give the number of examples.")
+    shape = shape_of(model, read)
+    bill = hypothetical_bill(shape, Setting(**{"tokens": 600, "response_tokens": 400, **given}))
     assumed = assumptions(shape, bill)
     if as_json:
         click.echo(json.dumps({**bill.record(), "assumptions": assumed}))
         return
     print_table(("", ""), bill_lines(shape, bill))
-    click.echo("\nAssumed:")
+    click.echo("\nAssumptions:")
     for sentence in assumed:
         click.echo(f"- {sentence}")

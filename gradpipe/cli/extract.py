@@ -1,4 +1,4 @@
-"""One file's gradients as one table, without a workspace."""
+"""``gradpipe extract``: the gradient spectra of one file, without a workspace."""
 
 from __future__ import annotations
 
@@ -16,16 +16,20 @@ from gradpipe.cli.extraction import extraction_options, how_to_extract
 @click.option(
     "--out", required=True, type=click.Path(path_type=Path), help="The Parquet file to write."
 )
-@click.option("--offset", default=0, type=click.IntRange(min=0), help="Rows of DATA to skip.")
-@click.option("--limit", default=None, type=click.IntRange(min=1), help="Rows of DATA to take.")
+@click.option(
+    "--offset", default=0, type=click.IntRange(min=0), help="Number of rows of DATA to skip."
+)
+@click.option(
+    "--limit", default=None, type=click.IntRange(min=1), help="Maximum number of rows to read."
+)
 @extraction_options
 def extract(data: str, model: str, out: Path, offset: int, limit: int | None, **how: Any) -> None:
-    """Take the gradient spectra of every row of DATA, without a workspace.
+    """Write the gradient spectra of every row of DATA to a table.
 
-    DATA is JSON, JSONL, CSV or Parquet with the columns instruction, optional input, and output.
-    The table has one row per (example, layer, projection), with the statistics and the singular
-    values; `example` is the row's number in DATA. Rows that cannot be used, as without an output,
-    are named with the reason, and the others go on.
+    DATA is a JSON, JSONL, CSV or Parquet file with the columns instruction, input (optional) and
+    output. The table has one row per (example, layer, projection), with the statistics and the
+    singular values; `example` is the row's number in DATA. Rows that cannot be used, for example
+    without an output, are listed with the reason and skipped. No workspace is used.
     """
     from gradpipe.cli.progress import ProgressView
     from gradpipe.standalone.extract_file import extract_file

@@ -1,4 +1,4 @@
-"""How gradients are to be taken: the options that `extract` and `rank` share."""
+"""How to compute gradients: the options that ``extract`` and ``rank`` share."""
 
 from __future__ import annotations
 
@@ -16,46 +16,52 @@ if TYPE_CHECKING:
 Command = TypeVar("Command", bound=Callable[..., Any])
 
 OPTIONS = (
-    click.option("--protocol", default="standard", show_default=True, metavar="paper|standard"),
+    click.option(
+        "--protocol",
+        default="standard",
+        show_default=True,
+        metavar="paper|standard",
+        help="How an example becomes tokens and a loss.",
+    ),
     click.option(
         "--chat/--no-chat",
         default=None,
-        help="Use the chat template or not (default: if there is one).",
+        help="Use the chat template, or plain text (default: the template if there is one).",
     ),
     click.option(
         "--projections",
         metavar="LIST",
-        help="Any of q,k,v,o,gate,up,down, with commas (default: q,k,v,o).",
+        help="Any of q,k,v,o,gate,up,down, separated by commas (default: q,k,v,o).",
     ),
     click.option(
         "--layer-name",
         "layer_names",
         multiple=True,
         metavar="ROLE=PATH",
-        help="Where a projection is in each decoder layer, as q=attn.wq (repeatable).",
+        help="A projection's path in each decoder layer, for example q=attn.wq (repeatable).",
     ),
     click.option(
         "--device-map",
         metavar="auto|DEVICE",
-        help="Spread the model over all GPUs, then CPU and disk; or name one device, as cuda:1.",
+        help="auto: spread the model over all GPUs, then CPU and disk; or one device: cuda:1.",
     ),
     click.option(
         "--gradient-checkpointing",
         "checkpointing",
         is_flag=True,
-        help="Less memory for a third more time: compute each layer twice.",
+        help="Recompute each layer's activations: less memory, a third more time.",
     ),
     click.option(
         "--max-memory",
         multiple=True,
         metavar="DEVICE=SIZE",
-        help="What --device-map auto may use, as 0=20GiB or cpu=60GiB (repeatable).",
+        help="Limit for --device-map auto, for example 0=20GiB or cpu=60GiB (repeatable).",
     ),
 )
 
 
 def extraction_options(command: Command) -> Command:
-    """Gives a command all OPTIONS; ``how_to_extract`` reads them."""
+    """Add all OPTIONS to a command; ``how_to_extract`` reads them."""
     for option in reversed(OPTIONS):
         command = option(command)
     return command
@@ -70,7 +76,7 @@ def how_to_extract(
     checkpointing: bool,
     max_memory: tuple[str, ...],
 ) -> tuple[Protocol, Placement]:
-    """The protocol and the placement of the model that OPTIONS ask for; raises GradpipeError."""
+    """The protocol and the model's placement that OPTIONS describe; raises GradpipeError."""
     from gradpipe.gradients.protocol import make_protocol
     from gradpipe.models.placement import Placement
 
@@ -85,11 +91,13 @@ def how_to_extract(
 
 
 def _layer_names(given: tuple[str, ...]) -> dict[str, str]:
-    """The layer in each role, of words like q=attn.wq."""
+    """Parse words such as q=attn.wq into a mapping from roles to paths."""
     names = {}
     for word in given:
         role, equals, path = word.partition("=")
         if not equals:
-            raise GradpipeError(f"--layer-name cannot be {word!r}: write it as q=attn.wq.")
+            raise GradpipeError(
+                f"--layer-name {word!r} is invalid: write ROLE=PATH, for example q=attn.wq."
+            )
         names[role.strip()] = path.strip()
     return names

@@ -1,8 +1,8 @@
-"""Which extra of gradpipe brings an optional package that is not installed."""
+"""Optional packages, and the extras of gradpipe that install them."""
 
 from __future__ import annotations
 
-#: Import name of an optional package: its own name for a reader, and the extra that brings it.
+#: By import name: the package's name in messages, and the extra that installs it.
 OPTIONAL_PACKAGES = {
     "dagster": ("Dagster", "pipeline"),
     "dagster_webserver": ("the Dagster UI", "pipeline"),

@@ -1,4 +1,4 @@
-"""The models of the workspace's study."""
+"""``gradpipe models``: add, list and remove models of the workspace's study."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ if TYPE_CHECKING:
 
 @click.group()
 def models() -> None:
-    """The models of the workspace's study: add, list, remove."""
+    """Add, list and remove models of the workspace's study."""
 
 
 @models.command("add")
 @click.argument("model", metavar="ID")
 @click.option("--revision", help="A branch, tag or commit of a hub model.")
-@click.option("--name", default="", help="What tables and charts call it.")
+@click.option("--name", default="", help="The model's name in tables and charts.")
 def models_add(model: str, revision: str | None, name: str) -> None:
     """Add a model: a hub id, a local folder, a .gguf file, or demo."""
     from storage.workspace import add_model
@@ -32,7 +32,7 @@ def models_add(model: str, revision: str | None, name: str) -> None:
     click.echo(
         f"Added {added}; "
         + ("the daemon" if automatic else "`gradpipe run`")
-        + " computes what it lacks."
+        + " computes its missing results."
     )
 
 
@@ -49,9 +49,10 @@ def models_list() -> None:
     "--rows", is_flag=True, help="Delete its rows too; adding the model again recomputes them."
 )
 def models_remove(name: str, rows: bool) -> None:
-    """Take a model out of the study and, from its next making on, out of the report.
+    """Remove a model from the study.
 
-    Its rows stay in the store, so that it can come back at no cost, unless --rows is given.
+    The report leaves it out from its next update on. The model's rows stay in the store, so adding
+    it again costs nothing, unless --rows is given.
     """
     from storage.workspace import remove_model
 

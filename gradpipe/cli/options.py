@@ -1,4 +1,4 @@
-"""What several commands share: the workspace they work on and the options they have in common."""
+"""The current workspace, and the options that several commands share."""
 
 from __future__ import annotations
 
@@ -16,10 +16,13 @@ if TYPE_CHECKING:
 study_option = click.option(
     "--study",
     metavar="FILE|NAME",
-    help="A study's YAML file, or one that ships: demo, demo_generated, paper.",
+    help="A study's YAML file, or a built-in study: demo, demo_generated or paper.",
 )
 account_option = click.option(
-    "--json", "as_json", is_flag=True, help="End stdout with one JSON object of what was done."
+    "--json",
+    "as_json",
+    is_flag=True,
+    help="Print the results as one JSON object on the last line of stdout.",
 )
 
 
@@ -33,7 +36,7 @@ def current_workspace() -> Workspace:
 def workspace_address() -> Path | str:
     """The folder or the URL that GRADPIPE_HOME names, whether it is there or not.
 
-    Raises WorkspaceError for what can be neither.
+    Raises WorkspaceError if the path is invalid.
     """
     from urllib.parse import urlsplit
     from urllib.request import url2pathname
@@ -46,7 +49,7 @@ def workspace_address() -> Path | str:
         return Path(local).expanduser().resolve()
     except (OSError, RuntimeError, ValueError) as error:
         raise WorkspaceError(
-            f"GRADPIPE_HOME is no path ({error}): set it to a folder that you may write."
+            f"GRADPIPE_HOME is not a valid path ({error}): set it to a writable folder."
         ) from error
 
 

@@ -1,4 +1,4 @@
-"""The workspace's pipeline: bring it up to date, say how it stands, look at it."""
+"""Commands on the workspace's pipeline: run, backfill, status, report and ui."""
 
 from __future__ import annotations
 
@@ -22,10 +22,10 @@ if TYPE_CHECKING:
 @study_option
 @account_option
 def run(study: str | None, as_json: bool) -> None:
-    """Bring every stage of a study up to date and say where the report is.
+    """Bring a study up to date and print where its report is.
 
-    Without --study the workspace's own study is used, at first the demo. A run that was stopped
-    resumes where it left off; a run with nothing to do loads no model.
+    Without --study, runs the workspace's own study, at first the demo. A stopped run resumes where
+    it left off. A run with nothing to do loads no model.
     """
     from gradpipe.studies.load import load_study
 
@@ -39,15 +39,19 @@ def run(study: str | None, as_json: bool) -> None:
     "--model", "models", multiple=True, metavar="NAME", help="Only this model (repeatable)."
 )
 @click.option(
-    "--benchmark", "benchmarks", multiple=True, metavar="NAME", help="Only this benchmark."
+    "--benchmark",
+    "benchmarks",
+    multiple=True,
+    metavar="NAME",
+    help="Only this benchmark (repeatable).",
 )
 @click.option(
     "--retry-unusable",
     "retry",
     is_flag=True,
-    help="Recompute unusable rows, for example those that ran out of memory.",
+    help="Recompute unusable rows, for example rows that ran out of memory.",
 )
-@click.option("--dry-run", is_flag=True, help="Say what would be computed, and compute nothing.")
+@click.option("--dry-run", is_flag=True, help="Print what would be computed, and compute nothing.")
 @account_option
 def backfill(
     models: tuple[str, ...],
@@ -56,11 +60,11 @@ def backfill(
     dry_run: bool,
     as_json: bool,
 ) -> None:
-    """Compute what is missing of some models and benchmarks, then the report.
+    """Compute the missing results of some models and benchmarks.
 
-    A partition that fails does not stop the others: the summary names it, and the exit code is 1.
-    With --dry-run: rows and tokens of every partition, and the time and disk they would take as far
-    as rows of that model were measured before.
+    Then updates the report. A partition that fails does not stop the others: the summary names it,
+    and the exit code is 1. With --dry-run, prints the missing rows and tokens of every partition,
+    and their time and disk space if rows of the same model have been computed before.
     """
     workspace = current_workspace()
     study = workspace.study()
@@ -69,7 +73,7 @@ def backfill(
     for benchmark in benchmarks:
         study.benchmark(benchmark)
     if retry and dry_run:
-        raise GradpipeError("--retry-unusable changes the store, --dry-run does not: give one.")
+        raise GradpipeError("--retry-unusable and --dry-run exclude each other: give one of them.")
     if dry_run:
         print_dry_run(workspace, study, models or None, benchmarks or None, as_json)
         return
@@ -83,7 +87,7 @@ def backfill(
 
 @click.command()
 def status() -> None:
-    """Say what of the workspace's study is there, out of date or missing."""
+    """List which results of the study are current, out of date or missing."""
     from assets.planning.status import stage_states
     from gradpipe.cli.progress import print_table
 
@@ -93,12 +97,12 @@ def status() -> None:
 
 
 @click.command("report")
-@click.option("--open", "open_page", is_flag=True, help="Show the page in the browser.")
+@click.option("--open", "open_page", is_flag=True, help="Open the page in the browser.")
 def report_command(open_page: bool) -> None:
-    """Say where the report is."""
+    """Print where the report is."""
     page = current_workspace().report_page
     if not page.is_file():
-        raise GradpipeError(f"There is no report at {page} yet: make it with `gradpipe run`.")
+        raise GradpipeError(f"There is no report at {page} yet: create it with `gradpipe run`.")
     click.echo(str(page))
     if open_page and not isinstance(page, Path):
         raise GradpipeError(
@@ -113,20 +117,29 @@ def report_command(open_page: bool) -> None:
     "--host",
     default="127.0.0.1",
     show_default=True,
-    help="Any other than this machine's own address lets others in.",
+    help="Address to listen on. Any but this machine's own lets other machines connect.",
 )
-@click.option("--port", default=3000, show_default=True, type=click.IntRange(1, 65535))
+@click.option(
+    "--port",
+    default=3000,
+    show_default=True,
+    type=click.IntRange(1, 65535),
+    help="Port to listen on.",
+)
 def ui(host: str, port: int) -> None:
-    """Open the Dagster UI on this workspace; it knows no users and no passwords."""
+    """Open the Dagster UI on this workspace.
+
+    The UI has no users and no passwords.
+    """
     from assets.running.ui import is_loopback, serve
 
     if not is_loopback(host):
         click.echo(
-            f"warning: whoever reaches {host}:{port} can read the workspace and start runs; "
-            "without --host only this machine's users can (from afar: ssh -L)",
+            f"warning: anyone who can reach {host}:{port} can read the workspace and start runs. "
+            "Leave out --host to admit this machine only, and use ssh -L from other machines.",
             err=True,
         )
-    click.echo(f"Opening the Dagster UI at http://{host}:{port} (Ctrl-C ends it)", err=True)
+    click.echo(f"Opening the Dagster UI at http://{host}:{port} (press Ctrl-C to stop)", err=True)
     serve(current_workspace(), host, port)
 
 
@@ -136,9 +149,10 @@ def bring_up_to_date(
     models: tuple[str, ...] | None = None,
     benchmarks: tuple[str, ...] | None = None,
 ) -> dict[str, Any]:
-    """Bring a rectangle of the study up to date, progress and summary on stderr.
+    """Bring some models and benchmarks of the study up to date; None: all of them.
 
-    Returns the account of what was done; it has ``failed`` where something failed.
+    Progress and a summary go to stderr. Returns the runner's account; it has ``failed`` if
+    something failed.
     """
     from assets.resources import Accelerator
     from assets.running.runner import Runner
@@ -158,7 +172,7 @@ def bring_up_to_date(
 
 
 def _report_on(workspace: Workspace, account: dict[str, Any], as_json: bool) -> None:
-    """Say where the report is, or all that was done; exits with 1 where something failed."""
+    """Print where the report is, or the whole account as JSON; exit with 1 if something failed."""
     if as_json:
         click.echo(json.dumps(account))
     elif workspace.report_page.is_file():

@@ -1,4 +1,4 @@
-"""Progress on stderr: bars on a terminal, a line now and then elsewhere."""
+"""Progress on stderr: bars on a terminal, an occasional line elsewhere."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from rich.markup import escape
 from rich.progress import (
     BarColumn,
     MofNCompleteColumn,
+    ProgressColumn,
     TaskID,
     TextColumn,
     TimeElapsedColumn,
@@ -23,12 +24,12 @@ from rich.table import Table
 
 from gradpipe.gradients.rows import Progress
 
-#: Seconds between two lines where there is no terminal to draw bars on.
+#: Seconds between two progress lines if stderr is not a terminal.
 PROGRESS_LINE_INTERVAL = 10.0
 
 
 class LineHandler(logging.Handler):
-    """The library's log lines, above the bars."""
+    """Print the library's log lines above the bars."""
 
     def __init__(self, console: Console) -> None:
         super().__init__()
@@ -40,24 +41,15 @@ class LineHandler(logging.Handler):
 
 
 class ProgressView:
-    """Shows the stage at work and, for an extraction, rows done, tokens per second, time left."""
+    """Show the current stage and an extraction's rows, tokens per second and remaining time."""
 
     def __init__(self) -> None:
-        # Asked once: while a stage runs, Dagster puts a pipe of its own in stderr's place.
+        # Determined once: Dagster replaces stderr by a pipe while a stage runs.
         self._terminal = Console(stderr=True).is_terminal
         self.console = Console(
             stderr=True, soft_wrap=True, highlight=False, force_terminal=self._terminal or None
         )
-        self._bars = Bars(
-            TextColumn("{task.description}"),
-            BarColumn(),
-            MofNCompleteColumn(),
-            TextColumn("rows  {task.fields[rate]}"),
-            TimeElapsedColumn(),
-            TextColumn("left"),
-            TimeRemainingColumn(),
-            console=self.console,
-        )
+        self._bars = Bars(*_columns(), console=self.console)
         self._task: TaskID | None = None
         self._label = ""
         self._started = self._last_line = 0.0
@@ -84,15 +76,15 @@ class ProgressView:
             self._bars.stop()
 
     def stage(self, stage: str, partition: str) -> None:
-        """Say which stage starts, and on what."""
+        """Print which stage starts, and its partition."""
         self.console.print(f"{stage}  {partition}".rstrip(), markup=False)
 
     def note(self, text: str) -> None:
-        """Say what the stage waits for, or what its checks warn of."""
+        """Print what the stage waits for, or a warning of its checks."""
         self.console.print(f"  {text}", markup=False)
 
     def extraction(self, label: str, progress: Progress) -> None:
-        """Show how far an extraction is."""
+        """Show an extraction's progress."""
         if label != self._label or progress.rows == 0:
             self._begin(label, progress)
         seconds = time.monotonic() - self._started
@@ -116,8 +108,20 @@ class ProgressView:
         self._task = self._bars.add_task(f"  {label}", total=progress.all_rows, rate="")
 
 
+def _columns() -> list[ProgressColumn]:
+    return [
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TextColumn("rows  {task.fields[rate]}"),
+        TimeElapsedColumn(),
+        TextColumn("left"),
+        TimeRemainingColumn(),
+    ]
+
+
 def print_table(columns: tuple[str, ...], rows: Iterable[tuple[str, ...]]) -> None:
-    """A plain table on stdout, as wide as what is in it: names are never cut."""
+    """Print a plain table on stdout, as wide as its content: names are never cut."""
     table = Table(*columns, box=None, pad_edge=False)
     for row in rows:
         table.add_row(*map(escape, row))

@@ -1,4 +1,4 @@
-"""A user's own file scored and ordered, without a workspace."""
+"""``gradpipe rank``: score and sort the rows of one file, without a workspace."""
 
 from __future__ import annotations
 
@@ -19,13 +19,13 @@ if TYPE_CHECKING:
     from gradpipe.gradients.rows import Progress
     from gradpipe.gradients.tokens import Pair
 
-#: Rows that are shown on the terminal, and characters of each text there.
+#: Number of rows printed on the terminal, and of characters per text.
 SHOWN_ROWS = 10
 SHOWN_CHARACTERS = 48
 
 
 def _count_or_share(_: click.Context, __: click.Parameter, given: str | None) -> int | float | None:
-    """A whole number of rows, or a share of them as a float."""
+    """Parse a number of rows (an integer) or a share of them (a float)."""
     if given is None:
         return None
     share = re.fullmatch(r"(\d+(?:\.\d*)?|\.\d+)(%?)", given)
@@ -34,42 +34,60 @@ def _count_or_share(_: click.Context, __: click.Parameter, given: str | None) ->
     value = float(share[1]) / (100 if share[2] else 1) if share else 0.0
     if not 0 < value <= 1:
         raise GradpipeError(
-            f"--top cannot be {given!r}: give a number of rows, as 100, or a share of them, as 0.1 "
-            "or 10%."
+            f"--top {given!r} is invalid: give a number of rows, for example 100, or a share of "
+            "them, for example 0.1 or 10%."
         )
     return value
 
 
-@click.command("rank")
+class RankCommand(click.Command):
+    """A command whose help page ends with the names of all statistics."""
+
+    def format_help_text(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Write the docstring, then the names."""
+        super().format_help_text(ctx, formatter)
+        formatter.write_paragraph()
+        with formatter.indentation():
+            formatter.write_text(f"Statistics: {', '.join(statistic_names())}.")
+
+
+def statistic_names() -> list[str]:
+    """The names of all statistics."""
+    from gradpipe.statistics.reductions import REDUCTIONS
+
+    return list(REDUCTIONS)
+
+
+@click.command("rank", cls=RankCommand)
 @click.argument("data", metavar="DATA")
 @click.option(
     "--by",
     default="effective_rank",
     show_default=True,
     metavar="STATISTIC",
-    help="What to score by: any statistic that a study can have.",
+    help="The statistic to score by.",
 )
 @click.option("--model", help="A hub id, a local folder, a .gguf file, or demo.")
 @click.option(
     "--spectra",
     type=click.Path(path_type=Path),
     metavar="FILE",
-    help="In place of --model: the table that `gradpipe extract` made of DATA.",
+    help="The table that `gradpipe extract` wrote for DATA, instead of --model.",
 )
 @click.option(
     "--out",
     type=click.Path(path_type=Path),
-    help="The file to write (default: DATA's name with .ranked in front of its ending).",
+    help="The file to write (default: DATA's name with .ranked before the extension).",
 )
-@click.option("--overwrite", is_flag=True, help="Replace the file to write where there is one.")
-@click.option("--ascending", is_flag=True, help="Smallest scores first (default: largest).")
+@click.option("--overwrite", is_flag=True, help="Replace the output file if it exists.")
+@click.option("--ascending", is_flag=True, help="Smallest scores first (default: largest first).")
 @click.option(
     "--top",
     callback=_count_or_share,
     metavar="N|SHARE",
-    help="Write the first rows only: so many, or a share of the usable ones, as 0.1 or 10%.",
+    help="Write only the first N rows, or a share of the usable rows, for example 0.1 or 10%.",
 )
-@click.option("--prefix", default="", help="Put this in front of the names of the new columns.")
+@click.option("--prefix", default="", help="Prefix for the names of the new columns.")
 @extraction_options
 def rank_command(
     data: str,
@@ -83,25 +101,21 @@ def rank_command(
     prefix: str,
     **how: Any,
 ) -> None:
-    """Score every row of DATA by its gradient and put the rows in order.
+    """Score every row of DATA by its gradient and sort the rows.
 
-    DATA is JSON, JSONL, CSV or Parquet with the columns instruction, optional input, and output. It
-    is written again in the same format, every row as it was, with the columns score, rank and
-    reason: why a row cannot be used. Such rows come last, without a score.
+    DATA is a JSON, JSONL, CSV or Parquet file with the columns instruction, input (optional) and
+    output. The output file has the same format and the same rows, with three more columns: score,
+    rank, and reason, which says why a row cannot be used. Such rows come last, without a score.
 
-    A score is the mean over layers and projections of one statistic of the gradient that the row
-    would train the model with:
+    A score is the mean of one statistic over the layers and projections of the row's gradient:
 
     \b
-    effective_rank   large: it pulls in many directions; small: in few
-    nuclear_norm     large: a large update in all; small: hardly any
-    sigma1_ratio     large: one direction has most of it; small: it is spread out
-    tail_exponent    large: its main directions are about equal; small: few tower above
+    effective_rank   large: the gradient has many directions; small: few
+    nuclear_norm     large: the gradient is large in total; small: close to zero
+    sigma1_ratio     large: one direction dominates; small: many contribute
+    tail_exponent    large: the main directions are about equal; small: few dominate
 
-    Ranks grow with a row's length: compare like with like.
-
-    The others are spectral_norm, frobenius_norm, stable_rank, nuclear_norm_over_loss,
-    nuclear_norm_summed_loss, top4_energy, top16_energy and tail_distance.
+    Scores grow or shrink with a response's length: compare rows of similar length.
 
     \b
     gradpipe rank data.jsonl --model demo --top 10%
@@ -127,8 +141,8 @@ def rank_command(
     unusable = order["score"].null_count()
     usable = order.height - unusable
     click.echo(
-        f"{usable} rows by {by} in {out}"
-        + (f", {unusable} unusable behind them" if unusable else "")
+        f"{usable} rows ranked by {by} in {out}"
+        + (f", followed by {unusable} unusable rows" if unusable else "")
     )
     if not usable:
         raise click.exceptions.Exit(1)
@@ -140,19 +154,19 @@ def _source(
     how: dict[str, Any],
     report: Callable[[Progress], None],
 ) -> Path | Callable[[list[Pair]], Iterable[pl.DataFrame]]:
-    """Where the spectra come from: a table of them, or a model that is to give them."""
+    """The source of the spectra: the path of a table, or a function that computes them."""
     if spectra is not None:
         given = [*(["--model"] if model else []), *_given(how)]
         if given:
             raise GradpipeError(
-                f"--spectra holds gradients that are taken already: leave out {given[0]}, or take "
-                "them anew without --spectra."
+                f"{given[0]} has no effect on the gradients in --spectra: leave out {given[0]}, or "
+                "leave out --spectra to compute them."
             )
         return spectra
     if model is None:
         raise GradpipeError(
-            "There are no gradients to rank by: give --model, or --spectra with the table that "
-            "`gradpipe extract` made of DATA."
+            "Ranking needs gradients: give --model, or --spectra with the table that `gradpipe "
+            "extract` wrote for DATA."
         )
     from gradpipe.standalone.extract_file import extract_pairs
 
@@ -168,7 +182,7 @@ def _source(
 
 
 def _given(names: Iterable[str]) -> list[str]:
-    """Those options that the user typed."""
+    """The options among ``names`` that the user typed."""
     context = click.get_current_context()
     typed = click.core.ParameterSource.COMMANDLINE
     return [
@@ -179,7 +193,7 @@ def _given(names: Iterable[str]) -> list[str]:
 
 
 def _show(order: pl.DataFrame) -> None:
-    """The first rows as a table; ``row`` is the row's number in the user's file."""
+    """Print the first rows; ``row`` is the row's number in the user's file."""
     from gradpipe.cli.progress import print_table
 
     first = order.drop_nulls("score").head(SHOWN_ROWS)

@@ -13,8 +13,8 @@ from gradpipe.doctor.finding import Finding
 from gradpipe.models.hardware import device_name
 from gradpipe.untrusted.files import sized
 
-SUBJECT = "device"
-#: Where Linux shows a GPU's driver.
+DEVICE = "device"
+#: Files that exist on Linux if a GPU's driver is loaded.
 NVIDIA, AMD = Path("/proc/driver/nvidia/version"), Path("/dev/kfd")
 
 
@@ -23,17 +23,17 @@ def examine_device() -> Iterator[Finding]:
     try:
         import torch
     except (ImportError, OSError) as error:
-        yield Finding(SUBJECT, "fault", f"torch cannot be loaded ({error})", "install torch again")
+        yield Finding(DEVICE, "fault", f"torch cannot be loaded ({error})", "reinstall torch")
         return
     if torch.cuda.is_available():
         for number in range(torch.cuda.device_count()):
             yield _accelerator(torch, f"cuda:{number}")
     elif torch.backends.mps.is_available():
         total = int(torch.mps.recommended_max_memory())
-        yield Finding(SUBJECT, "ok", f"mps: {platform.machine()}, {sized(total)} of memory")
+        yield Finding(DEVICE, "ok", f"mps: {platform.machine()}, {sized(total)} of memory")
     else:
         yield from _unused(torch)
-        yield Finding(SUBJECT, "ok", f"cpu: {device_name('cpu')}")
+        yield Finding(DEVICE, "ok", f"cpu: {device_name('cpu')}")
 
 
 def _accelerator(torch: Any, device: str) -> Finding:
@@ -47,12 +47,13 @@ def _accelerator(torch: Any, device: str) -> Finding:
     except RuntimeError as error:
         reason = str(error).partition("\n")[0]
     if not reason:
-        return Finding(SUBJECT, "ok", what)
+        return Finding(DEVICE, "ok", what)
     return Finding(
-        SUBJECT,
+        DEVICE,
         "fault",
-        f"{what}, and torch {torch.__version__} cannot compute on it ({reason})",
-        f"install a torch built for it (this one is for {', '.join(torch.cuda.get_arch_list())})",
+        f"{what}, but torch {torch.__version__} cannot compute on it ({reason})",
+        "install a build of torch that supports it (this one supports "
+        f"{', '.join(torch.cuda.get_arch_list())})",
     )
 
 
@@ -64,22 +65,22 @@ def _unused(torch: Any) -> Iterator[Finding]:
     hidden = next((v for v in _VISIBLE if os.environ.get(v, "0") in {"", "-1"}), None)
     build = torch.version.cuda if maker == "NVIDIA" else torch.version.hip
     kind = "CUDA" if maker == "NVIDIA" else "ROCm"
-    gpu = f"an {maker} GPU ({_driver()}) is there" if _driver() else f"an {maker} GPU is there"
+    gpu = f"this machine has an {maker} GPU" + (f" ({_driver()})" if _driver() else "")
     if hidden:
-        yield Finding(SUBJECT, "warning", f"{gpu}, and {hidden} hides it", f"unset {hidden}")
+        yield Finding(DEVICE, "warning", f"{gpu}, but {hidden} hides it", f"unset {hidden}")
     elif build is None:
         yield Finding(
-            SUBJECT,
+            DEVICE,
             "fault",
-            f"{gpu}, and torch {torch.__version__} is built without {kind}",
-            f"install a torch with {kind} from https://pytorch.org",
+            f"{gpu}, but torch {torch.__version__} is built without {kind}",
+            f"install a build of torch with {kind} from https://pytorch.org",
         )
     else:
         yield Finding(
-            SUBJECT,
+            DEVICE,
             "fault",
-            f"{gpu}, and torch {torch.__version__}, built for {kind} {build}, cannot use it",
-            "update the driver, or install a torch for an older one",
+            f"{gpu}, but torch {torch.__version__}, built for {kind} {build}, cannot use it",
+            f"update the driver, or install a build of torch for an older {kind}",
         )
 
 
@@ -89,7 +90,7 @@ _VISIBLE = ("CUDA_VISIBLE_DEVICES", "HIP_VISIBLE_DEVICES", "ROCR_VISIBLE_DEVICES
 def _driver() -> str:
     """The NVIDIA driver's version, as in ``driver 550.54``; empty if unknown."""
     try:
-        found = re.search(r"\d+\.\d+(\.\d+)?", NVIDIA.read_text("utf-8"))
+        version = re.search(r"\d+\.\d+(\.\d+)?", NVIDIA.read_text("utf-8"))
     except OSError:
         return ""
-    return f"driver {found[0]}" if found else ""
+    return f"driver {version[0]}" if version else ""

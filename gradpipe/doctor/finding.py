@@ -34,26 +34,28 @@ class Finding:
 
 
 def examine(
-    subject: str, look: Callable[[], Iterable[Finding]], secrets: Iterable[str] = ()
+    subject: str, check: Callable[[], Iterable[Finding]], secrets: Iterable[str] = ()
 ) -> list[Finding]:
     """Return the findings of a check; if it fails midway, report the failure as a finding.
 
     Every finding is a single line, with all ``secrets`` removed.
     """
-    found: list[Finding] = []
+    findings: list[Finding] = []
     try:
-        found.extend(look())
+        findings.extend(check())
     except GradpipeError as error:
-        found.append(Finding(subject, "fault", str(error).rstrip(".")))
+        findings.append(Finding(subject, "fault", str(error).rstrip(".")))
     # A failure here must not stop the checks of other subjects.
     except Exception as error:
-        what = f"{type(error).__name__}: {error}".strip(": ")
-        found.append(
-            Finding(subject, "fault", f"cannot be looked at ({what})", "mend that, and look again")
-        )
+        reason = f"{type(error).__name__}: {error}".strip(": ")
+        cure = "fix this and run the doctor again"
+        findings.append(Finding(subject, "fault", f"the check failed ({reason})", cure))
     hidden = sorted({secret for secret in secrets if secret}, key=len, reverse=True)
 
     def clean(text: str) -> str:
         return " ".join(redact(text, hidden).split())
 
-    return [replace(each, found=clean(each.found), cure=clean(each.cure)) for each in found]
+    return [
+        replace(finding, found=clean(finding.found), cure=clean(finding.cure))
+        for finding in findings
+    ]

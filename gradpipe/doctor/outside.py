@@ -14,8 +14,8 @@ from gradpipe.doctor.finding import Finding
 from gradpipe.models.source import DEMO_HUB_ID
 
 HUB, VERSIONS, ENVIRONMENT = "hub", "versions", "environment"
-#: Seconds that the hub has to answer.
-ANSWER = 6.0
+#: Seconds to wait for the hub.
+HUB_TIMEOUT = 6.0
 #: Packages whose versions are shown.
 SHOWN = ("gradpipe", "torch", "transformers", "dagster", "polars")
 _SECRET = re.compile(r"TOKEN|KEY|SECRET|PASSWORD|PASSWD|CREDENTIAL|POSTGRES_URL", re.IGNORECASE)
@@ -24,8 +24,8 @@ _SECRET = re.compile(r"TOKEN|KEY|SECRET|PASSWORD|PASSWD|CREDENTIAL|POSTGRES_URL"
 def secrets_of_environment() -> list[str]:
     """Return the values of environment variables whose names suggest secrets."""
     values = [value for name, value in os.environ.items() if _SECRET.search(name)]
-    # A password is repeated in messages without the address that it stands in.
-    passwords = [found[1] for value in values if (found := re.search(r"://[^/]*:(.+)@", value))]
+    # Messages may repeat the password of a URL without the URL.
+    passwords = [match[1] for value in values if (match := re.search(r"://[^/]*:(.+)@", value))]
     return [value for value in (*values, *passwords) if len(value) >= 6]
 
 
@@ -33,51 +33,51 @@ def examine_hub() -> Iterator[Finding]:
     """Check that the hub responds quickly and whether a token is set; never show the token."""
     from huggingface_hub import constants, get_token
 
-    token = "a token is given" if get_token() else "no token is given"
+    token = "a token is set" if get_token() else "no token is set"
     if constants.HF_HUB_OFFLINE:
         yield Finding(
             HUB,
             "warning",
-            f"HF_HUB_OFFLINE is set, so only what was downloaded before is found; {token}",
-            "unset it where models are to be downloaded",
+            f"HF_HUB_OFFLINE is set, so only earlier downloads are available; {token}",
+            "unset it to download models",
         )
         return
     host = urlsplit(constants.ENDPOINT).hostname or "the hub"
-    reason = _hub_answers()
+    reason = _hub_failure()
     if reason is None:
-        yield Finding(HUB, "ok", f"{host} answers; {token}")
+        yield Finding(HUB, "ok", f"{host} responds; {token}")
     elif reason == "401":
         yield Finding(
-            HUB, "fault", f"{host} refuses the token", "log in again with `hf auth login`"
+            HUB, "fault", f"{host} rejects the token", "log in again with `hf auth login`"
         )
     else:
         yield Finding(
             HUB,
             "warning",
             f"{host} cannot be reached ({reason}); {token}",
-            "connect to it, or use local folders and what was downloaded before",
+            "check the network, or use local models and earlier downloads",
         )
 
 
-def _hub_answers() -> str | None:
-    """Return why the hub does not respond, or None; waits at most the time limit."""
+def _hub_failure() -> str | None:
+    """Return why the hub does not respond, or None if it does; waits for HUB_TIMEOUT at most."""
     from huggingface_hub import HfApi
 
-    said: list[str | None] = []
+    outcomes: list[str | None] = []
 
-    def ask() -> None:
+    def request() -> None:
         try:
-            HfApi().model_info(DEMO_HUB_ID, timeout=ANSWER)
-            said.append(None)
+            HfApi().model_info(DEMO_HUB_ID, timeout=HUB_TIMEOUT)
+            outcomes.append(None)
         except Exception as error:
             status = getattr(getattr(error, "response", None), "status_code", None)
-            said.append(str(status) if status else type(error).__name__)
+            outcomes.append(str(status) if status else type(error).__name__)
 
     # A name server that does not respond blocks a request beyond its own timeout.
-    asking = Thread(target=ask, daemon=True)
-    asking.start()
-    asking.join(ANSWER + 1)
-    return said[0] if said else f"no answer within {ANSWER:.0f} seconds"
+    thread = Thread(target=request, daemon=True)
+    thread.start()
+    thread.join(HUB_TIMEOUT + 1)
+    return outcomes[0] if outcomes else f"no response within {HUB_TIMEOUT:.0f} seconds"
 
 
 def examine_versions() -> Iterator[Finding]:
@@ -92,18 +92,18 @@ def examine_versions() -> Iterator[Finding]:
     except PackageNotFoundError:
         yield Finding(VERSIONS, "warning", "gradpipe is not installed", "`pip install gradpipe`")
         return
-    for each in needed:
-        extra = each.marker is not None and not each.marker.evaluate({"extra": ""})
-        number = _version(each.name)
-        wanted = f"{each.name}{each.specifier}"
+    for package in needed:
+        extra = package.marker is not None and not package.marker.evaluate({"extra": ""})
+        number = _version(package.name)
+        cure = f"`pip install '{package.name}{package.specifier}'`"
         if number is None and not extra:
-            yield Finding(VERSIONS, "fault", f"{each.name} is missing", f"`pip install '{wanted}'`")
-        elif number is not None and not each.specifier.contains(number, prereleases=True):
+            yield Finding(VERSIONS, "fault", f"{package.name} is missing", cure)
+        elif number is not None and not package.specifier.contains(number, prereleases=True):
             yield Finding(
                 VERSIONS,
                 "warning" if extra else "fault",
-                f"{each.name} is {number}, and gradpipe needs {each.specifier}",
-                f"`pip install '{wanted}'`",
+                f"{package.name} is {number}, but gradpipe needs {package.specifier}",
+                cure,
             )
 
 
@@ -117,7 +117,7 @@ def _version(name: str) -> str | None:
 def examine_environment(key: str | None = None) -> Iterator[Finding]:
     """Report the variables that gradpipe reads; for secrets, only whether they are set.
 
-    ``key`` names the variable that has to hold the key of the study's generator.
+    ``key`` is the name of the variable with the key of the study's generator.
     """
     home = os.environ.get("GRADPIPE_HOME")
     yield Finding(
@@ -139,8 +139,8 @@ def examine_environment(key: str | None = None) -> Iterator[Finding]:
         yield Finding(
             ENVIRONMENT,
             "fault",
-            f"{key}, which is to hold the generator's key, is not set",
-            "set it before a run",
+            f"{key}, the generator's key, is not set",
+            "set it before the run",
         )
 
 

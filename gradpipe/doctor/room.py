@@ -33,9 +33,9 @@ def examine_memory() -> Iterator[Finding]:
             continue
         if allowed < total:
             free = min(free, max(allowed - used, 0))
-            what = f"{sized(free)} of {sized(allowed)} free, as this container is limited"
+            what = f"{sized(free)} of {sized(allowed)} free, the limit of this container"
     state = _state(free, LITTLE_MEMORY, NO_MEMORY)
-    cure = "" if state == "ok" else "end what else runs here, or take a smaller model"
+    cure = "" if state == "ok" else "close other programs, or use a smaller model"
     yield Finding(MEMORY, state, what, cure)
 
 
@@ -47,17 +47,20 @@ def examine_disk(folders: Mapping[str, Path]) -> Iterator[Finding]:
         yield _folder("temporary files", Path(tempfile.gettempdir()))
     except FileNotFoundError:
         yield Finding(
-            DISK, "fault", "no folder for temporary files can be written", "set TMPDIR to one"
+            DISK,
+            "fault",
+            "there is no writable folder for temporary files",
+            "set TMPDIR to a writable folder",
         )
 
 
-def taken(folder: Path) -> int:
-    """Return the total bytes of files under a folder; files that vanish meanwhile count as 0."""
+def folder_size(folder: Path) -> int:
+    """Return the total bytes of files under a folder; files deleted meanwhile count as 0."""
     size = 0
-    for place, _, names in os.walk(folder):
+    for parent, _, names in os.walk(folder):
         for name in names:
             try:
-                size += os.lstat(Path(place, name)).st_size
+                size += os.lstat(Path(parent, name)).st_size
             except OSError:
                 continue
     return size
@@ -68,22 +71,23 @@ def _state(free: int, little: int, none: int) -> State:
 
 
 def _folder(name: str, folder: Path) -> Finding:
-    there = next((each for each in (folder, *folder.parents) if each.exists()), Path("/"))
+    existing = next((path for path in (folder, *folder.parents) if path.exists()), Path("/"))
     what = f"{name} ({folder})"
-    if not there.is_dir():
-        return Finding(DISK, "fault", f"{what}: {there} is no folder", "remove it")
-    if not os.access(there, os.W_OK | os.X_OK):
+    elsewhere = _ELSEWHERE.get(name, "use another folder")
+    if not existing.is_dir():
+        return Finding(DISK, "fault", f"{what}: {existing} is not a folder", "remove it")
+    if not os.access(existing, os.W_OK | os.X_OK):
         return Finding(
             DISK,
             "fault",
-            f"{what} cannot be written",
-            f"change the permissions of {there}, or {_ELSEWHERE.get(name, 'take another folder')}",
+            f"{what} is not writable",
+            f"change the permissions of {existing}, or {elsewhere}",
         )
-    free = shutil.disk_usage(there).free
+    free = shutil.disk_usage(existing).free
     state = _state(free, LITTLE_DISK, NO_DISK)
-    used = f", {sized(taken(folder))} taken" if folder == there and name in _COUNTED else ""
-    cure = "" if state == "ok" else f"make room there, or {_ELSEWHERE.get(name, 'move it')}"
-    return Finding(DISK, state, f"{what}{used}: {sized(free)} free", cure)
+    used = f"{sized(folder_size(folder))} used, " if folder == existing and name in _COUNTED else ""
+    cure = "" if state == "ok" else f"free up space there, or {elsewhere}"
+    return Finding(DISK, state, f"{what}: {used}{sized(free)} free", cure)
 
 
 #: Folders that only gradpipe writes to.

@@ -14,36 +14,37 @@ from gradpipe.models.source import resolve_model
 from gradpipe.studies.model_config import ModelConfig
 from gradpipe.studies.study import Study
 
-SUBJECT = "study"
+STUDY = "study"
 
 
 def examine_study(study: Study) -> Iterator[Finding]:
     """Report each unreachable model and benchmark, and the number of reachable ones."""
     models = {model.name: partial(_find, model) for model in study.models}
-    benchmarks = {each.name: partial(source_version, each) for each in study.benchmarks}
-    yield from _reached("model", models)
-    yield from _reached("benchmark", benchmarks)
+    benchmarks = {config.name: partial(source_version, config) for config in study.benchmarks}
+    yield from _availability("model", models)
+    yield from _availability("benchmark", benchmarks)
     if study.engine == "ray":
-        yield from _reached("engine", {"ray": require_ray})
+        yield from _availability("engine", {"ray": require_ray})
 
 
 def _find(model: ModelConfig) -> None:
     pin(resolve_model(model.id, model.revision))
 
 
-def _reached(kind: str, asked: Mapping[str, Callable[[], object]]) -> Iterator[Finding]:
-    reached = []
-    for name, ask in asked.items():
+def _availability(kind: str, checks: Mapping[str, Callable[[], object]]) -> Iterator[Finding]:
+    """Run the check of each name: one finding per failure, and one of the available names."""
+    available = []
+    for name, check in checks.items():
         try:
-            ask()
+            check()
         except GradpipeError as error:
-            yield Finding(SUBJECT, "fault", f"{kind} {name}", str(error).rstrip("."))
+            yield Finding(STUDY, "fault", f"{kind} {name}", str(error).rstrip("."))
         # A failure in one does not affect the others.
         except Exception as error:
-            yield Finding(SUBJECT, "fault", f"{kind} {name}", f"{type(error).__name__}: {error}")
+            yield Finding(STUDY, "fault", f"{kind} {name}", f"{type(error).__name__}: {error}")
         else:
-            reached.append(name)
-    if reached:
-        yield Finding(SUBJECT, "ok", f"{kind} {', '.join(reached)} can be reached")
-    elif not asked:
-        yield Finding(SUBJECT, "warning", f"it has no {kind}", "add one")
+            available.append(name)
+    if available:
+        yield Finding(STUDY, "ok", f"available {kind}s: {', '.join(available)}")
+    elif not checks:
+        yield Finding(STUDY, "warning", f"the study has no {kind}", "add one")

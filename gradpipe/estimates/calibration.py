@@ -1,8 +1,8 @@
 """Calibrate: time a few batches of the work and extrapolate to the others.
 
-The work is cut into the very batches that the extraction will make of it. Some of them, short to
-long, are run and timed; seconds are then fitted as a sum of what each kind of arithmetic takes, so
-that lengths in between are known too.
+The work is divided into the same batches as in the extraction. Some of them, from short to long,
+are run and timed. A linear model of the seconds, with one coefficient per kind of arithmetic, is
+fitted to these times and predicts those of the other batches.
 """
 
 from __future__ import annotations
@@ -10,25 +10,29 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+
+import numpy as np
+import polars as pl
+from scipy.optimize import nnls
 
 from gradpipe.estimates.costs import comparison_flops, pass_flops, spectra_flops
 from gradpipe.estimates.model_shape import ModelShape
+from gradpipe.gradients.extract import extract_rows
 from gradpipe.gradients.loop import FIRST_BUDGET
 from gradpipe.gradients.passes.batches import most_tokens, plan_batches
+from gradpipe.gradients.passes.memory import saved_bytes, tokens_that_fit
 from gradpipe.gradients.protocol import Protocol
 from gradpipe.gradients.tokens import TokenRow
-
-if TYPE_CHECKING:
-    from gradpipe.models.load import LoadedModel
+from gradpipe.models.load import LoadedModel
+from gradpipe.models.placement import devices, offloaded
 
 #: No further batch starts after this many seconds; a running batch may finish.
 SECONDS = 45.0
-#: Where in the work, ordered by length, batches are taken, the most informative first.
+#: Positions, in the work ordered by length, of the batches to time, the most informative first.
 PLACES = (0.5, 1.0, 0.0, 0.75, 0.25, 0.9, 0.6, 0.4, 0.1, 0.8, 0.3, 0.95, 0.05, 0.7, 0.2, 0.15)
-#: Batches that are run however long they take: one alone says nothing of other lengths.
+#: Batches that are run however long they take: a single one says nothing about other lengths.
 LEAST_BATCHES = 2
-#: From the third batch on, so much of the work's own time is enough to spend.
+#: From the third batch on, the calibration takes at most this share of the work's own time.
 SHARE = 0.2
 
 
@@ -42,16 +46,17 @@ class Load:
 
     @property
     def parts(self) -> tuple[float, float, float]:
-        """In the order of a pace's coefficients."""
+        """The parts in the order of a pace's coefficients."""
         return self.passes, self.spectra, self.rows
 
 
 @dataclass(frozen=True)
 class Calibration:
-    """Seconds of a pass FLOP, of a spectra FLOP and of a row, with what else was seen.
+    """The measured speed of a model on this machine.
 
-    ``budget`` are the padded tokens of a full batch, ``bytes_per_token`` what one takes while it is
-    under way; ``batches`` were run in ``seconds``.
+    ``pace`` has the seconds per FLOP of passes, per FLOP of spectra and per row. ``budget`` is the
+    number of padded tokens of a full batch, ``bytes_per_token`` the memory that each of them takes
+    during its batch. ``batches`` batches were run in ``seconds``.
     """
 
     pace: tuple[float, float, float]
@@ -65,8 +70,8 @@ class Calibration:
         return _seconds(self.pace, load)
 
 
-class Work:
-    """Lists of rows, each one extraction, for a model of ``shape`` under ``protocol``."""
+class Workload:
+    """Lists of rows, one list per extraction, for a model of ``shape`` under ``protocol``."""
 
     def __init__(
         self,
@@ -83,12 +88,12 @@ class Work:
         self.checkpointing = checkpointing
 
     def batches(self, rows: list[TokenRow], budget: int) -> list[list[TokenRow]]:
-        """Return the batches of one list, as extraction makes them if ``budget`` tokens fit."""
+        """Return the batches of one list, as in an extraction where ``budget`` tokens fit."""
         batches = plan_batches(rows, min(budget, most_tokens(rows, self.on_cpu)))
         return [[rows[number] for number in batch.rows] for batch in batches]
 
     def load(self, batch: list[TokenRow]) -> Load:
-        """A batch's load: rows are padded to the longest."""
+        """Return a batch's load; its rows are padded to the longest."""
         length = max(len(row.ids) for row in batch)
         passes = spectra = 0.0
         for row in batch:
@@ -106,14 +111,14 @@ class Work:
         ]
 
 
-#: Runs one batch and says how many seconds it took; None where it did not fit.
-Timer = Callable[["list[TokenRow]"], "float | None"]
+#: Runs one batch and returns its seconds, or None if it did not fit in memory.
+Timer = Callable[[list[TokenRow]], float | None]
 
 
-def calibrate(loaded: LoadedModel, work: Work, limit: float = SECONDS) -> Calibration:
-    """Run a few batches of the work, for about ``limit`` seconds, on a model that is loaded.
+def calibrate(loaded: LoadedModel, work: Workload, limit: float = SECONDS) -> Calibration:
+    """Run a few batches of the work on a loaded model, for about ``limit`` seconds.
 
-    Raises what an extraction raises.
+    Raises the same errors as an extraction.
     """
     bytes_per_token, budget = _warm_up(loaded, work)
 
@@ -124,14 +129,14 @@ def calibrate(loaded: LoadedModel, work: Work, limit: float = SECONDS) -> Calibr
 
 
 def measure(
-    work: Work,
+    work: Workload,
     budget: int,
     bytes_per_token: float,
     run: Timer,
     limit: float = SECONDS,
     clock: Callable[[], float] = time.perf_counter,
 ) -> Calibration:
-    """As ``calibrate``, with batches of ``budget`` tokens that ``run`` times."""
+    """Calibrate with batches of ``budget`` tokens that ``run`` times."""
     started = clock()
     loads: list[Load] = []
     seconds: list[float] = []
@@ -157,55 +162,45 @@ def _sum(loads: Iterable[Load]) -> Load:
 
 
 def _seconds(pace: tuple[float, float, float], load: Load) -> float:
-    return sum(each * part for each, part in zip(pace, load.parts, strict=True))
+    return sum(cost * part for cost, part in zip(pace, load.parts, strict=True))
 
 
 def fit(loads: Sequence[Load], seconds: Sequence[float]) -> tuple[float, float, float]:
-    """Coefficients, none below zero, with the least relative error in the seconds measured."""
-    import numpy as np
-    from scipy.optimize import nnls
-
+    """Fit non-negative coefficients with the least relative error in the measured seconds."""
     if not loads:
         return 0.0, 0.0, 0.0
     measured = np.array([load.parts for load in loads])
-    # Each column to the size of its mean, each row to its time: FLOPs by the billion beside rows.
+    # Scale columns by their means, since FLOPs are billions, and rows by their times.
     scale = measured.mean(axis=0)
     scale[scale == 0] = 1.0
-    found, _ = nnls(measured / scale / np.array(seconds)[:, None], np.ones(len(loads)))
-    passes, spectra, rows = (found / scale).tolist()
+    solution, _ = nnls(measured / scale / np.array(seconds)[:, None], np.ones(len(loads)))
+    passes, spectra, rows = (solution / scale).tolist()
     return passes, spectra, rows
 
 
 def _chosen(batches: list[list[TokenRow]]) -> list[list[TokenRow]]:
-    """Batches at PLACES of the work ordered by length, each once; half of the work lies on either
-    side of the first.
-    """
+    """Distinct batches at PLACES of the work ordered by length, counted in tokens."""
     ordered = sorted(batches, key=lambda batch: (len(batch[-1].ids), len(batch)))
     tokens = [len(batch) * len(batch[-1].ids) for batch in ordered]
-    found: dict[int, list[TokenRow]] = {}
+    chosen: dict[int, list[TokenRow]] = {}
     for place in PLACES if ordered else ():
-        number = _at(tokens, place * sum(tokens))
-        found.setdefault(number, ordered[number])
-    return list(found.values())
+        number = _batch_at(tokens, place * sum(tokens))
+        chosen.setdefault(number, ordered[number])
+    return list(chosen.values())
 
 
-def _at(tokens: list[int], reached: float) -> int:
-    """Which batch the token ``reached`` is in."""
+def _batch_at(tokens: list[int], position: float) -> int:
+    """The number of the batch with the token at ``position``."""
     total = 0
     for number, count in enumerate(tokens):
         total += count
-        if total >= reached:
+        if total >= position:
             return number
     return len(tokens) - 1
 
 
-def _warm_up(loaded: LoadedModel, work: Work) -> tuple[float, int]:
-    """Bytes that a token takes and the budget that follows, as an extraction's first batch learns
-    them; it is not timed.
-    """
-    from gradpipe.gradients.passes.memory import saved_bytes, tokens_that_fit
-    from gradpipe.models.placement import devices, offloaded
-
+def _warm_up(loaded: LoadedModel, work: Workload) -> tuple[float, int]:
+    """Run a first batch, untimed, to measure the bytes per token and the budget that follows."""
     rows = sorted((row for rows in work.lists for row in rows), key=lambda row: len(row.ids))
     if not rows:
         return 0.0, FIRST_BUDGET
@@ -213,17 +208,13 @@ def _warm_up(loaded: LoadedModel, work: Work) -> tuple[float, int]:
     twice = loaded.checkpointing or offloaded(loaded.model)
     with saved_bytes(loaded.model, work.shape.layers if twice else 0) as saved:
         _run(loaded, first, work.protocol)
-    each = saved.bytes / (len(first) * len(first[-1].ids))
-    fitting = tokens_that_fit(each, devices(loaded.model))
-    return each, min(fitting, most_tokens(rows, work.on_cpu))
+    bytes_per_token = saved.bytes / (len(first) * len(first[-1].ids))
+    fitting = tokens_that_fit(bytes_per_token, devices(loaded.model))
+    return bytes_per_token, min(fitting, most_tokens(rows, work.on_cpu))
 
 
 def _run(loaded: LoadedModel, batch: list[TokenRow], protocol: Protocol) -> float | None:
     """Return the seconds of one batch; None if it, or one of its rows, did not fit."""
-    import polars as pl
-
-    from gradpipe.gradients.extract import extract_rows
-
     budget = len(batch) * max(len(row.ids) for row in batch)
     rows = pl.concat(extract_rows(loaded, batch, protocol, budget=budget))
     return float(rows["seconds"].sum()) if rows["reason"].null_count() == rows.height else None

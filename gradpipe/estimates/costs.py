@@ -1,7 +1,7 @@
 """Compute the arithmetic, memory and disk space of one text from the model's shape.
 
-FLOPs count a multiply-add as two. They are of two kinds that a machine does at different speeds:
-those of the passes and of comparisons in the model's precision, and the spectra's in float64.
+A multiply-add counts as two FLOPs. Machines reach different speeds for FLOPs of the passes and
+comparisons, which are in the model's precision, and for those of the spectra, which are in float64.
 """
 
 from __future__ import annotations
@@ -17,21 +17,21 @@ from gradpipe.gradients.spectra.spectrum import EIGENVALUE_COST, WORTH_CUTTING
 from gradpipe.gradients.spectra.symmetric import WORTH_BLOCKS
 
 BYTES = {"float32": 4, "bfloat16": 2, "float16": 2}
-#: Backward over forward of attention that keeps no T × T matrix: it recomputes its scores.
+#: FLOPs of attention, backward over forward; the backward pass recomputes the T × T scores.
 ATTENTION_BACKWARD = 2.5
 #: Projections that read the same X share its Gram matrix.
 SHARED = (("q", "k", "v"), ("o",), ("gate", "up"), ("down",))
-#: Projections whose gradient, in the last layer, only tokens that predict a response carry.
+#: Projections whose gradient in the last layer comes only from tokens that predict a response.
 AFTER_ATTENTION = {"q", "o", "gate", "up", "down"}
-#: The part of the arithmetic that products of blocks do (see ``gradients.symmetric``).
+#: Share of the arithmetic that remains in block products (see ``gradients.spectra.symmetric``).
 OUTER_SHARE, CONGRUENCE_SHARE = 2 / 3, 3 / 5
-#: On disk: a float32 singular value after compression, in bytes (their digits are noise), a number
-#: of a sketch (which has fewer), and what comes with each matrix (layer, name, norm, cosines,
-#: offsets) and each batch's file.
+#: Bytes on disk, after compression: per float32 singular value (its digits are noise), per number
+#: of a sketch (which has fewer digits), per matrix (layer, name, norm, cosines, offsets) and per
+#: batch's file.
 VALUE_BYTES, SKETCH_BYTES, MATRIX_BYTES, FILE_BYTES = 3.7, 0.95, 15.0, 6000.0
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Cost:
     """The costs of rows: tokens, FLOPs of passes, spectra and comparisons, bytes on disk."""
 
@@ -50,25 +50,25 @@ class Cost:
 
     def __add__(self, other: Cost) -> Cost:
         return Cost(
-            self.rows + other.rows,
-            self.tokens + other.tokens,
-            self.response_tokens + other.response_tokens,
-            self.passes + other.passes,
-            self.spectra + other.spectra,
-            self.comparisons + other.comparisons,
-            self.disk + other.disk,
+            rows=self.rows + other.rows,
+            tokens=self.tokens + other.tokens,
+            response_tokens=self.response_tokens + other.response_tokens,
+            passes=self.passes + other.passes,
+            spectra=self.spectra + other.spectra,
+            comparisons=self.comparisons + other.comparisons,
+            disk=self.disk + other.disk,
         )
 
     def times(self, count: int) -> Cost:
         """Multiply the costs by a count."""
         return Cost(
-            self.rows * count,
-            self.tokens * count,
-            self.response_tokens * count,
-            self.passes * count,
-            self.spectra * count,
-            self.comparisons * count,
-            self.disk * count,
+            rows=self.rows * count,
+            tokens=self.tokens * count,
+            response_tokens=self.response_tokens * count,
+            passes=self.passes * count,
+            spectra=self.spectra * count,
+            comparisons=self.comparisons * count,
+            disk=self.disk * count,
         )
 
 
@@ -78,20 +78,20 @@ def cost_of(
     projections: Sequence[str],
     checkpointing: bool = False,
 ) -> Cost:
-    """What texts of (tokens, response tokens) cost together, without padding or files."""
-    found = Cost()
+    """The total cost of texts of (tokens, response tokens), without padding and files."""
+    total = Cost()
     for (tokens, response), count in Counter(lengths).items():
         one = Cost(
-            1,
-            tokens,
-            response,
-            pass_flops(shape, tokens, response, checkpointing),
-            spectra_flops(shape, tokens, response, projections),
-            comparison_flops(shape, tokens, projections),
-            row_bytes(shape, tokens, response, projections),
+            rows=1,
+            tokens=tokens,
+            response_tokens=response,
+            passes=pass_flops(shape, tokens, response, checkpointing),
+            spectra=spectra_flops(shape, tokens, response, projections),
+            comparisons=comparison_flops(shape, tokens, projections),
+            disk=row_bytes(shape, tokens, response, projections),
         )
-        found += one.times(count)
-    return found
+        total += one.times(count)
+    return total
 
 
 def pass_flops(
@@ -99,11 +99,12 @@ def pass_flops(
 ) -> float:
     """FLOPs of a text's forward pass and of the gradients of its activations.
 
-    Forward, two per weight and token, and 4T² per attention channel (scores and sums, the causal
-    half not spared); the head at response tokens only. Backward the same once more, attention 2.5
-    times; weights are frozen and take none. Checkpointing runs the layers once more.
+    The forward pass takes two per weight and token, and 4T² per attention channel (scores and
+    weighted sums, without savings from the causal mask); the head runs at response tokens only. The
+    backward pass takes the same again, for attention 2.5 times as many: weights are frozen and have
+    no gradients. Checkpointing runs the layers forward once more.
     """
-    linear = 2.0 * tokens * shape.weights_a_token
+    linear = 2.0 * tokens * shape.weights_per_token
     attention = 4.0 * tokens**2 * shape.heads * shape.head_dim * shape.layers
     head = 2.0 * response_tokens * shape.hidden * shape.vocabulary
     again = linear + attention if checkpointing else 0.0
@@ -113,10 +114,10 @@ def pass_flops(
 def spectra_flops(
     shape: ModelShape, tokens: int, response_tokens: int, projections: Sequence[str]
 ) -> float:
-    """FLOPs of a text's spectra, in float64, all layers and ``projections`` together.
+    """FLOPs (float64) of a text's spectra, summed over layers and ``projections``.
 
-    Each matrix goes by the size that ``gradpipe.gradients.spectra.spectrum._core`` takes it by; its
-    eigenvalues count as EIGENVALUE_COST products of their size, as they do there.
+    Each matrix is reduced to the size that ``gradpipe.gradients.spectra.spectrum._core`` chooses.
+    Its eigenvalues count as EIGENVALUE_COST matrix products of that size, as they do there.
     """
     inner = _layer_spectra(shape, tokens, tokens, projections)
     return (shape.layers - 1) * inner + _layer_spectra(shape, tokens, response_tokens, projections)
@@ -125,7 +126,7 @@ def spectra_flops(
 def _layer_spectra(
     shape: ModelShape, tokens: int, carrying: int, projections: Sequence[str]
 ) -> float:
-    """One layer's, where ``carrying`` of the tokens have a gradient behind the attention."""
+    """FLOPs of one layer, where ``carrying`` tokens have a gradient after the attention."""
     total = 0.0
     for group in SHARED:
         grams: set[int] = set()
@@ -145,7 +146,7 @@ def _layer_spectra(
 
 
 def by_tokens(tokens: int, d_out: int, d_in: int) -> bool:
-    """Whether a spectrum is taken from T × T matrices, as ``gradients.spectrum._core`` chooses."""
+    """Whether a spectrum comes from T × T matrices, as ``spectrum._core`` chooses."""
     small, large = min(d_out, d_in), max(d_out, d_in)
     of_tokens = tokens**2 * d_out + (2 + EIGENVALUE_COST) * tokens**3
     of_features = tokens * d_out * d_in + small**2 * large + EIGENVALUE_COST * small**3
@@ -165,13 +166,13 @@ def _eigenvalues(n: int) -> float:
 
 
 def comparison_flops(shape: ModelShape, tokens: int, projections: Sequence[str]) -> float:
-    """FLOPs of a text's inner products and sketches, all layers together.
+    """FLOPs of a text's inner products and sketches, summed over layers.
 
-    As ``gradients.spectra.inner_products`` takes them: from factors or from matrices, whichever is
-    less. Sums over entries, which take memory's time rather than arithmetic, are not counted.
+    They are computed from factors or from matrices, whichever takes fewer FLOPs. Sums over entries
+    are not counted: they are bound by memory bandwidth rather than arithmetic.
     """
     shapes = {name: shape.projection(name) for name in projections}
-    groups = [found for group in SHARED if (found := [n for n in group if n in shapes])]
+    groups = [names for group in SHARED if (names := [n for n in group if n in shapes])]
     from_matrices, from_factors = by_matrices(shapes), by_factors(tokens, shapes, groups)
     if from_matrices < from_factors:
         return 2.0 * shape.layers * tokens * from_matrices
@@ -181,7 +182,7 @@ def comparison_flops(shape: ModelShape, tokens: int, projections: Sequence[str])
 
 
 def _only_flat(shapes: dict[str, Shape]) -> tuple[str, ...]:
-    """Q and O where their gradients can only be compared flattened."""
+    """Q and O if their gradients can only be compared flattened, otherwise nothing."""
     pair = SAME_LAYER["q_o"]
     if not set(pair) <= set(shapes):
         return ()
@@ -193,7 +194,7 @@ def _only_flat(shapes: dict[str, Shape]) -> tuple[str, ...]:
 def row_values(
     shape: ModelShape, tokens: int, response_tokens: int, projections: Sequence[str]
 ) -> int:
-    """How many singular values a text has: the last token predicts nothing and carries none."""
+    """Number of a text's singular values; the last token predicts nothing and adds none."""
     total = 0
     for name in projections:
         full = min(max(1, tokens - 1), *shape.projection(name))
@@ -207,8 +208,8 @@ def row_bytes(
 ) -> float:
     """Bytes on disk of a text's spectra and sketches."""
     values = row_values(shape, tokens, response_tokens, projections)
-    each = MATRIX_BYTES * len(projections)
+    per_layer = MATRIX_BYTES * len(projections)
     for d_out, d_in in map(shape.projection, projections):
-        # A gradient with fewer entries is a sketch with zeros.
-        each += SKETCH_BYTES * min(SKETCH_VALUES, d_out * d_in)
-    return VALUE_BYTES * values + each * shape.layers
+        # The sketch of a gradient with fewer entries is padded with zeros.
+        per_layer += SKETCH_BYTES * min(SKETCH_VALUES, d_out * d_in)
+    return VALUE_BYTES * values + per_layer * shape.layers

@@ -28,9 +28,9 @@ def duration(seconds: float) -> str:
 def bill_lines(shape: ModelShape, bill: Bill) -> list[tuple[str, str]]:
     """Format a hypothetical estimate as lines of label and amount."""
     setting, cost, memory, gpu = bill.setting, bill.cost, bill.memory, GPUS[bill.setting.gpu]
-    each = memory.bytes / bill.gpus_a_copy
+    each = memory.bytes / bill.gpus_per_copy
     copies = "1 copy" if bill.copies == 1 else f"{bill.copies} copies"
-    spread = f"{copies} of the model, {bill.gpus_a_copy} of the GPUs each"
+    spread = f"{copies} of the model, {bill.gpus_per_copy} GPUs per copy"
     return [
         ("tokens", f"{cost.tokens:,} ({cost.response_tokens:,} of responses)"),
         ("FLOPs, passes", f"{amount(cost.passes, 'FLOP')} in {setting.dtype}"),
@@ -41,9 +41,9 @@ def bill_lines(shape: ModelShape, bill: Bill) -> list[tuple[str, str]]:
             f"{bill.gpu_hours:,.3g}" if bill.gpu_hours < 10 else f"{bill.gpu_hours:,.0f}",
         ),
         ("wall time", f"{duration(bill.hours * 3600)} ({spread})"),
-        ("memory a GPU", f"{amount(each, 'B')} of {amount(gpu.memory, 'B')}"),
+        ("memory per GPU", f"{amount(each, 'B')} of {amount(gpu.memory, 'B')}"),
         (
-            "memory a copy",
+            "memory per copy",
             f"weights {amount(memory.weights, 'B')}, activations "
             f"{amount(memory.activations, 'B')}, spectra {amount(memory.spectra, 'B')}",
         ),
@@ -55,20 +55,22 @@ def assumptions(shape: ModelShape, bill: Bill) -> list[str]:
     """Return the assumptions of a hypothetical estimate, one sentence per assumption."""
     setting, gpu = bill.setting, GPUS[bill.setting.gpu]
     idle = (
-        [f"A copy spread over {bill.gpus_a_copy} GPUs computes on one of them at a time."]
-        if bill.gpus_a_copy > 1
+        [f"A copy spread over {bill.gpus_per_copy} GPUs computes on one of them at a time."]
+        if bill.gpus_per_copy > 1
         else []
     )
     return [
         f"The model has {shape.weights / 1e9:.3g} billion weights: {shape.layers} layers of "
         f"{shape.hidden}.",
-        f"{setting.examples:,} examples of {setting.tokens} tokens, {setting.response_tokens} of "
-        f"them the response's; projections {', '.join(setting.projections)}.",
+        f"{setting.examples:,} examples of {setting.tokens} tokens, of which "
+        f"{setting.response_tokens} are the response; projections "
+        f"{', '.join(setting.projections)}.",
         f"{gpu.name}: {gpu.peak(setting.dtype):g} TFLOP/s in {setting.dtype}, {gpu.double:g} in "
         f"float64, {amount(gpu.memory, 'B')} (the vendor's data sheet).",
-        f"Passes and cosines reach {setting.utilisation:.0%} of that peak, the spectra "
-        f"{setting.spectra_utilisation:.0%} of the float64 one; neither is measured here.",
-        "Two FLOPs per weight and token forward, two backward: weights are frozen.",
-        f"Batches of {bill.batch_tokens} tokens without padding; loading and storing not counted.",
+        f"Passes and cosines reach {setting.utilization:.0%} of that peak, spectra "
+        f"{setting.spectra_utilization:.0%} of the float64 peak; neither is measured.",
+        "The forward and the backward pass take two FLOPs per weight and token each.",
+        f"Batches of {bill.batch_tokens} tokens without padding; loading and storing are not "
+        "included.",
         *idle,
     ]

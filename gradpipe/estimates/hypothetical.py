@@ -49,8 +49,9 @@ GPUS = {
 class Setting:
     """The work to compute, its hardware, and the utilization of that hardware.
 
-    ``tokens`` and ``response_tokens`` are of each example. ``utilisation`` is the share of the peak
-    that the passes reach, ``spectra_utilisation`` that of the float64 peak.
+    ``tokens`` and ``response_tokens`` are counts per example. ``utilization`` is the share of the
+    GPU's peak that passes reach, ``spectra_utilization`` the share of its float64 peak that spectra
+    reach.
     """
 
     examples: int
@@ -61,8 +62,8 @@ class Setting:
     dtype: str = "bfloat16"
     projections: tuple[str, ...] = ("q", "k", "v", "o")
     checkpointing: bool = False
-    utilisation: float = 0.4
-    spectra_utilisation: float = 0.1
+    utilization: float = 0.4
+    spectra_utilization: float = 0.1
 
     def __post_init__(self) -> None:
         if self.gpu not in GPUS:
@@ -73,36 +74,49 @@ class Setting:
             )
         if not 0 < self.response_tokens <= self.tokens:
             raise GradpipeError(
-                f"Of {self.tokens} tokens, {self.response_tokens} cannot be the response's: give "
-                "--response-tokens between 1 and --tokens."
+                f"--response-tokens is {self.response_tokens}, but an example has {self.tokens} "
+                "tokens: give a number from 1 to --tokens."
             )
 
 
-@dataclass(frozen=True)
+#: The keys of the JSON record whose fields have other names here.
+JSON_KEYS = {
+    "gpus_per_copy": "gpus_a_copy",
+    "utilization": "utilisation",
+    "spectra_utilization": "spectra_utilisation",
+}
+
+
+@dataclass(frozen=True, kw_only=True)
 class Bill:
-    """What a setting costs: ``gpu_hours`` over all GPUs, ``hours`` by the clock, bytes of memory
-    of one copy of the model and how many GPUs hold it, bytes of disk in ``cost``.
+    """The cost of a setting.
+
+    ``memory`` is that of one copy of the model, which ``gpus_per_copy`` GPUs hold together;
+    ``gpu_hours`` are summed over all GPUs, ``hours`` are wall time; ``cost`` has the disk space.
     """
 
     setting: Setting
     cost: Cost
     memory: Memory
     batch_tokens: int
-    gpus_a_copy: int
+    gpus_per_copy: int
     copies: int
     gpu_hours: float
     hours: float
 
     def record(self) -> dict[str, Any]:
-        """For JSON, in FLOPs, hours and bytes."""
+        """The bill as JSON holds it, in FLOPs, hours and bytes; some keys are JSON_KEYS."""
+        fields = asdict(self)
+        setting = fields.pop("setting")
         return {
-            **asdict(self),
+            "setting": {JSON_KEYS.get(name, name): value for name, value in setting.items()},
+            **{JSON_KEYS.get(name, name): value for name, value in fields.items()},
             "flops": self.cost.flops,
-            "memory_bytes_a_gpu": self.memory.bytes / self.gpus_a_copy,
+            "memory_bytes_a_gpu": self.memory.bytes / self.gpus_per_copy,
         }
 
 
-def on_paper(shape: ModelShape, setting: Setting) -> Bill:
+def hypothetical_bill(shape: ModelShape, setting: Setting) -> Bill:
     """Estimate the cost of a setting; raises GradpipeError if the GPUs cannot hold one copy."""
     gpu = GPUS[setting.gpu]
     one = cost_of(
@@ -118,16 +132,26 @@ def on_paper(shape: ModelShape, setting: Setting) -> Bill:
     cost += Cost(disk=files)
     # A model over several GPUs computes on one of them at a time.
     seconds = cost.passes + cost.comparisons
-    seconds /= gpu.peak(setting.dtype) * 1e12 * setting.utilisation
-    seconds += cost.spectra / (gpu.double * 1e12 * setting.spectra_utilisation)
+    seconds /= gpu.peak(setting.dtype) * 1e12 * setting.utilization
+    seconds += cost.spectra / (gpu.double * 1e12 * setting.spectra_utilization)
     hours = seconds / 3600 / copies
-    return Bill(setting, cost, memory, batch_tokens, gpus, copies, hours * gpus * copies, hours)
+    return Bill(
+        setting=setting,
+        cost=cost,
+        memory=memory,
+        batch_tokens=batch_tokens,
+        gpus_per_copy=gpus,
+        copies=copies,
+        gpu_hours=hours * gpus * copies,
+        hours=hours,
+    )
 
 
 def _layout(shape: ModelShape, setting: Setting, gpu: Gpu) -> tuple[int, int, Memory]:
-    """GPUs that hold a copy, padded tokens of a batch, and the memory that both take.
+    """The GPUs per copy, the padded tokens of a batch, and the memory of both.
 
-    The fewest GPUs on which one text fits; a batch then takes what is left, as the loop does.
+    A copy takes the fewest GPUs on which one text fits; a batch uses the remaining memory, as in an
+    extraction.
     """
     for gpus in range(1, setting.gpus + 1):
         most = ACCELERATOR_BUDGET
@@ -151,6 +175,6 @@ def _layout(shape: ModelShape, setting: Setting, gpu: Gpu) -> tuple[int, int, Me
     weights = shape.weights * BYTES[setting.dtype] / 1e9
     raise GradpipeError(
         f"{setting.gpus} × {gpu.name} cannot hold the model ({weights:.0f} GB of weights) and one "
-        f"text of {setting.tokens} tokens: give more --gpus, another --gpu, a smaller --dtype or "
-        "--gradient-checkpointing."
+        f"text of {setting.tokens} tokens: raise --gpus, choose another --gpu or a smaller "
+        "--dtype, or add --gradient-checkpointing."
     )

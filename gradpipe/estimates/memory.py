@@ -35,8 +35,8 @@ def memory_of(
 ) -> Memory:
     """Return the peak memory of extraction, with batches of ``batch_tokens`` padded tokens.
 
-    ``longest`` are the tokens of the longest text; ``bytes_per_token`` what a token's activations
-    were measured to take, None: by the formula.
+    ``longest`` is the number of tokens of the longest text; ``bytes_per_token`` is the measured
+    size of a token's activations, or None to use ``activation_bytes``.
     """
     if bytes_per_token is None:
         bytes_per_token = activation_bytes(shape, dtype, checkpointing)
@@ -56,12 +56,12 @@ def weight_bytes(shape: ModelShape, dtype: str) -> int:
 
 
 def activation_bytes(shape: ModelShape, dtype: str, checkpointing: bool = False) -> float:
-    """Bytes that the forward pass keeps of each token for the backward one.
+    """Bytes per token that the forward pass keeps for the backward pass.
 
-    A layer keeps both norms' inputs and scales, Q, K, V, the attention's result, and the MLP's
-    gate and product (see ``gradients.fused``; other precisions than float32 are not fused, which
-    takes the norms in float32 and an activation more). With checkpointing each layer keeps its
-    input, and one at a time all the rest.
+    A layer keeps both norms' inputs and scales, Q, K, V, the attention's output, and the MLP's gate
+    and product (see ``gradients.passes.fused_blocks``). Only float32 is fused: other dtypes keep
+    norms in float32 and one more activation. With checkpointing every layer keeps its input, and
+    one layer at a time keeps everything.
     """
     size, fused = BYTES[dtype], dtype == "float32"
     attention = shape.head_dim * (2 * shape.heads + 2 * shape.kv_heads) * size + 4 * shape.heads

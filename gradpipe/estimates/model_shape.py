@@ -1,4 +1,4 @@
-"""A model's shape: all that its costs depend on, known without its weights."""
+"""A model's shape: the dimensions that its costs depend on, known without its weights."""
 
 from __future__ import annotations
 
@@ -9,14 +9,17 @@ from typing import Any
 
 from gradpipe.errors import ModelError, nearest
 
-#: Activation functions that come with a gate, and model types that use one of them without.
-GATED = {"silu", "swish", "gelu_pytorch_tanh"}
+#: Activation functions that come with a gate, and model types that use them without one.
+GATED_ACTIVATIONS = {"silu", "swish", "gelu_pytorch_tanh"}
 UNGATED_TYPES = {"starcoder2", "gpt_bigcode", "phi", "gpt2"}
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class ModelShape:
-    """The widths of a decoder. ``experts`` MLPs of ``intermediate`` each, ``active`` a token."""
+    """The dimensions of a decoder.
+
+    A mixture has ``experts`` MLPs of width ``intermediate`` per layer; a token uses ``active``.
+    """
 
     layers: int
     hidden: int
@@ -42,13 +45,13 @@ class ModelShape:
 
     @property
     def weights(self) -> int:
-        """Weights that are kept: every expert, embeddings and head; norms are not counted."""
+        """All weights of experts, embeddings and head; norms are not counted."""
         layer = self.attention_weights + self.experts * self.mlp_weights + self._router
         return self.layers * layer + (1 if self.tied else 2) * self.vocabulary * self.hidden
 
     @property
-    def weights_a_token(self) -> int:
-        """Weights that each token is multiplied with in the layers; the head is apart."""
+    def weights_per_token(self) -> int:
+        """Weights of the layers that each token is multiplied with, without the head."""
         layer = self.attention_weights + self.active * self.mlp_weights + self._router
         return self.layers * layer
 
@@ -70,27 +73,97 @@ class ModelShape:
         }[name]
 
 
-#: Well-known models by the configurations that were published with them.
+#: Well-known models, by the dimensions in their published configurations.
 KNOWN = {
-    "smollm2-135m": ModelShape(30, 576, 9, 3, 64, 1536, 49152, tied=True),
-    "qwen2-1.5b": ModelShape(28, 1536, 12, 2, 128, 8960, 151936, tied=True),
-    "gemma-2-2b": ModelShape(26, 2304, 8, 4, 256, 9216, 256000, tied=True),
-    "gemma-2-9b": ModelShape(42, 3584, 16, 8, 256, 14336, 256000, tied=True),
-    "llama-2-7b": ModelShape(32, 4096, 32, 32, 128, 11008, 32000),
-    "llama-3.1-8b": ModelShape(32, 4096, 32, 8, 128, 14336, 128256),
-    "llama-3.1-70b": ModelShape(80, 8192, 64, 8, 128, 28672, 128256),
-    "mixtral-8x7b": ModelShape(32, 4096, 32, 8, 128, 14336, 32000, experts=8, active=2),
+    "smollm2-135m": ModelShape(
+        layers=30,
+        hidden=576,
+        heads=9,
+        kv_heads=3,
+        head_dim=64,
+        intermediate=1536,
+        vocabulary=49152,
+        tied=True,
+    ),
+    "qwen2-1.5b": ModelShape(
+        layers=28,
+        hidden=1536,
+        heads=12,
+        kv_heads=2,
+        head_dim=128,
+        intermediate=8960,
+        vocabulary=151936,
+        tied=True,
+    ),
+    "gemma-2-2b": ModelShape(
+        layers=26,
+        hidden=2304,
+        heads=8,
+        kv_heads=4,
+        head_dim=256,
+        intermediate=9216,
+        vocabulary=256000,
+        tied=True,
+    ),
+    "gemma-2-9b": ModelShape(
+        layers=42,
+        hidden=3584,
+        heads=16,
+        kv_heads=8,
+        head_dim=256,
+        intermediate=14336,
+        vocabulary=256000,
+        tied=True,
+    ),
+    "llama-2-7b": ModelShape(
+        layers=32,
+        hidden=4096,
+        heads=32,
+        kv_heads=32,
+        head_dim=128,
+        intermediate=11008,
+        vocabulary=32000,
+    ),
+    "llama-3.1-8b": ModelShape(
+        layers=32,
+        hidden=4096,
+        heads=32,
+        kv_heads=8,
+        head_dim=128,
+        intermediate=14336,
+        vocabulary=128256,
+    ),
+    "llama-3.1-70b": ModelShape(
+        layers=80,
+        hidden=8192,
+        heads=64,
+        kv_heads=8,
+        head_dim=128,
+        intermediate=28672,
+        vocabulary=128256,
+    ),
+    "mixtral-8x7b": ModelShape(
+        layers=32,
+        hidden=4096,
+        heads=32,
+        kv_heads=8,
+        head_dim=128,
+        intermediate=14336,
+        vocabulary=32000,
+        experts=8,
+        active=2,
+    ),
 }
 #: Shorter names of some of them.
 SHORT = {"8b": "llama-3.1-8b", "70b": "llama-3.1-70b", "demo": "smollm2-135m"}
 _TYPED = "layers=80,hidden=8192,heads=64,kv_heads=8,intermediate=28672,vocabulary=128256"
 
 
-def shape_of(model: str, read: Callable[[str], ModelShape] | None = None) -> ModelShape:
-    """The shape that a user asks for: a name of KNOWN, widths such as ``layers=2,hidden=64,...``,
-    or whatever ``read_shape`` reads (a local folder, a .gguf file, a hub id).
+def shape_of(model: str, read: Callable[[str], ModelShape]) -> ModelShape:
+    """The shape that a user's text describes; raises ModelError.
 
-    Raises ModelError.
+    ``model`` is a name in KNOWN or SHORT, dimensions such as ``layers=2,hidden=64,...``, or a local
+    folder, .gguf file or hub id, whose configuration ``read`` reads.
     """
     name = SHORT.get(model.lower(), model.lower())
     if name in KNOWN:
@@ -99,82 +172,76 @@ def shape_of(model: str, read: Callable[[str], ModelShape] | None = None) -> Mod
         return _typed(model)
     if not (Path(model).expanduser().exists() or "/" in model or model.endswith(".gguf")):
         raise ModelError(
-            f"There is no shape {model!r} (a folder, a hub id or widths such as {_TYPED} would do "
-            f"too): {nearest(model, [*KNOWN, *SHORT])}"
+            f"Unknown model {model!r} (give a known name, a folder, a hub id or dimensions, such "
+            f"as {_TYPED}): {nearest(model, [*KNOWN, *SHORT])}"
         )
-    return (read or read_shape)(model)
-
-
-def read_shape(model: str, revision: str | None = None) -> ModelShape:
-    """A model's shape from its configuration alone; raises ModelError."""
-    from gradpipe.models.load import load_config
-
-    return config_shape(load_config(model, revision), model)
+    return read(model)
 
 
 def config_shape(config: Any, name: str = "This model") -> ModelShape:
     """The shape that a configuration of the transformers library describes.
 
-    Missing values get the usual defaults: heads that share the hidden width, keys and values
-    of every head, an MLP four times as wide. Raises ModelError if the number or width of
-    the layers is missing.
+    Missing values get the usual defaults: heads that share the hidden width, keys and values for
+    every head, an MLP four times as wide. Raises ModelError if the number or width of the layers is
+    missing.
     """
     text = config.get_text_config()
 
-    def said(*keys: str) -> int | None:
-        found = (getattr(text, key, None) for key in keys)
-        return next((value for value in found if isinstance(value, int) and value > 0), None)
+    def number(*keys: str) -> int | None:
+        values = (getattr(text, key, None) for key in keys)
+        return next((value for value in values if isinstance(value, int) and value > 0), None)
 
-    layers, hidden = said("num_hidden_layers"), said("hidden_size")
+    layers, hidden = number("num_hidden_layers"), number("hidden_size")
     if layers is None or hidden is None:
         raise ModelError(
-            f"The configuration of {name!r} does not say how many layers there are, or how wide: "
-            f"give its widths instead, such as {_TYPED}."
+            f"The configuration of {name!r} does not give the number and the width of its layers: "
+            f"give the dimensions instead, such as {_TYPED}."
         )
-    heads = said("num_attention_heads") or 1
-    experts = said("num_local_experts", "num_experts", "n_routed_experts") or 1
-    active = said("num_experts_per_tok", "num_experts_per_token") or 1
-    own = said("moe_intermediate_size") if experts > 1 else None
-    words = (getattr(text, key, None) for key in ("hidden_act", "hidden_activation"))
+    heads = number("num_attention_heads") or 1
+    experts = number("num_local_experts", "num_experts", "n_routed_experts") or 1
+    active = number("num_experts_per_tok", "num_experts_per_token") or 1
+    own = number("moe_intermediate_size") if experts > 1 else None
+    activations = (getattr(text, key, None) for key in ("hidden_act", "hidden_activation"))
     kind = getattr(text, "model_type", "")
     return ModelShape(
         layers=layers,
         hidden=hidden,
         heads=heads,
-        kv_heads=said("num_key_value_heads") or heads,
-        head_dim=said("head_dim") or hidden // heads,
-        intermediate=own or said("intermediate_size", "ffn_dim", "n_inner") or 4 * hidden,
-        vocabulary=said("vocab_size") or 0,
-        gated=any(word in GATED for word in words) and kind not in UNGATED_TYPES,
+        kv_heads=number("num_key_value_heads") or heads,
+        head_dim=number("head_dim") or hidden // heads,
+        intermediate=own or number("intermediate_size", "ffn_dim", "n_inner") or 4 * hidden,
+        vocabulary=number("vocab_size") or 0,
+        gated=any(activation in GATED_ACTIVATIONS for activation in activations)
+        and kind not in UNGATED_TYPES,
         tied=bool(getattr(config, "tie_word_embeddings", False)),
         experts=experts,
         active=min(active, experts),
     )
 
 
-def _typed(words: str) -> ModelShape:
+def _typed(dimensions: str) -> ModelShape:
     """Parse comma-separated ``key=value`` pairs; defaults are those of ``config_shape``."""
     given: dict[str, int] = {}
     known = [field.name for field in fields(ModelShape)]
-    for word in words.split(","):
-        key, _, value = (part.strip() for part in word.partition("="))
+    for pair in dimensions.split(","):
+        key, _, value = (part.strip() for part in pair.partition("="))
         if key not in known:
             raise ModelError(f"A model's shape has no {key!r}: {nearest(key, known)}")
         if not value.isdecimal() or (int(value) == 0 and key not in {"gated", "tied"}):
-            raise ModelError(f"A model's {key} cannot be {value!r}: give a whole number from 1 on.")
+            raise ModelError(f"{key} cannot be {value!r} in a model's shape: give a whole number.")
         given[key] = int(value)
     for key in ("layers", "hidden"):
         if key not in given:
-            raise ModelError(f"The shape {words!r} lacks {key}: write it as {_TYPED}.")
+            raise ModelError(f"{key} is missing in the shape {dimensions!r}: write it as {_TYPED}.")
     heads = given.get("heads", max(1, given["hidden"] // 128))
     usual = ModelShape(
-        given["layers"],
-        given["hidden"],
-        heads,
-        heads,
-        max(1, given["hidden"] // heads),
-        4 * given["hidden"],
-        32000,
+        layers=given["layers"],
+        hidden=given["hidden"],
+        heads=heads,
+        kv_heads=heads,
+        head_dim=max(1, given["hidden"] // heads),
+        intermediate=4 * given["hidden"],
+        vocabulary=32000,
     )
     typed: dict[str, Any] = {**asdict(usual), **given}
     flags = {key: bool(typed[key]) for key in ("gated", "tied")}

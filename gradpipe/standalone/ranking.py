@@ -105,7 +105,7 @@ def _one_sentence_errors(path: Path) -> Iterator[None]:
         yield
     except GradpipeError:
         raise
-    # Readers raise errors of many kinds, and Polars a panic that is no Exception.
+    # Readers raise many kinds of errors; Polars' panic is not a subclass of Exception.
     except (Exception, pl.exceptions.PanicException) as error:
         raise DataError(
             f"{path} is damaged or not a Parquet file of spectra: give a table that "

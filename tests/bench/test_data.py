@@ -25,14 +25,14 @@ def test_the_naive_rows_are_spread_over_the_lengths() -> None:
     assert sorted(spread(some, 99)) == [0, 1, 2, 3, 4, 5]
 
 
-def test_the_tuning_rows_are_of_middling_length() -> None:
+def test_the_tuning_rows_are_around_the_median_length() -> None:
     some = rows(50, 10, 30, 20, 40)
     assert around_median(some, 95) == [2, 3, 4]
     assert around_median(some, 1) == [2]
     assert sorted(around_median(some, 1000)) == [0, 1, 2, 3, 4]
 
 
-def test_a_table_of_ones_own_is_encoded_style_by_style(loaded: LoadedModel, table: Path) -> None:
+def test_a_users_table_is_encoded_per_style(loaded: LoadedModel, table: Path) -> None:
     source = find_source(table)
     assert source.name == "sums.jsonl"
     assert len(encode_style(loaded, source, "none", 32)) == 4
@@ -41,7 +41,7 @@ def test_a_table_of_ones_own_is_encoded_style_by_style(loaded: LoadedModel, tabl
     assert short[0].response_tokens < long[0].response_tokens
 
 
-def test_without_the_release_the_small_benchmark_stands_in_and_is_named(
+def test_without_the_release_the_small_benchmark_is_used_and_named(
     loaded: LoadedModel, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def unreachable(config: BenchmarkConfig) -> object:
@@ -60,7 +60,7 @@ def test_without_the_release_the_small_benchmark_stands_in_and_is_named(
         find_source(tmp_path)
 
 
-def test_the_release_is_taken_from_beside_the_project(shared: Path) -> None:
+def test_the_release_is_read_from_beside_the_project(shared: Path) -> None:
     assert shared / "layer-gradient" == data.BESIDE
     source = find_source()
     assert source.name == "GSM8K of the paper's release"

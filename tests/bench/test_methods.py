@@ -69,7 +69,7 @@ def test_the_bare_passes_go_back_to_the_embeddings_and_leave_no_gradient(
     assert all(parameter.grad is None for parameter in loaded.model.parameters())
 
 
-def test_only_attention_weights_ask_for_gradients_and_none_is_left(loaded: LoadedModel) -> None:
+def test_only_attention_weights_require_gradients_and_none_remain(loaded: LoadedModel) -> None:
     def asking() -> set[str]:
         return {name for name, weight in loaded.model.named_parameters() if weight.requires_grad}
 

@@ -51,7 +51,7 @@ def refused(result: Result, *words: str) -> None:
         assert word in message
 
 
-def test_run_ends_stdout_with_one_json_object_and_says_progress_on_stderr(
+def test_run_ends_stdout_with_one_json_object_and_shows_progress_on_stderr(
     home: Path, small_study: Path
 ) -> None:
     result = gradpipe("run", "--study", str(small_study), "--json")
@@ -67,7 +67,8 @@ def test_run_ends_stdout_with_one_json_object_and_says_progress_on_stderr(
     ]
     assert last["stages"]["gradient_spectra"]["computed"] == 4
     assert Path(last["report"]).is_file()
-    assert "gradient_spectra  small × mini_obscure" in result.stderr
+    stage = ["gradient_spectra", "small", "×", "mini_obscure"]
+    assert stage in [line.split() for line in result.stderr.splitlines()]
 
     again = json.loads(gradpipe("run", "--json").stdout.splitlines()[-1])
     assert all(stage["computed"] == 0 for stage in again["stages"].values())
@@ -91,11 +92,11 @@ def test_status_report_backfill_and_models_follow_a_run(
     outcome = gradpipe("backfill", "--model", "other", "--json")
     stages = json.loads(outcome.stdout.splitlines()[-1])["stages"]
     assert stages["gradient_spectra"]["computed"] == 4
-    refused(gradpipe("backfill", "--model", "othre"), "did you mean 'other'?")
+    refused(gradpipe("backfill", "--model", "othre"), "'othre'", "'other'")
 
     assert gradpipe("models", "remove", "other").exit_code == 0
     assert "other" not in gradpipe("models", "list").stdout
-    refused(gradpipe("models", "remove", "other"), "no model 'other'")
+    refused(gradpipe("models", "remove", "other"), "'other'")
 
 
 def test_models_add_and_remove_change_the_partitions_and_keep_rows_unless_asked(
@@ -112,18 +113,18 @@ def test_models_add_and_remove_change_the_partitions_and_keep_rows_unless_asked(
     assert workspace.spectra("small", "mini_obscure").parts()
 
     gradpipe("models", "add", str(other_model), "--name", "small")
-    assert "deleted" in gradpipe("models", "remove", "small", "--rows").stdout
+    assert gradpipe("models", "remove", "small", "--rows").exit_code == 0
     assert not workspace.spectra("small", "mini_obscure").parts()
 
 
-def test_a_dry_run_says_what_a_backfill_would_compute_and_computes_nothing(
+def test_a_dry_run_prints_what_a_backfill_would_compute_and_computes_nothing(
     home: Path, small_study: Path, other_model: Path
 ) -> None:
     gradpipe("run", "--study", str(small_study))
     gradpipe("models", "add", str(other_model), "--name", "other")
     table = gradpipe("backfill", "--dry-run").stdout
-    assert "not measured yet" in table
-    assert "in all" in table
+    assert "mini_obscure" in table
+    assert "other" in table
     words = ("backfill", "--model", "other", "--benchmark", "mini_obscure", "--dry-run", "--json")
     (cell,) = json.loads(gradpipe(*words).stdout)
     assert (cell["model"], cell["benchmark"], cell["rows"]) == ("other", "mini_obscure", 4)
@@ -147,7 +148,7 @@ def test_a_partition_that_fails_does_not_stop_the_others(
     last = json.loads(result.stdout.splitlines()[-1])
     assert last["stages"]["gradient_spectra"]["computed"] == 4
     (failed,) = last["failed"]
-    assert failed.startswith("gradient_spectra of broken × mini_obscure failed: The model of")
+    assert {"gradient_spectra", "broken", "mini_obscure"} <= set(failed.split())
     assert failed in result.stderr
     assert "Traceback" not in result.output
     page = Path(last["report"]).read_text()
@@ -165,13 +166,14 @@ def test_an_unchanged_run_imports_no_torch(home: Path, small_study: Path) -> Non
     assert again.stdout.splitlines()[-1] == ""
 
 
-def test_extract_writes_the_table_and_names_the_rows_that_cannot_be_used(
+def test_extract_writes_the_table_and_names_unusable_rows(
     tmp_path: Path, small_model: Path, pairs: Path
 ) -> None:
     out = tmp_path / "out.parquet"
     result = gradpipe("extract", str(pairs), "--model", str(small_model), "--out", str(out))
     assert result.exit_code == 0
-    assert "row 1 cannot be used: the response is empty" in result.stderr
+    assert "row 1 " in result.stderr
+    assert "row 0 " not in result.stderr
     table = pl.read_parquet(out)
     assert table["example"].unique().sort().to_list() == [0, 2]
     assert table.height == 2 * 3 * 4
@@ -195,7 +197,7 @@ def test_extract_writes_the_table_and_names_the_rows_that_cannot_be_used(
     ]
 
 
-def test_extract_takes_the_projections_and_the_layers_that_are_named(
+def test_extract_uses_the_named_projections_and_layers(
     tmp_path: Path, small_model: Path, pairs: Path
 ) -> None:
     out = tmp_path / "mlp.parquet"
@@ -204,17 +206,17 @@ def test_extract_takes_the_projections_and_the_layers_that_are_named(
     assert gradpipe(*words, "--projections", "q,gate, up,down", *named).exit_code == 0
     table = pl.read_parquet(out).filter(pl.col("layer") == 0, pl.col("example") == 0)
     assert table["projection"].to_list() == ["q", "gate", "up", "down"]
-    # Two key-value heads of eight columns: as the queries are named, so many singular values.
+    # Named as queries, the two key-value heads of eight columns have 16 singular values.
     assert table["singular_values"].list.len()[0] == 16
 
-    refused(gradpipe(*words, "--projections", "q,gat"), "'projections.1' cannot be 'gat'")
-    refused(gradpipe(*words, "--layer-name", "attn.wq"), "write it as q=attn.wq")
-    refused(gradpipe(*words, "--layer-name", "w=attn.wq"), "no setting 'layer_names.w'")
+    refused(gradpipe(*words, "--projections", "q,gat"), "'projections.1'", "'gat'")
+    refused(gradpipe(*words, "--layer-name", "attn.wq"), "--layer-name", "q=attn.wq")
+    refused(gradpipe(*words, "--layer-name", "w=attn.wq"), "'layer_names.w'")
     missing = gradpipe(*words, "--layer-name", "q=attn.wq")
-    refused(missing, "no linear layer 'attn.wq'", "known are mlp.down_proj")
+    refused(missing, "'attn.wq'", "mlp.down_proj")
 
 
-def test_extract_gives_the_same_table_however_the_model_lies_in_memory(
+def test_extract_gives_the_same_table_for_every_placement_of_the_model(
     tmp_path: Path, small_model: Path, pairs: Path
 ) -> None:
     tables = []
@@ -234,21 +236,21 @@ def test_extract_gives_the_same_table_however_the_model_lies_in_memory(
 
 
 @pytest.mark.parametrize(
-    ("options", "word"),
+    ("options", "key"),
     [
-        (("--device-map", "autto"), "did you mean 'auto'?"),
-        (("--max-memory", "0=20GiB"), "give device_map: auto"),
-        (("--device-map", "auto", "--max-memory", "20GiB"), "give bytes or a size such as 20GiB"),
+        (("--device-map", "autto"), "'auto'"),
+        (("--max-memory", "0=20GiB"), "device_map"),
+        (("--device-map", "auto", "--max-memory", "20GiB"), "max_memory"),
     ],
 )
-def test_extract_refuses_a_layout_that_makes_no_sense(
-    options: tuple[str, ...], word: str, tmp_path: Path, pairs: Path
+def test_extract_refuses_an_invalid_placement(
+    options: tuple[str, ...], key: str, tmp_path: Path, pairs: Path
 ) -> None:
     words = ("extract", str(pairs), "--model", "demo", "--out", str(tmp_path / "out.parquet"))
-    refused(gradpipe(*words, *options), word)
+    refused(gradpipe(*words, *options), key)
 
 
-def test_extract_of_rows_that_are_all_unusable_fails(
+def test_extract_fails_if_all_rows_are_unusable(
     tmp_path: Path, small_model: Path, pairs: Path
 ) -> None:
     out = tmp_path / "out.parquet"
@@ -258,7 +260,7 @@ def test_extract_of_rows_that_are_all_unusable_fails(
 
 @pytest.mark.parametrize(
     ("content", "word"),
-    [("[]", "no rows"), ("", "empty"), ('[{"question": "x"}]', "'instruction'"), ("{", "JSON")],
+    [("[]", "rows"), ("", "empty"), ('[{"question": "x"}]', "'instruction'"), ("{", "JSON")],
 )
 def test_extract_refuses_a_file_it_cannot_use(
     content: str, word: str, tmp_path: Path, small_model: Path
@@ -276,7 +278,7 @@ def test_extract_refuses_a_response_longer_than_the_window(
     data, out = tmp_path / "data.json", tmp_path / "out.parquet"
     data.write_text(json.dumps([{"instruction": "Go on.", "output": "on " * 3000}]))
     words = ("extract", str(data), "--model", str(small_model), "--out", str(out))
-    refused(gradpipe(*words), "window of 2048 tokens", "row 0")
+    refused(gradpipe(*words), "2048", "row 0")
     assert not out.exists()
     assert gradpipe(*words, "--protocol", "paper").exit_code == 0
 
@@ -288,10 +290,10 @@ def test_extract_refuses_a_missing_file_model_or_folder(
     refused(gradpipe("extract", "gone.json", "--model", model, "--out", out), "gone.json")
     refused(gradpipe("extract", str(pairs), "--model", "./gone", "--out", out), "./gone")
     nowhere = str(tmp_path / "gone" / "out.parquet")
-    refused(gradpipe("extract", str(pairs), "--model", model, "--out", nowhere), "written")
+    refused(gradpipe("extract", str(pairs), "--model", model, "--out", nowhere), nowhere)
     refused(
         gradpipe("extract", str(pairs), "--model", model, "--out", out, "--protocol", "papr"),
-        "did you mean 'paper'?",
+        "'paper'",
     )
     assert list(tmp_path.glob("*.parquet")) == []
 
@@ -299,8 +301,8 @@ def test_extract_refuses_a_missing_file_model_or_folder(
 @pytest.mark.parametrize(
     ("text", "word"),
     [
-        ("modles: [demo]\nbenchmarks: [mini_maths]\n", "did you mean 'models'?"),
-        ("models: [demo]\nbenchmarks: [mini_math]\n", "did you mean 'mini_maths'?"),
+        ("modles: [demo]\nbenchmarks: [mini_maths]\n", "'models'"),
+        ("models: [demo]\nbenchmarks: [mini_math]\n", "'mini_maths'"),
         ("models: [demo]\nbenchmarks: [mini_maths]\nstyles: [length_100]\n", "length_100"),
         ("models: [./gone]\nbenchmarks: [mini_maths]\n", "gone"),
     ],
@@ -312,9 +314,3 @@ def test_run_refuses_a_study_it_cannot_run_and_writes_nothing(
     study.write_text(text)
     refused(gradpipe("run", "--study", str(study)), word)
     assert not home.exists() or list(home.iterdir()) == []
-
-
-def test_help_teaches_every_command_and_the_exit_codes() -> None:
-    text = gradpipe("--help").stdout
-    for word in ("run", "extract", "ui", "backfill", "models", "status", "report", "Exit codes"):
-        assert word in text

@@ -91,7 +91,7 @@ def fill(home: Path, study: Study, detailed: float = 1.0) -> None:
 def statistics(
     model: str, benchmark: str, items: list[str], scale: float, detailed: float
 ) -> pl.DataFrame:
-    """A made-up table of statistics, the same of every model but for what scales it."""
+    """A made-up table of statistics, the same for every model up to a scale."""
     wave = scale * (5 + 3 * np.sin(np.arange(8.0)))
     curves = {curve: wave * (detailed if curve[0] == "detailed" else 1.0) for curve in CURVES}
     cell = make_cell(
@@ -139,13 +139,12 @@ def refused(result: Result, *words: str) -> None:
 def test_two_models_are_compared_on_every_benchmark_that_both_ran(workspaces: Path) -> None:
     result = compare("heavy", "small")
     assert result.exit_code == 0, result.output
-    first, *_ = result.stdout.splitlines()
+    lines = [line.split() for line in result.stdout.splitlines()]
     # Two benchmarks × two styles × two relevances × four projections × two statistics, twice each.
-    assert first.startswith("A is heavy, B is small: 128 of 128 differences ")
-    assert f"the same {ITEMS} items of both" in result.stdout
-    assert "nuclear_norm, mean over layers: A is " in result.stdout
-    assert "ours none correct  " in result.stdout
-    assert "A is higher in all 32 (" in result.stdout
+    assert "128" in lines[0]
+    rows_of_table = [words for words in lines if words[:3] == ["ours", "none", "correct"]]
+    assert len(rows_of_table) == 4 * 2 * 2
+    assert all(words[-1] == "higher" for words in rows_of_table)
 
     rows = table("heavy", "small")
     assert rows["benchmark"].unique().sort().to_list() == ["ours", "theirs"]
@@ -182,7 +181,7 @@ def test_the_two_sides_are_the_curves_of_the_statistics_tables(workspaces: Path)
         assert row[side] == pytest.approx(mad)
 
 
-def test_two_benchmarks_are_compared_model_by_model_with_items_of_their_own(
+def test_two_benchmarks_are_compared_per_model_with_unpaired_items(
     workspaces: Path,
 ) -> None:
     rows = table("ours", "theirs", "--on", "nuclear_norm")
@@ -208,9 +207,9 @@ def test_two_protocols_are_two_workspaces_with_the_same_model_and_items(workspac
     assert detailed["ratio"].to_list() == pytest.approx([1 / 3] * 8, rel=0.05)
 
 
-def test_a_workspace_of_one_model_stands_for_it(workspaces: Path) -> None:
+def test_a_workspace_with_one_model_can_replace_its_name(workspaces: Path) -> None:
     assert table("small", "cut").equals(table("small", "cut:small"))
-    refused(compare("cut:small", "main"), "small, heavy", "as main:small")
+    refused(compare("cut:small", "main"), "small", "heavy", "main:small")
 
 
 def test_the_csv_file_has_every_digit(workspaces: Path, tmp_path: Path) -> None:
@@ -222,39 +221,37 @@ def test_the_csv_file_has_every_digit(workspaces: Path, tmp_path: Path) -> None:
         rows["ratio"].drop_nulls().to_list()
     )
     assert [row["verdict"] for row in written] == rows["verdict"].to_list()
-    refused(
-        compare("heavy", "small", "--csv", str(tmp_path / "gone" / "x.csv")), "cannot be written"
-    )
+    refused(compare("heavy", "small", "--csv", str(tmp_path / "gone" / "x.csv")), "gone", "x.csv")
 
 
 @pytest.mark.parametrize(
     ("words", "parts"),
     [
-        (("heavy", "smal"), ("did you mean 'small'?",)),
-        (("heavy", "./nowhere"), ("'./nowhere'", "known are heavy, ours, small, theirs")),
-        (("heavy", "cut:smalll"), ("The study of cut", "did you mean 'small'?")),
-        (("heavy", "heavy"), ("both heavy", "two that differ")),
-        (("heavy", "ours"), ("heavy is a model", "ours a benchmark")),
-        (("theirs:", "small"), ("'theirs:'", "did you mean 'theirs'?")),
-        (("heavy", "."), ("no workspace", "study.yaml")),
-        (("heavy", "small", "--on", "nuclear_nrm"), ("did you mean 'nuclear_norm'?",)),
-        (("heavy", "small", "--on", "stable_rank"), ("'stable_rank'", "do not both have")),
-        (("heavy", "gone.parquet"), ("gone.parquet is a file", "gradpipe extract")),
-        (("ftp://there", "small"), ("ftp", "cannot hold a workspace")),
+        (("heavy", "smal"), ("'smal'", "'small'")),
+        (("heavy", "./nowhere"), ("'./nowhere'", "heavy, ours, small, theirs")),
+        (("heavy", "cut:smalll"), ("cut", "'smalll'", "'small'")),
+        (("heavy", "heavy"), ("heavy",)),
+        (("heavy", "ours"), ("heavy", "model", "ours", "benchmark")),
+        (("theirs:", "small"), ("'theirs:'", "'theirs'")),
+        (("heavy", "."), ("workspace", "study.yaml")),
+        (("heavy", "small", "--on", "nuclear_nrm"), ("'nuclear_nrm'", "'nuclear_norm'")),
+        (("heavy", "small", "--on", "stable_rank"), ("'stable_rank'",)),
+        (("heavy", "gone.parquet"), ("gone.parquet", "heavy", "gradpipe extract")),
+        (("ftp://there", "small"), ("ftp",)),
     ],
 )
-def test_what_cannot_be_compared_is_refused_in_one_sentence(
+def test_invalid_comparisons_are_refused(
     words: tuple[str, ...], parts: tuple[str, ...], workspaces: Path
 ) -> None:
     refused(compare(*words), *parts)
 
 
-def test_a_study_that_was_not_run_has_nothing_to_compare(
+def test_a_study_without_results_is_refused(
     workspaces: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("GRADPIPE_HOME", str(tmp_path / "new"))
     Workspace.current().keep_study(study_in(workspaces, ("small", "heavy"), ("ours",)))
-    refused(compare("small", "heavy"), "small has no statistics", "gradpipe run")
+    refused(compare("small", "heavy"), "small", "statistics", "gradpipe run")
 
 
 @pytest.fixture(scope="module")
@@ -292,7 +289,7 @@ def test_two_files_of_extract_are_compared_row_by_row(
     assert not (tmp_path / "never").exists()
 
 
-def test_a_file_that_extract_did_not_make_is_refused(tmp_path: Path, extracts: Path) -> None:
+def test_other_parquet_files_are_refused(tmp_path: Path, extracts: Path) -> None:
     good, other, broken = (
         str(extracts / "small.parquet"),
         tmp_path / "o.parquet",
@@ -300,6 +297,6 @@ def test_a_file_that_extract_did_not_make_is_refused(tmp_path: Path, extracts: P
     )
     pl.DataFrame({"example": [1], "layer": [0]}).write_parquet(other)
     broken.write_bytes(b"PAR1")
-    refused(compare(good, str(other)), "column 'projection'", "gradpipe extract")
-    refused(compare(good, str(broken)), "cannot be read as Parquet")
-    refused(compare(good, str(tmp_path / "gone.parquet")), "gone.parquet", "cannot be read")
+    refused(compare(good, str(other)), "o.parquet", "'projection'", "gradpipe extract")
+    refused(compare(good, str(broken)), "b.parquet", "Parquet")
+    refused(compare(good, str(tmp_path / "gone.parquet")), "gone.parquet")

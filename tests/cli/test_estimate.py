@@ -47,43 +47,47 @@ def test_a_study_that_never_ran_is_calibrated_and_nothing_is_written(
     assert (after["rows"], after["flops"], after["seconds"], after["bytes"]) == (0, 0, 0, 0)
 
 
-def test_without_a_calibration_time_is_left_to_the_reader(home: Path, study: str) -> None:
+def test_without_a_calibration_the_time_is_at_one_teraflop(home: Path, study: str) -> None:
     table = gradpipe("estimate", "--study", study, "--no-calibration").stdout
-    for word in ("small", "mini_maths", "in all", "FLOP", "at 1 TFLOP/s", "MB", "memory"):
+    for word in ("small", "mini_maths", "FLOP", "TFLOP/s", "memory"):
         assert word in table
 
 
-def test_a_bill_on_paper_needs_neither_study_nor_workspace(home: Path) -> None:
+def test_hypothetical_work_needs_neither_study_nor_workspace(home: Path) -> None:
     words = ("estimate", "--model", "70b", "--examples", "1000000", "--gpus", "64")
     text = gradpipe(*words).stdout
-    for word in ("600,000,000", "GPU-hours", "wall time", "disk", "Assumed:", "H100 SXM"):
+    for word in ("600,000,000", "GPU-hours", "disk", "H100 SXM"):
         assert word in text
     told = json.loads(gradpipe(*words, "--json").stdout)
     assert told["flops"] == pytest.approx(4 * 70e9 * 600e6, rel=0.06)
     assert (told["copies"], told["setting"]["gpu"]) == (21, "h100")
+    assert {"gpus_a_copy", "memory_bytes_a_gpu"} <= told.keys()
+    assert {"utilisation", "spectra_utilisation"} <= told["setting"].keys()
     assert told["assumptions"]
     assert not home.exists()
 
 
 @pytest.mark.parametrize(
-    ("words", "cure"),
+    ("words", "named"),
     [
-        (("--model", "70b"), "needs --examples"),
-        (("--examples", "5"), "give --model too"),
-        (("--response-tokens", "5"), "--response-tokens belongs"),
-        (("--model", "70b", "--study", "demo"), "leave those out"),
-        (("--model", "70c", "--examples", "5"), "did you mean '70b'"),
-        (("--model", "8b", "--examples", "5", "--gpu", "h10"), "did you mean 'h100'"),
-        (("--model", "70b", "--examples", "5"), "give more --gpus"),
-        (("--study", "no-such"), "There is no study"),
+        (("--model", "70b"), "--examples"),
+        (("--examples", "5"), "--model"),
+        (("--response-tokens", "5"), "--response-tokens"),
+        (("--model", "70b", "--study", "demo"), "--model"),
+        (("--model", "70c", "--examples", "5"), "'70b'"),
+        (("--model", "8b", "--examples", "5", "--gpu", "h10"), "'h100'"),
+        (("--model", "70b", "--examples", "5"), "--gpus"),
+        (("--study", "no-such"), "'no-such'"),
         (("--model", "8b", "--examples", "0"), "--examples"),
+        (("--model", "8b", "--examples", "5", "--utilization", "1.5"), "--utilization"),
+        # The spelling of version 0.1.
         (("--model", "8b", "--examples", "5", "--utilisation", "1.5"), "--utilisation"),
     ],
 )
-def test_rubbish_is_refused_with_exit_code_two(
-    home: Path, words: tuple[str, ...], cure: str
+def test_invalid_options_are_refused_with_exit_code_two(
+    home: Path, words: tuple[str, ...], named: str
 ) -> None:
     result = gradpipe("estimate", *words)
     assert result.exit_code == 2
-    assert cure in result.stderr
+    assert named in result.stderr
     assert "Traceback" not in result.output

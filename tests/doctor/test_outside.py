@@ -4,9 +4,8 @@ import time
 from types import SimpleNamespace
 from typing import Any
 
-import huggingface_hub
 import pytest
-from huggingface_hub import HfApi, constants
+from huggingface_hub import constants
 
 from gradpipe.doctor import outside
 from gradpipe.doctor.outside import (
@@ -15,48 +14,32 @@ from gradpipe.doctor.outside import (
     examine_versions,
     secrets_of_environment,
 )
-
-SECRET = "hf_swordfish0123456789"
-
-
-@pytest.fixture
-def hub(monkeypatch: pytest.MonkeyPatch) -> Any:
-    """A function that sets how asking the hub ends: None, well; an error, badly; a number, late."""
-    monkeypatch.setattr(constants, "HF_HUB_OFFLINE", False)
-    monkeypatch.setattr(huggingface_hub, "get_token", lambda: SECRET)
-
-    def answer(how: Exception | float | None) -> None:
-        def model_info(*_: Any, **__: Any) -> None:
-            if isinstance(how, Exception):
-                raise how
-            time.sleep(how or 0)
-
-        monkeypatch.setattr(HfApi, "model_info", model_info)
-
-    return answer
+from tests.doctor.conftest import SECRET
 
 
-def test_a_hub_that_answers_is_well_and_the_token_is_not_shown(hub: Any) -> None:
+def test_a_responding_hub_is_ok_and_the_token_is_not_shown(hub: Any) -> None:
     hub(None)
     (found,) = examine_hub()
-    assert (found.state, found.found) == ("ok", "huggingface.co answers; a token is given")
+    assert found.state == "ok"
+    assert "huggingface.co" in found.found
+    assert SECRET not in str(found)
 
 
-def test_a_hub_that_is_silent_is_not_waited_for(hub: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(outside, "ANSWER", -0.9)
+def test_an_unresponsive_hub_times_out(hub: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(outside, "HUB_TIMEOUT", -0.9)
     hub(30.0)
     started = time.monotonic()
     (found,) = examine_hub()
     assert time.monotonic() - started < 5
     assert found.state == "warning"
-    assert "no answer within" in found.found
+    assert "seconds" in found.found
 
 
-def test_a_hub_that_is_out_of_reach_is_a_warning(hub: Any) -> None:
+def test_an_unreachable_hub_is_a_warning(hub: Any) -> None:
     hub(ConnectionError(f"no route, with {SECRET}"))
     (found,) = examine_hub()
     assert found.state == "warning"
-    assert "cannot be reached (ConnectionError); a token is given" in found.found
+    assert "ConnectionError" in found.found
     assert SECRET not in str(found)
 
 
@@ -65,23 +48,23 @@ def test_a_token_that_is_refused_is_a_fault(hub: Any) -> None:
     error.response = SimpleNamespace(status_code=401)  # type: ignore[attr-defined]
     hub(error)
     (found,) = examine_hub()
-    assert (found.state, found.cure) == ("fault", "log in again with `hf auth login`")
+    assert found.state == "fault"
+    assert "`hf auth login`" in found.cure
 
 
-def test_offline_nobody_is_asked(hub: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_offline_the_hub_is_not_contacted(hub: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(constants, "HF_HUB_OFFLINE", True)
     hub(AssertionError("asked"))
     (found,) = examine_hub()
     assert found.state == "warning"
-    assert found.found.startswith("HF_HUB_OFFLINE is set")
+    assert "HF_HUB_OFFLINE" in found.found
 
 
-def test_the_packages_that_are_installed_are_within_their_bounds() -> None:
+def test_installed_packages_are_within_their_bounds() -> None:
     shown, *rest = examine_versions()
     assert rest == []
     for name in ("python", "gradpipe", "torch", "transformers", "dagster", "polars"):
         assert f"{name} " in shown.found
-    assert "is missing" not in shown.found
 
 
 def test_a_package_that_is_missing_or_too_old_is_named_with_its_bounds(
@@ -91,26 +74,28 @@ def test_a_package_that_is_missing_or_too_old_is_named_with_its_bounds(
     monkeypatch.setattr(outside, "requires", lambda _: [*lines, 'x-extra; extra == "dev"'])
     _, polars, missing, extra = examine_versions()
     assert (polars.state, missing.state, extra.state) == ("fault", "fault", "warning")
-    assert polars.found.startswith("polars is ")
-    assert polars.found.endswith("and gradpipe needs >=99")
-    assert str(missing) == "no-such-package is missing: `pip install 'no-such-package>=1.2'`"
+    assert "polars" in polars.found
+    assert ">=99" in polars.found
+    assert "no-such-package" in missing.found
+    assert "`pip install 'no-such-package>=1.2'`" in missing.cure
 
 
-def test_of_secrets_it_is_told_only_whether_they_are_set(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_secrets_are_reported_only_as_set_or_not(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("GRADPIPE_POSTGRES_URL", f"postgresql://me:{SECRET}@host/db")
     monkeypatch.setenv("GRADPIPE_HOME", f"s3://key:{SECRET}@bucket/place")
     monkeypatch.setenv("HF_TOKEN", SECRET)
     monkeypatch.setenv("SOME_KEY", SECRET)
-    told = " ".join(map(str, examine_environment("SOME_KEY")))
-    assert SECRET not in told
-    assert "GRADPIPE_POSTGRES_URL is set" in told
-    assert "SOME_KEY, the generator's key, is set" in told
+    findings = list(examine_environment("SOME_KEY"))
+    assert SECRET not in " ".join(map(str, findings))
+    for name in ("GRADPIPE_HOME", "GRADPIPE_POSTGRES_URL", "HF_TOKEN", "SOME_KEY"):
+        assert [each.state for each in findings if name in each.found] == ["ok"]
     monkeypatch.delenv("SOME_KEY")
     *_, fault = examine_environment("SOME_KEY")
     assert fault.state == "fault"
+    assert "SOME_KEY" in fault.found
 
 
-def test_secrets_are_known_by_their_variables_names_and_in_part(
+def test_secrets_are_identified_by_variable_names_and_inside_urls(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setenv("GRADPIPE_POSTGRES_URL", f"postgresql://me:{SECRET}@host/db")
@@ -119,6 +104,8 @@ def test_secrets_are_known_by_their_variables_names_and_in_part(
     assert {SECRET, "tok-12345678", f"postgresql://me:{SECRET}@host/db"} <= set(known)
 
 
-def test_without_a_home_it_says_what_to_set(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_a_home_the_variables_to_set_are_named(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("HOME")
-    assert "HOME is not set" in [found.found for found in examine_environment()]
+    (warning,) = [found for found in examine_environment() if found.state == "warning"]
+    for name in ("HOME", "XDG_CACHE_HOME", "HF_HOME"):
+        assert name in str(warning)

@@ -12,7 +12,7 @@ import pytest
 
 from gradpipe.doctor import room
 from gradpipe.doctor.finding import Finding
-from gradpipe.doctor.room import examine_disk, examine_memory, taken
+from gradpipe.doctor.room import examine_disk, examine_memory, folder_size
 
 
 def on_disk(name: str, folder: Path) -> Finding:
@@ -22,7 +22,7 @@ def on_disk(name: str, folder: Path) -> Finding:
 @pytest.mark.parametrize(
     ("free", "state"), [(2**26, "fault"), (2**30, "warning"), (2**33, "ok")], ids=str
 )
-def test_little_memory_is_a_warning_and_none_a_fault(
+def test_low_memory_is_a_warning_and_very_low_memory_a_fault(
     free: int, state: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     memory = SimpleNamespace(available=free, total=2**34)
@@ -33,7 +33,7 @@ def test_little_memory_is_a_warning_and_none_a_fault(
     assert bool(found.cure) == (state != "ok")
 
 
-def test_a_containers_limit_is_what_counts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_limit_of_a_container_counts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     memory = SimpleNamespace(available=2**34, total=2**35)
     monkeypatch.setattr(psutil, "virtual_memory", lambda: memory)
     groups = [(tmp_path / "max", tmp_path / "current"), (tmp_path / "none", tmp_path / "none")]
@@ -41,15 +41,16 @@ def test_a_containers_limit_is_what_counts(tmp_path: Path, monkeypatch: pytest.M
     (tmp_path / "max").write_text(f"{2**32}\n")
     (tmp_path / "current").write_text(f"{3 * 2**30}\n")
     (found,) = examine_memory()
-    assert found.found == "1 GiB of 4 GiB free, as this container is limited"
+    assert "4 GiB" in found.found
     assert found.state == "warning"
     (tmp_path / "max").write_text("max\n")
     (found,) = examine_memory()
-    assert found.found == "16 GiB of 32 GiB free"
+    assert "32 GiB" in found.found
+    assert found.state == "ok"
 
 
 @pytest.mark.parametrize(("free", "state"), [(2**26, "fault"), (2**31, "warning"), (2**40, "ok")])
-def test_a_full_disk_is_told_with_what_to_set(
+def test_a_full_disk_is_reported_with_the_variable_to_set(
     free: int, state: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(shutil, "disk_usage", lambda _: SimpleNamespace(free=free))
@@ -58,23 +59,24 @@ def test_a_full_disk_is_told_with_what_to_set(
     assert ("GRADPIPE_HOME" in found.cure) == (state != "ok")
 
 
-def test_a_folder_that_is_not_there_is_not_made(tmp_path: Path) -> None:
+def test_a_missing_folder_is_not_created(tmp_path: Path) -> None:
     assert on_disk("cache", tmp_path / "a" / "b").state == "ok"
     assert list(tmp_path.iterdir()) == []
 
 
-def test_what_a_workspace_takes_is_counted(tmp_path: Path) -> None:
+def test_the_size_of_a_workspace_is_counted(tmp_path: Path) -> None:
     (tmp_path / "a").mkdir()
     (tmp_path / "a" / "b").write_bytes(bytes(3 * 2**20))
     (tmp_path / "link").symlink_to("/nowhere")
-    assert taken(tmp_path) == 3 * 2**20 + len("/nowhere")
-    assert ", 3 MiB taken: " in on_disk("workspace", tmp_path).found
+    assert folder_size(tmp_path) == 3 * 2**20 + len("/nowhere")
+    assert "3 MiB" in on_disk("workspace", tmp_path).found
 
 
-def test_a_file_where_a_folder_is_to_be_is_a_fault(tmp_path: Path) -> None:
+def test_a_file_in_place_of_a_folder_is_a_fault(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     found = on_disk("workspace", tmp_path / "file")
-    assert (found.state, found.cure) == ("fault", "remove it")
+    assert found.state == "fault"
+    assert str(tmp_path / "file") in found.found
 
 
 def test_a_folder_that_cannot_be_written_is_a_fault(
@@ -86,9 +88,8 @@ def test_a_folder_that_cannot_be_written_is_a_fault(
         monkeypatch.setattr(os, "access", lambda *_: False)
     found = on_disk("cache", tmp_path / "new")
     assert found.state == "fault"
-    assert found.cure == (
-        f"change the permissions of {tmp_path}, or set XDG_CACHE_HOME to another folder"
-    )
+    assert str(tmp_path) in found.cure
+    assert "XDG_CACHE_HOME" in found.cure
 
 
 def test_no_folder_for_temporary_files_is_a_fault(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -97,4 +98,5 @@ def test_no_folder_for_temporary_files_is_a_fault(monkeypatch: pytest.MonkeyPatc
 
     monkeypatch.setattr(tempfile, "gettempdir", none)
     (found,) = examine_disk({})
-    assert (found.state, found.cure) == ("fault", "set TMPDIR to one")
+    assert found.state == "fault"
+    assert "TMPDIR" in found.cure

@@ -7,7 +7,7 @@ import polars as pl
 import pytest
 import torch
 
-from gradpipe.estimates.calibration import Load, Work, calibrate, fit, measure
+from gradpipe.estimates.calibration import Load, Workload, calibrate, fit, measure
 from gradpipe.estimates.model_shape import KNOWN, config_shape
 from gradpipe.estimates.prices import prices
 from gradpipe.gradients.extract import extract_rows
@@ -30,7 +30,7 @@ def spread(count: int, longest: int) -> list[TokenRow]:
 class Machine:
     """A made-up machine with a clock of its own; ``noise`` is its relative spread."""
 
-    def __init__(self, work: Work, noise: float = 0.0) -> None:
+    def __init__(self, work: Workload, noise: float = 0.0) -> None:
         self.work, self.noise = work, noise
         self.now, self.runs = 0.0, 0
         self.random = random.Random(1)
@@ -49,8 +49,10 @@ class Machine:
 
 
 @pytest.mark.parametrize(("noise", "within"), [(0.0, 0.001), (0.2, 0.25)])
-def test_a_calibration_tells_each_lists_time_within_a_quarter(noise: float, within: float) -> None:
-    work = Work(KNOWN["smollm2-135m"], STANDARD, [spread(200, 250), spread(120, 900)])
+def test_a_calibration_predicts_the_time_of_each_list_within_a_quarter(
+    noise: float, within: float
+) -> None:
+    work = Workload(KNOWN["smollm2-135m"], STANDARD, [spread(200, 250), spread(120, 900)])
     machine = Machine(work, noise)
     found = measure(work, 1024, 1.0, machine.run, limit=1e9, clock=lambda: machine.now)
     spent = machine.now
@@ -60,14 +62,14 @@ def test_a_calibration_tells_each_lists_time_within_a_quarter(noise: float, with
     assert spent < 0.35 * sum(told)
 
 
-def test_a_calibration_ends_when_its_time_is_over() -> None:
-    work = Work(KNOWN["smollm2-135m"], STANDARD, [spread(400, 900)])
+def test_a_calibration_respects_its_time_limit() -> None:
+    work = Workload(KNOWN["smollm2-135m"], STANDARD, [spread(400, 900)])
     machine = Machine(work)
     assert measure(work, 1024, 1.0, machine.run, 0.01, lambda: machine.now).batches == 2
 
 
 def test_batches_that_do_not_fit_are_not_counted() -> None:
-    work = Work(KNOWN["smollm2-135m"], STANDARD, [spread(50, 900)])
+    work = Workload(KNOWN["smollm2-135m"], STANDARD, [spread(50, 900)])
     found = measure(work, 1024, 1.0, lambda _batch: None)
     assert (found.batches, found.pace) == (0, (0.0, 0.0, 0.0))
 
@@ -81,9 +83,9 @@ def test_a_fit_needs_no_more_than_one_batch_and_is_never_negative() -> None:
     assert min(fit(loads, [4.0, 3.0, 2.0, 1.0])) >= 0
 
 
-def test_the_work_is_cut_as_the_extraction_cuts_it() -> None:
+def test_the_workload_has_the_batches_of_an_extraction() -> None:
     rows = [*spread(30, 300), TokenRow([1, 2], 1, False, "too short")]
-    work = Work(KNOWN["smollm2-135m"], STANDARD, [rows])
+    work = Workload(KNOWN["smollm2-135m"], STANDARD, [rows])
     batches = work.batches(work.lists[0], 1024)
     assert sum(map(len, batches)) == 30
     assert all(len(batch) * len(batch[-1].ids) <= 1024 for batch in batches)
@@ -93,7 +95,7 @@ def test_a_model_in_memory_is_calibrated_on_rows_of_its_own_work(
     make_loaded: Callable[..., LoadedModel],
 ) -> None:
     loaded = make_loaded()
-    work = Work(config_shape(loaded.model.config), STANDARD, [spread(20, 200), []])
+    work = Workload(config_shape(loaded.model.config), STANDARD, [spread(20, 200), []])
     found = calibrate(loaded, work, limit=1.0)
     assert found.batches >= 2
     assert found.budget == most_tokens(work.lists[0], on_cpu=True) > CPU_LEAST
@@ -107,7 +109,7 @@ def test_a_model_in_memory_is_calibrated_on_rows_of_its_own_work(
 
 
 @pytest.mark.slow
-def test_a_measured_run_takes_what_was_told_within_a_quarter(
+def test_a_measured_run_takes_the_predicted_time_within_a_quarter(
     make_loaded: Callable[..., LoadedModel],
 ) -> None:
     loaded = make_loaded(
@@ -119,7 +121,7 @@ def test_a_measured_run_takes_what_was_told_within_a_quarter(
     )
     torch.set_num_threads(1)
     lists = [spread(90, 200), spread(60, 700)]
-    work = Work(config_shape(loaded.model.config), STANDARD, lists)
+    work = Workload(config_shape(loaded.model.config), STANDARD, lists)
     found = calibrate(loaded, work)
     told = work.seconds(found)
     rows = [pl.concat(extract_rows(loaded, rows, STANDARD)) for rows in lists]

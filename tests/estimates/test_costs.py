@@ -1,4 +1,4 @@
-"""FLOPs, memory and disk against a sum by hand, what torch counts, and a file that was written."""
+"""FLOPs, memory and disk against explicit sums, the counts of torch, and a written file."""
 
 from collections.abc import Callable
 from dataclasses import replace
@@ -20,7 +20,7 @@ from gradpipe.estimates.costs import (
     spectra_flops,
 )
 from gradpipe.estimates.memory import activation_bytes, memory_of
-from gradpipe.estimates.model_shape import ModelShape, config_shape
+from gradpipe.estimates.model_shape import KNOWN, ModelShape, config_shape
 from gradpipe.gradients.extract import extract_rows
 from gradpipe.gradients.passes.factors import frozen
 from gradpipe.gradients.passes.loss import backward_of_losses
@@ -39,12 +39,15 @@ from storage.workspace import SPECTRA_SCHEMA
 from tests.estimates.conftest import rows_of
 
 QKVO = ("q", "k", "v", "o")
+TINY = ModelShape(
+    layers=2, hidden=8, heads=2, kv_heads=1, head_dim=4, intermediate=16, vocabulary=10
+)
 
 
-def test_a_small_case_by_hand() -> None:
-    shape = ModelShape(2, 8, 2, 1, 4, 16, 10)
-    # q and o 64 weights each, k and v 32, the MLP 3 · 128: 576 a layer.
-    assert shape.weights_a_token == 2 * 576
+def test_a_small_case_against_explicit_sums() -> None:
+    shape = TINY
+    # q and o 64 weights each, k and v 32, the MLP 3 · 128: 576 per layer.
+    assert shape.weights_per_token == 2 * 576
     assert shape.weights == 2 * 576 + 2 * 80
     linear, attention, head = 2 * 3 * 1152, 4 * 9 * 8 * 2, 2 * 2 * 80
     assert pass_flops(shape, 3, 2) == 2 * linear + 3.5 * attention + 2 * head
@@ -78,7 +81,7 @@ def test_passes_are_those_that_torch_counts(make_loaded: Callable[..., LoadedMod
     assert counter.get_total_flops() == pytest.approx(expected, rel=0.01)
 
 
-def test_spectra_go_by_the_size_that_the_extraction_takes() -> None:
+def test_spectra_use_the_matrix_size_of_the_extraction() -> None:
     seen = set()
     for tokens in (8, 30, 60, 120, 200):
         for d_out, d_in in ((128, 128), (32, 128), (128, 32)):
@@ -98,7 +101,15 @@ def test_comparisons_are_those_that_torch_counts(
     # What oneDNN is called for, torch does not count.
     monkeypatch.setattr(matmul, "onednn_is_faster", lambda: False)
     # Heads narrower than the model leave Q and O unlike, but with as many entries.
-    shape = ModelShape(1, 256, 4, 2, 32 if narrow else 64, 512, 100)
+    shape = ModelShape(
+        layers=1,
+        hidden=256,
+        heads=4,
+        kv_heads=2,
+        head_dim=32 if narrow else 64,
+        intermediate=512,
+        vocabulary=100,
+    )
     x, mixed = torch.randn(1, tokens, 256), torch.randn(1, tokens, shape.projection("o")[1])
     ds = {name: torch.randn(1, tokens, shape.projection(name)[0]) for name in QKVO}
     groups = [(x, {name: ds[name] for name in "qkv"}), (mixed, {"o": ds["o"]})]
@@ -115,7 +126,7 @@ def test_comparisons_are_those_that_torch_counts(
 
 @pytest.mark.parametrize("checkpointing", [False, True])
 @pytest.mark.parametrize("settings", [{}, {"num_key_value_heads": 8}, {"num_hidden_layers": 7}])
-def test_activations_take_what_autograd_keeps(
+def test_activations_take_the_memory_that_autograd_keeps(
     make_loaded: Callable[..., LoadedModel], settings: dict[str, int], checkpointing: bool
 ) -> None:
     loaded = replace(make_loaded(**settings), checkpointing=checkpointing)
@@ -129,7 +140,7 @@ def test_activations_take_what_autograd_keeps(
 
 
 def test_memory_is_weights_and_the_batch() -> None:
-    shape = ModelShape(32, 4096, 32, 8, 128, 14336, 128256)
+    shape = KNOWN["llama-3.1-8b"]
     on_paper = memory_of(shape, "bfloat16", 8192, 1024, on_cpu=False)
     assert on_paper.weights == pytest.approx(16.06e9, rel=0.01)
     assert on_paper.bytes == on_paper.weights + on_paper.activations + on_paper.spectra
@@ -139,7 +150,7 @@ def test_memory_is_weights_and_the_batch() -> None:
     assert measured.activations == 700
 
 
-def test_disk_is_what_a_store_takes(
+def test_disk_space_is_that_of_a_store(
     make_loaded: Callable[..., LoadedModel], tmp_path: Path
 ) -> None:
     loaded = make_loaded()
@@ -159,7 +170,7 @@ def test_disk_is_what_a_store_takes(
 
 
 def test_costs_add_up() -> None:
-    shape = ModelShape(2, 8, 2, 1, 4, 16, 10)
+    shape = TINY
     both = cost_of(shape, [(3, 2), (5, 2), (3, 2)], QKVO)
     apart = cost_of(shape, [(3, 2)], QKVO).times(2) + cost_of(shape, [(5, 2)], QKVO)
     assert both == apart

@@ -2,6 +2,7 @@
 
 import json
 import math
+import re
 from pathlib import Path
 from typing import Any
 
@@ -136,31 +137,28 @@ def test_every_kind_of_data_file_gives_the_same_table(
 
 
 @pytest.mark.parametrize(
-    ("content", "message"),
+    ("content", "named"),
     [
-        ([{"instruction": "a", "answer": "b"}], "no column 'output'"),
-        ([{"question": "a", "output": "b"}], "no column 'instruction'"),
+        ([{"instruction": "a", "answer": "b"}], "'output'"),
+        ([{"question": "a", "output": "b"}], "'instruction'"),
         ([], "data.json"),
-        (
-            [{"instruction": "a", "output": ["b", "c"]}],
-            r"'output' .* holds List\(String\), not text",
-        ),
-        ([{"instruction": "a", "output": "b" * 129}], "longer than the window of 128 tokens"),
+        ([{"instruction": "a", "output": ["b", "c"]}], r"'output' .*List\(String\)"),
+        ([{"instruction": "a", "output": "b" * 129}], "128 tokens"),
     ],
     ids=["no output", "no instruction", "no rows", "a list of outputs", "an overlong response"],
 )
 def test_data_that_cannot_be_used_is_refused_and_nothing_is_written(
-    content: Any, message: str, data: Path, tiny_folder: Path
+    content: Any, named: str, data: Path, tiny_folder: Path
 ) -> None:
     data.write_text(json.dumps(content))
     before = sorted(data.parent.iterdir())
-    with pytest.raises(DataError, match=message):
+    with pytest.raises(DataError, match=named):
         extract(data, tiny_folder)
     assert sorted(path for path in data.parent.iterdir() if path.name != "cache") == before
 
 
 def test_an_offset_beyond_the_data_is_refused(data: Path, tiny_folder: Path) -> None:
-    with pytest.raises(DataError, match="has 5 rows.* offset of 5"):
+    with pytest.raises(DataError, match="5 rows.* offset"):
         extract(data, tiny_folder, offset=5)
     assert not data.with_name("out.parquet").exists()
 
@@ -169,7 +167,7 @@ def test_an_overlong_response_is_named_by_its_row_in_the_data(
     data: Path, tiny_folder: Path
 ) -> None:
     data.write_text(json.dumps([*ROWS, {"instruction": "Q", "output": "x" * 200}]))
-    with pytest.raises(DataError, match=r"1 of 3 responses .* \(the longest is row 5 with 200"):
+    with pytest.raises(DataError, match=r"1 of 3 .*row 5 .*200"):
         extract(data, tiny_folder, offset=3)
 
 
@@ -182,12 +180,12 @@ def test_a_place_that_cannot_be_written_is_refused_before_the_model_is_loaded(
     data: Path, tmp_path: Path
 ) -> None:
     for out in (tmp_path, tmp_path / "no" / "such" / "folder.parquet"):
-        with pytest.raises(DataError, match="cannot be written"):
+        with pytest.raises(DataError, match=re.escape(str(out))):
             extract_file(str(data), "no/model", out, STANDARD)
 
 
-def test_a_chat_that_the_model_has_not_is_refused(data: Path, tiny_folder: Path) -> None:
-    with pytest.raises(ModelError, match="no chat template"):
+def test_a_missing_chat_template_is_refused(data: Path, tiny_folder: Path) -> None:
+    with pytest.raises(ModelError, match="chat template"):
         extract(data, tiny_folder, make_protocol("paper", chat=True))
     assert not data.with_name("out.parquet").exists()
 

@@ -75,7 +75,7 @@ def data(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def disk(tmp_path: Path) -> Iterator[Callable[[str], Path]]:
-    """A function that mounts a disk of its own with some options, or mounts it anew."""
+    """A function that mounts a separate disk with some options, or remounts it."""
     folder = tmp_path / "disk"
     folder.mkdir()
 
@@ -189,7 +189,7 @@ def test_rows_are_refused_before_the_weights_are_read(
     shutil.copytree(tiny_folder, broken)
     (broken / "model.safetensors").write_bytes(b"no weights at all")
     overlong = [Pair("Q", "A"), Pair("Q", "x" * 200)]
-    with pytest.raises(DataError, match=r"1 of 2 responses .* \(the longest is row 4 with 200\)"):
+    with pytest.raises(DataError, match=r"1 of 2 .*row 4 .*200"):
         next(extract_pairs(overlong, str(broken), STANDARD, offset=3))
     data.write_text(json.dumps([*ROWS, {"instruction": "Q", "output": "x" * 200}]))
     refused(gradpipe("rank", data, "--model", broken), "1 of 9 responses", "row 8 with 200")
@@ -201,30 +201,28 @@ def test_rows_are_refused_before_the_weights_are_read(
 def test_rows_that_lack_a_side_are_named_and_the_others_go_on(
     data: Path, tiny_folder: Path
 ) -> None:
-    lacking = [
+    incomplete = [
         ROWS[0],
         {"instruction": "No output."},
         {"instruction": None, "output": "No instruction."},
         {"instruction": "Null.", "output": None},
         ROWS[1],
     ]
-    data.write_text(json.dumps(lacking))
+    data.write_text(json.dumps(incomplete))
     out = data.with_name("out.parquet")
     result = gradpipe("extract", data, "--model", tiny_folder, "--out", out)
     assert result.exit_code == 0
     named = [line for line in result.stderr.splitlines() if line.startswith("row ")]
-    assert named == [
-        "row 1 cannot be used: the response is missing",
-        "row 2 cannot be used: the instruction is missing",
-        "row 3 cannot be used: the response is missing",
-    ]
-    assert "2 examples in" in result.stdout
+    assert [line.split()[1] for line in named] == ["1", "2", "3"]
+    for line, part in zip(named, ("response", "instruction", "response"), strict=True):
+        assert part in line
+    assert result.stdout.split()[0] == "2"
     assert pl.read_parquet(out)["example"].unique().to_list() == [0, 4]
 
     assert gradpipe("rank", data, "--model", tiny_folder).exit_code == 0
     ranked = json.loads(data.with_name("data.ranked.json").read_text())
     assert [row["rank"] for row in ranked] == [1, 2, None, None, None]
-    assert ranked[2]["reason"] == "the response is missing"
+    assert "response" in ranked[2]["reason"]
     by_table = data.with_name("by_table.json")
     words = ("rank", data, "--spectra", out, "--out", by_table)
     assert gradpipe(*words).exit_code == 0

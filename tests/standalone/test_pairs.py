@@ -30,24 +30,24 @@ def test_whatever_form_a_pair_has_it_is_the_same_pair(example: Any) -> None:
 
 
 @pytest.mark.parametrize(
-    ("example", "lacks"),
+    ("example", "missing"),
     [
-        ({"instruction": "Add."}, "no output"),
-        ({"output": "3"}, "no instruction"),
-        ({"instruction": None, "output": None}, "no instruction and no output"),
-        # As pandas has it where there is nothing.
-        ({"instruction": "Add.", "output": math.nan}, "no output"),
-        (("Add.", None), "no output"),
+        ({"instruction": "Add."}, "output"),
+        ({"output": "3"}, "instruction"),
+        ({"instruction": None, "output": None}, "instruction.* output"),
+        # pandas writes a missing value as NaN.
+        ({"instruction": "Add.", "output": math.nan}, "output"),
+        (("Add.", None), "output"),
     ],
 )
-def test_a_pair_that_lacks_a_side_is_refused_by_its_number(example: Any, lacks: str) -> None:
-    with pytest.raises(DataError, match=f"Example 7 has {lacks}"):
+def test_a_pair_without_a_side_is_refused_by_its_number(example: Any, missing: str) -> None:
+    with pytest.raises(DataError, match=f"Example 7 .*{missing}"):
         to_pair(example, 7)
 
 
 @pytest.mark.parametrize("example", ["Add.", ("Add.",), ("Add.", "1", "2"), 7, None], ids=repr)
-def test_what_is_no_example_is_refused_by_its_number(example: Any) -> None:
-    with pytest.raises(DataError, match="Example 1 is a .*instruction"):
+def test_an_invalid_example_is_refused_by_its_number(example: Any) -> None:
+    with pytest.raises(DataError, match="Example 1 .*instruction"):
         to_pairs([("Add.", "3"), example])
 
 
@@ -80,16 +80,16 @@ def test_a_row_of_a_table_may_lack_a_side() -> None:
 @pytest.mark.parametrize("value", [["b"], {"text": "b"}, b"b"], ids=["list", "object", "bytes"])
 def test_a_column_that_holds_no_texts_is_refused(value: Any) -> None:
     table = pl.DataFrame({"instruction": ["a"], "output": [value]})
-    with pytest.raises(DataError, match="Column 'output' of data.parquet holds .*, not text"):
+    with pytest.raises(DataError, match=r"'output' .*data\.parquet"):
         pairs_of_table(table, "data.parquet")
 
 
 def test_a_table_without_a_needed_column_is_refused_with_the_nearest() -> None:
     table = pl.DataFrame({"instruction": ["a"], "outputs": ["b"]})
-    with pytest.raises(DataError, match=r"data.csv has no column 'output': did you mean 'outputs'"):
+    with pytest.raises(DataError, match=r"data\.csv .*'output'.*'outputs'"):
         pairs_of_table(table, "data.csv")
 
 
 def test_a_table_without_rows_is_refused() -> None:
-    with pytest.raises(DataError, match="no rows"):
+    with pytest.raises(DataError, match=r"data\.csv"):
         pairs_of_table(pl.DataFrame(schema={"instruction": pl.String}), "data.csv")

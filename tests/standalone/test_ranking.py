@@ -97,20 +97,20 @@ def test_a_table_gives_the_scores_that_its_rows_give(name: str, table: Path) -> 
 def test_an_example_that_has_not_the_statistic_says_so(table: Path) -> None:
     scores = score_spectra_file(table, "tail_exponent")
     assert scores["score"].is_null().to_list() == [False, False, True, True]
-    assert scores["reason"].to_list()[2] == "the response is empty"
-    assert "no tail_exponent" in scores["reason"].to_list()[3]
+    assert "response" in scores["reason"].to_list()[2]
+    assert "tail_exponent" in scores["reason"].to_list()[3]
 
 
 def test_a_table_without_spectra_gives_the_statistics_that_it_has(table: Path) -> None:
     pl.read_parquet(table).drop("singular_values").write_parquet(table)
     assert score_spectra_file(table, "effective_rank")["row"].to_list() == [0, 1, 3]
-    with pytest.raises(StudyError, match="no statistic 'stable_rank': known are effective_rank, "):
+    with pytest.raises(StudyError, match="'stable_rank'.* effective_rank"):
         score_spectra_file(table, "stable_rank")
 
 
 def test_a_statistic_that_is_not_known_is_answered_with_the_nearest(table: Path) -> None:
     for score in (lambda by: score_rows([], by), lambda by: score_spectra_file(table, by)):
-        with pytest.raises(StudyError, match="did you mean 'effective_rank'"):
+        with pytest.raises(StudyError, match="'effective_rank'"):
             score("efective_rank")
 
 
@@ -121,9 +121,7 @@ def test_a_file_that_is_no_table_of_spectra_is_refused(content: Any, tmp_path: P
         path.write_bytes(content)
     elif content:
         pl.DataFrame({"layer": [1]}).write_parquet(path)
-    with pytest.raises(
-        DataError, match=r"spectra\.parquet .* give a table that `gradpipe extract`"
-    ):
+    with pytest.raises(DataError, match=r"spectra\.parquet .*`gradpipe extract`"):
         score_spectra_file(path, "effective_rank")
 
 

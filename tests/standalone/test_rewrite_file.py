@@ -1,4 +1,4 @@
-"""A user's file in another order: what its rows hold stays as it was."""
+"""A user's file in another order: the content of its rows is unchanged."""
 
 import json
 from io import BytesIO
