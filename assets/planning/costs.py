@@ -14,7 +14,6 @@ from gradpipe.estimates.format import amount, duration
 from gradpipe.estimates.model_shape import read_shape
 from gradpipe.estimates.prices import Price, prices
 from gradpipe.generators.bill import GeneratorBill, estimate_bill
-from gradpipe.gradients.examples import encode_examples
 from gradpipe.gradients.rows import with_keys
 
 if TYPE_CHECKING:
@@ -159,6 +158,8 @@ def _prices(
     plan: Plan, model: str, missing: dict[str, pl.DataFrame], loaded: LoadedModel | None
 ) -> tuple[dict[str, list[TokenRow]], dict[str, Price]]:
     """Return a model's missing rows as tokens, and their cost, by benchmark."""
+    from gradpipe.gradients.examples import encode_examples
+
     config = plan.versions.study.model(model)
     if not any(map(len, missing.values())):
         nothing = Price(0.0, 0.0, 0.0, 0.0)

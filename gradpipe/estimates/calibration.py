@@ -14,8 +14,7 @@ from typing import TYPE_CHECKING
 
 from gradpipe.estimates.costs import comparison_flops, pass_flops, spectra_flops
 from gradpipe.estimates.model_shape import ModelShape
-from gradpipe.gradients.loop import FIRST_BUDGET
-from gradpipe.gradients.passes.batches import most_tokens, plan_batches
+from gradpipe.gradients.passes.batches import FIRST_BUDGET, most_tokens, plan_batches
 from gradpipe.gradients.protocol import Protocol
 from gradpipe.gradients.tokens import TokenRow
 
@@ -204,7 +203,7 @@ def _warm_up(loaded: LoadedModel, work: Work) -> tuple[float, int]:
     them; it is not timed.
     """
     from gradpipe.gradients.passes.memory import saved_bytes, tokens_that_fit
-    from gradpipe.models.placement import devices, offloaded
+    from gradpipe.models.devices import devices, offloaded
 
     rows = sorted((row for rows in work.lists for row in rows), key=lambda row: len(row.ids))
     if not rows:

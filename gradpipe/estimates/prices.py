@@ -42,7 +42,7 @@ def prices(
 
     ``loaded``: run a few of its batches to find the time; None: by formula only.
     """
-    from gradpipe.models.load import best_device
+    from gradpipe.models.devices import best_device
 
     on_cpu = (loaded.device if loaded else best_device()).startswith("cpu")
     work = Work(shape, protocol, lists, checkpointing, on_cpu)

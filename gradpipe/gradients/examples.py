@@ -8,7 +8,7 @@ from gradpipe.gradients.extract import extract_rows
 from gradpipe.gradients.protocol import Protocol
 from gradpipe.gradients.rows import Progress
 from gradpipe.gradients.tokens import Encoder, Pair, TokenRow
-from gradpipe.models.load import LoadedModel
+from gradpipe.models.load import LoadedModel, load_tokenizer, load_window
 
 
 def extract_examples(
@@ -44,8 +44,6 @@ def encode_examples(
     model: str, revision: str | None, protocol: Protocol, examples: pl.DataFrame
 ) -> list[TokenRow]:
     """The examples (EXAMPLE_SCHEMA) as tokens, as ``count_tokens`` counts them."""
-    from gradpipe.models.load import load_tokenizer, load_window
-
     encoder = Encoder(
         load_tokenizer(model, revision), protocol, model, load_window(model, revision)
     )

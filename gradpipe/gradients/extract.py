@@ -3,21 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import polars as pl
 
 from gradpipe.errors import ModelError
+from gradpipe.gradients.loop import BatchLoop
+from gradpipe.gradients.passes.nonfinite import broken_weight
+from gradpipe.gradients.passes.run_batch import RowGradients
 from gradpipe.gradients.protocol import Protocol
 from gradpipe.gradients.rows import ROW_SCHEMA, Progress
-from gradpipe.gradients.spectra.inner_products import SAME_LAYER
+from gradpipe.gradients.spectra.comparisons import SAME_LAYER
 from gradpipe.gradients.spectra.sketches import kept_sketch
 from gradpipe.gradients.tokens import TokenRow
-
-if TYPE_CHECKING:
-    from gradpipe.gradients.passes.run_batch import RowGradients
-    from gradpipe.models.load import LoadedModel
-    from gradpipe.models.projections import Projection
+from gradpipe.models.devices import device_name
+from gradpipe.models.load import LoadedModel
+from gradpipe.models.projections import Projection, find_projections
 
 
 def extract_rows(
@@ -35,9 +36,6 @@ def extract_rows(
     padded tokens of a batch; None: what the free memory allows. Without ``aligned``, cosines and
     sketches are left out, as null.
     """
-    from gradpipe.gradients.loop import BatchLoop
-    from gradpipe.models.hardware import device_name
-
     projections = _projections(loaded, protocol)
     all_tokens = sum(len(row.ids) for row in rows if row.reason is None)
     unusable = [number for number, row in enumerate(rows) if row.reason is not None]
@@ -70,9 +68,6 @@ def extract_rows(
 
 def _projections(loaded: LoadedModel, protocol: Protocol) -> list[Projection]:
     """The model's projections; raises ModelError, which names a weight where that is to blame."""
-    from gradpipe.gradients.passes.nonfinite import broken_weight
-    from gradpipe.models.projections import find_projections
-
     try:
         return find_projections(loaded.model, protocol.projections, protocol.layer_names.paths)
     except ModelError as error:

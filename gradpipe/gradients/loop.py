@@ -8,10 +8,12 @@ from collections.abc import Iterator
 from contextlib import ExitStack, nullcontext
 from dataclasses import dataclass, replace
 from logging import getLogger
-from typing import TYPE_CHECKING
 
-from gradpipe.gradients.passes.batches import Batch, most_tokens, plan_batches
+from gradpipe.gradients.passes.batches import FIRST_BUDGET, Batch, most_tokens, plan_batches
 from gradpipe.gradients.passes.checkpointing import checkpointed, decoder_layers
+from gradpipe.gradients.passes.factors import frozen
+from gradpipe.gradients.passes.fast_linear import faster_linears
+from gradpipe.gradients.passes.fused_blocks import fused_blocks
 from gradpipe.gradients.passes.memory import (
     make_room,
     out_of_memory,
@@ -20,17 +22,12 @@ from gradpipe.gradients.passes.memory import (
     trim_heap,
 )
 from gradpipe.gradients.passes.nonfinite import FaultFinder
+from gradpipe.gradients.passes.run_batch import RowGradients, run_batch
+from gradpipe.gradients.spectra.workers import SpectraPool, spectra_pool
 from gradpipe.gradients.tokens import TokenRow
-from gradpipe.models.placement import devices, offloaded
+from gradpipe.models.devices import devices, offloaded
+from gradpipe.models.load import LoadedModel
 from gradpipe.models.projections import Projection
-
-if TYPE_CHECKING:
-    from gradpipe.gradients.passes.run_batch import RowGradients
-    from gradpipe.gradients.spectra.workers import SpectraPool
-    from gradpipe.models.load import LoadedModel
-
-#: Tokens of the first batch, which shows what a token takes of memory.
-FIRST_BUDGET = 512
 
 
 @dataclass(frozen=True)
@@ -76,11 +73,6 @@ class BatchLoop:
 
     def run(self) -> Iterator[Done]:
         """Every batch once, longest rows first; the model is frozen meanwhile."""
-        from gradpipe.gradients.passes.factors import frozen
-        from gradpipe.gradients.passes.fast_linear import faster_linears
-        from gradpipe.gradients.passes.fused_blocks import fused_blocks
-        from gradpipe.gradients.spectra.workers import spectra_pool
-
         model = self.loaded.model
         with ExitStack() as stack:
             stack.enter_context(frozen(model))
@@ -108,8 +100,6 @@ class BatchLoop:
                 yield Done(batch, gradients, time.perf_counter() - started)
 
     def _gradients(self, batch: Batch, pool: SpectraPool) -> list[RowGradients]:
-        from gradpipe.gradients.passes.run_batch import run_batch
-
         members = [self.rows[number] for number in batch.rows]
         model = self.loaded.model
         layers = len(decoder_layers(model, self.projections)) if self.twice else 0

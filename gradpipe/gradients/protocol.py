@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_serializer
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_serializer
 
 from gradpipe.errors import StudyError, nearest
 from gradpipe.fields import Whole
@@ -167,8 +167,6 @@ PRESETS = {"paper": PAPER, "standard": STANDARD}
 
 def make_protocol(preset: str = "standard", **changes: Any) -> Protocol:
     """A preset with some settings changed; raises StudyError for unknown names or values."""
-    from pydantic import ValidationError
-
     if preset not in PRESETS:
         raise StudyError(f"There is no protocol {preset!r}: {nearest(preset, list(PRESETS))}")
     for name in changes:

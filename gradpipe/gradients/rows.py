@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import polars as pl
 
 from gradpipe.gradients.protocol import Protocol
-from gradpipe.gradients.spectra.inner_products import SAME_LAYER
+from gradpipe.gradients.spectra.comparisons import SAME_LAYER
 from gradpipe.system.hashing import content_hash
 
 #: Part of every row's key: a change here takes every gradient again. Raise it when numbers change,

@@ -13,6 +13,12 @@ from math import prod
 from pathlib import Path
 from typing import Any
 
+import torch
+from huggingface_hub import hf_hub_download
+from huggingface_hub.errors import EntryNotFoundError
+from safetensors import SafetensorError, safe_open
+from transformers import AutoModelForCausalLM
+
 from gradpipe.errors import ModelError
 from gradpipe.models.source import ModelSource, pickled_error
 
@@ -56,9 +62,6 @@ def refuse_larger(name: str, config: Any, numbers: int, tensors: int) -> None:
     transformers would fill the rest with noise, in memory that may not exist. Missing weights
     of a model that fits are reported once it is loaded.
     """
-    import torch
-    from transformers import AutoModelForCausalLM
-
     for part in (config, *(getattr(config, key, None) for key in config.sub_configs)):
         layers = getattr(part, "num_hidden_layers", 0)
         if isinstance(layers, int) and layers > tensors:
@@ -105,9 +108,6 @@ def _parts(name: str, index: Path) -> list[Any]:
 
 def _file(source: ModelSource, file: str) -> Path | None:
     """Return the local path of a model file, or None if the model has no file of that name."""
-    from huggingface_hub import hf_hub_download
-    from huggingface_hub.errors import EntryNotFoundError
-
     if source.kind == "folder":
         place = Path(source.id) / file
         return place if place.is_file() else None
@@ -119,8 +119,6 @@ def _file(source: ModelSource, file: str) -> Path | None:
 
 def _shapes(name: str, file: Path) -> Iterator[tuple[int, ...]]:
     """Return the shapes of the tensors in a file, read from its header."""
-    from safetensors import SafetensorError, safe_open
-
     try:
         with safe_open(file, framework="pt") as tensors:
             for key in tensors.keys():  # noqa: SIM118

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import re
 from dataclasses import replace
 from pathlib import Path
 
@@ -16,7 +15,6 @@ from gradpipe.system.user_folders import cache_folder
 
 #: Files of a model folder that decide its outputs.
 PATTERNS = ("*.safetensors", "*.json", "*.jinja", "*.model", "*.txt", "*.tiktoken")
-_COMMIT = re.compile("[0-9a-f]{40}")
 
 
 def fingerprint(source: ModelSource) -> str:
@@ -27,7 +25,7 @@ def fingerprint(source: ModelSource) -> str:
     not cached. Also raises it for a local path that is unreadable or not a regular file.
     """
     if source.kind == "hub":
-        return content_hash("hub", source.id, hub_commit(source))
+        return content_hash("hub", source.id, pin(source).revision)
     path = Path(source.id)
     if source.kind == "gguf":
         return content_hash("gguf", _digest(path))
@@ -40,56 +38,12 @@ def pin(source: ModelSource) -> ModelSource:
 
     Raises ModelError as ``fingerprint`` does.
     """
-    return replace(source, revision=hub_commit(source)) if source.kind == "hub" else source
+    if source.kind != "hub":
+        return source
+    # A quarter of a second, which a study of local models never pays.
+    from gradpipe.models.hub import hub_commit
 
-
-def hub_commit(source: ModelSource) -> str:
-    """The commit a hub model's revision stands for now, or in the local cache when offline."""
-    from huggingface_hub import HfApi, constants
-    from huggingface_hub.errors import (
-        HFValidationError,
-        RepositoryNotFoundError,
-        RevisionNotFoundError,
-    )
-
-    revision = source.revision or "main"
-    if _COMMIT.fullmatch(revision):
-        return revision
-    try:
-        if not constants.HF_HUB_OFFLINE:
-            commit = HfApi().model_info(source.id, revision=revision, timeout=10).sha
-            if commit:
-                return commit
-    except (RepositoryNotFoundError, HFValidationError) as error:
-        raise ModelError(
-            f"The hub has no model {source.id!r} that you may read: check the id, or log in with "
-            "`hf auth login` where it is gated."
-        ) from error
-    except RevisionNotFoundError as error:
-        raise ModelError(
-            f"{source.id} has no revision {revision!r}: check its branches and tags."
-        ) from error
-    except Exception:
-        pass
-    cached = cached_commit(source.id, revision)
-    if cached is None:
-        raise ModelError(
-            f"Model {source.id!r} is neither a local folder nor in the cache, and the hub cannot "
-            "be reached: check the spelling, connect to the hub, or give a local folder.",
-            transient=True,
-        )
-    return cached
-
-
-def cached_commit(model_id: str, revision: str) -> str | None:
-    """The commit that a revision stood for when it was last downloaded, or None."""
-    from huggingface_hub import constants
-    from huggingface_hub.file_download import repo_folder_name
-
-    folder = Path(constants.HF_HUB_CACHE) / repo_folder_name(repo_id=model_id, repo_type="model")
-    reference = folder / "refs" / revision
-    commit = reference.read_text("utf-8", "replace").strip() if reference.is_file() else ""
-    return commit if _COMMIT.fullmatch(commit) else None
+    return replace(source, revision=hub_commit(source))
 
 
 def _digest(path: Path) -> str:

@@ -10,6 +10,11 @@ import shutil
 from pathlib import Path
 from typing import Any
 
+import torch
+import transformers
+from safetensors import SafetensorError
+from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer
+
 from gradpipe.errors import ModelError
 from gradpipe.models.files import refuse_larger
 from gradpipe.models.fingerprint import file_digest
@@ -95,10 +100,6 @@ def _read(path: Path, empty: Path, tensors: int, numbers: int) -> tuple[Any, Any
     Named within an empty folder and by its whole path: what lies beside it would be read too, and a
     file of the same name in the current folder in its place.
     """
-    import torch
-    import transformers
-    from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer
-
     # Releases that can compute on a file's blocks leave them packed where they have a kernel.
     known = hasattr(transformers, "GgufConfig")
     plain = {"quantization_config": transformers.GgufConfig(dequantize=True)} if known else {}
@@ -122,8 +123,6 @@ def _read(path: Path, empty: Path, tensors: int, numbers: int) -> tuple[Any, Any
 
 def _save(part: Any, folder: Path) -> None:
     """Raise OSError if the folder cannot be written, whatever the original error type."""
-    from safetensors import SafetensorError
-
     try:
         part.save_pretrained(folder)
     except SafetensorError as error:

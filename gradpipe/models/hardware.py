@@ -7,13 +7,9 @@ import platform
 from pathlib import Path
 
 
-def device_name(device: str) -> str:
-    """A device as its maker calls it: of "cuda:0" the GPU's name, of "cpu" the processor's."""
-    if device.startswith("cuda"):
-        import torch
-
-        return str(torch.cuda.get_device_name(device))
-    return f"{processor()}, {usable_cores()} cores" if device.startswith("cpu") else device
+def cpu_name() -> str:
+    """The processor's name and its number of cores."""
+    return f"{processor()}, {usable_cores()} cores"
 
 
 def usable_cores() -> int:

@@ -8,21 +8,22 @@ import uuid
 import weakref
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
+
+import torch
+from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer, PreTrainedTokenizerBase
 
 from gradpipe.errors import ModelError, connection_failed
+from gradpipe.models.devices import best_device, input_device
 from gradpipe.models.files import refuse_files
 from gradpipe.models.fingerprint import fingerprint, pin
 from gradpipe.models.gguf import converted_folder
-from gradpipe.models.placement import IN_ONE_PIECE, Placement, input_device
+from gradpipe.models.placement import IN_ONE_PIECE, Placement
 from gradpipe.models.refusals import refuse_adapter, refuse_config, refuse_missing_weights
 from gradpipe.models.silence import quiet_transformers
 from gradpipe.models.source import ModelSource, pickled_error, resolve_model
 from gradpipe.system.atomic_files import is_gone, process_name
 from gradpipe.system.user_folders import cache_folder
-
-if TYPE_CHECKING:
-    from transformers import PreTrainedTokenizerBase
 
 
 @dataclass(frozen=True)
@@ -62,8 +63,6 @@ def load_config(name: str, revision: str | None = None) -> Any:
 
 
 def _config(name: str, source: ModelSource) -> Any:
-    from transformers import AutoConfig
-
     place = _place(source)
     with quiet_transformers():
         try:
@@ -146,9 +145,6 @@ def load_source(
 
 def _model(name: str, source: ModelSource, dtype: str, placing: dict[str, Any]) -> Any:
     """The model with its weights where ``placing`` says, frozen and in evaluation mode."""
-    import torch
-    from transformers import AutoModelForCausalLM
-
     place, folder = _place(source), _offload_folder()
     _sweep(folder.parent)
     with quiet_transformers():
@@ -197,8 +193,6 @@ def load_tokenizer(name: str, revision: str | None = None) -> PreTrainedTokenize
 
 
 def _tokenizer(name: str, source: ModelSource) -> PreTrainedTokenizerBase:
-    from transformers import AutoTokenizer
-
     place = _place(source)
     with quiet_transformers():
         try:
@@ -208,15 +202,6 @@ def _tokenizer(name: str, source: ModelSource) -> PreTrainedTokenizerBase:
         except Exception as error:
             raise _load_error(name, "tokenizer", error) from error
     return tokenizer
-
-
-def best_device() -> str:
-    """Return ``cuda`` or ``mps`` if available, else ``cpu``."""
-    import torch
-
-    if torch.cuda.is_available():
-        return "cuda"
-    return "mps" if torch.backends.mps.is_available() else "cpu"
 
 
 def _place(source: ModelSource) -> str:

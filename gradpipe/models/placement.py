@@ -5,12 +5,9 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from gradpipe.errors import StudyError, nearest
-
-if TYPE_CHECKING:
-    import torch
 
 #: Layouts that are computed from the available memory.
 AUTOMATIC = ("auto", "balanced", "balanced_low_0", "sequential")
@@ -63,42 +60,6 @@ class Placement:
 
 #: The whole model on the best device there is.
 IN_ONE_PIECE = Placement()
-
-
-def input_device(model: Any) -> torch.device:
-    """The device that token ids are to be on: where the input embeddings are computed.
-
-    An offloaded embedding has no device of its own; its hook knows where it is brought to.
-    """
-    import torch
-
-    embedding = model.get_input_embeddings()
-    device: torch.device = embedding.weight.device
-    if device.type != "meta":
-        return device
-    hook = getattr(embedding, "_hf_hook", None)
-    for each in getattr(hook, "hooks", (hook,)):
-        if (found := getattr(each, "execution_device", None)) is not None:
-            return torch.device(found)
-    return device
-
-
-def offloaded(model: Any) -> bool:
-    """Return whether some weights are moved to their device only for each use.
-
-    The backward pass needs every frozen weight that the forward pass used, so the graph keeps each
-    one that was brought in: by the end of the forward pass the whole model is in the device's
-    memory. With checkpointing, it is one layer at a time.
-    """
-    return any(parameter.device.type == "meta" for parameter in model.parameters())
-
-
-def devices(model: Any) -> list[str]:
-    """The devices that a model's layers are computed on, its input's first."""
-    first = str(input_device(model))
-    mapped = {str(place) for place in getattr(model, "hf_device_map", {}).values()}
-    others = {f"cuda:{place}" if place.isdecimal() else place for place in mapped}
-    return [first, *sorted(others - {first, "cpu", "disk"})]
 
 
 def _check_device_map(device_map: Any) -> None:

@@ -11,13 +11,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+import torch
+from torch import Tensor, nn
+
+from gradpipe.models.devices import input_device
 from gradpipe.models.layouts import Layout, layouts
-from gradpipe.models.placement import input_device
-
-if TYPE_CHECKING:
-    from torch import Tensor, nn
 
 #: The largest gradient at columns that should have none may be as much of the largest at those that
 #: have one. (Measured on a pre-trained model, in float32 and both halves: 4e-7 where the columns
@@ -113,8 +113,6 @@ def _gradient(
 
     With the number of ``output``'s inputs; None where a text passes one without the other.
     """
-    import torch
-
     seen: dict[str, Tensor] = {}
 
     def cut(_module: nn.Module, _inputs: tuple[Tensor, ...], result: Tensor) -> Tensor:
@@ -147,8 +145,6 @@ def _scaled(
     model: Any, fused: nn.Module, down: nn.Module, layout: Layout | None
 ) -> tuple[Tensor | None, int | None]:
     """What enters ``down`` where ``up``'s columns are scaled, or nothing is; ``fused``'s width."""
-    import torch
-
     seen: dict[str, Tensor] = {}
 
     def scale(_module: nn.Module, _inputs: tuple[Tensor, ...], result: Tensor) -> Tensor | None:
@@ -169,8 +165,6 @@ def _scaled(
 
 def _forward(model: Any, tokens: int, hooks: Mapping[nn.Module, Callable[..., Any]]) -> None:
     """One text through the model, each module's outputs through its hook."""
-    import torch
-
     vocabulary = model.get_input_embeddings().weight.shape[0]
     # Spread over the vocabulary: they differ, and miss the special ones at its ends.
     ids = torch.arange(1, tokens + 1) * vocabulary // (tokens + 1)
@@ -183,8 +177,6 @@ def _forward(model: Any, tokens: int, hooks: Mapping[nn.Module, Callable[..., An
 @contextmanager
 def _as_it_was(model: nn.Module) -> Iterator[None]:
     """Disable gradients, set evaluation mode, and restore the mode of each module afterwards."""
-    import torch
-
     modes = [(module, module.training) for module in model.modules()]
     model.eval()
     try:

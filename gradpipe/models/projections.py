@@ -10,23 +10,21 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import Any
+
+from torch import nn
 
 from gradpipe.errors import ModelError, nearest
 from gradpipe.models.layouts import Columns, Layout
-from gradpipe.models.roles import (
-    ATTENTION,
-    MLP,
-    Places,
+from gradpipe.models.places import (
     attention_places,
     linear_layers,
     mlp_places,
     routed_experts,
     weight_shape,
 )
-
-if TYPE_CHECKING:
-    from torch import nn
+from gradpipe.models.probe import probe_attention, probe_gate
+from gradpipe.models.roles import ATTENTION, MLP, Places
 
 #: End of a sentence that explains how to name an unknown model's layers.
 NAMING = (
@@ -80,8 +78,6 @@ def find_projections(
 
 
 def _decoder_layers(model: nn.Module) -> tuple[str, nn.ModuleList]:
-    from torch import nn
-
     lists = {
         name: module
         for name, module in model.named_modules()
@@ -174,8 +170,6 @@ class _FusedLayers:
     def _layout(
         self, where: str, layer: nn.Module, places: Places, roles: tuple[str, ...]
     ) -> Layout:
-        from gradpipe.models.probe import probe_attention, probe_gate
-
         path = f"{where}.{places[roles[0]]}"
         together = {("q", "k", "v"): "o", ("gate", "up"): "down"}
         readers = [reader for parts, reader in together.items() if set(roles) <= set(parts)]

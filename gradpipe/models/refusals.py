@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
+from transformers.utils.peft_utils import find_adapter_config_file
+
 from gradpipe.errors import ModelError
 from gradpipe.models.source import ModelSource, adapter_error, pickled_error
 
 
 def refuse_adapter(name: str, source: ModelSource) -> None:
     """Raise ModelError where a source on the hub holds an adapter; folders are checked before."""
-    from transformers.utils.peft_utils import find_adapter_config_file
-
     if source.kind == "hub" and find_adapter_config_file(source.id, revision=source.revision):
         raise adapter_error(name)
 

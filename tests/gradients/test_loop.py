@@ -16,7 +16,6 @@ from gradpipe.gradients import loop
 from gradpipe.gradients.extract import extract_rows
 from gradpipe.gradients.loop import BatchLoop, Done
 from gradpipe.gradients.passes import memory
-from gradpipe.gradients.passes import run_batch as passes
 from gradpipe.gradients.passes.batches import CPU_BUDGET, CPU_LEAST
 from gradpipe.gradients.passes.run_batch import RowGradients
 from gradpipe.gradients.protocol import STANDARD
@@ -61,7 +60,7 @@ def free(monkeypatch: pytest.MonkeyPatch) -> Callable[[float], None]:
 @pytest.fixture
 def room_for(monkeypatch: pytest.MonkeyPatch) -> Callable[[float], Tried]:
     """A function that lets batches of so many padded tokens through only, and lists all tries."""
-    run_batch = passes.run_batch
+    run_batch = loop.run_batch
 
     def limit(tokens: float) -> Tried:
         tried: Tried = []
@@ -75,7 +74,7 @@ def room_for(monkeypatch: pytest.MonkeyPatch) -> Callable[[float], Tried]:
                 raise torch.OutOfMemoryError("out of memory. Tried to allocate 20.00 MiB")
             return run_batch(model, projections, rows, pool)
 
-        monkeypatch.setattr(passes, "run_batch", run)
+        monkeypatch.setattr(loop, "run_batch", run)
         return tried
 
     return limit
@@ -183,7 +182,7 @@ def test_another_error_is_not_taken_for_a_lack_of_memory(
         tries.append(1)
         raise RuntimeError("mat1 and mat2 shapes cannot be multiplied")
 
-    monkeypatch.setattr(passes, "run_batch", fail)
+    monkeypatch.setattr(loop, "run_batch", fail)
     with pytest.raises(RuntimeError, match="cannot be multiplied"):
         list(batch_loop(model, make_rows((9, 4), (9, 4))).run())
     assert len(tries) == 1

@@ -11,8 +11,9 @@ from torch import nn
 from transformers import AutoModelForCausalLM
 
 from gradpipe.errors import ModelError, StudyError
+from gradpipe.models.devices import devices, input_device, offloaded
 from gradpipe.models.load import load_model
-from gradpipe.models.placement import IN_ONE_PIECE, Placement, devices, input_device, offloaded
+from gradpipe.models.placement import IN_ONE_PIECE, Placement
 from tests.conftest import save_mixture
 
 ON_DISK = Placement({"": "disk"})

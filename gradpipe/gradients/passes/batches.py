@@ -9,6 +9,8 @@ from gradpipe.gradients.tokens import TokenRow
 #: what lies beyond gains nothing (a CPU's caches overflow, an accelerator is busy).
 CPU_BUDGET = 512
 ACCELERATOR_BUDGET = 8192
+#: Tokens of the first batch, which shows how much memory a token takes.
+FIRST_BUDGET = 512
 #: As many tokens a CPU's batch may have in any case, so that the shortest rows share one.
 CPU_LEAST = 128
 #: A CPU's batch over the longest row: at 365 tokens as fast as 512, and below the peak memory of a

@@ -8,12 +8,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any
+from typing import Any
+
+import torch
+from torch import nn
+from torch.utils.checkpoint import checkpoint
 
 from gradpipe.models.projections import Projection
-
-if TYPE_CHECKING:
-    from torch import nn
 
 
 @contextmanager
@@ -67,8 +68,6 @@ def _parent(layer: set[str], layers: dict[int, set[str]]) -> str:
 
 def _twice(forward: Callable[..., Any]) -> Callable[..., Any]:
     """A layer's forward without a graph, and again with one when a gradient arrives."""
-    import torch
-    from torch.utils.checkpoint import checkpoint
 
     def run(*inputs: Any, **settings: Any) -> Any:
         # A gradient reaches what is given by position only.

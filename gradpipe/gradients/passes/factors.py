@@ -9,17 +9,16 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
-from typing import TYPE_CHECKING, Any
+from typing import Any
+
+from torch import Tensor, nn
 
 from gradpipe.errors import ModelError
 from gradpipe.models.projections import Projection
 
-if TYPE_CHECKING:
-    from torch import Tensor, nn
-
 #: Called once a projection as the backward pass reaches it, with X [rows, T, d_in] and D [rows, T,
 #: d_out].
-Sink = Callable[[Projection, "Tensor", "Tensor"], None]
+Sink = Callable[[Projection, Tensor, Tensor], None]
 
 
 @contextmanager

@@ -7,18 +7,18 @@ the shapes of a 135M model: 160 to 170 GFLOP/s against 340 to 410. The two diffe
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+from transformers.pytorch_utils import Conv1D
 
 from gradpipe.gradients.spectra.matmul import is_faster, onednn_is_there, onednn_linear
 
-if TYPE_CHECKING:
-    from torch import Tensor, nn
-
-#: A product with a weight W [d_out, d_in]: X [..., d_in] to X Wᵀ + b [..., d_out].
-Product = Callable[["Tensor", "Tensor", "Tensor | None"], "Tensor"]
 #: Terms of a sum that oneDNN adds up at once: a whole vocabulary of 49 152 in one go loses half a
 #: digit (2e-6 to 4e-6 against 5e-7 to 9e-7 of MKL's; in parts 1.2e-6 to 1.5e-6, as fast).
 TERMS_AT_ONCE = 1024
@@ -44,10 +44,9 @@ def faster_linears(model: nn.Module) -> Iterator[None]:
     if not changed or not _onednn_is_faster(changed):
         yield
         return
-    linear = _frozen_linear(_onednn_product)
     for module in changed:
         # An attribute of the instance, so that hooks on the module still see it called.
-        module.forward = partial(linear, _as_linear(module), module.bias)
+        module.forward = partial(_FrozenLinear.apply, _as_linear(module), module.bias)
     try:
         yield
     finally:
@@ -56,10 +55,6 @@ def faster_linears(model: nn.Module) -> Iterator[None]:
 
 
 def _replaceable(module: Any) -> bool:
-    import torch
-    from torch import nn
-    from transformers.pytorch_utils import Conv1D
-
     return (
         type(module) in {nn.Linear, Conv1D}
         and "forward" not in vars(module)
@@ -71,15 +66,11 @@ def _replaceable(module: Any) -> bool:
 
 def _as_linear(module: Any) -> Tensor:
     """The module's weight as [d_out, d_in]: GPT-2's layers keep it transposed."""
-    from torch import nn
-
     weight: Tensor = module.weight
     return weight if isinstance(module, nn.Linear) else weight.T
 
 
 def _onednn_product(x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
-    import torch
-
     outputs, terms = weight.shape
     if x.numel() < SOME_ROWS * terms:
         return torch.nn.functional.linear(x, weight, bias)
@@ -108,9 +99,6 @@ def _dense_parts(weight: Tensor) -> Iterator[Tensor]:
 
 def _onednn_is_faster(modules: list[Any]) -> bool:
     """Whether it is, and gives the same, at the model's most common shape; by trial."""
-    import torch
-    from torch.nn import functional
-
     if not onednn_is_there():
         return False
     shapes = [tuple(_as_linear(module).shape) for module in modules]
@@ -120,18 +108,14 @@ def _onednn_is_faster(modules: list[Any]) -> bool:
     return is_faster(_onednn_product, functional.linear, (x, weight, None), slack=1e-5)
 
 
-def _frozen_linear(product: Product) -> Callable[..., Tensor]:
-    """X Wᵀ + b whose backward pass knows X's gradient only."""
-    import torch
+class _FrozenLinear(torch.autograd.Function):
+    """X Wᵀ + b by oneDNN; the backward pass computes the gradient of X only."""
 
-    class FrozenLinear(torch.autograd.Function):
-        @staticmethod
-        def forward(ctx: Any, weight: Tensor, bias: Tensor | None, x: Tensor) -> Tensor:
-            ctx.weight = weight
-            return product(x, weight, bias)
+    @staticmethod
+    def forward(ctx: Any, weight: Tensor, bias: Tensor | None, x: Tensor) -> Tensor:
+        ctx.weight = weight
+        return _onednn_product(x, weight, bias)
 
-        @staticmethod
-        def backward(ctx: Any, *gradients: Tensor) -> tuple[None, None, Tensor]:
-            return None, None, product(gradients[0], ctx.weight.T, None)
-
-    return FrozenLinear.apply
+    @staticmethod
+    def backward(ctx: Any, *gradients: Tensor) -> tuple[None, None, Tensor]:
+        return None, None, _onednn_product(gradients[0], ctx.weight.T, None)

@@ -11,10 +11,11 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-if TYPE_CHECKING:
-    from torch import Tensor, nn
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
 
 #: Relative difference up to which a module and its twin count as the same, and the trial's tokens.
 SAME = 1e-5
@@ -29,10 +30,9 @@ def fused_blocks(model: nn.Module) -> Iterator[None]:
 
     Their weights have no gradient then. Modules whose forward somebody else has replaced stay.
     """
-    norm, product = _operations()
     changed = []
     for module in model.modules():
-        twins = _twins(module, norm, product)
+        twins = _twins(module)
         if twin := next((twin for twin in twins if _same(module, twin)), None):
             changed.append((module, twin))
     for module, twin in changed:
@@ -45,10 +45,8 @@ def fused_blocks(model: nn.Module) -> Iterator[None]:
             del module.forward
 
 
-def _twins(module: Any, norm: Any, product: Any) -> list[Callable[[Tensor], Tensor]]:
+def _twins(module: Any) -> list[Callable[[Tensor], Tensor]]:
     """What may stand for the module's forward, by its structure."""
-    import torch
-
     weights = list(module.parameters())
     if (
         not weights
@@ -61,18 +59,16 @@ def _twins(module: Any, norm: Any, product: Any) -> list[Callable[[Tensor], Tens
         return []
     children = [name for name, _ in module.named_children()]
     if sorted(children) == sorted(GATED):
-        return [partial(_gated, module, product)]
+        return [partial(_gated, module)]
     epsilons = [vars(module)[name] for name in EPSILONS if name in vars(module)]
     if children or len(weights) != 1 or weights[0].dim() != 1 or not epsilons:
         return []
     # Gemma's norms multiply by one more than their weight.
-    return [partial(norm, gain, epsilons[0]) for gain in (weights[0], weights[0] + 1)]
+    return [partial(_RmsNorm.apply, gain, epsilons[0]) for gain in (weights[0], weights[0] + 1)]
 
 
 def _same(module: Any, twin: Callable[[Tensor], Tensor]) -> bool:
     """Whether both give the same for a few tokens."""
-    import torch
-
     weight = next(module.parameters())
     width = weight.shape[-1]
     x = torch.linspace(-2, 2, TRIAL_TOKENS * width, device=weight.device).sin()
@@ -83,44 +79,43 @@ def _same(module: Any, twin: Callable[[Tensor], Tensor]) -> bool:
         return bool((twin(x) - expected).norm() <= SAME * expected.norm())
 
 
-def _gated(mlp: Any, product: Callable[[Tensor, Tensor], Tensor], x: Tensor) -> Tensor:
-    found: Tensor = mlp.down_proj(product(mlp.gate_proj(x), mlp.up_proj(x)))
-    return found
+def _gated(mlp: Any, x: Tensor) -> Tensor:
+    product = _GatedProduct.apply(mlp.gate_proj(x), mlp.up_proj(x))  # type: ignore[no-untyped-call]
+    outputs: Tensor = mlp.down_proj(product)
+    return outputs
 
 
-def _operations() -> tuple[Callable[..., Tensor], Callable[[Tensor, Tensor], Tensor]]:
-    """(gain, ε, x) → gain · x / √(mean x² + ε), and (a, b) → silu(a) · b."""
-    import torch
-    from torch.nn import functional
+class _RmsNorm(torch.autograd.Function):
+    """(gain, ε, x) → gain · x / √(mean x² + ε)."""
 
-    class RmsNorm(torch.autograd.Function):
-        @staticmethod
-        def forward(ctx: Any, gain: Tensor, epsilon: float, x: Tensor) -> Tensor:
-            square = torch.linalg.vector_norm(x, dim=-1, keepdim=True).square_()
-            scale = square.div_(x.shape[-1]).add_(epsilon).rsqrt_()
-            ctx.gain = gain
-            ctx.save_for_backward(x, scale)
-            normed: Tensor = (x * scale).mul_(gain)
-            return normed
+    @staticmethod
+    def forward(ctx: Any, gain: Tensor, epsilon: float, x: Tensor) -> Tensor:
+        square = torch.linalg.vector_norm(x, dim=-1, keepdim=True).square_()
+        scale = square.div_(x.shape[-1]).add_(epsilon).rsqrt_()
+        ctx.gain = gain
+        ctx.save_for_backward(x, scale)
+        normed: Tensor = (x * scale).mul_(gain)
+        return normed
 
-        @staticmethod
-        def backward(ctx: Any, *gradients: Tensor) -> tuple[None, None, Tensor]:
-            x, scale = ctx.saved_tensors
-            scaled = gradients[0] * ctx.gain
-            along = torch.linalg.vecdot(scaled, x, dim=-1).unsqueeze(-1)
-            along.mul_(scale.pow(3)).div_(-x.shape[-1])
-            return None, None, scaled.mul_(scale).addcmul_(x, along)
+    @staticmethod
+    def backward(ctx: Any, *gradients: Tensor) -> tuple[None, None, Tensor]:
+        x, scale = ctx.saved_tensors
+        scaled = gradients[0] * ctx.gain
+        along = torch.linalg.vecdot(scaled, x, dim=-1).unsqueeze(-1)
+        along.mul_(scale.pow(3)).div_(-x.shape[-1])
+        return None, None, scaled.mul_(scale).addcmul_(x, along)
 
-    class GatedProduct(torch.autograd.Function):
-        @staticmethod
-        def forward(ctx: Any, a: Tensor, b: Tensor) -> Tensor:
-            ctx.save_for_backward(a, b)
-            return functional.silu(a).mul_(b)
 
-        @staticmethod
-        def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, Tensor]:
-            a, b = ctx.saved_tensors
-            of_a: Tensor = torch.ops.aten.silu_backward(gradients[0] * b, a)
-            return of_a, functional.silu(a).mul_(gradients[0])
+class _GatedProduct(torch.autograd.Function):
+    """(a, b) → silu(a) · b."""
 
-    return RmsNorm.apply, GatedProduct.apply
+    @staticmethod
+    def forward(ctx: Any, a: Tensor, b: Tensor) -> Tensor:
+        ctx.save_for_backward(a, b)
+        return functional.silu(a).mul_(b)
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, Tensor]:
+        a, b = ctx.saved_tensors
+        gradient_of_a: Tensor = torch.ops.aten.silu_backward(gradients[0] * b, a)
+        return gradient_of_a, functional.silu(a).mul_(gradients[0])

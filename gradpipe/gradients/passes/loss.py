@@ -5,14 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
+
+import torch
+from torch import Tensor
 
 from gradpipe.gradients.tokens import TokenRow
-from gradpipe.models.placement import input_device
-
-if TYPE_CHECKING:
-    import torch
-    from torch import Tensor
+from gradpipe.models.devices import input_device
 
 #: Logits of one block: 8 MiB in float32 on the CPU, where more leaves the cache; 512 MiB on an
 #: accelerator. A whole batch's, through a vocabulary of 256 000, would be gigabytes.
@@ -57,8 +56,6 @@ def predictions(rows: list[TokenRow]) -> Predictions:
 
     Filled up to a multiple of ROUND_TO with some that have no weight.
     """
-    import torch
-
     places = [
         (number, position - 1, row.ids[position], 1 / row.response_tokens)
         for number, row in enumerate(rows)
@@ -81,8 +78,6 @@ def backward_of_losses(model: Any, rows: list[TokenRow]) -> list[float]:
 
     Nothing flows back where no loss is finite: there is no gradient to be had.
     """
-    import torch
-
     length = max(len(row.ids) for row in rows)
     ids = torch.tensor([row.ids + row.ids[-1:] * (length - len(row.ids)) for row in rows])
     hidden, logits_of, vocabulary = _decoder_and_head(model, ids.to(input_device(model)))
@@ -112,8 +107,6 @@ def _backward_of_block(logits: Tensor, wanted: Predictions) -> Tensor:
 
     By hand, since autograd's own keeps three blocks of logits' size where one is enough.
     """
-    import torch
-
     wanted = wanted.to(logits.device)
     target, weight = wanted.target[:, None], wanted.weight[:, None]
     with torch.no_grad():

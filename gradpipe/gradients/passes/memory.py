@@ -2,26 +2,21 @@
 
 from __future__ import annotations
 
+import ctypes
+import gc
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-if TYPE_CHECKING:
-    from torch import Tensor
+import psutil
+import torch
+from torch import Tensor, nn
+from torch.autograd.graph import saved_tensors_hooks
+from torch.multiprocessing.reductions import StorageWeakRef
 
-#: The share of the free memory that a batch's activations may take: the passes' own temporaries
-#: are not counted, and a CPU's memory belongs to others too.
-CPU_SHARE = 0.5
-ACCELERATOR_SHARE = 0.7
-#: Kept free on an accelerator for a block of logits and for the spectra, in bytes.
-RESERVE = 3 * 2**30
-#: Where Linux keeps a container's limit and use, of both generations of control groups.
-CONTROL_GROUPS = (
-    ("/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory.current"),
-    ("/sys/fs/cgroup/memory/memory.limit_in_bytes", "/sys/fs/cgroup/memory/memory.usage_in_bytes"),
-)
+from gradpipe.gradients.passes.limits import ACCELERATOR_SHARE, CONTROL_GROUPS, CPU_SHARE, RESERVE
 
 
 @dataclass
@@ -48,10 +43,6 @@ def saved_bytes(model: Any, layers: int = 0) -> Iterator[SavedBytes]:
 
     ``layers`` is the number of those that are checkpointed.
     """
-    from torch import nn
-    from torch.autograd.graph import saved_tensors_hooks
-    from torch.multiprocessing.reductions import StorageWeakRef
-
     found = SavedBytes(layers)
     # Not by address: what is freed on the way leaves its own to what comes later.
     seen = {StorageWeakRef(parameter.untyped_storage()) for parameter in model.parameters()}
@@ -76,8 +67,6 @@ def saved_bytes(model: Any, layers: int = 0) -> Iterator[SavedBytes]:
 
 def _in_backward() -> bool:
     """Whether the engine of autograd is at work on this thread."""
-    import torch
-
     return int(torch._C._current_graph_task_id()) != -1
 
 
@@ -96,8 +85,6 @@ def tokens_that_fit(bytes_per_token: float, devices: list[str]) -> int:
 
 def free_memory(device: str) -> int:
     """Bytes that can still be had on a device."""
-    import torch
-
     if device.startswith("cuda"):
         cached = torch.cuda.memory_reserved(device) - torch.cuda.memory_allocated(device)
         return int(torch.cuda.mem_get_info(device)[0]) + cached
@@ -108,8 +95,6 @@ def free_memory(device: str) -> int:
 
 def _free_of_cpu() -> int:
     """Available memory, within the limit of the container that this may run in."""
-    import psutil
-
     free = int(psutil.virtual_memory().available)
     for limit, use in CONTROL_GROUPS:
         try:
@@ -123,8 +108,6 @@ def _free_of_cpu() -> int:
 
 def out_of_memory(error: BaseException) -> bool:
     """Whether a batch did not fit, as each device says it."""
-    import torch
-
     if isinstance(error, MemoryError | torch.OutOfMemoryError):
         return True
     text = str(error)
@@ -138,18 +121,12 @@ def trim_heap() -> None:
 
     What it keeps of smaller batches is in pieces too small for larger ones.
     """
-    import ctypes
-
     with suppress(AttributeError, OSError, TypeError):
         ctypes.CDLL(None).malloc_trim(0)
 
 
 def make_room() -> None:
     """Give back what a failed batch left in the devices' memory."""
-    import gc
-
-    import torch
-
     gc.collect()
     trim_heap()
     if torch.cuda.is_available():

@@ -7,13 +7,13 @@ import warnings
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from typing import Any
+
+import torch
+from torch import Tensor, nn
 
 from gradpipe.gradients.tokens import TokenRow
-from gradpipe.models.placement import input_device
-
-if TYPE_CHECKING:
-    from torch import Tensor, nn
+from gradpipe.models.devices import input_device
 
 #: Numbers of a weight that are looked at together: the look makes copies.
 AT_ONCE = 2**24
@@ -61,8 +61,6 @@ def broken_weight(model: nn.Module) -> str | None:
 
 
 def _broken_weight(module: nn.Module, prefix: str, recurse: bool) -> str | None:
-    import torch
-
     for name, weight in module.named_parameters(recurse=recurse):
         if weight.device.type == "meta" or not weight.is_floating_point():
             continue
@@ -83,7 +81,6 @@ class _PassEndError(Exception):
 
 def _first_module(model: Any, ids: list[int]) -> str | None:
     """The path of the first module before the head to give what is not finite; None: none does."""
-    import torch
 
     def look(path: str) -> Callable[..., None]:
         def hook(_module: nn.Module, _inputs: Any, output: Any) -> None:
@@ -118,8 +115,6 @@ def _head(model: Any) -> Any:
 
 def _floats(output: Any) -> Iterator[Tensor]:
     """The tensors of floats that a module gives, alone or in a tuple."""
-    import torch
-
     for each in output if isinstance(output, tuple) else (output,):
         if isinstance(each, torch.Tensor) and each.is_floating_point():
             yield each

@@ -9,20 +9,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
 
+import numpy as np
+import torch
+from torch import Tensor
+
+from gradpipe.gradients.spectra.comparisons import SAME_LAYER, Shape, by_factors, by_matrices
 from gradpipe.gradients.spectra.matmul import outer
 
-if TYPE_CHECKING:
-    import numpy as np
-    import torch
-    from torch import Tensor
-
-#: The comparisons inside a layer: Q with O, entry by entry as both lie in memory (the sequel's
-#: way); Q with O transposed, so that both have heads × model; K with V.
-SAME_LAYER = {"q_o": ("q", "o"), "q_ot": ("q", "o"), "k_v": ("k", "v")}
-#: (d_out, d_in).
-Shape = tuple[int, int]
 #: Bytes of matrices that are formed at once where only their flattened entries can be compared.
 FLAT_BYTES = 2**28
 
@@ -102,25 +96,6 @@ def layer_gradients(groups: Sequence[tuple[Tensor, Mapping[str, Tensor]]]) -> di
     return found
 
 
-def by_matrices(shapes: Mapping[str, Shape]) -> int:
-    """Multiply-adds a token of forming all gradients of a layer."""
-    return sum(d_out * d_in for d_out, d_in in shapes.values())
-
-
-def by_factors(tokens: int, shapes: Mapping[str, Shape], groups: Sequence[Sequence[str]]) -> int:
-    """Multiply-adds a token of a layer's comparisons from factors of ``tokens`` tokens.
-
-    ``groups`` are the projections that read the same X, whose product with the next layer's is
-    taken once.
-    """
-    widths = sum(shapes[group[0]][1] + sum(shapes[name][0] for name in group) for group in groups)
-    for name, (left, right) in SAME_LAYER.items():
-        if left in shapes and right in shapes:
-            other = shapes[right] if name != "q_ot" else shapes[right][::-1]
-            widths += sum(shapes[left]) if shapes[left] == other else 0
-    return tokens * widths
-
-
 def same_layer_products(gradients: Mapping[str, Gradient]) -> dict[str, Tensor]:
     """⟨G, G'⟩ [R] of each comparison of SAME_LAYER that the layer's projections and shapes allow.
 
@@ -167,8 +142,6 @@ def _square_products(gradients: Mapping[str, Gradient]) -> dict[str, Tensor]:
 
     Nothing where there are no factors of both, or not all of one width.
     """
-    import torch
-
     q, o = gradients.get("q"), gradients.get("o")
     if q is None or q.x is None or q.d is None or o is None or o.x is None or o.d is None:
         return {}
@@ -183,8 +156,6 @@ def _square_products(gradients: Mapping[str, Gradient]) -> dict[str, Tensor]:
 
 def _flat_product(one: Gradient, other: Gradient) -> Tensor:
     """As ``_product`` of gradients as vectors; what is formed for it is not kept."""
-    import torch
-
     if one.matrix is not None or other.matrix is not None:
         return (one.formed().flatten(1) * other.formed().flatten(1)).sum(1)
     assert one.x is not None

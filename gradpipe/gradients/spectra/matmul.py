@@ -10,10 +10,10 @@ import time
 from collections.abc import Callable
 from functools import cache
 from statistics import median
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-if TYPE_CHECKING:
-    from torch import Tensor
+import torch
+from torch import Tensor
 
 #: Rows, columns and terms of the product that the two are compared by.
 TRIAL = 128, 256, 512
@@ -21,8 +21,6 @@ TRIAL = 128, 256, 512
 
 def ready(factor: Tensor) -> Tensor:
     """In single precision at least, or as it is where products add up in that."""
-    import torch
-
     if factor.device.type == "cuda" and torch.version.hip is None:
         return factor.detach()
     return factor.detach().to(torch.promote_types(factor.dtype, torch.float32))
@@ -30,8 +28,6 @@ def ready(factor: Tensor) -> Tensor:
 
 def outer(a: Tensor, b: Tensor) -> Tensor:
     """ABᵀ [R, n, m] of A [R, n, k] and B [R, m, k], both as ``ready`` has them."""
-    import torch
-
     if a.dtype != b.dtype:
         both = torch.promote_types(torch.promote_types(a.dtype, b.dtype), torch.float32)
         a, b = a.to(both), b.to(both)
@@ -46,8 +42,6 @@ def outer(a: Tensor, b: Tensor) -> Tensor:
 @cache
 def onednn_is_faster() -> bool:
     """Whether it is, and there at all; by trial, once a process."""
-    import torch
-
     if not onednn_is_there():
         return False
     n, m, k = TRIAL
@@ -57,16 +51,12 @@ def onednn_is_faster() -> bool:
 
 def onednn_is_there() -> bool:
     """Whether this torch has oneDNN's product."""
-    import torch
-
     there: bool = torch.backends.mkldnn.is_available()
     return there and hasattr(torch.ops.mkldnn, "_linear_pointwise")
 
 
 def onednn_linear(x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
     """X Wᵀ + b by oneDNN: X [..., d_in], W [d_out, d_in]."""
-    import torch
-
     found: Tensor = torch.ops.mkldnn._linear_pointwise(x, weight, bias, "none", [], "")
     return found
 
@@ -82,8 +72,6 @@ def is_faster(
     The same is within 1e-4 of each entry, and ``slack`` of the largest. Never where the result is
     not finite, as with a weight that is not: then there is nothing to compare.
     """
-    import torch
-
     seconds: dict[Callable[..., Tensor], list[float]] = {usual: [], product: []}
     found = {}
     for _ in range(5):

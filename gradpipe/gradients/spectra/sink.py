@@ -8,7 +8,10 @@ from concurrent.futures import Future
 from dataclasses import dataclass, field
 from functools import partial
 from threading import Lock
-from typing import TYPE_CHECKING, Any
+from typing import Any
+
+import torch
+from torch import Tensor
 
 from gradpipe.errors import ModelError
 from gradpipe.gradients.spectra.inner_products import (
@@ -25,17 +28,14 @@ from gradpipe.gradients.spectra.spectrum import Spectrum, gradient_spectra
 from gradpipe.gradients.spectra.workers import SpectraPool
 from gradpipe.models.projections import Projection
 
-if TYPE_CHECKING:
-    from torch import Tensor
-
 #: The factors of one layer by projection: X [rows, T, d_in] and D [rows, T, d_out].
-LayerFactors = dict[str, tuple["Tensor", "Tensor"]]
+LayerFactors = dict[str, tuple[Tensor, Tensor]]
 #: The spectra of some rows, by projection.
 RowSpectra = dict[str, list[Spectrum]]
 
 
 #: Each X of a layer with the D of every projection that reads it.
-Groups = list[tuple["Tensor", dict[str, "Tensor"]]]
+Groups = list[tuple[Tensor, dict[str, Tensor]]]
 
 
 @dataclass(frozen=True)
@@ -116,8 +116,6 @@ class ComparisonJob:
 
     def _own_tokens(self, x: Tensor) -> Tensor:
         """X without what the padding made: its D is zero, but zero times infinity is not."""
-        import torch
-
         x = ready(x)
         if min(self.lengths) == x.shape[1]:
             return x

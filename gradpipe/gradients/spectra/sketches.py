@@ -16,19 +16,16 @@ SIDE 128 0.058, with 256 0.048. Of wider models a side is folded further: up to 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
+import torch
+from torch import Tensor
 
 from gradpipe.gradients.spectra.inner_products import Gradient
 from gradpipe.gradients.spectra.matmul import outer
+from gradpipe.gradients.spectra.sizes import SIDE, SKETCH_VALUES
 
-if TYPE_CHECKING:
-    from torch import Tensor
-
-#: Columns that a side of the gradient is folded to, and numbers of a sketch.
-SIDE = 192
-SKETCH_VALUES = 512
 #: Values are kept as multiples of one over this: what that rounds away moves a cosine by 0.001,
 #: and their last digits, which are noise, would double their size on disk.
 STEPS = 256
@@ -79,8 +76,6 @@ class Sketcher:
 
     def _from_factors(self, gradients: Mapping[str, Gradient]) -> dict[str, Tensor]:
         """S [R, n, m] of the projections that read the same inputs, in one product."""
-        import torch
-
         x = next(iter(gradients.values())).x
         assert x is not None
         inputs = self.fold(x, SIDE, "inputs")
@@ -93,15 +88,11 @@ class Sketcher:
 
     def _sketch(self, small: Tensor) -> Tensor:
         """The sketch [R, SKETCH_VALUES] of a gradient that is folded on both sides."""
-        import torch
-
         found = self.fold(small.flatten(1), SKETCH_VALUES, "both")
         return torch.nn.functional.pad(found, (0, SKETCH_VALUES - found.shape[-1]))
 
     def fold(self, values: Tensor, to: int, folded: str, dim: int = -1) -> Tensor:
         """``values`` with ``to`` sums along ``dim``; as they are where they are not wider."""
-        import torch
-
         width = values.shape[dim]
         if width <= to:
             return values.to(torch.promote_types(values.dtype, torch.float32))
@@ -113,8 +104,6 @@ class Sketcher:
         return found
 
     def _map(self, width: int, to: int, folded: str, like: Tensor) -> tuple[Tensor, Tensor]:
-        import torch
-
         dtype = torch.promote_types(like.dtype, torch.float32)
         key = width, to, folded, (like.device, dtype)
         if key not in self._maps:

@@ -16,24 +16,18 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING
 
+import torch
+from torch import Tensor
+
+from gradpipe.gradients.spectra.sizes import EIGENVALUE_COST, WORTH_CUTTING
 from gradpipe.gradients.spectra.symmetric import congruence, outer_product
-
-if TYPE_CHECKING:
-    from torch import Tensor
 
 #: Relative mismatch of Σσ² and ‖G‖²_F above which a spectrum counts as broken. Both are float64
 #: sums; what is seen in practice stays below 1e-12.
 ENERGY_TOLERANCE = 1e-8
-#: What the eigenvalues of an n × n matrix cost, in n³ multiply-adds of a matrix product: the
-#: reduction to tridiagonal form runs at the speed of memory (2 measured on a CPU: 10 ms at 440).
-EIGENVALUE_COST = 2.0
 #: Eigenvalues below so many eps of the largest are rounding error.
 ROUNDING = 4.0
-#: The share of tokens with gradient below which the others are cut away first, as the prompt's in
-#: the last layer's queries and outputs.
-WORTH_CUTTING = 0.9
 
 
 @dataclass(frozen=True)
@@ -96,8 +90,6 @@ class Inputs:
 
         Cholesky's, or from eigenvectors where repeated tokens make that fail.
         """
-        import torch
-
         gram = _finite(self.gram)
         # On unit rows, so that what is rounded away at a large token does not drown a small one.
         norms = gram.diagonal(dim1=1, dim2=2).sqrt()[:, :, None]
@@ -130,8 +122,6 @@ def gradient_spectra(x: Tensor, ds: Mapping[str, Tensor]) -> dict[str, Spectra]:
     [R, T, d_out], of any floating dtype. Tokens whose gradient is all zero, as padding's is, count
     for nothing: a spectrum has min(tokens that carry gradient, d_out, d_in) values.
     """
-    import torch
-
     carrying = {name: (d != 0).any(dim=2) for name, d in ds.items()}
     used = torch.stack(list(carrying.values())).any(dim=0)
     # Padding is one token many times over: left in, it would make every Gram matrix singular.
@@ -144,8 +134,6 @@ def spectra_from_factors(inputs: Inputs, d: Tensor, carrying: Tensor) -> Spectra
 
     ``carrying`` [R, T] says which tokens' gradients are not all zero.
     """
-    import torch
-
     ranks = carrying.sum(dim=1)
     most = max(1, int(ranks.max()))
     # A few zero rows cost less than Gram matrices of their own.
@@ -184,8 +172,6 @@ def _finite(gram: Tensor) -> Tensor:
 
     A factor that is not finite shows on the diagonal, which is a sum of squares.
     """
-    import torch
-
     finite = torch.isfinite(gram.diagonal(dim1=1, dim2=2)).all(dim=1)
     return gram if bool(finite.all()) else torch.where(finite[:, None, None], gram, 0.0)
 
@@ -203,7 +189,5 @@ def _roots(values: Tensor) -> Tensor:
     matrices against a float64 SVD, with 1, 4 and 8 eps: nuclear norm within 3e-9, 5e-9 and 2e-8,
     effective rank within 5e-8, 9e-8 and 3e-7; n·eps costs 3e-6 and 4e-5.)
     """
-    import torch
-
     floor = ROUNDING * torch.finfo(values.dtype).eps * values[:, -1:].clamp(min=0)
     return torch.where(values > floor, values, 0.0).clamp(min=0).sqrt().flip(1)

@@ -6,14 +6,12 @@ stacks of matrices on an accelerator.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from torch import Tensor
 
-if TYPE_CHECKING:
-    from torch import Tensor
+from gradpipe.gradients.spectra.sizes import WORTH_BLOCKS
 
-#: Blocks a side, and the rows from which on they pay: smaller products run at less speed.
+#: Blocks per side.
 BLOCKS = 3
-WORTH_BLOCKS = 192
 
 
 def outer_product(x: Tensor) -> Tensor:

@@ -7,18 +7,15 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import Executor, Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import Any, TypeVar
 
+import torch
+from torch import Tensor
+
+from gradpipe.gradients.spectra.sizes import GRAM_MATRICES, WORKSPACE
 from gradpipe.gradients.spectra.sketches import Sketcher
 
-if TYPE_CHECKING:
-    from torch import Tensor
-
 Found = TypeVar("Found")
-#: Bytes that the Gram matrices of one job on an accelerator may take: about six T × T float64
-#: matrices a row are alive at once.
-WORKSPACE = 2**31
-GRAM_MATRICES = 6
 
 
 @dataclass
@@ -66,14 +63,11 @@ class SpectraPool:
         """Run ``job`` on a thread, after all that was asked of the device where ``on`` lies."""
         if on.device.type != "cuda":
             return self.executor.submit(job)
-        import torch
 
         asked = torch.cuda.current_stream(on.device).record_event()
         return self.executor.submit(self._on_own_stream, job, on.device, asked)
 
     def _on_own_stream(self, job: Callable[[], Found], device: Any, asked: Any) -> Found:
-        import torch
-
         # One for each device, and kept: the allocator's cache belongs to the stream.
         if device not in self._streams:
             self._streams[device] = torch.cuda.Stream(device)
@@ -94,8 +88,6 @@ def spectra_pool(device: str, aligned: bool = False) -> Iterator[SpectraPool]:
     loses tenfold where the two wait for each other on a busy machine (measured at 500: 0.015 s on
     one thread, 0.04 to 0.2 s on two).
     """
-    import torch
-
     beside = not device.startswith("cpu")
     threads = 1 if beside else os.cpu_count() or 1
     # The number of threads is a setting of each thread: the passes keep all of theirs.

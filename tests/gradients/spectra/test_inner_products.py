@@ -22,7 +22,8 @@ from gradpipe.gradients.protocol import make_protocol
 from gradpipe.gradients.rows import explode_layers, explode_matrices
 from gradpipe.gradients.spectra import inner_products
 from gradpipe.gradients.spectra import sink as layers
-from gradpipe.gradients.spectra.inner_products import SAME_LAYER, RowAlignment
+from gradpipe.gradients.spectra.comparisons import SAME_LAYER
+from gradpipe.gradients.spectra.inner_products import RowAlignment
 from gradpipe.gradients.spectra.matmul import outer, ready
 from gradpipe.gradients.spectra.sink import SpectraSink
 from gradpipe.gradients.spectra.sketches import Sketcher

@@ -14,7 +14,8 @@ from gradpipe.gradients.protocol import STANDARD
 from gradpipe.gradients.rows import explode_matrices
 from gradpipe.gradients.spectra import sketches
 from gradpipe.gradients.spectra.inner_products import Gradient
-from gradpipe.gradients.spectra.sketches import SIDE, SKETCH_VALUES, Sketcher, fold_map, kept_sketch
+from gradpipe.gradients.spectra.sizes import SIDE, SKETCH_VALUES
+from gradpipe.gradients.spectra.sketches import Sketcher, fold_map, kept_sketch
 from gradpipe.gradients.tokens import TokenRow
 from gradpipe.models.load import LoadedModel
 from tests.gradients.twins import naive, projection_gradients

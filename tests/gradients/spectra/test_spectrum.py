@@ -12,13 +12,13 @@ from torch import Generator, Tensor
 
 from gradpipe.gradients.spectra import spectrum as module
 from gradpipe.gradients.spectra.sink import by_inputs
+from gradpipe.gradients.spectra.sizes import WORTH_BLOCKS
 from gradpipe.gradients.spectra.spectrum import (
     Inputs,
     Spectrum,
     gradient_spectra,
     spectra_from_factors,
 )
-from gradpipe.gradients.spectra.symmetric import WORTH_BLOCKS
 
 Factors = tuple[Tensor, Tensor]
 

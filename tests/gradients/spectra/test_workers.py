@@ -19,8 +19,9 @@ from gradpipe.gradients.passes.factors import frozen
 from gradpipe.gradients.passes.run_batch import run_batch
 from gradpipe.gradients.spectra import sink as layers
 from gradpipe.gradients.spectra.sink import SpectraSink
+from gradpipe.gradients.spectra.sizes import GRAM_MATRICES, WORKSPACE
 from gradpipe.gradients.spectra.spectrum import Spectrum, gradient_spectra
-from gradpipe.gradients.spectra.workers import GRAM_MATRICES, WORKSPACE, SpectraPool, spectra_pool
+from gradpipe.gradients.spectra.workers import SpectraPool, spectra_pool
 from gradpipe.gradients.tokens import TokenRow
 from gradpipe.models.projections import find_projections
 
