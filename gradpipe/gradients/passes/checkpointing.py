@@ -14,6 +14,7 @@ import torch
 from torch import nn
 from torch.utils.checkpoint import checkpoint
 
+from gradpipe.gradients.passes.replaced_forward import replaced_forwards
 from gradpipe.models.projections import Projection
 
 
@@ -24,19 +25,9 @@ def checkpointed(model: nn.Module, projections: list[Projection]) -> Iterator[No
     A layer runs without a graph first and with one in the backward pass, so that hooks that look at
     ``requires_grad`` see it once; the numbers are the same.
     """
-    changed = decoder_layers(model, projections)
-    own = {layer: vars(layer).get("forward") for layer in changed}
-    for layer in changed:
-        layer.forward = _twice(layer.forward)
-    try:
+    layers = decoder_layers(model, projections)
+    with replaced_forwards({layer: _twice(layer.forward) for layer in layers}):
         yield
-    finally:
-        for layer, forward in own.items():
-            # An instance has a forward of its own where a hook of accelerate's stands around it.
-            if forward is None:
-                del layer.forward
-            else:
-                layer.forward = forward
 
 
 def decoder_layers(model: nn.Module, projections: list[Projection]) -> list[Any]:

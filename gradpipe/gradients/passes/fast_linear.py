@@ -17,6 +17,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 from transformers.pytorch_utils import Conv1D
 
+from gradpipe.gradients.passes.replaced_forward import replaced_forwards
 from gradpipe.gradients.spectra.matmul import is_faster, onednn_is_there, onednn_linear
 
 #: Terms of a sum that oneDNN adds up at once: a whole vocabulary of 49 152 in one go loses half a
@@ -44,14 +45,11 @@ def faster_linears(model: nn.Module) -> Iterator[None]:
     if not changed or not _onednn_is_faster(changed):
         yield
         return
-    for module in changed:
-        # An attribute of the instance, so that hooks on the module still see it called.
-        module.forward = partial(_FrozenLinear.apply, _as_linear(module), module.bias)
-    try:
+    faster = {
+        module: partial(_FrozenLinear.apply, _as_linear(module), module.bias) for module in changed
+    }
+    with replaced_forwards(faster):
         yield
-    finally:
-        for module in changed:
-            del module.forward
 
 
 def _replaceable(module: Any) -> bool:

@@ -17,6 +17,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from gradpipe.gradients.passes.replaced_forward import replaced_forwards
+
 #: Relative difference up to which a module and its twin count as the same, and the trial's tokens.
 SAME = 1e-5
 TRIAL_TOKENS = 4
@@ -30,19 +32,13 @@ def fused_blocks(model: nn.Module) -> Iterator[None]:
 
     Their weights have no gradient then. Modules whose forward somebody else has replaced stay.
     """
-    changed = []
+    fused = {}
     for module in model.modules():
         twins = _twins(module)
         if twin := next((twin for twin in twins if _same(module, twin)), None):
-            changed.append((module, twin))
-    for module, twin in changed:
-        # An attribute of the instance, so that hooks on the module still see it called.
-        module.forward = twin
-    try:
+            fused[module] = twin
+    with replaced_forwards(fused):
         yield
-    finally:
-        for module, _ in changed:
-            del module.forward
 
 
 def _twins(module: Any) -> list[Callable[[Tensor], Tensor]]:

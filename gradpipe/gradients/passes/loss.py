@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
 import torch
 from torch import Tensor
 
+from gradpipe.gradients.passes.replaced_forward import replaced_forwards
 from gradpipe.gradients.tokens import TokenRow
 from gradpipe.models.devices import input_device
 
@@ -141,7 +141,7 @@ def _decoder_and_head(model: Any, ids: Tensor) -> tuple[Tensor, Callable[[Tensor
         found.append(outputs)
         return type(outputs)(last_hidden_state=outputs.last_hidden_state[:1, :1].detach())
 
-    with _forward(decoder, first_token):
+    with replaced_forwards({decoder: first_token}):
         logits = model(input_ids=ids, use_cache=False).logits
     if not found:
         return logits, lambda given: given, logits.shape[-1]
@@ -149,25 +149,10 @@ def _decoder_and_head(model: Any, ids: Tensor) -> tuple[Tensor, Callable[[Tensor
 
     def logits_of(given: Tensor) -> Tensor:
         handed = type(outputs)(last_hidden_state=given[None])
-        with _forward(decoder, lambda *_, **__: handed):
+        with replaced_forwards({decoder: lambda *_, **__: handed}):
             # Ids that nobody looks at, on the device where the logits are wanted.
             nothing = ids.new_zeros((1, len(given)), device=given.device)
             of_given: Tensor = model(input_ids=nothing, use_cache=False).logits[0]
         return of_given
 
     return outputs.last_hidden_state, logits_of, logits.shape[-1]
-
-
-@contextmanager
-def _forward(module: Any, forward: Callable[..., Any]) -> Iterator[None]:
-    """While open, ``module`` computes ``forward``."""
-    own = vars(module).get("forward")
-    module.forward = forward
-    try:
-        yield
-    finally:
-        # An instance has a forward of its own where a hook of accelerate's stands around it.
-        if own is None:
-            del module.forward
-        else:
-            module.forward = own
