@@ -112,7 +112,7 @@ def build_model(
     model.to(device).eval().requires_grad_(False)
     # The bench hands over rows of tokens: nothing is ever encoded.
     tokenizer: Any = None
-    return LoadedModel(name, "", model, tokenizer, device)
+    return LoadedModel(name=name, fingerprint="", model=model, tokenizer=tokenizer, device=device)
 
 
 def distinct_row(tokens: int) -> TokenRow:

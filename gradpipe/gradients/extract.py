@@ -43,7 +43,7 @@ def extract_rows(
     if unusable:
         yield _frame(hardware, [_unusable(number, rows[number]) for number in unusable])
     done, tokens = len(unusable), 0
-    report(Progress(done, tokens, len(rows), all_tokens))
+    report(Progress(rows=done, tokens=tokens, all_rows=len(rows), all_tokens=all_tokens))
     batches = BatchLoop(loaded, projections, rows, budget, aligned=aligned)
     for through in batches.run():
         numbers = through.batch.rows
@@ -63,7 +63,7 @@ def extract_rows(
             )
         done += len(numbers)
         tokens += sum(len(rows[number].ids) for number in numbers)
-        report(Progress(done, tokens, len(rows), all_tokens))
+        report(Progress(rows=done, tokens=tokens, all_rows=len(rows), all_tokens=all_tokens))
 
 
 def _projections(loaded: LoadedModel, protocol: Protocol) -> list[Projection]:

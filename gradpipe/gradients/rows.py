@@ -49,7 +49,7 @@ ROW_SCHEMA = pl.Schema(
 )
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Progress:
     """How far an extraction is: rows and tokens done, of how many."""
 

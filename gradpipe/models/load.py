@@ -26,7 +26,7 @@ from gradpipe.system.atomic_files import is_gone, process_name
 from gradpipe.system.user_folders import cache_folder
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class LoadedModel:
     """A causal language model with its tokenizer, on its device, weights frozen.
 
@@ -140,7 +140,14 @@ def load_source(
     model = _model(name, source, dtype, placement.settings(device))
     if placement.device_map is not None:
         device = str(input_device(model))
-    return LoadedModel(name, fingerprint(source), model, tokenizer, device, placement.checkpointing)
+    return LoadedModel(
+        name=name,
+        fingerprint=fingerprint(source),
+        model=model,
+        tokenizer=tokenizer,
+        device=device,
+        checkpointing=placement.checkpointing,
+    )
 
 
 def _model(name: str, source: ModelSource, dtype: str, placing: dict[str, Any]) -> Any:

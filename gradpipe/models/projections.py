@@ -33,7 +33,7 @@ NAMING = (
 )
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Projection:
     """One projection of one layer: the module that computes it and the columns of its outputs."""
 
@@ -66,11 +66,11 @@ def find_projections(
         columns = fused.columns(where, layer, places)
         found += [
             Projection(
-                number,
-                name,
-                f"{where}.{places[name]}",
-                layer.get_submodule(places[name]),
-                columns[name],
+                layer=number,
+                name=name,
+                path=f"{where}.{places[name]}",
+                module=layer.get_submodule(places[name]),
+                columns=columns[name],
             )
             for name in names
         ]

@@ -33,7 +33,14 @@ LENGTHS = (7, 12, 9, 31, 12, 11, 30, 12, 8, 29, 60)
 
 
 def load(model: Any, checkpointing: bool = False) -> LoadedModel:
-    return LoadedModel("tiny", "", model, None, "cpu", checkpointing)  # type: ignore[arg-type]
+    return LoadedModel(
+        name="tiny",
+        fingerprint="",
+        model=model,
+        tokenizer=None,
+        device="cpu",
+        checkpointing=checkpointing,
+    )  # type: ignore[arg-type]
 
 
 def batch_loop(model: Any, rows: list[TokenRow], **settings: Any) -> BatchLoop:

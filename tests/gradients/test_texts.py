@@ -41,7 +41,7 @@ TEXTS = {
 
 
 def extract(model: Any, rows: list[TokenRow]) -> pl.DataFrame:
-    loaded = LoadedModel("tiny", "", model, None, "cpu")  # type: ignore[arg-type]
+    loaded = LoadedModel(name="tiny", fingerprint="", model=model, tokenizer=None, device="cpu")  # type: ignore[arg-type]
     return pl.concat(extract_rows(loaded, rows, STANDARD)).sort("row")
 
 

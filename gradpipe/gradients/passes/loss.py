@@ -23,7 +23,7 @@ ACCELERATOR_BLOCK = 2**27
 ROUND_TO = 16
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Predictions:
     """Where a batch's loss is: n positions whose logits are to predict a response token.
 
@@ -41,14 +41,17 @@ class Predictions:
 
     def __getitem__(self, part: slice) -> Predictions:
         return Predictions(
-            self.row[part], self.position[part], self.target[part], self.weight[part]
+            row=self.row[part],
+            position=self.position[part],
+            target=self.target[part],
+            weight=self.weight[part],
         )
 
     def to(self, device: torch.device) -> Predictions:
         """The same on another device."""
         parts = (self.row, self.position, self.target, self.weight)
         row, position, target, weight = (part.to(device) for part in parts)
-        return Predictions(row, position, target, weight)
+        return Predictions(row=row, position=position, target=target, weight=weight)
 
 
 def predictions(rows: list[TokenRow]) -> Predictions:
@@ -64,7 +67,7 @@ def predictions(rows: list[TokenRow]) -> Predictions:
     places += [(*places[0][:3], 0.0)] * (-len(places) % ROUND_TO)
     columns = torch.tensor(places, dtype=torch.float64).T
     row, position, target = columns[:3].long()
-    return Predictions(row, position, target, columns[3])
+    return Predictions(row=row, position=position, target=target, weight=columns[3])
 
 
 def backward_of_losses(model: Any, rows: list[TokenRow]) -> list[float]:

@@ -78,5 +78,7 @@ def run_batch(
     except BaseException:
         sink.abandon()
         raise
-    rows_found = zip(losses, spectra, sink.alignments, strict=True)
-    return [RowGradients(*of_row) for of_row in rows_found]
+    return [
+        RowGradients(loss=loss, spectra=row_spectra, alignment=alignment)
+        for loss, row_spectra, alignment in zip(losses, spectra, sink.alignments, strict=True)
+    ]

@@ -52,7 +52,7 @@ class Gradient:
         return self.matrix
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class LayerAlignment:
     """What one layer's job found of R rows, in the host's memory.
 

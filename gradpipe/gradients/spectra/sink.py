@@ -38,7 +38,7 @@ RowSpectra = dict[str, list[Spectrum]]
 Groups = list[tuple[Tensor, dict[str, Tensor]]]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Job:
     """Projections of one layer that read the same X [n, T, d_in], for rows from ``start`` on."""
 
@@ -63,7 +63,7 @@ class Handover:
     gradients: dict[str, Gradient] | None = None
 
 
-@dataclass
+@dataclass(kw_only=True)
 class ComparisonJob:
     """Compares and sketches a layer's gradients, for rows from ``start`` on.
 
@@ -99,9 +99,9 @@ class ComparisonJob:
         next_layer = next_layer_products(gradients, self.taken)
         self.below.gradients = gradients
         return LayerAlignment(
-            {name: found.tolist() for name, found in same_layer.items()},
-            {name: found.tolist() for name, found in next_layer.items()},
-            {name: found.cpu().numpy() for name, found in sketches.items()},
+            same_layer={name: found.tolist() for name, found in same_layer.items()},
+            next_layer={name: found.tolist() for name, found in next_layer.items()},
+            sketches={name: found.cpu().numpy() for name, found in sketches.items()},
         )
 
     def _take_over(self) -> None:
@@ -213,14 +213,22 @@ class SpectraSink:
                 (x[rows, tokens], {name: d[rows, tokens] for name, d in ds.items()})
                 for x, ds in by_inputs(factors)
             ]
-            jobs += [Job(layer, start, *group) for group in groups]
+            jobs += [Job(layer=layer, start=start, x=x, ds=ds) for x, ds in groups]
             if self._pool.sketcher is not None:
                 above = self._left.get(start)
                 if above is not None and above.layer != layer + 1:
                     above = None
                 left = self._left[start] = Handover(layer)
                 comparisons.append(
-                    ComparisonJob(layer, start, lengths, groups, self._pool.sketcher, above, left)
+                    ComparisonJob(
+                        layer=layer,
+                        start=start,
+                        lengths=lengths,
+                        groups=groups,
+                        sketcher=self._pool.sketcher,
+                        above=above,
+                        below=left,
+                    )
                 )
         # A comparison waits for the one before it: other jobs in between keep the threads busy.
         return jobs + comparisons

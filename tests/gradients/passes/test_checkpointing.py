@@ -77,7 +77,9 @@ def run(model: Any, rows: list[TokenRow], twice: bool) -> Factors:
 
 
 def extract(model: Any, rows: list[TokenRow], twice: bool = False) -> pl.DataFrame:
-    loaded = LoadedModel("tiny", "", model, None, "cpu", twice)  # type: ignore[arg-type]
+    loaded = LoadedModel(
+        name="tiny", fingerprint="", model=model, tokenizer=None, device="cpu", checkpointing=twice
+    )  # type: ignore[arg-type]
     return pl.concat(list(extract_rows(loaded, rows, STANDARD))).drop("seconds")
 
 

@@ -31,7 +31,14 @@ RARE = 2
 def extract(
     model: Any, rows: list[TokenRow], budget: int | None = None, checkpointing: bool = False
 ) -> pl.DataFrame:
-    loaded = LoadedModel("tiny", "", model, None, "cpu", checkpointing)  # type: ignore[arg-type]
+    loaded = LoadedModel(
+        name="tiny",
+        fingerprint="",
+        model=model,
+        tokenizer=None,
+        device="cpu",
+        checkpointing=checkpointing,
+    )  # type: ignore[arg-type]
     return pl.concat(extract_rows(loaded, rows, STANDARD, budget=budget)).sort("row")
 
 
@@ -217,7 +224,7 @@ def test_a_model_that_gives_nothing_but_nan_is_not_taken_backward(
     poison(model, "model.norm.weight", math.nan)
     reached: list[int] = []
     model.model.layers[2].register_full_backward_hook(lambda *_: reached.append(1))
-    loaded = LoadedModel("tiny", "", model, None, "cpu")  # type: ignore[arg-type]
+    loaded = LoadedModel(name="tiny", fingerprint="", model=model, tokenizer=None, device="cpu")  # type: ignore[arg-type]
     batches = BatchLoop(loaded, find_projections(model), rows)
     done = list(batches.run())
     assert sum(len(each.batch.rows) for each in done) == 40
@@ -235,7 +242,9 @@ def test_layers_that_cannot_be_told_apart_for_a_broken_weight_are_refused_with_i
     with pytest.raises(ModelError, match=r"told apart, since 1 of 32 numbers in transformer\.h\.0"):
         extract(model, make_rows((9, 4)))
     # A model that is whole is told what is wrong with it, as ever.
-    loaded = LoadedModel("tiny", "", make_model("llama"), None, "cpu")  # type: ignore[arg-type]
+    loaded = LoadedModel(
+        name="tiny", fingerprint="", model=make_model("llama"), tokenizer=None, device="cpu"
+    )  # type: ignore[arg-type]
     missing = make_protocol(layer_names={"q": "attn.wq"})
     with pytest.raises(ModelError, match="no linear layer 'attn.wq'"):
         next(extract_rows(loaded, make_rows((9, 4)), missing))

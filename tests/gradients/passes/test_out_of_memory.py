@@ -70,7 +70,7 @@ CHILD = """
 
 
 def load(model: Any) -> LoadedModel:
-    return LoadedModel("tiny", "", model, None, "cpu")  # type: ignore[arg-type]
+    return LoadedModel(name="tiny", fingerprint="", model=model, tokenizer=None, device="cpu")  # type: ignore[arg-type]
 
 
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="limits as Linux has them")
@@ -142,7 +142,9 @@ def test_a_row_too_large_with_checkpointing_is_not_told_to_use_it(
 ) -> None:
     model = make_model("llama")
     model.model.layers[1].register_forward_hook(lambda *_: torch.empty(2**60, dtype=torch.uint8))
-    loaded = LoadedModel("tiny", "", model, None, "cpu", True)  # type: ignore[arg-type]
+    loaded = LoadedModel(
+        name="tiny", fingerprint="", model=model, tokenizer=None, device="cpu", checkpointing=True
+    )  # type: ignore[arg-type]
     table = pl.concat(extract_rows(loaded, make_rows((9, 4), (8, 4)), STANDARD)).sort("row")
     for reason in table["reason"]:
         assert reason.endswith("not even alone: use a device with more of it")

@@ -50,7 +50,7 @@ def way(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
 def extract(
     model: Any, rows: list[TokenRow], names: tuple[str, ...] = ATTENTION, **more: Any
 ) -> pl.DataFrame:
-    loaded = LoadedModel("tiny", "", model, None, "cpu")  # type: ignore[arg-type]
+    loaded = LoadedModel(name="tiny", fingerprint="", model=model, tokenizer=None, device="cpu")  # type: ignore[arg-type]
     protocol = make_protocol(projections=names)
     return pl.concat(extract_rows(loaded, rows, protocol, budget=4096, **more)).sort("row")
 

@@ -137,7 +137,7 @@ def test_sketches_of_two_examples_have_the_cosine_of_their_gradients(
     make_model: Callable[..., Any], make_rows: Callable[..., list[TokenRow]]
 ) -> None:
     model, rows = make_model("llama", torch.float64), make_rows((12, 6), (20, 3))
-    loaded = LoadedModel("tiny", "", model, None, "cpu")  # type: ignore[arg-type]
+    loaded = LoadedModel(name="tiny", fingerprint="", model=model, tokenizer=None, device="cpu")  # type: ignore[arg-type]
     table = explode_matrices(pl.concat(extract_rows(loaded, rows, STANDARD)).lazy()).collect()
     gradients = []
     for row in rows:
