@@ -150,12 +150,12 @@ def layer_factors(model: Any, row: TokenRow) -> dict[str, tuple[Tensor, Tensor]]
 
 def our_spectra(factors: dict[str, tuple[Tensor, Tensor]]) -> dict[Place, Tensor]:
     """gradpipe's singular values of one layer's factors; Q, K and V read the same X."""
-    from gradpipe.gradients.spectra.spectrum import gradient_spectra
+    from gradpipe.gradients.spectra.spectrum import spectra_of_gradients
 
     values = {}
     for names in ("qkv", "o"):
         x = factors[names[0]][0]
-        spectra = gradient_spectra(x[None], {name: factors[name][1][None] for name in names})
+        spectra = spectra_of_gradients(x[None], {name: factors[name][1][None] for name in names})
         for name, of_text in spectra.items():
             values[0, name] = of_text.rows()[0].singular_values
     return values

@@ -9,7 +9,7 @@ from gradpipe.gradients.rows import ROW_SCHEMA, explode_matrices
 
 #: Σσ² may differ so much, relatively, from the Frobenius norm squared: singular values are kept in
 #: single precision, which rounds each by up to 6e-8.
-ENERGY_TOLERANCE = 1e-6
+STORED_ENERGY_TOLERANCE = 1e-6
 
 
 def check_rows(rows: pl.DataFrame, unusable_limit: float) -> Check:
@@ -100,7 +100,7 @@ def _energy(found: pl.DataFrame) -> Check:
     gap = max(found["gap"].drop_nulls(), default=0.0)
     return Check(
         "energy_is_frobenius",
-        gap <= ENERGY_TOLERANCE,
+        gap <= STORED_ENERGY_TOLERANCE,
         f"Σσ² and the squared Frobenius norm differ by at most {gap:.1e} (relative)",
         {"largest_gap": gap},
     )

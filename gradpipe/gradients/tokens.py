@@ -103,7 +103,7 @@ class Encoder:
         """The pair as tokens, cut to the window; an unusable pair comes with its reason."""
         fault = _fault("instruction", pair.instruction) or _fault("response", pair.response)
         if fault or pair.instruction is None or pair.response is None:
-            return TokenRow([], 0, False, fault)
+            return TokenRow(ids=[], start=0, truncated=False, reason=fault)
         prompt = self.prompt(pair.instruction)
         special = self.protocol.special_tokens == "always" or not self.chat
         encoded = self.tokenizer(
@@ -138,7 +138,7 @@ class Encoder:
                 if truncated
                 else "the response has no token of its own"
             )
-        return TokenRow(kept, start, truncated, reason)
+        return TokenRow(ids=kept, start=start, truncated=truncated, reason=reason)
 
     def encode_all(self, pairs: list[Pair], names: Sequence[str] | None = None) -> list[TokenRow]:
         """All pairs as tokens; raises DataError where the protocol refuses overlong responses.

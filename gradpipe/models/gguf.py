@@ -20,13 +20,12 @@ from gradpipe.models.files import refuse_larger
 from gradpipe.models.fingerprint import file_digest
 from gradpipe.models.refusals import refuse_config, refuse_missing_weights
 from gradpipe.models.silence import quiet_transformers
-from gradpipe.system.atomic_files import is_gone, process_name
+from gradpipe.system.atomic_files import aside_path, sweep_leftovers
 from gradpipe.system.user_folders import cache_folder
 from gradpipe.untrusted.gguf_header import check_header
 
 #: Part of the folder's name: older conversions are left in place and redone.
 CONVERSION = "1"
-_ASIDE = ".tmp"
 
 
 def converted_folder(path: Path) -> Path:
@@ -37,14 +36,14 @@ def converted_folder(path: Path) -> Path:
     and where the cache folder cannot be written.
     """
     models = cache_folder() / "models"
-    _sweep(models)
+    sweep_leftovers(models)
     stem = re.sub(r"[^\w.-]", "_", path.stem, flags=re.ASCII)[:80]
     folder = models / f"{stem}-{file_digest(path)[:16]}-{CONVERSION}"
     if folder.is_dir():
         return folder
     logging.getLogger(__name__).info("converting %s once, about half a minute", path.name)
     tensors, numbers = check_header(path)
-    aside = folder.with_name(f"{folder.name}.{process_name()}{_ASIDE}")
+    aside = aside_path(folder)
     try:
         _convert(path, aside, tensors, numbers)
         aside.rename(folder)
@@ -58,13 +57,6 @@ def converted_folder(path: Path) -> Path:
     finally:
         shutil.rmtree(aside, ignore_errors=True)
     return folder
-
-
-def _sweep(models: Path) -> None:
-    """Delete leftovers of killed conversions on this machine."""
-    for aside in models.glob(f"*{_ASIDE}"):
-        if is_gone(aside.stem.rpartition(".")[2]):
-            shutil.rmtree(aside, ignore_errors=True)
 
 
 def _convert(path: Path, folder: Path, tensors: int, numbers: int) -> None:

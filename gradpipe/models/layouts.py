@@ -11,7 +11,7 @@ from torch import Tensor
 
 
 @dataclass(frozen=True)
-class Columns:
+class OutputColumns:
     """Some of a layer's outputs: viewed as [groups, width], ``start:stop`` of every group.
 
     The default is the whole layer. [q | k | v] side by side is one group; heads that each hold
@@ -37,10 +37,10 @@ class Columns:
 
 
 #: The columns of each projection that shares a layer.
-Layout = dict[str, Columns]
+ColumnLayout = dict[str, OutputColumns]
 
 
-def layouts(widths: Mapping[str, int]) -> Iterator[Layout]:
+def layouts(widths: Mapping[str, int]) -> Iterator[ColumnLayout]:
     """Every way to lay out parts of these widths: in any order, in any number of equal groups.
 
     The plainest come first: one group, in the order given.
@@ -51,10 +51,10 @@ def layouts(widths: Mapping[str, int]) -> Iterator[Layout]:
             yield _in_order(order, widths, groups)
 
 
-def _in_order(order: tuple[str, ...], widths: Mapping[str, int], groups: int) -> Layout:
+def _in_order(order: tuple[str, ...], widths: Mapping[str, int], groups: int) -> ColumnLayout:
     layout, start = {}, 0
     for role in order:
         stop = start + widths[role] // groups
-        layout[role] = Columns(groups, start, stop)
+        layout[role] = OutputColumns(groups, start, stop)
         start = stop
     return layout

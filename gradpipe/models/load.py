@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 import shutil
-import uuid
 import weakref
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,7 +21,7 @@ from gradpipe.models.placement import IN_ONE_PIECE, Placement
 from gradpipe.models.refusals import refuse_adapter, refuse_config, refuse_missing_weights
 from gradpipe.models.silence import quiet_transformers
 from gradpipe.models.source import ModelSource, pickled_error, resolve_model
-from gradpipe.system.atomic_files import is_gone, process_name
+from gradpipe.system.atomic_files import aside_path, sweep_leftovers
 from gradpipe.system.user_folders import cache_folder
 
 
@@ -153,7 +152,7 @@ def load_source(
 def _model(name: str, source: ModelSource, dtype: str, placing: dict[str, Any]) -> Any:
     """The model with its weights where ``placing`` says, frozen and in evaluation mode."""
     place, folder = _place(source), _offload_folder()
-    _sweep(folder.parent)
+    sweep_leftovers(folder.parent)
     with quiet_transformers():
         try:
             loaded: Any = AutoModelForCausalLM.from_pretrained(
@@ -184,14 +183,7 @@ def _offload_folder() -> Path:
     Most are read from the model's own files; only those that have to be rearranged (a mixture's
     experts) are written, and not in a temporary folder, which may be in memory.
     """
-    return cache_folder() / "offload" / f"{process_name()}.{uuid.uuid4().hex}"
-
-
-def _sweep(offloads: Path) -> None:
-    """Delete weights that killed processes on this machine left on disk."""
-    for folder in offloads.glob("*"):
-        if is_gone(folder.name.partition(".")[0]):
-            shutil.rmtree(folder, ignore_errors=True)
+    return aside_path(cache_folder() / "offload" / "weights")
 
 
 def load_tokenizer(name: str, revision: str | None = None) -> PreTrainedTokenizerBase:

@@ -17,7 +17,7 @@ import torch
 from torch import Tensor, nn
 
 from gradpipe.models.devices import input_device
-from gradpipe.models.layouts import Layout, layouts
+from gradpipe.models.layouts import ColumnLayout, layouts
 
 #: The largest gradient at columns that should have none may be as much of the largest at those that
 #: have one. (Measured on a pre-trained model, in float32 and both halves: 4e-7 where the columns
@@ -32,7 +32,7 @@ _SCALE = -0.5
 
 def probe_attention(
     model: Any, fused: nn.Module, output: nn.Module, roles: tuple[str, ...]
-) -> Layout | None:
+) -> ColumnLayout | None:
     """Identify the columns of q, k and v in ``fused``; None if they cannot be distinguished.
 
     ``output`` is the same attention's output projection. The model is restored afterwards, on its
@@ -52,7 +52,7 @@ def probe_attention(
 
 def probe_gate(
     model: Any, fused: nn.Module, down: nn.Module, roles: tuple[str, ...] = ("gate", "up")
-) -> Layout | None:
+) -> ColumnLayout | None:
     """Identify the columns of ``roles``, gate and up, in ``fused``; None if indistinguishable.
 
     ``down`` is the layer that reads their product. The model is restored afterwards.
@@ -86,7 +86,7 @@ def _widths(roles: tuple[str, ...], total: int, inner: int) -> dict[str, int] | 
     return widths if sum(widths.values()) == total and min(widths.values()) > 0 else None
 
 
-def _fits(layout: Layout, alone: Tensor, first: Tensor) -> bool:
+def _fits(layout: ColumnLayout, alone: Tensor, first: Tensor) -> bool:
     """Whether gradients of a lone token [all] and of a text's first one are where they must be."""
     others = tuple(role for role in layout if role != "v")
     values_tell = "v" not in layout or _only(layout, "v", others, alone)
@@ -94,7 +94,7 @@ def _fits(layout: Layout, alone: Tensor, first: Tensor) -> bool:
     return values_tell and keys_tell
 
 
-def _only(layout: Layout, role: str, others: tuple[str, ...], d: Tensor) -> bool:
+def _only(layout: ColumnLayout, role: str, others: tuple[str, ...], d: Tensor) -> bool:
     """Whether the columns of one part carry a gradient in ``d`` [all], and the others' none."""
     largest = _largest(layout[role].take(d))
     return largest > 0 and all(
@@ -142,7 +142,7 @@ def _gradient(
 
 
 def _scaled(
-    model: Any, fused: nn.Module, down: nn.Module, layout: Layout | None
+    model: Any, fused: nn.Module, down: nn.Module, layout: ColumnLayout | None
 ) -> tuple[Tensor | None, int | None]:
     """What enters ``down`` where ``up``'s columns are scaled, or nothing is; ``fused``'s width."""
     seen: dict[str, Tensor] = {}

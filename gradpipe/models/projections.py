@@ -15,7 +15,7 @@ from typing import Any
 from torch import nn
 
 from gradpipe.errors import ModelError, nearest
-from gradpipe.models.layouts import Columns, Layout
+from gradpipe.models.layouts import ColumnLayout, OutputColumns
 from gradpipe.models.places import (
     attention_places,
     linear_layers,
@@ -41,7 +41,7 @@ class Projection:
     name: str
     path: str
     module: nn.Module
-    columns: Columns = field(default_factory=Columns)
+    columns: OutputColumns = field(default_factory=OutputColumns)
 
 
 def find_projections(
@@ -156,11 +156,11 @@ class _FusedLayers:
 
     def __init__(self, model: Any) -> None:
         self._model = model
-        self._layouts: dict[tuple[Any, ...], Layout | None] = {}
+        self._layouts: dict[tuple[Any, ...], ColumnLayout | None] = {}
 
-    def columns(self, where: str, layer: nn.Module, places: Places) -> Layout:
+    def columns(self, where: str, layer: nn.Module, places: Places) -> ColumnLayout:
         """The columns of each role in one decoder layer; raises ModelError."""
-        columns = dict.fromkeys(places, Columns())
+        columns = dict.fromkeys(places, OutputColumns())
         for place in dict.fromkeys(places.values()):
             roles = tuple(role for role in places if places[role] == place)
             if len(roles) > 1:
@@ -169,7 +169,7 @@ class _FusedLayers:
 
     def _layout(
         self, where: str, layer: nn.Module, places: Places, roles: tuple[str, ...]
-    ) -> Layout:
+    ) -> ColumnLayout:
         path = f"{where}.{places[roles[0]]}"
         together = {("q", "k", "v"): "o", ("gate", "up"): "down"}
         readers = [reader for parts, reader in together.items() if set(roles) <= set(parts)]

@@ -9,7 +9,7 @@ from torch import nn
 from transformers import AutoConfig, AutoModelForCausalLM
 
 from gradpipe.errors import ModelError
-from gradpipe.models.layouts import Columns
+from gradpipe.models.layouts import OutputColumns
 from gradpipe.models.projections import Projection, find_projections
 
 SMALL = {
@@ -188,7 +188,10 @@ def test_gate_up_and_down_are_found_on_request(
     prefix = "model.layers.1."
     assert [p.path.removeprefix(prefix) for p in found[4:7]] == [gate, up, down]
     if gate == up:
-        assert [p.columns for p in found[4:6]] == [Columns(1, 0, 24), Columns(1, 24, 48)]
+        assert [p.columns for p in found[4:6]] == [
+            OutputColumns(1, 0, 24),
+            OutputColumns(1, 24, 48),
+        ]
 
 
 def test_an_mlp_without_a_gate_has_up_and_down() -> None:

@@ -31,7 +31,7 @@ SOME_ROWS = 16
 #: of a vocabulary's, larger than all the activations of a short batch.
 WEIGHT_AT_ONCE = 2**21
 #: Tokens of the products that the two are compared by.
-TRIAL_TOKENS = 128
+PRODUCT_TRIAL_TOKENS = 128
 
 
 @contextmanager
@@ -102,7 +102,7 @@ def _onednn_is_faster(modules: list[Any]) -> bool:
     shapes = [tuple(_as_linear(module).shape) for module in modules]
     common = max(shapes, key=shapes.count)
     weight = _as_linear(modules[shapes.index(common)])
-    x = torch.ones(TRIAL_TOKENS, common[1]).cumsum(0).rsqrt()
+    x = torch.ones(PRODUCT_TRIAL_TOKENS, common[1]).cumsum(0).rsqrt()
     return is_faster(_onednn_product, functional.linear, (x, weight, None), slack=1e-5)
 
 

@@ -21,9 +21,9 @@ from gradpipe.gradients.passes.replaced_forward import replaced_forwards
 
 #: Relative difference up to which a module and its twin count as the same, and the trial's tokens.
 SAME = 1e-5
-TRIAL_TOKENS = 4
+TWIN_TRIAL_TOKENS = 4
 EPSILONS = ("variance_epsilon", "eps", "epsilon")
-GATED = ("gate_proj", "up_proj", "down_proj", "act_fn")
+GATED_MLP_CHILDREN = ("gate_proj", "up_proj", "down_proj", "act_fn")
 
 
 @contextmanager
@@ -54,7 +54,7 @@ def _twins(module: Any) -> list[Callable[[Tensor], Tensor]]:
     ):
         return []
     children = [name for name, _ in module.named_children()]
-    if sorted(children) == sorted(GATED):
+    if sorted(children) == sorted(GATED_MLP_CHILDREN):
         return [partial(_gated, module)]
     epsilons = [vars(module)[name] for name in EPSILONS if name in vars(module)]
     if children or len(weights) != 1 or weights[0].dim() != 1 or not epsilons:
@@ -67,8 +67,8 @@ def _same(module: Any, twin: Callable[[Tensor], Tensor]) -> bool:
     """Whether both give the same for a few tokens."""
     weight = next(module.parameters())
     width = weight.shape[-1]
-    x = torch.linspace(-2, 2, TRIAL_TOKENS * width, device=weight.device).sin()
-    x = x.view(TRIAL_TOKENS, width)
+    x = torch.linspace(-2, 2, TWIN_TRIAL_TOKENS * width, device=weight.device).sin()
+    x = x.view(TWIN_TRIAL_TOKENS, width)
     with torch.no_grad():
         # Not by calling the module: hooks on it are for texts.
         expected = module.forward(x)

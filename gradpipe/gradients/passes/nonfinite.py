@@ -16,7 +16,7 @@ from gradpipe.gradients.tokens import TokenRow
 from gradpipe.models.devices import input_device
 
 #: Numbers of a weight that are looked at together: the look makes copies.
-AT_ONCE = 2**24
+CHECKED_AT_ONCE = 2**24
 
 
 class FaultFinder:
@@ -64,7 +64,7 @@ def _broken_weight(module: nn.Module, prefix: str, recurse: bool) -> str | None:
     for name, weight in module.named_parameters(recurse=recurse):
         if weight.device.type == "meta" or not weight.is_floating_point():
             continue
-        parts = weight.detach().reshape(-1).split(AT_ONCE)
+        parts = weight.detach().reshape(-1).split(CHECKED_AT_ONCE)
         broken = sum(int((~torch.isfinite(part)).sum()) for part in parts)
         if broken:
             return f"{broken} of {weight.numel()} numbers in {prefix}{name} are not finite"

@@ -57,7 +57,9 @@ def onednn_is_there() -> bool:
 
 def onednn_linear(x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
     """X Wᵀ + b by oneDNN: X [..., d_in], W [d_out, d_in]."""
-    found: Tensor = torch.ops.mkldnn._linear_pointwise(x, weight, bias, attr="none", scalars=[], algorithm="")
+    found: Tensor = torch.ops.mkldnn._linear_pointwise(
+        x, weight, bias, attr="none", scalars=[], algorithm=""
+    )
     return found
 
 

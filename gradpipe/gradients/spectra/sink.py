@@ -24,7 +24,7 @@ from gradpipe.gradients.spectra.inner_products import (
 )
 from gradpipe.gradients.spectra.matmul import ready
 from gradpipe.gradients.spectra.sketches import Sketcher
-from gradpipe.gradients.spectra.spectrum import Spectrum, gradient_spectra
+from gradpipe.gradients.spectra.spectrum import Spectrum, spectra_of_gradients
 from gradpipe.gradients.spectra.workers import SpectraPool
 from gradpipe.models.projections import Projection
 
@@ -39,7 +39,7 @@ Groups = list[tuple[Tensor, dict[str, Tensor]]]
 
 
 @dataclass(frozen=True, kw_only=True)
-class Job:
+class SpectraJob:
     """Projections of one layer that read the same X [n, T, d_in], for rows from ``start`` on."""
 
     layer: int
@@ -51,7 +51,7 @@ class Job:
         """Take the spectra, on the thread that calls."""
         x = _where_float64_is(self.x)
         ds = {name: _where_float64_is(d) for name, d in self.ds.items()}
-        return {name: found.rows() for name, found in gradient_spectra(x, ds).items()}
+        return {name: found.rows() for name, found in spectra_of_gradients(x, ds).items()}
 
 
 @dataclass
@@ -143,7 +143,7 @@ class SpectraSink:
         for projection in projections:
             self._awaited[projection.layer] = self._awaited.get(projection.layer, 0) + 1
         self._arrived: dict[int, LayerFactors] = {}
-        self._held: list[Job | ComparisonJob] = []
+        self._held: list[SpectraJob | ComparisonJob] = []
         #: What is being computed, with what to do with it.
         self._running: deque[tuple[Future[Any], Callable[[Any], None]]] = deque()
         self._spectra: list[dict[tuple[int, str], Spectrum]] = [{} for _ in lengths]
@@ -199,13 +199,13 @@ class SpectraSink:
                 future.exception()
         self._running.clear()
 
-    def _jobs(self, layer: int, factors: LayerFactors) -> list[Job | ComparisonJob]:
+    def _jobs(self, layer: int, factors: LayerFactors) -> list[SpectraJob | ComparisonJob]:
         """A layer's factors as jobs of as many neighbouring rows as the pool likes at once, cut to
         the longest of them.
         """
         step = self._pool.rows_of_a_job(len(self.lengths), max(self.lengths))
-        jobs: list[Job | ComparisonJob] = []
-        comparisons: list[Job | ComparisonJob] = []
+        jobs: list[SpectraJob | ComparisonJob] = []
+        comparisons: list[SpectraJob | ComparisonJob] = []
         for start in range(0, len(self.lengths), step):
             lengths = self.lengths[start : start + step]
             rows, tokens = slice(start, start + step), slice(max(lengths))
@@ -213,7 +213,7 @@ class SpectraSink:
                 (x[rows, tokens], {name: d[rows, tokens] for name, d in ds.items()})
                 for x, ds in by_inputs(factors)
             ]
-            jobs += [Job(layer=layer, start=start, x=x, ds=ds) for x, ds in groups]
+            jobs += [SpectraJob(layer=layer, start=start, x=x, ds=ds) for x, ds in groups]
             if self._pool.sketcher is not None:
                 above = self._left.get(start)
                 if above is not None and above.layer != layer + 1:

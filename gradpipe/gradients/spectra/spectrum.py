@@ -25,7 +25,7 @@ from gradpipe.gradients.spectra.symmetric import congruence, outer_product
 
 #: Relative mismatch of Σσ² and ‖G‖²_F above which a spectrum counts as broken. Both are float64
 #: sums; what is seen in practice stays below 1e-12.
-ENERGY_TOLERANCE = 1e-8
+COMPUTED_ENERGY_TOLERANCE = 1e-8
 #: Eigenvalues below so many eps of the largest are rounding error.
 ROUNDING = 4.0
 
@@ -43,7 +43,7 @@ class Spectrum:
         energy = float(self.singular_values.square().sum())
         if not (math.isfinite(energy) and math.isfinite(self.squared_norm)):
             return "a gradient is not finite"
-        if abs(energy - self.squared_norm) > ENERGY_TOLERANCE * self.squared_norm:
+        if abs(energy - self.squared_norm) > COMPUTED_ENERGY_TOLERANCE * self.squared_norm:
             return f"Σσ² is {energy:.6g} where ‖G‖² is {self.squared_norm:.6g}"
         return None
 
@@ -115,7 +115,7 @@ class Inputs:
         return Inputs(_at(self.x, tokens))
 
 
-def gradient_spectra(x: Tensor, ds: Mapping[str, Tensor]) -> dict[str, Spectra]:
+def spectra_of_gradients(x: Tensor, ds: Mapping[str, Tensor]) -> dict[str, Spectra]:
     """Singular values of G = DᵀX for R texts and the projections that read the same X.
 
     ``x`` [R, T, d_in] are the projections' inputs, ``ds`` the loss gradients at their outputs
@@ -130,7 +130,7 @@ def gradient_spectra(x: Tensor, ds: Mapping[str, Tensor]) -> dict[str, Spectra]:
 
 
 def spectra_from_factors(inputs: Inputs, d: Tensor, carrying: Tensor) -> Spectra:
-    """As ``gradient_spectra`` for one projection, from inputs that others may share.
+    """As ``spectra_of_gradients`` for one projection, from inputs that others may share.
 
     ``carrying`` [R, T] says which tokens' gradients are not all zero.
     """

@@ -21,7 +21,7 @@ import torch
 from gradpipe.gradients.extract import extract_rows
 from gradpipe.gradients.protocol import STANDARD
 from gradpipe.gradients.spectra import sink
-from gradpipe.gradients.spectra.spectrum import gradient_spectra
+from gradpipe.gradients.spectra.spectrum import spectra_of_gradients
 from gradpipe.gradients.tokens import TokenRow
 from gradpipe.models.load import LoadedModel
 
@@ -43,7 +43,9 @@ CHILD = """
         vocab_size=300, hidden_size=64, intermediate_size=8192, num_hidden_layers=2,
         num_attention_heads=4, num_key_value_heads=2, max_position_embeddings=8192,
     )
-    loaded = LoadedModel("wide", "", LlamaForCausalLM(config), None, "cpu")
+    loaded = LoadedModel(
+        name="wide", fingerprint="", model=LlamaForCausalLM(config), tokenizer=None, device="cpu"
+    )
     lengths = (30, 40, 3000, 60, 25, *[28] * 8)
     rows = [TokenRow([3 + (n * t) % 290 for t in range(n)], n - 5, False) for n in lengths]
     errors = []
@@ -123,9 +125,9 @@ def test_a_thread_that_is_refused_memory_costs_its_row_alone(
         if x.shape[1] == 50:
             threads.add(threading.get_ident())
             refusal()
-        return gradient_spectra(x, ds)
+        return spectra_of_gradients(x, ds)
 
-    monkeypatch.setattr(sink, "gradient_spectra", take)
+    monkeypatch.setattr(sink, "spectra_of_gradients", take)
     table = pl.concat(extract_rows(load(model), rows, STANDARD)).sort("row")
     assert threads
     assert threading.get_ident() not in threads

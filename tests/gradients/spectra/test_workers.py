@@ -20,7 +20,7 @@ from gradpipe.gradients.passes.run_batch import run_batch
 from gradpipe.gradients.spectra import sink as layers
 from gradpipe.gradients.spectra.sink import SpectraSink
 from gradpipe.gradients.spectra.sizes import GRAM_MATRICES, WORKSPACE
-from gradpipe.gradients.spectra.spectrum import Spectrum, gradient_spectra
+from gradpipe.gradients.spectra.spectrum import Spectrum, spectra_of_gradients
 from gradpipe.gradients.spectra.workers import SpectraPool, spectra_pool
 from gradpipe.gradients.tokens import TokenRow
 from gradpipe.models.projections import find_projections
@@ -138,7 +138,9 @@ def test_every_pool_gives_each_row_alone(
     found = spectra(make_pool(threads, beside)[0])
     for projection, x, d in factors():
         for row, length in enumerate(LENGTHS):
-            of_row = gradient_spectra(x[row : row + 1, :length], {"": d[row : row + 1, :length]})
+            of_row = spectra_of_gradients(
+                x[row : row + 1, :length], {"": d[row : row + 1, :length]}
+            )
             [alone] = of_row[""].rows()
             together = found[row][projection.layer, projection.name]
             assert together.squared_norm == pytest.approx(alone.squared_norm, rel=1e-12)
@@ -178,9 +180,9 @@ def test_no_more_jobs_than_may_be_in_flight_hold_factors(
 ) -> None:
     def slow(*given: Any) -> Any:
         time.sleep(0.003)
-        return gradient_spectra(*given)
+        return spectra_of_gradients(*given)
 
-    monkeypatch.setattr(layers, "gradient_spectra", slow)
+    monkeypatch.setattr(layers, "spectra_of_gradients", slow)
     pool, executor = make_pool(threads, beside)
     sink = SpectraSink(LENGTHS, PROJECTIONS, pool)
     unfinished = []
@@ -237,9 +239,9 @@ def test_a_job_that_fails_says_so_and_leaves_nothing_running(
         if len(calls) == 3:
             raise Fault
         time.sleep(0.003)
-        return gradient_spectra(*given)
+        return spectra_of_gradients(*given)
 
-    monkeypatch.setattr(layers, "gradient_spectra", fails_once)
+    monkeypatch.setattr(layers, "spectra_of_gradients", fails_once)
     pool, executor = make_pool(threads, beside)
     sink = SpectraSink(LENGTHS, PROJECTIONS, pool)
     storages: list[StorageWeakRef] = []
