@@ -1,4 +1,4 @@
-"""The extraction loop: pairs in, one row of spectra a pair out, batch by batch."""
+"""Extract gradient spectra: token rows in, one row of spectra per token row out."""
 
 from __future__ import annotations
 
@@ -30,11 +30,11 @@ def extract_rows(
     *,
     aligned: bool = True,
 ) -> Iterator[pl.DataFrame]:
-    """Spectra of every row, as frames of ROW_SCHEMA, one a batch, unusable rows first.
+    """Yield one frame of ROW_SCHEMA per batch, after one frame of the unusable rows.
 
-    A row that cannot be used comes out with its reason; nothing is left out. ``budget`` limits the
-    padded tokens of a batch; None: what the free memory allows. Without ``aligned``, cosines and
-    sketches are left out, as null.
+    Every row is yielded once; unusable rows have a ``reason``. ``budget`` limits the padded tokens
+    per batch; None means as many as fit in the free memory. Without ``aligned``, cosines and
+    sketches are null.
     """
     projections = _projections(loaded, protocol)
     all_tokens = sum(len(row.ids) for row in rows if row.reason is None)
@@ -45,10 +45,10 @@ def extract_rows(
     done, tokens = len(unusable), 0
     report(Progress(rows=done, tokens=tokens, all_rows=len(rows), all_tokens=all_tokens))
     batches = BatchLoop(loaded, projections, rows, budget, aligned=aligned)
-    for through in batches.run():
-        numbers = through.batch.rows
-        seconds = through.seconds / len(numbers)
-        if through.gradients is None:
+    for finished in batches.run():
+        numbers = finished.batch.rows
+        seconds = finished.seconds / len(numbers)
+        if finished.gradients is None:
             yield _frame(
                 hardware,
                 [_too_large(number, rows[number], seconds, batches.twice) for number in numbers],
@@ -58,7 +58,7 @@ def extract_rows(
                 hardware,
                 [
                     _record(number, rows[number], gradient, seconds)
-                    for number, gradient in zip(numbers, through.gradients, strict=True)
+                    for number, gradient in zip(numbers, finished.gradients, strict=True)
                 ],
             )
         done += len(numbers)
@@ -67,11 +67,11 @@ def extract_rows(
 
 
 def _projections(loaded: LoadedModel, protocol: Protocol) -> list[Projection]:
-    """The model's projections; raises ModelError, which names a weight where that is to blame."""
+    """Return the model's projections; raise ModelError, with any non-finite weight named."""
     try:
         return find_projections(loaded.model, protocol.projections, protocol.layer_names.paths)
     except ModelError as error:
-        # Columns of a fused layer are told apart by passes through it.
+        # Non-finite weights make the columns of a fused layer indistinguishable.
         broken = broken_weight(loaded.model)
         if broken is None:
             raise
@@ -117,7 +117,7 @@ def _record(number: int, row: TokenRow, gradients: RowGradients, seconds: float)
 
 
 def _matrices(gradients: RowGradients) -> list[dict[str, Any]]:
-    """A usable row's gradients, as MATRIX."""
+    """The gradients of a usable row, as MATRIX."""
     norms, alignment = gradients.norms, gradients.alignment
     return [
         {
@@ -137,14 +137,14 @@ def _matrices(gradients: RowGradients) -> list[dict[str, Any]]:
 
 
 def _layers(gradients: RowGradients) -> list[dict[str, Any]]:
-    """A usable row's layers, as LAYER."""
-    norms, found = gradients.norms, gradients.alignment.same_layer
+    """The layers of a usable row, as LAYER."""
+    norms, products = gradients.norms, gradients.alignment.same_layer
     return [
         {
             "layer": layer,
             **{
                 f"{pair}_cosine": _cosine(
-                    found.get((layer, pair)), norms.get((layer, left)), norms.get((layer, right))
+                    products.get((layer, pair)), norms.get((layer, left)), norms.get((layer, right))
                 )
                 for pair, (left, right) in SAME_LAYER.items()
             },
@@ -154,7 +154,7 @@ def _layers(gradients: RowGradients) -> list[dict[str, Any]]:
 
 
 def _cosine(product: float | None, one: float | None, other: float | None) -> float | None:
-    """⟨G, G'⟩ / (‖G‖ ‖G'‖); None where a gradient is zero or there is nothing to compare."""
+    """Return ⟨G, G'⟩ / (‖G‖ ‖G'‖), or None if a gradient is zero or missing."""
     return product / one / other if product is not None and one and other else None
 
 

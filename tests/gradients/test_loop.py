@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from gradpipe.gradients import loop
 from gradpipe.gradients.extract import extract_rows
-from gradpipe.gradients.loop import BatchLoop, Done
+from gradpipe.gradients.loop import BatchLoop, FinishedBatch
 from gradpipe.gradients.passes import memory
 from gradpipe.gradients.passes.batches import CPU_BUDGET, CPU_LEAST
 from gradpipe.gradients.passes.run_batch import RowGradients
@@ -223,7 +223,7 @@ def test_a_failed_batch_is_out_of_memory_before_the_next_try(
     for layer in model.model.layers:
         layer.register_forward_hook(remember)
     model.model.layers[0].register_full_backward_hook(fail)
-    done: list[Done] = list(batch_loop(model, make_rows(*[(10, 5)] * 8), budget=80).run())
+    done: list[FinishedBatch] = list(batch_loop(model, make_rows(*[(10, 5)] * 8), budget=80).run())
     assert [len(each.batch.rows) for each in done] == [2, 2, 2, 2]
     assert [len(each) for each in made] == [3] * 6
     assert still_there == [0] * 6

@@ -1,17 +1,17 @@
-"""Sizes and costs of the spectra, for their computation and for estimates, which need no torch."""
+"""Sizes and costs of spectra. Free of torch, since cost estimates use them too."""
 
-#: What the eigenvalues of an n × n matrix cost, in n³ multiply-adds of a matrix product: the
-#: reduction to tridiagonal form runs at the speed of memory (2 measured on a CPU: 10 ms at 440).
+#: Cost of the eigenvalues of an n × n matrix, in units of n³ multiply-adds of a matrix product.
+#: The reduction to tridiagonal form is memory-bound (measured on a CPU: 2, or 10 ms at n = 440).
 EIGENVALUE_COST = 2.0
-#: The share of tokens with gradient below which the others are cut away first, as the prompt's in
-#: the last layer's queries and outputs.
+#: Tokens without gradient are removed first if the share of the other tokens is below this, as in
+#: the last layer's queries and outputs, where prompt tokens have no gradient.
 WORTH_CUTTING = 0.9
-#: Rows from which on symmetric products are computed in blocks: smaller ones run at less speed.
+#: Least rows of a symmetric product that is computed in blocks; small blocks would be slow.
 WORTH_BLOCKS = 192
-#: Columns that a side of the gradient is folded to, and numbers of a sketch.
+#: Columns that each side of a gradient is folded to, and values per sketch.
 SIDE = 192
 SKETCH_VALUES = 512
-#: Bytes that the Gram matrices of one job on an accelerator may take: about six T × T float64
-#: matrices a row are alive at once.
+#: Bytes for the Gram matrices of one job on an accelerator: about six T × T float64 matrices per
+#: row exist at once.
 WORKSPACE = 2**31
 GRAM_MATRICES = 6

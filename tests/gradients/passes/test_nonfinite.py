@@ -177,7 +177,7 @@ def test_activations_that_overflow_are_named_by_the_module_that_made_them(
     model.get_submodule(path).register_forward_hook(overflow)
     table = extract(model, rows, budget=1024, checkpointing=checkpointing)
     reason = table["reason"][1]
-    assert reason == f"the loss is not finite (nan): what {path} computes is not finite"
+    assert reason == f"the loss is not finite (nan): the output of {path} is not finite"
     for number in (0, 2):
         assert_as_alone(table, number, model, rows[number])
 
@@ -213,8 +213,8 @@ def test_gradients_beyond_the_precision_of_the_model_are_named(
     model.get_parameter("model.layers.1.mlp.up_proj.weight").detach().mul_(3e4)
     table = extract(model, make_rows((9, 4), (12, 5)))
     for reason in table["reason"]:
-        assert reason.startswith("the loss is not finite (nan): what model.layers.1.mlp.")
-        assert reason.endswith("_proj computes is not finite")
+        assert reason.startswith("the loss is not finite (nan): the output of model.layers.1.mlp.")
+        assert reason.endswith("_proj is not finite")
 
 
 def test_a_model_that_gives_nothing_but_nan_is_not_taken_backward(

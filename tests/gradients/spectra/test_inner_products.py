@@ -199,7 +199,7 @@ def random_factors(widths: list[dict[str, int]], lengths: list[int], seed: int) 
 
 
 def aligned(
-    factors: Factors, lengths: list[int], threads: int = 2, beside: bool = False
+    factors: Factors, lengths: list[int], threads: int = 2, concurrent: bool = False
 ) -> list[RowAlignment]:
     """What a sink finds, given the last layer first."""
     given = [
@@ -207,7 +207,7 @@ def aligned(
         for (layer, name), (x, d) in sorted(factors.items(), key=lambda each: -each[0][0])
     ]
     with ThreadPoolExecutor(threads) as executor:
-        pool = SpectraPool(executor, threads, beside, Sketcher())
+        pool = SpectraPool(executor, threads, concurrent, Sketcher())
         sink = SpectraSink(lengths, [p for p, _, _ in given], pool)  # type: ignore[misc]
         for projection, x, d in given:
             sink(projection, x, d)  # type: ignore[arg-type]
@@ -221,13 +221,13 @@ def aligned(
     lengths=st.lists(st.integers(1, 9), min_size=1, max_size=4),
     seed=st.integers(0, 1000),
     threads=st.integers(1, 3),
-    beside=st.booleans(),
+    concurrent=st.booleans(),
 )
 def test_uneven_layers_are_compared_where_their_shapes_allow(
-    widths: list[dict[str, int]], lengths: list[int], seed: int, threads: int, beside: bool
+    widths: list[dict[str, int]], lengths: list[int], seed: int, threads: int, concurrent: bool
 ) -> None:
     factors = random_factors(widths, lengths, seed)
-    found = aligned(factors, lengths, 1 if beside else threads, beside)
+    found = aligned(factors, lengths, 1 if concurrent else threads, concurrent)
     for row, length in enumerate(lengths):
         slow = {
             place: d[row, :length].double().T @ x[row, :length].double()
@@ -290,9 +290,9 @@ class Fault(Exception):
     """What a comparison fails with."""
 
 
-@pytest.mark.parametrize(("threads", "beside"), [(1, False), (2, False), (1, True)])
+@pytest.mark.parametrize(("threads", "concurrent"), [(1, False), (2, False), (1, True)])
 def test_a_comparison_that_fails_fails_those_that_wait_for_it(
-    threads: int, beside: bool, monkeypatch: pytest.MonkeyPatch
+    threads: int, concurrent: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def fail(_groups: Any) -> Any:
         raise Fault
@@ -300,7 +300,7 @@ def test_a_comparison_that_fails_fails_those_that_wait_for_it(
     monkeypatch.setattr(layers, "layer_gradients", fail)
     lengths = [5, 5]
     with pytest.raises(Fault):
-        aligned(random_factors([{"q": 6, "o": 6}] * 6, lengths, 0), lengths, threads, beside)
+        aligned(random_factors([{"q": 6, "o": 6}] * 6, lengths, 0), lengths, threads, concurrent)
 
 
 def test_matrices_are_formed_for_long_texts_and_narrow_models_only() -> None:
