@@ -1,4 +1,4 @@
-"""A model's fingerprint: it changes when weights, tokenizer or revision do, and only then."""
+"""Fingerprint a model: the result changes with its weights, tokenizer or revision only."""
 
 from __future__ import annotations
 
@@ -20,9 +20,9 @@ PATTERNS = ("*.safetensors", "*.json", "*.jinja", "*.model", "*.txt", "*.tiktoke
 def fingerprint(source: ModelSource) -> str:
     """Hash the identity of a model without loading it or importing torch.
 
-    Local files by content, wherever they lie; hub models by the commit that the revision stands
-    for. Raises ModelError if the hub has no such model, or if it is unreachable and the model is
-    not cached. Also raises it for a local path that is unreadable or not a regular file.
+    Local files are hashed by content, regardless of their path; hub models by the commit of their
+    revision. Raises ModelError if the hub has no such model, if the hub is unreachable and the
+    model is not cached, or if a local path is unreadable or not a regular file.
     """
     if source.kind == "hub":
         return content_hash("hub", source.id, pin(source).revision)
@@ -34,13 +34,13 @@ def fingerprint(source: ModelSource) -> str:
 
 
 def pin(source: ModelSource) -> ModelSource:
-    """The same source with a hub model's revision replaced by the commit it stands for now.
+    """Replace a hub model's revision by its current commit; leave other sources unchanged.
 
     Raises ModelError as ``fingerprint`` does.
     """
     if source.kind != "hub":
         return source
-    # A quarter of a second, which a study of local models never pays.
+    # Imported here, since it takes a quarter of a second and local models do not need it.
     from gradpipe.models.hub import hub_commit
 
     return replace(source, revision=hub_commit(source))
@@ -49,7 +49,7 @@ def pin(source: ModelSource) -> ModelSource:
 def _digest(path: Path) -> str:
     if not path.is_file():
         # Reading a device or a pipe may never end.
-        raise ModelError(f"{path} is no file that can be read: remove it, or mend where it links.")
+        raise ModelError(f"{path} is not a regular file: remove it, or fix the link.")
     try:
         return file_digest(path)
     except OSError as error:
@@ -59,7 +59,7 @@ def _digest(path: Path) -> str:
 
 
 def file_digest(path: Path) -> str:
-    """A file's SHA-256; remembered by path, size and times, since weights are gigabytes."""
+    """Return a file's SHA-256, cached by path, size and times, since weights are gigabytes."""
     stat = path.stat()
     identity = [str(path.resolve()), stat.st_size, stat.st_mtime_ns, stat.st_ctime_ns, stat.st_ino]
     note = cache_folder() / "digests" / f"{content_hash(identity)}.json"
@@ -74,6 +74,6 @@ def file_digest(path: Path) -> str:
         with written_aside(note) as aside:
             aside.write_text(json.dumps({"path": str(path), "sha256": digest}))
     except OSError:
-        # Only the shortcut is lost: a home that cannot be written must not stop a run.
+        # Only the cached digest is lost: a read-only home must not stop a run.
         pass
     return digest

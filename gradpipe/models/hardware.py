@@ -1,4 +1,4 @@
-"""Names of the hardware that models run on, for reports."""
+"""Name the processor that models run on, for reports."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from pathlib import Path
 
 
 def cpu_name() -> str:
-    """The processor's name and its number of cores."""
+    """Return the processor's name and its number of usable cores."""
     return f"{processor()}, {usable_cores()} cores"
 
 

@@ -1,4 +1,4 @@
-"""The commit that a revision of a model on the hub stands for."""
+"""Find the commit that a revision of a hub model refers to."""
 
 from __future__ import annotations
 
@@ -16,7 +16,10 @@ _COMMIT = re.compile("[0-9a-f]{40}")
 
 
 def hub_commit(source: ModelSource) -> str:
-    """The commit a hub model's revision stands for now, or in the local cache when offline."""
+    """Return the commit of a hub model's revision, from the local cache if the hub is unreachable.
+
+    Raises ModelError if there is no such model or revision, or if it is unreachable and not cached.
+    """
     revision = source.revision or "main"
     if _COMMIT.fullmatch(revision):
         return revision
@@ -28,7 +31,7 @@ def hub_commit(source: ModelSource) -> str:
     except (RepositoryNotFoundError, HFValidationError) as error:
         raise ModelError(
             f"The hub has no model {source.id!r} that you may read: check the id, or log in with "
-            "`hf auth login` where it is gated."
+            "`hf auth login` if the model is gated."
         ) from error
     except RevisionNotFoundError as error:
         raise ModelError(
@@ -47,7 +50,7 @@ def hub_commit(source: ModelSource) -> str:
 
 
 def cached_commit(model_id: str, revision: str) -> str | None:
-    """The commit that a revision stood for when it was last downloaded, or None."""
+    """Return the commit of a revision at its last download, or None."""
     folder = Path(constants.HF_HUB_CACHE) / repo_folder_name(repo_id=model_id, repo_type="model")
     reference = folder / "refs" / revision
     commit = reference.read_text("utf-8", "replace").strip() if reference.is_file() else ""

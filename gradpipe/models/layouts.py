@@ -1,4 +1,4 @@
-"""How one layer's outputs hold several projections: the columns of each."""
+"""The columns of each projection in the outputs of a fused layer."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ from torch import Tensor
 
 @dataclass(frozen=True)
 class OutputColumns:
-    """Some of a layer's outputs: viewed as [groups, width], ``start:stop`` of every group.
+    """Some of a layer's outputs: with outputs as [groups, width], ``start:stop`` of every group.
 
-    The default is the whole layer. [q | k | v] side by side is one group; heads that each hold
-    their own q, k and v are as many groups.
+    The default is the whole layer. A layer with [q | k | v] side by side has one group; a layer in
+    which each head has its own q, k and v has one group per head.
     """
 
     groups: int = 1
@@ -41,9 +41,9 @@ ColumnLayout = dict[str, OutputColumns]
 
 
 def layouts(widths: Mapping[str, int]) -> Iterator[ColumnLayout]:
-    """Every way to lay out parts of these widths: in any order, in any number of equal groups.
+    """Yield every layout of parts of these widths: in any order, in any number of equal groups.
 
-    The plainest come first: one group, in the order given.
+    The first layout has one group and the given order.
     """
     most = math.gcd(*widths.values())
     for groups in (number for number in range(1, most + 1) if most % number == 0):

@@ -11,7 +11,7 @@ from gradpipe.models.roles import ATTENTION, FUSED_GATE_UP, FUSED_QKV, MLP, ROLE
 
 
 def linear_layers(block: nn.Module) -> dict[str, nn.Module]:
-    """Modules with a two-dimensional weight and nothing inside: Linear, GPT-2's Conv1D, ..."""
+    """Return modules with a two-dimensional weight and no children: Linear, GPT-2's Conv1D, ..."""
     return {
         name: module
         for name, module in block.named_modules()
@@ -22,18 +22,18 @@ def linear_layers(block: nn.Module) -> dict[str, nn.Module]:
 
 
 def weight_shape(module: Any) -> tuple[int, ...]:
-    """The shape of a module's weight; empty where it has none."""
+    """Return the shape of a module's weight; empty without a weight."""
     return tuple(getattr(getattr(module, "weight", None), "shape", ()))
 
 
 def routed_experts(block: nn.Module) -> str | None:
-    """Return the path of the experts in a decoder layer, or None if it is no mixture.
+    """Return the path of the experts in a decoder layer, or None if it has none.
 
     Experts are a list of blocks with linear layers, or weights [experts, ..., ...].
     """
 
     def stacked(weight: nn.Parameter) -> bool:
-        # Square ones are a recurrence's, block by block.
+        # Square matrices belong to recurrent blocks.
         return weight.ndim == 3 and weight.shape[1] != weight.shape[2]
 
     for name, module in block.named_modules():
@@ -47,13 +47,16 @@ def routed_experts(block: nn.Module) -> str | None:
 def attention_places(linears: Mapping[str, nn.Module], named: Mapping[str, str]) -> Places:
     """Return the places of Q, K, V and O; empty if they cannot be determined.
 
-    ``named`` are the roles that are given: the others must lie beside each other in one parent.
+    ``named`` are the places given by the user; all others must be in one parent module.
     """
     return _first(linears, ATTENTION, named, ("q", "k", "v"), FUSED_QKV)
 
 
 def mlp_places(linears: Mapping[str, nn.Module], named: Mapping[str, str]) -> Places:
-    """Where gate, up and down are, or up and down of an MLP without a gate; else empty."""
+    """Return the places of gate, up and down, or of up and down in an MLP without a gate.
+
+    Empty if they cannot be determined.
+    """
     gated = _first(linears, MLP, named, ("gate", "up"), FUSED_GATE_UP)
     return gated or _first(linears, ("up", "down"), named)
 
@@ -63,21 +66,21 @@ def _first(
     roles: tuple[str, ...],
     named: Mapping[str, str],
     fused: tuple[str, ...] = (),
-    fused_words: tuple[str, ...] = (),
+    fused_names: tuple[str, ...] = (),
 ) -> Places:
-    """The places of all these roles in the first parent that has them, apart or fused."""
-    for inside in _parents(linears):
-        places = _beside(inside, roles, named)
-        # The named role lies elsewhere, so a fused layer is not the one to find.
+    """Return the places of all roles in the first parent that has them, separate or fused."""
+    for siblings in _parents(linears):
+        places = _among_siblings(siblings, roles, named)
+        # A named role is elsewhere, so a fused layer would not be the right one.
         if not places and not set(fused) & set(named):
-            places = _beside(inside, roles, named, fused, fused_words)
+            places = _among_siblings(siblings, roles, named, fused, fused_names)
         if places:
             return places
     return {}
 
 
 def _parents(linears: Mapping[str, nn.Module]) -> list[dict[str, str]]:
-    """The linear layers that lie beside each other: last words, in lower case, to whole paths."""
+    """Group linear layers by parent: for each, lower-case names with whole paths."""
     parents: dict[str, dict[str, str]] = {}
     for path in linears:
         parent, _, word = path.rpartition(".")
@@ -85,21 +88,21 @@ def _parents(linears: Mapping[str, nn.Module]) -> list[dict[str, str]]:
     return list(parents.values())
 
 
-def _beside(
-    inside: Mapping[str, str],
+def _among_siblings(
+    siblings: Mapping[str, str],
     roles: tuple[str, ...],
     named: Mapping[str, str],
     fused: tuple[str, ...] = (),
-    fused_words: tuple[str, ...] = (),
+    fused_names: tuple[str, ...] = (),
 ) -> Places:
-    """Return the places of all unnamed ``roles`` among neighbors; empty if any is missing.
+    """Return the places of all ``roles`` among siblings, or as named; empty if any is missing.
 
-    Roles in ``fused`` share the layer that ``fused_words`` name.
+    Roles in ``fused`` share the layer that has one of the ``fused_names``.
     """
     places = {}
     for role in (role for role in roles if role not in named):
-        words = fused_words if role in fused else ROLES[role]
-        place = next((inside[word] for word in words if word in inside), None)
+        names = fused_names if role in fused else ROLES[role]
+        place = next((siblings[name] for name in names if name in siblings), None)
         if place is None:
             return {}
         places[role] = place

@@ -1,6 +1,6 @@
-"""Which of a decoder layer's linear layers plays which role, by what implementations call them."""
+"""The roles of linear layers in a decoder layer, and their names in implementations."""
 
-#: What implementations call the linear layers in each role, in the order projections are shown.
+#: Names of the linear layer in each role, with roles in the order in which they are shown.
 ROLES: dict[str, tuple[str, ...]] = {
     "q": ("q_proj", "query", "wq", "q_lin", "q"),
     "k": ("k_proj", "key", "wk", "k_lin", "k"),
@@ -12,10 +12,10 @@ ROLES: dict[str, tuple[str, ...]] = {
 }
 ATTENTION = ("q", "k", "v", "o")
 MLP = ("gate", "up", "down")
-#: One linear layer that holds Q, K and V, in whatever layout.
+#: Names of a linear layer that holds Q, K and V, in any layout.
 FUSED_QKV = ("qkv_proj", "c_attn", "wqkv", "qkv", "query_key_value")
-#: One linear layer that holds gate and up.
+#: Names of a linear layer that holds gate and up.
 FUSED_GATE_UP = ("gate_up_proj", "gate_up", "w13", "wi")
 
-#: The path inside the decoder layer of each role's module; roles that share a module are fused.
+#: The path of each role's module inside a decoder layer; roles that share a module are fused.
 Places = dict[str, str]

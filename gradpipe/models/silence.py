@@ -1,4 +1,4 @@
-"""transformers without its progress bars: a caller that shows progress has its own."""
+"""Silence transformers: callers show their own progress."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager

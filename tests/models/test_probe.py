@@ -144,7 +144,7 @@ def test_columns_in_a_layout_like_no_other_are_refused(split: Split) -> None:
 
 
 def test_an_attention_that_is_not_causal_is_refused() -> None:
-    with pytest.raises(ModelError, match="no part of a causal attention"):
+    with pytest.raises(ModelError, match="not part of a causal attention"):
         layout(decoder(in_order(("q", "k", "v"), 1), causal=False), ("q",), NAMED)
 
 
@@ -161,7 +161,7 @@ def test_layers_that_no_text_passes_are_refused() -> None:
 
 def test_roles_that_no_layer_holds_together_are_refused() -> None:
     model = decoder(in_order(("q", "k", "v"), 1))
-    with pytest.raises(ModelError, match="mix is named as q and o, which no layer holds together"):
+    with pytest.raises(ModelError, match="mix is named for q and o, which are never in one layer"):
         layout(model, ("q", "o"), {**NAMED, "k": "mixer.out", "o": "mixer.mix", "v": "mixer.out"})
 
 
@@ -222,7 +222,7 @@ def test_gate_and_up_are_told_by_what_is_linear(
 def test_two_halves_of_which_none_is_linear_are_refused() -> None:
     torch.manual_seed(0)
     model = Decoder(mlp=GatedMLP(True, torch.relu, bends=True))
-    with pytest.raises(ModelError, match="no part of a causal attention or gated MLP"):
+    with pytest.raises(ModelError, match="not part of a causal attention or gated MLP"):
         layout(model, ("gate",), GATED)
 
 
