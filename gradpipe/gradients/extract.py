@@ -76,7 +76,7 @@ def _projections(loaded: LoadedModel, protocol: Protocol) -> list[Projection]:
         if broken is None:
             raise
         raise ModelError(
-            f"The projections of {loaded.name or 'this model'} cannot be told apart, since "
+            f"The projections of {loaded.name or 'this model'} cannot be distinguished, since "
             f"{broken}: download it again, or use a wider dtype."
         ) from error
 
@@ -84,8 +84,8 @@ def _projections(loaded: LoadedModel, protocol: Protocol) -> list[Projection]:
 def _too_large(number: int, row: TokenRow, seconds: float, twice: bool) -> dict[str, Any]:
     cure = "" if twice else "gradient checkpointing or "
     reason = (
-        f"the row's {len(row.ids)} tokens do not fit in memory, not even alone: use {cure}a device "
-        "with more of it"
+        f"the row's {len(row.ids)} tokens do not fit in memory, even in a batch of one row: use "
+        f"{cure}a device with more memory"
     )
     return {**_unusable(number, row), "reason": reason, "seconds": seconds}
 

@@ -116,7 +116,7 @@ class BatchLoop:
         gradients = replace(gradients, origin=self._faults.origin(row, gradients.loss))
         if not self._warned:
             # Logged once and at once: long runs should show such a fault early.
-            getLogger(__name__).warning("a row cannot be used: %s", gradients.reason)
+            getLogger(__name__).warning("a row is unusable: %s", gradients.reason)
             self._warned = True
         return gradients
 

@@ -177,11 +177,11 @@ def make_protocol(preset: str = "standard", **changes: Any) -> Protocol:
         return Protocol.model_validate({**PRESETS[preset].model_dump(), **changes})
     except ValidationError as error:
         first = error.errors()[0]
-        where = ".".join(str(part) for part in first["loc"])
+        setting = ".".join(str(part) for part in first["loc"])
         if first["type"] == "extra_forbidden":
             hint = nearest(str(first["loc"][-1]), list(LayerNames.model_fields))
-            raise StudyError(f"A protocol has no setting {where!r}: {hint}") from None
+            raise StudyError(f"A protocol has no setting {setting!r}: {hint}") from None
         message = first["msg"].removeprefix("Value error, ")
         raise StudyError(
-            f"The protocol's setting {where!r} cannot be {first['input']!r}: {message}."
+            f"The protocol's setting {setting!r} cannot be {first['input']!r}: {message}."
         ) from None

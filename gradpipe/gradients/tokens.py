@@ -60,7 +60,7 @@ class Encoder:
         if protocol.chat and not has_template:
             raise ModelError(
                 f"The tokenizer of {name or 'this model'} has no chat template: use an "
-                "instruction-tuned model, or leave the chat template off (chat: false, --no-chat)."
+                "instruction-tuned model, or turn the chat template off (chat: false, --no-chat)."
             )
         self.name = name
         self.tokenizer: Any = tokenizer
@@ -91,8 +91,8 @@ class Encoder:
         except Exception as error:
             reason = str(error).partition("\n")[0].rstrip(".") or type(error).__name__
             raise ModelError(
-                f"The chat template of {self.name or 'this model'} fails ({reason}): take another "
-                "revision of the model, or leave the template off (chat: false, --no-chat)."
+                f"The chat template of {self.name or 'this model'} fails ({reason}): use another "
+                "revision of the model, or turn the template off (chat: false, --no-chat)."
             ) from error
         return text
 
@@ -179,8 +179,8 @@ def _fault(side: str, text: str | None) -> str | None:
         return f"the {side} is missing"
     if lone := re.search("[\ud800-\udfff]", text):
         return (
-            f"the {side} holds half of a character (U+{ord(lone[0]):04X}, a lone surrogate, at "
-            f"position {lone.start()})"
+            f"the {side} is not valid Unicode (lone surrogate U+{ord(lone[0]):04X} at position "
+            f"{lone.start()})"
         )
     return None
 

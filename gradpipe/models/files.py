@@ -41,12 +41,12 @@ def refuse_files(name: str, source: ModelSource, config: Any) -> None:
     refuse_larger(name, config, numbers, tensors)
 
 
-def weight_files(name: str, source: ModelSource, given: str | None = None) -> list[Path]:
-    """Return a model's local weight files; ``given`` is the file that its configuration names.
+def weight_files(name: str, source: ModelSource, configured: str | None = None) -> list[Path]:
+    """Return a model's local weight files; ``configured`` is the file named in its configuration.
 
     Raises ModelError if one is not a plain safetensors file in the same folder.
     """
-    for first in (given,) if given else (WEIGHTS, INDEX):
+    for first in (configured,) if configured else (WEIGHTS, INDEX):
         path = _file(source, first) if _is_plain(first) else None
         if path is not None and first.endswith(".json"):
             return [_part(name, source, part) for part in _parts(name, path)]

@@ -60,14 +60,14 @@ def find_projections(
     fused = _FusedLayers(model)
     projections: list[Projection] = []
     for number, layer in enumerate(layers):
-        where = f"{path}.{number}"
-        places = _places(f"Layer {number} ({where})", layer, names, layer_names or {})
-        columns = fused.columns(where, layer, places)
+        layer_path = f"{path}.{number}"
+        places = _places(f"Layer {number} ({layer_path})", layer, names, layer_names or {})
+        columns = fused.columns(layer_path, layer, places)
         projections += [
             Projection(
                 layer=number,
                 name=name,
-                path=f"{where}.{places[name]}",
+                path=f"{layer_path}.{places[name]}",
                 module=layer.get_submodule(places[name]),
                 columns=columns[name],
             )
@@ -108,14 +108,14 @@ def _configured_layers(model: Any) -> int | None:
 
 
 def _places(
-    called: str, layer: nn.Module, names: tuple[str, ...], named: Mapping[str, str]
+    layer_name: str, layer: nn.Module, names: tuple[str, ...], named: Mapping[str, str]
 ) -> Places:
     """Return the module of each role in one layer; raises ModelError if a role is missing."""
     linears = linear_layers(layer)
     for role, place in named.items():
         if place not in linears:
             raise ModelError(
-                f"{called} has no linear layer {place!r}, as named for {role}: "
+                f"{layer_name} has no linear layer {place!r}, as named for {role}: "
                 f"{nearest(place, list(linears))}"
             )
     places: Places = {}
@@ -125,7 +125,7 @@ def _places(
         experts = routed_experts(layer)
         if experts and not set(requested) & set(named):
             raise ModelError(
-                f"{called} routes each token to a few of its experts ({experts}), so no expert "
+                f"{layer_name} routes each token to a few of its experts ({experts}), so no expert "
                 f"sees a whole text: remove {', '.join(requested)} from `projections`, or name the "
                 "layers of an expert that every token passes in `layer_names`."
             )
@@ -133,13 +133,13 @@ def _places(
     missing = [name for name in names if name not in places]
     if missing == ["gate"] and "up" in places:
         raise ModelError(
-            f"{called} has an MLP without a gate ({places['up']}, {places['down']}): remove gate "
-            "from `projections`; up and down are supported."
+            f"{layer_name} has an MLP without a gate ({places['up']}, {places['down']}): remove "
+            "gate from `projections`; up and down are supported."
         )
     if missing:
         raise ModelError(
-            f"{called} has no projection {', '.join(missing)} among the names that gradpipe knows; "
-            f"its linear layers are {_listing(linears)}: {NAMING}"
+            f"{layer_name} has no projection {', '.join(missing)} under a known name; its linear "
+            f"layers are {_listing(linears)}: {NAMING}"
         )
     return places
 
@@ -158,19 +158,19 @@ class _FusedLayers:
         self._model = model
         self._layouts: dict[tuple[Any, ...], ColumnLayout | None] = {}
 
-    def columns(self, where: str, layer: nn.Module, places: Places) -> ColumnLayout:
+    def columns(self, layer_path: str, layer: nn.Module, places: Places) -> ColumnLayout:
         """Return the columns of each role in one decoder layer; raises ModelError."""
         columns = dict.fromkeys(places, OutputColumns())
         for place in dict.fromkeys(places.values()):
             roles = tuple(role for role in places if places[role] == place)
             if len(roles) > 1:
-                columns |= self._layout(where, layer, places, roles)
+                columns |= self._layout(layer_path, layer, places, roles)
         return columns
 
     def _layout(
-        self, where: str, layer: nn.Module, places: Places, roles: tuple[str, ...]
+        self, layer_path: str, layer: nn.Module, places: Places, roles: tuple[str, ...]
     ) -> ColumnLayout:
-        path = f"{where}.{places[roles[0]]}"
+        path = f"{layer_path}.{places[roles[0]]}"
         together = {("q", "k", "v"): "o", ("gate", "up"): "down"}
         readers = [reader for parts, reader in together.items() if set(roles) <= set(parts)]
         if not readers:

@@ -66,7 +66,7 @@ def refuse_missing_weights(name: str, missing: Iterable[str]) -> None:
     if names := sorted(missing):
         raise ModelError(
             f"The files of {name!r} are missing {len(names)} of the model's weights ({names[0]} "
-            "...): download it again, or use a checkpoint that was saved as a causal language model."
+            "...): download it again, or use a checkpoint saved as a causal language model."
         )
 
 

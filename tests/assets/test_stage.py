@@ -164,7 +164,7 @@ def test_a_row_that_did_not_fit_is_computed_again_when_that_is_asked_for(
     workspace = Workspace.current()
     rows = workspace.spectra("small", "mini_obscure").scan().collect()
     (reason,) = rows["reason"].drop_nulls()
-    assert "do not fit in memory, not even alone" in reason
+    assert "do not fit in memory, even in a batch of one" in reason
     usable = set(rows.filter(pl.col("reason").is_null())["key"])
     before = workspace.statistics("small", "mini_obscure").read()
 

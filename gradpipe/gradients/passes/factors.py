@@ -54,8 +54,8 @@ def factors_to(sink: Sink, model: Any, projections: list[Projection]) -> Iterato
 
         stack.callback(model.get_input_embeddings().register_forward_hook(start).remove)
         for module in {id(p.module): p.module for p in projections}.values():
-            of_module = [p for p in projections if p.module is module]
-            stack.callback(module.register_forward_hook(_hook(of_module, sink, batch)).remove)
+            fused = [p for p in projections if p.module is module]
+            stack.callback(module.register_forward_hook(_hook(fused, sink, batch)).remove)
         yield
 
 
@@ -87,6 +87,6 @@ def _by_row(projection: Projection, values: Tensor, batch: list[int]) -> Tensor:
     if shape not in ([size for size in batch if size != 1], [math.prod(batch)]):
         raise ModelError(
             f"{projection.path} sees {list(values.shape)} of a batch of {batch} tokens, not each "
-            "token once: gradpipe cannot take its gradient; leave it out of `projections`."
+            "token once: gradpipe cannot compute its gradient; remove it from `projections`."
         )
     return values.reshape(*batch, -1)

@@ -116,11 +116,11 @@ def _backward_of_block(logits: Tensor, targets: Predictions) -> Tensor:
     target, weight = targets.target[:, None], targets.weight[:, None]
     with torch.no_grad():
         values = logits.to(torch.promote_types(logits.dtype, torch.float32))
-        largest, where = values.max(dim=1, keepdim=True)
+        largest, argmax = values.max(dim=1, keepdim=True)
         # -ln p = (max - x) - ln p(max): no large terms that cancel each other.
         below = (largest - values.gather(1, target)).double()
         p = torch.softmax(values, dim=1)
-        losses = weight * (below - p.gather(1, where).double().log())
+        losses = weight * (below - p.gather(1, argmax).double().log())
         # p - 1 at the target, as in the reference. If p is nearly one, the difference has few
         # digits: float32 norms of responses that the model is sure of are off by 1e-4.
         p.scatter_add_(1, target, torch.full_like(p[:, :1], -1.0))

@@ -67,7 +67,7 @@ def onednn_linear(x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tens
 def is_faster(
     product: Callable[..., Tensor],
     usual: Callable[..., Tensor],
-    given: tuple[Any, ...],
+    inputs: tuple[Any, ...],
     slack: float = 0.0,
 ) -> bool:
     """Return whether ``product`` equals ``usual`` and is faster by a tenth, by trial.
@@ -80,7 +80,7 @@ def is_faster(
     for _ in range(5):
         for function, times in seconds.items():
             started = time.perf_counter()
-            results[function] = function(*given)
+            results[function] = function(*inputs)
             times.append(time.perf_counter() - started)
     ours, expected = results[product], results[usual]
     if not bool(torch.isfinite(expected).all()):

@@ -165,8 +165,8 @@ class SpectraSink:
         factors = self._arrived.setdefault(layer, {})
         if layer not in self._awaited or projection.name in factors:
             raise ModelError(
-                f"The model calls {projection.path} more than once in a pass: gradpipe takes only "
-                "models whose layers have weights of their own."
+                f"The model calls {projection.path} more than once per pass: gradpipe supports "
+                "only models whose layers do not share weights."
             )
         factors[projection.name] = x, d
         if len(factors) == self._awaited[layer]:
@@ -179,9 +179,9 @@ class SpectraSink:
         """Return each row's spectra by layer and projection; raise ModelError if any is missing."""
         if self._awaited:
             raise ModelError(
-                f"The loss does not reach every projection of layer {min(self._awaited)}: they "
-                "belong to a part that text does not pass, or the layer uses another one's keys "
-                "and values; gradpipe takes only decoders in which every layer uses its own."
+                f"The loss does not depend on every projection of layer {min(self._awaited)}: text "
+                "does not pass them, or the layer uses the keys and values of another layer. "
+                "gradpipe supports only decoders in which every layer has its own."
             )
         self._submit()
         self._handovers.clear()

@@ -44,7 +44,7 @@ class Spectrum:
         if not (math.isfinite(energy) and math.isfinite(self.squared_norm)):
             return "a gradient is not finite"
         if abs(energy - self.squared_norm) > COMPUTED_ENERGY_TOLERANCE * self.squared_norm:
-            return f"Σσ² is {energy:.6g} where ‖G‖² is {self.squared_norm:.6g}"
+            return f"Σσ² is {energy:.6g} but ‖G‖² is {self.squared_norm:.6g}"
         return None
 
 

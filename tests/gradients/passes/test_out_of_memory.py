@@ -96,7 +96,9 @@ def test_a_row_that_an_address_space_does_not_hold_is_recorded_and_the_others_go
     assert found["errors"]
     assert all("can't allocate memory" in error for error in found["errors"])
     reasons = {row["row"]: row["reason"] for row in found["tight"]}
-    assert reasons.pop(2).startswith("the row's 3000 tokens do not fit in memory, not even alone")
+    assert reasons.pop(2).startswith(
+        "the row's 3000 tokens do not fit in memory, even in a batch of one"
+    )
     assert set(reasons.values()) == {None}
     losses = [row["loss"] for row in found["tight"] if row["row"] != 2]
     assert losses == pytest.approx([row["loss"] for row in found["expected"]], rel=1e-5)
@@ -132,7 +134,7 @@ def test_a_thread_that_is_refused_memory_costs_its_row_alone(
     assert threads
     assert threading.get_ident() not in threads
     reason = table["reason"][1]
-    assert reason.startswith("the row's 50 tokens do not fit in memory, not even alone")
+    assert reason.startswith("the row's 50 tokens do not fit in memory, even in a batch of one")
     assert "use gradient checkpointing or a device with more" in reason
     others = [0, 2, 3]
     assert table["reason"][others].null_count() == 3
@@ -149,4 +151,4 @@ def test_a_row_too_large_with_checkpointing_is_not_told_to_use_it(
     )  # type: ignore[arg-type]
     table = pl.concat(extract_rows(loaded, make_rows((9, 4), (8, 4)), STANDARD)).sort("row")
     for reason in table["reason"]:
-        assert reason.endswith("not even alone: use a device with more of it")
+        assert reason.endswith("of one row: use a device with more memory")

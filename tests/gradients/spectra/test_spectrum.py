@@ -331,8 +331,8 @@ def test_singular_values_that_do_not_add_up_to_the_norm_are_a_fault() -> None:
     values = torch.tensor([4.0, 3.0], dtype=torch.float64)
     assert Spectrum(values, 25.0).fault is None
     assert Spectrum(values, 25.0 * (1 + 1e-10)).fault is None
-    assert Spectrum(values, 24.0).fault == "Σσ² is 25 where ‖G‖² is 24"
-    assert Spectrum(values * 0, 1e-30).fault == "Σσ² is 0 where ‖G‖² is 1e-30"
+    assert Spectrum(values, 24.0).fault == "Σσ² is 25 but ‖G‖² is 24"
+    assert Spectrum(values * 0, 1e-30).fault == "Σσ² is 0 but ‖G‖² is 1e-30"
     assert Spectrum(values, math.nan).fault == "a gradient is not finite"
 
 
