@@ -112,7 +112,7 @@ def build_model(
     model.to(device).eval().requires_grad_(False)
     # The bench passes rows of tokens, so nothing is encoded.
     tokenizer: Any = None
-    return LoadedModel(name, "", model, tokenizer, device)
+    return LoadedModel(name=name, fingerprint="", model=model, tokenizer=tokenizer, device=device)
 
 
 def distinct_row(tokens: int) -> TokenRow:
@@ -150,12 +150,12 @@ def layer_factors(model: Any, row: TokenRow) -> dict[str, tuple[Tensor, Tensor]]
 
 def our_spectra(factors: dict[str, tuple[Tensor, Tensor]]) -> dict[Place, Tensor]:
     """gradpipe's singular values from one layer's factors; Q, K and V share X."""
-    from gradpipe.gradients.spectra.spectrum import gradient_spectra
+    from gradpipe.gradients.spectra.spectrum import spectra_of_gradients
 
     values = {}
     for names in ("qkv", "o"):
         x = factors[names[0]][0]
-        spectra = gradient_spectra(x[None], {name: factors[name][1][None] for name in names})
+        spectra = spectra_of_gradients(x[None], {name: factors[name][1][None] for name in names})
         for name, spectrum in spectra.items():
             values[0, name] = spectrum.rows()[0].singular_values
     return values

@@ -21,6 +21,18 @@ HEAVY = {"torch", "transformers", "datasets", "altair", "ray"}
 MOST_LINES = 300
 #: From here on, an argument's place no longer says what it is.
 MOST_POSITIONAL = 5
+#: Folders whose imports stand at the top of the file.
+BELOW_THE_BOUNDARY = ("gradients", "models", "statistics", "claims", "report")
+#: What they may import inside functions, by file or folder: each is imported by `definitions`,
+#: which must load nothing slow, and used by few of its runs.
+LATE_IMPORTS = {
+    # Asks the hub; a study of local models never does.
+    "gradpipe/models/fingerprint.py": {"gradpipe.models.hub"},
+    # Statistics of claims: scipy takes a second to import.
+    "gradpipe/claims": {"scipy.special", "scipy.stats"},
+    # Charts, pages and their images are drawn when a report is built, some by optional packages.
+    "gradpipe/report": {"altair", "jinja2", "markupsafe", "vl_convert", "great_tables"},
+}
 
 
 @cache
@@ -98,6 +110,53 @@ def test_the_command_lines_help_loads_nothing_heavy() -> None:
     statement = "from click.testing import CliRunner\nfrom gradpipe.cli import main\n"
     statement += "assert CliRunner().invoke(main, ['--help']).exit_code == 0"
     assert loaded_by(statement, {"polars", "dagster", *HEAVY}) == []
+
+
+def test_what_studies_and_tables_are_made_of_loads_nothing_heavy() -> None:
+    modules = (
+        "gradpipe.studies.load",
+        "gradpipe.gradients.rows",
+        "gradpipe.gradients.protocol",
+        "gradpipe.gradients.checks",
+        "gradpipe.models.source",
+        "gradpipe.models.fingerprint",
+        "gradpipe.models.placement",
+        "gradpipe.models.roles",
+        "gradpipe.statistics.partition",
+        "gradpipe.estimates.costs",
+    )
+    assert loaded_by(f"import {', '.join(modules)}", HEAVY) == []
+
+
+def late_imports(file: Path) -> set[str]:
+    """The modules that a file imports inside its functions."""
+    return {
+        name
+        for function in ast.walk(tree(file))
+        if isinstance(function, ast.FunctionDef | ast.AsyncFunctionDef)
+        for node in ast.walk(function)
+        if isinstance(node, ast.Import | ast.ImportFrom)
+        for name in ([node.module or ""] if isinstance(node, ast.ImportFrom) else imported(node))
+    }
+
+
+@pytest.mark.parametrize("folder", BELOW_THE_BOUNDARY)
+def test_imports_stand_at_the_top_of_the_file(folder: str) -> None:
+    late = {
+        str(file.relative_to(ROOT)): names
+        for file in below(f"gradpipe/{folder}")
+        if (names := late_imports(file))
+    }
+    for place, allowed in LATE_IMPORTS.items():
+        late = {
+            file: names - allowed if file.startswith(place) else names
+            for file, names in late.items()
+        }
+    assert {file: names for file, names in late.items() if names} == {}
+
+
+def test_a_late_import_would_be_found() -> None:
+    assert "gradpipe.models.hub" in late_imports(ROOT / "gradpipe" / "models" / "fingerprint.py")
 
 
 def test_the_library_imports_nothing_above_it() -> None:

@@ -12,7 +12,6 @@ import polars as pl
 from assets.planning.plan import Plan
 from gradpipe.estimates.format import amount, duration
 from gradpipe.generators.bill import GeneratorBill, estimate_bill
-from gradpipe.gradients.examples import encode_examples
 from gradpipe.gradients.rows import with_keys
 
 if TYPE_CHECKING:
@@ -162,6 +161,7 @@ def _prices(
     """Return a model's missing rows as tokens, and their cost, by benchmark."""
     from gradpipe.estimates.configurations import read_shape
     from gradpipe.estimates.prices import Price, prices
+    from gradpipe.gradients.examples import encode_examples
 
     config = plan.versions.study.model(model)
     if not any(map(len, missing.values())):

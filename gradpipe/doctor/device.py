@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from gradpipe.doctor.finding import Finding
-from gradpipe.models.hardware import device_name
+from gradpipe.models.hardware import cpu_name
 from gradpipe.untrusted.files import sized
 
 DEVICE = "device"
@@ -33,14 +33,15 @@ def examine_device() -> Iterator[Finding]:
         yield Finding(DEVICE, "ok", f"mps: {platform.machine()}, {sized(total)} of memory")
     else:
         yield from _unused(torch)
-        yield Finding(DEVICE, "ok", f"cpu: {device_name('cpu')}")
+        yield Finding(DEVICE, "ok", f"cpu: {cpu_name()}")
 
 
 def _accelerator(torch: Any, device: str) -> Finding:
     """Check that torch computes on a GPU; a build for other GPUs does not."""
     free, total = torch.cuda.mem_get_info(device)
     half = "bfloat16" if torch.cuda.is_bf16_supported() else "no bfloat16"
-    what = f"{device}: {device_name(device)}, {sized(free)} of {sized(total)} free, {half}"
+    name = torch.cuda.get_device_name(device)
+    what = f"{device}: {name}, {sized(free)} of {sized(total)} free, {half}"
     try:
         works = float(torch.ones(2, device=device).sum()) == 2.0
         reason = "" if works else "sums are wrong"

@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from gradpipe.doctor.finding import Finding, State
-from gradpipe.gradients.passes.memory import CONTROL_GROUPS
+from gradpipe.gradients.passes.limits import CONTROL_GROUPS
 from gradpipe.untrusted.files import sized
 
 MEMORY, DISK = "memory", "disk"

@@ -150,7 +150,10 @@ class _Extraction:
         self._done_tokens += sum(self._tokens[key] for key in new)
         self._work.report(
             Progress(
-                len(self._done), self._done_tokens, len(self._tokens), sum(self._tokens.values())
+                rows=len(self._done),
+                tokens=self._done_tokens,
+                all_rows=len(self._tokens),
+                all_tokens=sum(self._tokens.values()),
             )
         )
 

@@ -18,13 +18,12 @@ from scipy.optimize import nnls
 from gradpipe.estimates.costs import comparison_flops, pass_flops, spectra_flops
 from gradpipe.estimates.model_shape import ModelShape
 from gradpipe.gradients.extract import extract_rows
-from gradpipe.gradients.loop import FIRST_BUDGET
-from gradpipe.gradients.passes.batches import most_tokens, plan_batches
+from gradpipe.gradients.passes.batches import FIRST_BUDGET, most_tokens, plan_batches
 from gradpipe.gradients.passes.memory import saved_bytes, tokens_that_fit
 from gradpipe.gradients.protocol import Protocol
 from gradpipe.gradients.tokens import TokenRow
+from gradpipe.models.devices import devices, offloaded
 from gradpipe.models.load import LoadedModel
-from gradpipe.models.placement import devices, offloaded
 
 #: No further batch starts after this many seconds; a running batch may finish.
 SECONDS = 45.0

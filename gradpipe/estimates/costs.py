@@ -11,10 +11,14 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from gradpipe.estimates.model_shape import ModelShape
-from gradpipe.gradients.spectra.inner_products import SAME_LAYER, Shape, by_factors, by_matrices
-from gradpipe.gradients.spectra.sketches import SIDE, SKETCH_VALUES
-from gradpipe.gradients.spectra.spectrum import EIGENVALUE_COST, WORTH_CUTTING
-from gradpipe.gradients.spectra.symmetric import WORTH_BLOCKS
+from gradpipe.gradients.spectra.comparisons import SAME_LAYER, Shape, by_factors, by_matrices
+from gradpipe.gradients.spectra.sizes import (
+    EIGENVALUE_COST,
+    SIDE,
+    SKETCH_VALUES,
+    WORTH_BLOCKS,
+    WORTH_CUTTING,
+)
 
 BYTES = {"float32": 4, "bfloat16": 2, "float16": 2}
 #: FLOPs of attention, backward over forward; the backward pass recomputes the T × T scores.

@@ -17,7 +17,7 @@ from gradpipe.estimates.costs import BYTES, FILE_BYTES, Cost, cost_of
 from gradpipe.estimates.memory import Memory, memory_of
 from gradpipe.estimates.model_shape import ModelShape
 from gradpipe.gradients.passes.batches import ACCELERATOR_BUDGET
-from gradpipe.gradients.passes.memory import ACCELERATOR_SHARE, RESERVE
+from gradpipe.gradients.passes.limits import ACCELERATOR_SHARE, RESERVE
 
 
 @dataclass(frozen=True)

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from gradpipe.estimates.costs import BYTES
 from gradpipe.estimates.model_shape import ModelShape
-from gradpipe.gradients.spectra.workers import GRAM_MATRICES, WORKSPACE
+from gradpipe.gradients.spectra.sizes import GRAM_MATRICES, WORKSPACE
 
 
 @dataclass(frozen=True)

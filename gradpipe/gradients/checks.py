@@ -1,4 +1,4 @@
-"""Whether a partition's spectra can be trusted: complete, finite, and of the energy they had."""
+"""Check that the spectra of a partition are complete, finite and consistent with their norms."""
 
 from collections.abc import Iterable, Sequence
 
@@ -7,13 +7,13 @@ import polars as pl
 from gradpipe.check import Check
 from gradpipe.gradients.rows import ROW_SCHEMA, explode_matrices
 
-#: Σσ² may differ so much, relatively, from the Frobenius norm squared: singular values are kept in
-#: single precision, which rounds each by up to 6e-8.
-ENERGY_TOLERANCE = 1e-6
+#: Largest relative difference between Σσ² and the squared Frobenius norm. Stored singular values
+#: are float32, which rounds each of them by up to 6e-8.
+STORED_ENERGY_TOLERANCE = 1e-6
 
 
 def check_rows(rows: pl.DataFrame, unusable_limit: float) -> Check:
-    """The share of unusable rows is not above the limit; ``rows`` has ``reason``."""
+    """Check that the share of rows with a ``reason`` is at most ``unusable_limit``."""
     unusable = rows.filter(pl.col("reason").is_not_null()).height
     share = unusable / max(rows.height, 1)
     return Check(
@@ -27,23 +27,31 @@ def check_rows(rows: pl.DataFrame, unusable_limit: float) -> Check:
 def check_spectra(
     rows: pl.DataFrame, spectra: Iterable[pl.DataFrame], projections: Sequence[str]
 ) -> list[Check]:
-    """Every usable row has every layer and projection, finite, with Σσ² = ‖G‖²_F.
+    """Check that usable rows have all layers and projections, finite, with Σσ² = ‖G‖²_F.
 
-    ``rows`` are the partition's rows without their matrices (``key``, ``reason``, ``loss``);
-    ``spectra`` the same rows as frames of ROW_SCHEMA with ``key``, each once, in any portions.
+    ``rows`` are the partition's rows without their matrices (``key``, ``reason``, ``loss``).
+    ``spectra`` are the same rows as frames of ROW_SCHEMA with ``key``, split in any way.
     """
     usable = rows.filter(pl.col("reason").is_null()).unique("key")
-    portions = [_portion(frame) for frame in spectra]
-    found = (
-        pl.concat([_portion(pl.DataFrame(schema=ROW_SCHEMA)), *portions])
+    summaries = [_summarize(frame) for frame in spectra]
+    summary = (
+        pl.concat([_summarize(pl.DataFrame(schema=ROW_SCHEMA)), *summaries])
         .group_by("layer", "projection")
         .agg(pl.col("matrices", "broken").sum(), pl.col("gap").max())
     )
-    return [_complete(found, usable.height, projections), _finite(found, usable), _energy(found)]
+    return [
+        _check_complete(summary, usable.height, projections),
+        _check_finite(summary, usable),
+        _check_energy(summary),
+    ]
 
 
-def _portion(spectra: pl.DataFrame) -> pl.DataFrame:
-    """A few rows' matrices, counted by layer and projection."""
+def _summarize(spectra: pl.DataFrame) -> pl.DataFrame:
+    """Count the matrices of some rows by layer and projection.
+
+    ``broken`` is the number of non-finite matrices, ``gap`` the largest relative difference between
+    Σσ² and ‖G‖²_F.
+    """
     squares = pl.element().cast(pl.Float64).pow(2)
     energy = pl.col("singular_values").list.eval(squares).list.sum()
     squared_norm = pl.col("frobenius_norm").pow(2)
@@ -63,30 +71,28 @@ def _portion(spectra: pl.DataFrame) -> pl.DataFrame:
     )
 
 
-def _complete(found: pl.DataFrame, usable: int, projections: Sequence[str]) -> Check:
-    there = {
-        (layer, projection): count
-        for layer, projection, count in found.select("layer", "projection", "matrices").iter_rows()
-    }
-    layers = max((layer + 1 for layer, _ in there), default=0)
-    wanted = [(layer, projection) for layer in range(layers) for projection in projections]
-    lacking = [where for where in wanted if there.get(where, 0) != usable]
-    other = [where for where in there if where not in set(wanted)]
-    passed = not lacking and not other and (usable == 0 or layers > 0)
+def _check_complete(summary: pl.DataFrame, usable: int, projections: Sequence[str]) -> Check:
+    columns = summary.select("layer", "projection", "matrices")
+    counts = {(layer, projection): count for layer, projection, count in columns.iter_rows()}
+    layers = max((layer + 1 for layer, _ in counts), default=0)
+    expected = [(layer, projection) for layer in range(layers) for projection in projections]
+    incomplete = [place for place in expected if counts.get(place, 0) != usable]
+    unexpected = [place for place in counts if place not in set(expected)]
+    passed = not incomplete and not unexpected and (usable == 0 or layers > 0)
     note = f"{usable} usable rows × {layers} layers × {len(projections)} projections"
     if not passed:
-        layer, projection = (lacking or other or [("every", "projection")])[0]
-        note += f", but layer {layer}, {projection}, has {there.get((layer, projection), 0)}"
+        layer, projection = (incomplete or unexpected or [("every", "projection")])[0]
+        note += f", but layer {layer}, {projection}, has {counts.get((layer, projection), 0)}"
     return Check(
         "every_layer_and_projection",
         passed,
         note,
-        {"rows": usable, "layers": layers, "matrices": int(found["matrices"].sum())},
+        {"rows": usable, "layers": layers, "matrices": int(summary["matrices"].sum())},
     )
 
 
-def _finite(found: pl.DataFrame, usable: pl.DataFrame) -> Check:
-    broken = int(found["broken"].sum())
+def _check_finite(summary: pl.DataFrame, usable: pl.DataFrame) -> Check:
+    broken = int(summary["broken"].sum())
     losses = int((~usable["loss"].is_finite()).fill_null(True).sum())
     return Check(
         "all_finite",
@@ -96,11 +102,11 @@ def _finite(found: pl.DataFrame, usable: pl.DataFrame) -> Check:
     )
 
 
-def _energy(found: pl.DataFrame) -> Check:
-    gap = max(found["gap"].drop_nulls(), default=0.0)
+def _check_energy(summary: pl.DataFrame) -> Check:
+    gap = max(summary["gap"].drop_nulls(), default=0.0)
     return Check(
         "energy_is_frobenius",
-        gap <= ENERGY_TOLERANCE,
+        gap <= STORED_ENERGY_TOLERANCE,
         f"Σσ² and the squared Frobenius norm differ by at most {gap:.1e} (relative)",
         {"largest_gap": gap},
     )

@@ -1,4 +1,4 @@
-"""Gradients of examples that carry keys: what a cached pipeline extracts."""
+"""Extract the gradient spectra of keyed examples, for a store that caches rows by key."""
 
 from collections.abc import Callable, Iterator
 
@@ -8,7 +8,7 @@ from gradpipe.gradients.extract import extract_rows
 from gradpipe.gradients.protocol import Protocol
 from gradpipe.gradients.rows import Progress
 from gradpipe.gradients.tokens import Encoder, Pair, TokenRow
-from gradpipe.models.load import LoadedModel
+from gradpipe.models.load import LoadedModel, load_tokenizer, load_window
 
 
 def extract_examples(
@@ -18,10 +18,10 @@ def extract_examples(
     report: Callable[[Progress], None] = lambda _: None,
     budget: int | None = None,
 ) -> Iterator[pl.DataFrame]:
-    """Rows of ROW_SCHEMA with ``key`` in place of ``row``, one frame a batch.
+    """Yield one frame per batch: ROW_SCHEMA with ``key`` instead of ``row``.
 
-    ``examples`` are EXAMPLE_SCHEMA with ``key``; ``budget`` is that of ``extract_rows``. Raises
-    DataError where the protocol refuses a response that is longer than the window.
+    ``examples`` are EXAMPLE_SCHEMA with ``key``. ``budget`` is passed to ``extract_rows``. Raises
+    DataError if a response is longer than the window and the protocol refuses such responses.
     """
     encoder = Encoder(loaded.tokenizer, protocol, loaded.name, loaded.window)
     keys = examples.select(pl.int_range(pl.len(), dtype=pl.Int64).alias("row"), "key")
@@ -32,9 +32,9 @@ def extract_examples(
 def count_tokens(
     model: str, revision: str | None, protocol: Protocol, examples: pl.DataFrame
 ) -> pl.Series:
-    """How many tokens each example (EXAMPLE_SCHEMA) has for a model, without its weights.
+    """Count the tokens of each example (EXAMPLE_SCHEMA) for a model; its weights are not loaded.
 
-    Unusable ones count none. Raises ModelError and DataError as an extraction would.
+    Unusable examples count as 0. Raises the ModelError or DataError that an extraction would.
     """
     rows = encode_examples(model, revision, protocol, examples)
     return pl.Series("tokens", [0 if row.reason else len(row.ids) for row in rows], pl.Int64)
@@ -43,9 +43,7 @@ def count_tokens(
 def encode_examples(
     model: str, revision: str | None, protocol: Protocol, examples: pl.DataFrame
 ) -> list[TokenRow]:
-    """The examples (EXAMPLE_SCHEMA) as tokens, as ``count_tokens`` counts them."""
-    from gradpipe.models.load import load_tokenizer, load_window
-
+    """Tokenize examples (EXAMPLE_SCHEMA) for a model; its weights are not loaded."""
     encoder = Encoder(
         load_tokenizer(model, revision), protocol, model, load_window(model, revision)
     )

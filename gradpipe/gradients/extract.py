@@ -1,23 +1,24 @@
-"""The extraction loop: pairs in, one row of spectra a pair out, batch by batch."""
+"""Extract gradient spectra: token rows in, one row of spectra per token row out."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import polars as pl
 
 from gradpipe.errors import ModelError
+from gradpipe.gradients.loop import BatchLoop
+from gradpipe.gradients.passes.nonfinite import broken_weight
+from gradpipe.gradients.passes.run_batch import RowGradients
 from gradpipe.gradients.protocol import Protocol
 from gradpipe.gradients.rows import ROW_SCHEMA, Progress
-from gradpipe.gradients.spectra.inner_products import SAME_LAYER
+from gradpipe.gradients.spectra.comparisons import SAME_LAYER
 from gradpipe.gradients.spectra.sketches import kept_sketch
 from gradpipe.gradients.tokens import TokenRow
-
-if TYPE_CHECKING:
-    from gradpipe.gradients.passes.run_batch import RowGradients
-    from gradpipe.models.load import LoadedModel
-    from gradpipe.models.projections import Projection
+from gradpipe.models.devices import device_name
+from gradpipe.models.load import LoadedModel
+from gradpipe.models.projections import Projection, find_projections
 
 
 def extract_rows(
@@ -29,15 +30,12 @@ def extract_rows(
     *,
     aligned: bool = True,
 ) -> Iterator[pl.DataFrame]:
-    """Spectra of every row, as frames of ROW_SCHEMA, one a batch, unusable rows first.
+    """Yield one frame of ROW_SCHEMA per batch, after one frame of the unusable rows.
 
-    A row that cannot be used comes out with its reason; nothing is left out. ``budget`` limits the
-    padded tokens of a batch; None: what the free memory allows. Without ``aligned``, cosines and
-    sketches are left out, as null.
+    Every row is yielded once; unusable rows have a ``reason``. ``budget`` limits the padded tokens
+    per batch; None means as many as fit in the free memory. Without ``aligned``, cosines and
+    sketches are null.
     """
-    from gradpipe.gradients.loop import BatchLoop
-    from gradpipe.models.hardware import device_name
-
     projections = _projections(loaded, protocol)
     all_tokens = sum(len(row.ids) for row in rows if row.reason is None)
     unusable = [number for number, row in enumerate(rows) if row.reason is not None]
@@ -45,12 +43,12 @@ def extract_rows(
     if unusable:
         yield _frame(hardware, [_unusable(number, rows[number]) for number in unusable])
     done, tokens = len(unusable), 0
-    report(Progress(done, tokens, len(rows), all_tokens))
+    report(Progress(rows=done, tokens=tokens, all_rows=len(rows), all_tokens=all_tokens))
     batches = BatchLoop(loaded, projections, rows, budget, aligned=aligned)
-    for through in batches.run():
-        numbers = through.batch.rows
-        seconds = through.seconds / len(numbers)
-        if through.gradients is None:
+    for finished in batches.run():
+        numbers = finished.batch.rows
+        seconds = finished.seconds / len(numbers)
+        if finished.gradients is None:
             yield _frame(
                 hardware,
                 [_too_large(number, rows[number], seconds, batches.twice) for number in numbers],
@@ -60,28 +58,25 @@ def extract_rows(
                 hardware,
                 [
                     _record(number, rows[number], gradient, seconds)
-                    for number, gradient in zip(numbers, through.gradients, strict=True)
+                    for number, gradient in zip(numbers, finished.gradients, strict=True)
                 ],
             )
         done += len(numbers)
         tokens += sum(len(rows[number].ids) for number in numbers)
-        report(Progress(done, tokens, len(rows), all_tokens))
+        report(Progress(rows=done, tokens=tokens, all_rows=len(rows), all_tokens=all_tokens))
 
 
 def _projections(loaded: LoadedModel, protocol: Protocol) -> list[Projection]:
-    """The model's projections; raises ModelError, which names a weight where that is to blame."""
-    from gradpipe.gradients.passes.nonfinite import broken_weight
-    from gradpipe.models.projections import find_projections
-
+    """Return the model's projections; raise ModelError, with any non-finite weight named."""
     try:
         return find_projections(loaded.model, protocol.projections, protocol.layer_names.paths)
     except ModelError as error:
-        # Columns of a fused layer are told apart by passes through it.
+        # Non-finite weights make the columns of a fused layer indistinguishable.
         broken = broken_weight(loaded.model)
         if broken is None:
             raise
         raise ModelError(
-            f"The projections of {loaded.name or 'this model'} cannot be told apart, since "
+            f"The projections of {loaded.name or 'this model'} cannot be distinguished, since "
             f"{broken}: download it again, or use a wider dtype."
         ) from error
 
@@ -89,8 +84,8 @@ def _projections(loaded: LoadedModel, protocol: Protocol) -> list[Projection]:
 def _too_large(number: int, row: TokenRow, seconds: float, twice: bool) -> dict[str, Any]:
     cure = "" if twice else "gradient checkpointing or "
     reason = (
-        f"the row's {len(row.ids)} tokens do not fit in memory, not even alone: use {cure}a device "
-        "with more of it"
+        f"the row's {len(row.ids)} tokens do not fit in memory, even in a batch of one row: use "
+        f"{cure}a device with more memory"
     )
     return {**_unusable(number, row), "reason": reason, "seconds": seconds}
 
@@ -122,7 +117,7 @@ def _record(number: int, row: TokenRow, gradients: RowGradients, seconds: float)
 
 
 def _matrices(gradients: RowGradients) -> list[dict[str, Any]]:
-    """A usable row's gradients, as MATRIX."""
+    """The gradients of a usable row, as MATRIX."""
     norms, alignment = gradients.norms, gradients.alignment
     return [
         {
@@ -142,14 +137,14 @@ def _matrices(gradients: RowGradients) -> list[dict[str, Any]]:
 
 
 def _layers(gradients: RowGradients) -> list[dict[str, Any]]:
-    """A usable row's layers, as LAYER."""
-    norms, found = gradients.norms, gradients.alignment.same_layer
+    """The layers of a usable row, as LAYER."""
+    norms, products = gradients.norms, gradients.alignment.same_layer
     return [
         {
             "layer": layer,
             **{
                 f"{pair}_cosine": _cosine(
-                    found.get((layer, pair)), norms.get((layer, left)), norms.get((layer, right))
+                    products.get((layer, pair)), norms.get((layer, left)), norms.get((layer, right))
                 )
                 for pair, (left, right) in SAME_LAYER.items()
             },
@@ -159,7 +154,7 @@ def _layers(gradients: RowGradients) -> list[dict[str, Any]]:
 
 
 def _cosine(product: float | None, one: float | None, other: float | None) -> float | None:
-    """⟨G, G'⟩ / (‖G‖ ‖G'‖); None where a gradient is zero or there is nothing to compare."""
+    """Return ⟨G, G'⟩ / (‖G‖ ‖G'‖), or None if a gradient is zero or missing."""
     return product / one / other if product is not None and one and other else None
 
 

@@ -1,4 +1,4 @@
-"""Batch after batch through the model, as large as memory allows."""
+"""Run batches through the model, as large as memory allows."""
 
 from __future__ import annotations
 
@@ -8,10 +8,12 @@ from collections.abc import Iterator
 from contextlib import ExitStack, nullcontext
 from dataclasses import dataclass, replace
 from logging import getLogger
-from typing import TYPE_CHECKING
 
-from gradpipe.gradients.passes.batches import Batch, most_tokens, plan_batches
+from gradpipe.gradients.passes.batches import FIRST_BUDGET, Batch, most_tokens, plan_batches
 from gradpipe.gradients.passes.checkpointing import checkpointed, decoder_layers
+from gradpipe.gradients.passes.factors import frozen
+from gradpipe.gradients.passes.fast_linear import faster_linears
+from gradpipe.gradients.passes.fused_blocks import fused_blocks
 from gradpipe.gradients.passes.memory import (
     make_room,
     out_of_memory,
@@ -20,22 +22,17 @@ from gradpipe.gradients.passes.memory import (
     trim_heap,
 )
 from gradpipe.gradients.passes.nonfinite import FaultFinder
+from gradpipe.gradients.passes.run_batch import RowGradients, run_batch
+from gradpipe.gradients.spectra.workers import SpectraPool, spectra_pool
 from gradpipe.gradients.tokens import TokenRow
-from gradpipe.models.placement import devices, offloaded
+from gradpipe.models.devices import devices, offloaded
+from gradpipe.models.load import LoadedModel
 from gradpipe.models.projections import Projection
-
-if TYPE_CHECKING:
-    from gradpipe.gradients.passes.run_batch import RowGradients
-    from gradpipe.gradients.spectra.workers import SpectraPool
-    from gradpipe.models.load import LoadedModel
-
-#: Tokens of the first batch, which shows what a token takes of memory.
-FIRST_BUDGET = 512
 
 
 @dataclass(frozen=True)
-class Done:
-    """A batch that is through, in ``seconds``; ``gradients`` are None where one row did not fit."""
+class FinishedBatch:
+    """A finished batch and its ``seconds``; ``gradients`` is None if a single row did not fit."""
 
     batch: Batch
     gradients: list[RowGradients] | None
@@ -43,12 +40,12 @@ class Done:
 
 
 class BatchLoop:
-    """The usable ``rows`` of an extraction, in batches of at most ``budget`` padded tokens.
+    """Run the usable ``rows`` in batches of at most ``budget`` padded tokens.
 
-    Without a budget, the first batch is a small one that measures what a token takes, and the
-    others are as large as the free memory allows. Where one does not fit after all, the budget is
-    halved, down to one row; a row that does not fit alone comes out without gradients. ``aligned``:
-    gradients are compared and sketched too.
+    Without a budget, a small first batch measures the memory per token; later batches are as large
+    as the free memory allows. If a batch does not fit, the budget is halved, down to one row. A row
+    that does not fit alone is yielded without gradients. With ``aligned``, gradients are also
+    compared and sketched.
     """
 
     def __init__(
@@ -64,7 +61,7 @@ class BatchLoop:
         self.aligned = aligned
         self.projections = projections
         self.rows = rows
-        #: Whether each layer's activations are computed twice rather than kept.
+        #: Whether activations are recomputed in the backward pass (gradient checkpointing).
         self.twice = loaded.checkpointing or offloaded(loaded.model)
         self.measured = budget is not None
         self._most = most_tokens(rows, loaded.device.startswith("cpu"))
@@ -74,13 +71,8 @@ class BatchLoop:
         self._faults = FaultFinder(loaded.model)
         self._warned = False
 
-    def run(self) -> Iterator[Done]:
-        """Every batch once, longest rows first; the model is frozen meanwhile."""
-        from gradpipe.gradients.passes.factors import frozen
-        from gradpipe.gradients.passes.fast_linear import faster_linears
-        from gradpipe.gradients.passes.fused_blocks import fused_blocks
-        from gradpipe.gradients.spectra.workers import spectra_pool
-
+    def run(self) -> Iterator[FinishedBatch]:
+        """Yield each batch once, longest rows first; the model is frozen meanwhile."""
         model = self.loaded.model
         with ExitStack() as stack:
             stack.enter_context(frozen(model))
@@ -99,48 +91,47 @@ class BatchLoop:
                     if not out_of_memory(error):
                         raise
                     gradients = None
-                # Only here, behind the exception, has its traceback let go of the batch's tensors.
+                # The traceback references the batch's tensors until the except block ends.
                 if gradients is None:
                     make_room()
                     if len(batch.rows) > 1:
                         self._halve(batch)
                         continue
-                yield Done(batch, gradients, time.perf_counter() - started)
+                yield FinishedBatch(batch, gradients, time.perf_counter() - started)
 
     def _gradients(self, batch: Batch, pool: SpectraPool) -> list[RowGradients]:
-        from gradpipe.gradients.passes.run_batch import run_batch
-
         members = [self.rows[number] for number in batch.rows]
         model = self.loaded.model
         layers = len(decoder_layers(model, self.projections)) if self.twice else 0
         with nullcontext() if self.measured else saved_bytes(model, layers) as saved:
             gradients = run_batch(model, self.projections, members, pool)
-        if saved is not None and any(each.spectra for each in gradients):
-            self._learn(saved.bytes / batch.tokens)
-        return [self._explained(*each) for each in zip(members, gradients, strict=True)]
+        if saved is not None and any(row.spectra for row in gradients):
+            self._set_budget(saved.bytes / batch.tokens)
+        return [self._explained(*pair) for pair in zip(members, gradients, strict=True)]
 
     def _explained(self, row: TokenRow, gradients: RowGradients) -> RowGradients:
-        """A row's gradients; where they are not finite, with the place where that begins."""
+        """Add the ``origin`` of non-finite values to a row's gradients; log the first such row."""
         if gradients.finite:
             return gradients
         gradients = replace(gradients, origin=self._faults.origin(row, gradients.loss))
         if not self._warned:
-            # Of days of work, the first hour should show it.
-            getLogger(__name__).warning("a row cannot be used: %s", gradients.reason)
+            # Logged once and at once: long runs should show such a fault early.
+            getLogger(__name__).warning("a row is unusable: %s", gradients.reason)
             self._warned = True
         return gradients
 
     def _trim_before(self, batch: Batch) -> None:
-        """Give memory back before a batch that is larger than the last one.
+        """Return freed memory to the system before a batch larger than the previous one.
 
-        Those are few, longest rows first; at each batch it would take a tenth of the time.
+        Few batches are, since the longest rows come first. Trimming before every batch would take
+        a tenth of the time.
         """
         if batch.tokens > self._last_tokens:
             trim_heap()
         self._last_tokens = batch.tokens
 
-    def _learn(self, bytes_per_token: float) -> None:
-        """Plan what is left for the memory that is free."""
+    def _set_budget(self, bytes_per_token: float) -> None:
+        """Plan the remaining batches for the free memory."""
         self.measured = True
         fitting = tokens_that_fit(bytes_per_token, devices(self.loaded.model))
         self._plan(min(self._most, fitting))

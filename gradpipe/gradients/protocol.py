@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_serializer
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_serializer
 
 from gradpipe.errors import StudyError, nearest
 from gradpipe.fields import Whole
@@ -15,9 +15,9 @@ Dtype = Literal["float32", "bfloat16", "float16"]
 
 
 class LayerNames(BaseModel):
-    """The path inside a decoder layer of the linear layer in each role, where gradpipe has to ask.
+    """Paths inside a decoder layer of linear layers with names that gradpipe does not know.
 
-    A layer that is named for several roles holds them all.
+    A fused layer is named for each of its roles.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -46,7 +46,7 @@ class LayerNames(BaseModel):
 
     @property
     def paths(self) -> dict[str, str]:
-        """The paths that are given, by role."""
+        """The given paths by role."""
         return {role: path for role, path in self if path is not None}
 
     @model_serializer
@@ -54,7 +54,7 @@ class LayerNames(BaseModel):
         return self.paths
 
     def overridden_by(self, other: LayerNames) -> LayerNames:
-        """These names, and another's where it has them."""
+        """Return these names updated with the given paths of ``other``."""
         return LayerNames(**{**self.paths, **other.paths})
 
 
@@ -65,7 +65,7 @@ def _distinct(projections: tuple[Role, ...]) -> tuple[Role, ...]:
 
 
 class Protocol(BaseModel):
-    """How an example becomes tokens and a loss: part of every row's key.
+    """How an example becomes tokens and a loss. Part of every row's key.
 
     The preset ``paper`` is exactly what the reference implementation does (github
     MingLiiii/Layer_Gradient, commit e2072e8); ``standard`` fixes its known quirks. Both take the
@@ -142,15 +142,15 @@ class Protocol(BaseModel):
     )
 
     def for_model(self, name: str) -> Protocol:
-        """The protocol as it applies to a model that the user calls ``name``."""
+        """Return the protocol for a model, by the name that the user gave it."""
         dropped = self.system_unless == "by_name" and "gemma" in name.lower()
         return self.model_copy(update={"system": None}) if dropped else self
 
     def key(self) -> dict[str, Any]:
-        """What of the protocol the numbers depend on (a preset's name is not)."""
-        # What came later stays out where it says nothing: earlier rows keep their keys.
-        unsaid = set() if self.layer_names.paths else {"layer_names"}
-        return self.model_dump(mode="json", exclude={"preset", *unsaid})
+        """Return the settings that numbers depend on; the preset's name is not one of them."""
+        # Added later: without paths it is left out, so that the keys of older rows stay valid.
+        unset = set() if self.layer_names.paths else {"layer_names"}
+        return self.model_dump(mode="json", exclude={"preset", *unset})
 
 
 PAPER = Protocol(
@@ -166,9 +166,7 @@ PRESETS = {"paper": PAPER, "standard": STANDARD}
 
 
 def make_protocol(preset: str = "standard", **changes: Any) -> Protocol:
-    """A preset with some settings changed; raises StudyError for unknown names or values."""
-    from pydantic import ValidationError
-
+    """Return a preset with changed settings; raise StudyError for unknown names or values."""
     if preset not in PRESETS:
         raise StudyError(f"There is no protocol {preset!r}: {nearest(preset, list(PRESETS))}")
     for name in changes:
@@ -179,11 +177,11 @@ def make_protocol(preset: str = "standard", **changes: Any) -> Protocol:
         return Protocol.model_validate({**PRESETS[preset].model_dump(), **changes})
     except ValidationError as error:
         first = error.errors()[0]
-        where = ".".join(str(part) for part in first["loc"])
+        setting = ".".join(str(part) for part in first["loc"])
         if first["type"] == "extra_forbidden":
             hint = nearest(str(first["loc"][-1]), list(LayerNames.model_fields))
-            raise StudyError(f"A protocol has no setting {where!r}: {hint}") from None
+            raise StudyError(f"A protocol has no setting {setting!r}: {hint}") from None
         message = first["msg"].removeprefix("Value error, ")
         raise StudyError(
-            f"The protocol's setting {where!r} cannot be {first['input']!r}: {message}."
+            f"The protocol's setting {setting!r} cannot be {first['input']!r}: {message}."
         ) from None

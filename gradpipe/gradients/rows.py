@@ -1,4 +1,4 @@
-"""The rows of an extraction: their schema, their keys, and the tables inside them."""
+"""The rows of an extraction: their schema, their keys and their nested tables."""
 
 from __future__ import annotations
 
@@ -7,16 +7,16 @@ from dataclasses import dataclass
 import polars as pl
 
 from gradpipe.gradients.protocol import Protocol
-from gradpipe.gradients.spectra.inner_products import SAME_LAYER
+from gradpipe.gradients.spectra.comparisons import SAME_LAYER
 from gradpipe.system.hashing import content_hash
 
-#: Part of every row's key: a change here takes every gradient again. Raise it when numbers change,
-#: or when there are more of them: 2 brought the cosines and the sketches.
+#: Part of every row's key: a change recomputes every gradient. Raise it when numbers change or are
+#: added. Version 2 added the cosines and the sketches.
 EXTRACTOR_VERSION = "2"
 
-#: One row a gradient. ``next_layer_cosine`` is that with the same projection of the layer above,
-#: ``sketch`` as ``sketches.kept_sketch`` has it: its cosine with another row's is, nearly, that of
-#: both gradients. Both are null where the gradient is zero, the cosine where there is no other.
+#: One row per gradient. ``next_layer_cosine`` is the cosine with the same projection of the layer
+#: above, null for the last layer. ``sketch`` comes from ``sketches.kept_sketch``: cosines of
+#: sketches approximate cosines of gradients. Both are null if the gradient is zero.
 MATRIX = pl.Struct(
     {
         "layer": pl.Int64,
@@ -27,11 +27,11 @@ MATRIX = pl.Struct(
         "sketch": pl.List(pl.Float16),
     }
 )
-#: One row a layer: the cosines inside it (see ``alignment.SAME_LAYER``), null where a gradient is
-#: zero or missing, or both have not equally many entries.
+#: One row per layer with its cosines (see ``comparisons.SAME_LAYER``). A cosine is null if a
+#: gradient is zero or missing, or if the two gradients differ in their number of entries.
 LAYER = pl.Struct({"layer": pl.Int64, **{f"{pair}_cosine": pl.Float32 for pair in SAME_LAYER}})
-#: One row a pair. ``row`` is its position in the list given; ``reason`` says why it cannot be used
-#: (then ``matrices`` and ``layers`` are empty and ``loss`` may be null); ``seconds`` its share of
+#: One row per pair. ``row`` is its position in the input. ``reason`` says why the row is unusable;
+#: ``matrices`` and ``layers`` are then empty and ``loss`` may be null. ``seconds`` is its share of
 #: its batch's time on ``hardware``.
 ROW_SCHEMA = pl.Schema(
     {
@@ -49,9 +49,9 @@ ROW_SCHEMA = pl.Schema(
 )
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Progress:
-    """How far an extraction is: rows and tokens done, of how many."""
+    """Progress of an extraction: finished rows and tokens, and their totals."""
 
     rows: int
     tokens: int
@@ -60,31 +60,31 @@ class Progress:
 
 
 def with_keys(examples: pl.DataFrame, protocol: Protocol, fingerprint: str) -> pl.DataFrame:
-    """Examples with ``key``, a hash of example, protocol, model fingerprint and extractor version.
+    """Add ``key``, a hash of example, protocol, model fingerprint and extractor version.
 
-    Equal pairs have equal keys wherever they occur: their gradient is taken once.
+    Equal pairs have equal keys wherever they occur, so their gradient is computed once.
     """
-    column = content_hash(protocol.key(), fingerprint, EXTRACTOR_VERSION)
+    constants = content_hash(protocol.key(), fingerprint, EXTRACTOR_VERSION)
     return examples.with_columns(
         pl.col("example_id")
-        .map_elements(lambda example: content_hash(column, example), return_dtype=pl.String)
+        .map_elements(lambda example: content_hash(constants, example), return_dtype=pl.String)
         .alias("key")
     )
 
 
 def explode_matrices(rows: pl.LazyFrame) -> pl.LazyFrame:
-    """One row a (pair, layer, projection): the usable rows of a ROW_SCHEMA frame, unnested.
+    """Return one row per pair, layer and projection, from the usable rows of a ROW_SCHEMA frame.
 
-    ``layers``, which has rows of its own (``explode_layers``), is left out.
+    Drops ``layers``; see ``explode_layers``.
     """
     usable = rows.filter(pl.col("reason").is_null()).drop("layers", strict=False)
     return usable.explode("matrices").unnest("matrices")
 
 
 def explode_layers(rows: pl.LazyFrame) -> pl.LazyFrame:
-    """One row a (pair, layer) with the cosines inside it: of the usable rows of such a frame.
+    """Return one row per pair and layer with its cosines, from the usable rows of such a frame.
 
-    What names the pair stays (``row`` or ``key``), and nothing else.
+    Keeps the pair's ``row`` or ``key`` and drops the other columns.
     """
     names = pl.selectors.by_name("row", "key", "layers", require_all=False)
     usable = rows.filter(pl.col("reason").is_null()).select(names)

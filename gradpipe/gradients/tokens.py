@@ -1,4 +1,4 @@
-"""From an (instruction, response) pair to token ids and the place where the response starts."""
+"""Tokenize (instruction, response) pairs and find where the response starts."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Pair:
-    """One (instruction, response) pair, as text; None where the data have no such text."""
+    """One (instruction, response) pair of texts; None for a missing text."""
 
     instruction: str | None
     response: str | None
@@ -24,9 +24,9 @@ class Pair:
 
 @dataclass(frozen=True)
 class TokenRow:
-    """A pair as tokens: ``ids`` of prompt and response, the response being ``ids[start:]``.
+    """A tokenized pair: ``ids`` of prompt and response; the response is ``ids[start:]``.
 
-    ``reason`` says why the row cannot be used, where it cannot.
+    ``reason`` says why the row is unusable; None for a usable row.
     """
 
     ids: list[int]
@@ -36,15 +36,16 @@ class TokenRow:
 
     @property
     def response_tokens(self) -> int:
-        """How many tokens carry loss: a text's first token has nothing to be predicted from."""
+        """The number of tokens with a loss; nothing predicts the first token of a text."""
         return max(0, len(self.ids) - max(self.start, 1))
 
 
 class Encoder:
-    """Turns pairs into token rows for one tokenizer under one protocol.
+    """Tokenizes pairs with one tokenizer under one protocol.
 
-    ``name`` is the model's name as the user wrote it (the ``paper`` protocol looks for "gemma" in
-    it); ``window`` the model's own longest input, None where it has no limit.
+    ``name`` is the model's name as the user wrote it; the ``paper`` protocol looks for "gemma" in
+    it. ``window`` is the model's longest input in tokens, None if unlimited. Raises ModelError if
+    the protocol asks for a chat template and the tokenizer has none.
     """
 
     def __init__(
@@ -59,7 +60,7 @@ class Encoder:
         if protocol.chat and not has_template:
             raise ModelError(
                 f"The tokenizer of {name or 'this model'} has no chat template: use an "
-                "instruction-tuned model, or leave the chat template off (chat: false, --no-chat)."
+                "instruction-tuned model, or turn the chat template off (chat: false, --no-chat)."
             )
         self.name = name
         self.tokenizer: Any = tokenizer
@@ -86,24 +87,24 @@ class Encoder:
             text: str = self.tokenizer.apply_chat_template(
                 messages, tokenize=False, add_generation_prompt=True
             )
-        # A template is a program of the model's maker, in a sandbox: it may raise anything.
+        # Templates are sandboxed programs that come with the model: they may raise anything.
         except Exception as error:
             reason = str(error).partition("\n")[0].rstrip(".") or type(error).__name__
             raise ModelError(
-                f"The chat template of {self.name or 'this model'} fails ({reason}): take another "
-                "revision of the model, or leave the template off (chat: false, --no-chat)."
+                f"The chat template of {self.name or 'this model'} fails ({reason}): use another "
+                "revision of the model, or turn the template off (chat: false, --no-chat)."
             ) from error
         return text
 
     def prompt(self, instruction: str) -> str:
-        """The text in front of the response."""
+        """Return the text before the response; raises ModelError if the chat template fails."""
         return self._template(instruction, self.system) if self.chat else instruction + "\n"
 
     def encode(self, pair: Pair) -> TokenRow:
-        """The pair as tokens, cut to the window; an unusable pair comes with its reason."""
+        """Tokenize a pair, truncated to the window; unusable pairs get a ``reason``."""
         fault = _fault("instruction", pair.instruction) or _fault("response", pair.response)
         if fault or pair.instruction is None or pair.response is None:
-            return TokenRow([], 0, False, fault)
+            return TokenRow(ids=[], start=0, truncated=False, reason=fault)
         prompt = self.prompt(pair.instruction)
         special = self.protocol.special_tokens == "always" or not self.chat
         encoded = self.tokenizer(
@@ -118,14 +119,14 @@ class Encoder:
             prefix = self.tokenizer(prompt, add_special_tokens=special, verbose=False)["input_ids"]
             start = len(prefix)
             if self.protocol.boundary == "offsets":
-                # Without offsets, the first token that differs is the first that the response
-                # touches.
+                # Without offsets, the first token that differs from the prompt's belongs to the
+                # response, at least in part.
                 start = _common_prefix(prefix, ids)
         else:
             start = _first_after(encoded["offset_mapping"], len(prompt), len(ids))
-        return self._cut(ids, start, pair)
+        return self._truncate(ids, start, pair)
 
-    def _cut(self, ids: list[int], start: int, pair: Pair) -> TokenRow:
+    def _truncate(self, ids: list[int], start: int, pair: Pair) -> TokenRow:
         kept = ids[: self.window]
         truncated = len(kept) < len(ids)
         reason = None
@@ -138,12 +139,12 @@ class Encoder:
                 if truncated
                 else "the response has no token of its own"
             )
-        return TokenRow(kept, start, truncated, reason)
+        return TokenRow(ids=kept, start=start, truncated=truncated, reason=reason)
 
     def encode_all(self, pairs: list[Pair], names: Sequence[str] | None = None) -> list[TokenRow]:
-        """All pairs as tokens; raises DataError where the protocol refuses overlong responses.
+        """Tokenize all pairs; raise DataError if the protocol refuses an overlong response.
 
-        ``names`` are what that error calls the pairs; by default, their row numbers.
+        The error refers to a pair by its entry in ``names``, by default by its row number.
         """
         rows = [self.encode(pair) for pair in pairs]
         if self.protocol.overlong == "refuse":
@@ -173,22 +174,23 @@ class Encoder:
 
 
 def _fault(side: str, text: str | None) -> str | None:
-    """Why a pair's text cannot become tokens, or None."""
+    """Return why a text cannot be tokenized, or None."""
     if text is None:
         return f"the {side} is missing"
     if lone := re.search("[\ud800-\udfff]", text):
         return (
-            f"the {side} holds half of a character (U+{ord(lone[0]):04X}, a lone surrogate, at "
-            f"position {lone.start()})"
+            f"the {side} is not valid Unicode (lone surrogate U+{ord(lone[0]):04X} at position "
+            f"{lone.start()})"
         )
     return None
 
 
 def _first_after(offsets: list[tuple[int, int]], boundary: int, default: int) -> int:
-    """The first token that ends behind ``boundary``, a character position."""
+    """Return the first token that ends after ``boundary``, a character position."""
     return next((i for i, (_, end) in enumerate(offsets) if end > boundary), default)
 
 
 def _common_prefix(left: list[int], right: list[int]) -> int:
+    """Return the number of equal tokens at the start of both lists."""
     pairs = enumerate(zip(left, right, strict=False))
     return next((i for i, (a, b) in pairs if a != b), min(len(left), len(right)))

@@ -1,8 +1,21 @@
 """Models: from a name to modules whose gradients can be computed.
 
-In the order data flows: `source` (hub id, folder, .gguf file or demo), `gguf` (conversion of
-.gguf files), `files` (checks of weight files), `refusals` (unsupported models), `placement`
-(devices and offloading), `load` (the model in memory), `fingerprint` (its identity in row keys),
-`roles`, `layouts`, `probe` and `projections` (which linear layers are the projections),
-`hardware` (names of devices) and `silence` (no progress bars from transformers).
+In the order in which data flows:
+
+``source``       hub id, folder, .gguf file or demo
+``hub``          commits of models on the hub
+``fingerprint``  the identity of a model in row keys
+``refusals``     unsupported models
+``files``        checks of weight files
+``gguf``         conversion of .gguf files
+``placement``    how a model is laid out on devices
+``devices``      devices of the machine and of a model
+``load``         the model in memory
+``roles``        names of linear layers by role
+``places``       the linear layer of each role in a decoder layer
+``layouts``      columns of layers that hold several projections
+``probe``        identification of these columns
+``projections``  all projections of a model
+``hardware``     names of processors
+``silence``      no progress bars from transformers
 """

@@ -1,8 +1,7 @@
 """Check the weight files of a model before loading: plain safetensors, and complete.
 
-An index that comes with a model may name any file as a part: one elsewhere on the disk, or a
-pickle, which runs code when it is read. Its configuration may describe a model that no memory
-holds.
+An index may name any file as a part: one in another folder, or a pickle, which runs code when it
+is read. A configuration may describe a model that does not fit in any memory.
 """
 
 from __future__ import annotations
@@ -13,18 +12,24 @@ from math import prod
 from pathlib import Path
 from typing import Any
 
+import torch
+from huggingface_hub import hf_hub_download
+from huggingface_hub.errors import EntryNotFoundError
+from safetensors import SafetensorError, safe_open
+from transformers import AutoModelForCausalLM
+
 from gradpipe.errors import ModelError
 from gradpipe.models.source import ModelSource, pickled_error
 
 WEIGHTS, INDEX = "model.safetensors", "model.safetensors.index.json"
-#: Numbers that a model may make up beside its weights, such as masks.
+#: Numbers that a model may create in addition to its weights, such as masks.
 _SLACK = 2**28
-#: How pickles start: the archives that torch writes, and those without one.
+#: First bytes of pickles: in archives, as torch writes them, and plain.
 _PICKLES = (b"PK\3\4", b"\x80")
 
 
 def refuse_files(name: str, source: ModelSource, config: Any) -> None:
-    """Raise ModelError for weights that are not safetensors, lie elsewhere, or are far too few.
+    """Raise ModelError for weights that are not safetensors, in other folders, or far too few.
 
     Downloads a hub model's weights, as loading it would.
     """
@@ -36,29 +41,26 @@ def refuse_files(name: str, source: ModelSource, config: Any) -> None:
     refuse_larger(name, config, numbers, tensors)
 
 
-def weight_files(name: str, source: ModelSource, given: str | None = None) -> list[Path]:
-    """A model's weight files on this machine; ``given``: the one that its configuration names.
+def weight_files(name: str, source: ModelSource, configured: str | None = None) -> list[Path]:
+    """Return a model's local weight files; ``configured`` is the file named in its configuration.
 
     Raises ModelError if one is not a plain safetensors file in the same folder.
     """
-    for first in (given,) if given else (WEIGHTS, INDEX):
-        found = _file(source, first) if _is_plain(first) else None
-        if found is not None and first.endswith(".json"):
-            return [_part(name, source, part) for part in _parts(name, found)]
-        if found is not None:
-            return [found]
+    for first in (configured,) if configured else (WEIGHTS, INDEX):
+        path = _file(source, first) if _is_plain(first) else None
+        if path is not None and first.endswith(".json"):
+            return [_part(name, source, part) for part in _parts(name, path)]
+        if path is not None:
+            return [path]
     raise pickled_error(name)
 
 
 def refuse_larger(name: str, config: Any, numbers: int, tensors: int) -> None:
-    """Raise ModelError for a configuration of far more than the ``numbers`` that its files hold.
+    """Raise ModelError for a configuration with far more weights than the files' ``numbers``.
 
-    transformers would fill the rest with noise, in memory that may not exist. Missing weights
-    of a model that fits are reported once it is loaded.
+    Otherwise, transformers would fill the rest with noise and might run out of memory. Smaller
+    numbers of missing weights are reported after loading.
     """
-    import torch
-    from transformers import AutoModelForCausalLM
-
     for part in (config, *(getattr(config, key, None) for key in config.sub_configs)):
         layers = getattr(part, "num_hidden_layers", 0)
         if isinstance(layers, int) and layers > tensors:
@@ -68,7 +70,8 @@ def refuse_larger(name: str, config: Any, numbers: int, tensors: int) -> None:
             )
     with torch.device("meta"):
         model = AutoModelForCausalLM.from_config(config, trust_remote_code=False)
-    wanted = sum(each.numel() for kind in (model.parameters(), model.buffers()) for each in kind)
+    tensors_of_model = (*model.parameters(), *model.buffers())
+    wanted = sum(tensor.numel() for tensor in tensors_of_model)
     if wanted > 2 * numbers + _SLACK:
         raise ModelError(
             f"The configuration of {name!r} asks for {wanted} numbers, and its files hold "
@@ -79,17 +82,18 @@ def refuse_larger(name: str, config: Any, numbers: int, tensors: int) -> None:
 def _part(name: str, source: ModelSource, part: Any) -> Path:
     if not _is_plain(part) or not part.endswith(".safetensors"):
         raise ModelError(
-            f"The index of {name!r} names {part!r} as a part, and gradpipe reads nothing but "
-            "*.safetensors files beside it: download the model again, or convert its weights."
+            f"The index of {name!r} names {part!r} as a part, and gradpipe only reads "
+            "*.safetensors files in the same folder: download the model again, or convert its "
+            "weights."
         )
-    found = _file(source, part)
-    if found is None:
-        raise ModelError(f"{name!r} lacks {part}, which its index names: download it again.")
-    return found
+    path = _file(source, part)
+    if path is None:
+        raise ModelError(f"{part}, a part of {name!r}, is missing: download the model again.")
+    return path
 
 
 def _is_plain(file: Any) -> bool:
-    """Return whether a name is a plain file name, without a path to another folder."""
+    """Return whether a name is a plain file name without a path."""
     return isinstance(file, str) and Path(file).name == file and "\0" not in file
 
 
@@ -105,9 +109,6 @@ def _parts(name: str, index: Path) -> list[Any]:
 
 def _file(source: ModelSource, file: str) -> Path | None:
     """Return the local path of a model file, or None if the model has no file of that name."""
-    from huggingface_hub import hf_hub_download
-    from huggingface_hub.errors import EntryNotFoundError
-
     if source.kind == "folder":
         place = Path(source.id) / file
         return place if place.is_file() else None
@@ -119,8 +120,6 @@ def _file(source: ModelSource, file: str) -> Path | None:
 
 def _shapes(name: str, file: Path) -> Iterator[tuple[int, ...]]:
     """Return the shapes of the tensors in a file, read from its header."""
-    from safetensors import SafetensorError, safe_open
-
     try:
         with safe_open(file, framework="pt") as tensors:
             for key in tensors.keys():  # noqa: SIM118

@@ -1,10 +1,9 @@
-"""A model's fingerprint: it changes when weights, tokenizer or revision do, and only then."""
+"""Fingerprint a model: the result changes with its weights, tokenizer or revision only."""
 
 from __future__ import annotations
 
 import hashlib
 import json
-import re
 from dataclasses import replace
 from pathlib import Path
 
@@ -16,18 +15,17 @@ from gradpipe.system.user_folders import cache_folder
 
 #: Files of a model folder that decide its outputs.
 PATTERNS = ("*.safetensors", "*.json", "*.jinja", "*.model", "*.txt", "*.tiktoken")
-_COMMIT = re.compile("[0-9a-f]{40}")
 
 
 def fingerprint(source: ModelSource) -> str:
     """Hash the identity of a model without loading it or importing torch.
 
-    Local files by content, wherever they lie; hub models by the commit that the revision stands
-    for. Raises ModelError if the hub has no such model, or if it is unreachable and the model is
-    not cached. Also raises it for a local path that is unreadable or not a regular file.
+    Local files are hashed by content, regardless of their path; hub models by the commit of their
+    revision. Raises ModelError if the hub has no such model, if the hub is unreachable and the
+    model is not cached, or if a local path is unreadable or not a regular file.
     """
     if source.kind == "hub":
-        return content_hash("hub", source.id, hub_commit(source))
+        return content_hash("hub", source.id, pin(source).revision)
     path = Path(source.id)
     if source.kind == "gguf":
         return content_hash("gguf", _digest(path))
@@ -36,66 +34,22 @@ def fingerprint(source: ModelSource) -> str:
 
 
 def pin(source: ModelSource) -> ModelSource:
-    """The same source with a hub model's revision replaced by the commit it stands for now.
+    """Replace a hub model's revision by its current commit; leave other sources unchanged.
 
     Raises ModelError as ``fingerprint`` does.
     """
-    return replace(source, revision=hub_commit(source)) if source.kind == "hub" else source
+    if source.kind != "hub":
+        return source
+    # Imported here, since it takes a quarter of a second and local models do not need it.
+    from gradpipe.models.hub import hub_commit
 
-
-def hub_commit(source: ModelSource) -> str:
-    """The commit a hub model's revision stands for now, or in the local cache when offline."""
-    from huggingface_hub import HfApi, constants
-    from huggingface_hub.errors import (
-        HFValidationError,
-        RepositoryNotFoundError,
-        RevisionNotFoundError,
-    )
-
-    revision = source.revision or "main"
-    if _COMMIT.fullmatch(revision):
-        return revision
-    try:
-        if not constants.HF_HUB_OFFLINE:
-            commit = HfApi().model_info(source.id, revision=revision, timeout=10).sha
-            if commit:
-                return commit
-    except (RepositoryNotFoundError, HFValidationError) as error:
-        raise ModelError(
-            f"The hub has no model {source.id!r} that you may read: check the id, or log in with "
-            "`hf auth login` where it is gated."
-        ) from error
-    except RevisionNotFoundError as error:
-        raise ModelError(
-            f"{source.id} has no revision {revision!r}: check its branches and tags."
-        ) from error
-    except Exception:
-        pass
-    cached = cached_commit(source.id, revision)
-    if cached is None:
-        raise ModelError(
-            f"Model {source.id!r} is neither a local folder nor in the cache, and the hub cannot "
-            "be reached: check the spelling, connect to the hub, or give a local folder.",
-            transient=True,
-        )
-    return cached
-
-
-def cached_commit(model_id: str, revision: str) -> str | None:
-    """The commit that a revision stood for when it was last downloaded, or None."""
-    from huggingface_hub import constants
-    from huggingface_hub.file_download import repo_folder_name
-
-    folder = Path(constants.HF_HUB_CACHE) / repo_folder_name(repo_id=model_id, repo_type="model")
-    reference = folder / "refs" / revision
-    commit = reference.read_text("utf-8", "replace").strip() if reference.is_file() else ""
-    return commit if _COMMIT.fullmatch(commit) else None
+    return replace(source, revision=hub_commit(source))
 
 
 def _digest(path: Path) -> str:
     if not path.is_file():
         # Reading a device or a pipe may never end.
-        raise ModelError(f"{path} is no file that can be read: remove it, or mend where it links.")
+        raise ModelError(f"{path} is not a regular file: remove it, or fix the link.")
     try:
         return file_digest(path)
     except OSError as error:
@@ -105,7 +59,7 @@ def _digest(path: Path) -> str:
 
 
 def file_digest(path: Path) -> str:
-    """A file's SHA-256; remembered by path, size and times, since weights are gigabytes."""
+    """Return a file's SHA-256, cached by path, size and times, since weights are gigabytes."""
     stat = path.stat()
     identity = [str(path.resolve()), stat.st_size, stat.st_mtime_ns, stat.st_ctime_ns, stat.st_ino]
     note = cache_folder() / "digests" / f"{content_hash(identity)}.json"
@@ -120,6 +74,6 @@ def file_digest(path: Path) -> str:
         with written_aside(note) as aside:
             aside.write_text(json.dumps({"path": str(path), "sha256": digest}))
     except OSError:
-        # Only the shortcut is lost: a home that cannot be written must not stop a run.
+        # Only the cached digest is lost: a read-only home must not stop a run.
         pass
     return digest

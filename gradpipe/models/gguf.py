@@ -1,4 +1,4 @@
-"""A .gguf file, converted once into the user's cache folder: half a minute, then a second."""
+"""Convert .gguf files once into the user's cache folder; this takes half a minute per file."""
 
 from __future__ import annotations
 
@@ -10,60 +10,57 @@ import shutil
 from pathlib import Path
 from typing import Any
 
+import torch
+import transformers
+from safetensors import SafetensorError
+from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer
+
 from gradpipe.errors import ModelError
 from gradpipe.models.files import refuse_larger
 from gradpipe.models.fingerprint import file_digest
 from gradpipe.models.refusals import refuse_config, refuse_missing_weights
 from gradpipe.models.silence import quiet_transformers
-from gradpipe.system.atomic_files import is_gone, process_name
+from gradpipe.system.atomic_files import aside_path, sweep_leftovers
 from gradpipe.system.user_folders import cache_folder
 from gradpipe.untrusted.gguf_header import check_header
 
-#: Part of the folder's name: older conversions are left in place and redone.
+#: Part of the folder's name; after a change, files are converted again into new folders.
 CONVERSION = "1"
-_ASIDE = ".tmp"
 
 
 def converted_folder(path: Path) -> Path:
-    """The folder with this file's weights as float32 safetensors, and its tokenizer.
+    """Return the folder with a file's weights as float32 safetensors, and its tokenizer.
 
-    Converts at the first call; a conversion that is killed leaves nothing that a later call would
-    take for whole, and that call clears it away. Raises ModelError for a file that cannot be read,
-    and where the cache folder cannot be written.
+    The first call converts the file. A killed conversion leaves an unfinished folder, which is
+    never used and which later calls delete. Raises ModelError if the file cannot be read or the
+    cache folder cannot be written.
     """
     models = cache_folder() / "models"
-    _sweep(models)
+    sweep_leftovers(models)
     stem = re.sub(r"[^\w.-]", "_", path.stem, flags=re.ASCII)[:80]
     folder = models / f"{stem}-{file_digest(path)[:16]}-{CONVERSION}"
     if folder.is_dir():
         return folder
     logging.getLogger(__name__).info("converting %s once, about half a minute", path.name)
     tensors, numbers = check_header(path)
-    aside = folder.with_name(f"{folder.name}.{process_name()}{_ASIDE}")
+    aside = aside_path(folder)
     try:
         _convert(path, aside, tensors, numbers)
         aside.rename(folder)
     except OSError as error:
-        # Another process may have finished first; its folder is the same one.
+        # Another process may have finished the same folder first.
         if not folder.is_dir():
             raise ModelError(
-                f"{path.name} cannot be converted into {models} ({error.strerror or error}): make "
-                "room there, or set XDG_CACHE_HOME to a folder that you may write."
+                f"{path.name} cannot be converted into {models} ({error.strerror or error}): free "
+                "some space there, or set XDG_CACHE_HOME to another folder."
             ) from error
     finally:
         shutil.rmtree(aside, ignore_errors=True)
     return folder
 
 
-def _sweep(models: Path) -> None:
-    """Delete leftovers of killed conversions on this machine."""
-    for aside in models.glob(f"*{_ASIDE}"):
-        if is_gone(aside.stem.rpartition(".")[2]):
-            shutil.rmtree(aside, ignore_errors=True)
-
-
 def _convert(path: Path, folder: Path, tensors: int, numbers: int) -> None:
-    # The reader of GGUF files draws a bar of its own that no setting turns off.
+    # The GGUF reader has a progress bar that no setting turns off.
     with quiet_transformers(), contextlib.redirect_stderr(io.StringIO()):
         folder.mkdir(parents=True, exist_ok=True)
         try:
@@ -75,33 +72,29 @@ def _convert(path: Path, folder: Path, tensors: int, numbers: int) -> None:
             text = str(error).strip()
             reason = text.splitlines()[0] if text else type(error).__name__
             raise ModelError(
-                f"{path} cannot be read as a GGUF model ({reason}): check that the file is whole "
-                "and that transformers knows its architecture."
+                f"{path} cannot be read as a GGUF model ({reason}): check that the file is "
+                "complete and that transformers supports its architecture."
             ) from error
-        # The weights are plain numbers now: a folder that still says "quantised" would not load.
+        # The weights are not quantized anymore; with this setting, the folder could not be loaded.
         if hasattr(model.config, "quantization_config"):
             del model.config.quantization_config
         setattr(model, "hf_quantizer", None)  # noqa: B010
         _save(tokenizer, folder)
         _save(model, folder)
         for weights in folder.glob("*.safetensors"):
-            # Written for their owner alone, whatever the user's umask grants.
+            # Safetensors ignores the umask and lets only the owner read its files.
             shutil.copymode(folder / "config.json", weights)
 
 
 def _read(path: Path, empty: Path, tensors: int, numbers: int) -> tuple[Any, Any]:
-    """The file's tokenizer and model, from it alone.
+    """Read the tokenizer and model from the file only.
 
-    Named within an empty folder and by its whole path: what lies beside it would be read too, and a
-    file of the same name in the current folder in its place.
+    The model's folder is empty, since other files in it would be read too. The file's path is
+    absolute, since a file of the same name in the current folder would take precedence.
     """
-    import torch
-    import transformers
-    from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer
-
-    # Releases that can compute on a file's blocks leave them packed where they have a kernel.
-    known = hasattr(transformers, "GgufConfig")
-    plain = {"quantization_config": transformers.GgufConfig(dequantize=True)} if known else {}
+    # Newer releases of transformers keep weights quantized if they have a kernel for them.
+    has_kernels = hasattr(transformers, "GgufConfig")
+    plain = {"quantization_config": transformers.GgufConfig(dequantize=True)} if has_kernels else {}
     file = {"gguf_file": str(path.absolute())}
     config = AutoConfig.from_pretrained(empty, trust_remote_code=False, **file)
     refuse_config(path.name, config, plain=True)
@@ -121,9 +114,7 @@ def _read(path: Path, empty: Path, tensors: int, numbers: int) -> tuple[Any, Any
 
 
 def _save(part: Any, folder: Path) -> None:
-    """Raise OSError if the folder cannot be written, whatever the original error type."""
-    from safetensors import SafetensorError
-
+    """Save a model or tokenizer; raise OSError for any error in writing."""
     try:
         part.save_pretrained(folder)
     except SafetensorError as error:

@@ -1,4 +1,4 @@
-"""Names of the hardware that models run on, for reports."""
+"""Name the processor that models run on, for reports."""
 
 from __future__ import annotations
 
@@ -7,13 +7,9 @@ import platform
 from pathlib import Path
 
 
-def device_name(device: str) -> str:
-    """A device as its maker calls it: of "cuda:0" the GPU's name, of "cpu" the processor's."""
-    if device.startswith("cuda"):
-        import torch
-
-        return str(torch.cuda.get_device_name(device))
-    return f"{processor()}, {usable_cores()} cores" if device.startswith("cpu") else device
+def cpu_name() -> str:
+    """Return the processor's name and its number of usable cores."""
+    return f"{processor()}, {usable_cores()} cores"
 
 
 def usable_cores() -> int:

@@ -1,4 +1,4 @@
-"""How one layer's outputs hold several projections: the columns of each."""
+"""The columns of each projection in the outputs of a fused layer."""
 
 from __future__ import annotations
 
@@ -6,18 +6,16 @@ import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from itertools import permutations
-from typing import TYPE_CHECKING
 
-if TYPE_CHECKING:
-    from torch import Tensor
+from torch import Tensor
 
 
 @dataclass(frozen=True)
-class Columns:
-    """Some of a layer's outputs: viewed as [groups, width], ``start:stop`` of every group.
+class OutputColumns:
+    """Some of a layer's outputs: with outputs as [groups, width], ``start:stop`` of every group.
 
-    The default is the whole layer. [q | k | v] side by side is one group; heads that each hold
-    their own q, k and v are as many groups.
+    The default is the whole layer. A layer with [q | k | v] side by side has one group; a layer in
+    which each head has its own q, k and v has one group per head.
     """
 
     groups: int = 1
@@ -39,13 +37,13 @@ class Columns:
 
 
 #: The columns of each projection that shares a layer.
-Layout = dict[str, Columns]
+ColumnLayout = dict[str, OutputColumns]
 
 
-def layouts(widths: Mapping[str, int]) -> Iterator[Layout]:
-    """Every way to lay out parts of these widths: in any order, in any number of equal groups.
+def layouts(widths: Mapping[str, int]) -> Iterator[ColumnLayout]:
+    """Yield every layout of parts of these widths: in any order, in any number of equal groups.
 
-    The plainest come first: one group, in the order given.
+    The first layout has one group and the given order.
     """
     most = math.gcd(*widths.values())
     for groups in (number for number in range(1, most + 1) if most % number == 0):
@@ -53,10 +51,10 @@ def layouts(widths: Mapping[str, int]) -> Iterator[Layout]:
             yield _in_order(order, widths, groups)
 
 
-def _in_order(order: tuple[str, ...], widths: Mapping[str, int], groups: int) -> Layout:
+def _in_order(order: tuple[str, ...], widths: Mapping[str, int], groups: int) -> ColumnLayout:
     layout, start = {}, 0
     for role in order:
         stop = start + widths[role] // groups
-        layout[role] = Columns(groups, start, stop)
+        layout[role] = OutputColumns(groups, start, stop)
         start = stop
     return layout

@@ -1,36 +1,36 @@
-"""A model in memory, ready for gradients."""
+"""Load models, ready for gradients."""
 
 from __future__ import annotations
 
 import logging
 import shutil
-import uuid
 import weakref
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
+
+import torch
+from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer, PreTrainedTokenizerBase
 
 from gradpipe.errors import ModelError, connection_failed
+from gradpipe.models.devices import best_device, input_device
 from gradpipe.models.files import refuse_files
 from gradpipe.models.fingerprint import fingerprint, pin
 from gradpipe.models.gguf import converted_folder
-from gradpipe.models.placement import IN_ONE_PIECE, Placement, input_device
+from gradpipe.models.placement import IN_ONE_PIECE, Placement
 from gradpipe.models.refusals import refuse_adapter, refuse_config, refuse_missing_weights
 from gradpipe.models.silence import quiet_transformers
 from gradpipe.models.source import ModelSource, pickled_error, resolve_model
-from gradpipe.system.atomic_files import is_gone, process_name
+from gradpipe.system.atomic_files import aside_path, sweep_leftovers
 from gradpipe.system.user_folders import cache_folder
 
-if TYPE_CHECKING:
-    from transformers import PreTrainedTokenizerBase
 
-
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class LoadedModel:
     """A causal language model with its tokenizer, on its device, weights frozen.
 
-    ``device`` is where its input embeddings are computed; other parts may be elsewhere.
-    ``checkpointing``: activations are computed twice rather than kept.
+    ``device`` computes the input embeddings; other parts may be on other devices. With
+    ``checkpointing``, activations are recomputed instead of kept.
     """
 
     name: str
@@ -42,28 +42,26 @@ class LoadedModel:
 
     @property
     def window(self) -> int | None:
-        """The longest input the model was made for, in tokens; None if unknown."""
+        """The longest supported input in tokens; None if unknown."""
         return model_window(self.model)
 
 
 def model_window(model: Any) -> int | None:
-    """The longest input a model was made for, in tokens; None if unspecified."""
+    """Return the longest input that a model supports, in tokens; None if unspecified."""
     return _config_window(model.config) if hasattr(model, "config") else None
 
 
 def load_window(name: str, revision: str | None = None) -> int | None:
-    """As ``model_window``, from the model's configuration alone; raises ModelError."""
+    """Return ``model_window`` from the configuration, without weights; raises ModelError."""
     return _config_window(load_config(name, revision))
 
 
 def load_config(name: str, revision: str | None = None) -> Any:
-    """The model's configuration alone, as the transformers library has it; raises ModelError."""
+    """Return the model's transformers configuration, without weights; raises ModelError."""
     return _config(name, pin(resolve_model(name, revision)))
 
 
 def _config(name: str, source: ModelSource) -> Any:
-    from transformers import AutoConfig
-
     place = _place(source)
     with quiet_transformers():
         try:
@@ -76,7 +74,7 @@ def _config(name: str, source: ModelSource) -> Any:
 
 def _check_files(name: str, source: ModelSource, config: Any) -> None:
     if source.kind == "gguf":
-        # Its weights come from our own conversion.
+        # gradpipe wrote its weights.
         return
     with quiet_transformers():
         try:
@@ -106,7 +104,7 @@ def load_model(
         name: A hub id, a local folder, a .gguf file, or ``demo`` (SmolLM2-135M-Instruct).
         revision: A branch, tag or commit of a hub model.
         dtype: Precision of the weights: ``float32``, ``bfloat16`` or ``float16``.
-        placement: How the model is laid out in memory; by default whole, on the best device.
+        placement: How the model is laid out on devices; by default, all on the best device.
 
     Returns:
         The model with its tokenizer, fingerprint, device and context window.
@@ -129,7 +127,7 @@ def load_source(
     dtype: str = "float32",
     placement: Placement = IN_ONE_PIECE,
 ) -> LoadedModel:
-    """As ``load_model``, from a source that is already resolved."""
+    """Load a model as ``load_model`` does, from a resolved source."""
     source = pin(source)
     logging.getLogger(__name__).info("loading %s", name)
     refuse_adapter(name, source)
@@ -141,16 +139,20 @@ def load_source(
     model = _model(name, source, dtype, placement.settings(device))
     if placement.device_map is not None:
         device = str(input_device(model))
-    return LoadedModel(name, fingerprint(source), model, tokenizer, device, placement.checkpointing)
+    return LoadedModel(
+        name=name,
+        fingerprint=fingerprint(source),
+        model=model,
+        tokenizer=tokenizer,
+        device=device,
+        checkpointing=placement.checkpointing,
+    )
 
 
 def _model(name: str, source: ModelSource, dtype: str, placing: dict[str, Any]) -> Any:
-    """The model with its weights where ``placing`` says, frozen and in evaluation mode."""
-    import torch
-    from transformers import AutoModelForCausalLM
-
+    """Load the model, frozen and in evaluation mode; ``placing`` are from_pretrained settings."""
     place, folder = _place(source), _offload_folder()
-    _sweep(folder.parent)
+    sweep_leftovers(folder.parent)
     with quiet_transformers():
         try:
             loaded: Any = AutoModelForCausalLM.from_pretrained(
@@ -176,29 +178,20 @@ def _model(name: str, source: ModelSource, dtype: str, placing: dict[str, Any]) 
 
 
 def _offload_folder() -> Path:
-    """A folder, not made yet, for weights that a model keeps on the disk.
+    """Return a path, not created yet, for weights that a model offloads to disk.
 
-    Most are read from the model's own files; only those that have to be rearranged (a mixture's
-    experts) are written, and not in a temporary folder, which may be in memory.
+    Most offloaded weights are read from the model's own files; only rearranged weights (experts of
+    a mixture) are written here. Temporary folders are not used, since they may be in memory.
     """
-    return cache_folder() / "offload" / f"{process_name()}.{uuid.uuid4().hex}"
-
-
-def _sweep(offloads: Path) -> None:
-    """Delete weights that killed processes on this machine left on disk."""
-    for folder in offloads.glob("*"):
-        if is_gone(folder.name.partition(".")[0]):
-            shutil.rmtree(folder, ignore_errors=True)
+    return aside_path(cache_folder() / "offload" / "weights")
 
 
 def load_tokenizer(name: str, revision: str | None = None) -> PreTrainedTokenizerBase:
-    """The model's tokenizer alone; raises ModelError if loading fails."""
+    """Load the model's tokenizer, without weights; raises ModelError."""
     return _tokenizer(name, pin(resolve_model(name, revision)))
 
 
 def _tokenizer(name: str, source: ModelSource) -> PreTrainedTokenizerBase:
-    from transformers import AutoTokenizer
-
     place = _place(source)
     with quiet_transformers():
         try:
@@ -208,15 +201,6 @@ def _tokenizer(name: str, source: ModelSource) -> PreTrainedTokenizerBase:
         except Exception as error:
             raise _load_error(name, "tokenizer", error) from error
     return tokenizer
-
-
-def best_device() -> str:
-    """Return ``cuda`` or ``mps`` if available, else ``cpu``."""
-    import torch
-
-    if torch.cuda.is_available():
-        return "cuda"
-    return "mps" if torch.backends.mps.is_available() else "cpu"
 
 
 def _place(source: ModelSource) -> str:
@@ -231,7 +215,7 @@ def _load_error(name: str, what: str, error: Exception) -> ModelError:
     if "custom code" in text:
         return ModelError(
             f"The {what} of {name!r} needs custom code that comes with it, which gradpipe never "
-            "runs: take a model of a kind that the transformers library has itself."
+            "runs: use a model with an architecture that transformers itself supports."
         )
     reason = text.splitlines()[0].rstrip(".") if text else type(error).__name__
     return ModelError(

@@ -1,38 +1,34 @@
-"""Where a model lies in memory: on one device, over several, or in part on the CPU or the disk."""
+"""How a model is laid out: on one or several devices, or partly offloaded to CPU or disk."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from gradpipe.errors import StudyError, nearest
-
-if TYPE_CHECKING:
-    import torch
 
 #: Layouts that are computed from the available memory.
 AUTOMATIC = ("auto", "balanced", "balanced_low_0", "sequential")
 _DEVICE = re.compile(r"cpu|mps|(cuda|xpu|npu)(:\d+)?")
 _SIZE = re.compile(r"\d+(\.\d+)?\s*[KMG]i?B", re.IGNORECASE)
 
-#: A word of AUTOMATIC, one device, or the device (a number is a GPU's) of each part of the model.
+#: One of AUTOMATIC, one device, or the device of each part of the model; numbers are GPUs.
 DeviceMap = str | dict[str, int | str]
-#: Bytes, or a size such as 20GiB, of each GPU (by number), ``cpu`` and ``disk``.
+#: Limits for GPUs (by number), ``cpu`` and ``disk``, in bytes or as a size such as 20GiB.
 MaxMemory = dict[int | str, int | str]
 
 
 @dataclass(frozen=True)
 class Placement:
-    """How a model is laid out in memory; no number depends on it beyond rounding.
+    """How a model is laid out in memory; results depend on it by rounding only.
 
-    ``device_map``: None puts it on the best device there is; ``auto`` spreads it over all GPUs and
-    keeps on the CPU, then on the disk, what they cannot hold. ``checkpointing`` computes each
-    layer's activations twice instead of keeping them until the backward pass: a third more time,
-    and memory for one layer. Parts that are kept on the CPU or the disk switch it on by themselves
-    (``offloaded`` says why). ``max_memory`` limits what an automatic layout may use. Raises
-    StudyError for any other value.
+    ``device_map``: None uses the best device; ``auto`` distributes the model over all GPUs and
+    offloads the rest to the CPU, then to disk. ``checkpointing`` recomputes each layer's
+    activations in the backward pass instead of keeping them: this takes a third more time, and
+    memory for one layer only. Offloading implies it (see ``devices.offloaded``). ``max_memory``
+    limits what an automatic layout may use. Raises StudyError for any other value.
     """
 
     device_map: DeviceMap | None = None
@@ -45,15 +41,15 @@ class Placement:
         if self.max_memory is not None:
             if self.device_map not in AUTOMATIC:
                 raise StudyError(
-                    "max_memory limits an automatic layout only: give device_map: auto with it."
+                    "max_memory limits automatic layouts only: set device_map: auto too."
                 )
             object.__setattr__(self, "max_memory", _memory(self.max_memory))
 
     def settings(self, device: str) -> dict[str, Any]:
-        """Return arguments for from_pretrained; ``device`` is for a model on a single device.
+        """Return arguments for from_pretrained; ``device`` is used without a device map.
 
-        Weights then go from the file to where they belong, in the precision asked for, with no
-        whole copy of them on the CPU in between.
+        Weights are then loaded in their final precision directly to their devices, without a copy
+        of the whole model on the CPU.
         """
         if self.device_map is None:
             return {} if device == "cpu" else {"device_map": device}
@@ -61,52 +57,16 @@ class Placement:
         return {"device_map": self.device_map, **limits}
 
 
-#: The whole model on the best device there is.
+#: The whole model on the best device.
 IN_ONE_PIECE = Placement()
-
-
-def input_device(model: Any) -> torch.device:
-    """The device that token ids are to be on: where the input embeddings are computed.
-
-    An offloaded embedding has no device of its own; its hook knows where it is brought to.
-    """
-    import torch
-
-    embedding = model.get_input_embeddings()
-    device: torch.device = embedding.weight.device
-    if device.type != "meta":
-        return device
-    hook = getattr(embedding, "_hf_hook", None)
-    for each in getattr(hook, "hooks", (hook,)):
-        if (found := getattr(each, "execution_device", None)) is not None:
-            return torch.device(found)
-    return device
-
-
-def offloaded(model: Any) -> bool:
-    """Return whether some weights are moved to their device only for each use.
-
-    The backward pass needs every frozen weight that the forward pass used, so the graph keeps each
-    one that was brought in: by the end of the forward pass the whole model is in the device's
-    memory. With checkpointing, it is one layer at a time.
-    """
-    return any(parameter.device.type == "meta" for parameter in model.parameters())
-
-
-def devices(model: Any) -> list[str]:
-    """The devices that a model's layers are computed on, its input's first."""
-    first = str(input_device(model))
-    mapped = {str(place) for place in getattr(model, "hf_device_map", {}).values()}
-    others = {f"cuda:{place}" if place.isdecimal() else place for place in mapped}
-    return [first, *sorted(others - {first, "cpu", "disk"})]
 
 
 def _check_device_map(device_map: Any) -> None:
     if isinstance(device_map, str):
         if device_map not in AUTOMATIC and not _DEVICE.fullmatch(device_map):
             raise StudyError(
-                f"There is no device_map {device_map!r} (one device, such as cuda:1, would do "
-                f"too): {nearest(device_map, AUTOMATIC)}"
+                f"There is no device_map {device_map!r} (a device such as cuda:1 is also allowed): "
+                f"{nearest(device_map, AUTOMATIC)}"
             )
         return
     if not isinstance(device_map, Mapping) or not device_map:
@@ -125,12 +85,12 @@ def _check_device_map(device_map: Any) -> None:
 
 
 def _memory(limits: Any) -> MaxMemory:
-    """The limits with GPUs by number: a file that went through JSON has them as text."""
+    """Return the limits with GPUs as integers, since JSON has them as text; raise StudyError."""
     if not isinstance(limits, Mapping) or not limits:
         raise StudyError(
             f"max_memory cannot be {limits!r}: give a mapping, such as {{0: 20GiB, cpu: 60GiB}}."
         )
-    found: MaxMemory = {}
+    checked: MaxMemory = {}
     for place, size in limits.items():
         key = int(place) if isinstance(place, str) and place.isdecimal() else place
         is_number = isinstance(size, int) and not isinstance(size, bool) and size >= 0
@@ -141,7 +101,7 @@ def _memory(limits: Any) -> MaxMemory:
             )
         if not (key in {"cpu", "disk", "mps"} or (type(key) is int and key >= 0)):
             raise StudyError(
-                f"max_memory knows no {place!r}: name a GPU by its number, cpu or disk."
+                f"max_memory cannot limit {place!r}: use the number of a GPU, cpu or disk."
             )
-        found[key] = size
-    return found
+        checked[key] = size
+    return checked

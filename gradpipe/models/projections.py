@@ -1,41 +1,38 @@
-"""Finding a model's projections by its structure: which linear layers sit where.
+"""Find a model's projections by its structure, regardless of its name and type.
 
-Nothing here looks at a model's name or type. Decoder layers are the longest list of alike blocks;
-in each, the attention is the submodule that holds the linear layers in the roles of Q, K, V and O,
-the MLP the one that holds gate, up and down. A layer with several roles is split by the effect of
-its columns.
+Decoder layers are the longest list of blocks with linear layers. In each decoder layer, the
+attention is the submodule with linear layers in the roles of Q, K, V and O, and the MLP the one
+with gate, up and down. A linear layer with several roles is split by the effect of its columns.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import Any
+
+from torch import nn
 
 from gradpipe.errors import ModelError, nearest
-from gradpipe.models.layouts import Columns, Layout
-from gradpipe.models.roles import (
-    ATTENTION,
-    MLP,
-    Places,
+from gradpipe.models.layouts import ColumnLayout, OutputColumns
+from gradpipe.models.places import (
     attention_places,
     linear_layers,
     mlp_places,
     routed_experts,
     weight_shape,
 )
-
-if TYPE_CHECKING:
-    from torch import nn
+from gradpipe.models.probe import probe_attention, probe_gate
+from gradpipe.models.roles import ATTENTION, MLP, Places
 
 #: End of a sentence that explains how to name an unknown model's layers.
 NAMING = (
-    "say which is which with `layer_names` in the study, as {q: attn.wq, k: attn.wk, ...}, or with "
-    "--layer-name q=attn.wq (one layer that holds several is named for each)."
+    "name them with `layer_names` in the study, as {q: attn.wq, k: attn.wk, ...}, or with "
+    "--layer-name q=attn.wq (name a fused layer for each of its roles)."
 )
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Projection:
     """One projection of one layer: the module that computes it and the columns of its outputs."""
 
@@ -43,7 +40,7 @@ class Projection:
     name: str
     path: str
     module: nn.Module
-    columns: Columns = field(default_factory=Columns)
+    columns: OutputColumns = field(default_factory=OutputColumns)
 
 
 def find_projections(
@@ -51,37 +48,36 @@ def find_projections(
     names: tuple[str, ...] = ATTENTION,
     layer_names: Mapping[str, str] | None = None,
 ) -> list[Projection]:
-    """Every named projection of every layer, in layer order.
+    """Return the named projections of every layer, in layer order.
 
-    ``names`` are roles: q, k, v, o, gate, up, down. ``layer_names`` gives the path inside a decoder
-    layer of the module in a role, where it is not what implementations usually call it; a module
-    that is named for several holds them all. Passes run through the model only for such
-    modules, and it is restored afterwards. Raises ModelError, listing the linear layers, if a
-    projection is missing or a layer cannot be split.
+    ``names`` are roles: q, k, v, o, gate, up, down. ``layer_names`` gives paths inside a decoder
+    layer by role, for modules with unusual names; a fused module is named for each of its roles.
+    Passes run through the model for fused modules only, and the model is restored afterwards.
+    Raises ModelError, listing the linear layers, if a projection is missing or a layer cannot be
+    split.
     """
     path, layers = _decoder_layers(model)
     fused = _FusedLayers(model)
-    found: list[Projection] = []
+    projections: list[Projection] = []
     for number, layer in enumerate(layers):
-        where = f"{path}.{number}"
-        places = _places(f"Layer {number} ({where})", layer, names, layer_names or {})
-        columns = fused.columns(where, layer, places)
-        found += [
+        layer_path = f"{path}.{number}"
+        places = _places(f"Layer {number} ({layer_path})", layer, names, layer_names or {})
+        columns = fused.columns(layer_path, layer, places)
+        projections += [
             Projection(
-                number,
-                name,
-                f"{where}.{places[name]}",
-                layer.get_submodule(places[name]),
-                columns[name],
+                layer=number,
+                name=name,
+                path=f"{layer_path}.{places[name]}",
+                module=layer.get_submodule(places[name]),
+                columns=columns[name],
             )
             for name in names
         ]
-    return found
+    return projections
 
 
 def _decoder_layers(model: nn.Module) -> tuple[str, nn.ModuleList]:
-    from torch import nn
-
+    """Return the path and list of the decoder layers; raises ModelError without one."""
     lists = {
         name: module
         for name, module in model.named_modules()
@@ -91,13 +87,13 @@ def _decoder_layers(model: nn.Module) -> tuple[str, nn.ModuleList]:
     }
     if not lists:
         raise ModelError(
-            "This model has no list of layers with linear layers in them: is it a decoder?"
+            "This model has no list of layers that contain linear layers: use a decoder."
         )
     layers = _configured_layers(model)
 
     def rank(entry: tuple[str, nn.ModuleList]) -> tuple[bool, bool, int, int]:
         name, module = entry
-        # A mixture's experts sit inside a layer.
+        # Lists of experts are inside a decoder layer.
         outermost = not any(name.startswith(f"{other}.") for other in lists)
         return outermost, len(module) == layers, len(module), -len(name)
 
@@ -105,83 +101,81 @@ def _decoder_layers(model: nn.Module) -> tuple[str, nn.ModuleList]:
 
 
 def _configured_layers(model: Any) -> int | None:
-    """How many layers the configuration says that the text's decoder has; None where it is mute."""
+    """Return the number of decoder layers in the configuration, or None if unspecified."""
     if not hasattr(model, "config"):
         return None
     return getattr(model.config.get_text_config(), "num_hidden_layers", None)
 
 
 def _places(
-    called: str, layer: nn.Module, names: tuple[str, ...], named: Mapping[str, str]
+    layer_name: str, layer: nn.Module, names: tuple[str, ...], named: Mapping[str, str]
 ) -> Places:
     """Return the module of each role in one layer; raises ModelError if a role is missing."""
     linears = linear_layers(layer)
     for role, place in named.items():
         if place not in linears:
             raise ModelError(
-                f"{called} has no linear layer {place!r}, which is named as its {role}: "
+                f"{layer_name} has no linear layer {place!r}, as named for {role}: "
                 f"{nearest(place, list(linears))}"
             )
     places: Places = {}
     if set(names) & set(ATTENTION):
         places |= attention_places(linears, named)
-    if asked := [name for name in names if name in MLP]:
+    if requested := [name for name in names if name in MLP]:
         experts = routed_experts(layer)
-        if experts and not set(asked) & set(named):
+        if experts and not set(requested) & set(named):
             raise ModelError(
-                f"{called} sends each token to a few of its experts ({experts}), so that none sees "
-                f"a whole text: leave {', '.join(asked)} out of `projections`, or name the layers "
-                "of an expert that every token passes in `layer_names`."
+                f"{layer_name} routes each token to a few of its experts ({experts}), so no expert "
+                f"sees a whole text: remove {', '.join(requested)} from `projections`, or name the "
+                "layers of an expert that every token passes in `layer_names`."
             )
         places |= mlp_places(linears, named)
     missing = [name for name in names if name not in places]
     if missing == ["gate"] and "up" in places:
         raise ModelError(
-            f"{called} has an MLP without a gate ({places['up']}, {places['down']}): leave gate "
-            "out of `projections`, up and down can be taken."
+            f"{layer_name} has an MLP without a gate ({places['up']}, {places['down']}): remove "
+            "gate from `projections`; up and down are supported."
         )
     if missing:
         raise ModelError(
-            f"{called} has no projection {', '.join(missing)} that gradpipe can tell, its linear "
-            f"layers being {_listing(linears)}: {NAMING}"
+            f"{layer_name} has no projection {', '.join(missing)} under a known name; its linear "
+            f"layers are {_listing(linears)}: {NAMING}"
         )
     return places
 
 
 def _listing(linears: Mapping[str, nn.Module], most: int = 30) -> str:
-    """What linear layers there are, with their shapes; of very many, the first."""
+    """List linear layers with their shapes, up to ``most``."""
     shown = [f"{name} {weight_shape(module)}" for name, module in linears.items()]
     more = [f"{len(shown) - most} more"] if len(shown) > most else []
     return ", ".join(shown[:most] + more) or "none"
 
 
 class _FusedLayers:
-    """Takes layers that hold several projections apart; alike ones only once a model."""
+    """Splits layers that hold several projections; probes layers of equal shapes once."""
 
     def __init__(self, model: Any) -> None:
         self._model = model
-        self._layouts: dict[tuple[Any, ...], Layout | None] = {}
+        self._layouts: dict[tuple[Any, ...], ColumnLayout | None] = {}
 
-    def columns(self, where: str, layer: nn.Module, places: Places) -> Layout:
-        """The columns of each role in one decoder layer; raises ModelError."""
-        columns = dict.fromkeys(places, Columns())
+    def columns(self, layer_path: str, layer: nn.Module, places: Places) -> ColumnLayout:
+        """Return the columns of each role in one decoder layer; raises ModelError."""
+        columns = dict.fromkeys(places, OutputColumns())
         for place in dict.fromkeys(places.values()):
             roles = tuple(role for role in places if places[role] == place)
             if len(roles) > 1:
-                columns |= self._layout(where, layer, places, roles)
+                columns |= self._layout(layer_path, layer, places, roles)
         return columns
 
     def _layout(
-        self, where: str, layer: nn.Module, places: Places, roles: tuple[str, ...]
-    ) -> Layout:
-        from gradpipe.models.probe import probe_attention, probe_gate
-
-        path = f"{where}.{places[roles[0]]}"
+        self, layer_path: str, layer: nn.Module, places: Places, roles: tuple[str, ...]
+    ) -> ColumnLayout:
+        path = f"{layer_path}.{places[roles[0]]}"
         together = {("q", "k", "v"): "o", ("gate", "up"): "down"}
         readers = [reader for parts, reader in together.items() if set(roles) <= set(parts)]
         if not readers:
             raise ModelError(
-                f"{path} is named as {' and '.join(roles)}, which no layer holds together: correct "
+                f"{path} is named for {' and '.join(roles)}, which are never in one layer: correct "
                 "`layer_names`."
             )
         fused, reader = (layer.get_submodule(places[role]) for role in (roles[0], *readers))
@@ -193,7 +187,7 @@ class _FusedLayers:
         if layout is None:
             raise ModelError(
                 f"{path} {weight_shape(fused)} holds {', '.join(roles)} neither side by side nor "
-                "group by group, or is no part of a causal attention or gated MLP: leave them out "
-                f"of `projections`, or {NAMING}"
+                "group by group, or is not part of a causal attention or gated MLP: remove them "
+                f"from `projections`, or {NAMING}"
             )
         return layout

@@ -1,14 +1,14 @@
-"""transformers without its progress bars: a caller that shows progress has its own."""
+"""Silence transformers: callers show their own progress."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+
+from transformers.utils import logging
 
 
 @contextmanager
 def quiet_transformers() -> Iterator[None]:
     """Hide progress bars of transformers and log only errors; restore both afterwards."""
-    from transformers.utils import logging
-
     verbosity = logging.get_verbosity()
     bars = logging.is_progress_bar_enabled()
     logging.set_verbosity_error()

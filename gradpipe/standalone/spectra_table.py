@@ -3,7 +3,7 @@
 import polars as pl
 
 from gradpipe.gradients.rows import explode_layers, explode_matrices
-from gradpipe.gradients.spectra.inner_products import SAME_LAYER
+from gradpipe.gradients.spectra.comparisons import SAME_LAYER
 from gradpipe.models.roles import ROLES
 from gradpipe.statistics.reductions import reduce_spectra
 

@@ -15,7 +15,7 @@ import polars as pl
 from numpy.typing import NDArray
 
 from gradpipe.gradients.rows import explode_layers
-from gradpipe.gradients.spectra.inner_products import SAME_LAYER
+from gradpipe.gradients.spectra.comparisons import SAME_LAYER
 from gradpipe.statistics.table import EXAMPLE_COLUMNS, conform_to_schema
 from gradpipe.styles import STYLES
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import polars as pl
 
-from gradpipe.models.hardware import device_name
+from gradpipe.models.hardware import cpu_name
 from gradpipe.models.source import ModelSource
 from gradpipe.studies.load import study_yaml
 from gradpipe.studies.study import Study
@@ -72,7 +72,7 @@ def provenance(
         "protocol": study.protocol.model_dump(mode="json"),
         "versions": {"python": platform.python_version()} | _versions(),
         "created": datetime.now(UTC).isoformat(timespec="seconds"),
-        "hardware": f"{platform.system()} {platform.machine()}, {device_name('cpu')}",
+        "hardware": f"{platform.system()} {platform.machine()}, {cpu_name()}",
     }
 
 

@@ -13,7 +13,6 @@ import assets.stage
 import gradpipe.engines.local
 import gradpipe.gradients.loop
 import gradpipe.gradients.passes.batches
-import gradpipe.gradients.passes.run_batch
 from assets.resources import Accelerator
 from assets.running.runner import Runner
 from assets.stage import MAX_RETRIES
@@ -126,7 +125,7 @@ def test_a_batch_that_does_not_fit_is_no_failure(
 ) -> None:
     import torch
 
-    run_batch = gradpipe.gradients.passes.run_batch.run_batch
+    run_batch = gradpipe.gradients.loop.run_batch
     tried: list[int] = []
 
     def one_row_at_most(model: Any, projections: Any, rows: list[Any], pool: Any) -> Any:
@@ -135,7 +134,7 @@ def test_a_batch_that_does_not_fit_is_no_failure(
             raise torch.OutOfMemoryError("no room")
         return run_batch(model, projections, rows, pool)
 
-    monkeypatch.setattr(gradpipe.gradients.passes.run_batch, "run_batch", one_row_at_most)
+    monkeypatch.setattr(gradpipe.gradients.loop, "run_batch", one_row_at_most)
     allow_large_batches(monkeypatch)
     runner = bring_up(finished)
     assert not runner.failures
@@ -149,7 +148,7 @@ def test_a_row_that_did_not_fit_is_computed_again_when_that_is_asked_for(
 ) -> None:
     import torch
 
-    run_batch = gradpipe.gradients.passes.run_batch.run_batch
+    run_batch = gradpipe.gradients.loop.run_batch
     lengths: list[int] = []
 
     def only_short_ones(model: Any, projections: Any, rows: list[Any], pool: Any) -> Any:
@@ -159,13 +158,13 @@ def test_a_row_that_did_not_fit_is_computed_again_when_that_is_asked_for(
         return run_batch(model, projections, rows, pool)
 
     with monkeypatch.context() as small:
-        small.setattr(gradpipe.gradients.passes.run_batch, "run_batch", only_short_ones)
+        small.setattr(gradpipe.gradients.loop, "run_batch", only_short_ones)
         allow_large_batches(small)
         assert not bring_up(finished).failures
     workspace = Workspace.current()
     rows = workspace.spectra("small", "mini_obscure").scan().collect()
     (reason,) = rows["reason"].drop_nulls()
-    assert "do not fit in memory, not even alone" in reason
+    assert "do not fit in memory, even in a batch of one" in reason
     usable = set(rows.filter(pl.col("reason").is_null())["key"])
     before = workspace.statistics("small", "mini_obscure").read()
 

@@ -32,7 +32,9 @@ def make_loaded() -> Callable[..., LoadedModel]:
         model = LlamaForCausalLM(config).eval()
         model.requires_grad_(False)
         tokenizer: Any = None
-        return LoadedModel("random", "", model, tokenizer, "cpu")
+        return LoadedModel(
+            name="random", fingerprint="", model=model, tokenizer=tokenizer, device="cpu"
+        )
 
     return make
 

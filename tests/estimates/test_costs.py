@@ -136,7 +136,7 @@ def test_activations_take_the_memory_that_autograd_keeps(
         list(extract_rows(loaded, rows, STANDARD, budget=4096))
     expected = activation_bytes(shape, "float32", checkpointing)
     assert saved.bytes / 420 == pytest.approx(expected, rel=0.05)
-    assert (saved.again > 0) == checkpointing
+    assert (saved.recomputed > 0) == checkpointing
 
 
 def test_memory_is_weights_and_the_batch() -> None:

@@ -26,7 +26,7 @@ MakeRows = Callable[..., list[TokenRow]]
 
 
 def load(model: Any, tokenizer: Any = None) -> LoadedModel:
-    return LoadedModel("tiny", "", model, tokenizer, "cpu")
+    return LoadedModel(name="tiny", fingerprint="", model=model, tokenizer=tokenizer, device="cpu")
 
 
 def test_every_row_comes_out_once_usable_or_with_its_reason(
@@ -94,8 +94,8 @@ def test_progress_ends_at_all_rows_and_tokens(make_model: MakeModel, make_rows: 
     rows = [*make_rows((9, 4), (20, 3)), TokenRow([4], 1, False, "the response is empty")]
     seen: list[Progress] = []
     list(extract_rows(load(make_model("llama")), rows, STANDARD, seen.append))
-    assert seen[0] == Progress(1, 0, 3, 29)
-    assert seen[-1] == Progress(3, 29, 3, 29)
+    assert seen[0] == Progress(rows=1, tokens=0, all_rows=3, all_tokens=29)
+    assert seen[-1] == Progress(rows=3, tokens=29, all_rows=3, all_tokens=29)
     assert [progress.rows for progress in seen] == [1, 2, 3]
 
 

@@ -66,7 +66,7 @@ SHARED = {name: f"mlp.shared_expert.{name}_proj" for name in ("gate", "up", "dow
 
 
 def extract(model: Any, rows: list[TokenRow], protocol: Protocol) -> pl.DataFrame:
-    loaded = LoadedModel("tiny", "", model, None, "cpu")  # type: ignore[arg-type]
+    loaded = LoadedModel(name="tiny", fingerprint="", model=model, tokenizer=None, device="cpu")  # type: ignore[arg-type]
     return spectra_table(pl.concat(list(extract_rows(loaded, rows, protocol))))
 
 

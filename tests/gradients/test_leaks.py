@@ -37,7 +37,7 @@ def usages(
     model: Any, rows: list[TokenRow], at: tuple[int, ...], keep: list[pl.DataFrame] | None = None
 ) -> list[Usage]:
     """The usage after each number of rows, of an extraction whose frames are dropped, or kept."""
-    loaded = LoadedModel("tiny", "", model, None, "cpu")  # type: ignore[arg-type]
+    loaded = LoadedModel(name="tiny", fingerprint="", model=model, tokenizer=None, device="cpu")  # type: ignore[arg-type]
     found, done = [], 0
     for frame in extract_rows(loaded, rows, STANDARD, budget=40):
         done += frame.height

@@ -14,9 +14,8 @@ from torch import Tensor, nn
 
 from gradpipe.gradients import loop
 from gradpipe.gradients.extract import extract_rows
-from gradpipe.gradients.loop import BatchLoop, Done
+from gradpipe.gradients.loop import BatchLoop, FinishedBatch
 from gradpipe.gradients.passes import memory
-from gradpipe.gradients.passes import run_batch as passes
 from gradpipe.gradients.passes.batches import CPU_BUDGET, CPU_LEAST
 from gradpipe.gradients.passes.run_batch import RowGradients
 from gradpipe.gradients.protocol import STANDARD
@@ -34,7 +33,14 @@ LENGTHS = (7, 12, 9, 31, 12, 11, 30, 12, 8, 29, 60)
 
 
 def load(model: Any, checkpointing: bool = False) -> LoadedModel:
-    return LoadedModel("tiny", "", model, None, "cpu", checkpointing)  # type: ignore[arg-type]
+    return LoadedModel(
+        name="tiny",
+        fingerprint="",
+        model=model,
+        tokenizer=None,
+        device="cpu",
+        checkpointing=checkpointing,
+    )  # type: ignore[arg-type]
 
 
 def batch_loop(model: Any, rows: list[TokenRow], **settings: Any) -> BatchLoop:
@@ -61,7 +67,7 @@ def free(monkeypatch: pytest.MonkeyPatch) -> Callable[[float], None]:
 @pytest.fixture
 def room_for(monkeypatch: pytest.MonkeyPatch) -> Callable[[float], Tried]:
     """A function that lets batches of so many padded tokens through only, and lists all tries."""
-    run_batch = passes.run_batch
+    run_batch = loop.run_batch
 
     def limit(tokens: float) -> Tried:
         tried: Tried = []
@@ -75,7 +81,7 @@ def room_for(monkeypatch: pytest.MonkeyPatch) -> Callable[[float], Tried]:
                 raise torch.OutOfMemoryError("out of memory. Tried to allocate 20.00 MiB")
             return run_batch(model, projections, rows, pool)
 
-        monkeypatch.setattr(passes, "run_batch", run)
+        monkeypatch.setattr(loop, "run_batch", run)
         return tried
 
     return limit
@@ -183,7 +189,7 @@ def test_another_error_is_not_taken_for_a_lack_of_memory(
         tries.append(1)
         raise RuntimeError("mat1 and mat2 shapes cannot be multiplied")
 
-    monkeypatch.setattr(passes, "run_batch", fail)
+    monkeypatch.setattr(loop, "run_batch", fail)
     with pytest.raises(RuntimeError, match="cannot be multiplied"):
         list(batch_loop(model, make_rows((9, 4), (9, 4))).run())
     assert len(tries) == 1
@@ -217,7 +223,7 @@ def test_a_failed_batch_is_out_of_memory_before_the_next_try(
     for layer in model.model.layers:
         layer.register_forward_hook(remember)
     model.model.layers[0].register_full_backward_hook(fail)
-    done: list[Done] = list(batch_loop(model, make_rows(*[(10, 5)] * 8), budget=80).run())
+    done: list[FinishedBatch] = list(batch_loop(model, make_rows(*[(10, 5)] * 8), budget=80).run())
     assert [len(each.batch.rows) for each in done] == [2, 2, 2, 2]
     assert [len(each) for each in made] == [3] * 6
     assert still_there == [0] * 6

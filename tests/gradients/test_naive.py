@@ -69,7 +69,7 @@ def assert_equal_to_naive(table: pl.DataFrame, twins: list[Naive], tolerance: fl
 
 
 def extract(model: Any, rows: list[TokenRow], **settings: Any) -> pl.DataFrame:
-    loaded = LoadedModel("tiny", "", model, None, "cpu")  # type: ignore[arg-type]
+    loaded = LoadedModel(name="tiny", fingerprint="", model=model, tokenizer=None, device="cpu")  # type: ignore[arg-type]
     return spectra_table(pl.concat(list(extract_rows(loaded, rows, STANDARD, **settings))))
 
 

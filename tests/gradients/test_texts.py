@@ -41,7 +41,7 @@ TEXTS = {
 
 
 def extract(model: Any, rows: list[TokenRow]) -> pl.DataFrame:
-    loaded = LoadedModel("tiny", "", model, None, "cpu")  # type: ignore[arg-type]
+    loaded = LoadedModel(name="tiny", fingerprint="", model=model, tokenizer=None, device="cpu")  # type: ignore[arg-type]
     return pl.concat(extract_rows(loaded, rows, STANDARD)).sort("row")
 
 
@@ -74,8 +74,8 @@ def test_whatever_can_be_tokens_has_a_spectrum(
         ("", "", "the response is empty"),
         ("a", None, "the response is missing"),
         (None, "b", "the instruction is missing"),
-        ("a", "b\ud83d!", "the response holds half of a character (U+D83D, a lone surrogate, at"),
-        ("a\udfff", "b", "the instruction holds half of a character (U+DFFF, a lone surrogate, at"),
+        ("a", "b\ud83d!", "the response is not valid Unicode (lone surrogate U+D83D at position"),
+        ("a\udfff", "b", "the instruction is not valid Unicode (lone surrogate U+DFFF at position"),
         ("word " * 20000, "b", "the response was truncated away: the prompt alone fills the"),
     ],
 )

@@ -38,7 +38,7 @@ def test_a_file_that_lacks_weights_is_not_filled_with_noise(
     small_model: Path, tmp_path: Path, cache: Path
 ) -> None:
     path = make_gguf(small_model, tmp_path / "lacking.gguf", without=["blk.1.attn_q"])
-    with pytest.raises(ModelError, match=r"lack 1 of the model's weights \(model\.layers\.1\."):
+    with pytest.raises(ModelError, match=r"missing 1 of the model's weights \(model\.layers\.1\."):
         load_model(str(path))
     assert list((cache / "models").iterdir()) == []
 

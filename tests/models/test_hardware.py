@@ -1,6 +1,7 @@
 """What a machine is called."""
 
-from gradpipe.models.hardware import device_name, processor, usable_cores
+from gradpipe.models.devices import device_name
+from gradpipe.models.hardware import processor, usable_cores
 
 
 def test_a_processor_is_named_with_the_cores_that_can_be_used() -> None:

@@ -2,21 +2,21 @@
 
 import torch
 
-from gradpipe.models.layouts import Columns, layouts
+from gradpipe.models.layouts import OutputColumns, layouts
 
 NUMBERS = torch.arange(24).expand(2, 24)
 
 
 def test_the_default_is_the_whole_layer() -> None:
-    assert Columns().whole
-    assert Columns().take(NUMBERS) is NUMBERS
+    assert OutputColumns().whole
+    assert OutputColumns().take(NUMBERS) is NUMBERS
 
 
 def test_columns_are_taken_from_every_group_and_lie_side_by_side() -> None:
-    assert Columns(1, 4, 8).take(NUMBERS)[1].tolist() == [4, 5, 6, 7]
-    assert Columns(3, 6, 8).take(NUMBERS)[0].tolist() == [6, 7, 14, 15, 22, 23]
-    assert not Columns(1, 4, 8).whole
-    assert not Columns(2, 0, 8).whole
+    assert OutputColumns(1, 4, 8).take(NUMBERS)[1].tolist() == [4, 5, 6, 7]
+    assert OutputColumns(3, 6, 8).take(NUMBERS)[0].tolist() == [6, 7, 14, 15, 22, 23]
+    assert not OutputColumns(1, 4, 8).whole
+    assert not OutputColumns(2, 0, 8).whole
 
 
 def test_every_layout_holds_every_column_once() -> None:
@@ -31,4 +31,8 @@ def test_every_layout_holds_every_column_once() -> None:
 
 def test_the_plainest_layout_comes_first() -> None:
     first = next(layouts({"q": 16, "k": 4, "v": 4}))
-    assert first == {"q": Columns(1, 0, 16), "k": Columns(1, 16, 20), "v": Columns(1, 20, 24)}
+    assert first == {
+        "q": OutputColumns(1, 0, 16),
+        "k": OutputColumns(1, 16, 20),
+        "v": OutputColumns(1, 20, 24),
+    }

@@ -146,7 +146,7 @@ def test_weights_that_are_missing_are_not_made_up(folder: Path) -> None:
     weights = load_file(folder / "model.safetensors")
     del weights["model.layers.1.self_attn.q_proj.weight"]
     save_file(weights, folder / "model.safetensors", metadata={"format": "pt"})
-    with pytest.raises(ModelError, match=r"lack 1 of the model's weights \(model\.layers\.1\."):
+    with pytest.raises(ModelError, match=r"missing 1 of the model's weights \(model\.layers\.1\."):
         load_model(str(folder))
 
 

@@ -11,8 +11,9 @@ from torch import nn
 from transformers import AutoModelForCausalLM
 
 from gradpipe.errors import ModelError, StudyError
+from gradpipe.models.devices import devices, input_device, offloaded
 from gradpipe.models.load import load_model
-from gradpipe.models.placement import IN_ONE_PIECE, Placement, devices, input_device, offloaded
+from gradpipe.models.placement import IN_ONE_PIECE, Placement
 from tests.conftest import save_mixture
 
 ON_DISK = Placement({"": "disk"})
@@ -32,7 +33,7 @@ def test_a_device_map_that_transformers_takes_is_taken(device_map: Any) -> None:
     [
         ("autto", "no device_map 'autto' .*: did you mean 'auto'"),
         ("gpu", "no device_map 'gpu'"),
-        ("disk", "one device, such as cuda:1, would do too"),
+        ("disk", "a device such as cuda:1 is also allowed"),
         (True, "device_map cannot be True: give auto, one device, or a mapping"),
         ({}, "device_map cannot be {}"),
         ({"model": True}, "cannot put 'model' on True"),
@@ -62,14 +63,14 @@ def test_memory_limits_are_kept_with_gpus_by_number(memory: Any, expected: Any) 
 @pytest.mark.parametrize(
     ("device_map", "memory", "message"),
     [
-        (None, {0: "20GiB"}, "max_memory limits an automatic layout only"),
-        ("cuda:1", {1: "20GiB"}, "max_memory limits an automatic layout only"),
+        (None, {0: "20GiB"}, "max_memory limits automatic layouts only"),
+        ("cuda:1", {1: "20GiB"}, "max_memory limits automatic layouts only"),
         ("auto", {}, "max_memory cannot be {}: give a mapping"),
         ("auto", "20GiB", "max_memory cannot be '20GiB'"),
         ("auto", {0: "much"}, "max_memory of 0 cannot be 'much': give bytes or a size"),
         ("auto", {0: True}, "max_memory of 0 cannot be True"),
-        ("auto", {"attic": "1GB"}, "knows no 'attic': name a GPU by its number"),
-        ("auto", {True: "1GB"}, "knows no True"),
+        ("auto", {"attic": "1GB"}, "cannot limit 'attic': use the number of a GPU"),
+        ("auto", {True: "1GB"}, "cannot limit True"),
     ],
 )
 def test_memory_limits_that_make_no_sense_are_refused(

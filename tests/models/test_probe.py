@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from transformers import AutoConfig, AutoModelForCausalLM
 
 from gradpipe.errors import ModelError
-from gradpipe.models.layouts import Columns, Layout
+from gradpipe.models.layouts import ColumnLayout, OutputColumns
 from gradpipe.models.projections import find_projections
 
 WIDTH, HEADS, KV_HEADS, WORDS = 24, 6, 2, 50
@@ -98,7 +98,7 @@ def decoder(split: Split, **settings: Any) -> Decoder:
     return Decoder(mixer=Attention(split, **settings))
 
 
-def layout(model: nn.Module, names: tuple[str, ...], named: dict[str, str]) -> Layout:
+def layout(model: nn.Module, names: tuple[str, ...], named: dict[str, str]) -> ColumnLayout:
     """What is found, which has to be the same in both layers."""
     found = find_projections(model, names, named)
     first, second = ({p.name: p.columns for p in found if p.layer == layer} for layer in (0, 1))
@@ -116,7 +116,7 @@ def test_parts_in_any_order_in_any_number_of_groups_are_found(
     columns = torch.arange(sum(WIDTHS.values()))
     for role, expected in zip("qkv", split(columns), strict=True):
         assert torch.equal(found[role].take(columns), expected)
-    assert found["o"] == Columns()
+    assert found["o"] == OutputColumns()
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16, torch.float16], ids=str)
@@ -144,7 +144,7 @@ def test_columns_in_a_layout_like_no_other_are_refused(split: Split) -> None:
 
 
 def test_an_attention_that_is_not_causal_is_refused() -> None:
-    with pytest.raises(ModelError, match="no part of a causal attention"):
+    with pytest.raises(ModelError, match="not part of a causal attention"):
         layout(decoder(in_order(("q", "k", "v"), 1), causal=False), ("q",), NAMED)
 
 
@@ -161,7 +161,7 @@ def test_layers_that_no_text_passes_are_refused() -> None:
 
 def test_roles_that_no_layer_holds_together_are_refused() -> None:
     model = decoder(in_order(("q", "k", "v"), 1))
-    with pytest.raises(ModelError, match="mix is named as q and o, which no layer holds together"):
+    with pytest.raises(ModelError, match="mix is named for q and o, which are never in one layer"):
         layout(model, ("q", "o"), {**NAMED, "k": "mixer.out", "o": "mixer.mix", "v": "mixer.out"})
 
 
@@ -186,7 +186,7 @@ def test_the_model_is_left_as_it_was() -> None:
 def test_it_works_where_gradients_are_switched_off() -> None:
     model = decoder(in_order(("q", "k", "v"), 2))
     with torch.no_grad():
-        assert layout(model, ("k",), NAMED)["k"] == Columns(2, 12, 16)
+        assert layout(model, ("k",), NAMED)["k"] == OutputColumns(2, 12, 16)
         assert not torch.is_grad_enabled()
 
 
@@ -212,13 +212,17 @@ def test_gate_and_up_are_told_by_what_is_linear(
     torch.manual_seed(0)
     found = layout(Decoder(mlp=GatedMLP(up_first, activation)), ("gate", "up", "down"), GATED)
     first, second = ("up", "gate") if up_first else ("gate", "up")
-    assert found == {first: Columns(1, 0, 10), second: Columns(1, 10, 20), "down": Columns()}
+    assert found == {
+        first: OutputColumns(1, 0, 10),
+        second: OutputColumns(1, 10, 20),
+        "down": OutputColumns(),
+    }
 
 
 def test_two_halves_of_which_none_is_linear_are_refused() -> None:
     torch.manual_seed(0)
     model = Decoder(mlp=GatedMLP(True, torch.relu, bends=True))
-    with pytest.raises(ModelError, match="no part of a causal attention or gated MLP"):
+    with pytest.raises(ModelError, match="not part of a causal attention or gated MLP"):
         layout(model, ("gate",), GATED)
 
 
@@ -239,4 +243,4 @@ def test_a_model_whose_weights_are_brought_in_for_each_use_is_probed() -> None:
     cpu_offload(model, execution_device=torch.device("cpu"))
     assert model.get_input_embeddings().weight.device.type == "meta"
     assert layout(model, ("q", "k", "v"), {}) == before
-    assert before["v"] == Columns(2, 16, 20)
+    assert before["v"] == OutputColumns(2, 16, 20)

@@ -9,7 +9,7 @@ from torch import nn
 from transformers import AutoConfig, AutoModelForCausalLM
 
 from gradpipe.errors import ModelError
-from gradpipe.models.layouts import Columns
+from gradpipe.models.layouts import OutputColumns
 from gradpipe.models.projections import Projection, find_projections
 
 SMALL = {
@@ -115,14 +115,14 @@ def test_a_layer_whose_projections_cannot_be_told_is_refused_with_its_linear_lay
         find_projections(model)
     said = str(refused.value)
     assert "mlp.up (8, 4), mlp.out (4, 8), mixer.alpha (4, 4), mixer.beta (4, 4)" in said
-    assert "say which is which with `layer_names` in the study, as {q: attn.wq, " in said
+    assert "name them with `layer_names` in the study, as {q: attn.wq, " in said
     assert "--layer-name q=attn.wq" in said
 
 
 def test_of_very_many_linear_layers_the_first_are_listed() -> None:
     names = tuple(f"part{number}" for number in range(100))
     model = nn.ModuleDict({"layers": nn.ModuleList([block(names)])})
-    with pytest.raises(ModelError, match=r"mixer\.part27 \(4, 4\), 72 more: say"):
+    with pytest.raises(ModelError, match=r"mixer\.part27 \(4, 4\), 72 more: name them"):
         find_projections(model)
 
 
@@ -151,7 +151,7 @@ def test_what_is_named_overrides_what_would_be_found_and_the_rest_is_found_besid
 
 def test_a_name_that_no_layer_has_is_answered_with_the_nearest() -> None:
     model = nn.ModuleDict({"layers": nn.ModuleList([block(("alpha", "beta", "gamma", "delta"))])})
-    said = r"no linear layer 'mixer\.alhpa', which is named as its q: did you mean 'mixer\.alpha'"
+    said = r"no linear layer 'mixer\.alhpa', as named for q: did you mean 'mixer\.alpha'"
     with pytest.raises(ModelError, match=said):
         find_projections(model, layer_names=NAMED | {"q": "mixer.alhpa"})
 
@@ -188,14 +188,17 @@ def test_gate_up_and_down_are_found_on_request(
     prefix = "model.layers.1."
     assert [p.path.removeprefix(prefix) for p in found[4:7]] == [gate, up, down]
     if gate == up:
-        assert [p.columns for p in found[4:6]] == [Columns(1, 0, 24), Columns(1, 24, 48)]
+        assert [p.columns for p in found[4:6]] == [
+            OutputColumns(1, 0, 24),
+            OutputColumns(1, 24, 48),
+        ]
 
 
 def test_an_mlp_without_a_gate_has_up_and_down() -> None:
     model = of_kind("gpt2", **GPT2)
     found = find_projections(model, ("up", "down"))
     assert [p.path for p in found[:2]] == ["transformer.h.0.mlp.c_fc", "transformer.h.0.mlp.c_proj"]
-    with pytest.raises(ModelError, match="has an MLP without a gate .*: leave gate out"):
+    with pytest.raises(ModelError, match="has an MLP without a gate .*: remove gate"):
         find_projections(model, ("gate", "up", "down"))
 
 
@@ -208,7 +211,7 @@ def test_the_weights_of_routed_experts_are_refused_and_the_attention_beside_them
     )
     model = nn.ModuleDict({"layers": nn.ModuleList([layer])})
     assert len(find_projections(model)) == 4
-    with pytest.raises(ModelError, match=r"a few of its experts \(experts\).*leave up, down out"):
+    with pytest.raises(ModelError, match=r"a few of its experts \(experts\).*remove up, down"):
         find_projections(model, ("q", "up", "down"))
 
 

@@ -98,7 +98,7 @@ REVISIONS = ["..", "../../../etc/passwd", "/etc", "a/../b", "a//b", "-x", "", "a
 
 @pytest.mark.parametrize("revision", [*REVISIONS, "a\0", "a\n", "%2e%2e"], ids=ascii)
 def test_a_revision_that_could_be_a_way_elsewhere_is_refused(revision: str) -> None:
-    with pytest.raises(ModelError, match="is no revision of org/name: give a branch, a tag"):
+    with pytest.raises(ModelError, match="is not a valid revision of org/name: give a branch, tag"):
         resolve_model("org/name", revision)
 
 
@@ -108,13 +108,13 @@ def test_a_branch_a_tag_and_a_commit_are_revisions(revision: str) -> None:
 
 
 def test_a_file_that_is_no_gguf_is_refused(folder: Path) -> None:
-    with pytest.raises(ModelError, match=r"is a file but no .gguf"):
+    with pytest.raises(ModelError, match=r"is not a .gguf file"):
         resolve_model(str(folder / "config.json"))
 
 
 def test_a_folder_without_a_configuration_is_refused(folder: Path) -> None:
     (folder / "config.json").unlink()
-    with pytest.raises(ModelError, match=r"no model folder: it has no config.json"):
+    with pytest.raises(ModelError, match=r"not the folder of a model: it has no config.json"):
         resolve_model(str(folder))
 
 

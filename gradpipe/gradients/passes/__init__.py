@@ -1,12 +1,14 @@
-"""One batch forward and backward, without ever forming a weight's gradient.
+"""Forward and backward pass of one batch, without forming the gradients of weights.
 
-``batches``        which rows share a batch
-``memory``         how much memory there is, and what a batch takes
-``run_batch``      the passes of one batch
-``loss``           cross-entropy over the response's tokens, in blocks of the vocabulary
-``factors``        inputs X and output gradients D of each projection, taken by hooks
-``checkpointing``  activations computed twice instead of kept
-``fast_linear``    matrix products by the faster library
-``fused_blocks``   element-wise steps of gated MLPs in one
-``nonfinite``      where a NaN or an infinity began
+``batches``           which rows share a batch
+``limits``            shares of memory that a batch may take
+``memory``            how much memory is free, and what a batch takes
+``run_batch``         the passes of one batch
+``loss``              cross-entropy over response tokens, in blocks of the vocabulary
+``factors``           hooks that take inputs X and output gradients D of each projection
+``replaced_forward``  replacement of modules' forward methods
+``checkpointing``     activations recomputed instead of kept
+``fast_linear``       linear layers by the faster matrix product
+``fused_blocks``      norms and gated MLPs as single operations
+``nonfinite``         where a NaN or an infinity first occurs
 """

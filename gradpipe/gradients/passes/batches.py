@@ -1,39 +1,41 @@
-"""Batches by a token budget: rows of like length share a pass."""
+"""Plan batches of rows of similar length within a token budget."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
 
 from gradpipe.gradients.tokens import TokenRow
 
-#: The most tokens of a batch, padding included. Short rows alone leave most of a processor idle;
-#: what lies beyond gains nothing (a CPU's caches overflow, an accelerator is busy).
+#: Largest batch in tokens, padding included. Smaller batches would leave most of a processor idle;
+#: larger ones gain nothing, since a CPU's caches overflow and an accelerator is already busy.
 CPU_BUDGET = 512
 ACCELERATOR_BUDGET = 8192
-#: As many tokens a CPU's batch may have in any case, so that the shortest rows share one.
+#: Tokens of the first batch, which shows how much memory a token takes.
+FIRST_BUDGET = 512
+#: Tokens that a batch on a CPU may always have, so that the shortest rows share a batch.
 CPU_LEAST = 128
-#: A CPU's batch over the longest row: at 365 tokens as fast as 512, and below the peak memory of a
-#: full SVD of one row's gradients.
+#: Largest batch on a CPU, relative to the longest row. For rows of 365 tokens it is as fast as a
+#: budget of 512, and takes less memory than a full SVD of one row's gradients.
 OVER_LONGEST = 1.25
 
 
 @dataclass(frozen=True)
 class Batch:
-    """Positions of rows in their list, with the length that they are padded to."""
+    """Positions of rows in their list, and the length in tokens to which they are padded."""
 
     rows: tuple[int, ...]
     length: int
 
     @property
     def tokens(self) -> int:
-        """Padded tokens."""
+        """The number of tokens, padding included."""
         return len(self.rows) * self.length
 
 
 def most_tokens(rows: list[TokenRow], on_cpu: bool) -> int:
-    """The largest budget for an extraction of ``rows``, however much memory is free.
+    """Return the largest useful budget for ``rows``, regardless of the free memory.
 
-    On a CPU, whose memory others use too, short rows together take little more than the longest one
-    does by itself.
+    On a CPU, whose memory is shared with other processes, batches of short rows then take little
+    more memory than the longest row alone.
     """
     if not on_cpu:
         return ACCELERATOR_BUDGET
@@ -42,17 +44,15 @@ def most_tokens(rows: list[TokenRow], on_cpu: bool) -> int:
 
 
 def plan_batches(
-    rows: list[TokenRow], budget: int = CPU_BUDGET, of: Iterable[int] | None = None
+    rows: list[TokenRow], budget: int = CPU_BUDGET, positions: Iterable[int] | None = None
 ) -> list[Batch]:
-    """Usable rows in batches of at most ``budget`` padded tokens, longest first.
+    """Plan batches of at most ``budget`` padded tokens for the usable rows, longest rows first.
 
-    So the first one takes the most memory, and what it leaves holds the others.
-
-    Every row (``of``: of these positions only) is in exactly one batch; a row longer than the
-    budget has one to itself. Padding stays below a tenth: a batch ends where the next row is longer
-    by more than that.
+    The first batch takes the most memory, so the others fit if it does. Each usable row, by default
+    of all ``positions``, is in exactly one batch; a row longer than the budget has its own. Padding
+    is at most a tenth of a row: a batch never mixes rows whose lengths differ by more.
     """
-    numbers = range(len(rows)) if of is None else of
+    numbers = range(len(rows)) if positions is None else positions
     usable = (number for number in numbers if not rows[number].reason)
     order = sorted(usable, key=lambda number: (-len(rows[number].ids), number))
     batches: list[Batch] = []

@@ -1,48 +1,39 @@
-"""Gradient checkpointing: each decoder layer is computed again when the backward pass reaches it.
+"""Gradient checkpointing: the backward pass recomputes each decoder layer from its inputs.
 
-Between the two only the layer's inputs are kept. transformers has its own, but it acts on modules
-in training mode alone, where some layers drop out activations.
+The checkpointing of transformers works in training mode only, where some layers apply dropout.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+import torch
+from torch import nn
+from torch.utils.checkpoint import checkpoint
+
+from gradpipe.gradients.passes.replaced_forward import replaced_forwards
 from gradpipe.models.projections import Projection
-
-if TYPE_CHECKING:
-    from torch import nn
 
 
 @contextmanager
 def checkpointed(model: nn.Module, projections: list[Projection]) -> Iterator[None]:
-    """While open, a pass keeps the inputs of each decoder layer, and one layer's activations.
+    """While open, passes keep the inputs of each decoder layer and one layer's activations.
 
-    A layer runs without a graph first and with one in the backward pass, so that hooks that look at
-    ``requires_grad`` see it once; the numbers are the same.
+    Each layer runs without a graph in the forward pass and with a graph in the backward pass, so
+    hooks that check ``requires_grad`` act once. Numbers do not change.
     """
-    changed = decoder_layers(model, projections)
-    own = {layer: vars(layer).get("forward") for layer in changed}
-    for layer in changed:
-        layer.forward = _twice(layer.forward)
-    try:
+    layers = decoder_layers(model, projections)
+    with replaced_forwards({layer: _recomputed(layer.forward) for layer in layers}):
         yield
-    finally:
-        for layer, forward in own.items():
-            # An instance has a forward of its own where a hook of accelerate's stands around it.
-            if forward is None:
-                del layer.forward
-            else:
-                layer.forward = forward
 
 
 def decoder_layers(model: nn.Module, projections: list[Projection]) -> list[Any]:
-    """The blocks that ``projections`` are in, and those between them that have none.
+    """Return the modules to checkpoint: the decoder layers, including those without projections.
 
-    A block is the largest module that holds projections of one layer only; where there is one
-    layer, there is nothing to gain, and the list is empty.
+    A decoder layer is the largest module with projections of one layer only. Empty for a single
+    layer, where checkpointing would save nothing.
     """
     paths: dict[int, set[str]] = {}
     for projection in projections:
@@ -54,7 +45,7 @@ def decoder_layers(model: nn.Module, projections: list[Projection]) -> list[Any]
 
 
 def _parent(layer: set[str], layers: dict[int, set[str]]) -> str:
-    """The path of the module whose child is the largest that holds this layer's paths alone."""
+    """Return the path of the list of layers: the parent of the largest module of one layer only."""
     parts = min(layer).split(".")
     others = [path for paths in layers.values() if paths != layer for path in paths]
     depth = next(
@@ -65,25 +56,23 @@ def _parent(layer: set[str], layers: dict[int, set[str]]) -> str:
     return ".".join(parts[: depth - 1])
 
 
-def _twice(forward: Callable[..., Any]) -> Callable[..., Any]:
-    """A layer's forward without a graph, and again with one when a gradient arrives."""
-    import torch
-    from torch.utils.checkpoint import checkpoint
+def _recomputed(forward: Callable[..., Any]) -> Callable[..., Any]:
+    """Return a layer's forward that runs without a graph, and again with one for the gradient."""
 
     def run(*inputs: Any, **settings: Any) -> Any:
-        # A gradient reaches what is given by position only.
+        # Reentrant checkpoints pass gradients to positional arguments only.
         named = [
             name
             for name, value in settings.items()
             if isinstance(value, torch.Tensor) and value.requires_grad
         ]
 
-        def layer(*given: Any) -> Any:
-            tensors = dict(zip(named, given[len(inputs) :], strict=True))
-            return forward(*given[: len(inputs)], **{**settings, **tensors})
+        def layer(*arguments: Any) -> Any:
+            tensors = dict(zip(named, arguments[len(inputs) :], strict=True))
+            return forward(*arguments[: len(inputs)], **{**settings, **tensors})
 
-        # The other kind stops its second run at the last tensor that the backward pass needs, by an
-        # exception: weights that a hook would take out of memory behind it stay there.
+        # Non-reentrant checkpoints end the second run early, by an exception: hooks that would
+        # offload weights after the run are then skipped.
         return checkpoint(
             layer,
             *inputs,

@@ -1,7 +1,7 @@
-"""Gradient factors by hooks: X at a projection's inputs, D at its outputs, every weight frozen.
+"""Take gradient factors by hooks: a projection's inputs X and the gradients D at its outputs.
 
-The weight gradient G = DᵀX is never formed by the backward pass, which therefore skips a third of
-its arithmetic and all of the gradients' memory.
+All weights are frozen, so the backward pass never forms the weight gradients G = DᵀX. This saves a
+third of the passes' arithmetic and the memory of the gradients.
 """
 
 from __future__ import annotations
@@ -9,60 +9,61 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
-from typing import TYPE_CHECKING, Any
+from typing import Any
+
+from torch import Tensor, nn
 
 from gradpipe.errors import ModelError
 from gradpipe.models.projections import Projection
 
-if TYPE_CHECKING:
-    from torch import Tensor, nn
-
-#: Called once a projection as the backward pass reaches it, with X [rows, T, d_in] and D [rows, T,
-#: d_out].
-Sink = Callable[[Projection, "Tensor", "Tensor"], None]
+#: Called once per projection during the backward pass, with X [rows, T, d_in] and
+#: D [rows, T, d_out].
+Sink = Callable[[Projection, Tensor, Tensor], None]
 
 
 @contextmanager
 def frozen(model: nn.Module) -> Iterator[None]:
-    """The model in evaluation mode with no weight asking for a gradient; as it was, afterwards."""
-    asked = [name for name, parameter in model.named_parameters() if parameter.requires_grad]
+    """Set evaluation mode and freeze all weights; restore both on exit."""
+    trainable = [name for name, parameter in model.named_parameters() if parameter.requires_grad]
     training = model.training
     model.eval()
-    for name in asked:
+    for name in trainable:
         model.get_parameter(name).requires_grad_(False)
     try:
         yield
     finally:
-        # By name: a weight that is kept on the disk is another object after it was used.
-        for name in asked:
+        # By name, since weights offloaded to disk are new objects after each use.
+        for name in trainable:
             model.get_parameter(name).requires_grad_(True)
         model.train(training)
 
 
 @contextmanager
 def factors_to(sink: Sink, model: Any, projections: list[Projection]) -> Iterator[None]:
-    """While open, each backward pass through ``model`` hands all factors to ``sink``.
+    """While open, each backward pass through ``model`` passes all factors to ``sink``.
 
-    Factors come last layer first and are dropped as soon as ``sink`` returns.
+    Factors arrive from the last layer to the first and are dropped as soon as ``sink`` returns.
     """
     with ExitStack() as stack:
         batch: list[int] = []
 
         def start(_module: nn.Module, _inputs: tuple[Tensor, ...], output: Tensor) -> None:
-            # The embedding's output is where the graph starts: nothing below it needs a gradient.
+            # The graph starts at the output of the embedding.
             output.requires_grad_(True)
             batch[:] = output.shape[:2]
 
         stack.callback(model.get_input_embeddings().register_forward_hook(start).remove)
         for module in {id(p.module): p.module for p in projections}.values():
-            of_module = [p for p in projections if p.module is module]
-            stack.callback(module.register_forward_hook(_hook(of_module, sink, batch)).remove)
+            fused = [p for p in projections if p.module is module]
+            stack.callback(module.register_forward_hook(_hook(fused, sink, batch)).remove)
         yield
 
 
 def _hook(projections: list[Projection], sink: Sink, batch: list[int]) -> Callable[..., None]:
+    """Return a forward hook for the module of ``projections``; ``batch`` is [rows, T]."""
+
     def forward(_module: nn.Module, inputs: tuple[Tensor, ...], output: Tensor) -> None:
-        # With checkpointing, a layer's first run has no graph.
+        # With checkpointing, the first run of a layer has no graph.
         if not output.requires_grad:
             return
         x = _by_row(projections[0], inputs[0].to(output.device), batch)
@@ -78,11 +79,14 @@ def _hook(projections: list[Projection], sink: Sink, batch: list[int]) -> Callab
 
 
 def _by_row(projection: Projection, values: Tensor, batch: list[int]) -> Tensor:
-    """What passes a layer as [rows, T, width]: some models flatten rows and tokens before it."""
+    """Reshape a layer's values to [rows, T, width]; some models flatten rows and tokens.
+
+    Raises ModelError if the layer does not see each token once.
+    """
     shape = [size for size in values.shape[:-1] if size != 1]
     if shape not in ([size for size in batch if size != 1], [math.prod(batch)]):
         raise ModelError(
             f"{projection.path} sees {list(values.shape)} of a batch of {batch} tokens, not each "
-            "token once: gradpipe cannot take its gradient; leave it out of `projections`."
+            "token once: gradpipe cannot compute its gradient; remove it from `projections`."
         )
     return values.reshape(*batch, -1)

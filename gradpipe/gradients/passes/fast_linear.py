@@ -1,65 +1,59 @@
-"""Frozen linear layers on a CPU, by the faster of the two matrix products that torch brings.
+"""Compute frozen linear layers on a CPU with the faster of torch's two matrix products.
 
-torch takes a float32 product from MKL, whose kernels on processors other than Intel's use half of
-what AVX-512 offers; oneDNN's use all of it. Measured on two cores of an AMD EPYC at 1024 tokens and
-the shapes of a 135M model: 160 to 170 GFLOP/s against 340 to 410. The two differ in rounding only.
+By default, torch computes float32 products with MKL. On processors not made by Intel, MKL reaches
+half of the speed of AVX-512 and oneDNN all of it. Measured on two cores of an AMD EPYC with 1024
+tokens and the shapes of a 135M model: 160 to 170 GFLOP/s with MKL, 340 to 410 with oneDNN. Results
+differ by rounding only.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+from transformers.pytorch_utils import Conv1D
+
+from gradpipe.gradients.passes.replaced_forward import replaced_forwards
 from gradpipe.gradients.spectra.matmul import is_faster, onednn_is_there, onednn_linear
 
-if TYPE_CHECKING:
-    from torch import Tensor, nn
-
-#: A product with a weight W [d_out, d_in]: X [..., d_in] to X Wᵀ + b [..., d_out].
-Product = Callable[["Tensor", "Tensor", "Tensor | None"], "Tensor"]
-#: Terms of a sum that oneDNN adds up at once: a whole vocabulary of 49 152 in one go loses half a
-#: digit (2e-6 to 4e-6 against 5e-7 to 9e-7 of MKL's; in parts 1.2e-6 to 1.5e-6, as fast).
+#: Terms that oneDNN sums at once. Summing a vocabulary of 49 152 at once loses half a digit: errors
+#: are 2e-6 to 4e-6, against 5e-7 to 9e-7 with MKL and 1.2e-6 to 1.5e-6 in parts, as fast.
 TERMS_AT_ONCE = 1024
-#: Terms from which on they are added up in parts.
+#: Least number of terms that are summed in parts.
 MANY_TERMS = 16384
-#: Rows of X from which on oneDNN is worth its copy of the weight.
+#: Least number of rows of X for which oneDNN is worth its copy of the weight.
 SOME_ROWS = 16
-#: Numbers of a weight that oneDNN is given at once, since it makes a copy in an order of its own:
-#: of a vocabulary's, larger than all the activations of a short batch.
+#: Elements of a weight passed to oneDNN at once, since it makes a reordered copy: that of a whole
+#: vocabulary would be larger than all activations of a short batch.
 WEIGHT_AT_ONCE = 2**21
-#: Tokens of the products that the two are compared by.
-TRIAL_TOKENS = 128
+#: Tokens of the product on which the two libraries are timed.
+PRODUCT_TRIAL_TOKENS = 128
 
 
 @contextmanager
 def faster_linears(model: nn.Module) -> Iterator[None]:
-    """While open, the model's frozen linear layers use the product that is faster here.
+    """While open, the model's frozen linear layers use oneDNN if it is faster here.
 
-    They have no gradient for their weights then. Layers on an accelerator, of another precision
-    than float32, or whose forward somebody else has replaced are left as they are.
+    They then compute no gradients of their weights. Layers are not changed if they are on an
+    accelerator, not float32, or have a replaced forward.
     """
-    changed = [module for module in model.modules() if _replaceable(module)]
-    if not changed or not _onednn_is_faster(changed):
+    linears = [module for module in model.modules() if _replaceable(module)]
+    if not linears or not _onednn_is_faster(linears):
         yield
         return
-    linear = _frozen_linear(_onednn_product)
-    for module in changed:
-        # An attribute of the instance, so that hooks on the module still see it called.
-        module.forward = partial(linear, _as_linear(module), module.bias)
-    try:
+    faster = {
+        module: partial(_FrozenLinear.apply, _as_linear(module), module.bias) for module in linears
+    }
+    with replaced_forwards(faster):
         yield
-    finally:
-        for module in changed:
-            del module.forward
 
 
 def _replaceable(module: Any) -> bool:
-    import torch
-    from torch import nn
-    from transformers.pytorch_utils import Conv1D
-
     return (
         type(module) in {nn.Linear, Conv1D}
         and "forward" not in vars(module)
@@ -70,16 +64,13 @@ def _replaceable(module: Any) -> bool:
 
 
 def _as_linear(module: Any) -> Tensor:
-    """The module's weight as [d_out, d_in]: GPT-2's layers keep it transposed."""
-    from torch import nn
-
+    """Return a module's weight as [d_out, d_in]; Conv1D of GPT-2 stores it transposed."""
     weight: Tensor = module.weight
     return weight if isinstance(module, nn.Linear) else weight.T
 
 
 def _onednn_product(x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
-    import torch
-
+    """Return X Wᵀ + b by oneDNN, in parts if the sums or the weight are long."""
     outputs, terms = weight.shape
     if x.numel() < SOME_ROWS * terms:
         return torch.nn.functional.linear(x, weight, bias)
@@ -88,50 +79,44 @@ def _onednn_product(x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
         summed: Tensor = sum(onednn_linear(*part) for part in parts)  # type: ignore[assignment]
         return summed if bias is None else summed + bias
     if weight.numel() > WEIGHT_AT_ONCE and weight.is_contiguous():
-        found = x.new_empty(*x.shape[:-1], outputs)
+        product = x.new_empty(*x.shape[:-1], outputs)
         step = max(1, WEIGHT_AT_ONCE // terms)
         for start in range(0, outputs, step):
             part = slice(start, start + step)
-            found[..., part] = onednn_linear(x, weight[part], None if bias is None else bias[part])
-        return found
+            part_bias = None if bias is None else bias[part]
+            product[..., part] = onednn_linear(x, weight[part], part_bias)
+        return product
     return onednn_linear(x, weight, bias)
 
 
 def _dense_parts(weight: Tensor) -> Iterator[Tensor]:
-    """TERMS_AT_ONCE columns of [d_out, d_in] at a time, without others in between.
+    """Yield TERMS_AT_ONCE columns of [d_out, d_in] at a time, each part dense in memory.
 
-    Over those that lie apart oneDNN takes thousands of times as long.
+    On strided columns, oneDNN would take thousands of times as long.
     """
     for part in weight.split(TERMS_AT_ONCE, 1):
         yield part if part.T.is_contiguous() else part.contiguous()
 
 
 def _onednn_is_faster(modules: list[Any]) -> bool:
-    """Whether it is, and gives the same, at the model's most common shape; by trial."""
-    import torch
-    from torch.nn import functional
-
+    """Return whether oneDNN is faster, with equal results, for the most common shape; by trial."""
     if not onednn_is_there():
         return False
     shapes = [tuple(_as_linear(module).shape) for module in modules]
     common = max(shapes, key=shapes.count)
     weight = _as_linear(modules[shapes.index(common)])
-    x = torch.ones(TRIAL_TOKENS, common[1]).cumsum(0).rsqrt()
+    x = torch.ones(PRODUCT_TRIAL_TOKENS, common[1]).cumsum(0).rsqrt()
     return is_faster(_onednn_product, functional.linear, (x, weight, None), slack=1e-5)
 
 
-def _frozen_linear(product: Product) -> Callable[..., Tensor]:
-    """X Wᵀ + b whose backward pass knows X's gradient only."""
-    import torch
+class _FrozenLinear(torch.autograd.Function):
+    """X Wᵀ + b by oneDNN; the backward pass computes the gradient of X only."""
 
-    class FrozenLinear(torch.autograd.Function):
-        @staticmethod
-        def forward(ctx: Any, weight: Tensor, bias: Tensor | None, x: Tensor) -> Tensor:
-            ctx.weight = weight
-            return product(x, weight, bias)
+    @staticmethod
+    def forward(ctx: Any, weight: Tensor, bias: Tensor | None, x: Tensor) -> Tensor:
+        ctx.weight = weight
+        return _onednn_product(x, weight, bias)
 
-        @staticmethod
-        def backward(ctx: Any, *gradients: Tensor) -> tuple[None, None, Tensor]:
-            return None, None, product(gradients[0], ctx.weight.T, None)
-
-    return FrozenLinear.apply
+    @staticmethod
+    def backward(ctx: Any, *gradients: Tensor) -> tuple[None, None, Tensor]:
+        return None, None, _onednn_product(gradients[0], ctx.weight.T, None)

@@ -1,155 +1,129 @@
-"""Memory: how many tokens a batch may have, and what it looks like when they were too many."""
+"""Measure memory, derive how many tokens a batch may have, and detect that it did not fit."""
 
 from __future__ import annotations
 
+import ctypes
+import gc
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-if TYPE_CHECKING:
-    from torch import Tensor
+import psutil
+import torch
+from torch import Tensor, nn
+from torch.autograd.graph import saved_tensors_hooks
+from torch.multiprocessing.reductions import StorageWeakRef
 
-#: The share of the free memory that a batch's activations may take: the passes' own temporaries
-#: are not counted, and a CPU's memory belongs to others too.
-CPU_SHARE = 0.5
-ACCELERATOR_SHARE = 0.7
-#: Kept free on an accelerator for a block of logits and for the spectra, in bytes.
-RESERVE = 3 * 2**30
-#: Where Linux keeps a container's limit and use, of both generations of control groups.
-CONTROL_GROUPS = (
-    ("/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory.current"),
-    ("/sys/fs/cgroup/memory/memory.limit_in_bytes", "/sys/fs/cgroup/memory/memory.usage_in_bytes"),
-)
+from gradpipe.gradients.passes.limits import ACCELERATOR_SHARE, CONTROL_GROUPS, CPU_SHARE, RESERVE
 
 
 @dataclass
 class SavedBytes:
-    """Bytes that are kept for the backward pass at once, weights not counted.
+    """Bytes saved at once for the backward pass, without weights.
 
-    ``forward``: kept by the forward pass. ``again``: kept in the backward pass by ``layers`` layers
-    that are computed again, of which one is there at a time.
+    ``forward`` are saved by the forward pass, ``recomputed`` by ``layers`` checkpointed layers
+    during the backward pass, of which one exists at a time.
     """
 
     layers: int
     forward: int = 0
-    again: int = 0
+    recomputed: int = 0
 
     @property
     def bytes(self) -> float:
-        """Of the forward pass and of one layer."""
-        return self.forward + self.again / max(1, self.layers)
+        """Bytes of the forward pass and of one recomputed layer."""
+        return self.forward + self.recomputed / max(1, self.layers)
 
 
 @contextmanager
 def saved_bytes(model: Any, layers: int = 0) -> Iterator[SavedBytes]:
-    """Counts, while open, what autograd keeps of ``model``'s passes on this thread.
+    """While open, count the bytes that autograd saves of ``model``'s passes on this thread.
 
-    ``layers`` is the number of those that are checkpointed.
+    ``layers`` is the number of checkpointed layers.
     """
-    from torch import nn
-    from torch.autograd.graph import saved_tensors_hooks
-    from torch.multiprocessing.reductions import StorageWeakRef
-
-    found = SavedBytes(layers)
-    # Not by address: what is freed on the way leaves its own to what comes later.
+    saved = SavedBytes(layers)
+    # Not by address, which is reused after a tensor is freed.
     seen = {StorageWeakRef(parameter.untyped_storage()) for parameter in model.parameters()}
 
     def count(tensor: Tensor) -> Tensor:
         storage = tensor.untyped_storage()
-        # A weight that is brought in for each use is a parameter that the model did not have yet.
-        weight = any(isinstance(each, nn.Parameter) for each in (tensor, tensor._base))
+        # An offloaded weight becomes a new parameter for each use.
+        weight = any(isinstance(source, nn.Parameter) for source in (tensor, tensor._base))
         reference = StorageWeakRef(storage)
         if weight or reference in seen:
             return tensor
         seen.add(reference)
         if _in_backward():
-            found.again += storage.nbytes()
+            saved.recomputed += storage.nbytes()
         else:
-            found.forward += storage.nbytes()
+            saved.forward += storage.nbytes()
         return tensor
 
     with saved_tensors_hooks(count, lambda tensor: tensor):
-        yield found
+        yield saved
 
 
 def _in_backward() -> bool:
-    """Whether the engine of autograd is at work on this thread."""
-    import torch
-
+    """Return whether autograd runs a backward pass on this thread."""
     return int(torch._C._current_graph_task_id()) != -1
 
 
 def tokens_that_fit(bytes_per_token: float, devices: list[str]) -> int:
-    """How many tokens of a batch the memory that is free on a model's ``devices`` now can hold.
-
-    At least one.
-    """
+    """Return how many tokens, at least 1, a batch may have in the free memory of ``devices``."""
     if devices[0].startswith("cpu"):
         usable = CPU_SHARE * free_memory("cpu")
     else:
-        # A model that is spread keeps its activations where its layers are.
+        # A model on several devices keeps activations on the devices of its layers.
         usable = ACCELERATOR_SHARE * len(devices) * min(map(free_memory, devices)) - RESERVE
     return max(1, int(usable / max(bytes_per_token, 1.0)))
 
 
 def free_memory(device: str) -> int:
-    """Bytes that can still be had on a device."""
-    import torch
-
+    """Return the free bytes on a device."""
     if device.startswith("cuda"):
         cached = torch.cuda.memory_reserved(device) - torch.cuda.memory_allocated(device)
         return int(torch.cuda.mem_get_info(device)[0]) + cached
     if device.startswith("mps"):
         return int(torch.mps.recommended_max_memory() - torch.mps.current_allocated_memory())
-    return _free_of_cpu()
+    return _free_cpu_memory()
 
 
-def _free_of_cpu() -> int:
-    """Available memory, within the limit of the container that this may run in."""
-    import psutil
-
+def _free_cpu_memory() -> int:
+    """Return the available bytes, within the container's limit if there is one."""
     free = int(psutil.virtual_memory().available)
     for limit, use in CONTROL_GROUPS:
         try:
             left = int(Path(limit).read_text()) - int(Path(use).read_text())
         except (OSError, ValueError):
-            # No such group, or one without a limit ("max").
+            # No such control group, or one without a limit ("max").
             continue
         free = min(free, max(left, 0))
     return free
 
 
 def out_of_memory(error: BaseException) -> bool:
-    """Whether a batch did not fit, as each device says it."""
-    import torch
-
+    """Return whether an error means that a batch did not fit, on any kind of device."""
     if isinstance(error, MemoryError | torch.OutOfMemoryError):
         return True
     text = str(error)
     return isinstance(error, RuntimeError) and any(
-        words in text for words in ("can't allocate memory", "not enough memory", "out of memory")
+        phrase in text for phrase in ("can't allocate memory", "not enough memory", "out of memory")
     )
 
 
 def trim_heap() -> None:
-    """Give freed memory back to the system, where the C library is GNU's, which keeps it.
+    """Return freed memory to the system, if the C library is GNU's, which caches it.
 
-    What it keeps of smaller batches is in pieces too small for larger ones.
+    Blocks cached from smaller batches are too small for larger ones.
     """
-    import ctypes
-
     with suppress(AttributeError, OSError, TypeError):
         ctypes.CDLL(None).malloc_trim(0)
 
 
 def make_room() -> None:
-    """Give back what a failed batch left in the devices' memory."""
-    import gc
-
-    import torch
-
+    """Free what a failed batch left in memory, on all devices."""
     gc.collect()
     trim_heap()
     if torch.cuda.is_available():

@@ -1,4 +1,4 @@
-"""Where a row's numbers stop being finite: what its reason says beside what is wrong with it."""
+"""Find where non-finite values of a row first occur, for the row's ``reason``."""
 
 from __future__ import annotations
 
@@ -7,45 +7,47 @@ import warnings
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from typing import Any
+
+import torch
+from torch import Tensor, nn
 
 from gradpipe.gradients.tokens import TokenRow
-from gradpipe.models.placement import input_device
+from gradpipe.models.devices import input_device
 
-if TYPE_CHECKING:
-    from torch import Tensor, nn
-
-#: Numbers of a weight that are looked at together: the look makes copies.
-AT_ONCE = 2**24
+#: Elements of a weight that are checked at once, since the check makes copies.
+CHECKED_AT_ONCE = 2**24
 
 
 class FaultFinder:
-    """Looks for the cause of losses and gradients that are not finite; costs nothing before.
+    """Finds the cause of non-finite losses and gradients; does nothing until asked.
 
-    A row that is not finite goes through the model once more, without a graph and by itself, up to
-    the first module whose output is not finite. The head's weights are looked at once.
+    A non-finite row is run through the model again, alone and without a graph, up to the first
+    module with a non-finite output. The head's weights are checked once.
     """
 
     def __init__(self, model: Any) -> None:
         self.model = model
 
     def origin(self, row: TokenRow, loss: float) -> str | None:
-        """Where the forward pass of a row is first not finite, as a clause; None where it is not.
+        """Return a clause on where a row's forward pass is first non-finite; None if unknown.
 
-        Attention takes scores that are not finite for none: a gradient may be all that shows them.
+        Attention treats non-finite scores as masked, so they may show in gradients only.
         """
         path = _first_module(self.model, row.ids)
         if path is None:
-            return self.of_head or (None if math.isfinite(loss) else "the logits are not finite")
+            return self.broken_head or (
+                None if math.isfinite(loss) else "the logits are not finite"
+            )
         module = self.model.get_submodule(path)
         weight = _broken_weight(module, f"{path}." if path else "", recurse=False)
-        return weight or f"what {path or 'the model'} computes is not finite"
+        return weight or f"the output of {path or 'the model'} is not finite"
 
     @cached_property
-    def of_head(self) -> str | None:
-        """The head's weight that is not finite, as a clause; None where all are.
+    def broken_head(self) -> str | None:
+        """A clause on the head's first non-finite weight, or None.
 
-        One that makes a word impossible leaves the loss as it is, and no gradient.
+        A weight that makes a token impossible leaves the loss finite, but not the gradients.
         """
         head = _head(self.model)
         path = next((path for path, module in self.model.named_modules() if module is head), "")
@@ -53,20 +55,15 @@ class FaultFinder:
 
 
 def broken_weight(model: nn.Module) -> str | None:
-    """The first weight of a model that is not finite, as a clause; None where all are.
-
-    Weights that are on the disk are not looked at.
-    """
+    """Return a clause on a model's first non-finite weight, or None; skips offloaded weights."""
     return _broken_weight(model, "", recurse=True)
 
 
 def _broken_weight(module: nn.Module, prefix: str, recurse: bool) -> str | None:
-    import torch
-
     for name, weight in module.named_parameters(recurse=recurse):
         if weight.device.type == "meta" or not weight.is_floating_point():
             continue
-        parts = weight.detach().reshape(-1).split(AT_ONCE)
+        parts = weight.detach().reshape(-1).split(CHECKED_AT_ONCE)
         broken = sum(int((~torch.isfinite(part)).sum()) for part in parts)
         if broken:
             return f"{broken} of {weight.numel()} numbers in {prefix}{name} are not finite"
@@ -74,7 +71,7 @@ def _broken_weight(module: nn.Module, prefix: str, recurse: bool) -> str | None:
 
 
 class _PassEndError(Exception):
-    """Ends a forward pass: at the module of this path, or where there is no more to see."""
+    """Ends a forward pass, at the module of this path or, without one, before the head."""
 
     def __init__(self, path: str | None) -> None:
         super().__init__(path)
@@ -82,28 +79,27 @@ class _PassEndError(Exception):
 
 
 def _first_module(model: Any, ids: list[int]) -> str | None:
-    """The path of the first module before the head to give what is not finite; None: none does."""
-    import torch
+    """Return the path of the first module before the head with a non-finite output, or None."""
 
-    def look(path: str) -> Callable[..., None]:
+    def check_output(path: str) -> Callable[..., None]:
         def hook(_module: nn.Module, _inputs: Any, output: Any) -> None:
-            if any(not bool(torch.isfinite(each).all()) for each in _floats(output)):
+            if any(not bool(torch.isfinite(tensor).all()) for tensor in _float_tensors(output)):
                 raise _PassEndError(path)
 
         return hook
 
     def stop(_module: nn.Module, _inputs: Any) -> None:
-        # A long text's logits, all at once, may not fit.
+        # The logits of a long text may not fit in memory.
         raise _PassEndError(None)
 
     head = _head(model)
     with ExitStack() as stack:
         stack.enter_context(torch.no_grad())
         for path, module in model.named_modules():
-            stack.callback(module.register_forward_hook(look(path)).remove)
+            stack.callback(module.register_forward_hook(check_output(path)).remove)
         if head is not None:
             stack.callback(head.register_forward_pre_hook(stop).remove)
-        # Layers that are computed twice say that there is no graph.
+        # Checkpointed layers warn that there is no graph.
         stack.enter_context(warnings.catch_warnings(action="ignore"))
         try:
             model(input_ids=torch.tensor([ids], device=input_device(model)), use_cache=False)
@@ -116,10 +112,8 @@ def _head(model: Any) -> Any:
     return model.get_output_embeddings() if hasattr(model, "get_output_embeddings") else None
 
 
-def _floats(output: Any) -> Iterator[Tensor]:
-    """The tensors of floats that a module gives, alone or in a tuple."""
-    import torch
-
-    for each in output if isinstance(output, tuple) else (output,):
-        if isinstance(each, torch.Tensor) and each.is_floating_point():
-            yield each
+def _float_tensors(output: Any) -> Iterator[Tensor]:
+    """Yield the floating-point tensors of a module's output, which may be a tuple."""
+    for part in output if isinstance(output, tuple) else (output,):
+        if isinstance(part, torch.Tensor) and part.is_floating_point():
+            yield part

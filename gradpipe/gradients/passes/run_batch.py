@@ -1,4 +1,4 @@
-"""One batch through the model: its rows' losses and the spectra of their gradients."""
+"""Run one batch through the model: losses of its rows and spectra of their gradients."""
 
 from __future__ import annotations
 
@@ -19,11 +19,10 @@ from gradpipe.models.projections import Projection
 
 @dataclass(frozen=True)
 class RowGradients:
-    """One row's mean response loss, the spectrum of each (layer, projection), and what the
-    gradients have in common (empty where the pool does not compare them).
+    """One row's mean response loss and the spectrum of each (layer, projection).
 
-    Of a loss that is not finite there may be no spectra. ``origin`` says where a row that is not
-    finite began to be so.
+    ``alignment`` has inner products and sketches; it is empty if the pool computes none. There may
+    be no spectra if the loss is not finite. ``origin`` says where non-finite values first occur.
     """
 
     loss: float
@@ -38,7 +37,7 @@ class RowGradients:
 
     @cached_property
     def fault(self) -> str | None:
-        """What is wrong with the row, or None; of its gradients, the first of the backward pass."""
+        """What is wrong with the row, or None; the first faulty gradient of the backward pass."""
         if not math.isfinite(self.loss):
             return f"the loss is not finite ({self.loss})"
         for (layer, projection), spectrum in self.spectra.items():
@@ -48,25 +47,25 @@ class RowGradients:
 
     @property
     def finite(self) -> bool:
-        """Whether the loss and every gradient are."""
+        """Whether the loss and every gradient are finite."""
         norms = (spectrum.squared_norm for spectrum in self.spectra.values())
         return math.isfinite(self.loss) and all(map(math.isfinite, norms))
 
     @property
     def reason(self) -> str | None:
-        """Why the row cannot be used, or None: what is wrong, and where it began."""
+        """Why the row is unusable, or None: its fault, and where it first occurs."""
         return ": ".join(filter(None, (self.fault, self.origin))) or None
 
 
 def run_batch(
     model: Any, projections: list[Projection], rows: list[TokenRow], pool: SpectraPool
 ) -> list[RowGradients]:
-    """Forward and backward over rows padded on the right; spectra are taken as factors arrive.
+    """Run forward and backward pass of rows padded on the right; compute spectra meanwhile.
 
-    The model must be frozen. A row's loss does not depend on what shares the batch: padding comes
-    after everything that a causal model lets a token see, carries no loss, and each row's factors
-    are cut to its own tokens. Where no loss is finite there are no spectra. Raises what the device
-    raises where the batch does not fit.
+    The model must be frozen. A row's results do not depend on the other rows of the batch: a causal
+    model's tokens never see the padding after them, padding has no loss, and each row's factors are
+    cut to its own tokens. There are no spectra if no loss is finite. If the batch does not fit,
+    raises what the device raises (see ``memory.out_of_memory``).
     """
     sink = SpectraSink([len(row.ids) for row in rows], projections, pool)
     try:
@@ -78,5 +77,7 @@ def run_batch(
     except BaseException:
         sink.abandon()
         raise
-    rows_found = zip(losses, spectra, sink.alignments, strict=True)
-    return [RowGradients(*of_row) for of_row in rows_found]
+    return [
+        RowGradients(loss=loss, spectra=row_spectra, alignment=alignment)
+        for loss, row_spectra, alignment in zip(losses, spectra, sink.alignments, strict=True)
+    ]

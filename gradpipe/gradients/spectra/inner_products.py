@@ -1,35 +1,29 @@
-"""Inner products of gradients: inside a layer, and of one projection in two neighbouring layers.
+"""Inner products of gradients: within a layer, and of one projection in two adjacent layers.
 
-From factors, ⟨D₁ᵀX₁, D₂ᵀX₂⟩ = Σ (D₁D₂ᵀ) ∘ (X₁X₂ᵀ), two products of T × T numbers; or from the
-matrices G = DᵀX, of which each serves all its comparisons, where that takes less arithmetic: for
-texts of about a third of the width and more.
+From factors, ⟨D₁ᵀX₁, D₂ᵀX₂⟩ = Σ (D₁D₂ᵀ) ∘ (X₁X₂ᵀ), which takes two T × T matrix products. For texts
+longer than about a third of the width, it takes less arithmetic to form the matrices G = DᵀX, each
+of which serves all its comparisons.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
 
+import numpy as np
+import torch
+from torch import Tensor
+
+from gradpipe.gradients.spectra.comparisons import SAME_LAYER, Shape, by_factors, by_matrices
 from gradpipe.gradients.spectra.matmul import outer
 
-if TYPE_CHECKING:
-    import numpy as np
-    import torch
-    from torch import Tensor
-
-#: The comparisons inside a layer: Q with O, entry by entry as both lie in memory (the sequel's
-#: way); Q with O transposed, so that both have heads × model; K with V.
-SAME_LAYER = {"q_o": ("q", "o"), "q_ot": ("q", "o"), "k_v": ("k", "v")}
-#: (d_out, d_in).
-Shape = tuple[int, int]
-#: Bytes of matrices that are formed at once where only their flattened entries can be compared.
+#: Bytes of matrices that are formed at once to compare gradients as flattened vectors.
 FLAT_BYTES = 2**28
 
 
 @dataclass
 class Gradient:
-    """G of R rows: factors X [R, T, d_in] and D [R, T, d_out], or ``matrix`` [R, d_out, d_in]."""
+    """Gradients G of R rows: X [R, T, d_in] and D [R, T, d_out], or ``matrix`` [R, d_out, d_in]."""
 
     shape: Shape
     x: Tensor | None
@@ -43,13 +37,13 @@ class Gradient:
         return Gradient((self.shape[1], self.shape[0]), self.d, self.x, matrix)
 
     def move_to(self, device: torch.device) -> None:
-        """Take it to where the layer below is, in a model that is spread."""
+        """Move to the device of the layer below, in a model on several devices."""
         for name in ("x", "d", "matrix"):
             if (part := getattr(self, name)) is not None:
                 setattr(self, name, part.to(device))
 
     def formed(self) -> Tensor:
-        """G itself, [R, d_out, d_in], kept from now on in place of the factors."""
+        """Return G [R, d_out, d_in]; from now on it replaces the factors."""
         if self.matrix is None:
             assert self.x is not None
             assert self.d is not None
@@ -58,12 +52,12 @@ class Gradient:
         return self.matrix
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class LayerAlignment:
-    """What one layer's job found of R rows, in the host's memory.
+    """The results of one layer's comparison job for R rows, in host memory.
 
-    ``same_layer``: ⟨G, G'⟩ by comparison (SAME_LAYER); ``next_layer``: of each projection with the
-    same one of the layer above; ``sketches`` [R, SKETCH_VALUES] by projection.
+    ``same_layer`` has ⟨G, G'⟩ by comparison (SAME_LAYER), ``next_layer`` that of each projection
+    with the same projection of the layer above, ``sketches`` [R, SKETCH_VALUES] by projection.
     """
 
     same_layer: dict[str, list[float]]
@@ -79,71 +73,55 @@ class RowAlignment:
     next_layer: dict[tuple[int, str], float] = field(default_factory=dict)
     sketches: dict[tuple[int, str], np.ndarray] = field(default_factory=dict)
 
-    def add(self, layer: int, found: LayerAlignment, row: int) -> None:
-        """Take over what was found of row number ``row`` of a job."""
-        self.same_layer |= {(layer, name): each[row] for name, each in found.same_layer.items()}
-        self.next_layer |= {(layer, name): each[row] for name, each in found.next_layer.items()}
-        self.sketches |= {(layer, name): each[row] for name, each in found.sketches.items()}
+    def add(self, layer: int, job: LayerAlignment, row: int) -> None:
+        """Add the results of a layer's job for its row number ``row``."""
+        self.same_layer |= {(layer, name): rows[row] for name, rows in job.same_layer.items()}
+        self.next_layer |= {(layer, name): rows[row] for name, rows in job.next_layer.items()}
+        self.sketches |= {(layer, name): rows[row] for name, rows in job.sketches.items()}
 
 
 def layer_gradients(groups: Sequence[tuple[Tensor, Mapping[str, Tensor]]]) -> dict[str, Gradient]:
-    """A layer's gradients by projection, as matrices where that saves arithmetic.
+    """Return a layer's gradients by projection, as matrices if that saves arithmetic.
 
-    ``groups``: X [R, T, d_in] with the D [R, T, d_out] of the projections that read it.
+    ``groups`` are each X [R, T, d_in] with the D [R, T, d_out] of the projections that read it.
     """
-    found = {
+    gradients = {
         name: Gradient((d.shape[2], x.shape[2]), x, d) for x, ds in groups for name, d in ds.items()
     }
-    shapes = {name: gradient.shape for name, gradient in found.items()}
+    shapes = {name: gradient.shape for name, gradient in gradients.items()}
     tokens = groups[0][0].shape[1]
     if by_matrices(shapes) < by_factors(tokens, shapes, [list(ds) for _, ds in groups]):
-        for gradient in found.values():
+        for gradient in gradients.values():
             gradient.formed()
-    return found
-
-
-def by_matrices(shapes: Mapping[str, Shape]) -> int:
-    """Multiply-adds a token of forming all gradients of a layer."""
-    return sum(d_out * d_in for d_out, d_in in shapes.values())
-
-
-def by_factors(tokens: int, shapes: Mapping[str, Shape], groups: Sequence[Sequence[str]]) -> int:
-    """Multiply-adds a token of a layer's comparisons from factors of ``tokens`` tokens.
-
-    ``groups`` are the projections that read the same X, whose product with the next layer's is
-    taken once.
-    """
-    widths = sum(shapes[group[0]][1] + sum(shapes[name][0] for name in group) for group in groups)
-    for name, (left, right) in SAME_LAYER.items():
-        if left in shapes and right in shapes:
-            other = shapes[right] if name != "q_ot" else shapes[right][::-1]
-            widths += sum(shapes[left]) if shapes[left] == other else 0
-    return tokens * widths
+    return gradients
 
 
 def same_layer_products(gradients: Mapping[str, Gradient]) -> dict[str, Tensor]:
-    """⟨G, G'⟩ [R] of each comparison of SAME_LAYER that the layer's projections and shapes allow.
+    """Return ⟨G, G'⟩ [R] of each comparison of SAME_LAYER that projections and shapes allow.
 
-    Gradients of unlike shapes but equally many entries are compared flattened.
+    Gradients of different shapes with equal numbers of entries are compared as flattened vectors.
     """
-    found = _square_products(gradients)
+    products = _square_products(gradients)
     for name, (left, right) in SAME_LAYER.items():
-        if name in found or left not in gradients or right not in gradients:
+        if name in products or left not in gradients or right not in gradients:
             continue
         one, other = gradients[left], gradients[right]
         if name == "q_ot":
             other = other.transposed
         if one.shape == other.shape:
-            found[name] = _product(one, other, {})
+            products[name] = _product(one, other, {})
         elif one.shape[0] * one.shape[1] == other.shape[0] * other.shape[1] and name != "q_ot":
-            found[name] = _flat_product(one, other)
-    return found
+            products[name] = _flat_product(one, other)
+    return products
 
 
 def next_layer_products(
     gradients: Mapping[str, Gradient], above: Mapping[str, Gradient]
 ) -> dict[str, Tensor]:
-    """⟨G, G'⟩ [R] of each projection with the same one of the layer above, of the same shape."""
+    """Return ⟨G, G'⟩ [R] of each projection with the same projection of the layer above.
+
+    Skips projections whose shape differs.
+    """
     shared: dict[tuple[int, int], Tensor] = {}
     return {
         name: _product(gradient, above[name], shared)
@@ -153,7 +131,7 @@ def next_layer_products(
 
 
 def _product(one: Gradient, other: Gradient, shared: dict[tuple[int, int], Tensor]) -> Tensor:
-    """⟨G, G'⟩ [R]; ``shared`` keeps the products of inputs, which several projections read."""
+    """Return ⟨G, G'⟩ [R]; ``shared`` caches products of inputs that several projections read."""
     if one.x is None or one.d is None or other.x is None or other.d is None:
         return (one.formed() * other.formed()).sum((1, 2))
     key = id(one.x), id(other.x)
@@ -163,12 +141,10 @@ def _product(one: Gradient, other: Gradient, shared: dict[tuple[int, int], Tenso
 
 
 def _square_products(gradients: Mapping[str, Gradient]) -> dict[str, Tensor]:
-    """⟨Q, O⟩ and ⟨Q, Oᵀ⟩ [R] at once: the four products of their factors are blocks of one.
+    """Return ⟨Q, O⟩ and ⟨Q, Oᵀ⟩ [R]; the products of their factors are blocks of one product.
 
-    Nothing where there are no factors of both, or not all of one width.
+    Empty if factors are missing or differ in width.
     """
-    import torch
-
     q, o = gradients.get("q"), gradients.get("o")
     if q is None or q.x is None or q.d is None or o is None or o.x is None or o.d is None:
         return {}
@@ -182,9 +158,7 @@ def _square_products(gradients: Mapping[str, Gradient]) -> dict[str, Tensor]:
 
 
 def _flat_product(one: Gradient, other: Gradient) -> Tensor:
-    """As ``_product`` of gradients as vectors; what is formed for it is not kept."""
-    import torch
-
+    """Return ⟨G, G'⟩ [R] of gradients as flattened vectors; matrices are formed but not kept."""
     if one.matrix is not None or other.matrix is not None:
         return (one.formed().flatten(1) * other.formed().flatten(1)).sum(1)
     assert one.x is not None
@@ -192,6 +166,8 @@ def _flat_product(one: Gradient, other: Gradient) -> Tensor:
     assert other.x is not None
     assert other.d is not None
     step = max(1, FLAT_BYTES // (4 * one.shape[0] * one.shape[1]))
-    parts = zip(*(each.split(step) for each in (one.d, one.x, other.d, other.x)), strict=True)
-    found = [((d1.mT @ x1).flatten(1) * (d2.mT @ x2).flatten(1)).sum(1) for d1, x1, d2, x2 in parts]
-    return torch.cat(found)
+    factors = (one.d, one.x, other.d, other.x)
+    parts = zip(*(factor.split(step) for factor in factors), strict=True)
+    return torch.cat(
+        [((d1.mT @ x1).flatten(1) * (d2.mT @ x2).flatten(1)).sum(1) for d1, x1, d2, x2 in parts]
+    )

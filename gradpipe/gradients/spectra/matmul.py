@@ -1,7 +1,8 @@
-"""Products ABᵀ of factors in single precision, as fast as the device has them.
+"""Products ABᵀ of factors in single precision, as fast as the device can compute them.
 
-On a CPU that is whichever of torch's two libraries is faster. An NVIDIA GPU takes factors of half
-precision as they are, ten times as fast, and adds up in single precision: nothing is lost.
+A CPU uses the faster one of torch's two libraries, MKL and oneDNN. An NVIDIA GPU multiplies
+half-precision factors without conversion, ten times as fast, and accumulates in single precision,
+so no precision is lost.
 """
 
 from __future__ import annotations
@@ -10,28 +11,24 @@ import time
 from collections.abc import Callable
 from functools import cache
 from statistics import median
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-if TYPE_CHECKING:
-    from torch import Tensor
+import torch
+from torch import Tensor
 
-#: Rows, columns and terms of the product that the two are compared by.
+#: Rows, columns and terms of the product on which the two libraries are timed.
 TRIAL = 128, 256, 512
 
 
 def ready(factor: Tensor) -> Tensor:
-    """In single precision at least, or as it is where products add up in that."""
-    import torch
-
+    """Detach a factor; convert it to single precision if products would accumulate in less."""
     if factor.device.type == "cuda" and torch.version.hip is None:
         return factor.detach()
     return factor.detach().to(torch.promote_types(factor.dtype, torch.float32))
 
 
 def outer(a: Tensor, b: Tensor) -> Tensor:
-    """ABᵀ [R, n, m] of A [R, n, k] and B [R, m, k], both as ``ready`` has them."""
-    import torch
-
+    """Return ABᵀ [R, n, m] of A [R, n, k] and B [R, m, k], both from ``ready``."""
     if a.dtype != b.dtype:
         both = torch.promote_types(torch.promote_types(a.dtype, b.dtype), torch.float32)
         a, b = a.to(both), b.to(both)
@@ -39,15 +36,13 @@ def outer(a: Tensor, b: Tensor) -> Tensor:
         return torch.bmm(a, b.mT, out_dtype=torch.float32)
     if a.device.type != "cpu" or a.dtype != torch.float32 or not onednn_is_faster():
         return a @ b.mT
-    found = [onednn_linear(*pair) for pair in zip(a, b, strict=True)]
-    return found[0][None] if len(found) == 1 else torch.stack(found)
+    products = [onednn_linear(*pair) for pair in zip(a, b, strict=True)]
+    return products[0][None] if len(products) == 1 else torch.stack(products)
 
 
 @cache
 def onednn_is_faster() -> bool:
-    """Whether it is, and there at all; by trial, once a process."""
-    import torch
-
+    """Return whether oneDNN is available and faster than MKL, by one trial per process."""
     if not onednn_is_there():
         return False
     n, m, k = TRIAL
@@ -56,42 +51,38 @@ def onednn_is_faster() -> bool:
 
 
 def onednn_is_there() -> bool:
-    """Whether this torch has oneDNN's product."""
-    import torch
-
+    """Return whether this build of torch has oneDNN's product."""
     there: bool = torch.backends.mkldnn.is_available()
     return there and hasattr(torch.ops.mkldnn, "_linear_pointwise")
 
 
 def onednn_linear(x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
-    """X Wᵀ + b by oneDNN: X [..., d_in], W [d_out, d_in]."""
-    import torch
-
-    found: Tensor = torch.ops.mkldnn._linear_pointwise(x, weight, bias, "none", [], "")
-    return found
+    """Return X Wᵀ + b, computed by oneDNN, of X [..., d_in] and W [d_out, d_in]."""
+    product: Tensor = torch.ops.mkldnn._linear_pointwise(
+        x, weight, bias, attr="none", scalars=[], algorithm=""
+    )
+    return product
 
 
 def is_faster(
     product: Callable[..., Tensor],
     usual: Callable[..., Tensor],
-    given: tuple[Any, ...],
+    inputs: tuple[Any, ...],
     slack: float = 0.0,
 ) -> bool:
-    """Whether a product is faster than the usual one by a tenth, and gives the same; by trial.
+    """Return whether ``product`` equals ``usual`` and is faster by a tenth, by trial.
 
-    The same is within 1e-4 of each entry, and ``slack`` of the largest. Never where the result is
-    not finite, as with a weight that is not: then there is nothing to compare.
+    Results are equal if they differ by at most 1e-4 of each entry plus ``slack`` times the largest
+    entry. Returns False if the usual result is not finite, since it cannot be compared.
     """
-    import torch
-
     seconds: dict[Callable[..., Tensor], list[float]] = {usual: [], product: []}
-    found = {}
+    results = {}
     for _ in range(5):
-        for each, taken in seconds.items():
+        for function, times in seconds.items():
             started = time.perf_counter()
-            found[each] = each(*given)
-            taken.append(time.perf_counter() - started)
-    ours, expected = found[product], found[usual]
+            results[function] = function(*inputs)
+            times.append(time.perf_counter() - started)
+    ours, expected = results[product], results[usual]
     if not bool(torch.isfinite(expected).all()):
         return False
     atol = slack * float(expected.abs().max())

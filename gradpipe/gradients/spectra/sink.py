@@ -1,4 +1,4 @@
-"""Layer by layer: a layer's factors are reduced to numbers when its last one has arrived."""
+"""Collect gradient factors and reduce each layer to numbers once all its factors are there."""
 
 from __future__ import annotations
 
@@ -8,7 +8,10 @@ from concurrent.futures import Future
 from dataclasses import dataclass, field
 from functools import partial
 from threading import Lock
-from typing import TYPE_CHECKING, Any
+from typing import Any
+
+import torch
+from torch import Tensor
 
 from gradpipe.errors import ModelError
 from gradpipe.gradients.spectra.inner_products import (
@@ -21,26 +24,24 @@ from gradpipe.gradients.spectra.inner_products import (
 )
 from gradpipe.gradients.spectra.matmul import ready
 from gradpipe.gradients.spectra.sketches import Sketcher
-from gradpipe.gradients.spectra.spectrum import Spectrum, gradient_spectra
+from gradpipe.gradients.spectra.spectrum import Spectrum, spectra_of_gradients
 from gradpipe.gradients.spectra.workers import SpectraPool
 from gradpipe.models.projections import Projection
 
-if TYPE_CHECKING:
-    from torch import Tensor
-
 #: The factors of one layer by projection: X [rows, T, d_in] and D [rows, T, d_out].
-LayerFactors = dict[str, tuple["Tensor", "Tensor"]]
+LayerFactors = dict[str, tuple[Tensor, Tensor]]
 #: The spectra of some rows, by projection.
 RowSpectra = dict[str, list[Spectrum]]
-
-
 #: Each X of a layer with the D of every projection that reads it.
-Groups = list[tuple["Tensor", dict[str, "Tensor"]]]
+Groups = list[tuple[Tensor, dict[str, Tensor]]]
 
 
-@dataclass(frozen=True)
-class Job:
-    """Projections of one layer that read the same X [n, T, d_in], for rows from ``start`` on."""
+@dataclass(frozen=True, kw_only=True)
+class SpectraJob:
+    """Computes spectra of one layer's projections that read the same X [n, T, d_in].
+
+    The rows are those from ``start`` on.
+    """
 
     layer: int
     start: int
@@ -48,27 +49,27 @@ class Job:
     ds: dict[str, Tensor]
 
     def __call__(self) -> RowSpectra:
-        """Take the spectra, on the thread that calls."""
-        x = _where_float64_is(self.x)
-        ds = {name: _where_float64_is(d) for name, d in self.ds.items()}
-        return {name: found.rows() for name, found in gradient_spectra(x, ds).items()}
+        """Compute the spectra on the calling thread."""
+        x = _on_float64_device(self.x)
+        ds = {name: _on_float64_device(d) for name, d in self.ds.items()}
+        return {name: spectra.rows() for name, spectra in spectra_of_gradients(x, ds).items()}
 
 
 @dataclass
 class Handover:
-    """What a layer's comparison leaves for that of the layer below, for the same rows."""
+    """Gradients that a layer's comparison leaves for the comparison of the layer below."""
 
     layer: int
     done: Future[LayerAlignment] | None = None
     gradients: dict[str, Gradient] | None = None
 
 
-@dataclass
+@dataclass(kw_only=True)
 class ComparisonJob:
     """Compares and sketches a layer's gradients, for rows from ``start`` on.
 
-    ``above`` is what the layer above left, which must be asked for earlier; None for the last.
-    ``lengths`` are the rows' tokens.
+    ``above`` is the handover of the layer above, whose job must be submitted earlier; None for the
+    last layer. ``lengths`` are the rows' numbers of tokens.
     """
 
     layer: int
@@ -78,16 +79,16 @@ class ComparisonJob:
     sketcher: Sketcher
     above: Handover | None
     below: Handover
-    #: What is used of the layer above, until all that was asked of the device is done.
-    taken: dict[str, Gradient] = field(default_factory=dict)
+    #: Gradients of the layer above, kept alive until the device has finished with them.
+    above_gradients: dict[str, Gradient] = field(default_factory=dict)
 
     @property
     def x(self) -> Tensor:
-        """The first inputs, which say where the job's factors lie."""
+        """The first inputs; all factors of the job are on their device."""
         return self.groups[0][0]
 
     def __call__(self) -> LayerAlignment:
-        """Take inner products and sketches, on the thread that calls."""
+        """Compute inner products and sketches on the calling thread."""
         self.groups = [
             (self._own_tokens(x), {name: ready(d) for name, d in ds.items()})
             for x, ds in self.groups
@@ -95,29 +96,27 @@ class ComparisonJob:
         gradients = layer_gradients(self.groups)
         sketches = self.sketcher.sketches(gradients)
         same_layer = same_layer_products(gradients)
-        self._take_over()
-        next_layer = next_layer_products(gradients, self.taken)
+        self._take_from_above()
+        next_layer = next_layer_products(gradients, self.above_gradients)
         self.below.gradients = gradients
         return LayerAlignment(
-            {name: found.tolist() for name, found in same_layer.items()},
-            {name: found.tolist() for name, found in next_layer.items()},
-            {name: found.cpu().numpy() for name, found in sketches.items()},
+            same_layer={name: products.tolist() for name, products in same_layer.items()},
+            next_layer={name: products.tolist() for name, products in next_layer.items()},
+            sketches={name: values.cpu().numpy() for name, values in sketches.items()},
         )
 
-    def _take_over(self) -> None:
-        """Wait for the layer above's job, and be the only one to have what it left."""
+    def _take_from_above(self) -> None:
+        """Wait for the job of the layer above and take its gradients out of the handover."""
         if self.above is None:
             return
         assert self.above.done is not None
         self.above.done.result()
-        self.taken, self.above.gradients = self.above.gradients or {}, None
-        for gradient in self.taken.values():
+        self.above_gradients, self.above.gradients = self.above.gradients or {}, None
+        for gradient in self.above_gradients.values():
             gradient.move_to(self.x.device)
 
     def _own_tokens(self, x: Tensor) -> Tensor:
-        """X without what the padding made: its D is zero, but zero times infinity is not."""
-        import torch
-
+        """Return X with zeros at padding, whose D is zero: zero times infinity would be NaN."""
         x = ready(x)
         if min(self.lengths) == x.shape[1]:
             return x
@@ -127,13 +126,13 @@ class ComparisonJob:
 
 
 class SpectraSink:
-    """Takes a batch's factors as the backward pass reaches them and keeps each row's numbers.
+    """Receives a batch's factors during the backward pass and computes each row's numbers.
 
-    Those are its spectra, and with a pool that is ``aligned`` what its gradients have in common.
-    ``lengths`` are the rows' tokens: factors are cut to them. Factors are held until enough jobs
-    are there to keep every thread of ``pool`` busy, then dropped; for comparisons, those of one
-    layer stay until the next is through. Raises ModelError where the model does not call each
-    projection exactly once.
+    These are its spectra and, if ``pool`` has a sketcher, inner products and sketches of its
+    gradients. ``lengths`` are the rows' numbers of tokens; factors are cut to them. Factors are
+    held until there are enough jobs to keep every thread of ``pool`` busy, then dropped.
+    Comparisons keep those of one layer until the next layer is finished. Raises ModelError if the
+    model does not call each projection exactly once.
     """
 
     def __init__(
@@ -145,29 +144,29 @@ class SpectraSink:
         for projection in projections:
             self._awaited[projection.layer] = self._awaited.get(projection.layer, 0) + 1
         self._arrived: dict[int, LayerFactors] = {}
-        self._held: list[Job | ComparisonJob] = []
-        #: What is being computed, with what to do with it.
+        self._held: list[SpectraJob | ComparisonJob] = []
+        #: Running jobs, each with the function that stores its result.
         self._running: deque[tuple[Future[Any], Callable[[Any], None]]] = deque()
         self._spectra: list[dict[tuple[int, str], Spectrum]] = [{} for _ in lengths]
-        #: By first row: what the last layer so far leaves.
-        self._left: dict[int, Handover] = {}
-        #: Each row's inner products and sketches, all of them after ``finish``.
+        #: The latest layer's handover, by the first row of its job.
+        self._handovers: dict[int, Handover] = {}
+        #: Each row's inner products and sketches; complete after ``finish``.
         self.alignments = [RowAlignment() for _ in lengths]
-        # Where a model is spread, each device's part of the backward pass has a thread of its own.
+        # In a model on several devices, each device runs its backward pass in its own thread.
         self._lock = Lock()
 
     def __call__(self, projection: Projection, x: Tensor, d: Tensor) -> None:
-        """Keep one projection's X [rows, T, d_in] and D [rows, T, d_out]."""
+        """Receive one projection's X [rows, T, d_in] and D [rows, T, d_out]."""
         with self._lock:
-            self._keep(projection, x, d)
+            self._receive(projection, x, d)
 
-    def _keep(self, projection: Projection, x: Tensor, d: Tensor) -> None:
+    def _receive(self, projection: Projection, x: Tensor, d: Tensor) -> None:
         layer = projection.layer
         factors = self._arrived.setdefault(layer, {})
         if layer not in self._awaited or projection.name in factors:
             raise ModelError(
-                f"The model calls {projection.path} more than once in a pass: gradpipe takes only "
-                "models whose layers have weights of their own."
+                f"The model calls {projection.path} more than once per pass: gradpipe supports "
+                "only models whose layers do not share weights."
             )
         factors[projection.name] = x, d
         if len(factors) == self._awaited[layer]:
@@ -177,23 +176,23 @@ class SpectraSink:
                 self._submit()
 
     def finish(self) -> list[dict[tuple[int, str], Spectrum]]:
-        """The spectra of every row, by layer and projection."""
+        """Return each row's spectra by layer and projection; raise ModelError if any is missing."""
         if self._awaited:
             raise ModelError(
-                f"The loss does not reach every projection of layer {min(self._awaited)}: they "
-                "belong to a part that text does not pass, or the layer uses another one's keys "
-                "and values; gradpipe takes only decoders in which every layer uses its own."
+                f"The loss does not depend on every projection of layer {min(self._awaited)}: text "
+                "does not pass them, or the layer uses the keys and values of another layer. "
+                "gradpipe supports only decoders in which every layer has its own."
             )
         self._submit()
-        self._left.clear()
+        self._handovers.clear()
         self._collect(0)
         return self._spectra
 
     def abandon(self) -> None:
-        """Let go of every factor after a failure, once no thread reads them any more."""
+        """Drop all factors after a failure, once no thread reads them anymore."""
         self._held.clear()
         self._arrived.clear()
-        self._left.clear()
+        self._handovers.clear()
         for future, _ in self._running:
             future.cancel()
         for future, _ in self._running:
@@ -201,13 +200,14 @@ class SpectraSink:
                 future.exception()
         self._running.clear()
 
-    def _jobs(self, layer: int, factors: LayerFactors) -> list[Job | ComparisonJob]:
-        """A layer's factors as jobs of as many neighbouring rows as the pool likes at once, cut to
-        the longest of them.
+    def _jobs(self, layer: int, factors: LayerFactors) -> list[SpectraJob | ComparisonJob]:
+        """Split a layer's factors into jobs of as many consecutive rows as suit the pool.
+
+        Factors are cut to the longest row of their job.
         """
         step = self._pool.rows_of_a_job(len(self.lengths), max(self.lengths))
-        jobs: list[Job | ComparisonJob] = []
-        comparisons: list[Job | ComparisonJob] = []
+        jobs: list[SpectraJob | ComparisonJob] = []
+        comparisons: list[SpectraJob | ComparisonJob] = []
         for start in range(0, len(self.lengths), step):
             lengths = self.lengths[start : start + step]
             rows, tokens = slice(start, start + step), slice(max(lengths))
@@ -215,16 +215,24 @@ class SpectraSink:
                 (x[rows, tokens], {name: d[rows, tokens] for name, d in ds.items()})
                 for x, ds in by_inputs(factors)
             ]
-            jobs += [Job(layer, start, *group) for group in groups]
+            jobs += [SpectraJob(layer=layer, start=start, x=x, ds=ds) for x, ds in groups]
             if self._pool.sketcher is not None:
-                above = self._left.get(start)
+                above = self._handovers.get(start)
                 if above is not None and above.layer != layer + 1:
                     above = None
-                left = self._left[start] = Handover(layer)
+                below = self._handovers[start] = Handover(layer)
                 comparisons.append(
-                    ComparisonJob(layer, start, lengths, groups, self._pool.sketcher, above, left)
+                    ComparisonJob(
+                        layer=layer,
+                        start=start,
+                        lengths=lengths,
+                        groups=groups,
+                        sketcher=self._pool.sketcher,
+                        above=above,
+                        below=below,
+                    )
                 )
-        # A comparison waits for the one before it: other jobs in between keep the threads busy.
+        # A comparison waits for that of the layer above; jobs in between keep the threads busy.
         return jobs + comparisons
 
     def _submit(self) -> None:
@@ -233,37 +241,37 @@ class SpectraSink:
             future: Future[Any] = self._pool.submit(job, job.x)
             if isinstance(job, ComparisonJob):
                 job.below.done = future
-                keep: Callable[[Any], None] = partial(self._keep_alignment, job.layer, job.start)
+                store: Callable[[Any], None] = partial(self._store_alignment, job.layer, job.start)
             else:
-                keep = partial(self._keep_spectra, job.layer, job.start)
-            self._running.append((future, keep))
+                store = partial(self._store_spectra, job.layer, job.start)
+            self._running.append((future, store))
         self._collect(self._pool.in_flight)
 
-    def _collect(self, left: int) -> None:
-        """Wait until at most ``left`` jobs are running, and keep what the others found."""
-        while len(self._running) > left:
-            future, keep = self._running.popleft()
-            keep(future.result())
+    def _collect(self, most: int) -> None:
+        """Wait until at most ``most`` jobs are running; store the results of the others."""
+        while len(self._running) > most:
+            future, store = self._running.popleft()
+            store(future.result())
 
-    def _keep_spectra(self, layer: int, start: int, found: RowSpectra) -> None:
-        for name, spectra in found.items():
+    def _store_spectra(self, layer: int, start: int, results: RowSpectra) -> None:
+        for name, spectra in results.items():
             for row, spectrum in enumerate(spectra, start):
                 self._spectra[row][layer, name] = spectrum
 
-    def _keep_alignment(self, layer: int, start: int, found: LayerAlignment) -> None:
-        rows = len(next(iter(found.sketches.values())))
+    def _store_alignment(self, layer: int, start: int, results: LayerAlignment) -> None:
+        rows = len(next(iter(results.sketches.values())))
         for row in range(rows):
-            self.alignments[start + row].add(layer, found, row)
+            self.alignments[start + row].add(layer, results, row)
 
 
 def by_inputs(factors: LayerFactors) -> Groups:
-    """Each X of a layer once, with the D of every projection that reads it."""
+    """Group a layer's factors by X: each X once, with the D of every projection that reads it."""
     shared: dict[tuple[int, tuple[int, ...]], tuple[Tensor, dict[str, Tensor]]] = {}
     for name, (x, d) in factors.items():
         shared.setdefault((x.data_ptr(), tuple(x.shape)), (x, {}))[1][name] = d
     return list(shared.values())
 
 
-def _where_float64_is(tensor: Tensor) -> Tensor:
+def _on_float64_device(tensor: Tensor) -> Tensor:
     # Apple's accelerator has no float64.
     return tensor.cpu() if tensor.device.type == "mps" else tensor

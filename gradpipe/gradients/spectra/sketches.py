@@ -1,48 +1,47 @@
-"""Sketches of gradients: short vectors whose cosines are, nearly, those of the gradients.
+"""Sketches of gradients: short vectors whose cosines approximate those of the gradients.
 
-Two examples' gradients can then be compared from the store, long after both were dropped. A sketch
-is linear in the gradient and takes its factors only: G = DᵀX is folded to S = PᵀGQ on both sides,
-and vec(S) to SKETCH_VALUES numbers. A fold is a random projection of the kind of feature hashing
-(Weinberger et al. 2009): each coordinate is added, with a random sign, to one of a few sums, and
-all sums have equally many. Inner products are kept in expectation.
+From stored sketches, the gradients of two examples can be compared long after both were dropped. A
+sketch is linear in the gradient and computed from its factors: G = DᵀX is folded on both sides to
+S = PᵀGQ, and vec(S) is folded to SKETCH_VALUES numbers. A fold is a random projection by feature
+hashing (Weinberger et al. 2009): each coordinate is added, with a random sign, to one of a few
+sums of equally many terms. Inner products are preserved in expectation.
 
-How far the cosine of two sketches is from that of the gradients was measured on 2880 of them: 24
-matrices of a 135M model, and every two responses to each of 8 GSM8K items (all styles, correct and
-irrelevant). The mean error is 0.0001, a single one's standard error 0.050 (0.060 for Q, 0.042 for
-V), and one in a hundred is off by more than 0.14. With half the values it is 0.065 to 0.071, with
-SIDE 128 0.058, with 256 0.048. Of wider models a side is folded further: up to 0.06 there.
+The error of the cosine was measured on 2880 pairs of gradients: 24 matrices of a 135M model, and
+all pairs of responses to each of 8 GSM8K items (all styles, correct and irrelevant). The mean
+error is 0.0001 and the standard error of a single cosine 0.050 (0.060 for Q, 0.042 for V); one in
+a hundred is off by more than 0.14. The standard error is 0.065 to 0.071 with half the values,
+0.058 with SIDE 128, and 0.048 with SIDE 256. Sides of wider models are folded further, with
+standard errors up to 0.06.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
+import torch
+from torch import Tensor
+from torch.nn import functional
 
 from gradpipe.gradients.spectra.inner_products import Gradient
 from gradpipe.gradients.spectra.matmul import outer
+from gradpipe.gradients.spectra.sizes import SIDE, SKETCH_VALUES
 
-if TYPE_CHECKING:
-    from torch import Tensor
-
-#: Columns that a side of the gradient is folded to, and numbers of a sketch.
-SIDE = 192
-SKETCH_VALUES = 512
-#: Values are kept as multiples of one over this: what that rounds away moves a cosine by 0.001,
-#: and their last digits, which are noise, would double their size on disk.
+#: Values are rounded to multiples of 1 / STEPS. This changes a cosine by 0.001; the last digits,
+#: which are noise, would double the size on disk.
 STEPS = 256
-#: With the width and what is folded, the seed of a map: a change makes all sketches incomparable.
+#: Part of the seed of each fold; a change makes new sketches incomparable with stored ones.
 SEED = 2025
 _FOLDED = {"outputs": 0, "inputs": 1, "both": 2}
 
 
 def fold_map(width: int, to: int, folded: str) -> tuple[np.ndarray, np.ndarray]:
-    """Where each of the coordinates goes: ``places`` and ``signs``, both [n, to].
+    """Return a random fold as ``places`` and ``signs``, both [n, to].
 
-    Sum j of a vector v of ``width`` is Σᵢ signs[i, j] v[places[i, j]]; where n · ``to`` is more
-    than the width, some signs are zero. ``folded`` is "outputs", "inputs" or "both": independent
-    maps. From the bit generator alone, whose stream numpy promises to keep.
+    Sum j of a vector v of ``width`` is Σᵢ signs[i, j] v[places[i, j]]. If n · ``to`` exceeds the
+    width, some signs are zero. Folds of "outputs", "inputs" and "both" (``folded``) are
+    independent. Uses only the bit generator, whose stream numpy guarantees to keep.
     """
     words = np.random.PCG64([SEED, width, to, _FOLDED[folded]])
     rounds = -(-width // to)
@@ -54,16 +53,15 @@ def fold_map(width: int, to: int, folded: str) -> tuple[np.ndarray, np.ndarray]:
 
 
 class Sketcher:
-    """Takes sketches; keeps each map on each device it was needed on."""
+    """Computes sketches; caches each fold on each device that uses it."""
 
     def __init__(self) -> None:
         self._maps: dict[tuple[int, int, str, Any], tuple[Tensor, Tensor]] = {}
 
     def sketches(self, gradients: Mapping[str, Gradient]) -> dict[str, Tensor]:
-        """Sketches [R, SKETCH_VALUES] of a layer's gradients, by projection.
+        """Return the sketches [R, SKETCH_VALUES] of a layer's gradients, by projection.
 
-        Of a gradient with no more entries than a sketch has values it is the entries themselves,
-        and zeros.
+        A gradient with at most SKETCH_VALUES entries is its own sketch, padded with zeros.
         """
         small: dict[str, Tensor] = {}
         readers: dict[int, dict[str, Gradient]] = {}
@@ -73,48 +71,42 @@ class Sketcher:
                 small[name] = self.fold(rows, SIDE, "inputs")
             else:
                 readers.setdefault(id(gradient.x), {})[name] = gradient
-        for each in readers.values():
-            small |= self._from_factors(each)
+        for group in readers.values():
+            small |= self._fold_factors(group)
         return {name: self._sketch(small[name]) for name in gradients}
 
-    def _from_factors(self, gradients: Mapping[str, Gradient]) -> dict[str, Tensor]:
-        """S [R, n, m] of the projections that read the same inputs, in one product."""
-        import torch
-
+    def _fold_factors(self, gradients: Mapping[str, Gradient]) -> dict[str, Tensor]:
+        """Return S [R, n, m] of projections that read the same inputs, by one product."""
         x = next(iter(gradients.values())).x
         assert x is not None
         inputs = self.fold(x, SIDE, "inputs")
         outputs = [
-            self.fold(each.d, SIDE, "outputs") for each in gradients.values() if each.d is not None
+            self.fold(gradient.d, SIDE, "outputs")
+            for gradient in gradients.values()
+            if gradient.d is not None
         ]
-        found = outer(torch.cat(outputs, -1).mT, inputs.mT)
-        parts = found.split([part.shape[-1] for part in outputs], 1)
+        folded = outer(torch.cat(outputs, -1).mT, inputs.mT)
+        parts = folded.split([part.shape[-1] for part in outputs], 1)
         return dict(zip(gradients, parts, strict=True))
 
     def _sketch(self, small: Tensor) -> Tensor:
-        """The sketch [R, SKETCH_VALUES] of a gradient that is folded on both sides."""
-        import torch
-
-        found = self.fold(small.flatten(1), SKETCH_VALUES, "both")
-        return torch.nn.functional.pad(found, (0, SKETCH_VALUES - found.shape[-1]))
+        """Return the sketch [R, SKETCH_VALUES] of a gradient that is folded on both sides."""
+        sketch = self.fold(small.flatten(1), SKETCH_VALUES, "both")
+        return functional.pad(sketch, (0, SKETCH_VALUES - sketch.shape[-1]))
 
     def fold(self, values: Tensor, to: int, folded: str, dim: int = -1) -> Tensor:
-        """``values`` with ``to`` sums along ``dim``; as they are where they are not wider."""
-        import torch
-
+        """Fold ``values`` to ``to`` sums along ``dim``; no change if they are not wider."""
         width = values.shape[dim]
         if width <= to:
             return values.to(torch.promote_types(values.dtype, torch.float32))
         places, signs = self._map(width, to, folded, values)
         signs = signs if dim == -1 else signs[:, None]
-        # Signs are in single precision at least, and with them what is added up.
-        parts = (values.index_select(dim, places) * signs).unflatten(dim, (-1, to))
-        found: Tensor = parts.sum(dim - 1)
-        return found
+        # Signs are at least float32, so half-precision values are summed in float32.
+        terms = (values.index_select(dim, places) * signs).unflatten(dim, (-1, to))
+        sums: Tensor = terms.sum(dim - 1)
+        return sums
 
     def _map(self, width: int, to: int, folded: str, like: Tensor) -> tuple[Tensor, Tensor]:
-        import torch
-
         dtype = torch.promote_types(like.dtype, torch.float32)
         key = width, to, folded, (like.device, dtype)
         if key not in self._maps:
@@ -124,9 +116,9 @@ class Sketcher:
 
 
 def kept_sketch(sketch: np.ndarray | None, norm: float) -> np.ndarray | None:
-    """A sketch as it is stored: of the gradient of norm one, float16, in steps of 1 / STEPS.
+    """Return a sketch for storage: divided by the gradient's norm, in steps of 1 / STEPS, float16.
 
-    None where there is none, or where the gradient is zero, which has no direction.
+    None if there is no sketch or the gradient is zero, which has no direction.
     """
     if sketch is None or not norm:
         return None

@@ -1,13 +1,13 @@
-"""The singular values of gradients from their factors, many at a time.
+"""Singular values of gradients from their factors, for many gradients at once.
 
-G = DᵀX has rank at most T. Its squared singular values are the eigenvalues of a symmetric matrix of
-one of the three sizes at hand:
+G = DᵀX has rank at most T. Its squared singular values are the eigenvalues of a symmetric matrix
+of one of three sizes:
 
-* T tokens: with A = DDᵀ and B = XXᵀ = LLᵀ, those of LᵀAL [T, T];
-* d_out or d_in: those of GGᵀ or GᵀG, as for K and V with grouped heads and for long texts.
+* [T, T]: LᵀAL, with A = DDᵀ and B = XXᵀ = LLᵀ;
+* [d_out, d_out] or [d_in, d_in]: GGᵀ or GᵀG, as for K and V with grouped heads and for long texts.
 
-Everything is float64: a float32 Gram matrix costs 2e-4 on the nuclear norm and 4e-3 on the
-effective rank.
+Everything is float64: with float32 Gram matrices, the nuclear norm is off by 2e-4 and the effective
+rank by 4e-3.
 """
 
 from __future__ import annotations
@@ -16,50 +16,44 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING
 
+import torch
+from torch import Tensor
+
+from gradpipe.gradients.spectra.sizes import EIGENVALUE_COST, WORTH_CUTTING
 from gradpipe.gradients.spectra.symmetric import congruence, outer_product
 
-if TYPE_CHECKING:
-    from torch import Tensor
-
-#: Relative mismatch of Σσ² and ‖G‖²_F above which a spectrum counts as broken. Both are float64
-#: sums; what is seen in practice stays below 1e-12.
-ENERGY_TOLERANCE = 1e-8
-#: What the eigenvalues of an n × n matrix cost, in n³ multiply-adds of a matrix product: the
-#: reduction to tridiagonal form runs at the speed of memory (2 measured on a CPU: 10 ms at 440).
-EIGENVALUE_COST = 2.0
-#: Eigenvalues below so many eps of the largest are rounding error.
+#: Largest relative difference between Σσ² and ‖G‖²_F of a valid spectrum. Both are float64 sums;
+#: differences in practice are below 1e-12.
+COMPUTED_ENERGY_TOLERANCE = 1e-8
+#: Eigenvalues below this many eps, relative to the largest, are rounding error.
 ROUNDING = 4.0
-#: The share of tokens with gradient below which the others are cut away first, as the prompt's in
-#: the last layer's queries and outputs.
-WORTH_CUTTING = 0.9
 
 
 @dataclass(frozen=True)
 class Spectrum:
-    """Singular values [n], float64, descending, with ‖G‖²_F taken from the factors on their own."""
+    """Singular values [n], float64, descending, and ‖G‖²_F as computed from the factors."""
 
     singular_values: Tensor
     squared_norm: float
 
     @property
     def fault(self) -> str | None:
-        """Why this spectrum cannot be used, or None: the free check Σσ² = ‖G‖²_F."""
+        """Why this spectrum is unusable, or None; checks that Σσ² = ‖G‖²_F, which is cheap."""
         energy = float(self.singular_values.square().sum())
         if not (math.isfinite(energy) and math.isfinite(self.squared_norm)):
             return "a gradient is not finite"
-        if abs(energy - self.squared_norm) > ENERGY_TOLERANCE * self.squared_norm:
-            return f"Σσ² is {energy:.6g} where ‖G‖² is {self.squared_norm:.6g}"
+        if abs(energy - self.squared_norm) > COMPUTED_ENERGY_TOLERANCE * self.squared_norm:
+            return f"Σσ² is {energy:.6g} but ‖G‖² is {self.squared_norm:.6g}"
         return None
 
 
 @dataclass(frozen=True)
 class Spectra:
-    """The spectra of R gradients of one projection, where they were computed.
+    """The spectra of R gradients of one projection, on the device that computed them.
 
-    ``singular_values`` [R, n] are float64 and descending; of each row the first ``ranks`` [R]
-    count, what follows is padding. ``squared_norms`` [R] are ‖G‖²_F from the factors themselves.
+    ``singular_values`` [R, n] are float64 and descending; the first ``ranks`` [R] of each row are
+    valid and the others padding. ``squared_norms`` [R] are ‖G‖²_F as computed from the factors.
     """
 
     singular_values: Tensor
@@ -67,19 +61,19 @@ class Spectra:
     squared_norms: Tensor
 
     def rows(self) -> list[Spectrum]:
-        """Each gradient's own, in the host's memory."""
+        """Return the spectrum of each gradient, in host memory."""
         ranks, norms = self.ranks.tolist(), self.squared_norms.tolist()
         values = self.singular_values.cpu()
         return [
-            Spectrum(of_row[:rank], norm)
-            for of_row, rank, norm in zip(values, ranks, norms, strict=True)
+            Spectrum(row_values[:rank], norm)
+            for row_values, rank, norm in zip(values, ranks, norms, strict=True)
         ]
 
 
 class Inputs:
-    """The inputs X [R, T, d_in] of R texts, in float64, with the factors of their Gram matrices.
+    """The inputs X [R, T, d_in] of R texts in float64, and the factors of their Gram matrices.
 
-    Q, K and V read the same X, so one object serves all three and B and L are taken once a layer.
+    Q, K and V read the same X, so B and L are computed once per layer for all three.
     """
 
     def __init__(self, x: Tensor) -> None:
@@ -92,65 +86,59 @@ class Inputs:
 
     @cached_property
     def gram_factor(self) -> Tensor:
-        """Triangular L [R, T, T] with LLᵀ = B, zero for a text whose inputs are not finite.
+        """Triangular L [R, T, T] with LLᵀ = B; zero for texts whose inputs are not finite.
 
-        Cholesky's, or from eigenvectors where repeated tokens make that fail.
+        The Cholesky factor, or one from eigenvectors if repeated tokens make Cholesky fail.
         """
-        import torch
-
         gram = _finite(self.gram)
-        # On unit rows, so that what is rounded away at a large token does not drown a small one.
+        # Of normalized rows, so that rounding errors of large tokens do not swamp small ones.
         norms = gram.diagonal(dim1=1, dim2=2).sqrt()[:, :, None]
         units = torch.where(norms > 0, norms, 1.0)
         cosines = gram / units / units.mT
-        # Tokens without input count for nothing, and need not make the others' factor fail.
+        # A unit diagonal for tokens with zero input, which would make the factorization fail.
         cosines.diagonal(dim1=1, dim2=2).add_((norms[:, :, 0] == 0).double())
         factor, info = torch.linalg.cholesky_ex(cosines)
-        # A pivot that is all rounding error passes as positive and poisons its whole column.
+        # A positive pivot that is only rounding error makes its whole column meaningless.
         floor = cosines.shape[1] * torch.finfo(cosines.dtype).eps
         pivots = factor.diagonal(dim1=1, dim2=2).square()
         failed = ((info != 0) | ~(pivots > floor).all(dim=1)).nonzero().flatten()
         if len(failed):
             values, vectors = torch.linalg.eigh(cosines[failed])
-            # L = VΛ½ need not be triangular; with its QR factors Lᵀ = QR, the triangular Rᵀ serves.
+            # L = VΛ½ is not triangular, but with Lᵀ = QR, the triangular Rᵀ satisfies RᵀR = B too.
             root = vectors * values.clamp(min=0).sqrt()[:, None, :]
             factor[failed] = torch.linalg.qr(root.mT, mode="r").R.mT
         scaled: Tensor = norms * factor
         return scaled
 
     def select(self, tokens: Tensor) -> Inputs:
-        """The inputs at some tokens only (``tokens``: positions [R, n])."""
+        """Return the inputs at some tokens (positions [R, n])."""
         return Inputs(_at(self.x, tokens))
 
 
-def gradient_spectra(x: Tensor, ds: Mapping[str, Tensor]) -> dict[str, Spectra]:
-    """Singular values of G = DᵀX for R texts and the projections that read the same X.
+def spectra_of_gradients(x: Tensor, ds: Mapping[str, Tensor]) -> dict[str, Spectra]:
+    """Return the singular values of G = DᵀX for R texts and projections that read the same X.
 
-    ``x`` [R, T, d_in] are the projections' inputs, ``ds`` the loss gradients at their outputs
-    [R, T, d_out], of any floating dtype. Tokens whose gradient is all zero, as padding's is, count
-    for nothing: a spectrum has min(tokens that carry gradient, d_out, d_in) values.
+    ``x`` [R, T, d_in] are the projections' inputs, ``ds`` the loss gradients [R, T, d_out] at their
+    outputs, of any floating dtype. A spectrum has min(n, d_out, d_in) values, where n is the number
+    of tokens with a nonzero gradient (padding has none).
     """
-    import torch
-
     carrying = {name: (d != 0).any(dim=2) for name, d in ds.items()}
     used = torch.stack(list(carrying.values())).any(dim=0)
-    # Padding is one token many times over: left in, it would make every Gram matrix singular.
+    # Padding repeats one token, which would make every Gram matrix singular.
     inputs = Inputs(x if bool(used.all()) else torch.where(used[:, :, None], x, 0.0))
     return {name: spectra_from_factors(inputs, d, carrying[name]) for name, d in ds.items()}
 
 
 def spectra_from_factors(inputs: Inputs, d: Tensor, carrying: Tensor) -> Spectra:
-    """As ``gradient_spectra`` for one projection, from inputs that others may share.
+    """Return the spectra of one projection; ``inputs`` may be shared with other projections.
 
-    ``carrying`` [R, T] says which tokens' gradients are not all zero.
+    ``carrying`` [R, T] marks the tokens with a nonzero gradient.
     """
-    import torch
-
     ranks = carrying.sum(dim=1)
     most = max(1, int(ranks.max()))
-    # A few zero rows cost less than Gram matrices of their own.
+    # Keeping a few zero rows costs less than computing separate Gram matrices.
     if most < WORTH_CUTTING * d.shape[1]:
-        # Those that carry come first, in their order.
+        # Tokens with gradient come first, in their order.
         tokens = carrying.int().argsort(dim=1, descending=True, stable=True)[:, :most]
         d, inputs = _at(d, tokens), inputs.select(tokens)
     core, squared_norms = _core(inputs, d.double())
@@ -160,10 +148,10 @@ def spectra_from_factors(inputs: Inputs, d: Tensor, carrying: Tensor) -> Spectra
 
 
 def _core(inputs: Inputs, d: Tensor) -> tuple[Tensor, Tensor]:
-    """A symmetric matrix [R, n, n] whose eigenvalues are the σ² of DᵀX, and ‖DᵀX‖² [R].
+    """Return a symmetric matrix [R, n, n] whose eigenvalues are the σ² of DᵀX, and ‖DᵀX‖² [R].
 
-    Of the sizes at hand, the one that takes the least arithmetic. The norm is not finite where the
-    factors, or their products, are not.
+    The matrix has the size that takes the least arithmetic. The norm is not finite if the factors
+    or their products are not.
     """
     _, tokens, d_out = d.shape
     d_in = inputs.x.shape[2]
@@ -180,30 +168,26 @@ def _core(inputs: Inputs, d: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def _finite(gram: Tensor) -> Tensor:
-    """Symmetric products [R, n, n], all zero for those that are not finite.
+    """Return Gram matrices [R, n, n] with zeros instead of any matrix that is not finite.
 
-    A factor that is not finite shows on the diagonal, which is a sum of squares.
+    Non-finite factors always show on the diagonal, which holds sums of squares.
     """
-    import torch
-
     finite = torch.isfinite(gram.diagonal(dim1=1, dim2=2)).all(dim=1)
     return gram if bool(finite.all()) else torch.where(finite[:, None, None], gram, 0.0)
 
 
 def _at(values: Tensor, tokens: Tensor) -> Tensor:
-    """``values`` [R, T, d] at ``tokens`` [R, n]."""
+    """Return ``values`` [R, T, d] at the positions ``tokens`` [R, n]."""
     return values.gather(1, tokens[:, :, None].expand(-1, -1, values.shape[2]))
 
 
 def _roots(values: Tensor) -> Tensor:
-    """Singular values from Gram matrices' eigenvalues [R, n], descending.
+    """Return singular values, descending, from the ascending eigenvalues [R, n] of Gram matrices.
 
-    What is below ROUNDING of the largest is rounding error; its root would be as large as 3e-8 of
-    σ1, so it is set to the zero that it stands for. (Measured at 843 tokens of a real model over 16
-    matrices against a float64 SVD, with 1, 4 and 8 eps: nuclear norm within 3e-9, 5e-9 and 2e-8,
-    effective rank within 5e-8, 9e-8 and 3e-7; n·eps costs 3e-6 and 4e-5.)
+    Eigenvalues below ROUNDING eps of the largest are rounding error and set to zero; their roots
+    would be as large as 3e-8 of σ1. Measured against a float64 SVD on 16 matrices of 843 tokens of
+    a pre-trained model: with 1, 4 and 8 eps, the nuclear norm is within 3e-9, 5e-9 and 2e-8, the
+    effective rank within 5e-8, 9e-8 and 3e-7. With n·eps, errors are 3e-6 and 4e-5.
     """
-    import torch
-
     floor = ROUNDING * torch.finfo(values.dtype).eps * values[:, -1:].clamp(min=0)
     return torch.where(values > floor, values, 0.0).clamp(min=0).sqrt().flip(1)

@@ -1,4 +1,4 @@
-"""The threads that take spectra while, or between, the passes."""
+"""Threads that compute spectra during or between the passes."""
 
 from __future__ import annotations
 
@@ -7,97 +7,89 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import Executor, Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import Any, TypeVar
 
+import torch
+from torch import Tensor
+
+from gradpipe.gradients.spectra.sizes import GRAM_MATRICES, WORKSPACE
 from gradpipe.gradients.spectra.sketches import Sketcher
 
-if TYPE_CHECKING:
-    from torch import Tensor
-
-Found = TypeVar("Found")
-#: Bytes that the Gram matrices of one job on an accelerator may take: about six T × T float64
-#: matrices a row are alive at once.
-WORKSPACE = 2**31
-GRAM_MATRICES = 6
+Result = TypeVar("Result")
 
 
 @dataclass
 class SpectraPool:
-    """Threads that take spectra, and how they share the machine with the passes.
+    """Threads that compute spectra, and how they share the machine with the passes.
 
-    On the CPU (``beside`` is false) passes and spectra take turns, since they would fight for the
-    same cores: jobs are held until there are ``at_once`` of them, one matrix a core. On an
-    accelerator one thread works beside the passes, on a stream of its own: waiting for an
-    eigenvalue problem does not hold up the backward pass, and ``in_flight`` jobs may hold factors.
-    With a ``sketcher``, gradients are compared and sketched too.
+    On the CPU (``concurrent`` is false), passes and spectra take turns, since both would use the
+    same cores: jobs are held until there are ``at_once`` of them, one matrix per core. On an
+    accelerator, one thread works during the passes on its own stream, so that waiting for
+    eigenvalues does not block the backward pass; up to ``in_flight`` jobs may hold factors. With a
+    ``sketcher``, gradients are also compared and sketched.
     """
 
     executor: Executor
     threads: int
-    beside: bool
+    concurrent: bool
     sketcher: Sketcher | None = None
     _streams: dict[Any, Any] = field(default_factory=dict)
 
     @property
     def _two_layers(self) -> int:
-        """Jobs of two layers: each has one for Q, K and V and one for O, and a comparison."""
+        """Jobs of two layers. Each has one for Q, K and V, one for O, and possibly a comparison."""
         return 4 if self.sketcher is None else 6
 
     @property
     def at_once(self) -> int:
-        """Jobs that are worth stopping the passes for."""
-        return 1 if self.beside else self._two_layers * self.threads
+        """Number of jobs that are worth stopping the passes for."""
+        return 1 if self.concurrent else self._two_layers * self.threads
 
     @property
     def in_flight(self) -> int:
-        """Jobs that may be unfinished when the passes go on."""
-        return self._two_layers if self.beside else 0
+        """Number of jobs that may be unfinished when the passes continue."""
+        return self._two_layers if self.concurrent else 0
 
     def rows_of_a_job(self, rows: int, tokens: int) -> int:
-        """How many of a batch's rows of up to ``tokens`` tokens one job takes together.
+        """Return how many of a batch's rows, of up to ``tokens`` tokens, go into one job.
 
-        Few calls on large stacks, as far as every thread gets its part and the workspace holds.
+        As many as possible, so long as every thread gets a share and the workspace suffices.
         """
-        if not self.beside:
+        if not self.concurrent:
             return -(-rows // self.threads)
         return max(1, WORKSPACE // (GRAM_MATRICES * 8 * tokens**2))
 
-    def submit(self, job: Callable[[], Found], on: Tensor) -> Future[Found]:
-        """Run ``job`` on a thread, after all that was asked of the device where ``on`` lies."""
+    def submit(self, job: Callable[[], Result], on: Tensor) -> Future[Result]:
+        """Run ``job`` on a thread, after the work queued so far on the device of ``on``."""
         if on.device.type != "cuda":
             return self.executor.submit(job)
-        import torch
 
-        asked = torch.cuda.current_stream(on.device).record_event()
-        return self.executor.submit(self._on_own_stream, job, on.device, asked)
+        queued = torch.cuda.current_stream(on.device).record_event()
+        return self.executor.submit(self._on_own_stream, job, on.device, queued)
 
-    def _on_own_stream(self, job: Callable[[], Found], device: Any, asked: Any) -> Found:
-        import torch
-
-        # One for each device, and kept: the allocator's cache belongs to the stream.
+    def _on_own_stream(self, job: Callable[[], Result], device: Any, queued: Any) -> Result:
+        # One stream per device, kept because the allocator caches memory per stream.
         if device not in self._streams:
             self._streams[device] = torch.cuda.Stream(device)
         stream = self._streams[device]
         with torch.cuda.device(device), torch.cuda.stream(stream):
-            stream.wait_event(asked)
-            found = job()
-            # The job's factors may be dropped, and their memory used again, when this returns.
+            stream.wait_event(queued)
+            result = job()
+            # The job's factors may be freed, and their memory reused, once this returns.
             stream.synchronize()
-            return found
+            return result
 
 
 @contextmanager
 def spectra_pool(device: str, aligned: bool = False) -> Iterator[SpectraPool]:
-    """The threads for a model on ``device``; ``aligned``: gradients are compared and sketched too.
+    """Open the threads for a model on ``device``; ``aligned`` adds comparisons and sketches.
 
-    On the CPU an eigenvalue problem of a few hundred rows gains little from a second thread, and
-    loses tenfold where the two wait for each other on a busy machine (measured at 500: 0.015 s on
+    On the CPU, each thread computes alone: an eigenvalue problem of a few hundred rows gains little
+    from a second thread and loses up to tenfold on a busy machine (measured at 500 rows: 0.015 s on
     one thread, 0.04 to 0.2 s on two).
     """
-    import torch
-
-    beside = not device.startswith("cpu")
-    threads = 1 if beside else os.cpu_count() or 1
-    # The number of threads is a setting of each thread: the passes keep all of theirs.
+    concurrent = not device.startswith("cpu")
+    threads = 1 if concurrent else os.cpu_count() or 1
+    # Torch's number of threads is set per thread, so the passes keep theirs.
     with ThreadPoolExecutor(threads, initializer=torch.set_num_threads, initargs=(1,)) as executor:
-        yield SpectraPool(executor, threads, beside, Sketcher() if aligned else None)
+        yield SpectraPool(executor, threads, concurrent, Sketcher() if aligned else None)

@@ -24,8 +24,8 @@ from gradpipe.gradients.passes.checkpointing import checkpointed, decoder_layers
 from gradpipe.gradients.passes.factors import factors_to, frozen
 from gradpipe.gradients.protocol import STANDARD
 from gradpipe.gradients.tokens import TokenRow
+from gradpipe.models.devices import offloaded
 from gradpipe.models.load import LoadedModel
-from gradpipe.models.placement import offloaded
 from gradpipe.models.projections import Projection, find_projections
 from gradpipe.standalone.notebook import extract_spectra
 
@@ -77,7 +77,9 @@ def run(model: Any, rows: list[TokenRow], twice: bool) -> Factors:
 
 
 def extract(model: Any, rows: list[TokenRow], twice: bool = False) -> pl.DataFrame:
-    loaded = LoadedModel("tiny", "", model, None, "cpu", twice)  # type: ignore[arg-type]
+    loaded = LoadedModel(
+        name="tiny", fingerprint="", model=model, tokenizer=None, device="cpu", checkpointing=twice
+    )  # type: ignore[arg-type]
     return pl.concat(list(extract_rows(loaded, rows, STANDARD))).drop("seconds")
 
 

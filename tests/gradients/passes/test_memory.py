@@ -13,10 +13,8 @@ from transformers import AutoModelForCausalLM
 
 from gradpipe.gradients.passes import memory
 from gradpipe.gradients.passes.factors import frozen
+from gradpipe.gradients.passes.limits import ACCELERATOR_SHARE, CPU_SHARE, RESERVE
 from gradpipe.gradients.passes.memory import (
-    ACCELERATOR_SHARE,
-    CPU_SHARE,
-    RESERVE,
     free_memory,
     out_of_memory,
     saved_bytes,

@@ -31,7 +31,14 @@ RARE = 2
 def extract(
     model: Any, rows: list[TokenRow], budget: int | None = None, checkpointing: bool = False
 ) -> pl.DataFrame:
-    loaded = LoadedModel("tiny", "", model, None, "cpu", checkpointing)  # type: ignore[arg-type]
+    loaded = LoadedModel(
+        name="tiny",
+        fingerprint="",
+        model=model,
+        tokenizer=None,
+        device="cpu",
+        checkpointing=checkpointing,
+    )  # type: ignore[arg-type]
     return pl.concat(extract_rows(loaded, rows, STANDARD, budget=budget)).sort("row")
 
 
@@ -134,7 +141,7 @@ def test_tokens_whose_embedding_is_not_finite_spoil_their_own_rows_only(
         assert_as_alone(table, number, model, rows[number])
     # Said once, when the first is met: of a model that is broken it is known in time.
     [line] = caplog.messages
-    assert line.startswith("a row cannot be used: the loss is not finite (")
+    assert line.startswith("a row is unusable: the loss is not finite (")
 
 
 @pytest.mark.parametrize("family", ["llama", "mistral", "mixtral", "gpt_neox"])
@@ -170,7 +177,7 @@ def test_activations_that_overflow_are_named_by_the_module_that_made_them(
     model.get_submodule(path).register_forward_hook(overflow)
     table = extract(model, rows, budget=1024, checkpointing=checkpointing)
     reason = table["reason"][1]
-    assert reason == f"the loss is not finite (nan): what {path} computes is not finite"
+    assert reason == f"the loss is not finite (nan): the output of {path} is not finite"
     for number in (0, 2):
         assert_as_alone(table, number, model, rows[number])
 
@@ -206,8 +213,8 @@ def test_gradients_beyond_the_precision_of_the_model_are_named(
     model.get_parameter("model.layers.1.mlp.up_proj.weight").detach().mul_(3e4)
     table = extract(model, make_rows((9, 4), (12, 5)))
     for reason in table["reason"]:
-        assert reason.startswith("the loss is not finite (nan): what model.layers.1.mlp.")
-        assert reason.endswith("_proj computes is not finite")
+        assert reason.startswith("the loss is not finite (nan): the output of model.layers.1.mlp.")
+        assert reason.endswith("_proj is not finite")
 
 
 def test_a_model_that_gives_nothing_but_nan_is_not_taken_backward(
@@ -217,7 +224,7 @@ def test_a_model_that_gives_nothing_but_nan_is_not_taken_backward(
     poison(model, "model.norm.weight", math.nan)
     reached: list[int] = []
     model.model.layers[2].register_full_backward_hook(lambda *_: reached.append(1))
-    loaded = LoadedModel("tiny", "", model, None, "cpu")  # type: ignore[arg-type]
+    loaded = LoadedModel(name="tiny", fingerprint="", model=model, tokenizer=None, device="cpu")  # type: ignore[arg-type]
     batches = BatchLoop(loaded, find_projections(model), rows)
     done = list(batches.run())
     assert sum(len(each.batch.rows) for each in done) == 40
@@ -232,10 +239,12 @@ def test_layers_that_cannot_be_told_apart_for_a_broken_weight_are_refused_with_i
     model = make_model("falcon grouped")
     assert broken_weight(model) is None
     poison(model, "transformer.h.0.ln_attn.weight", math.nan, 3)
-    with pytest.raises(ModelError, match=r"told apart, since 1 of 32 numbers in transformer\.h\.0"):
+    with pytest.raises(ModelError, match=r"since 1 of 32 numbers in transformer\.h\.0"):
         extract(model, make_rows((9, 4)))
     # A model that is whole is told what is wrong with it, as ever.
-    loaded = LoadedModel("tiny", "", make_model("llama"), None, "cpu")  # type: ignore[arg-type]
+    loaded = LoadedModel(
+        name="tiny", fingerprint="", model=make_model("llama"), tokenizer=None, device="cpu"
+    )  # type: ignore[arg-type]
     missing = make_protocol(layer_names={"q": "attn.wq"})
     with pytest.raises(ModelError, match="no linear layer 'attn.wq'"):
         next(extract_rows(loaded, make_rows((9, 4)), missing))

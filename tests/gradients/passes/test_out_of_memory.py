@@ -21,7 +21,7 @@ import torch
 from gradpipe.gradients.extract import extract_rows
 from gradpipe.gradients.protocol import STANDARD
 from gradpipe.gradients.spectra import sink
-from gradpipe.gradients.spectra.spectrum import gradient_spectra
+from gradpipe.gradients.spectra.spectrum import spectra_of_gradients
 from gradpipe.gradients.tokens import TokenRow
 from gradpipe.models.load import LoadedModel
 
@@ -43,7 +43,9 @@ CHILD = """
         vocab_size=300, hidden_size=64, intermediate_size=8192, num_hidden_layers=2,
         num_attention_heads=4, num_key_value_heads=2, max_position_embeddings=8192,
     )
-    loaded = LoadedModel("wide", "", LlamaForCausalLM(config), None, "cpu")
+    loaded = LoadedModel(
+        name="wide", fingerprint="", model=LlamaForCausalLM(config), tokenizer=None, device="cpu"
+    )
     lengths = (30, 40, 3000, 60, 25, *[28] * 8)
     rows = [TokenRow([3 + (n * t) % 290 for t in range(n)], n - 5, False) for n in lengths]
     errors = []
@@ -70,7 +72,7 @@ CHILD = """
 
 
 def load(model: Any) -> LoadedModel:
-    return LoadedModel("tiny", "", model, None, "cpu")  # type: ignore[arg-type]
+    return LoadedModel(name="tiny", fingerprint="", model=model, tokenizer=None, device="cpu")  # type: ignore[arg-type]
 
 
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="limits as Linux has them")
@@ -94,7 +96,9 @@ def test_a_row_that_an_address_space_does_not_hold_is_recorded_and_the_others_go
     assert found["errors"]
     assert all("can't allocate memory" in error for error in found["errors"])
     reasons = {row["row"]: row["reason"] for row in found["tight"]}
-    assert reasons.pop(2).startswith("the row's 3000 tokens do not fit in memory, not even alone")
+    assert reasons.pop(2).startswith(
+        "the row's 3000 tokens do not fit in memory, even in a batch of one"
+    )
     assert set(reasons.values()) == {None}
     losses = [row["loss"] for row in found["tight"] if row["row"] != 2]
     assert losses == pytest.approx([row["loss"] for row in found["expected"]], rel=1e-5)
@@ -123,14 +127,14 @@ def test_a_thread_that_is_refused_memory_costs_its_row_alone(
         if x.shape[1] == 50:
             threads.add(threading.get_ident())
             refusal()
-        return gradient_spectra(x, ds)
+        return spectra_of_gradients(x, ds)
 
-    monkeypatch.setattr(sink, "gradient_spectra", take)
+    monkeypatch.setattr(sink, "spectra_of_gradients", take)
     table = pl.concat(extract_rows(load(model), rows, STANDARD)).sort("row")
     assert threads
     assert threading.get_ident() not in threads
     reason = table["reason"][1]
-    assert reason.startswith("the row's 50 tokens do not fit in memory, not even alone")
+    assert reason.startswith("the row's 50 tokens do not fit in memory, even in a batch of one")
     assert "use gradient checkpointing or a device with more" in reason
     others = [0, 2, 3]
     assert table["reason"][others].null_count() == 3
@@ -142,7 +146,9 @@ def test_a_row_too_large_with_checkpointing_is_not_told_to_use_it(
 ) -> None:
     model = make_model("llama")
     model.model.layers[1].register_forward_hook(lambda *_: torch.empty(2**60, dtype=torch.uint8))
-    loaded = LoadedModel("tiny", "", model, None, "cpu", True)  # type: ignore[arg-type]
+    loaded = LoadedModel(
+        name="tiny", fingerprint="", model=model, tokenizer=None, device="cpu", checkpointing=True
+    )  # type: ignore[arg-type]
     table = pl.concat(extract_rows(loaded, make_rows((9, 4), (8, 4)), STANDARD)).sort("row")
     for reason in table["reason"]:
-        assert reason.endswith("not even alone: use a device with more of it")
+        assert reason.endswith("of one row: use a device with more memory")

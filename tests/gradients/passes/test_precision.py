@@ -78,7 +78,7 @@ BOUNDS = {
 
 
 def extract(model: Any, rows: list[TokenRow]) -> pl.DataFrame:
-    loaded = LoadedModel("tiny", "", model, None, "cpu")  # type: ignore[arg-type]
+    loaded = LoadedModel(name="tiny", fingerprint="", model=model, tokenizer=None, device="cpu")  # type: ignore[arg-type]
     return spectra_table(pl.concat(list(extract_rows(loaded, rows, STANDARD))))
 
 

@@ -22,7 +22,8 @@ from gradpipe.gradients.protocol import make_protocol
 from gradpipe.gradients.rows import explode_layers, explode_matrices
 from gradpipe.gradients.spectra import inner_products
 from gradpipe.gradients.spectra import sink as layers
-from gradpipe.gradients.spectra.inner_products import SAME_LAYER, RowAlignment
+from gradpipe.gradients.spectra.comparisons import SAME_LAYER
+from gradpipe.gradients.spectra.inner_products import RowAlignment
 from gradpipe.gradients.spectra.matmul import outer, ready
 from gradpipe.gradients.spectra.sink import SpectraSink
 from gradpipe.gradients.spectra.sketches import Sketcher
@@ -49,7 +50,7 @@ def way(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
 def extract(
     model: Any, rows: list[TokenRow], names: tuple[str, ...] = ATTENTION, **more: Any
 ) -> pl.DataFrame:
-    loaded = LoadedModel("tiny", "", model, None, "cpu")  # type: ignore[arg-type]
+    loaded = LoadedModel(name="tiny", fingerprint="", model=model, tokenizer=None, device="cpu")  # type: ignore[arg-type]
     protocol = make_protocol(projections=names)
     return pl.concat(extract_rows(loaded, rows, protocol, budget=4096, **more)).sort("row")
 
@@ -198,7 +199,7 @@ def random_factors(widths: list[dict[str, int]], lengths: list[int], seed: int) 
 
 
 def aligned(
-    factors: Factors, lengths: list[int], threads: int = 2, beside: bool = False
+    factors: Factors, lengths: list[int], threads: int = 2, concurrent: bool = False
 ) -> list[RowAlignment]:
     """What a sink finds, given the last layer first."""
     given = [
@@ -206,7 +207,7 @@ def aligned(
         for (layer, name), (x, d) in sorted(factors.items(), key=lambda each: -each[0][0])
     ]
     with ThreadPoolExecutor(threads) as executor:
-        pool = SpectraPool(executor, threads, beside, Sketcher())
+        pool = SpectraPool(executor, threads, concurrent, Sketcher())
         sink = SpectraSink(lengths, [p for p, _, _ in given], pool)  # type: ignore[misc]
         for projection, x, d in given:
             sink(projection, x, d)  # type: ignore[arg-type]
@@ -220,13 +221,13 @@ def aligned(
     lengths=st.lists(st.integers(1, 9), min_size=1, max_size=4),
     seed=st.integers(0, 1000),
     threads=st.integers(1, 3),
-    beside=st.booleans(),
+    concurrent=st.booleans(),
 )
 def test_uneven_layers_are_compared_where_their_shapes_allow(
-    widths: list[dict[str, int]], lengths: list[int], seed: int, threads: int, beside: bool
+    widths: list[dict[str, int]], lengths: list[int], seed: int, threads: int, concurrent: bool
 ) -> None:
     factors = random_factors(widths, lengths, seed)
-    found = aligned(factors, lengths, 1 if beside else threads, beside)
+    found = aligned(factors, lengths, 1 if concurrent else threads, concurrent)
     for row, length in enumerate(lengths):
         slow = {
             place: d[row, :length].double().T @ x[row, :length].double()
@@ -289,9 +290,9 @@ class Fault(Exception):
     """What a comparison fails with."""
 
 
-@pytest.mark.parametrize(("threads", "beside"), [(1, False), (2, False), (1, True)])
+@pytest.mark.parametrize(("threads", "concurrent"), [(1, False), (2, False), (1, True)])
 def test_a_comparison_that_fails_fails_those_that_wait_for_it(
-    threads: int, beside: bool, monkeypatch: pytest.MonkeyPatch
+    threads: int, concurrent: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def fail(_groups: Any) -> Any:
         raise Fault
@@ -299,7 +300,7 @@ def test_a_comparison_that_fails_fails_those_that_wait_for_it(
     monkeypatch.setattr(layers, "layer_gradients", fail)
     lengths = [5, 5]
     with pytest.raises(Fault):
-        aligned(random_factors([{"q": 6, "o": 6}] * 6, lengths, 0), lengths, threads, beside)
+        aligned(random_factors([{"q": 6, "o": 6}] * 6, lengths, 0), lengths, threads, concurrent)
 
 
 def test_matrices_are_formed_for_long_texts_and_narrow_models_only() -> None:

@@ -62,7 +62,7 @@ def test_a_decoder_of_no_library_gives_the_gradients_of_autograd() -> None:
 
 @pytest.mark.parametrize("model", [SharesKeys, TwoTowers])
 def test_a_projection_that_the_loss_does_not_reach_is_an_error(model: type[Decoder]) -> None:
-    with pytest.raises(ModelError, match="does not reach every projection of layer"):
+    with pytest.raises(ModelError, match="does not depend on every projection of layer"):
         run(model(), [ROW])
 
 

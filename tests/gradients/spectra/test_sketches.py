@@ -14,7 +14,8 @@ from gradpipe.gradients.protocol import STANDARD
 from gradpipe.gradients.rows import explode_matrices
 from gradpipe.gradients.spectra import sketches
 from gradpipe.gradients.spectra.inner_products import Gradient
-from gradpipe.gradients.spectra.sketches import SIDE, SKETCH_VALUES, Sketcher, fold_map, kept_sketch
+from gradpipe.gradients.spectra.sizes import SIDE, SKETCH_VALUES
+from gradpipe.gradients.spectra.sketches import Sketcher, fold_map, kept_sketch
 from gradpipe.gradients.tokens import TokenRow
 from gradpipe.models.load import LoadedModel
 from tests.gradients.twins import naive, projection_gradients
@@ -136,7 +137,7 @@ def test_sketches_of_two_examples_have_the_cosine_of_their_gradients(
     make_model: Callable[..., Any], make_rows: Callable[..., list[TokenRow]]
 ) -> None:
     model, rows = make_model("llama", torch.float64), make_rows((12, 6), (20, 3))
-    loaded = LoadedModel("tiny", "", model, None, "cpu")  # type: ignore[arg-type]
+    loaded = LoadedModel(name="tiny", fingerprint="", model=model, tokenizer=None, device="cpu")  # type: ignore[arg-type]
     table = explode_matrices(pl.concat(extract_rows(loaded, rows, STANDARD)).lazy()).collect()
     gradients = []
     for row in rows:

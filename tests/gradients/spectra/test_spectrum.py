@@ -12,13 +12,13 @@ from torch import Generator, Tensor
 
 from gradpipe.gradients.spectra import spectrum as module
 from gradpipe.gradients.spectra.sink import by_inputs
+from gradpipe.gradients.spectra.sizes import WORTH_BLOCKS
 from gradpipe.gradients.spectra.spectrum import (
     Inputs,
     Spectrum,
-    gradient_spectra,
     spectra_from_factors,
+    spectra_of_gradients,
 )
-from gradpipe.gradients.spectra.symmetric import WORTH_BLOCKS
 
 Factors = tuple[Tensor, Tensor]
 
@@ -81,7 +81,7 @@ def effective_rank(values: Tensor) -> float:
 
 
 def spectrum(x: Tensor, d: Tensor) -> Spectrum:
-    [found] = gradient_spectra(x[None], {"q": d[None]})["q"].rows()
+    [found] = spectra_of_gradients(x[None], {"q": d[None]})["q"].rows()
     return found
 
 
@@ -128,7 +128,7 @@ def test_inputs_shared_by_projections_give_what_fresh_ones_give(kind: str) -> No
     x, first = KINDS[kind](generator, *random_factors(20, 40, 30))
     shared = Inputs(x[None])
     ds = [first, first[:, :7], some(generator, first), first.flip(0), first]
-    at_once = gradient_spectra(x[None], {str(n): d[None] for n, d in enumerate(ds)})
+    at_once = spectra_of_gradients(x[None], {str(n): d[None] for n, d in enumerate(ds)})
     for number, d in enumerate(ds):
         fresh = spectrum(x, d)
         [beside] = at_once[str(number)].rows()
@@ -144,7 +144,7 @@ def test_projections_of_a_layer_are_told_apart_by_their_inputs() -> None:
     shared = by_inputs({name: (x[None], d[None]) for name, (x, d) in factors.items()})
     assert [list(ds) for _, ds in shared] == [["q", "k"], ["o"]]
     for inputs, ds in shared:
-        for name, found in gradient_spectra(inputs, ds).items():
+        for name, found in spectra_of_gradients(inputs, ds).items():
             [row] = found.rows()
             np.testing.assert_array_equal(
                 row.singular_values, spectrum(*factors[name]).singular_values
@@ -247,7 +247,7 @@ def test_a_row_of_a_padded_stack_equals_the_row_alone(
         # What padding computes: some token over and over, with no gradient.
         x[row, length:] = x[row, 0] if repeats else torch.randn(d_in, generator=generator)
     ds = {str(number): part for number, part in enumerate(d.split(widths, dim=2))}
-    for name, found in gradient_spectra(x, ds).items():
+    for name, found in spectra_of_gradients(x, ds).items():
         for row, (length, together) in enumerate(zip(lengths, found.rows(), strict=True)):
             alone = spectrum(x[row, :length], ds[name][row, :length])
             values, others = alone.singular_values, together.singular_values
@@ -268,9 +268,9 @@ def test_a_row_that_is_not_finite_leaves_the_others_of_its_stack_untouched(
 ) -> None:
     rows = [random_factors(*shape, seed=seed) for seed in range(3)]
     x, d = (torch.stack(each) for each in zip(*rows, strict=True))
-    before = gradient_spectra(x, {"q": d, "k": d[:, :, :3]})
+    before = spectra_of_gradients(x, {"q": d, "k": d[:, :, :3]})
     (x if place == "x" else d)[1, 4, 2] = bad
-    for name, found in gradient_spectra(x, {"q": d, "k": d[:, :, :3]}).items():
+    for name, found in spectra_of_gradients(x, {"q": d, "k": d[:, :, :3]}).items():
         first, broken, last = found.rows()
         assert broken.fault == "a gradient is not finite"
         for row, expected in ((first, before[name].rows()[0]), (last, before[name].rows()[2])):
@@ -283,9 +283,9 @@ def test_a_singular_gram_matrix_leaves_the_others_of_its_stack_untouched() -> No
     shape = (WORTH_BLOCKS + 30, 250, 240)
     rows = [random_factors(*shape, seed=seed) for seed in range(3)]
     x, d = (torch.stack(each) for each in zip(*rows, strict=True))
-    before = gradient_spectra(x, {"q": d})["q"].rows()
+    before = spectra_of_gradients(x, {"q": d})["q"].rows()
     x[1] = repeat(torch.Generator().manual_seed(0), x[1])
-    after = gradient_spectra(x, {"q": d})["q"].rows()
+    after = spectra_of_gradients(x, {"q": d})["q"].rows()
     for row in (0, 2):
         np.testing.assert_array_equal(after[row].singular_values, before[row].singular_values)
     expected = torch.linalg.svdvals(d[1].T @ x[1])
@@ -297,7 +297,7 @@ def test_a_row_without_any_gradient_has_norm_zero_in_its_stack() -> None:
     rows = [random_factors(20, 30, 25, seed=seed) for seed in range(2)]
     x, d = (torch.stack(each) for each in zip(*rows, strict=True))
     d[0] = 0
-    nothing, other = gradient_spectra(x, {"q": d})["q"].rows()
+    nothing, other = spectra_of_gradients(x, {"q": d})["q"].rows()
     assert nothing.fault is None
     assert nothing.squared_norm == 0
     assert nothing.singular_values.tolist() == [0.0]
@@ -331,8 +331,8 @@ def test_singular_values_that_do_not_add_up_to_the_norm_are_a_fault() -> None:
     values = torch.tensor([4.0, 3.0], dtype=torch.float64)
     assert Spectrum(values, 25.0).fault is None
     assert Spectrum(values, 25.0 * (1 + 1e-10)).fault is None
-    assert Spectrum(values, 24.0).fault == "Σσ² is 25 where ‖G‖² is 24"
-    assert Spectrum(values * 0, 1e-30).fault == "Σσ² is 0 where ‖G‖² is 1e-30"
+    assert Spectrum(values, 24.0).fault == "Σσ² is 25 but ‖G‖² is 24"
+    assert Spectrum(values * 0, 1e-30).fault == "Σσ² is 0 but ‖G‖² is 1e-30"
     assert Spectrum(values, math.nan).fault == "a gradient is not finite"
 
 

@@ -8,7 +8,7 @@ import torch
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from gradpipe.gradients.spectra.spectrum import Spectra, gradient_spectra
+from gradpipe.gradients.spectra.spectrum import Spectra, spectra_of_gradients
 
 #: Factors of one projection: sizes, rank of the inputs, powers of ten, and what becomes of rows.
 FACTORS = st.fixed_dictionaries(
@@ -63,7 +63,7 @@ def factors(
 
 
 def spectra(x: np.ndarray, ds: dict[str, np.ndarray]) -> dict[str, Spectra]:
-    return gradient_spectra(
+    return spectra_of_gradients(
         torch.from_numpy(x)[None], {name: torch.from_numpy(d)[None] for name, d in ds.items()}
     )
 

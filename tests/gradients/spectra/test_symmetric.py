@@ -7,7 +7,8 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from gradpipe.gradients.spectra import symmetric
-from gradpipe.gradients.spectra.symmetric import BLOCKS, WORTH_BLOCKS, congruence, outer_product
+from gradpipe.gradients.spectra.sizes import WORTH_BLOCKS
+from gradpipe.gradients.spectra.symmetric import BLOCKS, congruence, outer_product
 
 #: Around the size from which on blocks pay, divisible by their number or not.
 SIZES = [1, 2, WORTH_BLOCKS - 1, WORTH_BLOCKS, WORTH_BLOCKS + 1, WORTH_BLOCKS + 2, 301]

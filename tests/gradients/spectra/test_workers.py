@@ -19,8 +19,9 @@ from gradpipe.gradients.passes.factors import frozen
 from gradpipe.gradients.passes.run_batch import run_batch
 from gradpipe.gradients.spectra import sink as layers
 from gradpipe.gradients.spectra.sink import SpectraSink
-from gradpipe.gradients.spectra.spectrum import Spectrum, gradient_spectra
-from gradpipe.gradients.spectra.workers import GRAM_MATRICES, WORKSPACE, SpectraPool, spectra_pool
+from gradpipe.gradients.spectra.sizes import GRAM_MATRICES, WORKSPACE
+from gradpipe.gradients.spectra.spectrum import Spectrum, spectra_of_gradients
+from gradpipe.gradients.spectra.workers import SpectraPool, spectra_pool
 from gradpipe.gradients.tokens import TokenRow
 from gradpipe.models.projections import find_projections
 
@@ -53,12 +54,12 @@ class Recorder(ThreadPoolExecutor):
 
 @pytest.fixture
 def make_pool() -> Iterator[Callable[..., tuple[SpectraPool, Recorder]]]:
-    """A function from a number of threads, and whether they work beside the passes, to a pool."""
+    """Return a function that makes a pool from its number of threads and ``concurrent``."""
     executors: list[Recorder] = []
 
-    def make(threads: int, beside: bool) -> tuple[SpectraPool, Recorder]:
+    def make(threads: int, concurrent: bool) -> tuple[SpectraPool, Recorder]:
         executors.append(Recorder(threads))
-        return SpectraPool(executors[-1], threads, beside), executors[-1]
+        return SpectraPool(executors[-1], threads, concurrent), executors[-1]
 
     yield make
     for executor in executors:
@@ -122,22 +123,24 @@ def test_on_an_accelerator_a_job_is_as_large_as_its_workspace(
 def test_threads_of_a_pool_have_one_thread_each_and_the_passes_keep_theirs() -> None:
     torch.set_num_threads(3)
     with spectra_pool("cpu") as pool:
-        assert not pool.beside
+        assert not pool.concurrent
         assert pool.submit(torch.get_num_threads, torch.zeros(1)).result() == 1
         assert torch.get_num_threads() == 3
     with spectra_pool("cuda:0") as pool:
-        assert pool.beside
+        assert pool.concurrent
         assert pool.threads == 1
 
 
-@pytest.mark.parametrize(("threads", "beside"), [(1, False), (2, False), (5, False), (1, True)])
+@pytest.mark.parametrize(("threads", "concurrent"), [(1, False), (2, False), (5, False), (1, True)])
 def test_every_pool_gives_each_row_alone(
-    threads: int, beside: bool, make_pool: Callable[..., tuple[SpectraPool, Recorder]]
+    threads: int, concurrent: bool, make_pool: Callable[..., tuple[SpectraPool, Recorder]]
 ) -> None:
-    found = spectra(make_pool(threads, beside)[0])
+    found = spectra(make_pool(threads, concurrent)[0])
     for projection, x, d in factors():
         for row, length in enumerate(LENGTHS):
-            of_row = gradient_spectra(x[row : row + 1, :length], {"": d[row : row + 1, :length]})
+            of_row = spectra_of_gradients(
+                x[row : row + 1, :length], {"": d[row : row + 1, :length]}
+            )
             [alone] = of_row[""].rows()
             together = found[row][projection.layer, projection.name]
             assert together.squared_norm == pytest.approx(alone.squared_norm, rel=1e-12)
@@ -153,10 +156,10 @@ def test_a_pool_beside_the_passes_gives_the_same_through_a_model(
     make_rows: Callable[..., list[TokenRow]],
 ) -> None:
     model, rows = make_model("llama"), make_rows((9, 4), (20, 3), (41, 40))
-    beside, _ = make_pool(1, True)
+    concurrent, _ = make_pool(1, True)
     with frozen(model), spectra_pool("cpu") as between:
         found, expected = (
-            run_batch(model, find_projections(model), rows, pool) for pool in (beside, between)
+            run_batch(model, find_projections(model), rows, pool) for pool in (concurrent, between)
         )
     for one, other in zip(found, expected, strict=True):
         assert one.loss == other.loss
@@ -168,19 +171,19 @@ def test_a_pool_beside_the_passes_gives_the_same_through_a_model(
             )
 
 
-@pytest.mark.parametrize(("threads", "beside"), [(1, False), (2, False), (1, True)])
+@pytest.mark.parametrize(("threads", "concurrent"), [(1, False), (2, False), (1, True)])
 def test_no_more_jobs_than_may_be_in_flight_hold_factors(
     threads: int,
-    beside: bool,
+    concurrent: bool,
     make_pool: Callable[..., tuple[SpectraPool, Recorder]],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     def slow(*given: Any) -> Any:
         time.sleep(0.003)
-        return gradient_spectra(*given)
+        return spectra_of_gradients(*given)
 
-    monkeypatch.setattr(layers, "gradient_spectra", slow)
-    pool, executor = make_pool(threads, beside)
+    monkeypatch.setattr(layers, "spectra_of_gradients", slow)
+    pool, executor = make_pool(threads, concurrent)
     sink = SpectraSink(LENGTHS, PROJECTIONS, pool)
     unfinished = []
     for projection, x, d in factors():
@@ -191,14 +194,14 @@ def test_no_more_jobs_than_may_be_in_flight_hold_factors(
     # Two kinds of inputs a layer; on the CPU every thread has a part of the rows.
     assert len(executor.futures) == 2 * LAYERS * threads
     assert max(unfinished) <= pool.in_flight
-    assert max(unfinished) > 0 if beside else max(unfinished) == 0
+    assert max(unfinished) > 0 if concurrent else max(unfinished) == 0
 
 
-@pytest.mark.parametrize(("threads", "beside"), [(1, False), (1, True), (3, False)])
+@pytest.mark.parametrize(("threads", "concurrent"), [(1, False), (1, True), (3, False)])
 def test_factors_are_dropped_when_their_spectra_are_there(
-    threads: int, beside: bool, make_pool: Callable[..., tuple[SpectraPool, Recorder]]
+    threads: int, concurrent: bool, make_pool: Callable[..., tuple[SpectraPool, Recorder]]
 ) -> None:
-    pool, executor = make_pool(threads, beside)
+    pool, executor = make_pool(threads, concurrent)
     sink = SpectraSink(LENGTHS, PROJECTIONS, pool)
     storages: list[StorageWeakRef] = []
     drained = 0
@@ -222,10 +225,10 @@ class Fault(Exception):
     """What a job fails with."""
 
 
-@pytest.mark.parametrize(("threads", "beside"), [(1, False), (2, False), (1, True)])
+@pytest.mark.parametrize(("threads", "concurrent"), [(1, False), (2, False), (1, True)])
 def test_a_job_that_fails_says_so_and_leaves_nothing_running(
     threads: int,
-    beside: bool,
+    concurrent: bool,
     make_pool: Callable[..., tuple[SpectraPool, Recorder]],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
@@ -236,10 +239,10 @@ def test_a_job_that_fails_says_so_and_leaves_nothing_running(
         if len(calls) == 3:
             raise Fault
         time.sleep(0.003)
-        return gradient_spectra(*given)
+        return spectra_of_gradients(*given)
 
-    monkeypatch.setattr(layers, "gradient_spectra", fails_once)
-    pool, executor = make_pool(threads, beside)
+    monkeypatch.setattr(layers, "spectra_of_gradients", fails_once)
+    pool, executor = make_pool(threads, concurrent)
     sink = SpectraSink(LENGTHS, PROJECTIONS, pool)
     storages: list[StorageWeakRef] = []
 

@@ -1,0 +1,109 @@
+"""Find the linear layer of each role in a decoder layer, by the names that implementations use."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from torch import nn
+
+from gradpipe.models.roles import ATTENTION, FUSED_GATE_UP, FUSED_QKV, MLP, ROLES, Places
+
+
+def linear_layers(block: nn.Module) -> dict[str, nn.Module]:
+    """Return modules with a two-dimensional weight and no children: Linear, GPT-2's Conv1D, ..."""
+    return {
+        name: module
+        for name, module in block.named_modules()
+        if not isinstance(module, nn.Embedding)
+        and not any(module.children())
+        and len(weight_shape(module)) == 2
+    }
+
+
+def weight_shape(module: Any) -> tuple[int, ...]:
+    """Return the shape of a module's weight; empty without a weight."""
+    return tuple(getattr(getattr(module, "weight", None), "shape", ()))
+
+
+def routed_experts(block: nn.Module) -> str | None:
+    """Return the path of the experts in a decoder layer, or None if it has none.
+
+    Experts are a list of blocks with linear layers, or weights [experts, ..., ...].
+    """
+
+    def stacked(weight: nn.Parameter) -> bool:
+        # Square matrices belong to recurrent blocks.
+        return weight.ndim == 3 and weight.shape[1] != weight.shape[2]
+
+    for name, module in block.named_modules():
+        listed = isinstance(module, nn.ModuleList) and any(map(linear_layers, module))
+        weights = () if hasattr(module, "kernel_size") else module.parameters(recurse=False)
+        if listed or any(map(stacked, weights)):
+            return str(name)
+    return None
+
+
+def attention_places(linears: Mapping[str, nn.Module], named: Mapping[str, str]) -> Places:
+    """Return the places of Q, K, V and O; empty if they cannot be determined.
+
+    ``named`` are the places given by the user; all others must be in one parent module.
+    """
+    return _first(linears, ATTENTION, named, ("q", "k", "v"), FUSED_QKV)
+
+
+def mlp_places(linears: Mapping[str, nn.Module], named: Mapping[str, str]) -> Places:
+    """Return the places of gate, up and down, or of up and down in an MLP without a gate.
+
+    Empty if they cannot be determined.
+    """
+    gated = _first(linears, MLP, named, ("gate", "up"), FUSED_GATE_UP)
+    return gated or _first(linears, ("up", "down"), named)
+
+
+def _first(
+    linears: Mapping[str, nn.Module],
+    roles: tuple[str, ...],
+    named: Mapping[str, str],
+    fused: tuple[str, ...] = (),
+    fused_names: tuple[str, ...] = (),
+) -> Places:
+    """Return the places of all roles in the first parent that has them, separate or fused."""
+    for siblings in _parents(linears):
+        places = _among_siblings(siblings, roles, named)
+        # A named role is elsewhere, so a fused layer would not be the right one.
+        if not places and not set(fused) & set(named):
+            places = _among_siblings(siblings, roles, named, fused, fused_names)
+        if places:
+            return places
+    return {}
+
+
+def _parents(linears: Mapping[str, nn.Module]) -> list[dict[str, str]]:
+    """Group linear layers by parent: for each, lower-case names with whole paths."""
+    parents: dict[str, dict[str, str]] = {}
+    for path in linears:
+        parent, _, word = path.rpartition(".")
+        parents.setdefault(parent, {})[word.lower()] = path
+    return list(parents.values())
+
+
+def _among_siblings(
+    siblings: Mapping[str, str],
+    roles: tuple[str, ...],
+    named: Mapping[str, str],
+    fused: tuple[str, ...] = (),
+    fused_names: tuple[str, ...] = (),
+) -> Places:
+    """Return the places of all ``roles`` among siblings, or as named; empty if any is missing.
+
+    Roles in ``fused`` share the layer that has one of the ``fused_names``.
+    """
+    places = {}
+    for role in (role for role in roles if role not in named):
+        names = fused_names if role in fused else ROLES[role]
+        place = next((siblings[name] for name in names if name in siblings), None)
+        if place is None:
+            return {}
+        places[role] = place
+    return {**places, **{role: named[role] for role in roles if role in named}}
