@@ -25,7 +25,7 @@ from assets.running.instance import open_instance
 from gradpipe import errors
 from gradpipe.engines.connection import require_ray
 from gradpipe.studies.study import Study
-from gradpipe.system.atomic_files import sweep_asides
+from gradpipe.system.atomic_files import sweep_leftovers
 from gradpipe.system.user_folders import cache_folder
 from storage.workspace import Workspace
 
@@ -188,7 +188,7 @@ class Runner:
         """Delete what killed runs left half-written, here and in the user's cache."""
         here = [self.workspace.root] if isinstance(self.workspace.root, Path) else []
         for folder in (*here, cache_folder()):
-            sweep_asides(folder)
+            sweep_leftovers(folder, recursive=True)
 
     def _bring(self, instance: dg.DagsterInstance, plan: Plan, unit: Unit) -> None:
         failed = {failure.unit for failure in self.failures}

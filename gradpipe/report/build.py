@@ -5,14 +5,13 @@ import os
 import shutil
 import sys
 from pathlib import Path
-from uuid import uuid4
 
 from gradpipe.errors import WorkspaceError
 from gradpipe.report.charts.images import write_images
 from gradpipe.report.page.render import render_page
 from gradpipe.report.report_data import ReportInputs
 from gradpipe.report.tables.write import write_tables
-from gradpipe.system.atomic_files import is_gone, process_name
+from gradpipe.system.atomic_files import aside_path, sweep_leftovers
 
 _OURS = {"index.html", "charts", "tables"}
 
@@ -28,8 +27,8 @@ def build_report(inputs: ReportInputs, folder: Path, images: bool = True) -> Pat
     folder = Path(folder).absolute()
     _refuse_foreign(folder)
     folder.parent.mkdir(parents=True, exist_ok=True)
-    _clear_leftovers(folder)
-    aside = folder.with_name(f".{folder.name}.{process_name()}.{uuid4().hex[:8]}.part")
+    sweep_leftovers(folder.parent)
+    aside = aside_path(folder)
     aside.mkdir()
     try:
         write_tables(inputs, aside / "tables")
@@ -53,20 +52,12 @@ def _refuse_foreign(folder: Path) -> None:
         )
 
 
-def _clear_leftovers(folder: Path) -> None:
-    """Remove what killed builds of this machine left; others may still be at theirs."""
-    for left in folder.parent.glob(f".{folder.name}.*.part"):
-        # As in .NAME.PROCESS.UNIQUE.part, or .old.part behind that
-        if is_gone(left.name.removesuffix(".old.part").removesuffix(".part").split(".")[-2]):
-            shutil.rmtree(left, ignore_errors=True)
-
-
 def _put_in_place(new: Path, folder: Path) -> None:
-    """Make ``new`` the folder; what was there before is left under the name of ``new``."""
+    """Make ``new`` the folder; a folder that it replaces is deleted or gets the name of ``new``."""
     if not folder.exists():
         new.rename(folder)
     elif not _exchanged(new, folder):
-        before = new.with_name(f"{new.stem}.old.part")
+        before = aside_path(folder)
         folder.rename(before)
         new.rename(folder)
         shutil.rmtree(before, ignore_errors=True)

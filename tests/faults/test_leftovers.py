@@ -9,7 +9,7 @@ import pytest
 
 from gradpipe.models.load import load_model
 from gradpipe.models.placement import Placement
-from gradpipe.system.atomic_files import process_name, sweep_asides, written_aside
+from gradpipe.system.atomic_files import process_name, sweep_leftovers, written_aside
 from tests.conftest import save_mixture
 from tests.faults.runs import fork_server
 
@@ -47,10 +47,11 @@ def test_a_half_written_file_of_a_killed_process_goes_and_no_other_does(tmp_path
         other.touch()
     with written_aside(folder / "table.parquet") as aside:
         aside.touch()
-        assert sweep_asides(tmp_path) == 1
+        assert sweep_leftovers(tmp_path) == 0
+        assert sweep_leftovers(tmp_path, recursive=True) == 1
         assert aside.exists()
     assert set(folder.iterdir()) == {*others, folder / "table.parquet"}
-    assert sweep_asides(tmp_path / "nowhere") == 0
+    assert sweep_leftovers(tmp_path / "nowhere") == 0
 
 
 def test_weights_that_a_killed_process_left_on_the_disk_go_at_the_next_load(
