@@ -14,6 +14,7 @@ from typing import Any
 
 from gradpipe.engines.settings import RayConfig, require_plain_address
 from gradpipe.errors import GradpipeError, StudyError
+from gradpipe.system.extras import missing_package
 
 _log = logging.getLogger(__name__)
 
@@ -31,8 +32,7 @@ def require_ray() -> None:
     """Raise GradpipeError if Ray is not installed."""
     if importlib.util.find_spec("ray") is None:
         raise GradpipeError(
-            "Ray is not installed, which the study's `engine: ray` needs: "
-            'pip install "gradpipe[ray]", or take `engine: local`.'
+            missing_package("ray", "The study's `engine: ray`", "use `engine: local`")
         )
 
 

@@ -4,26 +4,25 @@ from __future__ import annotations
 
 import asyncio
 import json
-import math
-import random
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
-from email.utils import parsedate_to_datetime
 from ipaddress import ip_address
 from typing import Any
 from urllib.parse import urlsplit
 
+from openai import APIStatusError, APITimeoutError, AsyncOpenAI
 from pydantic import BaseModel, Field, ValidationError
 
 from gradpipe.errors import connection_failed
 from gradpipe.generators.answers import GeneratedAnswer
 from gradpipe.generators.config import GeneratorConfig
+from gradpipe.generators.retries import read_retry_after
 from gradpipe.generators.secrets import read_key, redact
 
 #: What a server that knows no keys is sent in place of one.
 _NO_KEY = "none"
-_PASSING = {408, 409, 425, 429}
+_TRANSIENT = {408, 409, 425, 429}
 _QUOTA = "insufficient_quota"
 _REASON_LENGTH = 300
 
@@ -32,15 +31,15 @@ _REASON_LENGTH = 300
 class FailedAttempt:
     """An attempt without an answer.
 
-    ``again``: another attempt may work. ``cure``: what to do where every other call would fail
-    alike. ``asked``: the seconds the server asks to wait. ``billed``: the server may have written
-    a response, and charge for it.
+    ``transient``: another attempt may work. ``cure``: what to do if every other call would fail the
+    same way. ``retry_after``: the seconds that the server asks to wait. ``billed``: the server may
+    have written a response and may charge for it.
     """
 
     reason: str
-    again: bool = False
+    transient: bool = False
     cure: str | None = None
-    asked: float | None = None
+    retry_after: float | None = None
     billed: bool = False
 
 
@@ -51,8 +50,6 @@ class ChatClient:
     """
 
     def __init__(self, config: GeneratorConfig) -> None:
-        from openai import AsyncOpenAI
-
         host = urlsplit(config.address).hostname or ""
         key = read_key(config.key, needed=not _is_loopback(host))
         #: What must not appear in any text.
@@ -74,8 +71,6 @@ class ChatClient:
 
     async def ask(self, call: Mapping[str, Any]) -> GeneratedAnswer | FailedAttempt:
         """One attempt at a call (a row of PLAN_SCHEMA), within the timeout; never raises for it."""
-        from openai import APIStatusError, APITimeoutError
-
         started = time.monotonic()
         try:
             async with asyncio.timeout(self._config.timeout):
@@ -85,7 +80,7 @@ class ChatClient:
         except (TimeoutError, APITimeoutError):
             seconds = f"{self._config.timeout:g} s"
             return FailedAttempt(
-                f"the server did not answer within {seconds}", again=True, billed=True
+                f"the server did not answer within {seconds}", transient=True, billed=True
             )
         except Exception as error:
             # Whatever the client raises for a broken connection or a body it cannot read.
@@ -109,8 +104,10 @@ class ChatClient:
         reason = self._reason(f"the server answered {status}", _message(body))
         quota = isinstance(body, dict) and _QUOTA in (body.get("code"), body.get("type"))
         cure = self._cure(402 if quota else status)
-        again = cure is None and (status in _PASSING or status >= 500)
-        return FailedAttempt(reason, again=again, cure=cure, asked=retry_after(headers))
+        transient = cure is None and (status in _TRANSIENT or status >= 500)
+        return FailedAttempt(
+            reason, transient=transient, cure=cure, retry_after=read_retry_after(headers)
+        )
 
     def _cure(self, status: int) -> str | None:
         """What to do about a refusal that the next call would meet as well; None for others."""
@@ -129,15 +126,15 @@ class ChatClient:
             what = "the connection failed or broke off"
             # A connection that was never made cannot have cost anything.
             billed = not type(cause).__name__.startswith("Connect")
-            return FailedAttempt(self._reason(what, str(cause)), again=True, billed=billed)
+            return FailedAttempt(self._reason(what, str(cause)), transient=True, billed=billed)
         what = f"the server's answer cannot be read ({type(error).__name__})"
-        return FailedAttempt(self._reason(what, ""), again=True, billed=True)
+        return FailedAttempt(self._reason(what, ""), transient=True, billed=True)
 
     def _read(self, body: str, seconds: float) -> GeneratedAnswer | FailedAttempt:
         try:
             completion = _Completion.model_validate_json(body)
         except ValidationError:
-            return FailedAttempt(_describe(body), again=True, billed=True)
+            return FailedAttempt(_describe(body), transient=True, billed=True)
         choice = completion.choices[0]
         text, why = choice.message.content or "", choice.finish_reason
         if why == "content_filter" or choice.message.refusal:
@@ -211,46 +208,3 @@ def _is_loopback(host: str) -> bool:
         return ip_address(host).is_loopback
     except ValueError:
         return host == "localhost" or host.endswith(".localhost")
-
-
-#: Seconds: the first wait of our own, the longest of our own, and the longest a server may ask for.
-FIRST_WAIT = 0.5
-LONGEST_WAIT = 30.0
-LONGEST_ASKED = 120.0
-
-
-def wait_before_retry(failed: int, asked: float | None) -> float:
-    """Seconds to wait after ``failed`` attempts (from 1); ``asked`` is what the server asked for.
-
-    Without a wish of the server's it doubles each time, less up to a half at random: calls that
-    failed together do not come back together.
-    """
-    if asked is not None and asked > 0:
-        return min(asked, LONGEST_ASKED)
-    longest = min(FIRST_WAIT * 2.0 ** min(failed - 1, 30), LONGEST_WAIT)
-    return longest * random.uniform(0.5, 1)
-
-
-def retry_after(headers: Mapping[str, str]) -> float | None:
-    """The seconds that a response's headers ask to wait, or None where they ask for nothing.
-
-    Reads ``Retry-After`` as seconds or as an HTTP date, and ``retry-after-ms`` of some servers.
-    """
-    for name, unit in (("retry-after-ms", 1e-3), ("retry-after", 1.0)):
-        seconds = _number(headers.get(name, ""))
-        if seconds is not None:
-            return seconds * unit
-    try:
-        return max(
-            0.0, parsedate_to_datetime(headers.get("retry-after", "")).timestamp() - time.time()
-        )
-    except (TypeError, ValueError, OverflowError):
-        return None
-
-
-def _number(text: str) -> float | None:
-    try:
-        value = float(text)
-    except ValueError:
-        return None
-    return value if math.isfinite(value) and value >= 0 else None

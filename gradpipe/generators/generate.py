@@ -14,10 +14,9 @@ from gradpipe.errors import GradpipeError
 from gradpipe.generators.answers import GeneratedAnswer, Outcome, answer_rows
 from gradpipe.generators.calls import PLAN_SCHEMA
 from gradpipe.generators.config import GeneratorConfig
-from gradpipe.generators.exchange import Exchange
 from gradpipe.generators.ledger import Ledger
 from gradpipe.generators.local import answer_locally
-from gradpipe.generators.secrets import redacted_logs
+from gradpipe.system.extras import OPTIONAL_PACKAGES, missing_package
 
 #: Seconds at most in which an interrupted run waits for what is in flight.
 GRACE = 60.0
@@ -115,8 +114,15 @@ def _generate_locally(rows: list[dict[str, Any]], config: GeneratorConfig, run: 
 
 
 def _generate_by_server(rows: list[dict[str, Any]], config: GeneratorConfig, run: _Run) -> None:
-    exchange = Exchange(rows, config, run.ledger)
-    with redacted_logs(exchange.secrets), exchange:
+    # Its packages are an extra.
+    try:
+        from gradpipe.generators.exchange import open_exchange
+    except ModuleNotFoundError as error:
+        if error.name not in OPTIONAL_PACKAGES:
+            raise
+        raise GradpipeError(missing_package(error.name, "The generator 'openai'")) from error
+
+    with open_exchange(rows, config, run.ledger) as exchange:
         try:
             for outcome in exchange.outcomes():
                 run.take([outcome])
