@@ -55,19 +55,3 @@ def nearest(word: str, known: list[str] | tuple[str, ...]) -> str:
 
     close = get_close_matches(word, known, n=1, cutoff=0.6)
     return f"did you mean {close[0]!r}?" if close else f"known are {', '.join(sorted(known))}."
-
-
-def connection_failed(error: BaseException | None) -> bool:
-    """Whether a network that did not answer is behind an error: another try may go well."""
-    kinds = {
-        "ConnectionError",
-        "TimeoutError",
-        "Timeout",
-        "TransportError",
-        "ClientConnectionError",
-    }
-    while error is not None:
-        if kinds & {kind.__name__ for kind in type(error).__mro__}:
-            return True
-        error = error.__cause__ or error.__context__
-    return False

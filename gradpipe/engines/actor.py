@@ -8,8 +8,9 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from gradpipe.errors import GradpipeError, ModelError, connection_failed
+from gradpipe.errors import GradpipeError, ModelError
 from gradpipe.system.cpu_settings import set_up_cpu
+from gradpipe.system.failures import connection_failed
 
 if TYPE_CHECKING:
     import polars as pl

@@ -14,11 +14,11 @@ from urllib.parse import urlsplit
 from openai import APIStatusError, APITimeoutError, AsyncOpenAI
 from pydantic import BaseModel, Field, ValidationError
 
-from gradpipe.errors import connection_failed
 from gradpipe.generators.answers import GeneratedAnswer
 from gradpipe.generators.config import GeneratorConfig
 from gradpipe.generators.retries import read_retry_after
 from gradpipe.generators.secrets import read_key, redact
+from gradpipe.system.failures import connection_failed
 
 #: What a server that knows no keys is sent in place of one.
 _NO_KEY = "none"

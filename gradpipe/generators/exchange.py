@@ -124,7 +124,7 @@ class Exchange:
             sleep=self._pause,
             retry_error_callback=_last_result,
         )
-        result = await retrying(self._attempt, call)
+        result: GeneratedAnswer | FailedAttempt | None = await retrying(self._attempt, call)
         if isinstance(result, FailedAttempt):
             attempts = retrying.statistics["attempt_number"]
             suffix = f" (after {attempts} attempts)" if attempts > 1 else ""

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from gradpipe.errors import ModelError, connection_failed
+from gradpipe.errors import ModelError
 from gradpipe.models.files import refuse_files
 from gradpipe.models.fingerprint import fingerprint, pin
 from gradpipe.models.gguf import converted_folder
@@ -19,6 +19,7 @@ from gradpipe.models.refusals import refuse_adapter, refuse_config, refuse_missi
 from gradpipe.models.silence import quiet_transformers
 from gradpipe.models.source import ModelSource, pickled_error, resolve_model
 from gradpipe.system.atomic_files import is_gone, process_name
+from gradpipe.system.failures import Cause, connection_failed, failed_with
 from gradpipe.system.user_folders import cache_folder
 
 if TYPE_CHECKING:
@@ -226,9 +227,9 @@ def _place(source: ModelSource) -> str:
 
 def _load_error(name: str, what: str, error: Exception) -> ModelError:
     text = str(error).strip()
-    if "use_safetensors" in text:
+    if failed_with(error, Cause.NO_SAFETENSORS):
         return pickled_error(name)
-    if "custom code" in text:
+    if failed_with(error, Cause.CUSTOM_CODE):
         return ModelError(
             f"The {what} of {name!r} needs custom code that comes with it, which gradpipe never "
             "runs: take a model of a kind that the transformers library has itself."

@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from gradpipe.system.failures import Cause, failed_with
+
 if TYPE_CHECKING:
     from torch import Tensor
 
@@ -123,14 +125,7 @@ def _free_of_cpu() -> int:
 
 def out_of_memory(error: BaseException) -> bool:
     """Whether a batch did not fit, as each device says it."""
-    import torch
-
-    if isinstance(error, MemoryError | torch.OutOfMemoryError):
-        return True
-    text = str(error)
-    return isinstance(error, RuntimeError) and any(
-        words in text for words in ("can't allocate memory", "not enough memory", "out of memory")
-    )
+    return failed_with(error, Cause.OUT_OF_MEMORY)
 
 
 def trim_heap() -> None:
