@@ -11,8 +11,9 @@ from gradpipe.errors import DataError, nearest
 from gradpipe.system.atomic_files import written_aside
 from gradpipe.system.failures import Cause, connection_failed, failed_with
 from gradpipe.system.hashing import content_hash
+from gradpipe.system.units import format_bytes
 from gradpipe.system.user_folders import cache_folder
-from gradpipe.untrusted.files import read_regular, sized
+from gradpipe.untrusted.files import read_regular
 from gradpipe.untrusted.limits import LARGEST_FILE
 
 _PINNED_GITHUB = re.compile(r"github://([^:/@]+):([^@/]+)@([0-9a-f]{40})/(.+)")
@@ -134,8 +135,8 @@ def _refuse_large(filesystem: Any, path: str, url: str, most: int) -> None:
         size = filesystem.size(path) or 0
     if size > most:
         raise DataError(
-            f"{url} is larger than the limit of {sized(most)}: split it, or leave out what is not "
-            "needed."
+            f"{url} is larger than the limit of {format_bytes(most)}: split it, or leave out "
+            "what is not needed."
         )
 
 

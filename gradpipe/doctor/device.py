@@ -11,7 +11,7 @@ from typing import Any
 
 from gradpipe.doctor.finding import Finding
 from gradpipe.models.hardware import device_name
-from gradpipe.untrusted.files import sized
+from gradpipe.system.units import format_bytes
 
 SUBJECT = "device"
 #: Where Linux shows a GPU's driver.
@@ -30,7 +30,7 @@ def examine_device() -> Iterator[Finding]:
             yield _accelerator(torch, f"cuda:{number}")
     elif torch.backends.mps.is_available():
         total = int(torch.mps.recommended_max_memory())
-        yield Finding(SUBJECT, "ok", f"mps: {platform.machine()}, {sized(total)} of memory")
+        yield Finding(SUBJECT, "ok", f"mps: {platform.machine()}, {format_bytes(total)} of memory")
     else:
         yield from _unused(torch)
         yield Finding(SUBJECT, "ok", f"cpu: {device_name('cpu')}")
@@ -40,7 +40,8 @@ def _accelerator(torch: Any, device: str) -> Finding:
     """Check that torch computes on a GPU; a build for other GPUs does not."""
     free, total = torch.cuda.mem_get_info(device)
     half = "bfloat16" if torch.cuda.is_bf16_supported() else "no bfloat16"
-    what = f"{device}: {device_name(device)}, {sized(free)} of {sized(total)} free, {half}"
+    memory = f"{format_bytes(free)} of {format_bytes(total)} free"
+    what = f"{device}: {device_name(device)}, {memory}, {half}"
     try:
         works = float(torch.ones(2, device=device).sum()) == 2.0
         reason = "" if works else "sums are wrong"

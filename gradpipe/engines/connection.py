@@ -20,8 +20,8 @@ _log = logging.getLogger(__name__)
 
 #: Bytes of Ray's shared memory here: only texts and keys pass through it.
 _OBJECT_STORE = 128 * 2**20
-#: Seconds that a cluster's head has to answer.
-ANSWER = 10.0
+#: Seconds to wait for a connection to the cluster's head.
+CONNECT_TIMEOUT = 10.0
 #: Ray listens on every interface of a machine unless the machine cannot be part of a cluster; this
 #: setting declares that.
 _ALONE = {"RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0"}
@@ -156,7 +156,7 @@ def _require_answer(address: str) -> None:
         # As Ray does: the head listens where other machines reach it.
         host = ray.util.get_node_ip_address()
     try:
-        socket.create_connection((host.strip("[]"), int(port)), timeout=ANSWER).close()
+        socket.create_connection((host.strip("[]"), int(port)), timeout=CONNECT_TIMEOUT).close()
     except (OSError, OverflowError) as error:
         raise GradpipeError(
             f"Nothing answers at the Ray address {address!r} ({error}): start the cluster with "

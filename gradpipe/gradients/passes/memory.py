@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from gradpipe.system.control_groups import container_memory
 from gradpipe.system.failures import Cause, failed_with
 
 if TYPE_CHECKING:
@@ -19,11 +19,6 @@ CPU_SHARE = 0.5
 ACCELERATOR_SHARE = 0.7
 #: Kept free on an accelerator for a block of logits and for the spectra, in bytes.
 RESERVE = 3 * 2**30
-#: Where Linux keeps a container's limit and use, of both generations of control groups.
-CONTROL_GROUPS = (
-    ("/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory.current"),
-    ("/sys/fs/cgroup/memory/memory.limit_in_bytes", "/sys/fs/cgroup/memory/memory.usage_in_bytes"),
-)
 
 
 @dataclass
@@ -113,13 +108,8 @@ def _free_of_cpu() -> int:
     import psutil
 
     free = int(psutil.virtual_memory().available)
-    for limit, use in CONTROL_GROUPS:
-        try:
-            left = int(Path(limit).read_text()) - int(Path(use).read_text())
-        except (OSError, ValueError):
-            # No such group, or one without a limit ("max").
-            continue
-        free = min(free, max(left, 0))
+    for limit, used in container_memory():
+        free = min(free, max(limit - used, 0))
     return free
 
 
