@@ -73,8 +73,8 @@ class Exchange:
     def outcomes(self, within: float = math.inf) -> Iterator[Outcome]:
         """Yield the outcome of each call as it arrives, for at most ``within`` seconds.
 
-        An outcome counts as taken when the next one is requested; after an interruption, the next
-        iteration starts with those that were not taken. Raises GradpipeError, once, if the server
+        An outcome counts as taken when the next one is requested; after an interruption, another
+        iteration yields the outcomes that were not taken. Raises GradpipeError, once, if the server
         refuses every call; another iteration yields the calls in flight.
         """
         end = time.monotonic() + within

@@ -62,7 +62,7 @@ def connection_failed(error: BaseException | None) -> bool:
 
 
 def error_chain(error: BaseException | None) -> Iterator[BaseException]:
-    """Yield the error and those that it was raised from, the root cause last."""
+    """Yield the error and the errors that it was raised from, the root cause last."""
     while error is not None:
         yield error
         error = error.__cause__ or error.__context__
