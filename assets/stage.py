@@ -7,7 +7,8 @@ from typing import Any
 import dagster as dg
 import polars as pl
 
-from gradpipe.errors import DamagedError, GradpipeError, connection_failed
+from gradpipe.errors import DamagedError, GradpipeError
+from gradpipe.system.failures import connection_failed
 from storage.tables import Notes
 from storage.workspace import Workspace
 

@@ -1,13 +1,13 @@
-"""The one family of errors: each is one sentence that names the cause and the cure."""
+"""The errors of gradpipe: one sentence with the cause and the remedy."""
 
 from collections.abc import Mapping
 from typing import Any
 
 
 class GradpipeError(Exception):
-    """Anything gradpipe refuses; the command line prints it, no traceback, and exits with 2.
+    """Base of gradpipe's errors; the command line prints it without a traceback and exits with 2.
 
-    ``transient`` says that the same may work a minute later: a network that did not answer.
+    ``transient``: a retry may succeed, for example after a network failure.
     """
 
     def __init__(self, message: str = "", *, transient: bool = False) -> None:
@@ -16,30 +16,30 @@ class GradpipeError(Exception):
 
 
 class StudyError(GradpipeError):
-    """A study file, or a setting given in its place, that cannot be used as written."""
+    """A study file or setting is invalid."""
 
 
 class DataError(GradpipeError):
-    """A benchmark or data file that is missing, altered, empty or of the wrong shape."""
+    """A benchmark or data file is missing, altered, empty or has the wrong columns."""
 
 
 class ModelError(GradpipeError):
-    """A model that cannot be found, loaded or taken apart into its projections."""
+    """A model is missing, cannot be loaded or has no known projections."""
 
 
 class WorkspaceError(GradpipeError):
-    """A workspace that cannot be read or written."""
+    """A workspace cannot be read or written."""
 
 
 class DamagedError(WorkspaceError):
-    """Files of a workspace that are not as they were written.
+    """Files of a workspace are damaged.
 
-    ``damage`` says of each what is wrong with it, as the end of a sentence about it.
+    ``damage`` maps each file to its fault, worded as the end of a sentence about the file.
     """
 
     CURE = (
-        ": run `gradpipe run`, which makes it again, or `gradpipe doctor --repair`, which looks "
-        "for everything of the kind."
+        ": run `gradpipe run`, which recomputes it, or `gradpipe doctor --repair`, which finds all "
+        "damaged files."
     )
 
     def __init__(self, damage: Mapping[Any, str]) -> None:
@@ -50,24 +50,8 @@ class DamagedError(WorkspaceError):
 
 
 def nearest(word: str, known: list[str] | tuple[str, ...]) -> str:
-    """A hint at the end of a sentence: ``; did you mean 'x'?``, or what is known."""
+    """Return a hint to end a sentence with: ``did you mean 'x'?``, or all known words."""
     from difflib import get_close_matches
 
     close = get_close_matches(word, known, n=1, cutoff=0.6)
     return f"did you mean {close[0]!r}?" if close else f"known are {', '.join(sorted(known))}."
-
-
-def connection_failed(error: BaseException | None) -> bool:
-    """Whether a network that did not answer is behind an error: another try may go well."""
-    kinds = {
-        "ConnectionError",
-        "TimeoutError",
-        "Timeout",
-        "TransportError",
-        "ClientConnectionError",
-    }
-    while error is not None:
-        if kinds & {kind.__name__ for kind in type(error).__mro__}:
-            return True
-        error = error.__cause__ or error.__context__
-    return False

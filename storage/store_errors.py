@@ -2,33 +2,33 @@
 
 from __future__ import annotations
 
-import errno
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from gradpipe.errors import GradpipeError, WorkspaceError
+from gradpipe.system.failures import Cause, failed_with
 
 if TYPE_CHECKING:
     from upath import UPath
 
 _OUT_OF_REACH = "its store cannot be reached"
-#: Words in the exception names of the packages, and what they mean.
+#: What to say about a failure, and what to do.
 _CAUSES = (
     (
-        re.compile("Credential|Profile|Token"),
+        Cause.STORE_CREDENTIALS,
         "there are no usable credentials",
         "set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or name a profile in AWS_PROFILE (for "
         "other stores, what their packages ask for)",
     ),
     (
-        re.compile("Connect|Timeout|Endpoint|SSL|HTTPClient"),
+        Cause.STORE_UNREACHABLE,
         _OUT_OF_REACH,
         "check the network and, where the store is your own, AWS_ENDPOINT_URL",
     ),
     (
-        re.compile("Permission|Forbidden"),
+        Cause.STORE_DENIED,
         "access is denied",
         "check the credentials and what they may do in this bucket",
     ),
@@ -50,7 +50,7 @@ def in_words(address: UPath, done: str) -> Iterator[None]:
         cause, cure = _cause_and_cure(error)
         raise WorkspaceError(
             f"{address} cannot be {done} ({cause}): {cure}.",
-            transient=cause == _OUT_OF_REACH or getattr(error, "errno", None) == errno.EBUSY,
+            transient=cause == _OUT_OF_REACH or failed_with(error, Cause.STORE_BUSY),
         ) from error
 
 
@@ -63,9 +63,8 @@ def no_bucket(address: UPath) -> WorkspaceError:
 
 
 def _cause_and_cure(error: Exception) -> tuple[str, str]:
-    names = " ".join(kind.__name__ for kind in type(error).__mro__)
-    for pattern, cause, cure in _CAUSES:
-        if pattern.search(names):
+    for kind, cause, cure in _CAUSES:
+        if failed_with(error, kind):
             return cause, cure
     return _told(error), "check the address and the store's state"
 

@@ -5,7 +5,6 @@ Every other failure affects one partition, and the others continue.
 
 from __future__ import annotations
 
-import errno
 import re
 import sqlite3
 from collections.abc import Iterator
@@ -14,10 +13,9 @@ from typing import Any
 
 from gradpipe import errors
 from gradpipe.errors import GradpipeError, WorkspaceError
+from gradpipe.system.failures import FULL_DISK, UNWRITABLE
 from storage.workspace import Workspace
 
-#: Error codes after which the next write would fail too.
-_LASTING = {errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM, errno.EIO}
 _DATABASE_ERRORS = {"OperationalError", "DatabaseError", "InternalError", "InterfaceError"}
 _BROKEN = re.compile("malformed|not a database|no such table|no such column")
 
@@ -34,7 +32,7 @@ def stops_in_words(workspace: Workspace) -> Iterator[None]:
     except (sqlalchemy.exc.SQLAlchemyError, sqlite3.Error) as error:
         raise _records_error(workspace, str(getattr(error, "orig", None) or error)) from error
     except OSError as error:
-        if error.errno not in _LASTING:
+        if error.errno not in UNWRITABLE:
             raise
         raise _files_error(workspace, error.errno, error.strerror) from error
 
@@ -50,7 +48,7 @@ def stop_behind(error: Any, workspace: Workspace) -> WorkspaceError | None:
             return WorkspaceError(text.partition(": ")[2]) if lasting else None
         if error.cls_name in _DATABASE_ERRORS:
             return _records_error(workspace, re.sub(r"^.*?Error\) |^\S+Error: ", "", text))
-        if (found := re.search(r"\[Errno (\d+)\] ([^:\n]*)", text)) and int(found[1]) in _LASTING:
+        if (found := re.search(r"\[Errno (\d+)\] ([^:\n]*)", text)) and int(found[1]) in UNWRITABLE:
             return _files_error(workspace, int(found[1]), found[2])
         error = error.cause
     return None
@@ -69,7 +67,7 @@ def _records_error(workspace: Workspace, said: str) -> WorkspaceError:
 
 
 def _files_error(workspace: Workspace, number: int | None, reason: str | None) -> WorkspaceError:
-    full = number in {errno.ENOSPC, errno.EDQUOT}
+    full = number in FULL_DISK
     cure = "make room on its disk" if full else "check its permissions and its disk"
     return WorkspaceError(
         f"The workspace {workspace.root} cannot be written ({reason}): {cure}, then run again to "

@@ -4,15 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from datetime import timedelta
 from typing import TYPE_CHECKING
 
 import polars as pl
 
 from assets.planning.plan import Plan
-from gradpipe.estimates.format import amount, duration
 from gradpipe.generators.bill import GeneratorBill, estimate_bill
 from gradpipe.gradients.rows import with_keys
+from gradpipe.system.units import format_amount, format_duration
 
 if TYPE_CHECKING:
     from gradpipe.estimates.prices import Price
@@ -45,21 +44,19 @@ class CostEstimate:
         """As a line of a table with ESTIMATE_COLUMNS."""
         return (
             *self._counts(),
-            "not measured yet"
-            if self.seconds is None
-            else f"{timedelta(seconds=round(self.seconds))}",
-            f"{self.bytes / 1e6:.1f} MB",
+            "not measured yet" if self.seconds is None else format_duration(self.seconds),
+            format_amount(self.bytes, "B"),
         )
 
     def bill(self) -> tuple[str, ...]:
         """As a line of a table with BILL_COLUMNS."""
-        at_a_tera = f"{duration(self.flops / 1e12)} at 1 TFLOP/s"
+        at_a_tera = f"{format_duration(self.flops / 1e12)} at 1 TFLOP/s"
         return (
             *self._counts(),
-            amount(self.flops, "FLOP"),
-            at_a_tera if self.seconds is None else duration(self.seconds),
-            amount(self.memory, "B") if self.rows else "",
-            amount(self.bytes, "B"),
+            format_amount(self.flops, "FLOP"),
+            at_a_tera if self.seconds is None else format_duration(self.seconds),
+            format_amount(self.memory, "B") if self.rows else "",
+            format_amount(self.bytes, "B"),
         )
 
     def _counts(self) -> tuple[str, ...]:

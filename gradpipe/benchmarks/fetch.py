@@ -7,11 +7,13 @@ import re
 from pathlib import Path
 from typing import Any
 
-from gradpipe.errors import DataError, connection_failed, nearest
+from gradpipe.errors import DataError, nearest
 from gradpipe.system.atomic_files import written_aside
+from gradpipe.system.failures import Cause, connection_failed, failed_with
 from gradpipe.system.hashing import content_hash
+from gradpipe.system.units import format_bytes
 from gradpipe.system.user_folders import cache_folder
-from gradpipe.untrusted.files import read_regular, sized
+from gradpipe.untrusted.files import read_regular
 from gradpipe.untrusted.limits import LARGEST_FILE
 
 _PINNED_GITHUB = re.compile(r"github://([^:/@]+):([^@/]+)@([0-9a-f]{40})/(.+)")
@@ -133,8 +135,8 @@ def _refuse_large(filesystem: Any, path: str, url: str, most: int) -> None:
         size = filesystem.size(path) or 0
     if size > most:
         raise DataError(
-            f"{url} is larger than the limit of {sized(most)}: split it, or leave out what is not "
-            "needed."
+            f"{url} is larger than the limit of {format_bytes(most)}: split it, or leave out "
+            "what is not needed."
         )
 
 
@@ -144,11 +146,10 @@ def _unreachable(url: str, error: Exception) -> DataError:
     if isinstance(error, FileNotFoundError):
         return DataError(f"there is no file at {url}: check the address.")
     reason = " ".join(str(error).split())[:200] or type(error).__name__
-    busy = getattr(error, "status", 0) in {408, 429, 500, 502, 503, 504}
     return DataError(
         f"{url} cannot be read ({reason}): check the address and the connection, or download "
         "the files and give their local folder as `path`.",
-        transient=busy or connection_failed(error),
+        transient=failed_with(error, Cause.SERVER_BUSY) or connection_failed(error),
     )
 
 

@@ -9,14 +9,10 @@ from typing import Any
 import polars as pl
 
 from gradpipe.benchmarks.fetch import is_remote
-from gradpipe.errors import DataError, connection_failed
+from gradpipe.errors import DataError
+from gradpipe.system.failures import Cause, caused_by, connection_failed
 from gradpipe.untrusted.files import require_regular
 from gradpipe.untrusted.limits import check_parquet, refuse_large, refuse_large_table
-
-_NO_SUCH_TABLE = {
-    *("ArrowInvalid", "ArrowTypeError", "PolarsError", "PanicException", "DamagedParquetError"),
-}
-_NOT_ON_THE_HUB = {"EntryNotFoundError", "RepositoryNotFoundError", "RevisionNotFoundError"}
 
 
 def read_parquet(
@@ -116,18 +112,16 @@ def plain(location: str) -> str:
 
 def refusal(location: str, error: BaseException) -> DataError:
     """Build the error for a file that could not be read, with its cause and fix."""
-    chain = list(_chain(error))
-    names = {kind.__name__ for link in chain for kind in type(link).__mro__}
     said = " ".join(str(_root(error)).split()).rstrip(".")[:200] or type(_root(error)).__name__
     if isinstance(_root(error), ImportError):
         return DataError(f"{location} needs a package that is not installed ({said}): install it.")
     if not connection_failed(error):
-        if names & _NO_SUCH_TABLE:
+        if caused_by(error, Cause.UNREADABLE_TABLE):
             return DataError(
                 f"{location} is no Parquet file with the columns of this data set ({said}): "
                 "fetch it again, or give the folder of an unaltered copy as `path`."
             )
-        if names & {"FileNotFoundError", *_NOT_ON_THE_HUB}:
+        if caused_by(error, Cause.NO_SUCH_FILE) or caused_by(error, Cause.NOT_ON_HUB):
             return DataError(
                 f"there is no file at {location}: check `path`, `revision` and `split`; a folder "
                 "must be laid out as the hub's repository."
@@ -191,12 +185,6 @@ def _seekable(location: str, folder: Path) -> str:
 
 def _frame(table: Any) -> pl.DataFrame:
     return pl.DataFrame(pl.from_arrow(table))
-
-
-def _chain(error: BaseException | None) -> Iterator[BaseException]:
-    while error is not None:
-        yield error
-        error = error.__cause__ or error.__context__
 
 
 def _root(error: BaseException) -> Any:

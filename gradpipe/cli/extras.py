@@ -2,25 +2,7 @@
 
 from __future__ import annotations
 
-#: By import name: the package's name in messages, and the extra that installs it.
-OPTIONAL_PACKAGES = {
-    "dagster": ("Dagster", "pipeline"),
-    "dagster_webserver": ("the Dagster UI", "pipeline"),
-    "fsspec": ("fsspec", "pipeline"),
-    "upath": ("universal-pathlib", "pipeline"),
-    "datasets": ("datasets", "pipeline"),
-    "math_verify": ("math-verify", "pipeline"),
-    "requests": ("requests", "pipeline"),
-    "aiohttp": ("aiohttp", "pipeline"),
-    "altair": ("Altair", "report"),
-    "great_tables": ("great-tables", "report"),
-    "vl_convert": ("vl-convert", "report"),
-    "openai": ("openai", "generate"),
-    "ray": ("Ray", "ray"),
-    "s3fs": ("s3fs", "s3"),
-    "dagster_postgres": ("dagster-postgres", "postgres"),
-    "psycopg2": ("psycopg2", "postgres"),
-}
+from gradpipe.system.extras import OPTIONAL_PACKAGES, missing_package
 
 
 def missing_extra(error: ModuleNotFoundError, command: str) -> str | None:
@@ -30,5 +12,4 @@ def missing_extra(error: ModuleNotFoundError, command: str) -> str | None:
     """
     if error.name not in OPTIONAL_PACKAGES:
         return None
-    package, extra = OPTIONAL_PACKAGES[error.name]
-    return f"{command} needs {package}: pip install 'gradpipe[{extra}]'."
+    return missing_package(error.name, command)

@@ -11,7 +11,7 @@ from typing import Any
 
 from gradpipe.doctor.finding import Finding
 from gradpipe.models.hardware import cpu_name
-from gradpipe.untrusted.files import sized
+from gradpipe.system.units import format_bytes
 
 DEVICE = "device"
 #: Files that exist on Linux if a GPU's driver is loaded.
@@ -30,7 +30,7 @@ def examine_device() -> Iterator[Finding]:
             yield _accelerator(torch, f"cuda:{number}")
     elif torch.backends.mps.is_available():
         total = int(torch.mps.recommended_max_memory())
-        yield Finding(DEVICE, "ok", f"mps: {platform.machine()}, {sized(total)} of memory")
+        yield Finding(DEVICE, "ok", f"mps: {platform.machine()}, {format_bytes(total)} of memory")
     else:
         yield from _unused(torch)
         yield Finding(DEVICE, "ok", f"cpu: {cpu_name()}")
@@ -41,7 +41,7 @@ def _accelerator(torch: Any, device: str) -> Finding:
     free, total = torch.cuda.mem_get_info(device)
     half = "bfloat16" if torch.cuda.is_bf16_supported() else "no bfloat16"
     name = torch.cuda.get_device_name(device)
-    what = f"{device}: {name}, {sized(free)} of {sized(total)} free, {half}"
+    what = f"{device}: {name}, {format_bytes(free)} of {format_bytes(total)} free, {half}"
     try:
         works = float(torch.ones(2, device=device).sum()) == 2.0
         reason = "" if works else "sums are wrong"

@@ -9,8 +9,8 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from gradpipe.doctor.finding import Finding, State
-from gradpipe.gradients.passes.limits import CONTROL_GROUPS
-from gradpipe.untrusted.files import sized
+from gradpipe.system.control_groups import container_memory
+from gradpipe.system.units import format_bytes
 
 MEMORY, DISK = "memory", "disk"
 #: Free memory or disk below which the check reports a warning, and a fault.
@@ -24,16 +24,13 @@ def examine_memory() -> Iterator[Finding]:
 
     memory = psutil.virtual_memory()
     free, total = int(memory.available), int(memory.total)
-    what = f"{sized(free)} of {sized(total)} free"
-    for limit, use in CONTROL_GROUPS:
-        try:
-            allowed, used = int(Path(limit).read_text()), int(Path(use).read_text())
-        except (OSError, ValueError):
-            # No such group, or one without a limit ("max").
-            continue
+    what = f"{format_bytes(free)} of {format_bytes(total)} free"
+    for allowed, used in container_memory():
         if allowed < total:
             free = min(free, max(allowed - used, 0))
-            what = f"{sized(free)} of {sized(allowed)} free, the limit of this container"
+            what = (
+                f"{format_bytes(free)} of {format_bytes(allowed)} free, the limit of this container"
+            )
     state = _state(free, LITTLE_MEMORY, NO_MEMORY)
     cure = "" if state == "ok" else "close other programs, or use a smaller model"
     yield Finding(MEMORY, state, what, cure)
@@ -85,9 +82,13 @@ def _folder(name: str, folder: Path) -> Finding:
         )
     free = shutil.disk_usage(existing).free
     state = _state(free, LITTLE_DISK, NO_DISK)
-    used = f"{sized(folder_size(folder))} used, " if folder == existing and name in _COUNTED else ""
+    used = (
+        f"{format_bytes(folder_size(folder))} used, "
+        if folder == existing and name in _COUNTED
+        else ""
+    )
     cure = "" if state == "ok" else f"free up space there, or {elsewhere}"
-    return Finding(DISK, state, f"{what}: {used}{sized(free)} free", cure)
+    return Finding(DISK, state, f"{what}: {used}{format_bytes(free)} free", cure)
 
 
 #: Folders that only gradpipe writes to.

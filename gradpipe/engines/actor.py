@@ -8,8 +8,10 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from gradpipe.errors import GradpipeError, ModelError, connection_failed
+from gradpipe.errors import GradpipeError, ModelError
 from gradpipe.system.cpu_settings import set_up_cpu
+from gradpipe.system.failures import connection_failed
+from gradpipe.system.pipeline_path import add_pipeline_to_path
 
 if TYPE_CHECKING:
     import polars as pl
@@ -51,6 +53,8 @@ class Extractor:
 
     def __init__(self, order: ModelOrder) -> None:
         set_up_cpu()
+        # Before the first task: its arguments are unpickled from the pipeline's packages.
+        add_pipeline_to_path()
         self._order = order
         self._loaded: LoadedModel | None = None
 
@@ -60,7 +64,7 @@ class Extractor:
             self._loaded = self._order.load()
         # Catch every kind of error: the process itself is healthy.
         except Exception as error:
-            return in_words(error)
+            return picklable_error(error)
         return os.getpid(), platform.node()
 
     def extract(
@@ -75,10 +79,10 @@ class Extractor:
                 append(rows)
                 yield rows["key"].to_list()
         except Exception as error:
-            yield in_words(error)
+            yield picklable_error(error)
 
 
-def in_words(error: Exception) -> GradpipeError:
+def picklable_error(error: Exception) -> GradpipeError:
     """Return a picklable error: gradpipe's own unchanged, others as text with their type."""
     if isinstance(error, GradpipeError):
         return type(error)(str(error), transient=error.transient)

@@ -1,6 +1,6 @@
 """The Ray engine: actors on a cluster each load the model and share the rows.
 
-What the machines of the cluster need: gradpipe with the extra ``ray``, in the versions of the
+The machines of the cluster need: gradpipe with the extra ``ray``, in the same versions as on the
 machine that starts the run; the model, at the same path where it is a local folder or file, or the
 hub's credentials in their environment (HF_TOKEN, HF_HOME); and the workspace, since actors write
 their rows themselves: a folder that all of them share at the same path, or an object store with its
@@ -30,11 +30,11 @@ if TYPE_CHECKING:
 _log = logging.getLogger(__name__)
 
 #: Seconds to wait for a result of an actor; also the delay before Ctrl-C takes effect.
-POLL = 0.5
+POLL_SECONDS = 0.5
 #: Seconds between repeated messages that no actor is ready yet.
-PATIENCE = 30.0
+MESSAGE_INTERVAL = 30.0
 #: Seconds until rows written by an actor must be visible here; shared folders have delays.
-VISIBLE = 90.0
+VISIBILITY_TIMEOUT = 90.0
 
 
 class RayEngine:
@@ -70,24 +70,24 @@ class RayEngine:
             work.source, work.name, work.fingerprint, work.protocol.dtype, work.placement
         )
         if self._crew is None or self._crew.order != order:
-            self._dismiss()
+            self._stop_actors()
             self._crew = Crew(order, self._connection.share)
         tokens = dict(zip(work.examples["key"], counted, strict=True))
         try:
             _Extraction(work, tokens, self._crew, self._connection.share.actors).run()
         except BaseException:
             # An actor that is not stopped would continue its shard.
-            self._dismiss()
+            self._stop_actors()
             raise
 
     def close(self) -> None:
         """Stop the actors, and the cluster if it was started for them."""
-        self._dismiss()
+        self._stop_actors()
         self._connection.close()
 
-    def _dismiss(self) -> None:
+    def _stop_actors(self) -> None:
         if self._crew is not None:
-            self._crew.dismiss()
+            self._crew.stop()
             self._crew = None
 
 
@@ -101,8 +101,8 @@ class _Extraction:
         self._backlog = Backlog(cut_shards(tokens, actors))
         self._done: set[str] = set()
         self._done_tokens = 0
-        self._last_words = ""
-        self._patient_since = time.monotonic()
+        self._last_reason = ""
+        self._waiting_since = time.monotonic()
 
     def run(self) -> None:
         """Hand out shards until none is left; raises GradpipeError."""
@@ -116,29 +116,29 @@ class _Extraction:
             for member in crew.idle():
                 if backlog:
                     self._hand_out(member)
-            self._hear(crew.wait(POLL))
-        self._require_visible([key for key in self._tokens if key not in backlog.hopeless])
-        if backlog.hopeless:
-            raise self._given_up()
+            self._receive(crew.wait(POLL_SECONDS))
+        self._require_visible([key for key in self._tokens if key not in backlog.failed])
+        if backlog.failed:
+            raise self._failed_rows_error()
 
     def _hand_out(self, member: Member) -> None:
         shard, work = self._backlog.take(), self._work
-        wanted = pl.DataFrame({"key": shard.keys}, {"key": pl.String})
-        rows = wanted.join(work.examples, on="key", maintain_order="left")
+        keys = pl.DataFrame({"key": shard.keys}, {"key": pl.String})
+        rows = keys.join(work.examples, on="key", maintain_order="left")
         member.start(shard, rows, work.protocol, work.append)
 
-    def _hear(self, member: Member | None) -> None:
+    def _receive(self, member: Member | None) -> None:
         if member is None:
-            self._say_what_for()
+            self._report_waiting()
             return
         shard = member.shard
         try:
-            kept = member.hear()
+            stored = member.receive()
         except ActorLostError as loss:
             self._lose(member, str(loss))
             return
-        if kept is not None:
-            self._count(kept)
+        if stored is not None:
+            self._count(stored)
         elif shard is not None and not member.proven:
             # Check early: rows written elsewhere would all have to be recomputed.
             self._require_visible(shard.keys, member.machine)
@@ -158,40 +158,41 @@ class _Extraction:
         )
 
     def _lose(self, member: Member, reason: str) -> None:
-        self._last_words = reason
+        self._last_reason = reason
         self._crew.lose(member)
         where = f" on {member.machine}" if member.machine else ""
         _log.warning("an actor%s was lost (%s)", where, reason)
         if member.shard is not None:
-            there = set(member.shard.keys) - set(self._work.missing(member.shard.keys))
-            self._count(there)
+            stored = set(member.shard.keys) - set(self._work.missing(member.shard.keys))
+            self._count(stored)
             left = [key for key in member.shard.keys if key not in self._done]
             self._backlog.give_back(member.shard, left)
 
-    def _say_what_for(self) -> None:
+    def _report_waiting(self) -> None:
         if self._crew.loaded():
-            self._patient_since = time.monotonic()
-        elif time.monotonic() - self._patient_since > PATIENCE:
-            self._patient_since = time.monotonic()
+            self._waiting_since = time.monotonic()
+        elif time.monotonic() - self._waiting_since > MESSAGE_INTERVAL:
+            self._waiting_since = time.monotonic()
             _log.info("waiting until an actor has a place on the cluster and its model loaded")
 
     def _require_visible(self, keys: Sequence[str], machine: str = "the cluster") -> None:
         """Raise WorkspaceError if rows that actors wrote do not become visible to this process."""
-        until = time.monotonic() + VISIBLE
+        until = time.monotonic() + VISIBILITY_TIMEOUT
         while missing := self._work.missing(keys):
             if time.monotonic() > until:
                 raise WorkspaceError(
-                    f"{len(missing)} rows that {machine} wrote are not in the workspace as seen "
-                    "from here: let GRADPIPE_HOME be a folder that all machines share at the same "
-                    "path, or an object store's URL."
+                    f"{len(missing)} rows that {machine} wrote are missing from the workspace on "
+                    "this machine: set GRADPIPE_HOME to a folder that all machines share at the "
+                    "same path, or to an object store's URL."
                 )
             time.sleep(1)
 
-    def _given_up(self) -> GradpipeError:
-        names = self._work.called(self._backlog.hopeless)
+    def _failed_rows_error(self) -> GradpipeError:
+        names = self._work.called(self._backlog.failed)
         shown = ", ".join(names[:3]) + (", ..." if len(names) > 3 else "")
         return GradpipeError(
-            f"{len(names)} of {len(self._tokens)} rows ended every actor that took them ({shown}; "
-            f"{self._last_words}): give actors more memory (fewer of them a machine, by the "
-            "study's `ray` settings), or take these rows out; all others are done."
+            f"{len(names)} of {len(self._tokens)} rows killed every actor that computed them "
+            f"({shown}; {self._last_reason}): give the actors more memory (fewer of them per "
+            "machine, by the study's `ray` settings), or remove these rows; all others are "
+            "finished."
         )

@@ -6,6 +6,8 @@ import importlib.util
 import logging
 import os
 import signal
+import socket
+import sys
 import threading
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -14,13 +16,14 @@ from typing import Any
 
 from gradpipe.engines.settings import RayConfig, require_plain_address
 from gradpipe.errors import GradpipeError, StudyError
+from gradpipe.system.extras import missing_package
 
 _log = logging.getLogger(__name__)
 
 #: Bytes of Ray's shared memory here: only texts and keys pass through it.
 _OBJECT_STORE = 128 * 2**20
-#: Seconds that a cluster's head has to answer.
-ANSWER = 10.0
+#: Seconds to wait for a connection to the cluster's head.
+CONNECT_TIMEOUT = 10.0
 #: Ray listens on every interface of a machine unless the machine cannot be part of a cluster; this
 #: setting declares that.
 _ALONE = {"RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0"}
@@ -31,8 +34,7 @@ def require_ray() -> None:
     """Raise GradpipeError if Ray is not installed."""
     if importlib.util.find_spec("ray") is None:
         raise GradpipeError(
-            "Ray is not installed, which the study's `engine: ray` needs: "
-            'pip install "gradpipe[ray]", or take `engine: local`.'
+            missing_package("ray", "The study's `engine: ray`", "use `engine: local`")
         )
 
 
@@ -67,16 +69,16 @@ class Share:
 
 
 def share(settings: RayConfig, machines: list[Mapping[str, float]]) -> Share:
-    """Return the share from the settings, with defaults that suit the cluster.
+    """Return the share from the settings, with defaults for the cluster.
 
-    ``machines`` are the resources of each. Every actor holds a copy of the model: without GPUs, one
-    per machine, with all of its CPUs, is fastest and needs the least memory.
+    ``machines`` are the resources per machine. Every actor holds a copy of the model: without GPUs,
+    one per machine, with all of its CPUs, is fastest and needs the least memory.
     """
-    gpus_there = sum(machine.get("GPU", 0) for machine in machines)
-    gpus = settings.gpus if settings.gpus is not None else float(gpus_there > 0)
+    available_gpus = sum(machine.get("GPU", 0) for machine in machines)
+    gpus = settings.gpus if settings.gpus is not None else float(available_gpus > 0)
     working = [machine["CPU"] for machine in machines if machine.get("CPU", 0) > 0] or [1.0]
     if gpus:
-        actors = settings.actors or max(1, int(gpus_there / gpus))
+        actors = settings.actors or max(1, int(available_gpus / gpus))
         return Share(actors, settings.cpus or 1.0, gpus, settings.resources)
     actors = settings.actors or len(working)
     part = min(*working, sum(working) / actors)
@@ -102,8 +104,8 @@ class Connection:
         if self.alone and not self.share.fits(machines[0]):
             self.close()
             raise StudyError(
-                f"This machine has no room for an actor that takes {self.share}: lower the "
-                "study's `ray` settings, or give the address of a larger cluster."
+                f"This machine does not have the resources of an actor ({self.share}): lower the "
+                "study's `ray` settings, or set the address of a larger cluster."
             )
 
     def close(self) -> None:
@@ -115,8 +117,6 @@ class Connection:
 
 
 def _is_connected() -> bool:
-    import sys
-
     # Do not import Ray just for this check: it reads its environment variables at import.
     ray: Any = sys.modules.get("ray")
     return ray is not None and bool(ray.is_initialized())
@@ -128,7 +128,7 @@ def _connect(address: str) -> None:
         _log.info("starting Ray on this machine")
         options |= {"include_dashboard": False, "object_store_memory": _OBJECT_STORE}
         options |= {"_node_ip_address": "127.0.0.1"}
-    with _told(_QUIET), _alone(address == "local"), _signals_kept():
+    with _environment(_QUIET), _alone(address == "local"), _signals_kept():
         import ray
 
         _require_answer(address)
@@ -139,14 +139,12 @@ def _connect(address: str) -> None:
             reason = " ".join(str(error).split()).rstrip(".")
             raise GradpipeError(
                 f"The Ray cluster {address!r} cannot be used ({reason}): start one with "
-                "`ray start`, correct the address, or leave it out to use this machine alone."
+                "`ray start`, correct the address, or remove it to use this machine only."
             ) from error
 
 
 def _require_answer(address: str) -> None:
     """Raise GradpipeError if nothing listens: Ray would retry for three minutes with log output."""
-    import socket
-
     import ray
 
     if address in {"auto", "local"}:
@@ -156,17 +154,17 @@ def _require_answer(address: str) -> None:
         # As Ray does: the head listens where other machines reach it.
         host = ray.util.get_node_ip_address()
     try:
-        socket.create_connection((host.strip("[]"), int(port)), timeout=ANSWER).close()
+        socket.create_connection((host.strip("[]"), int(port)), timeout=CONNECT_TIMEOUT).close()
     except (OSError, OverflowError) as error:
         raise GradpipeError(
-            f"Nothing answers at the Ray address {address!r} ({error}): start the cluster with "
-            "`ray start`, correct the address, or leave it out to use this machine alone."
+            f"No response at the Ray address {address!r} ({error}): start the cluster with "
+            "`ray start`, correct the address, or remove it to use this machine only."
         ) from error
 
 
 @contextmanager
-def _told(settings: Mapping[str, str]) -> Iterator[None]:
-    """Environment variables that hold while Ray starts; those that the user set stay."""
+def _environment(settings: Mapping[str, str]) -> Iterator[None]:
+    """Set environment variables while Ray starts, unless the user set them."""
     added = [name for name in settings if name not in os.environ]
     os.environ.update({name: settings[name] for name in added})
     try:
@@ -182,7 +180,7 @@ def _alone(alone: bool) -> Iterator[None]:
     if not alone:
         yield
         return
-    with _told(_ALONE):
+    with _environment(_ALONE):
         import ray
 
         # If Ray is already imported, environment variables have no effect.

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 _log = logging.getLogger(__name__)
 
 #: A place stays empty after this many actors in a row die there without storing a row.
-LIVES = 3
+MOST_LOSSES = 3
 
 
 class ActorLostError(Exception):
@@ -54,7 +54,7 @@ class Member:
         self.shard = shard
         self.asked = self.handle.extract.remote(examples, protocol, append)
 
-    def hear(self) -> list[str] | None:
+    def receive(self) -> list[str] | None:
         """Return the keys of the rows that the actor stored, or None if it finished its task.
 
         Raises GradpipeError if the task failed, ActorLostError if the actor died.
@@ -123,8 +123,8 @@ class Crew:
         asked = [member for member in self.members if member.asked is not None]
         if not asked:
             return None
-        heard, _ = ray.wait([member.asked for member in asked], timeout=seconds)
-        return next((member for member in asked if any(it is member.asked for it in heard)), None)
+        ready, _ = ray.wait([member.asked for member in asked], timeout=seconds)
+        return next((member for member in asked if any(it is member.asked for it in ready)), None)
 
     def lose(self, member: Member) -> None:
         """Free the place of a dead actor, unless too many actors in a row died there."""
@@ -133,10 +133,10 @@ class Crew:
         # An unreachable actor may still be alive and would keep working.
         ray.kill(member.handle)
         self.members.remove(member)
-        if member.fruitless + 1 < LIVES:
+        if member.fruitless + 1 < MOST_LOSSES:
             self._vacancies.append(member.fruitless + 1)
 
-    def dismiss(self) -> None:
+    def stop(self) -> None:
         """Stop every actor, even one that is working."""
         import ray
 

@@ -64,8 +64,8 @@ class RayConfig(BaseModel):
         for amount in value.values() if isinstance(value, dict) else (value,):
             if amount is not None and amount > 1 and amount != int(amount):
                 raise StudyError(
-                    f"ray.{info.field_name} cannot be {amount:g}: Ray shares one of a kind out in "
-                    "fractions, several only whole."
+                    f"ray.{info.field_name} cannot be {amount:g}: above 1, Ray accepts whole "
+                    "numbers only."
                 )
         return value
 
@@ -80,12 +80,12 @@ def require_plain_address(address: str | None) -> None:
     """Raise StudyError for an address that the engine does not support."""
     if address and "://" in address:
         raise StudyError(
-            f"The Ray address {address!r} is for programs outside of the cluster, whose "
-            "connection would have to outlast the run: start gradpipe on one of the cluster's "
+            f"The Ray address {address!r} is for programs outside of the cluster, which "
+            "would lose the run with their connection: start gradpipe on one of the cluster's "
             "machines (`ray job submit` does so) with `address: auto`."
         )
     if address and address not in {"auto", "local"} and not _HOST_AND_PORT.fullmatch(address):
         raise StudyError(
-            f"The Ray address {address!r} is none: give auto, local, or HOST:PORT of the cluster's "
-            "head."
+            f"{address!r} is not a valid Ray address: use auto, local, or HOST:PORT of the "
+            "cluster's head."
         )

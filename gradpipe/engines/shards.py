@@ -25,14 +25,14 @@ class Shard:
 
 
 def cut_shards(tokens: Mapping[str, int], actors: int) -> list[Shard]:
-    """Every row (its key → its tokens) in one shard of about equally many tokens, longest first.
+    """Divide rows (key → tokens) into shards with similar numbers of tokens, longest rows first.
 
-    Rows of like length are together, since they share batches. The longest rows are the slowest
+    Rows of similar length are together, since they share batches. The longest rows are the slowest
     per token, so they come first to avoid waiting for them at the end.
     """
     total = sum(tokens.values())
-    one_each = min(actors, total // LEAST_TOKENS)
-    count = max(1, one_each, min(actors * SHARDS_PER_ACTOR, total // SHARD_TOKENS))
+    with_work = min(actors, total // LEAST_TOKENS)
+    count = max(1, with_work, min(actors * SHARDS_PER_ACTOR, total // SHARD_TOKENS))
     shards: list[list[str]] = [[]]
     filled = 0
     for key in sorted(tokens, key=lambda key: (-tokens[key], key)):
@@ -44,12 +44,12 @@ def cut_shards(tokens: Mapping[str, int], actors: int) -> list[Shard]:
 
 
 class Backlog:
-    """Queue of unfinished shards; rows that kill every actor are set aside."""
+    """Queue of unfinished shards; rows that kill every actor are removed from it."""
 
     def __init__(self, shards: Sequence[Shard]) -> None:
         self._waiting = deque(shards)
-        #: Rows that were given up.
-        self.hopeless: list[str] = []
+        #: Rows that killed every actor.
+        self.failed: list[str] = []
 
     def __len__(self) -> int:
         return len(self._waiting)
@@ -69,13 +69,13 @@ class Backlog:
         if not missing:
             return
         if strikes >= STRIKES and len(missing) == 1:
-            self.hopeless.extend(missing)
+            self.failed.extend(missing)
         elif strikes >= STRIKES - 1:
             self._waiting.extend(Shard((key,), strikes) for key in missing)
         else:
             self._waiting.append(Shard(tuple(missing), strikes))
 
     def give_up(self) -> None:
-        """Set aside all waiting shards: no actor is left to take them."""
+        """Give up all waiting shards: no actor is left to take them."""
         while self._waiting:
-            self.hopeless.extend(self.take().keys)
+            self.failed.extend(self.take().keys)

@@ -2,27 +2,9 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
-
 from gradpipe.estimates.hypothetical import GPUS, Bill
 from gradpipe.estimates.model_shape import ModelShape
-
-_PREFIXES = ("", "k", "M", "G", "T", "P", "E", "Z", "Y")
-
-
-def amount(value: float, unit: str) -> str:
-    """Three digits and a prefix: 1.23e12 FLOP is ``1.23 TFLOP``."""
-    step = 0
-    while abs(value) >= 999.5 and step < len(_PREFIXES) - 1:
-        value, step = value / 1000, step + 1
-    text = f"{value:.0f}" if value >= 99.5 or step == 0 else f"{value:.3g}"
-    return f"{text} {_PREFIXES[step]}{unit}"
-
-
-def duration(seconds: float) -> str:
-    """Hours, minutes and seconds; from a hundred days on, days."""
-    days = seconds / 86400
-    return f"{days:,.0f} days" if days >= 100 else f"{timedelta(seconds=round(seconds))}"
+from gradpipe.system.units import format_amount, format_duration
 
 
 def bill_lines(shape: ModelShape, bill: Bill) -> list[tuple[str, str]]:
@@ -33,21 +15,21 @@ def bill_lines(shape: ModelShape, bill: Bill) -> list[tuple[str, str]]:
     spread = f"{copies} of the model, {bill.gpus_per_copy} GPUs per copy"
     return [
         ("tokens", f"{cost.tokens:,} ({cost.response_tokens:,} of responses)"),
-        ("FLOPs, passes", f"{amount(cost.passes, 'FLOP')} in {setting.dtype}"),
-        ("FLOPs, spectra", f"{amount(cost.spectra, 'FLOP')} in float64"),
-        ("FLOPs, cosines", f"{amount(cost.comparisons, 'FLOP')} in {setting.dtype}"),
+        ("FLOPs, passes", f"{format_amount(cost.passes, 'FLOP')} in {setting.dtype}"),
+        ("FLOPs, spectra", f"{format_amount(cost.spectra, 'FLOP')} in float64"),
+        ("FLOPs, cosines", f"{format_amount(cost.comparisons, 'FLOP')} in {setting.dtype}"),
         (
             "GPU-hours",
             f"{bill.gpu_hours:,.3g}" if bill.gpu_hours < 10 else f"{bill.gpu_hours:,.0f}",
         ),
-        ("wall time", f"{duration(bill.hours * 3600)} ({spread})"),
-        ("memory per GPU", f"{amount(each, 'B')} of {amount(gpu.memory, 'B')}"),
+        ("wall time", f"{format_duration(bill.hours * 3600)} ({spread})"),
+        ("memory per GPU", f"{format_amount(each, 'B')} of {format_amount(gpu.memory, 'B')}"),
         (
             "memory per copy",
-            f"weights {amount(memory.weights, 'B')}, activations "
-            f"{amount(memory.activations, 'B')}, spectra {amount(memory.spectra, 'B')}",
+            f"weights {format_amount(memory.weights, 'B')}, activations "
+            f"{format_amount(memory.activations, 'B')}, spectra {format_amount(memory.spectra, 'B')}",
         ),
-        ("disk", amount(cost.disk, "B")),
+        ("disk", format_amount(cost.disk, "B")),
     ]
 
 
@@ -66,7 +48,7 @@ def assumptions(shape: ModelShape, bill: Bill) -> list[str]:
         f"{setting.response_tokens} are the response; projections "
         f"{', '.join(setting.projections)}.",
         f"{gpu.name}: {gpu.peak(setting.dtype):g} TFLOP/s in {setting.dtype}, {gpu.double:g} in "
-        f"float64, {amount(gpu.memory, 'B')} (the vendor's data sheet).",
+        f"float64, {format_amount(gpu.memory, 'B')} (the vendor's data sheet).",
         f"Passes and cosines reach {setting.utilization:.0%} of that peak, spectra "
         f"{setting.spectra_utilization:.0%} of the float64 peak; neither is measured.",
         "The forward and the backward pass take two FLOPs per weight and token each.",

@@ -12,7 +12,8 @@ from gradpipe.estimates.model_shape import ModelShape
 from gradpipe.gradients.passes.batches import ACCELERATOR_BUDGET
 from gradpipe.gradients.protocol import Protocol
 from gradpipe.gradients.tokens import TokenRow
-from gradpipe.models.load import LoadedModel, best_device
+from gradpipe.models.devices import best_device
+from gradpipe.models.load import LoadedModel
 
 
 @dataclass(frozen=True)

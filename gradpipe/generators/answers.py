@@ -1,4 +1,4 @@
-"""The outcome of a call: an answer, or the reason why the answer is missing."""
+"""The outcome of a call: an answer, or the reason for a missing one."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from gradpipe.generators.calls import CALL_SCHEMA
 
 @dataclass(frozen=True)
 class GeneratedAnswer:
-    """A text that was written, with what it took; counts are None where nobody counted."""
+    """A generated text with its tokens and seconds; counts are None if the server gave none."""
 
     text: str
     finish_reason: str | None
@@ -25,14 +25,14 @@ class GeneratedAnswer:
 
 @dataclass(frozen=True)
 class CallFailure:
-    """Why a call has no answer, after all its attempts."""
+    """The reason why a call has no answer after all its attempts."""
 
     reason: str
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """A call (a row of PLAN_SCHEMA) and what became of it."""
+    """A call (a row of PLAN_SCHEMA) and its result."""
 
     call: Mapping[str, Any]
     result: GeneratedAnswer | CallFailure
@@ -44,7 +44,7 @@ class Outcome:
 
 
 def answer_rows(outcomes: list[Outcome]) -> pl.DataFrame:
-    """The answered calls as rows (CALL_SCHEMA), created now; failures are left out."""
+    """Return the answered calls as rows (CALL_SCHEMA), created now; failures are skipped."""
     now = datetime.now(UTC)
     rows = [
         {**outcome.call, **vars(outcome.result), "created": now, "error": None}

@@ -1,4 +1,4 @@
-"""What calls will cost, before any of them is made."""
+"""Estimate the cost of calls before they are sent."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ import polars as pl
 
 from gradpipe.generators.config import GeneratorConfig
 
-#: Tokens of a typical response. Reasoning: the mean words over the nine reasoning sets of the
-#: paper's release (simplified 58, detailed 308), times four thirds.
+#: Tokens of a typical response. For reasoning, the mean number of words in the nine reasoning sets
+#: of the paper's release (simplified 58, detailed 308), times four thirds.
 TYPICAL_TOKENS = {
     "simplified": 80,
     "detailed": 410,
@@ -20,17 +20,17 @@ TYPICAL_TOKENS = {
     "length_1000": 1000,
 }
 
-_BYTES_A_TOKEN = 4
-# What a chat template writes around a message.
-_TOKENS_A_MESSAGE = 6
+_BYTES_PER_TOKEN = 4
+# Tokens that a chat template adds to a message.
+_TOKENS_PER_MESSAGE = 6
 
 
 @dataclass(frozen=True)
 class GeneratorBill:
-    """An estimate: one request a call, tokens, and the price where the study gives one.
+    """An estimate: one request per call, its tokens, and the cost if the study has prices.
 
-    ``response_tokens`` are those expected, by style; ``most_response_tokens`` is where the calls'
-    own limits end them. ``cost`` and ``most_cost`` are in the currency of the study's prices.
+    ``response_tokens`` are the expected tokens by style; ``most_response_tokens`` is the sum of the
+    calls' own limits. ``cost`` and ``most_cost`` are in the currency of the study's prices.
     """
 
     requests: int
@@ -42,9 +42,9 @@ class GeneratorBill:
     over_budget: bool
 
     def sentence(self) -> str:
-        """The estimate in one sentence."""
+        """Return the estimate in one sentence."""
         if not self.requests:
-            return "Nothing is to be generated."
+            return "There is nothing to generate."
         expected = sum(self.response_tokens.values())
         text = (
             f"{self.requests:,} requests with about {self.prompt_tokens:,} prompt tokens and "
@@ -53,7 +53,7 @@ class GeneratorBill:
         if self.cost is not None:
             text += f", for about {self.cost:,.2f} (at most {self.most_cost:,.2f})"
         if self.over_budget:
-            text += ", which is more than the budget allows in one run"
+            text += ", which exceeds the budget of one run"
         return f"{text}."
 
 
@@ -62,9 +62,9 @@ def estimate_bill(
     config: GeneratorConfig,
     count_tokens: Callable[[list[str]], list[int]] | None = None,
 ) -> GeneratorBill:
-    """What ``calls`` (PLAN_SCHEMA) will cost if each is answered at once.
+    """Estimate the cost of ``calls`` (PLAN_SCHEMA) if each succeeds at the first attempt.
 
-    ``count_tokens`` gives the tokens of each text; without it, a token is four bytes.
+    ``count_tokens`` returns the number of tokens per text; without it, a token is four bytes.
     """
     unique = calls.unique("key", maintain_order=True)
     prompt = _prompt_tokens(unique["messages"].to_list(), count_tokens or _guess)
@@ -92,8 +92,8 @@ def estimate_bill(
 
 def _prompt_tokens(messages: list[str], count: Callable[[list[str]], list[int]]) -> int:
     texts = [message["content"] for row in messages for message in json.loads(row)]
-    return sum(count(texts)) + _TOKENS_A_MESSAGE * len(texts) if texts else 0
+    return sum(count(texts)) + _TOKENS_PER_MESSAGE * len(texts) if texts else 0
 
 
 def _guess(texts: list[str]) -> list[int]:
-    return [-(-len(text.encode()) // _BYTES_A_TOKEN) for text in texts]
+    return [-(-len(text.encode()) // _BYTES_PER_TOKEN) for text in texts]

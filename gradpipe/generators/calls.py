@@ -1,4 +1,4 @@
-"""Calls: what is to be asked of a model, and what is kept of its answers."""
+"""Calls to a model: the plan of a study, and the schemas of calls and answers."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ from gradpipe.generators.prompts import Template, load_template
 from gradpipe.styles import KNOWLEDGE_STYLES
 from gradpipe.system.hashing import content_hash
 
-#: Part of every call's key: raised when the same prompt and settings are asked in another way.
+#: Part of every call's key: raised when the same prompt and settings lead to another request.
 GENERATOR_VERSION = "1"
 
-#: One row a call to be made. ``messages`` is JSON, a list of {role, content}; ``settings`` is
-#: JSON, all that decides the text beside the messages.
+#: One row per planned call. ``messages`` is a JSON list of {role, content}; ``settings`` is a JSON
+#: object with everything else that determines the text.
 PLAN_SCHEMA = pl.Schema(
     {
         "key": pl.String(),
@@ -33,8 +33,8 @@ PLAN_SCHEMA = pl.Schema(
     }
 )
 
-#: One row a call that was answered: its key identifies it, item and benchmark are those that asked
-#: first. Token counts are null where the server gave none; ``seconds`` is the answered attempt's.
+#: One row per answered call, identified by ``key``; item and benchmark are the first to need it.
+#: Token counts are null if the server gave none; ``seconds`` is the time of the last attempt.
 CALL_SCHEMA = pl.Schema(
     {name: dtype for name, dtype in PLAN_SCHEMA.items() if name != "max_tokens"}
     | {
@@ -50,54 +50,54 @@ CALL_SCHEMA = pl.Schema(
 
 
 def plan_calls(items: pl.DataFrame, config: GeneratorConfig) -> pl.DataFrame:
-    """The calls (PLAN_SCHEMA) that ``items`` (ITEM_SCHEMA) need, in their order.
+    """Return the calls (PLAN_SCHEMA) that ``items`` (ITEM_SCHEMA) need, in their order.
 
-    Reasoning items get the reasoning styles, knowledge items the lengths. A style the item already
-    has a correct response of is left out, unless ``config.styles`` names it. Items that ask the
-    same share a key. Raises DataError for a prompt that cannot be used or lacks a text of an item,
-    and ModelError where a local model cannot be found.
+    Reasoning items get the reasoning styles, knowledge items the lengths. A style is skipped if the
+    item already has a correct response in it, unless ``config.styles`` names it. Items with the
+    same prompt share a key. Raises DataError for an invalid prompt and for an item without a text
+    that its prompt uses, ModelError for a missing local model.
     """
-    wanted = _wanted(items, config)
-    if wanted.is_empty():
+    pairs = _pairs_to_generate(items, config)
+    if pairs.is_empty():
         return PLAN_SCHEMA.to_frame()
-    templates = {style: load_template(style, config.prompts) for style in set(wanted["style"])}
+    templates = {style: load_template(style, config.prompts) for style in set(pairs["style"])}
     identity = config.identity()
     rows = [
         _call(item, templates[item["style"]], config, identity)
-        for item in wanted.iter_rows(named=True)
+        for item in pairs.iter_rows(named=True)
     ]
     return pl.DataFrame(rows, schema=PLAN_SCHEMA)
 
 
-def _wanted(items: pl.DataFrame, config: GeneratorConfig) -> pl.DataFrame:
-    """One row an item and style to be generated: the item's columns and ``style``."""
+def _pairs_to_generate(items: pl.DataFrame, config: GeneratorConfig) -> pl.DataFrame:
+    """Return one row per item and style to generate: the item's columns and ``style``."""
     if config.kind == "source":
         return items.clear().with_columns(style=pl.lit(""))
-    wanted = (
+    pairs = (
         items.with_row_index("row")
         .join(_styles_of_family(config), on="family", how="inner", maintain_order="left_right")
         .with_row_index("place")
     )
     if config.styles is None:
         ready = (
-            wanted.select("row", "responses")
+            pairs.select("row", "responses")
             .unique("row")
             .explode("responses")
             .unnest("responses")
             .filter(pl.col("relevance") == "correct", pl.col("text").is_not_null())
         )
-        wanted = wanted.join(ready, on=["row", "style"], how="anti").sort("place")
-    return wanted
+        pairs = pairs.join(ready, on=["row", "style"], how="anti").sort("place")
+    return pairs
 
 
 def _styles_of_family(config: GeneratorConfig) -> pl.DataFrame:
-    """The styles to generate, one row a ``family`` and ``style``."""
-    asked = MAX_TOKENS if config.styles is None else config.styles
+    """Return the styles to generate, one row per ``family`` and ``style``."""
+    styles = MAX_TOKENS if config.styles is None else config.styles
     rows = [
         (family, style)
         for family in FAMILIES
         for style in MAX_TOKENS
-        if style in asked and (style in KNOWLEDGE_STYLES) == (family == "knowledge")
+        if style in styles and (style in KNOWLEDGE_STYLES) == (family == "knowledge")
     ]
     return pl.DataFrame(rows, schema={"family": pl.String, "style": pl.String}, orient="row")
 
@@ -109,7 +109,7 @@ def _call(
     max_tokens = config.max_tokens or MAX_TOKENS[template.style]
     settings = {**identity, "max_tokens": max_tokens}
     return {
-        # Neither item nor benchmark: one that is renamed pays nothing again.
+        # Without item and benchmark: after a rename, the same answers are reused.
         "key": content_hash(GENERATOR_VERSION, messages, settings),
         "item_id": item["item_id"],
         "benchmark": item["benchmark"],

@@ -1,29 +1,28 @@
-"""One attempt at one call, with the official openai client: an answer, or what went wrong."""
+"""Send one call once, with the official openai client, and return its answer or its failure."""
 
 from __future__ import annotations
 
 import asyncio
 import json
-import math
-import random
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
-from email.utils import parsedate_to_datetime
 from ipaddress import ip_address
 from typing import Any
 from urllib.parse import urlsplit
 
+from openai import APIStatusError, APITimeoutError, AsyncOpenAI
 from pydantic import BaseModel, Field, ValidationError
 
-from gradpipe.errors import connection_failed
 from gradpipe.generators.answers import GeneratedAnswer
 from gradpipe.generators.config import GeneratorConfig
+from gradpipe.generators.retries import read_retry_after
 from gradpipe.generators.secrets import read_key, redact
+from gradpipe.system.failures import connection_failed
 
-#: What a server that knows no keys is sent in place of one.
+#: The key sent to servers that need none: the client requires a value.
 _NO_KEY = "none"
-_PASSING = {408, 409, 425, 429}
+_TRANSIENT = {408, 409, 425, 429}
 _QUOTA = "insufficient_quota"
 _REASON_LENGTH = 300
 
@@ -32,33 +31,32 @@ _REASON_LENGTH = 300
 class FailedAttempt:
     """An attempt without an answer.
 
-    ``again``: another attempt may work. ``cure``: what to do where every other call would fail
-    alike. ``asked``: the seconds the server asks to wait. ``billed``: the server may have written
-    a response, and charge for it.
+    ``transient``: another attempt may work. ``cure``: what to do if every other call would fail the
+    same way. ``retry_after``: the seconds that the server asks to wait. ``billed``: the server may
+    have written a response and may charge for it.
     """
 
     reason: str
-    again: bool = False
+    transient: bool = False
     cure: str | None = None
-    asked: float | None = None
+    retry_after: float | None = None
     billed: bool = False
 
 
 class ChatClient:
-    """A chat model on an OpenAI-compatible server; the key is read when it is made.
+    """A chat model on an OpenAI-compatible server.
 
-    Raises GradpipeError where the environment has no key and the server is another machine.
+    Reads the key from the environment when created; raises GradpipeError if it is missing and the
+    server is another machine.
     """
 
     def __init__(self, config: GeneratorConfig) -> None:
-        from openai import AsyncOpenAI
-
         host = urlsplit(config.address).hostname or ""
         key = read_key(config.key, needed=not _is_loopback(host))
-        #: What must not appear in any text.
+        #: Texts that must not appear in messages, logs or answers.
         self.secrets = [] if key is None else [key]
         self._config = config
-        # OpenAI's newer models refuse the field that everybody else knows.
+        # OpenAI's newer models reject ``max_tokens``, which all other servers support.
         own = host.endswith((".openai.com", ".openai.azure.com"))
         self._limit = "max_completion_tokens" if own else "max_tokens"
         self._client = AsyncOpenAI(
@@ -73,23 +71,21 @@ class ChatClient:
         await self._client.close()
 
     async def ask(self, call: Mapping[str, Any]) -> GeneratedAnswer | FailedAttempt:
-        """One attempt at a call (a row of PLAN_SCHEMA), within the timeout; never raises for it."""
-        from openai import APIStatusError, APITimeoutError
-
+        """Send a call (a row of PLAN_SCHEMA) once; failures are returned, not raised."""
         started = time.monotonic()
         try:
             async with asyncio.timeout(self._config.timeout):
                 body = await self._send(call)
         except APIStatusError as error:
-            return self._refused(error.status_code, dict(error.response.headers), error.body)
+            return self._status_failure(error.status_code, dict(error.response.headers), error.body)
         except (TimeoutError, APITimeoutError):
             seconds = f"{self._config.timeout:g} s"
             return FailedAttempt(
-                f"the server did not answer within {seconds}", again=True, billed=True
+                f"the server did not answer within {seconds}", transient=True, billed=True
             )
         except Exception as error:
-            # Whatever the client raises for a broken connection or a body it cannot read.
-            return self._broken(error)
+            # Broken connections and unreadable bodies raise errors of many packages.
+            return self._connection_failure(error)
         return self._read(body, time.monotonic() - started)
 
     async def _send(self, call: Mapping[str, Any]) -> str:
@@ -105,47 +101,51 @@ class ChatClient:
         )
         return str(raw.text)
 
-    def _refused(self, status: int, headers: Mapping[str, str], body: object) -> FailedAttempt:
+    def _status_failure(
+        self, status: int, headers: Mapping[str, str], body: object
+    ) -> FailedAttempt:
         reason = self._reason(f"the server answered {status}", _message(body))
         quota = isinstance(body, dict) and _QUOTA in (body.get("code"), body.get("type"))
         cure = self._cure(402 if quota else status)
-        again = cure is None and (status in _PASSING or status >= 500)
-        return FailedAttempt(reason, again=again, cure=cure, asked=retry_after(headers))
+        transient = cure is None and (status in _TRANSIENT or status >= 500)
+        return FailedAttempt(
+            reason, transient=transient, cure=cure, retry_after=read_retry_after(headers)
+        )
 
     def _cure(self, status: int) -> str | None:
-        """What to do about a refusal that the next call would meet as well; None for others."""
+        """Return what to do about a status that every call would get; None for others."""
         key = self._config.key
         cures = {
             401: f"set the environment variable {key} to a key of this server",
-            402: "see to the account's credit",
-            403: f"take a key (in the environment variable {key}) that may use this model",
+            402: "add credit to the account",
+            403: f"set the environment variable {key} to a key that may use this model",
             404: f"check the model {self._config.model!r} and the address {self._config.address}",
         }
         return cures.get(status)
 
-    def _broken(self, error: Exception) -> FailedAttempt:
+    def _connection_failure(self, error: Exception) -> FailedAttempt:
         if connection_failed(error):
             cause = error.__cause__ or error
             what = "the connection failed or broke off"
-            # A connection that was never made cannot have cost anything.
+            # Without a connection, nothing was generated.
             billed = not type(cause).__name__.startswith("Connect")
-            return FailedAttempt(self._reason(what, str(cause)), again=True, billed=billed)
+            return FailedAttempt(self._reason(what, str(cause)), transient=True, billed=billed)
         what = f"the server's answer cannot be read ({type(error).__name__})"
-        return FailedAttempt(self._reason(what, ""), again=True, billed=True)
+        return FailedAttempt(self._reason(what, ""), transient=True, billed=True)
 
     def _read(self, body: str, seconds: float) -> GeneratedAnswer | FailedAttempt:
         try:
             completion = _Completion.model_validate_json(body)
         except ValidationError:
-            return FailedAttempt(_describe(body), again=True, billed=True)
+            return FailedAttempt(_describe(body), transient=True, billed=True)
         choice = completion.choices[0]
         text, why = choice.message.content or "", choice.finish_reason
         if why == "content_filter" or choice.message.refusal:
-            return FailedAttempt("the server's content filter held the response back", billed=True)
+            return FailedAttempt("the server's content filter removed the response", billed=True)
         if not text.strip():
             how = f"finish reason {redact(str(why), self.secrets)}"
             if why == "length":
-                how += ", so raise the generator's max_tokens"
+                how += ": raise the generator's max_tokens"
             return FailedAttempt(f"the response is empty ({how})", billed=True)
         if any(secret in text for secret in self.secrets):
             return FailedAttempt("the response repeats the API key", billed=True)
@@ -158,7 +158,7 @@ class ChatClient:
         )
 
     def _reason(self, what: str, detail: str) -> str:
-        # Redacted before it is cut: half a key would no longer be recognised.
+        # Redacted before it is cut: part of a key would not be recognized.
         detail = " ".join(redact(detail, self.secrets).split())[:_REASON_LENGTH].rstrip(".")
         return f"{what}: {detail}" if detail else what
 
@@ -174,7 +174,7 @@ class _Choice(BaseModel):
 
 
 class _Completion(BaseModel):
-    """As much of a chat completion as is used: compatible servers leave out or add the rest."""
+    """The parts of a chat completion that are used; servers differ in the rest."""
 
     choices: list[_Choice] = Field(min_length=1)
     usage: Any = None
@@ -187,19 +187,19 @@ def _count(usage: Any, field: str) -> int | None:
 
 def _describe(body: str) -> str:
     if not body.strip():
-        return "the server answered with nothing"
+        return "the server's answer is empty"
     try:
-        found = json.loads(body)
+        value = json.loads(body)
     except ValueError:
         kind = "HTML" if body.lstrip()[:1] == "<" else "text"
-        return f"the server answered with {kind} that is no JSON"
-    if isinstance(found, dict) and found.get("choices") == []:
+        return f"the server answered with {kind} instead of JSON"
+    if isinstance(value, dict) and value.get("choices") == []:
         return "the server's answer has no choices"
-    return "the server's answer is no chat completion"
+    return "the server's answer is not a chat completion"
 
 
 def _message(body: object) -> str:
-    """What an error's body says: its message where it has one."""
+    """Return the message in an error's body, or an empty text."""
     for field in ("error", "message", "detail"):
         if isinstance(body, dict) and body.get(field):
             body = body[field]
@@ -211,46 +211,3 @@ def _is_loopback(host: str) -> bool:
         return ip_address(host).is_loopback
     except ValueError:
         return host == "localhost" or host.endswith(".localhost")
-
-
-#: Seconds: the first wait of our own, the longest of our own, and the longest a server may ask for.
-FIRST_WAIT = 0.5
-LONGEST_WAIT = 30.0
-LONGEST_ASKED = 120.0
-
-
-def wait_before_retry(failed: int, asked: float | None) -> float:
-    """Seconds to wait after ``failed`` attempts (from 1); ``asked`` is what the server asked for.
-
-    Without a wish of the server's it doubles each time, less up to a half at random: calls that
-    failed together do not come back together.
-    """
-    if asked is not None and asked > 0:
-        return min(asked, LONGEST_ASKED)
-    longest = min(FIRST_WAIT * 2.0 ** min(failed - 1, 30), LONGEST_WAIT)
-    return longest * random.uniform(0.5, 1)
-
-
-def retry_after(headers: Mapping[str, str]) -> float | None:
-    """The seconds that a response's headers ask to wait, or None where they ask for nothing.
-
-    Reads ``Retry-After`` as seconds or as an HTTP date, and ``retry-after-ms`` of some servers.
-    """
-    for name, unit in (("retry-after-ms", 1e-3), ("retry-after", 1.0)):
-        seconds = _number(headers.get(name, ""))
-        if seconds is not None:
-            return seconds * unit
-    try:
-        return max(
-            0.0, parsedate_to_datetime(headers.get("retry-after", "")).timestamp() - time.time()
-        )
-    except (TypeError, ValueError, OverflowError):
-        return None
-
-
-def _number(text: str) -> float | None:
-    try:
-        value = float(text)
-    except ValueError:
-        return None
-    return value if math.isfinite(value) and value >= 0 else None

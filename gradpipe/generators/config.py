@@ -1,4 +1,4 @@
-"""What a study says of its generator: who writes the responses that its sources do not bring."""
+"""A study's settings for its generator, which writes the responses that its sources do not have."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from gradpipe.errors import StudyError, nearest
 from gradpipe.fields import Number, Whole
 from gradpipe.generators.secrets import check_key_name, holds_key
 
-#: The styles that a model writes, and how many tokens it may take for each unless a study says.
+#: The styles that a model writes, and the default limit of tokens per response.
 MAX_TOKENS = {
     "simplified": 512,
     "detailed": 2048,
@@ -20,7 +20,7 @@ MAX_TOKENS = {
     "length_500": 1024,
     "length_1000": 2048,
 }
-#: ``none`` is the item's own answer and costs no call.
+#: ``none`` is the item's own answer and needs no call.
 WRITTEN_STYLES = ("none", *MAX_TOKENS)
 
 _OPENAI = "https://api.openai.com/v1"
@@ -28,7 +28,7 @@ _CREDENTIALS = ("key", "token", "secret", "password", "auth")
 
 
 class Budget(BaseModel):
-    """How much one run may send: requests (retries count) and tokens, prompt and response."""
+    """Limits of one run: requests, including retries, and tokens of prompts and responses."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -45,7 +45,7 @@ class Budget(BaseModel):
 
 
 class TokenPrice(BaseModel):
-    """What a million tokens cost, in whatever currency the server bills."""
+    """The price per million tokens, in the currency of the server's bill."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -53,19 +53,19 @@ class TokenPrice(BaseModel):
     response: Number = Field(ge=0, description="The price per million response tokens.")
 
     def cost(self, prompt_tokens: int, response_tokens: int) -> float:
-        """What these tokens cost, in the same currency."""
+        """Return the cost of these tokens, in the same currency."""
         return (prompt_tokens * self.prompt + response_tokens * self.response) / 1e6
 
 
 class GeneratorConfig(BaseModel):
-    """Who writes responses: the ``source`` itself, an ``openai``-compatible server, or a local
+    """The writer of responses: the ``source`` itself, an ``openai``-compatible server, or a local
     ``transformers`` model.
 
-    ``key`` names the environment variable that holds the server's key. ``base_url`` None is the
-    openai client's own default. ``styles`` None generates what the source lacks; a style that is
-    named is written even where the source has it. ``prompts`` is a folder with templates to use in
-    place of the packaged ones. ``timeout`` is in seconds, for one attempt. Raises StudyError for
-    settings that do not fit together or hold a key.
+    ``key`` is the name of the environment variable with the server's key. ``base_url`` None is the
+    openai client's own default. ``styles`` None generates the styles that the source does not have;
+    listed styles are always generated. ``prompts`` is a folder with templates that replace the
+    packaged ones. ``timeout`` is in seconds, for one attempt. Raises StudyError for settings that
+    contradict each other or contain a key.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True)
@@ -73,7 +73,7 @@ class GeneratorConfig(BaseModel):
     kind: Literal["source", "openai", "transformers"] = Field(
         default="source",
         description=(
-            "Who writes responses: nobody (``source``), an OpenAI-compatible server, or a "
+            "The writer of responses: none (``source``), an OpenAI-compatible server, or a "
             "local model."
         ),
     )
@@ -99,8 +99,8 @@ class GeneratorConfig(BaseModel):
     styles: tuple[str, ...] | None = Field(
         default=None,
         description=(
-            "The styles to write, even if the source has them; by default those that it does "
-            "not have."
+            "The styles to write, even if the source has them; by default the styles that the "
+            "source does not have."
         ),
     )
     prompts: str | None = Field(
@@ -117,7 +117,7 @@ class GeneratorConfig(BaseModel):
         default=None,
         ge=1,
         le=10_000_000,
-        description=("The most tokens of one response; by default as many as its style needs."),
+        description="The most tokens of one response; the default depends on its style.",
     )
     seed: Whole | None = Field(
         default=None, ge=0, le=2**63 - 1, description="The seed of the sampling."
@@ -135,15 +135,13 @@ class GeneratorConfig(BaseModel):
         default=5,
         ge=1,
         le=100,
-        description="How often one request is attempted at most.",
+        description="The most attempts at one request.",
     )
     timeout: Number = Field(
-        default=180.0, gt=0, le=86_400, description="Seconds until one attempt is given up."
+        default=180.0, gt=0, le=86_400, description="The timeout of one attempt, in seconds."
     )
-    budget: Budget = Field(default=Budget(), description="The most that one run may send.")
-    price: TokenPrice | None = Field(
-        default=None, description="The price of tokens, for estimates."
-    )
+    budget: Budget = Field(default=Budget(), description="Limits of one run.")
+    price: TokenPrice | None = Field(default=None, description="Prices of tokens, for estimates.")
     mismatches: Literal["exclude", "keep"] = Field(
         default="exclude",
         description=("Whether responses that do not reach the item's answer are excluded or kept."),
@@ -174,7 +172,7 @@ class GeneratorConfig(BaseModel):
         for style in value or ():
             if style not in WRITTEN_STYLES:
                 raise StudyError(
-                    f"No generator writes the style {style!r}: {nearest(style, WRITTEN_STYLES)}"
+                    f"Generators cannot write the style {style!r}: {nearest(style, WRITTEN_STYLES)}"
                 )
         return value
 
@@ -182,48 +180,48 @@ class GeneratorConfig(BaseModel):
     def _complete(self) -> GeneratorConfig:
         if self.kind != "source" and self.model is None:
             raise StudyError(
-                f"The generator {self.kind!r} needs a model: name it as the generator's `model`."
+                f"The generator {self.kind!r} needs a model: set the generator's `model`."
             )
         if self.kind != "transformers" and self.revision is not None:
             raise StudyError(
-                f"The generator {self.kind!r} has no revisions: leave `revision` out, or choose "
-                "the generator 'transformers'."
+                f"The generator {self.kind!r} has no revisions: remove `revision`, or use the "
+                "generator 'transformers'."
             )
         return self
 
     @property
     def address(self) -> str:
-        """The server's base URL, found as the openai client finds it; raises StudyError."""
+        """The server's base URL, with the openai client's defaults; raises StudyError."""
         return self.base_url or plain_address(os.environ.get("OPENAI_BASE_URL") or _OPENAI)
 
     def identity(self) -> dict[str, Any]:
-        """What decides the text of a response, and so is part of every call's key.
+        """Return everything that determines a response's text: it is part of every call's key.
 
-        Raises ModelError where a ``transformers`` model cannot be found.
+        Raises ModelError if a ``transformers`` model is missing.
         """
         if self.kind == "source":
             return {"kind": self.kind}
         shared = {"kind": self.kind, "max_tokens": self.max_tokens, "temperature": self.temperature}
         if self.kind == "openai":
-            # The address belongs: servers give their own meaning to names such as `default`, and
-            # text by another model would be taken for this one's. A server that moves pays again,
-            # which is the smaller harm. Concurrency, budget, price and key change no text.
+            # With the address: two servers may use the same name, such as `default`, for different
+            # models. After a server moves, its responses are paid for again, which is the smaller
+            # harm. Concurrency, budget, price and key do not change the text.
             server = {"model": self.model, "base_url": self.address, "seed": self.seed}
             return shared | server
         from gradpipe.models.fingerprint import fingerprint
         from gradpipe.models.source import resolve_model
 
-        # By content, as in a spectrum's key: a model that moves is the same one, one that is
-        # trained further in its place is not. Batches change roundings only.
+        # By content, as in a spectrum's key: a moved model keeps its identity, a model trained
+        # further at the same path does not. The batch size only affects rounding.
         weights = fingerprint(resolve_model(str(self.model), self.revision))
         seed = (self.seed or 0) if self.temperature else None
         return shared | {"weights": weights, "dtype": self.dtype, "seed": seed}
 
 
 def plain_address(url: str) -> str:
-    """A server's base URL in one spelling; raises StudyError, which repeats no part of it.
+    """Return a server's base URL in normal form; raises StudyError for URLs with credentials.
 
-    A name, password or query in it would end up in tables and logs.
+    The error does not repeat the URL: it would end up in logs.
     """
     try:
         parts = urlsplit(url.strip())
@@ -232,19 +230,19 @@ def plain_address(url: str) -> str:
         usable = False
     if not usable or parts.username or parts.password or parts.query or parts.fragment:
         raise StudyError(
-            "The generator's `base_url` is no plain address: write http:// or https://, host and "
-            "path, such as http://localhost:8000/v1, and no name, password or query."
+            "The generator's `base_url` is not a plain address: use http:// or https://, host and "
+            "path, such as http://localhost:8000/v1, without user name, password or query."
         )
     return f"{parts.scheme}://{parts.netloc.lower()}{parts.path.rstrip('/')}"
 
 
 def _refuse_credentials(settings: dict[Any, Any], known: set[str]) -> None:
-    # Before pydantic sees them: its errors would repeat the values.
+    # Before pydantic validates them: its errors would repeat the values.
     for name, value in settings.items():
         unknown = str(name) not in known
         named = unknown and any(word in str(name).lower() for word in _CREDENTIALS)
         if named or holds_key(str(name)) or (str(name) != "key" and holds_key(str(value))):
             raise StudyError(
-                "The generator's settings hold a key: put it into an environment variable, and "
-                "name that variable with `key`."
+                "The generator's settings contain a key: put it into an environment variable, and "
+                "set `key` to the variable's name."
             )

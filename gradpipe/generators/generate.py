@@ -1,4 +1,4 @@
-"""The way in: calls go out, and each answer is kept as it arrives."""
+"""Generate responses: send the calls, and store each answer as it arrives."""
 
 from __future__ import annotations
 
@@ -14,20 +14,18 @@ from gradpipe.errors import GradpipeError
 from gradpipe.generators.answers import GeneratedAnswer, Outcome, answer_rows
 from gradpipe.generators.calls import PLAN_SCHEMA
 from gradpipe.generators.config import GeneratorConfig
-from gradpipe.generators.exchange import Exchange
 from gradpipe.generators.ledger import Ledger
-from gradpipe.generators.local import answer_locally
-from gradpipe.generators.secrets import redacted_logs
+from gradpipe.system.extras import OPTIONAL_PACKAGES, missing_package
 
-#: Seconds at most in which an interrupted run waits for what is in flight.
+#: The longest that an interrupted run waits for calls in flight, in seconds.
 GRACE = 60.0
-#: A server that fails so many calls one after the other is left alone.
+#: The run stops after this many failed calls in a row.
 FAILURES_IN_A_ROW = 25
 
 
 @dataclass(frozen=True)
 class GenerationProgress:
-    """How far a run is. ``requests`` counts attempts, tokens those of kept answers."""
+    """The progress of a run: ``requests`` counts attempts; tokens are those of stored answers."""
 
     calls: int
     kept: int = 0
@@ -39,14 +37,14 @@ class GenerationProgress:
 
     @property
     def left(self) -> int:
-        """Calls that were neither answered nor given up."""
+        """Calls without an answer or a failure."""
         return self.calls - self.kept - self.failed
 
 
 @dataclass(frozen=True)
 class GenerationSummary:
-    """What a run did. ``failed`` has a reason for each key that was given up; ``stopped`` says
-    why calls are left, where some are.
+    """The result of a run: ``failed`` maps keys to reasons; ``stopped`` is the reason why calls are
+    left, or None if none are.
     """
 
     progress: GenerationProgress
@@ -55,21 +53,21 @@ class GenerationSummary:
 
     @property
     def calls(self) -> int:
-        """How many different calls there were."""
+        """The number of different calls."""
         return self.progress.calls
 
     @property
     def kept(self) -> int:
-        """How many were answered."""
+        """The number of answered calls."""
         return self.progress.kept
 
     @property
     def left(self) -> int:
-        """How many were neither answered nor given up."""
+        """The number of calls without an answer or a failure."""
         return self.progress.left
 
     def sentence(self) -> str:
-        """The numbers in one sentence."""
+        """Return the numbers in one sentence."""
         done = self.progress
         tokens = f"{done.prompt_tokens} prompt and {done.response_tokens} response tokens"
         text = f"{done.kept} of {done.calls} responses written in {done.requests} requests"
@@ -85,13 +83,13 @@ def generate(
     keep: Callable[[pl.DataFrame], None],
     report: Callable[[GenerationProgress], None] | None = None,
 ) -> GenerationSummary:
-    """Make the calls (PLAN_SCHEMA), each key once, and hand every answer to ``keep``.
+    """Make the calls (PLAN_SCHEMA), each key once, and pass every answer to ``keep``.
 
-    ``keep`` gets frames of CALL_SCHEMA in the caller's thread: one row as it arrives, from a local
-    model one batch. It may see a row again after an interruption in its midst. Failed calls are
-    named in the summary, not kept. Where anything is raised, by Ctrl-C too, calls in flight are
-    waited for and kept before it goes on. Raises GradpipeError for a key that is missing or
-    refused and a model that the server does not have, ModelError for a local model's faults.
+    ``keep`` gets frames of CALL_SCHEMA in the caller's thread: one row per answer of a server, one
+    batch at a time of a local model. After an interruption it may get a row twice. Failed calls are
+    in the summary. Before an exception leaves this function, including Ctrl-C, it waits for the
+    calls in flight and keeps their answers. Raises GradpipeError for a missing or rejected key and
+    for a model that the server does not have, ModelError if a local model fails.
     """
     plan = calls.match_to_schema(PLAN_SCHEMA, extra_columns="ignore")
     rows = plan.unique("key", keep="first", maintain_order=True).to_dicts()
@@ -100,7 +98,7 @@ def generate(
         return run.summary()
     if config.kind == "source":
         raise GradpipeError(
-            "The generator 'source' writes nothing: choose 'openai' or 'transformers'."
+            "The generator 'source' writes nothing: use 'openai' or 'transformers'."
         )
     if config.kind == "transformers":
         _generate_locally(rows, config, run)
@@ -110,29 +108,39 @@ def generate(
 
 
 def _generate_locally(rows: list[dict[str, Any]], config: GeneratorConfig, run: _Run) -> None:
+    # Imports torch.
+    from gradpipe.generators.local import answer_locally
+
     for outcomes in answer_locally(rows, config, run.ledger):
         run.take(outcomes)
 
 
 def _generate_by_server(rows: list[dict[str, Any]], config: GeneratorConfig, run: _Run) -> None:
-    exchange = Exchange(rows, config, run.ledger)
-    with redacted_logs(exchange.secrets), exchange:
+    # Its packages are an extra.
+    try:
+        from gradpipe.generators.exchange import open_exchange
+    except ModuleNotFoundError as error:
+        if error.name not in OPTIONAL_PACKAGES:
+            raise
+        raise GradpipeError(missing_package(error.name, "The generator 'openai'")) from error
+
+    with open_exchange(rows, config, run.ledger) as exchange:
         try:
             for outcome in exchange.outcomes():
                 run.take([outcome])
                 if run.failures_in_a_row >= FAILURES_IN_A_ROW:
-                    exchange.stop(run.despair())
+                    exchange.stop(run.too_many_failures())
         except BaseException:
-            exchange.stop("interrupted.")
+            exchange.stop("the run was interrupted.")
             for outcome in exchange.outcomes(within=min(config.timeout, GRACE)):
-                # What broke off the run is what matters; a second fault of the kind adds nothing.
+                # The first error is reported; another one of ``keep`` adds nothing.
                 with suppress(Exception):
                     run.take([outcome])
             raise
 
 
 class _Run:
-    """What became of a run's calls so far."""
+    """The results of a run so far."""
 
     def __init__(
         self,
@@ -150,7 +158,7 @@ class _Run:
         self._progress = GenerationProgress(calls)
 
     def take(self, outcomes: list[Outcome]) -> None:
-        """Keep the answers, note the failures, and report."""
+        """Store the answers, record the failures, and report the progress."""
         answers = [
             outcome.result for outcome in outcomes if isinstance(outcome.result, GeneratedAnswer)
         ]
@@ -174,16 +182,16 @@ class _Run:
         if self._report is not None:
             self._report(self._progress)
 
-    def despair(self) -> str:
-        """Why a server that fails every call is left alone."""
+    def too_many_failures(self) -> str:
+        """Return the reason to stop after many failures in a row."""
         reason = list(self._failed.values())[-1]
         return (
-            f"{self.failures_in_a_row} calls in a row failed, the last because {reason}: see to "
-            "the server, then run again."
+            f"{self.failures_in_a_row} calls in a row failed, the last one because {reason}: "
+            "check the server, then run again."
         )
 
     def summary(self) -> GenerationSummary:
-        """The run so far; the reason to stop is worth telling only where calls are left."""
+        """Return the results so far, with the reason to stop if calls are left."""
         progress = self._now()
         stopped = self.ledger.stopped if progress.left else None
         return GenerationSummary(progress, dict(self._failed), stopped)

@@ -1,4 +1,4 @@
-"""Responses written by a local model, in batches."""
+"""Generate responses with a local model, in batches."""
 
 from __future__ import annotations
 
@@ -7,23 +7,24 @@ import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from itertools import groupby, islice
-from typing import TYPE_CHECKING, Any
+from typing import Any
+
+import torch
+from jinja2 import TemplateError
+from transformers import GenerationConfig
 
 from gradpipe.errors import ModelError
 from gradpipe.generators.answers import CallFailure, GeneratedAnswer, Outcome
 from gradpipe.generators.config import GeneratorConfig
 from gradpipe.generators.ledger import Ledger
+from gradpipe.gradients.passes.memory import make_room, out_of_memory
+from gradpipe.models.load import LoadedModel, load_model
 from gradpipe.system.hashing import content_hash
-
-if TYPE_CHECKING:
-    import torch
-
-    from gradpipe.models.load import LoadedModel
 
 
 @dataclass(frozen=True)
 class _Prompt:
-    """A call as tokens; ``room`` is how many the response may have."""
+    """A call as tokens; ``room`` is the most tokens of its response."""
 
     call: Mapping[str, Any]
     ids: list[int]
@@ -33,13 +34,10 @@ class _Prompt:
 def answer_locally(
     calls: list[dict[str, Any]], config: GeneratorConfig, ledger: Ledger
 ) -> Iterator[list[Outcome]]:
-    """What became of the calls, a batch at a time; the model is loaded first and freed at the end.
+    """Load the model, yield the outcomes of the calls batch by batch, and free the model.
 
-    Raises ModelError where the model cannot be loaded, has no chat template or does not fit.
+    Raises ModelError if the model cannot be loaded, has no chat template or does not fit.
     """
-    from gradpipe.gradients.passes.memory import make_room
-    from gradpipe.models.load import load_model
-
     loaded = load_model(str(config.model), config.revision, config.dtype)
     writer = _Writer(loaded, config)
     del loaded
@@ -49,7 +47,7 @@ def answer_locally(
         if overlong:
             yield [Outcome(prompt.call, writer.overlong(prompt)) for prompt in overlong]
         for batch in _batches([prompt for prompt in prompts if prompt.room >= 1], config.batch):
-            admitted = [each for each in batch if ledger.reserve(len(each.ids) + each.room)]
+            admitted = [prompt for prompt in batch if ledger.reserve(len(prompt.ids) + prompt.room)]
             if admitted:
                 yield _settled(writer.write(admitted), admitted, ledger)
             if ledger.stopped is not None:
@@ -60,8 +58,8 @@ def answer_locally(
 
 
 def _batches(prompts: list[_Prompt], size: int) -> Iterator[list[_Prompt]]:
-    # Of like length, to pad little, and of one room each: a row's text is cut at its own limit,
-    # not at its neighbours'.
+    # Of similar length, to limit padding, and of the same room: each response is cut at its own
+    # limit.
     ordered = sorted(prompts, key=lambda prompt: (prompt.room, len(prompt.ids), prompt.call["key"]))
     for _, alike in groupby(ordered, key=lambda prompt: prompt.room):
         while batch := list(islice(alike, size)):
@@ -82,40 +80,36 @@ class _Writer:
     """A chat model that writes a batch of responses."""
 
     def __init__(self, loaded: LoadedModel, config: GeneratorConfig) -> None:
-        from transformers import GenerationConfig
-
         self._name, self._config = loaded.name, config
         self._model, self._device, self._window = loaded.model, loaded.device, loaded.window
         self._tokenizer: Any = loaded.tokenizer
         if not getattr(self._tokenizer, "chat_template", None):
             raise ModelError(
-                f"The tokenizer of {loaded.name} has no chat template: let an instruction-tuned "
-                "model write the responses."
+                f"The tokenizer of {loaded.name} has no chat template: use an instruction-tuned "
+                "model."
             )
         self._ends = _end_tokens(self._model, self._tokenizer)
-        # The study's settings alone decide, not sampling or penalties that come with the model.
+        # Ignore sampling and penalties that come with the model: only the study's settings count.
         self._model.generation_config = GenerationConfig()
 
     def prompt(self, call: Mapping[str, Any]) -> _Prompt:
-        """A call's tokens in the model's chat template, and the room that its window leaves."""
+        """Return a call's tokens in the model's chat template, and the room left in its window."""
         text = self._templated(json.loads(call["messages"]))
         ids = list(self._tokenizer(text, add_special_tokens=False, verbose=False)["input_ids"])
         room = int(call["max_tokens"])
         return _Prompt(call, ids, min(room, self._window - len(ids)) if self._window else room)
 
     def overlong(self, prompt: _Prompt) -> CallFailure:
-        """Why a prompt without room is not answered."""
+        """Return the failure of a prompt that leaves no room for a response."""
         return CallFailure(
             f"the prompt of {len(prompt.ids)} tokens fills the model's window of {self._window}"
         )
 
     def _templated(self, messages: list[dict[str, str]]) -> str:
-        from jinja2 import TemplateError
-
         try:
             return self._applied(messages)
         except TemplateError:
-            # Some templates know no system role: its text then leads the user's message.
+            # Some templates have no system role: prepend its text to the user's message.
             joined = "\n\n".join(message["content"] for message in messages)
             return self._applied([{"role": "user", "content": joined}])
 
@@ -126,9 +120,7 @@ class _Writer:
         return text
 
     def write(self, prompts: list[_Prompt]) -> list[GeneratedAnswer | CallFailure]:
-        """The responses to prompts of one room, in one batch; each row's seconds are its share."""
-        from gradpipe.gradients.passes.memory import out_of_memory
-
+        """Generate the responses to prompts of the same room; the seconds are shared equally."""
         started = time.monotonic()
         try:
             written = self._generate(prompts)
@@ -136,8 +128,8 @@ class _Writer:
             if not out_of_memory(error):
                 raise
             raise ModelError(
-                f"{len(prompts)} responses of {self._name} at a time do not fit into memory: set "
-                "the generator's batch or max_tokens lower."
+                f"{len(prompts)} responses of {self._name} at a time do not fit into memory: lower "
+                "the generator's batch or max_tokens."
             ) from error
         seconds = (time.monotonic() - started) / len(prompts)
         return [
@@ -145,10 +137,7 @@ class _Writer:
         ]
 
     def _generate(self, prompts: list[_Prompt]) -> list[list[int]]:
-        """The tokens behind each prompt, up to the longest row's end."""
-        import torch
-        from transformers import GenerationConfig
-
+        """Return the tokens after each prompt, up to the end of the longest response."""
         longest = max(len(prompt.ids) for prompt in prompts)
         pad = self._ends[0] if self._ends else 0
         ids = torch.full((len(prompts), longest), pad)
@@ -175,7 +164,7 @@ class _Writer:
     def _sampling(self, prompts: list[_Prompt]) -> list[Any]:
         if not self._config.temperature:
             return []
-        seeds = [content_hash(self._config.seed or 0, each.call["key"]) for each in prompts]
+        seeds = [content_hash(self._config.seed or 0, prompt.call["key"]) for prompt in prompts]
         return [_Sampling(self._config.temperature, seeds)]
 
     def _answer(
@@ -191,22 +180,18 @@ class _Writer:
 
 
 class _Sampling:
-    """Draws tokens at a temperature, each row from its own seed.
+    """Sample tokens at a temperature, with one seed per row.
 
-    The highest of log probabilities with Gumbel noise is a draw from their distribution. Greedy
-    search over them gives each row a text that does not depend on the other rows of its batch.
+    The maximum of log probabilities plus Gumbel noise is a sample of their distribution. Greedy
+    search over these sums makes each row's text independent of the other rows in its batch.
     """
 
     def __init__(self, temperature: float, seeds: list[str]) -> None:
-        import torch
-
         self._temperature = temperature
         self._generators = [torch.Generator().manual_seed(int(seed, 16) % 2**63) for seed in seeds]
 
     def __call__(self, input_ids: torch.Tensor, scores: torch.Tensor) -> torch.Tensor:
-        """Scores [rows, vocabulary] over the temperature, plus noise."""
-        import torch
-
+        """Return the scores [rows, vocabulary] divided by the temperature, plus noise."""
         waits = [
             torch.empty(scores.shape[-1]).exponential_(generator=generator)
             for generator in self._generators
@@ -216,7 +201,7 @@ class _Sampling:
 
 
 def _end_tokens(model: Any, tokenizer: Any) -> list[int]:
-    """The tokens that end a response: the model's own, and its tokenizer's."""
+    """Return the tokens that end a response: the model's and its tokenizer's."""
     own = getattr(model.generation_config, "eos_token_id", None)
     ends = own if isinstance(own, list) else [own]
     return list(

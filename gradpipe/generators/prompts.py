@@ -1,4 +1,4 @@
-"""Prompt templates: text files, one a style, that a user can replace."""
+"""Prompt templates: one text file per style, which a user can replace."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from gradpipe.errors import DataError
 from gradpipe.generators.config import MAX_TOKENS
 from gradpipe.system.hashing import content_hash
 
-#: What a template may ask for of an item, in braces; a brace itself is written twice.
+#: The fields of an item that a template may use, in braces; a literal brace is doubled.
 PLACEHOLDERS = ("instruction", "answer", "rationale")
 
 _SECTION = re.compile(r"^\[(\w+)\][ \t]*$", re.MULTILINE)
@@ -21,7 +21,7 @@ _SECTION = re.compile(r"^\[(\w+)\][ \t]*$", re.MULTILINE)
 
 @dataclass(frozen=True)
 class Template:
-    """A style's prompt: its messages, by role, with placeholders for the item's texts."""
+    """A style's prompt: its messages by role, with placeholders for the item's texts."""
 
     style: str
     system: str | None
@@ -29,14 +29,14 @@ class Template:
 
     @property
     def hash(self) -> str:
-        """A hash of the messages; remarks above the first section do not count."""
+        """A hash of the messages, without the comments above the first section."""
         return content_hash("prompt", self.system, self.user)
 
     def messages(self, item: Mapping[str, str | None]) -> list[dict[str, str]]:
-        """The messages for one item, roles ``system`` (where there is one) and ``user``.
+        """Return the messages for one item, with the roles ``system`` (if any) and ``user``.
 
-        ``item`` is a row of ITEM_SCHEMA; braces in its texts stay as they are. Raises DataError
-        where the item lacks a text that the template asks for.
+        ``item`` is a row of ITEM_SCHEMA; braces in its texts are kept. Raises DataError if a text
+        that the template uses is missing.
         """
         user = {"role": "user", "content": self._filled(self.user, item)}
         if self.system is None:
@@ -50,22 +50,22 @@ class Template:
             if value is None or (field is not None and not value.strip()):
                 raise DataError(
                     f"Item {item.get('item_id')} of benchmark {item.get('benchmark')!r} has no "
-                    f"{field}, which the prompt for {self.style!r} asks for: add it to the data, "
-                    "or give a prompt of your own without it."
+                    f"{field}, which the prompt for {self.style!r} uses: add it to the data, or "
+                    "write a prompt without it."
                 )
             parts.append(literal + value)
         return "".join(parts)
 
 
 def load_template(style: str, folder: str | None = None) -> Template:
-    """The template of a style: ``folder``'s own ``STYLE.txt`` where it has one, else the packaged.
+    """Return the template of a style: ``STYLE.txt`` in ``folder`` if it exists, else the packaged.
 
-    Raises DataError for a style without a prompt, a folder without templates, and a template that
-    lacks a user message or has an unknown section or placeholder.
+    Raises DataError for a style without a prompt, a folder without templates, and a template
+    without a user message or with an unknown section or placeholder.
     """
     if style not in MAX_TOKENS:
         raise DataError(
-            f"There is no prompt for the style {style!r}: choose from {', '.join(MAX_TOKENS)}."
+            f"There is no prompt for the style {style!r}: use one of {', '.join(MAX_TOKENS)}."
         )
     own = None if folder is None else _own_file(style, folder)
     if own is None:
@@ -81,26 +81,26 @@ def load_template(style: str, folder: str | None = None) -> Template:
 
 
 def _own_file(style: str, folder: str) -> Path | None:
-    place = Path(folder).expanduser()
-    if not any((place / f"{known}.txt").is_file() for known in MAX_TOKENS):
+    directory = Path(folder).expanduser()
+    if not any((directory / f"{known}.txt").is_file() for known in MAX_TOKENS):
         names = ", ".join(f"{known}.txt" for known in MAX_TOKENS)
-        raise DataError(f"The prompts folder {folder} has no template: put one of {names} there.")
-    file = place / f"{style}.txt"
+        raise DataError(f"The prompts folder {folder} has no template: add one of {names}.")
+    file = directory / f"{style}.txt"
     return file if file.is_file() else None
 
 
 def _parse(text: str, style: str, place: str) -> Template:
     head, *pieces = _SECTION.split(text.replace("\r\n", "\n").removeprefix("\ufeff"))
-    remarks = [line for line in head.splitlines() if line.strip() and not line.startswith("#")]
+    stray_lines = [line for line in head.splitlines() if line.strip() and not line.startswith("#")]
     names = pieces[::2]
     sections = dict(zip(names, (piece.strip() for piece in pieces[1::2]), strict=True))
-    if remarks or len(names) != len(sections) or not sections.keys() <= {"system", "user"}:
+    if stray_lines or len(names) != len(sections) or not sections.keys() <= {"system", "user"}:
         raise DataError(
-            f"The prompt {place} is to have one line [system] or none, one line [user], and above "
-            "them nothing but remarks that start with #: write it so."
+            f"The prompt {place} is invalid: it needs one line [user], may have one line [system], "
+            "and above them only comments that start with #."
         )
     if not sections.get("user"):
-        raise DataError(f"The prompt {place} has no user message: write it below a line [user].")
+        raise DataError(f"The prompt {place} has no user message: add it below a line [user].")
     for section in sections.values():
         _check_placeholders(section, place)
     return Template(style, sections.get("system") or None, sections["user"])
@@ -108,14 +108,14 @@ def _parse(text: str, style: str, place: str) -> Template:
 
 def _check_placeholders(text: str, place: str) -> None:
     try:
-        found = list(Formatter().parse(text))
+        fields = list(Formatter().parse(text))
     except ValueError as error:
         raise DataError(
-            f"The prompt {place} has a single brace: write {{{{ and }}}} for braces of its own."
+            f"The prompt {place} has a single brace: write {{{{ and }}}} for literal braces."
         ) from error
-    for _, field, spec, conversion in found:
+    for _, field, spec, conversion in fields:
         if field is not None and (field not in PLACEHOLDERS or spec or conversion):
             raise DataError(
-                f"The prompt {place} has the unknown placeholder {{{field}}}: known are "
-                f"{', '.join(PLACEHOLDERS)}, and {{{{ and }}}} stand for braces."
+                f"The prompt {place} has the unknown placeholder {{{field}}}: use "
+                f"{', '.join(PLACEHOLDERS)}, or {{{{ and }}}} for literal braces."
             )

@@ -1,4 +1,4 @@
-"""The server's key: read when a client is made, and kept out of every text that leaves."""
+"""Read the server's key, and keep it out of messages, logs and tables."""
 
 import logging
 import os
@@ -10,7 +10,7 @@ from gradpipe.errors import GradpipeError, StudyError
 
 REDACTED = "[key]"
 
-# What servers write back of a key, masked or whole, and what names the header that carries it.
+# Keys as servers repeat them, masked or whole, and the value of an authorization header.
 _LIKE_A_KEY = re.compile(
     r"\bsk-[\w*.\-]{4,}|\b(?:hf|gsk|ghp)_[A-Za-z0-9]{16,}|(?<=bearer )\S{4,}", re.IGNORECASE
 )
@@ -21,46 +21,48 @@ _LOGGERS = ("openai", "httpx", "httpx2", "httpcore", "httpcore2")
 
 
 def check_key_name(name: str) -> None:
-    """Refuse what is no environment variable's name or looks like a key, without repeating it.
+    """Raise StudyError for a text that is not the name of an environment variable.
 
-    Raises StudyError. Names are in one case and short, and have few digits; keys are not.
+    It may be a key by mistake, so the error does not repeat it. Names are short, in one case, and
+    have few digits; keys are not.
     """
     digits = sum(character.isdigit() for character in name)
     if _NAME.fullmatch(name) and not _KEY_PREFIX.match(name) and len(name) <= 60 and digits <= 6:
         return
     raise StudyError(
-        "The generator's `key` is no name of an environment variable, or a key itself: put the key "
-        "into a variable such as OPENAI_API_KEY, and write that name here."
+        "The generator's `key` is not the name of an environment variable: put the key into a "
+        "variable such as OPENAI_API_KEY, and set `key` to that name."
     )
 
 
 def holds_key(text: str) -> bool:
-    """Whether a setting's text has something in it that looks like a whole key."""
+    """Return whether a setting's text contains something that looks like a key."""
     return bool(_WHOLE_KEY.search(text))
 
 
 def read_key(name: str, needed: bool) -> str | None:
-    """The key that the environment variable ``name`` holds; None where none is set nor needed.
+    """Return the key in the environment variable ``name``, or None if it is empty and not needed.
 
-    Raises GradpipeError where a needed one is missing, and for one that no header can carry.
+    Raises GradpipeError if a needed key is missing or the key is invalid in a header.
     """
     key = os.environ.get(name, "").strip()
     if not key and not needed:
         return None
     if not key:
         raise GradpipeError(
-            f"The environment variable {name} is not set, and the server asks for a key: set it, "
-            "or name another variable as the generator's `key`."
+            f"The environment variable {name} is not set, and the server needs a key: set it, or "
+            "set the generator's `key` to the name of another variable."
         )
     if not key.isascii() or not key.isprintable() or " " in key:
         raise GradpipeError(
-            f"The environment variable {name} holds blanks or signs that no key has: set it again."
+            f"The environment variable {name} has spaces or other characters that are invalid in a "
+            "key: set it again."
         )
     return key
 
 
 def redact(text: str, secrets: Sequence[str]) -> str:
-    """The text without any of the secrets, nor anything else that looks like a key."""
+    """Return the text without the secrets and anything else that looks like a key."""
     for secret in secrets:
         text = text.replace(secret, REDACTED)
     return _LIKE_A_KEY.sub(REDACTED, text)
@@ -68,7 +70,7 @@ def redact(text: str, secrets: Sequence[str]) -> str:
 
 @contextmanager
 def redacted_logs(secrets: Sequence[str]) -> Iterator[None]:
-    """While open, no record of the HTTP client's loggers holds a secret, at any level."""
+    """Remove secrets from the records of the HTTP client's loggers inside the block."""
     known = [*logging.root.manager.loggerDict]
     names = [*_LOGGERS, *(name for name in known if name.startswith(_LOGGERS))]
     loggers = [logging.getLogger(name) for name in dict.fromkeys(names)]
@@ -90,6 +92,6 @@ class _Redacting(logging.Filter):
     def filter(self, record: logging.LogRecord) -> bool:
         record.msg = redact(record.getMessage(), self._secrets)
         record.args = ()
-        # A traceback's text may quote the request, and its objects hold it.
+        # A traceback may quote the request, and its frames refer to it.
         record.exc_info = record.exc_text = None
         return True

@@ -12,7 +12,7 @@ from typing import Any
 import torch
 from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer, PreTrainedTokenizerBase
 
-from gradpipe.errors import ModelError, connection_failed
+from gradpipe.errors import ModelError
 from gradpipe.models.devices import best_device, input_device
 from gradpipe.models.files import refuse_files
 from gradpipe.models.fingerprint import fingerprint, pin
@@ -22,6 +22,7 @@ from gradpipe.models.refusals import refuse_adapter, refuse_config, refuse_missi
 from gradpipe.models.silence import quiet_transformers
 from gradpipe.models.source import ModelSource, pickled_error, resolve_model
 from gradpipe.system.atomic_files import aside_path, sweep_leftovers
+from gradpipe.system.failures import Cause, connection_failed, failed_with
 from gradpipe.system.user_folders import cache_folder
 
 
@@ -210,9 +211,9 @@ def _place(source: ModelSource) -> str:
 
 def _load_error(name: str, what: str, error: Exception) -> ModelError:
     text = str(error).strip()
-    if "use_safetensors" in text:
+    if failed_with(error, Cause.NO_SAFETENSORS):
         return pickled_error(name)
-    if "custom code" in text:
+    if failed_with(error, Cause.CUSTOM_CODE):
         return ModelError(
             f"The {what} of {name!r} needs custom code that comes with it, which gradpipe never "
             "runs: use a model with an architecture that transformers itself supports."

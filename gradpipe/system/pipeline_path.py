@@ -1,7 +1,7 @@
-"""Where the pipeline's packages are: ``assets``, ``storage`` and ``definitions``.
+"""The location of the pipeline's packages: ``assets``, ``storage`` and ``definitions``.
 
-In a checkout they lie at the top of the repository. A wheel carries them in ``gradpipe/_pipeline``,
-since top-level modules of such common names would collide with other people's in site-packages.
+In a checkout they are at the top of the repository. A wheel has them in ``gradpipe/_pipeline``,
+since top-level modules with such common names would collide with others in site-packages.
 """
 
 import sys
@@ -13,7 +13,7 @@ _IN_WHEEL = Path(gradpipe.__file__).parent / "_pipeline"
 
 
 def add_pipeline_to_path() -> None:
-    """Make the pipeline's packages importable in this process, before any others of their names.
+    """Make the pipeline's packages importable in this process, before others of the same names.
 
     Does nothing in a checkout, where they are importable already.
     """

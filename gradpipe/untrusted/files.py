@@ -4,6 +4,8 @@ import errno
 import stat
 from pathlib import Path
 
+from gradpipe.system.units import format_bytes
+
 
 def read_regular(path: Path, most: int) -> bytes:
     """The content of a file of at most ``most`` bytes.
@@ -16,7 +18,7 @@ def read_regular(path: Path, most: int) -> bytes:
         # It may have grown since, so what counts is what is read.
         data = file.read(most + 1)
     if len(data) > most:
-        raise OSError(errno.EFBIG, f"larger than the limit of {sized(most)}", str(path))
+        raise OSError(errno.EFBIG, f"larger than the limit of {format_bytes(most)}", str(path))
     return data
 
 
@@ -27,12 +29,3 @@ def require_regular(path: Path) -> None:
         raise IsADirectoryError(errno.EISDIR, "Is a directory", str(path))
     if not stat.S_ISREG(mode):
         raise OSError(errno.EINVAL, "a pipe, device or socket, not an ordinary file", str(path))
-
-
-def sized(size: float) -> str:
-    """Format a number of bytes for people: ``1 MiB``, ``2 GiB``."""
-    for unit in ("bytes", "KiB", "MiB", "GiB"):
-        if size < 1024:
-            return f"{size:.4g} {unit}"
-        size = size / 1024
-    return f"{size:.4g} TiB"

@@ -11,7 +11,7 @@ from typing import IO
 import polars as pl
 
 from gradpipe.errors import DataError
-from gradpipe.untrusted.files import sized
+from gradpipe.system.units import format_bytes
 from gradpipe.untrusted.parquet_footer import column_chunks, decode
 
 #: Bytes of a data file as it lies, and of a table when it is unpacked.
@@ -88,8 +88,8 @@ def refuse_long_line(start: bytes, name: str) -> None:
     """Raise DataError for a line that is longer than LONGEST_LINE already."""
     if len(start) > LONGEST_LINE:
         raise DataError(
-            f"{name} has a line of more than {sized(LONGEST_LINE)}, which no page-view dump has: "
-            "give the dump as Wikimedia publishes it."
+            f"{name} has a line of more than {format_bytes(LONGEST_LINE)}, which no page-view "
+            "dump has: give the dump as Wikimedia publishes it."
         )
 
 
@@ -97,6 +97,7 @@ def refuse_large(size: int, name: str) -> None:
     """Raise DataError where ``size`` bytes are more than a table may have."""
     if size > LARGEST_TABLE:
         raise DataError(
-            f"{name} unpacks to {sized(size)} or more, above the limit of "
-            f"{sized(LARGEST_TABLE)}: keep only the columns and rows that are needed, or split it."
+            f"{name} unpacks to {format_bytes(size)} or more, above the limit of "
+            f"{format_bytes(LARGEST_TABLE)}: keep only the columns and rows that are needed, "
+            "or split it."
         )

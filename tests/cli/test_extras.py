@@ -9,7 +9,7 @@ import pytest
 from click.testing import CliRunner
 
 from gradpipe.cli import main
-from gradpipe.cli.extras import OPTIONAL_PACKAGES
+from gradpipe.system.extras import OPTIONAL_PACKAGES
 
 ROOT = Path(__file__).resolve().parents[2]
 

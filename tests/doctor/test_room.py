@@ -10,9 +10,9 @@ from types import SimpleNamespace
 import psutil
 import pytest
 
-from gradpipe.doctor import room
 from gradpipe.doctor.finding import Finding
 from gradpipe.doctor.room import examine_disk, examine_memory, folder_size
+from gradpipe.system import control_groups
 
 
 def on_disk(name: str, folder: Path) -> Finding:
@@ -27,7 +27,7 @@ def test_low_memory_is_a_warning_and_very_low_memory_a_fault(
 ) -> None:
     memory = SimpleNamespace(available=free, total=2**34)
     monkeypatch.setattr(psutil, "virtual_memory", lambda: memory)
-    monkeypatch.setattr(room, "CONTROL_GROUPS", ())
+    monkeypatch.setattr(control_groups, "CONTROL_GROUPS", ())
     (found,) = examine_memory()
     assert found.state == state
     assert bool(found.cure) == (state != "ok")
@@ -37,7 +37,9 @@ def test_the_limit_of_a_container_counts(tmp_path: Path, monkeypatch: pytest.Mon
     memory = SimpleNamespace(available=2**34, total=2**35)
     monkeypatch.setattr(psutil, "virtual_memory", lambda: memory)
     groups = [(tmp_path / "max", tmp_path / "current"), (tmp_path / "none", tmp_path / "none")]
-    monkeypatch.setattr(room, "CONTROL_GROUPS", [tuple(map(str, group)) for group in groups])
+    monkeypatch.setattr(
+        control_groups, "CONTROL_GROUPS", [tuple(map(str, group)) for group in groups]
+    )
     (tmp_path / "max").write_text(f"{2**32}\n")
     (tmp_path / "current").write_text(f"{3 * 2**30}\n")
     (found,) = examine_memory()

@@ -17,6 +17,7 @@ from syrupy.assertion import SnapshotAssertion
 
 from gradpipe.doctor import device, outside, room
 from gradpipe.doctor.finding import Finding, examine
+from gradpipe.system import control_groups
 from tests.doctor.conftest import install
 
 
@@ -57,7 +58,7 @@ def test_gpus_that_are_tried(
 def test_memory(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, snapshot: SnapshotAssertion
 ) -> None:
-    monkeypatch.setattr(room, "CONTROL_GROUPS", ())
+    monkeypatch.setattr(control_groups, "CONTROL_GROUPS", ())
     found: list[Finding] = []
     for free in (2**26, 2**30, 2**33):
         memory = SimpleNamespace(available=free, total=2**34)
@@ -66,7 +67,7 @@ def test_memory(
     (tmp_path / "max").write_text(f"{2**32}\n")
     (tmp_path / "current").write_text(f"{3 * 2**30}\n")
     group = str(tmp_path / "max"), str(tmp_path / "current")
-    monkeypatch.setattr(room, "CONTROL_GROUPS", (group,))
+    monkeypatch.setattr(control_groups, "CONTROL_GROUPS", (group,))
     found += room.examine_memory()
     assert lines(found) == snapshot
 

@@ -6,7 +6,7 @@ from typing import Any
 import polars as pl
 import pytest
 
-from gradpipe.engines.actor import Extractor, ModelOrder, in_words
+from gradpipe.engines.actor import Extractor, ModelOrder, picklable_error
 from gradpipe.engines.local import extract_here
 from gradpipe.errors import DataError, GradpipeError, ModelError, WorkspaceError
 from tests.engines.conftest import EMPTY, MakeWork, examples
@@ -83,9 +83,9 @@ def test_what_goes_wrong_is_answered_and_not_raised(
 
 
 def test_an_error_in_words_keeps_its_kind_its_text_and_whether_it_may_pass() -> None:
-    error = in_words(DataError("It is empty: fill it.", transient=True))
+    error = picklable_error(DataError("It is empty: fill it.", transient=True))
     assert (type(error), str(error), error.transient) == (DataError, "It is empty: fill it.", True)
-    error = in_words(ZeroDivisionError("division\nby zero"))
+    error = picklable_error(ZeroDivisionError("division\nby zero"))
     assert str(error).endswith("failed with ZeroDivisionError: division by zero")
     assert not error.transient
-    assert in_words(ConnectionError("no answer")).transient
+    assert picklable_error(ConnectionError("no answer")).transient

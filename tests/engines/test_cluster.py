@@ -163,7 +163,7 @@ def test_a_row_that_ends_its_actors_is_named_when_all_others_are_done(
             os.kill(os.getpid(), signal.SIGKILL)
         store.append(rows)
 
-    with pytest.raises(GradpipeError, match="1 of 40 rows ended every actor .*sums 11 none"):
+    with pytest.raises(GradpipeError, match="1 of 40 rows killed every actor .*sums 11 none"):
         engine.extract(replace(work, append=poisoned))
     assert store.missing(work.examples["key"]) == ["k11"]
 
@@ -184,7 +184,7 @@ def test_what_an_actor_cannot_do_is_said_as_it_says_it(
 def test_rows_that_are_not_seen_from_here_stop_the_run_early(
     engine: RayEngine, make_work: MakeWork, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(gradpipe.engines.cluster, "VISIBLE", 0.0)
+    monkeypatch.setattr(gradpipe.engines.cluster, "VISIBILITY_TIMEOUT", 0.0)
     told: list[Progress] = []
     work, _ = make_work(append=lambda _: None, report=told.append)
     with pytest.raises(WorkspaceError, match="all machines share"):

@@ -64,7 +64,7 @@ def test_a_shard_that_was_done_when_its_actor_died_is_gone() -> None:
     waiting = backlog("a", "b")
     waiting.give_back(waiting.take(), [])
     assert not waiting
-    assert waiting.hopeless == []
+    assert waiting.failed == []
 
 
 def test_a_row_that_ends_three_actors_is_given_up_and_the_rest_of_its_shard_is_done() -> None:
@@ -80,7 +80,7 @@ def test_a_row_that_ends_three_actors_is_given_up_and_the_rest_of_its_shard_is_d
             done.update(before)
     assert died == 3
     assert done == {"a", "b"}
-    assert waiting.hopeless == ["poison"]
+    assert waiting.failed == ["poison"]
 
 
 @pytest.mark.parametrize("rows", [1, 4])
@@ -89,7 +89,7 @@ def test_a_shard_that_goes_on_after_each_death_is_not_given_up(rows: int) -> Non
     for left in range(rows, 0, -1):
         shard = waiting.take()
         waiting.give_back(shard, shard.keys[-left:])
-    assert waiting.hopeless == []
+    assert waiting.failed == []
     assert len(waiting) == 1
 
 
@@ -97,4 +97,4 @@ def test_where_nobody_is_left_all_that_waits_is_given_up() -> None:
     waiting = Backlog([Shard(("a", "b")), Shard(("c",))])
     waiting.give_up()
     assert not waiting
-    assert waiting.hopeless == ["a", "b", "c"]
+    assert waiting.failed == ["a", "b", "c"]

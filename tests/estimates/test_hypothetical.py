@@ -5,7 +5,7 @@ import re
 import pytest
 
 from gradpipe.errors import GradpipeError
-from gradpipe.estimates.format import amount, assumptions, bill_lines, duration
+from gradpipe.estimates.format import assumptions, bill_lines
 from gradpipe.estimates.hypothetical import GPUS, Setting, hypothetical_bill
 from gradpipe.estimates.model_shape import KNOWN
 
@@ -64,15 +64,3 @@ def test_impossible_settings_are_refused(settings: dict[str, object], named: str
     given: dict[str, object] = {"examples": 1, "tokens": 600, "response_tokens": 400, "gpus": 64}
     with pytest.raises(GradpipeError, match=named):
         hypothetical_bill(LARGE, Setting(**{**given, **settings}))  # type: ignore[arg-type]
-
-
-def test_amounts_are_read_easily() -> None:
-    assert [amount(n, "B") for n in (0, 999, 999_600, 1_234_000, 7.06e11)] == [
-        "0 B",
-        "999 B",
-        "1 MB",
-        "1.23 MB",
-        "706 GB",
-    ]
-    assert duration(3661.4) == "1:01:01"
-    assert duration(86400 * 1234) == "1,234 days"

@@ -12,7 +12,7 @@ import polars as pl
 import pytest
 
 from gradpipe.benchmarks.items import build_items
-from gradpipe.generators import client
+from gradpipe.generators import retries
 from gradpipe.generators.config import GeneratorConfig
 
 KEY = "sk-neverwritten0123456789abcdef"
@@ -145,7 +145,7 @@ def environment(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("OPENAI_BASE_URL", raising=False)
     monkeypatch.setenv("no_proxy", "127.0.0.1")
     monkeypatch.setenv("NO_PROXY", "127.0.0.1")
-    monkeypatch.setattr(client, "FIRST_WAIT", 0.01)
+    monkeypatch.setattr(retries, "FIRST_WAIT", 0.01)
 
 
 def make_items(

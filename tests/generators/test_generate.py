@@ -1,5 +1,6 @@
 """A server that behaves, and one that does not: what is kept, what is named, what is sent."""
 
+import sys
 import threading
 import time
 from collections.abc import Callable
@@ -102,17 +103,17 @@ PASSING: list[tuple[Callable[[Reply], None], str]] = [
     (lambda reply: reply.send({}, 409), "409"),
     (Reply.half, "broke off"),
     (Reply.nothing, "broke off"),
-    (nothing_at_all, "nothing"),
+    (nothing_at_all, "answer is empty"),
     (html, "HTML"),
-    (no_json, "no JSON"),
-    (half_a_surrogate, "no "),
-    (lambda reply: reply.send({}), "no chat completion"),
-    (lambda reply: reply.send([]), "no chat completion"),
-    (lambda reply: reply.send("null"), "no chat completion"),
+    (no_json, "instead of JSON"),
+    (half_a_surrogate, "not a chat completion"),
+    (lambda reply: reply.send({}), "not a chat completion"),
+    (lambda reply: reply.send([]), "not a chat completion"),
+    (lambda reply: reply.send("null"), "not a chat completion"),
     (lambda reply: reply.send({"choices": []}), "no choices"),
-    (lambda reply: reply.good(choices=[{}]), "no chat completion"),
-    (lambda reply: reply.good(choices="all of them"), "no chat completion"),
-    (lambda reply: reply.good(choices=[{"message": {"content": 7}}]), "no chat completion"),
+    (lambda reply: reply.good(choices=[{}]), "not a chat completion"),
+    (lambda reply: reply.good(choices="all of them"), "not a chat completion"),
+    (lambda reply: reply.good(choices=[{"message": {"content": 7}}]), "not a chat completion"),
 ]
 
 
@@ -442,7 +443,7 @@ def test_a_run_leaves_no_thread_behind(
     server: ChatServer, configure: Configure, store: Store
 ) -> None:
     generate(plan_calls(make_items(2), configure()), configure(), store.keep)
-    assert "gradpipe-calls" not in [thread.name for thread in threading.enumerate()]
+    assert not any("portal" in thread.name for thread in threading.enumerate())
 
 
 def test_a_run_works_where_an_event_loop_runs_already(
@@ -455,6 +456,16 @@ def test_a_run_works_where_an_event_loop_runs_already(
 
     asyncio.run(notebook())
     assert len(store) == 2
+
+
+def test_a_missing_package_is_named_with_its_extra(
+    configure: Configure, store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    calls = plan_calls(make_items(1), configure())
+    monkeypatch.delitem(sys.modules, "gradpipe.generators.exchange", raising=False)
+    monkeypatch.setitem(sys.modules, "tenacity", None)
+    with pytest.raises(GradpipeError, match=r"tenacity.*gradpipe\[generate\]"):
+        generate(calls, configure(), store.keep)
 
 
 def test_the_source_is_asked_for_nothing(configure: Configure, store: Store) -> None:

@@ -232,7 +232,7 @@ def test_the_model_is_freed_afterwards(
         loaded.append(weakref.ref(model.model))
         return model
 
-    monkeypatch.setattr("gradpipe.models.load.load_model", noting)
+    monkeypatch.setattr("gradpipe.generators.local.load_model", noting)
     config = configure(chat_model(), budget=budget)
     generate(plan_calls(make_items(2), config), config, store.keep)
     assert [reference() for reference in loaded] == [None]

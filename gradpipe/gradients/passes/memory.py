@@ -7,7 +7,6 @@ import gc
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import psutil
@@ -16,7 +15,9 @@ from torch import Tensor, nn
 from torch.autograd.graph import saved_tensors_hooks
 from torch.multiprocessing.reductions import StorageWeakRef
 
-from gradpipe.gradients.passes.limits import ACCELERATOR_SHARE, CONTROL_GROUPS, CPU_SHARE, RESERVE
+from gradpipe.gradients.passes.limits import ACCELERATOR_SHARE, CPU_SHARE, RESERVE
+from gradpipe.system.control_groups import container_memory
+from gradpipe.system.failures import Cause, failed_with
 
 
 @dataclass
@@ -93,24 +94,14 @@ def free_memory(device: str) -> int:
 def _free_cpu_memory() -> int:
     """Return the available bytes, within the container's limit if there is one."""
     free = int(psutil.virtual_memory().available)
-    for limit, use in CONTROL_GROUPS:
-        try:
-            left = int(Path(limit).read_text()) - int(Path(use).read_text())
-        except (OSError, ValueError):
-            # No such control group, or one without a limit ("max").
-            continue
-        free = min(free, max(left, 0))
+    for limit, used in container_memory():
+        free = min(free, max(limit - used, 0))
     return free
 
 
 def out_of_memory(error: BaseException) -> bool:
     """Return whether an error means that a batch did not fit, on any kind of device."""
-    if isinstance(error, MemoryError | torch.OutOfMemoryError):
-        return True
-    text = str(error)
-    return isinstance(error, RuntimeError) and any(
-        phrase in text for phrase in ("can't allocate memory", "not enough memory", "out of memory")
-    )
+    return failed_with(error, Cause.OUT_OF_MEMORY)
 
 
 def trim_heap() -> None:

@@ -1,7 +1,6 @@
 """What the page says in words: names, findings, totals, choices and provenance."""
 
 import json
-from datetime import timedelta
 from typing import Any
 
 from gradpipe.report import style as look
@@ -11,6 +10,7 @@ from gradpipe.report.prose.length_note import length_note
 from gradpipe.report.prose.phrases import listed, tallied
 from gradpipe.report.report_data import ReportInputs
 from gradpipe.statistics.differences import SEGMENTS
+from gradpipe.system.units import format_duration
 
 MISSING = "not recorded"
 
@@ -88,7 +88,7 @@ def _provenance(provenance: dict[str, Any]) -> dict[str, Any]:
     return {
         "created": str(provenance.get("created") or MISSING),
         "hardware": str(provenance.get("hardware") or MISSING),
-        "time": _duration(sum(one["seconds"] for one in computed)) if computed else MISSING,
+        "time": format_duration(sum(one["seconds"] for one in computed)) if computed else MISSING,
         "study_yaml": str(provenance.get("study_yaml") or ""),
         "listings": [
             _listing("Models", provenance.get("models", [])),
@@ -107,13 +107,8 @@ def _computed(one: dict[str, Any]) -> dict[str, Any]:
         "model": one["model"],
         "hardware": one["hardware"] or MISSING,
         **counts,
-        "time": _duration(one["seconds"]),
+        "time": format_duration(one["seconds"]),
     }
-
-
-def _duration(seconds: float) -> str:
-    """Hours, minutes and seconds; days before them where there are any."""
-    return str(timedelta(seconds=round(seconds)))
 
 
 def _named(names: list[str], kind: str) -> str:

@@ -34,7 +34,7 @@ def test_what_is_finished_costs_nothing(done: Path) -> None:
     found = list(estimated(finished_study(done)).values())
     assert [(one.rows, one.tokens, one.seconds, one.bytes) for one in found] == [(0, 0, 0, 0)] * 2
     assert sorted(one.all_rows for one in found) == [4, 40]
-    assert total(found).cells() == ("in all", "", "0", "44", "0", "0:00:00", "0.0 MB")
+    assert total(found).cells() == ("in all", "", "0", "44", "0", "0:00:00", "0 B")
 
 
 def test_rows_and_tokens_are_those_that_the_next_run_computes(done: Path) -> None:

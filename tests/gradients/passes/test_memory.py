@@ -20,6 +20,7 @@ from gradpipe.gradients.passes.memory import (
     saved_bytes,
     tokens_that_fit,
 )
+from gradpipe.system import control_groups
 
 GIB = 2**30
 
@@ -105,7 +106,7 @@ def groups(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Non
                 if text is not None:
                     file.write_text(text)
             pairs.append(tuple(map(str, files)))
-        monkeypatch.setattr(memory, "CONTROL_GROUPS", tuple(pairs))
+        monkeypatch.setattr(control_groups, "CONTROL_GROUPS", tuple(pairs))
 
     return write
 

@@ -5,8 +5,8 @@ from email.utils import formatdate
 
 import pytest
 
-from gradpipe.generators import client
-from gradpipe.generators.client import retry_after, wait_before_retry
+from gradpipe.generators import retries
+from gradpipe.generators.retries import read_retry_after, wait_before_retry
 
 
 @pytest.mark.parametrize(
@@ -26,21 +26,21 @@ from gradpipe.generators.client import retry_after, wait_before_retry
     ],
 )
 def test_a_servers_wish_is_read(headers: dict[str, str], seconds: float | None) -> None:
-    assert retry_after(headers) == seconds
+    assert read_retry_after(headers) == seconds
 
 
 def test_a_date_is_read_as_the_time_until_then() -> None:
     date = formatdate(time.time() + 30, usegmt=True)
-    assert retry_after({"retry-after": date}) == pytest.approx(30, abs=3)
+    assert read_retry_after({"retry-after": date}) == pytest.approx(30, abs=3)
 
 
 def test_a_wish_is_granted_up_to_a_limit() -> None:
     assert wait_before_retry(1, 7.0) == 7.0
-    assert wait_before_retry(1, 86_400.0) == client.LONGEST_ASKED
+    assert wait_before_retry(1, 86_400.0) == retries.LONGEST_RETRY_AFTER
 
 
 def test_waits_double_with_chance_up_to_a_limit(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(client, "FIRST_WAIT", 0.5)
+    monkeypatch.setattr(retries, "FIRST_WAIT", 0.5)
     for failed, longest in ((1, 0.5), (2, 1.0), (4, 4.0), (50, 30.0), (5000, 30.0)):
         waits = {wait_before_retry(failed, None) for _ in range(50)}
         assert longest / 2 <= min(waits) <= max(waits) <= longest

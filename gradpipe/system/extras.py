@@ -1,0 +1,36 @@
+"""The optional packages, and the extra of gradpipe that installs each of them."""
+
+from __future__ import annotations
+
+#: Import name of an optional package: its name in messages, and the extra that installs it.
+OPTIONAL_PACKAGES = {
+    "dagster": ("Dagster", "pipeline"),
+    "dagster_webserver": ("the Dagster UI", "pipeline"),
+    "fsspec": ("fsspec", "pipeline"),
+    "upath": ("universal-pathlib", "pipeline"),
+    "datasets": ("datasets", "pipeline"),
+    "math_verify": ("math-verify", "pipeline"),
+    "requests": ("requests", "pipeline"),
+    "aiohttp": ("aiohttp", "pipeline"),
+    "altair": ("Altair", "report"),
+    "great_tables": ("great-tables", "report"),
+    "vl_convert": ("vl-convert", "report"),
+    "openai": ("openai", "generate"),
+    "tenacity": ("tenacity", "generate"),
+    "anyio": ("anyio", "generate"),
+    "ray": ("Ray", "ray"),
+    "s3fs": ("s3fs", "s3"),
+    "dagster_postgres": ("dagster-postgres", "postgres"),
+    "psycopg2": ("psycopg2", "postgres"),
+}
+
+
+def missing_package(module: str, needed_by: str, alternative: str = "") -> str:
+    """Return the sentence for an optional package that is not installed.
+
+    ``module`` is a key of OPTIONAL_PACKAGES, ``needed_by`` starts the sentence and ``alternative``
+    is another way out, such as "use `engine: local`".
+    """
+    package, extra = OPTIONAL_PACKAGES[module]
+    way_out = f", or {alternative}" if alternative else ""
+    return f"{needed_by} needs {package}: pip install 'gradpipe[{extra}]'{way_out}."
