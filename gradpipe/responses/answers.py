@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from itertools import chain
 from typing import Literal
 
-from gradpipe.benchmarks.sources.paper_release import last_boxed
+from gradpipe.benchmarks.texts import last_boxed
 from gradpipe.responses.formulas import NUMBER, equal_formulas, numbers, plain, value
 from gradpipe.responses.sentences import sentences
 

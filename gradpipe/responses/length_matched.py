@@ -12,7 +12,7 @@ from itertools import accumulate, cycle
 
 import polars as pl
 
-from gradpipe.benchmarks.sources.paper_release import FINAL_ANSWER
+from gradpipe.benchmarks.texts import FINAL_ANSWER
 from gradpipe.errors import DataError, nearest
 from gradpipe.responses.sentences import sentences
 from gradpipe.styles import MATCHED_STYLES

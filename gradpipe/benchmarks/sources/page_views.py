@@ -6,9 +6,9 @@ from typing import Any
 
 import polars as pl
 
-from gradpipe.benchmarks.config import WikipediaPages
 from gradpipe.benchmarks.fetch import is_remote, read_bytes
 from gradpipe.benchmarks.remote_parquet import plain, refusal
+from gradpipe.benchmarks.sources.wikipedia_settings import WikipediaPages
 from gradpipe.benchmarks.table_files import parse_table, table_extension, text_column
 from gradpipe.errors import DataError
 from gradpipe.system.hashing import content_hash

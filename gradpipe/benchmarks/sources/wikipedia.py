@@ -4,12 +4,13 @@ from typing import Any
 
 import polars as pl
 
-from gradpipe.benchmarks.config import BenchmarkConfig, WikipediaPages
 from gradpipe.benchmarks.fetch import content_key, is_remote, join, read_bytes
 from gradpipe.benchmarks.items import build_items
 from gradpipe.benchmarks.remote_parquet import plain, read_parquet, refusal
-from gradpipe.benchmarks.sources.hub import Repository
+from gradpipe.benchmarks.repository import Repository, check_folder_or_revision
 from gradpipe.benchmarks.sources.page_views import candidates, read_views, with_spaces
+from gradpipe.benchmarks.sources.source import Source
+from gradpipe.benchmarks.sources.wikipedia_settings import WikipediaPages, WikipediaSettings
 from gradpipe.benchmarks.texts import cut_column
 from gradpipe.errors import DataError
 from gradpipe.system.hashing import content_hash
@@ -18,56 +19,63 @@ REPOSITORY = Repository("wikimedia/wikipedia", "b04c8d1ceb2f5cd4588862100d08de32
 #: Number of files per snapshot, for snapshots where it is known without a request.
 SHARDS = {"20231101.en": 41}
 LENGTHS = {"length_100": 100, "length_500": 500, "length_1000": 1000}
-#: Any benchmark name is accepted: the settings define what is read.
-FAMILIES: dict[str, str] = {}
 
 _ENDS = 1 << 16
 
 
-def read(config: BenchmarkConfig) -> pl.DataFrame:
-    """Read the chosen pages as items: ``Tell me about TITLE.``, with the article's own text.
+class Wikipedia(Source[WikipediaSettings]):
+    """Pages of a Wikipedia snapshot; any benchmark name is accepted."""
 
-    Popular pages have the styles ``length_100``, ``length_500`` and ``length_1000``, cut at the
-    first sentence end after that many estimated tokens. Unpopular pages have ``article``, the whole
-    text up to ``article_tokens``. The snapshot's files are searched one by one, and only candidate
-    pages are held in memory. Pages chosen by views are taken from the files searched. A listed
-    title that is in none of the files is an error, since a study that lists its pages must use
-    exactly those. Raises DataError when a file is missing or unreachable, titles are not found, or
-    there are fewer pages than requested.
-    """
-    pages = config.wikipedia
-    wanted = _wanted(config)
-    found = _found(config, wanted)
-    table = found.select(
-        instruction=pl.format("Tell me about {}.", "title"),
-        answer="title",
-        rationale=pl.lit(None, dtype=pl.String),
-        **{style: cut_column(pl.col("text"), size) for style, size in _lengths(pages).items()},
-    )
-    responses = {(style, "correct"): style for style in _lengths(pages)}
-    return build_items(table, config.name, config.family or "knowledge", responses)
+    name = "wikipedia"
+    settings = WikipediaSettings
+
+    def check(self, config: WikipediaSettings) -> None:
+        """Raise DataError for a ``path`` together with a ``revision``."""
+        check_folder_or_revision(config)
+
+    def content(self, config: WikipediaSettings) -> dict[str, str]:
+        """Identify the pages that ``read`` would read, without reading the snapshot.
+
+        A snapshot on the hub is identified by its commit. A file of a ``path`` is identified by its
+        size and its first and last bytes, where a Parquet file describes its content. A remote file
+        is identified by its server's metadata.
+        """
+        pages = config.wikipedia
+        settings = pages.model_dump(mode="json", exclude={"views", "titles_file", "shards"})
+        found = {"settings": content_hash(settings)}
+        for name, location in (("views", pages.views), ("titles", pages.titles_file)):
+            if location is not None:
+                found[name] = content_key(plain(location))
+        if config.path is None:
+            return found | REPOSITORY.content(config, [pages.snapshot])
+        files = _files(config)
+        return found | {name: _shard_key(join(config.path, name)) for name in files}
+
+    def read(self, config: WikipediaSettings) -> pl.DataFrame:
+        """Read the chosen pages as items: ``Tell me about TITLE.``, with the article's own text.
+
+        Popular pages have the styles ``length_100``, ``length_500`` and ``length_1000``, cut at the
+        first sentence end after that many estimated tokens. Unpopular pages have ``article``, the
+        whole text up to ``article_tokens``. The snapshot's files are searched one by one, and only
+        candidate pages are held in memory. Pages chosen by views are taken from the files searched.
+        A listed title that is in none of the files is an error, since a study that lists its pages
+        must use exactly those. Raises DataError when a file is missing or unreachable, titles are
+        not found, or there are fewer pages than requested.
+        """
+        pages = config.wikipedia
+        wanted = _wanted(config)
+        found = _found(config, wanted)
+        table = found.select(
+            instruction=pl.format("Tell me about {}.", "title"),
+            answer="title",
+            rationale=pl.lit(None, dtype=pl.String),
+            **{style: cut_column(pl.col("text"), size) for style, size in _lengths(pages).items()},
+        )
+        responses = {(style, "correct"): style for style in _lengths(pages)}
+        return build_items(table, config.name, self.family(config) or "knowledge", responses)
 
 
-def content(config: BenchmarkConfig) -> dict[str, str]:
-    """Identify the pages that ``read`` would read, without reading the snapshot.
-
-    A snapshot on the hub is identified by its commit. A file of a ``path`` is identified by its
-    size and its first and last bytes, where a Parquet file describes its content. A remote file is
-    identified by its server's metadata.
-    """
-    pages = config.wikipedia
-    settings = pages.model_dump(mode="json", exclude={"views", "titles_file", "shards"})
-    found = {"settings": content_hash(settings)}
-    for name, location in (("views", pages.views), ("titles", pages.titles_file)):
-        if location is not None:
-            found[name] = content_key(plain(location))
-    if config.path is None:
-        return found | REPOSITORY.content(config, [pages.snapshot])
-    files = _files(config)
-    return found | {name: _shard_key(join(config.path, name)) for name in files}
-
-
-def _wanted(config: BenchmarkConfig) -> pl.DataFrame:
+def _wanted(config: WikipediaSettings) -> pl.DataFrame:
     """The ``title`` and ``rank`` of the pages to search for."""
     pages = config.wikipedia
     named = bool(pages.titles) or pages.titles_file is not None
@@ -90,7 +98,7 @@ def _wanted(config: BenchmarkConfig) -> pl.DataFrame:
     return titles.unique(maintain_order=True).with_row_index("rank")
 
 
-def _found(config: BenchmarkConfig, wanted: pl.DataFrame) -> pl.DataFrame:
+def _found(config: WikipediaSettings, wanted: pl.DataFrame) -> pl.DataFrame:
     """The ``title`` and ``text`` of the selected pages, by rank."""
     pages = config.wikipedia
     most = wanted.height if pages.views is None else pages.pages
@@ -108,7 +116,7 @@ def _found(config: BenchmarkConfig, wanted: pl.DataFrame) -> pl.DataFrame:
 
 
 def _check_found(
-    config: BenchmarkConfig, wanted: pl.DataFrame, found: pl.DataFrame, most: int
+    config: WikipediaSettings, wanted: pl.DataFrame, found: pl.DataFrame, most: int
 ) -> None:
     pages = config.wikipedia
     looked = f"the first {pages.max_shards} files of " if pages.max_shards else ""
@@ -128,12 +136,12 @@ def _check_found(
         )
 
 
-def _rows(config: BenchmarkConfig, file: str, titles: list[str]) -> pl.DataFrame:
+def _rows(config: WikipediaSettings, file: str, titles: list[str]) -> pl.DataFrame:
     location = join(REPOSITORY.folder(config), file)
     return read_parquet(location, ("title", "text"), ("title", titles)).drop_nulls()
 
 
-def _files(config: BenchmarkConfig) -> list[str]:
+def _files(config: WikipediaSettings) -> list[str]:
     """List the paths of the snapshot's files in its repository, in order."""
     pages = config.wikipedia
     known = None if config.path else SHARDS.get(pages.snapshot)

@@ -12,10 +12,11 @@ from typing import Any
 import polars as pl
 import pytest
 
-from gradpipe.benchmarks.config import BenchmarkConfig, WikipediaPages
+from gradpipe.benchmarks.config import BenchmarkConfig
 from gradpipe.benchmarks.read import read_items, source_version
 from gradpipe.benchmarks.sources import page_views, wikipedia
 from gradpipe.benchmarks.sources.page_views import read_views
+from gradpipe.benchmarks.sources.wikipedia_settings import WikipediaPages
 from gradpipe.benchmarks.texts import estimated_tokens
 from gradpipe.errors import DataError
 
@@ -330,7 +331,7 @@ def test_a_version_follows_the_settings_the_views_and_the_files(
 
 
 def test_the_hubs_own_snapshot_is_known_by_its_commit() -> None:
-    version = wikipedia.content(config(None, titles=["Anarchism"]))
+    version = wikipedia.Wikipedia().content(config(None, titles=["Anarchism"]))
     assert version["wikimedia/wikipedia/20231101.en"] == wikipedia.REPOSITORY.revision
     files = wikipedia._files(config(None, titles=["Anarchism"]))
     assert (len(files), files[-1]) == (41, "20231101.en/train-00040-of-00041.parquet")
