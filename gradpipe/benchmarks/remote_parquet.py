@@ -33,7 +33,7 @@ def read_parquet(
     to more than LARGEST_TABLE. A local file's size is taken from its footer before reading; at a
     URL, the rows read so far are counted.
     """
-    location = plain(location)
+    location = absolute_location(location)
     try:
         with TemporaryDirectory(ignore_cleanup_errors=True) as folder:
             file = _seekable(location, Path(folder))
@@ -100,7 +100,7 @@ def _streamed(
         yield frame
 
 
-def plain(location: str) -> str:
+def absolute_location(location: str) -> str:
     """Convert a location for ``datasets``: an absolute local path, or an unchanged URL.
 
     Raises DataError for the ~ of a user without a home folder.

@@ -7,7 +7,7 @@ from huggingface_hub import HfApi
 from pydantic import Field
 
 from gradpipe.benchmarks.fetch import content_key, join
-from gradpipe.benchmarks.remote_parquet import plain, refusal
+from gradpipe.benchmarks.remote_parquet import absolute_location, refusal
 from gradpipe.benchmarks.settings import BenchmarkSettings
 from gradpipe.errors import DataError
 
@@ -50,7 +50,7 @@ class Repository:
         resolved to its commit.
         """
         if config.path is not None:
-            return {file: content_key(plain(join(config.path, file))) for file in files}
+            return {file: content_key(absolute_location(join(config.path, file))) for file in files}
         return {join(self.name, file): self._commit(config.revision) for file in files}
 
     def _commit(self, revision: str | None) -> str:

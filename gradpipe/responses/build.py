@@ -46,7 +46,9 @@ def build_examples(
     responses = ready_made(items)
     wanted = _wanted_styles(items, styles)
     parts = [
-        _of_relevance(responses, style, relevance, irrelevant, seed, how)
+        _of_relevance(
+            responses, style, relevance=relevance, irrelevant=irrelevant, seed=seed, how=how
+        )
         for style in wanted
         for relevance in dict.fromkeys(relevances)
     ]
@@ -95,6 +97,7 @@ def _wanted_styles(items: pl.DataFrame, styles: list[str] | None) -> list[str]:
 def _of_relevance(
     responses: pl.DataFrame,
     style: str,
+    *,
     relevance: str,
     irrelevant: Irrelevant,
     seed: int,
@@ -112,12 +115,12 @@ def _of_relevance(
             f"{_name(responses)} comes without irrelevant responses of the style {style!r}: "
             "let gradpipe draw them with `irrelevant: derangement`."
         )
-    return found.filter(~_says_the_answer()).with_columns(
+    return found.filter(~_equals_the_answer()).with_columns(
         donor_item_id=pl.lit(None, dtype=pl.String)
     )
 
 
-def _says_the_answer() -> pl.Expr:
+def _equals_the_answer() -> pl.Expr:
     """Whether a text is only the item's answer, ignoring case and spacing.
 
     Where the release redrew labels, they are correct in half of CREAK's rows: those are not
@@ -145,10 +148,10 @@ def _drawn(
     )
 
 
-def _known(kind: str, given: list[str], known: tuple[str, ...]) -> None:
-    for word in given:
-        if word not in known:
-            raise DataError(f"there is no {kind} {word!r}: {nearest(word, known)}")
+def _known(kind: str, names: list[str], known: tuple[str, ...]) -> None:
+    for name in names:
+        if name not in known:
+            raise DataError(f"there is no {kind} {name!r}: {nearest(name, known)}")
 
 
 def _name(items: pl.DataFrame) -> str:

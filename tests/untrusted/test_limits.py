@@ -287,7 +287,7 @@ def test_an_archive_is_not_unpacked_whatever_it_is_called(
 ) -> None:
     message = refusal(lambda: parse_table(pack(CSV), f"a.{kind}"))
     assert "archive, which gradpipe does not unpack" in message
-    assert message.endswith("unpack it, and give the file that was in it.")
+    assert message.endswith("unpack it and give the file in it.")
 
 
 @pytest.mark.parametrize("ending", ["zip", "csv.gz", "tar", "tgz", "json.zst", "7z", "csv.bz2"])
@@ -312,7 +312,7 @@ def test_a_dump_is_unpacked_as_a_stream_once_and_from_no_archive(
         path = str(write(f"views.{ending}", zipped(line)))
         assert "does not unpack" in refusal(lambda path=path: read_views(path, "en.wikipedia"))
     # A line without an end would be held whole.
-    monkeypatch.setattr(page_views, "BLOCK", 2**18)
+    monkeypatch.setattr(page_views, "BLOCK_BYTES", 2**18)
     endless = gzip.compress(b"x" * 2**24)
     assert len(endless) < 20_000
     message = refusal(lambda: read_views(str(write("long.gz", endless)), "en.wikipedia"))

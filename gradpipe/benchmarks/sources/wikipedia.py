@@ -6,19 +6,19 @@ import polars as pl
 
 from gradpipe.benchmarks.fetch import content_key, is_remote, join, read_bytes
 from gradpipe.benchmarks.items import build_items
-from gradpipe.benchmarks.remote_parquet import plain, read_parquet, refusal
+from gradpipe.benchmarks.remote_parquet import absolute_location, read_parquet, refusal
 from gradpipe.benchmarks.repository import Repository, check_folder_or_revision
 from gradpipe.benchmarks.sources.page_views import candidates, read_views, with_spaces
 from gradpipe.benchmarks.sources.source import Source
 from gradpipe.benchmarks.sources.wikipedia_settings import WikipediaPages, WikipediaSettings
 from gradpipe.benchmarks.texts import cut_column
 from gradpipe.errors import DataError
+from gradpipe.styles import LENGTH_STYLES
 from gradpipe.system.hashing import content_hash
 
 REPOSITORY = Repository("wikimedia/wikipedia", "b04c8d1ceb2f5cd4588862100d08de323dccfbaa")
 #: Number of files per snapshot, for snapshots where it is known without a request.
 SHARDS = {"20231101.en": 41}
-LENGTHS = {"length_100": 100, "length_500": 500, "length_1000": 1000}
 
 _ENDS = 1 << 16
 
@@ -45,7 +45,7 @@ class Wikipedia(Source[WikipediaSettings]):
         found = {"settings": content_hash(settings)}
         for name, location in (("views", pages.views), ("titles", pages.titles_file)):
             if location is not None:
-                found[name] = content_key(plain(location))
+                found[name] = content_key(absolute_location(location))
         if config.path is None:
             return found | REPOSITORY.content(config, [pages.snapshot])
         files = _files(config)
@@ -155,7 +155,7 @@ def _files(config: WikipediaSettings) -> list[str]:
 
 def _listed(folder: str) -> list[str]:
     try:
-        filesystem, path = _filesystem(plain(folder))
+        filesystem, path = _filesystem(absolute_location(folder))
         listed = [entry.rpartition("/")[2] for entry in filesystem.ls(path, detail=False)]
     except Exception as error:
         raise refusal(folder, error) from error
@@ -169,7 +169,7 @@ def _listed(folder: str) -> list[str]:
 
 
 def _shard_key(location: str) -> str:
-    location = plain(location)
+    location = absolute_location(location)
     if is_remote(location):
         return content_key(location)
     try:
@@ -184,7 +184,7 @@ def _shard_key(location: str) -> str:
 
 
 def _lengths(pages: WikipediaPages) -> dict[str, int]:
-    return LENGTHS if pages.popularity == "popular" else {"article": pages.article_tokens}
+    return LENGTH_STYLES if pages.popularity == "popular" else {"article": pages.article_tokens}
 
 
 def _filesystem(location: str) -> tuple[Any, str]:

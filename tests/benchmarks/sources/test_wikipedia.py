@@ -182,8 +182,8 @@ def test_views_are_read_from_any_kind_of_file(
     kind: str, write: Any, monkeypatch: Any, site: Any
 ) -> None:
     # Blocks that end in the middle of a line, as those of a real dump do.
-    monkeypatch.setattr(page_views, "BLOCK", 37)
-    monkeypatch.setattr(page_views, "TOGETHER", 2)
+    monkeypatch.setattr(page_views, "BLOCK_BYTES", 37)
+    monkeypatch.setattr(page_views, "BLOCKS_PER_SUM", 2)
     views = {"Ada Lovelace": 7000, "Tiny moth": 5}
     table = pl.DataFrame({"title": list(views), "views": list(views.values())})
     path = write(f"views.{kind}", "")
