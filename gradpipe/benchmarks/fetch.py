@@ -62,7 +62,7 @@ def content_key(location: str | Path) -> str:
     if not is_remote(location):
         return hashlib.sha256(_read_local(location)).hexdigest()
     try:
-        filesystem, path = _filesystem(str(location))
+        filesystem, path = filesystem_of(str(location))
         filesystem.invalidate_cache()
         # An HTTP ukey hashes only the address, so the server's metadata is added.
         info = filesystem.info(path)
@@ -100,7 +100,9 @@ def _whereabouts(missing: Path) -> str:
     return f"check `path` against what is in {folder}."
 
 
-def _filesystem(url: str) -> tuple[Any, str]:
+def filesystem_of(url: str) -> tuple[Any, str]:
+    """The fsspec filesystem of a URL, and the URL's path on it."""
+    # Not at the top: ``rank`` reads local files without fsspec.
     import fsspec
 
     # aiohttp ignores HTTPS_PROXY unless it is set to trust the environment.
@@ -115,7 +117,7 @@ def _read_remote(url: str, most: int | None = None) -> bytes:
     A pinned file needs no such limit, so its size is not requested.
     """
     try:
-        filesystem, path = _filesystem(url)
+        filesystem, path = filesystem_of(url)
         if most is not None:
             _refuse_large(filesystem, path, url, most)
         return bytes(filesystem.cat_file(path))

@@ -1,4 +1,11 @@
-"""Read Parquet files of data sets, local or on the hub, without running remote code."""
+"""Read Parquet files of data sets, local or on the hub, without running remote code.
+
+Files at a URL are streamed with ``datasets``, which retries a failed read 20 times and raises an
+error for a damaged page. Two shorter ways, tried on a local web server, do not replace it. Polars
+2.1.0 retries too, but ``pl.scan_parquet(url)`` aborts the process for a damaged page; to prevent
+this as for a local file, pyarrow would have to download the whole file first. fsspec 2026.9.0 does
+not retry: one response 503 makes ``fsspec.parquet.open_parquet_file`` raise a TypeError.
+"""
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -13,7 +20,7 @@ from gradpipe.errors import DataError, connection_failed
 from gradpipe.untrusted.files import require_regular
 from gradpipe.untrusted.limits import check_parquet, refuse_large, refuse_large_table
 
-_NO_SUCH_TABLE = {
+_NOT_THIS_TABLE = {
     *("ArrowInvalid", "ArrowTypeError", "PolarsError", "PanicException", "DamagedParquetError"),
 }
 _NOT_ON_THE_HUB = {"EntryNotFoundError", "RepositoryNotFoundError", "RevisionNotFoundError"}
@@ -111,31 +118,30 @@ def absolute_location(location: str) -> str:
     try:
         return str(Path(path).expanduser().absolute())
     except RuntimeError as error:
-        raise DataError(f"{path} is nobody's folder: check the name behind the ~.") from error
+        raise DataError(f"unknown user in {path}: check the name after the ~.") from error
 
 
 def refusal(location: str, error: BaseException) -> DataError:
     """Build the error for a file that could not be read, with its cause and fix."""
-    chain = list(_chain(error))
-    names = {kind.__name__ for link in chain for kind in type(link).__mro__}
+    names = {kind.__name__ for link in _chain(error) for kind in type(link).__mro__}
     said = " ".join(str(_root(error)).split()).rstrip(".")[:200] or type(_root(error)).__name__
     if isinstance(_root(error), ImportError):
         return DataError(f"{location} needs a package that is not installed ({said}): install it.")
     if not connection_failed(error):
-        if names & _NO_SUCH_TABLE:
+        if names & _NOT_THIS_TABLE:
             return DataError(
-                f"{location} is no Parquet file with the columns of this data set ({said}): "
+                f"{location} is not a Parquet file with the columns of this data set ({said}): "
                 "fetch it again, or give the folder of an unaltered copy as `path`."
             )
         if names & {"FileNotFoundError", *_NOT_ON_THE_HUB}:
             return DataError(
                 f"there is no file at {location}: check `path`, `revision` and `split`; a folder "
-                "must be laid out as the hub's repository."
+                "must have the same files as the hub's repository."
             )
         if isinstance(_root(error), OSError) and _root(error).strerror:
             return DataError(
-                f"{location} cannot be read ({said}): check its permissions and the room on the "
-                "disk."
+                f"{location} cannot be read ({said}): check its permissions and the free space "
+                "on the disk."
             )
     return DataError(
         f"{location} cannot be read ({said}): check the address and the connection, or download "

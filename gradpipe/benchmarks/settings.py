@@ -1,4 +1,4 @@
-"""The settings of a benchmark that every source has, and those that several sources share."""
+"""Settings of a benchmark: the ones that every source has, and the ones that several share."""
 
 from typing import Literal
 

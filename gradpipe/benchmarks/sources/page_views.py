@@ -94,7 +94,7 @@ def _table(location: str) -> pl.DataFrame:
         views = text_column(table, "views", location).cast(pl.Int64)
     except pl.exceptions.InvalidOperationError as error:
         raise DataError(
-            f"the column `views` of {location} holds more than whole numbers: mend it."
+            f"the column `views` of {location} has a value that is not a whole number: fix it."
         ) from error
     return pl.DataFrame([text_column(table, "title", location), views])
 

@@ -1,10 +1,8 @@
 """Popular and unpopular Wikipedia articles, from the hub's snapshots."""
 
-from typing import Any
-
 import polars as pl
 
-from gradpipe.benchmarks.fetch import content_key, is_remote, join, read_bytes
+from gradpipe.benchmarks.fetch import content_key, filesystem_of, is_remote, join, read_bytes
 from gradpipe.benchmarks.items import build_items
 from gradpipe.benchmarks.remote_parquet import absolute_location, read_parquet, refusal
 from gradpipe.benchmarks.repository import Repository, check_folder_or_revision
@@ -94,7 +92,7 @@ def _wanted(config: WikipediaSettings) -> pl.DataFrame:
     titles = pl.DataFrame({"title": listed}, schema={"title": pl.String})
     titles = titles.select(with_spaces(pl.col("title"))).filter(pl.col("title") != "")
     if titles.is_empty():
-        raise DataError(f"{pages.titles_file} names no title: write one a line.")
+        raise DataError(f"{pages.titles_file} names no title: write one per line.")
     return titles.unique(maintain_order=True).with_row_index("rank")
 
 
@@ -155,7 +153,7 @@ def _files(config: WikipediaSettings) -> list[str]:
 
 def _listed(folder: str) -> list[str]:
     try:
-        filesystem, path = _filesystem(absolute_location(folder))
+        filesystem, path = filesystem_of(absolute_location(folder))
         listed = [entry.rpartition("/")[2] for entry in filesystem.ls(path, detail=False)]
     except Exception as error:
         raise refusal(folder, error) from error
@@ -185,11 +183,3 @@ def _shard_key(location: str) -> str:
 
 def _lengths(pages: WikipediaPages) -> dict[str, int]:
     return LENGTH_STYLES if pages.popularity == "popular" else {"article": pages.article_tokens}
-
-
-def _filesystem(location: str) -> tuple[Any, str]:
-    import fsspec
-
-    options = {"client_kwargs": {"trust_env": True}} if location.startswith("http") else {}
-    filesystem, path = fsspec.core.url_to_fs(location, **options)
-    return filesystem, path

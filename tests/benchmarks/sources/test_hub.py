@@ -82,7 +82,7 @@ def gsm8k() -> list[dict[str, Any]]:
 
 @pytest.fixture
 def repository(tmp_path: Path) -> Callable[..., Path]:
-    """Write rows as a file of a repository laid out as the hub's; the repository's folder."""
+    """Write rows as a file in a repository of the hub's layout; the repository's folder."""
 
     def lay_out(file: str, rows: list[dict[str, Any]]) -> Path:
         path = tmp_path / "repository" / file
@@ -346,7 +346,7 @@ def test_a_file_that_is_no_parquet_is_refused(tmp_path: Path) -> None:
     path = tmp_path / file_of("gsm8k")
     path.parent.mkdir(parents=True)
     path.write_text("<html>not found</html>")
-    with pytest.raises(DataError, match="is no Parquet file .*: fetch it again"):
+    with pytest.raises(DataError, match="is not a Parquet file .*: fetch it again"):
         read_items(config("gsm8k", tmp_path))
 
 
