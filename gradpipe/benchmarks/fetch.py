@@ -19,8 +19,8 @@ _PINNED_GITHUB = re.compile(r"github://([^:/@]+):([^@/]+)@([0-9a-f]{40})/(.+)")
 
 def is_remote(location: str | Path) -> bool:
     """Whether ``location`` is a URL that does not refer to a local file."""
-    scheme, found, _ = str(location).partition("://")
-    return bool(found) and scheme not in ("file", "local")
+    scheme, separator, _ = str(location).partition("://")
+    return bool(separator) and scheme not in ("file", "local")
 
 
 def join(folder: str | Path, name: str) -> str:
@@ -161,10 +161,10 @@ def _direct(url: str) -> str:
 
 
 def _verified(data: bytes, sha256: str, location: str | Path) -> bytes:
-    found = hashlib.sha256(data).hexdigest()
-    if found != sha256:
+    digest = hashlib.sha256(data).hexdigest()
+    if digest != sha256:
         raise DataError(
-            f"{location} is not the pinned file (sha256 {found[:12]}…, expected {sha256[:12]}…): "
+            f"{location} is not the pinned file (sha256 {digest[:12]}…, expected {sha256[:12]}…): "
             "fetch it again, or set `checksums: false` to read an altered copy on purpose."
         )
     return data

@@ -51,5 +51,5 @@ class PinnedFolder:
 
     def _expected(self, file: str) -> dict[str, Any]:
         packaged = resources.files("gradpipe.benchmarks") / "checksums.json"
-        found: dict[str, Any] = json.loads(packaged.read_text("utf-8"))[self.section][file]
-        return found
+        expected: dict[str, Any] = json.loads(packaged.read_text("utf-8"))[self.section][file]
+        return expected

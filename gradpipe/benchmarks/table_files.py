@@ -153,12 +153,12 @@ def jsonl_objects(data: bytes) -> list[dict[str, Any]]:
 
 def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     """Build an object with unique keys: a duplicate key would silently lose a value."""
-    found = dict(pairs)
-    if len(found) < len(pairs):
+    unique = dict(pairs)
+    if len(unique) < len(pairs):
         names = [name for name, _ in pairs]
         twice = next(name for name in names if names.count(name) > 1)
         raise ValueError(f"an object has the key {twice[:40]!r} twice")
-    return found
+    return unique
 
 
 def _from_lines(data: bytes, separator: str) -> pl.DataFrame:

@@ -5,7 +5,7 @@ from typing import Literal
 
 import polars as pl
 
-from gradpipe.benchmarks.items import How, ready_made
+from gradpipe.benchmarks.items import SamplingMethod, ready_made
 from gradpipe.errors import DataError, nearest
 from gradpipe.responses.derangement import irrelevant_responses
 from gradpipe.responses.examples import EXAMPLE_SCHEMA
@@ -25,7 +25,7 @@ def build_examples(
     relevances: list[str],
     irrelevant: Irrelevant,
     seed: int,
-    how: How = "first",
+    how: SamplingMethod = "first",
 ) -> pl.DataFrame:
     """Build the examples (EXAMPLE_SCHEMA) of one benchmark, by index, style and relevance.
 
@@ -101,7 +101,7 @@ def _of_relevance(
     relevance: str,
     irrelevant: Irrelevant,
     seed: int,
-    how: How,
+    how: SamplingMethod,
 ) -> pl.DataFrame:
     of_style = responses.filter(pl.col("style") == style)
     if relevance == "irrelevant" and irrelevant != "release":
@@ -134,11 +134,11 @@ def _equals_the_answer() -> pl.Expr:
 
 
 def _drawn(
-    draw: Callable[[pl.DataFrame, str, str, int, How], pl.DataFrame],
+    draw: Callable[[pl.DataFrame, str, str, int, SamplingMethod], pl.DataFrame],
     of_style: pl.DataFrame,
     style: str,
     seed: int,
-    how: How,
+    how: SamplingMethod,
 ) -> pl.DataFrame:
     correct = of_style.filter(pl.col("relevance") == "correct")
     drawn = draw(correct, str(correct["benchmark"].first()), style, seed, how)

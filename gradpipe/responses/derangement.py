@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
-from gradpipe.benchmarks.items import How, sampling_order
+from gradpipe.benchmarks.items import SamplingMethod, sampling_order
 from gradpipe.errors import DataError
 from gradpipe.system.hashing import content_hash
 
@@ -25,7 +25,7 @@ _Ints = npt.NDArray[np.int64]
 
 
 def irrelevant_responses(
-    responses: pl.DataFrame, benchmark: str, style: str, seed: int, how: How = "first"
+    responses: pl.DataFrame, benchmark: str, style: str, seed: int, how: SamplingMethod = "first"
 ) -> pl.DataFrame:
     """Pick a donor for each response of one style: ``item_id``, ``donor_item_id``, ``text``.
 
@@ -67,6 +67,7 @@ def pick_donors(texts: list[str], answers: list[str], seed: list[int | str]) -> 
     Each block is a linear assignment over its texts and the unused texts of earlier blocks. It
     minimizes |log length − log length| plus a jitter of up to 0.1 drawn from ``seed``.
     """
+    # Not at the top: SciPy takes a second to import, and every Dagster process would wait for it.
     from scipy.optimize import linear_sum_assignment
 
     pool = _Pool(texts, answers)

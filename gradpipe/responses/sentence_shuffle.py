@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
-from gradpipe.benchmarks.items import How, sampling_order
+from gradpipe.benchmarks.items import SamplingMethod, sampling_order
 from gradpipe.errors import DataError
 from gradpipe.responses.answers import answer_key, answer_kind, final_answer
 from gradpipe.responses.derangement import blocks
@@ -27,7 +27,7 @@ _Ints = npt.NDArray[np.int64]
 
 
 def shuffled_responses(
-    responses: pl.DataFrame, benchmark: str, style: str, seed: int, how: How = "first"
+    responses: pl.DataFrame, benchmark: str, style: str, seed: int, how: SamplingMethod = "first"
 ) -> pl.DataFrame:
     """Build a response from other items' sentences for each item: ``item_id``, ``text``.
 
@@ -78,6 +78,7 @@ def _deal(pool: "_Pool", block: _Ints, seed: list[int | str]) -> _Ints:
     Solves one linear assignment with random costs per role: every sentence of the block goes to one
     place, if possible. Remaining places are drawn from earlier sentences, then from later ones.
     """
+    # Not at the top: SciPy takes a second to import, and every Dagster process would wait for it.
     from scipy.optimize import linear_sum_assignment
 
     rng = np.random.default_rng(int(content_hash(*seed), 16))

@@ -17,6 +17,8 @@ from math import prod
 from pathlib import Path
 from typing import Any
 
+from gguf import GGML_QUANT_SIZES, GGMLQuantizationType
+
 from gradpipe.errors import ModelError
 
 #: Each is several times what the largest available models need.
@@ -128,8 +130,6 @@ class _Header:
 
     def _tensor(self) -> tuple[int, int, int]:
         """Count a tensor's numbers and its bytes; the third value is its start in the data."""
-        from gguf import GGML_QUANT_SIZES, GGMLQuantizationType
-
         name, count = self._text(), self._number("I")
         if not 1 <= count <= 4:
             raise _Fault(f"its tensor {name[:60]!r} has {count} dimensions")

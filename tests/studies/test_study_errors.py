@@ -19,10 +19,10 @@ def refusal(text: str) -> str:
     return sentence(str(caught.value), "my.yaml")
 
 
-def names(message: str, *words: str) -> None:
+def names(message: str, *quoted: str) -> None:
     """Assert that an error names keys, values or files, in quotes."""
-    for word in words:
-        assert f"'{word}'" in message
+    for name in quoted:
+        assert f"'{name}'" in message
 
 
 def sentence(message: str, name: str) -> str:

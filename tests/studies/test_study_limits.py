@@ -35,7 +35,7 @@ def refusal(text: str) -> str:
 
 
 def laughs(levels: int, of_each: int = 9) -> str:
-    """A list of lists of lists ..., each so many times the one before: small to write."""
+    """A list of lists of lists ...: each level repeats the one before ``of_each`` times."""
     lines = [f"l0: &l0 [{', '.join(['lol'] * of_each)}]"]
     for level in range(1, levels):
         before = ", ".join([f"*l{level - 1}"] * of_each)

@@ -40,14 +40,14 @@ class Wikipedia(Source[WikipediaSettings]):
         """
         pages = config.wikipedia
         settings = pages.model_dump(mode="json", exclude={"views", "titles_file", "shards"})
-        found = {"settings": content_hash(settings)}
+        identity = {"settings": content_hash(settings)}
         for name, location in (("views", pages.views), ("titles", pages.titles_file)):
             if location is not None:
-                found[name] = content_key(absolute_location(location))
+                identity[name] = content_key(absolute_location(location))
         if config.path is None:
-            return found | REPOSITORY.content(config, [pages.snapshot])
+            return identity | REPOSITORY.content(config, [pages.snapshot])
         files = _files(config)
-        return found | {name: _shard_key(join(config.path, name)) for name in files}
+        return identity | {name: _shard_key(join(config.path, name)) for name in files}
 
     def read(self, config: WikipediaSettings) -> pl.DataFrame:
         """Read the chosen pages as items: ``Tell me about TITLE.``, with the article's own text.
@@ -62,8 +62,7 @@ class Wikipedia(Source[WikipediaSettings]):
         """
         pages = config.wikipedia
         wanted = _wanted(config)
-        found = _found(config, wanted)
-        table = found.select(
+        table = _selected_pages(config, wanted).select(
             instruction=pl.format("Tell me about {}.", "title"),
             answer="title",
             rationale=pl.lit(None, dtype=pl.String),
@@ -80,8 +79,8 @@ def _wanted(config: WikipediaSettings) -> pl.DataFrame:
     if named == (pages.views is not None):
         raise DataError(
             f"the benchmark {config.name!r} has {'both' if named else 'neither'} `titles` "
-            f"{'and' if named else 'nor'} `views`: say under `wikipedia` which pages to take, by "
-            "one of them."
+            f"{'and' if named else 'nor'} `views`: set one of them "
+            "under `wikipedia`."
         )
     if pages.views is not None:
         language = pages.snapshot.partition(".")[2]
@@ -96,41 +95,41 @@ def _wanted(config: WikipediaSettings) -> pl.DataFrame:
     return titles.unique(maintain_order=True).with_row_index("rank")
 
 
-def _found(config: WikipediaSettings, wanted: pl.DataFrame) -> pl.DataFrame:
+def _selected_pages(config: WikipediaSettings, wanted: pl.DataFrame) -> pl.DataFrame:
     """The ``title`` and ``text`` of the selected pages, by rank."""
     pages = config.wikipedia
     most = wanted.height if pages.views is None else pages.pages
-    found = pl.DataFrame(schema={"rank": pl.UInt32, "title": pl.String, "text": pl.String})
+    selected = pl.DataFrame(schema={"rank": pl.UInt32, "title": pl.String, "text": pl.String})
     for file in _files(config):
         rows = _rows(config, file, wanted["title"].to_list())
         ranked = wanted.join(rows, on="title").select("rank", "title", "text")
         # Keep only the best so far: fifty candidates per page may be long articles.
-        found = pl.concat([found, ranked]).sort("rank").unique("title", maintain_order=True)
-        found = found.head(most)
-        if pages.views is None and found.height == most:
+        selected = pl.concat([selected, ranked]).sort("rank").unique("title", maintain_order=True)
+        selected = selected.head(most)
+        if pages.views is None and selected.height == most:
             break
-    _check_found(config, wanted, found, most)
-    return found.drop("rank")
+    _check_selection(config, wanted, selected, most)
+    return selected.drop("rank")
 
 
-def _check_found(
-    config: WikipediaSettings, wanted: pl.DataFrame, found: pl.DataFrame, most: int
+def _check_selection(
+    config: WikipediaSettings, wanted: pl.DataFrame, selected: pl.DataFrame, most: int
 ) -> None:
     pages = config.wikipedia
     looked = f"the first {pages.max_shards} files of " if pages.max_shards else ""
     where = f"{looked}the snapshot {pages.snapshot}"
     if pages.views is None:
-        missing = wanted.join(found, on="title", how="anti").sort("rank")["title"].to_list()
+        missing = wanted.join(selected, on="title", how="anti").sort("rank")["title"].to_list()
         if missing:
             more = f" and {len(missing) - 20} more" if len(missing) > 20 else ""
             raise DataError(
                 f"{', '.join(map(repr, missing[:20]))}{more} are in no file of {where}: write "
                 "titles as Wikipedia does, without redirects, or take them from the list."
             )
-    elif found.height < most:
+    elif selected.height < most:
         raise DataError(
-            f"only {found.height} of the {wanted.height} {pages.popularity} pages looked for are "
-            f"in {where}, and `pages` asks for {most}: ask for fewer or look in more files."
+            f"only {selected.height} of the {wanted.height} {pages.popularity} pages looked for "
+            f"are in {where}, and `pages` asks for {most}: ask for fewer or look in more files."
         )
 
 
