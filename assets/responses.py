@@ -16,7 +16,7 @@ from assets.stage import ASSET_GROUP, preview, result, retried
 from gradpipe.responses.build import RESPONSES_VERSION
 from gradpipe.responses.checks import check_lengths
 from gradpipe.responses.examples import count_styles
-from gradpipe.responses.gates import check_quality, summarise_verdicts
+from gradpipe.responses.gates import check_quality, summarize_verdicts
 from gradpipe.studies.examples import study_examples
 from storage.names import unslug
 from storage.workspace import Workspace
@@ -85,7 +85,7 @@ def responses(
             metadata={
                 "examples": preview(count_styles(examples), 100),
                 "written": written,
-                "quality": preview(summarise_verdicts(quality), 100),
+                "quality": preview(summarize_verdicts(quality), 100),
                 "preview": preview(
                     examples.select("style", "relevance", "instruction", "response")
                 ),

@@ -95,6 +95,7 @@ BOUNDS = {"minimum": "≥", "exclusiveMinimum": ">", "maximum": "≤", "exclusiv
 SECTIONS = {
     "ModelConfig": "models",
     "BenchmarkConfig": "benchmarks",
+    "ColumnNames": "columns",
     "WikipediaPages": "wikipedia",
     "LayerNames": "layer_names",
     "GeneratorConfig": "generator",

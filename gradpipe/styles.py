@@ -3,6 +3,8 @@
 REASONING_STYLES = ("none", "simplified", "detailed")
 #: Variants of styles with the length of ``simplified``: see gradpipe.responses.length_matched.
 MATCHED_STYLES = ("none_padded", "detailed_cut")
-KNOWLEDGE_STYLES = ("length_100", "length_500", "length_1000", "article")
+#: Styles of a given length, shortest first, each with its target length in tokens.
+LENGTH_STYLES = {"length_100": 100, "length_500": 500, "length_1000": 1000}
+KNOWLEDGE_STYLES = (*LENGTH_STYLES, "article")
 STYLES = REASONING_STYLES + MATCHED_STYLES + KNOWLEDGE_STYLES
 RELEVANCES = ("correct", "irrelevant")

@@ -21,8 +21,8 @@ _PINNED_GITHUB = re.compile(r"github://([^:/@]+):([^@/]+)@([0-9a-f]{40})/(.+)")
 
 def is_remote(location: str | Path) -> bool:
     """Whether ``location`` is a URL that does not refer to a local file."""
-    scheme, found, _ = str(location).partition("://")
-    return bool(found) and scheme not in ("file", "local")
+    scheme, separator, _ = str(location).partition("://")
+    return bool(separator) and scheme not in ("file", "local")
 
 
 def join(folder: str | Path, name: str) -> str:
@@ -64,7 +64,7 @@ def content_key(location: str | Path) -> str:
     if not is_remote(location):
         return hashlib.sha256(_read_local(location)).hexdigest()
     try:
-        filesystem, path = _filesystem(str(location))
+        filesystem, path = filesystem_of(str(location))
         filesystem.invalidate_cache()
         # An HTTP ukey hashes only the address, so the server's metadata is added.
         info = filesystem.info(path)
@@ -102,7 +102,9 @@ def _whereabouts(missing: Path) -> str:
     return f"check `path` against what is in {folder}."
 
 
-def _filesystem(url: str) -> tuple[Any, str]:
+def filesystem_of(url: str) -> tuple[Any, str]:
+    """The fsspec filesystem of a URL, and the URL's path on it."""
+    # Not at the top: ``rank`` reads local files without fsspec.
     import fsspec
 
     # aiohttp ignores HTTPS_PROXY unless it is set to trust the environment.
@@ -117,7 +119,7 @@ def _read_remote(url: str, most: int | None = None) -> bytes:
     A pinned file needs no such limit, so its size is not requested.
     """
     try:
-        filesystem, path = _filesystem(url)
+        filesystem, path = filesystem_of(url)
         if most is not None:
             _refuse_large(filesystem, path, url, most)
         return bytes(filesystem.cat_file(path))
@@ -160,10 +162,10 @@ def _direct(url: str) -> str:
 
 
 def _verified(data: bytes, sha256: str, location: str | Path) -> bytes:
-    found = hashlib.sha256(data).hexdigest()
-    if found != sha256:
+    digest = hashlib.sha256(data).hexdigest()
+    if digest != sha256:
         raise DataError(
-            f"{location} is not the pinned file (sha256 {found[:12]}…, expected {sha256[:12]}…): "
+            f"{location} is not the pinned file (sha256 {digest[:12]}…, expected {sha256[:12]}…): "
             "fetch it again, or set `checksums: false` to read an altered copy on purpose."
         )
     return data

@@ -1,4 +1,4 @@
-"""The item: one question of a benchmark, whatever source it came from."""
+"""The item: one question of a benchmark, the same for every source; and samples of items."""
 
 from collections.abc import Mapping
 from typing import Literal
@@ -10,6 +10,7 @@ from gradpipe.styles import KNOWLEDGE_STYLES
 from gradpipe.system.hashing import content_hash
 
 FAMILIES = ("math", "commonsense", "knowledge")
+SamplingMethod = Literal["first", "random"]
 
 #: One row per item. ``index`` is its row in the source. ``responses`` are the ready-made texts that
 #: the source provides, each with its style and relevance.
@@ -55,7 +56,7 @@ def build_items(
         )
         for (style, relevance), column in responses.items()
     ]
-    responses_of = (
+    response_list = (
         pl.concat_list(texts).list.drop_nulls()
         if texts
         else pl.lit([], dtype=ITEM_SCHEMA["responses"])
@@ -68,7 +69,7 @@ def build_items(
         "instruction",
         "answer",
         "rationale",
-        responses_of.alias("responses"),
+        response_list.alias("responses"),
     ).match_to_schema(ITEM_SCHEMA)
 
 
@@ -86,8 +87,7 @@ def ready_made(items: pl.DataFrame) -> pl.DataFrame:
 
 
 def _item_ids(table: pl.DataFrame, benchmark: str) -> list[str]:
-    # Counting earlier duplicates instead of rows keeps ids unique, and stable when rows are
-    # appended.
+    # The number of earlier duplicates keeps ids unique, and stable when rows are appended.
     keyed = table.select(
         "instruction",
         "answer",
@@ -96,11 +96,8 @@ def _item_ids(table: pl.DataFrame, benchmark: str) -> list[str]:
     return [content_hash(benchmark, *row) for row in keyed.iter_rows()]
 
 
-How = Literal["first", "random"]
-
-
 def sample_items(
-    items: pl.DataFrame, sample: int | None, how: How = "first", seed: int = 0
+    items: pl.DataFrame, sample: int | None, how: SamplingMethod = "first", seed: int = 0
 ) -> pl.DataFrame:
     """Take ``sample`` items in source order; all of them for None or when there are fewer.
 
@@ -112,7 +109,9 @@ def sample_items(
     return taken.sort("index")
 
 
-def sampling_order(items: pl.DataFrame, how: How = "first", seed: int = 0) -> pl.DataFrame:
+def sampling_order(
+    items: pl.DataFrame, how: SamplingMethod = "first", seed: int = 0
+) -> pl.DataFrame:
     """Sort rows in the order that a growing sample takes; needs ``index``, ``item_id``."""
     if how == "first":
         return items.sort("index")

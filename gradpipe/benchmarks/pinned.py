@@ -7,8 +7,8 @@ from typing import Any
 
 import polars as pl
 
-from gradpipe.benchmarks.config import BenchmarkConfig
 from gradpipe.benchmarks.fetch import content_key, is_remote, join, read_bytes
+from gradpipe.benchmarks.settings import BenchmarkSettings
 from gradpipe.errors import DataError
 
 
@@ -19,11 +19,11 @@ class PinnedFolder:
     section: str
     address: str
 
-    def location(self, config: BenchmarkConfig, file: str) -> str:
+    def location(self, config: BenchmarkSettings, file: str) -> str:
         """The location that ``file`` (a path relative to the folder) is read from."""
         return join(config.path or self.address, file)
 
-    def read(self, config: BenchmarkConfig, file: str) -> bytes:
+    def read(self, config: BenchmarkSettings, file: str) -> bytes:
         """Read ``file``, verified unless the benchmark sets ``checksums: false``.
 
         Raises DataError when it is missing, unreachable or not the pinned file.
@@ -31,7 +31,7 @@ class PinnedFolder:
         sha256 = self._expected(file)["sha256"] if config.checksums else None
         return read_bytes(self.location(config, file), sha256)
 
-    def check_rows(self, config: BenchmarkConfig, file: str, table: pl.DataFrame) -> None:
+    def check_rows(self, config: BenchmarkSettings, file: str, table: pl.DataFrame) -> None:
         """Raise DataError if a verified file did not parse into its known number of rows."""
         expected = self._expected(file)["rows"]
         if config.checksums and table.height != expected:
@@ -40,7 +40,7 @@ class PinnedFolder:
                 f"{expected}, though its content is right: please report this fault of the reader."
             )
 
-    def content(self, config: BenchmarkConfig, files: list[str]) -> dict[str, str]:
+    def content(self, config: BenchmarkSettings, files: list[str]) -> dict[str, str]:
         """Identify each file's content, without network access for verified remote files."""
         return {
             file: self._expected(file)["sha256"]
@@ -51,5 +51,5 @@ class PinnedFolder:
 
     def _expected(self, file: str) -> dict[str, Any]:
         packaged = resources.files("gradpipe.benchmarks") / "checksums.json"
-        found: dict[str, Any] = json.loads(packaged.read_text("utf-8"))[self.section][file]
-        return found
+        expected: dict[str, Any] = json.loads(packaged.read_text("utf-8"))[self.section][file]
+        return expected

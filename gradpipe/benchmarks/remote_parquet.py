@@ -1,4 +1,11 @@
-"""Read Parquet files of data sets, local or on the hub, without running remote code."""
+"""Read Parquet files of data sets, local or on the hub, without running remote code.
+
+Files at a URL are streamed with ``datasets``, which retries a failed read 20 times and raises an
+error for a damaged page. Two shorter ways, tried on a local web server, do not replace it. Polars
+2.1.0 retries too, but ``pl.scan_parquet(url)`` aborts the process for a damaged page; to prevent
+this as for a local file, pyarrow would have to download the whole file first. fsspec 2026.9.0 does
+not retry: one response 503 makes ``fsspec.parquet.open_parquet_file`` raise a TypeError.
+"""
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -29,7 +36,7 @@ def read_parquet(
     to more than LARGEST_TABLE. A local file's size is taken from its footer before reading; at a
     URL, the rows read so far are counted.
     """
-    location = plain(location)
+    location = absolute_location(location)
     try:
         with TemporaryDirectory(ignore_cleanup_errors=True) as folder:
             file = _seekable(location, Path(folder))
@@ -96,7 +103,7 @@ def _streamed(
         yield frame
 
 
-def plain(location: str) -> str:
+def absolute_location(location: str) -> str:
     """Convert a location for ``datasets``: an absolute local path, or an unchanged URL.
 
     Raises DataError for the ~ of a user without a home folder.
@@ -107,7 +114,7 @@ def plain(location: str) -> str:
     try:
         return str(Path(path).expanduser().absolute())
     except RuntimeError as error:
-        raise DataError(f"{path} is nobody's folder: check the name behind the ~.") from error
+        raise DataError(f"unknown user in {path}: check the name after the ~.") from error
 
 
 def refusal(location: str, error: BaseException) -> DataError:
@@ -118,18 +125,18 @@ def refusal(location: str, error: BaseException) -> DataError:
     if not connection_failed(error):
         if caused_by(error, Cause.UNREADABLE_TABLE):
             return DataError(
-                f"{location} is no Parquet file with the columns of this data set ({said}): "
+                f"{location} is not a Parquet file with the columns of this data set ({said}): "
                 "fetch it again, or give the folder of an unaltered copy as `path`."
             )
         if caused_by(error, Cause.NO_SUCH_FILE) or caused_by(error, Cause.NOT_ON_HUB):
             return DataError(
                 f"there is no file at {location}: check `path`, `revision` and `split`; a folder "
-                "must be laid out as the hub's repository."
+                "must have the same files as the hub's repository."
             )
         if isinstance(_root(error), OSError) and _root(error).strerror:
             return DataError(
-                f"{location} cannot be read ({said}): check its permissions and the room on the "
-                "disk."
+                f"{location} cannot be read ({said}): check its permissions and the free space "
+                "on the disk."
             )
     return DataError(
         f"{location} cannot be read ({said}): check the address and the connection, or download "

@@ -60,7 +60,7 @@ def parse_table(data: bytes, name: str) -> pl.DataFrame:
     except (Exception, pl.exceptions.PanicException) as error:
         raise DataError(
             f"{name} is not well-formed {extension[1:].upper()} ({_reason(error)}): "
-            "mend it, or give it the extension of what it is."
+            "fix it, or give it the extension of its real format."
         ) from error
     if table.is_empty():
         raise DataError(f"{name} has no rows: give a file with at least one.")
@@ -83,7 +83,7 @@ def table_extension(name: str) -> str:
 
 
 def text_column(table: pl.DataFrame, column: str, name: str) -> pl.Series:
-    """Convert one column of a table to text: the single rule for what counts as text.
+    """Convert one column of a table to text: the single rule for values that count as text.
 
     Numbers, dates and booleans become text as Polars writes them. Nulls become null, and so does
     NaN, which pandas writes for a missing value. Raises DataError, which calls the table ``name``,
@@ -153,12 +153,12 @@ def jsonl_objects(data: bytes) -> list[dict[str, Any]]:
 
 def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     """Build an object with unique keys: a duplicate key would silently lose a value."""
-    found = dict(pairs)
-    if len(found) < len(pairs):
+    unique = dict(pairs)
+    if len(unique) < len(pairs):
         names = [name for name, _ in pairs]
         twice = next(name for name in names if names.count(name) > 1)
         raise ValueError(f"an object has the key {twice[:40]!r} twice")
-    return found
+    return unique
 
 
 def _from_lines(data: bytes, separator: str) -> pl.DataFrame:

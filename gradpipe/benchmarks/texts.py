@@ -24,6 +24,9 @@ _ABBREVIATION = re.compile(
 #: have on average as many words as its own texts of "100" and "500" tokens: 73 and 316.
 TOKENS_PER_PIECE = 1.33
 
+#: What FLAN and the release write between a rationale and its answer.
+FINAL_ANSWER = "\nThe final answer is "
+
 
 def without_calculator_marks(text: pl.Expr) -> pl.Expr:
     """Remove ``<<...>>`` from the text; the text around the marks is unchanged."""
@@ -42,6 +45,23 @@ def after_answer_line(text: pl.Expr) -> pl.Expr:
     """
     answer = text.str.extract(_ANSWER_LINE, 2).str.strip_chars()
     return answer.str.replace_all(r",(\d{3})", "${1}")
+
+
+def last_boxed(text: str) -> str | None:
+    r"""The content of the last ``\boxed{...}`` whose braces balance, or None."""
+    opening = "\\boxed{"
+    start = text.rfind(opening)
+    while start >= 0:
+        depth = 1
+        begin = start + len(opening)
+        for position in range(begin, len(text)):
+            # An escaped brace, as in set notation, is text and does not count.
+            if text[position - 1] != "\\":
+                depth += {"{": 1, "}": -1}.get(text[position], 0)
+            if depth == 0:
+                return text[begin:position]
+        start = text.rfind(opening, 0, start)
+    return None
 
 
 def lettered(options: pl.Expr) -> pl.Expr:

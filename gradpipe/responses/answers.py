@@ -10,8 +10,8 @@ from collections.abc import Iterator
 from itertools import chain
 from typing import Literal
 
-from gradpipe.benchmarks.sources.paper_release import last_boxed
-from gradpipe.responses.formulas import NUMBER, equal_formulas, numbers, plain, value
+from gradpipe.benchmarks.texts import last_boxed
+from gradpipe.responses.formulas import NUMBER, equal_formulas, numbers, value, without_markup
 from gradpipe.responses.sentences import sentences
 
 Kind = Literal["yes_no", "option", "label", "number", "formula", "phrase"]
@@ -77,7 +77,7 @@ def same_answer(found: str, gold: str) -> bool:
 
 def answer_key(answer: str) -> str:
     """A key that is the same for answers that are obviously equal: ``$1,200.00``, ``1200``."""
-    text = plain(answer)
+    text = without_markup(answer)
     number = value(text)
     if number is not None:
         return str(number)

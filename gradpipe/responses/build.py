@@ -5,7 +5,7 @@ from typing import Literal
 
 import polars as pl
 
-from gradpipe.benchmarks.items import How, ready_made
+from gradpipe.benchmarks.items import SamplingMethod, ready_made
 from gradpipe.errors import DataError, nearest
 from gradpipe.responses.derangement import irrelevant_responses
 from gradpipe.responses.examples import EXAMPLE_SCHEMA
@@ -25,7 +25,7 @@ def build_examples(
     relevances: list[str],
     irrelevant: Irrelevant,
     seed: int,
-    how: How = "first",
+    how: SamplingMethod = "first",
 ) -> pl.DataFrame:
     """Build the examples (EXAMPLE_SCHEMA) of one benchmark, by index, style and relevance.
 
@@ -46,7 +46,9 @@ def build_examples(
     responses = ready_made(items)
     wanted = _wanted_styles(items, styles)
     parts = [
-        _of_relevance(responses, style, relevance, irrelevant, seed, how)
+        _of_relevance(
+            responses, style, relevance=relevance, irrelevant=irrelevant, seed=seed, how=how
+        )
         for style in wanted
         for relevance in dict.fromkeys(relevances)
     ]
@@ -95,10 +97,11 @@ def _wanted_styles(items: pl.DataFrame, styles: list[str] | None) -> list[str]:
 def _of_relevance(
     responses: pl.DataFrame,
     style: str,
+    *,
     relevance: str,
     irrelevant: Irrelevant,
     seed: int,
-    how: How,
+    how: SamplingMethod,
 ) -> pl.DataFrame:
     of_style = responses.filter(pl.col("style") == style)
     if relevance == "irrelevant" and irrelevant != "release":
@@ -112,12 +115,12 @@ def _of_relevance(
             f"{_name(responses)} comes without irrelevant responses of the style {style!r}: "
             "let gradpipe draw them with `irrelevant: derangement`."
         )
-    return found.filter(~_says_the_answer()).with_columns(
+    return found.filter(~_equals_the_answer()).with_columns(
         donor_item_id=pl.lit(None, dtype=pl.String)
     )
 
 
-def _says_the_answer() -> pl.Expr:
+def _equals_the_answer() -> pl.Expr:
     """Whether a text is only the item's answer, ignoring case and spacing.
 
     Where the release redrew labels, they are correct in half of CREAK's rows: those are not
@@ -131,11 +134,11 @@ def _says_the_answer() -> pl.Expr:
 
 
 def _drawn(
-    draw: Callable[[pl.DataFrame, str, str, int, How], pl.DataFrame],
+    draw: Callable[[pl.DataFrame, str, str, int, SamplingMethod], pl.DataFrame],
     of_style: pl.DataFrame,
     style: str,
     seed: int,
-    how: How,
+    how: SamplingMethod,
 ) -> pl.DataFrame:
     correct = of_style.filter(pl.col("relevance") == "correct")
     drawn = draw(correct, str(correct["benchmark"].first()), style, seed, how)
@@ -145,10 +148,10 @@ def _drawn(
     )
 
 
-def _known(kind: str, given: list[str], known: tuple[str, ...]) -> None:
-    for word in given:
-        if word not in known:
-            raise DataError(f"there is no {kind} {word!r}: {nearest(word, known)}")
+def _known(kind: str, names: list[str], known: tuple[str, ...]) -> None:
+    for name in names:
+        if name not in known:
+            raise DataError(f"there is no {kind} {name!r}: {nearest(name, known)}")
 
 
 def _name(items: pl.DataFrame) -> str:

@@ -5,13 +5,11 @@ from itertools import pairwise
 import polars as pl
 
 from gradpipe.check import Check
-from gradpipe.styles import REASONING_STYLES
+from gradpipe.styles import LENGTH_STYLES, REASONING_STYLES
 
 #: Required share of items whose next longer style is longer. The release's sets have 0.946
 #: (geometry, detailed over simplified) to 1.
 LONGER_SHARE = 0.9
-
-LENGTHS = ("length_100", "length_500", "length_1000")
 
 
 def check_lengths(examples: pl.DataFrame) -> Check:
@@ -26,7 +24,7 @@ def check_lengths(examples: pl.DataFrame) -> Check:
         .select("item_id", "style", pl.col("response").str.len_chars().alias("characters"))
         .unique(["item_id", "style"], keep="first", maintain_order=True)
     )
-    steps = [*pairwise(REASONING_STYLES), *pairwise(LENGTHS)]
+    steps = [*pairwise(REASONING_STYLES), *pairwise(LENGTH_STYLES)]
     shares = pl.concat(
         lengths.filter(pl.col("style") == shorter)
         .join(lengths.filter(pl.col("style") == longer), on="item_id", suffix="_longer")

@@ -9,11 +9,11 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
-from gradpipe.benchmarks.items import How, sampling_order
+from gradpipe.benchmarks.items import SamplingMethod, sampling_order
 from gradpipe.errors import DataError
 from gradpipe.system.hashing import content_hash
 
-BLOCK = 10
+ITEMS_PER_BLOCK = 10
 
 # Costs are integer millionths of a unit of log length: integer sums are exact, so every machine
 # finds the same optimum.
@@ -25,15 +25,15 @@ _Ints = npt.NDArray[np.int64]
 
 
 def irrelevant_responses(
-    responses: pl.DataFrame, benchmark: str, style: str, seed: int, how: How = "first"
+    responses: pl.DataFrame, benchmark: str, style: str, seed: int, how: SamplingMethod = "first"
 ) -> pl.DataFrame:
     """Pick a donor for each response of one style: ``item_id``, ``donor_item_id``, ``text``.
 
     ``responses`` has one row per item: ``item_id``, ``index``, ``answer``, ``text``; row order does
     not matter. No item receives a response with its own answer or its own text, or a blank
     response. Answers are compared without case and spacing; if an answer is null, the responses are
-    compared. Each response is used once, unless so many answers in and before a block are equal
-    that a donor of similar length must be reused. ``how`` is the study's sampling method: it sets
+    compared. Each response is used once, unless too many answers in and before a block are
+    equal: then a donor of similar length is reused. ``how`` is the study's sampling method: it sets
     the order in which pairs are stable.
 
     Raises DataError for a single item, and for an item whose answer equals that of every other
@@ -67,6 +67,7 @@ def pick_donors(texts: list[str], answers: list[str], seed: list[int | str]) -> 
     Each block is a linear assignment over its texts and the unused texts of earlier blocks. It
     minimizes |log length − log length| plus a jitter of up to 0.1 drawn from ``seed``.
     """
+    # Not at the top: SciPy takes a second to import, and every Dagster process would wait for it.
     from scipy.optimize import linear_sum_assignment
 
     pool = _Pool(texts, answers)
@@ -87,11 +88,11 @@ def pick_donors(texts: list[str], answers: list[str], seed: list[int | str]) -> 
 
 
 def blocks(count: int) -> list[_Ints]:
-    """Split ``count`` positions into blocks of BLOCK that do not change when items are added.
+    """Split ``count`` positions into blocks that do not change when items are added.
 
     A single last item would have no partner, so it joins the block before.
     """
-    starts = list(range(0, count - 1, BLOCK))
+    starts = list(range(0, count - 1, ITEMS_PER_BLOCK))
     return np.split(np.arange(count), starts[1:])
 
 
@@ -138,5 +139,5 @@ class _Pool:
 
 def _codes(texts: list[str]) -> _Ints:
     seen: dict[str, int] = {}
-    normalised = (" ".join(text.casefold().split()) for text in texts)
-    return np.array([seen.setdefault(text, len(seen)) for text in normalised], dtype=np.int64)
+    normalized = (" ".join(text.casefold().split()) for text in texts)
+    return np.array([seen.setdefault(text, len(seen)) for text in normalized], dtype=np.int64)

@@ -24,7 +24,7 @@ EXAMPLE_SCHEMA = pl.Schema(
 
 
 def count_styles(examples: pl.DataFrame) -> pl.DataFrame:
-    """Count the examples of each style and relevance, with their mean length in words."""
+    """Count the examples of each style and relevance, with their mean number of words."""
     return examples.group_by("style", "relevance", maintain_order=True).agg(
         pl.len().alias("examples"),
         pl.col("response").str.split(" ").list.len().mean().round(1).alias("mean_words"),

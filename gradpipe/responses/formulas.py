@@ -44,7 +44,7 @@ def value(text: str) -> Fraction | None:
         return None
 
 
-def plain(text: str) -> str:
+def without_markup(text: str) -> str:
     """``text`` without markup, quotes, outer punctuation and repeated spaces."""
     bare = _MARKUP.sub("", text.replace("\\dfrac", "\\frac").replace("\\tfrac", "\\frac"))
     unquoted = re.sub(r"[\"'“”’`{}]" if "\\" not in bare else r"[\"“”`]", "", bare)

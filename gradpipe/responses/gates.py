@@ -1,13 +1,13 @@
-"""Quality gates: which responses agree with the gold answer, and which are no real answer."""
+"""Quality gates: whether a response agrees with the gold answer, and whether it is an answer."""
 
 import re
-from collections.abc import Callable
 
 import polars as pl
 
 from gradpipe.check import Check
 from gradpipe.responses.answers import final_answer, same_answer
-from gradpipe.styles import KNOWLEDGE_STYLES, STYLES
+from gradpipe.responses.token_counts import CountTokens
+from gradpipe.styles import KNOWLEDGE_STYLES, LENGTH_STYLES, STYLES
 
 #: Possible verdicts on a response; only the first is a pass.
 VERDICTS = (
@@ -20,8 +20,6 @@ VERDICTS = (
     "empty",
 )
 
-#: Target length in tokens of a knowledge response, per style.
-LENGTHS = {"length_100": 100, "length_500": 500, "length_1000": 1000}
 #: A knowledge response is off length below or above these multiples of its target length. The
 #: release's texts, cut at sentence ends, have 0.8 to 1.6 (length_100, 5th and 95th percentile) or
 #: 0.8 to 1.0 times the target.
@@ -30,8 +28,6 @@ SHORTEST, LONGEST = 0.5, 1.6
 #: Styles with only a bare answer or part of a response: length and ending are not checked.
 _BARE = ("none", "none_padded")
 _CUT = "detailed_cut"
-
-CountTokens = Callable[[list[str]], list[int]]
 
 _DECLINES = (
     r"(?:can(?:not|['’]t| not)|could(?: not|n['’]t)|won['’]t|will not|am (?:not able|unable|not "
@@ -106,7 +102,7 @@ def is_unfinished(text: str) -> bool:
     return within and not _SAYS_SO.search(last_line)
 
 
-def summarise_verdicts(judged: pl.DataFrame) -> pl.DataFrame:
+def summarize_verdicts(judged: pl.DataFrame) -> pl.DataFrame:
     """Count the responses per style and verdict: ``style, verdict, responses, rate``.
 
     One row per combination that occurs, in the order of STYLES and VERDICTS; rates add up to 1 per
@@ -180,7 +176,7 @@ def _compare(text: str, answer: str, instruction: str | None) -> tuple[str, str 
 
 
 def _off_length(table: pl.DataFrame, count_tokens: CountTokens | None) -> pl.Series:
-    wanted = table["style"].replace_strict(LENGTHS, default=None, return_dtype=pl.Float64)
+    wanted = table["style"].replace_strict(LENGTH_STYLES, default=None, return_dtype=pl.Float64)
     if count_tokens is None or wanted.null_count() == len(wanted):
         return pl.repeat(None, table.height, dtype=pl.Boolean, eager=True)
     texts = table["text"].fill_null("").to_list()

@@ -7,20 +7,18 @@ the bare answer after as much neutral text as the simplified response has reason
 """
 
 import re
-from collections.abc import Callable
 from itertools import accumulate, cycle
 
 import polars as pl
 
-from gradpipe.benchmarks.sources.paper_release import FINAL_ANSWER
+from gradpipe.benchmarks.texts import FINAL_ANSWER
 from gradpipe.errors import DataError, nearest
 from gradpipe.responses.sentences import sentences
+from gradpipe.responses.token_counts import CountTokens, count_words
 from gradpipe.styles import MATCHED_STYLES
 
-CountTokens = Callable[[list[str]], list[int]]
-
 #: The style each matched style is made from; the target length is the simplified response's.
-SOURCES = {"none_padded": "none", "detailed_cut": "detailed"}
+MATCHED_FROM = {"none_padded": "none", "detailed_cut": "detailed"}
 
 #: Sentences that are neutral for any question and favor no answer, in the order of use.
 NEUTRAL = (
@@ -66,7 +64,7 @@ def matched_responses(
     """Build the responses of a matched style: ``item_id``, ``text``, in the order of the items.
 
     ``responses`` holds correct responses, one row per item and style: ``item_id``, ``style``,
-    ``text``. Items without a simplified response or without the style's source (SOURCES) are
+    ``text``. Items without a simplified response or without the style's source (MATCHED_FROM) are
     skipped. ``none_padded`` ends on "The final answer is" and the answer. ``detailed_cut`` ends
     with the sentence whose end is nearest to the simplified length. It keeps at least the first
     sentence and seldom states an answer. Lengths are sums over sentences of the counts that
@@ -76,7 +74,7 @@ def matched_responses(
     """
     if style not in MATCHED_STYLES:
         raise DataError(f"no style {style!r} is made by length: {nearest(style, MATCHED_STYLES)}")
-    pairs = _of_style(responses, SOURCES[style]).join(
+    pairs = _of_style(responses, MATCHED_FROM[style]).join(
         _of_style(responses, "simplified").rename({"text": "model"}),
         on="item_id",
         maintain_order="left",
@@ -86,11 +84,6 @@ def matched_responses(
     make = _padded if style == "none_padded" else _cut
     texts = make(pairs["text"].to_list(), lengths, count)
     return pairs.select("item_id", pl.Series("text", texts, dtype=pl.String))
-
-
-def count_words(texts: list[str]) -> list[int]:
-    """Count the words and punctuation marks of each text: a model-independent length."""
-    return [len(re.findall(r"\w+|[^\w\s]", text)) for text in texts]
 
 
 def _of_style(responses: pl.DataFrame, style: str) -> pl.DataFrame:

@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
-from gradpipe.benchmarks.items import How, sampling_order
+from gradpipe.benchmarks.items import SamplingMethod, sampling_order
 from gradpipe.errors import DataError
 from gradpipe.responses.answers import answer_key, answer_kind, final_answer
 from gradpipe.responses.derangement import blocks
@@ -27,7 +27,7 @@ _Ints = npt.NDArray[np.int64]
 
 
 def shuffled_responses(
-    responses: pl.DataFrame, benchmark: str, style: str, seed: int, how: How = "first"
+    responses: pl.DataFrame, benchmark: str, style: str, seed: int, how: SamplingMethod = "first"
 ) -> pl.DataFrame:
     """Build a response from other items' sentences for each item: ``item_id``, ``text``.
 
@@ -78,6 +78,7 @@ def _deal(pool: "_Pool", block: _Ints, seed: list[int | str]) -> _Ints:
     Solves one linear assignment with random costs per role: every sentence of the block goes to one
     place, if possible. Remaining places are drawn from earlier sentences, then from later ones.
     """
+    # Not at the top: SciPy takes a second to import, and every Dagster process would wait for it.
     from scipy.optimize import linear_sum_assignment
 
     rng = np.random.default_rng(int(content_hash(*seed), 16))
@@ -94,17 +95,17 @@ def _deal(pool: "_Pool", block: _Ints, seed: list[int | str]) -> _Ints:
     for place in np.flatnonzero(dealt < 0):
         dealt[place] = _draw(pool, places[place], places[-1] + 1, rng)
     for item in block:
-        _mend(pool, places, dealt, np.flatnonzero(pool.owner[places] == item), rng)
+        _redraw_stated_answer(pool, places, dealt, np.flatnonzero(pool.owner[places] == item), rng)
     return dealt
 
 
-def _mend(
+def _redraw_stated_answer(
     pool: "_Pool", places: _Ints, dealt: _Ints, mine: _Ints, rng: np.random.Generator
 ) -> None:
-    """Redraw an item's sentences while together they state its answer, though none does alone."""
+    """Redraw an item's sentences while their joined text ends on the item's answer."""
     item = int(pool.owner[places[mine[0]]])
     for attempt in range(_ATTEMPTS):
-        if (dealt[mine] < 0).any() or not pool.answers_rightly(item, dealt[mine]):
+        if (dealt[mine] < 0).any() or not pool.ends_on_answer(item, dealt[mine]):
             return
         for place in mine[-1:] if attempt < _ATTEMPTS // 2 else mine:
             dealt[place] = _draw(pool, places[place], places[-1] + 1, rng)
@@ -155,7 +156,7 @@ class _Pool:
         barred = np.zeros((len(items), len(given)), dtype=bool)
         for row, item in enumerate(items):
             own = self.wording[self.owner == item]
-            barred[row] = np.isin(self.wording[given], own) | self._tells(item, given)
+            barred[row] = np.isin(self.wording[given], own) | self._gives_away(item, given)
         return barred[rows]
 
     def join(self, dealt: _Ints) -> str:
@@ -166,22 +167,22 @@ class _Pool:
             text += gap + sentence
         return text.rstrip()
 
-    def answers_rightly(self, item: int, dealt: _Ints) -> bool:
+    def ends_on_answer(self, item: int, dealt: _Ints) -> bool:
         """Whether the dealt sentences, joined, end on the item's answer."""
         answer = self._answers[item]
         found = final_answer(self.join(dealt), answer, self._questions[item]) if answer else None
         return found is not None and answer_key(found) == answer_key(answer or "")
 
-    def _tells(self, item: np.int64, given: _Ints) -> npt.NDArray[np.bool_]:
+    def _gives_away(self, item: np.int64, given: _Ints) -> npt.NDArray[np.bool_]:
         """Whether each sentence gives away an item's answer, [given]."""
         answer = self._answers[item]
         if not answer:
             return np.zeros(len(given), dtype=bool)
-        tells: npt.NDArray[np.bool_] = self._statements(answer)[given] == answer_key(answer)
+        gives_away: npt.NDArray[np.bool_] = self._statements(answer)[given] == answer_key(answer)
         if answer_kind(answer) == "phrase":
             named = rf"(?i)(?:^|\W){pl.escape_regex(answer.strip())}(?:$|\W)"
-            tells |= self.sentences.gather(given).str.contains(named).to_numpy()
-        return tells
+            gives_away |= self.sentences.gather(given).str.contains(named).to_numpy()
+        return gives_away
 
     def _statements(self, answer: str) -> npt.NDArray[np.object_]:
         """The key of the answer that each sentence ends on, of the kind of ``answer``, [S]."""

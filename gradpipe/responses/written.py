@@ -6,8 +6,9 @@ from typing import Literal
 import polars as pl
 
 from gradpipe.benchmarks.items import ITEM_SCHEMA, ready_made
-from gradpipe.responses.gates import CountTokens, judge_responses, summarise_verdicts
+from gradpipe.responses.gates import judge_responses, summarize_verdicts
 from gradpipe.responses.length_matched import matched_responses
+from gradpipe.responses.token_counts import CountTokens
 from gradpipe.styles import MATCHED_STYLES
 
 #: Part of every examples table's version: increase it when the gates' verdicts change.
@@ -70,7 +71,7 @@ def judge_ready_made(items: pl.DataFrame) -> pl.DataFrame:
 def with_written(
     items: pl.DataFrame, quality: pl.DataFrame, mismatches: Mismatches
 ) -> pl.DataFrame:
-    """Replace the correct responses of ``items`` by those that a model wrote.
+    """Replace the correct responses of ``items`` with the responses that a model wrote.
 
     ``quality`` is QUALITY_SCHEMA. Responses that failed the gates are excluded unless
     ``mismatches`` keeps them. A reasoning item without a ``none`` response gets its bare answer as
@@ -88,7 +89,7 @@ def quality_of(judged: Mapping[str, pl.DataFrame]) -> pl.DataFrame:
     ``judged`` maps a benchmark to its QUALITY_SCHEMA table.
     """
     parts = [
-        summarise_verdicts(frame.filter(pl.col("by_model") == by_model)).select(
+        summarize_verdicts(frame.filter(pl.col("by_model") == by_model)).select(
             pl.lit(benchmark).alias("benchmark"),
             pl.lit("a model" if by_model else "its source").alias("written_by"),
             "style",

@@ -12,8 +12,8 @@ from gradpipe.benchmarks.read import read_items
 from gradpipe.errors import DataError
 from gradpipe.generators.calls import PLAN_SCHEMA, plan_calls
 from gradpipe.responses.build import build_examples
-from gradpipe.responses.gates import CountTokens
-from gradpipe.responses.length_matched import SOURCES
+from gradpipe.responses.length_matched import MATCHED_FROM
+from gradpipe.responses.token_counts import CountTokens
 from gradpipe.responses.written import (
     judge_ready_made,
     judge_written,
@@ -53,8 +53,8 @@ def study_calls(study: Study, benchmark: BenchmarkConfig, items: pl.DataFrame) -
     if wanted is None:
         return calls
     needed = set(wanted)
-    for style in needed & SOURCES.keys():
-        needed |= {SOURCES[style], "simplified"}
+    for style in needed & MATCHED_FROM.keys():
+        needed |= {MATCHED_FROM[style], "simplified"}
     return calls.filter(pl.col("style").is_in(list(needed)))
 
 
@@ -89,11 +89,11 @@ def study_examples(
         quality = pl.concat([replaced, judged])
     examples = build_examples(
         with_matched(items, styles or [], count),
-        styles,
-        list(study.relevances),
-        study.irrelevant,
-        study.seed,
-        study.sampling,
+        styles=styles,
+        relevances=list(study.relevances),
+        irrelevant=study.irrelevant,
+        seed=study.seed,
+        how=study.sampling,
     )
     return StudyExamples(_with_gate_results(examples, quality), quality)
 

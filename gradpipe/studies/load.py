@@ -13,7 +13,7 @@ from gradpipe.errors import DataError, StudyError, nearest
 from gradpipe.generators.secrets import holds_key
 from gradpipe.studies.study import Study
 from gradpipe.untrusted.files import read_regular
-from gradpipe.untrusted.yaml import LARGEST_STUDY, read_yaml
+from gradpipe.untrusted.yaml import LARGEST_STUDY, RefusedYAMLError, read_yaml
 
 #: Settings of `wikipedia` that are paths or URLs.
 _WIKIPEDIA_FILES = ("titles", "titles_file", "views")
@@ -78,6 +78,10 @@ def parse_study(text: str, source: str, folder: Path | None = None) -> Study:
         )
     try:
         content = read_yaml(text)
+    except RefusedYAMLError as error:
+        raise StudyError(
+            f"The study {source} is refused at line {error.line} ({error.problem}): {error.cure}."
+        ) from error
     except (yaml.YAMLError, ValueError, RecursionError) as error:
         # ValueError: an invalid date or number, such as 2024-13-45.
         mark = getattr(error, "problem_mark", None)

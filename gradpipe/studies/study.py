@@ -215,12 +215,12 @@ class Study(BaseModel):
         return _named(self.benchmarks, name, "benchmark")
 
 
-def _require_known(kind: str, words: Sequence[str], known: Sequence[str]) -> None:
-    for word in words:
-        if word not in known:
-            raise StudyError(f"There is no {kind} {word!r}: {nearest(word, list(known))}")
-        if words.count(word) > 1:
-            raise StudyError(f"The {kind} {word!r} is listed twice: list it once.")
+def _require_known(kind: str, names: Sequence[str], known: Sequence[str]) -> None:
+    for name in names:
+        if name not in known:
+            raise StudyError(f"There is no {kind} {name!r}: {nearest(name, list(known))}")
+        if names.count(name) > 1:
+            raise StudyError(f"The {kind} {name!r} is listed twice: list it once.")
 
 
 def _named(entries: tuple[Named, ...], name: str, kind: str) -> Named:

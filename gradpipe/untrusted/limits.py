@@ -1,8 +1,8 @@
-"""All limits on untrusted data files: how much is read, and what is refused unread.
+"""All limits on untrusted data files: how much is read, and which files are refused unread.
 
-A file of a few kilobytes can stand for terabytes: Parquet repeats a value for the price of a
-number, and compression does so for any bytes. So what a Parquet file says of itself is looked at
-before it is read, what was read is counted before it is used, and archives are not unpacked.
+A file of a few kilobytes can unpack to terabytes: Parquet stores a repeated value once, and
+compression does so for any bytes. So the sizes in a Parquet file's footer are checked before the
+file is read, the size of a table is checked before it is used, and archives are not unpacked.
 """
 
 from collections.abc import Collection
@@ -14,15 +14,15 @@ from gradpipe.errors import DataError
 from gradpipe.system.units import format_bytes
 from gradpipe.untrusted.parquet_footer import column_chunks, decode
 
-#: Bytes of a data file as it lies, and of a table when it is unpacked.
+#: Bytes of a data file on disk, and of a table in memory.
 LARGEST_FILE = 2**30
 LARGEST_TABLE = 2**31
 #: Bytes of one line of a page-view dump; a title has 255.
 LONGEST_LINE = 2**20
-#: What a value takes in a table at least: a table of nothing has its size too.
+#: Bytes that a value takes in a table at least, even a null.
 VALUE_BYTES = 8
 
-#: The first bytes of what Polars' CSV reader would unpack by itself, and of other archives.
+#: The first bytes of archives; Polars' CSV reader would unpack some of them by itself.
 _ARCHIVES = {
     b"\x1f\x8b": "gzip",
     b"\x28\xb5\x2f\xfd": "zstandard",
@@ -42,7 +42,7 @@ ARCHIVE_ENDINGS = frozenset(
 
 
 def refuse_archive(data: bytes, name: str) -> None:
-    """Raise DataError for bytes that are an archive; none is unpacked."""
+    """Raise DataError if the bytes are those of an archive."""
     kind = next((kind for start, kind in _ARCHIVES.items() if data.startswith(start)), None)
     if kind is not None or data[257:262] == b"ustar":
         raise DataError(archive_refusal(name, kind or "tar"))
@@ -51,41 +51,40 @@ def refuse_archive(data: bytes, name: str) -> None:
 def archive_refusal(name: str, kind: str) -> str:
     """Return the message that refuses an archive."""
     return (
-        f"{name} is a {kind} archive, and gradpipe unpacks none, since a small one may hold more "
-        "than any disk: unpack it, and give the file that was in it."
+        f"{name} is a {kind} archive, which gradpipe does not unpack, since a small archive can "
+        "hold more than any disk: unpack it and give the file in it."
     )
 
 
 def check_parquet(file: IO[bytes], name: str, columns: Collection[str] = ()) -> None:
-    """Raise DataError for a Parquet file that says it unpacks to more than LARGEST_TABLE.
+    """Raise DataError for a Parquet file that unpacks to more than LARGEST_TABLE by its footer.
 
-    Then only its footer was read. With ``columns`` only these count, since only these are read.
-    Raises DamagedParquetError for what cannot be decoded.
+    With ``columns`` only these count, since only these are read. Then the whole file is decoded.
+    Raises DamagedParquetError if it cannot be decoded.
     """
     chunks = [chunk for chunk in column_chunks(file) if not columns or chunk.path[0] in columns]
     refuse_large(sum(max(chunk.unpacked, VALUE_BYTES * chunk.values) for chunk in chunks), name)
     for chunk in chunks:
-        # Each text may be as long as all that is written.
+        # Each text may be as long as all written bytes together.
         if chunk.most > LARGEST_TABLE:
             raise DataError(
-                f"{name} holds texts of {chunk.path[0][:40]!r} as what each shares with the one "
-                "before (DELTA_BYTE_ARRAY), so that they may unpack to any size: write them with "
-                "another encoding."
+                f"{name} encodes the column {chunk.path[0][:40]!r} in a way that can unpack to any "
+                "size (DELTA_BYTE_ARRAY): write it with another encoding."
             )
     file.seek(0)
     decode(file, chunks)
 
 
 def refuse_large_table(table: pl.DataFrame, name: str) -> None:
-    """Raise DataError for a table whose texts and values are more than LARGEST_TABLE altogether.
+    """Raise DataError for a table of more than LARGEST_TABLE bytes of texts and values.
 
-    A text that many rows share counts once for each: so often it would be read.
+    A text that many rows share counts once per row, since it would be read that often.
     """
     refuse_large(int(table.estimated_size()), name)
 
 
 def refuse_long_line(start: bytes, name: str) -> None:
-    """Raise DataError for a line that is longer than LONGEST_LINE already."""
+    """Raise DataError if the start of a line is already longer than LONGEST_LINE."""
     if len(start) > LONGEST_LINE:
         raise DataError(
             f"{name} has a line of more than {format_bytes(LONGEST_LINE)}, which no page-view "
@@ -94,7 +93,7 @@ def refuse_long_line(start: bytes, name: str) -> None:
 
 
 def refuse_large(size: int, name: str) -> None:
-    """Raise DataError where ``size`` bytes are more than a table may have."""
+    """Raise DataError if ``size`` is more bytes than a table may have."""
     if size > LARGEST_TABLE:
         raise DataError(
             f"{name} unpacks to {format_bytes(size)} or more, above the limit of "

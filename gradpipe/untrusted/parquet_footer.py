@@ -1,9 +1,19 @@
 """Check the footer of a Parquet file before a reader trusts it.
 
-Of the footer only what says how large the columns are is read: for each chunk of a column its name,
-its number of values and its bytes when unpacked. pyarrow reports that too, but what it raises
-inside ``RowGroupMetaData.column`` for a damaged footer ends the whole process. The layout is that
-of https://github.com/apache/parquet-format (parquet.thrift), in Thrift's compact protocol.
+Only the sizes of the columns are read: for each chunk of a column its name, its number of values
+and its bytes when unpacked. The layout is that of https://github.com/apache/parquet-format
+(parquet.thrift), in Thrift's compact protocol.
+
+pyarrow 26.0.1 and Polars 2.1.0 still need this check. Given the files of ``tests/fuzz`` and
+``tests/untrusted`` in a process that may use 2 GiB,
+
+- pyarrow aborts the process in ``RowGroupMetaData.column`` if the footer's histograms have a wrong
+  length (``found-pyarrow-abort``), so the sizes cannot come from there;
+- Polars aborts the process for a page with a negative number of values (``found-polars-abort``), so
+  pyarrow, which raises, decodes a file first;
+- Polars aborts the process, and pyarrow raises after filling the memory, for small files that
+  unpack to gigabytes: 10 KB of texts in DELTA_BYTE_ARRAY, 1 MB of nulls. So the sizes are compared
+  with a limit before anything is read.
 """
 
 from __future__ import annotations
@@ -16,21 +26,21 @@ from typing import IO, Any, NamedTuple
 MAGIC = b"PAR1"
 #: Structures inside each other; a footer has about six.
 _DEEPEST = 24
-_ROWS_AT_ONCE = 1000
+_BATCH_ROWS = 1000
 #: The numbers that parquet.thrift gives to the fields on the way to a chunk's sizes.
-_ROW_GROUPS, _COLUMNS, _ABOUT = 4, 1, 3
+_ROW_GROUPS, _COLUMNS, _METADATA = 4, 1, 3
 _ENCODINGS, _PATH, _VALUES, _UNPACKED = 2, 3, 5, 6
-#: Encodings: texts by numbers into a dictionary, their lengths and what they share with the one
-#: before as differences.
+#: Encodings of texts: as numbers into a dictionary; with their lengths as differences; with the
+#: length of the beginning that each shares with the text before it.
 _DICTIONARIES, _DELTA_LENGTHS, _DELTA_TEXTS = {2, 8}, 6, 7
 
 
 class DamagedParquetError(ValueError):
-    """What is wrong with a Parquet file, as part of a sentence."""
+    """A damaged Parquet file; the message says what is damaged, as part of a sentence."""
 
 
 class Chunk(NamedTuple):
-    """What a footer says of one column in one row group; ``path`` are its names from outside in."""
+    """A footer's entry for one column in one row group; ``path`` are its names from outside in."""
 
     path: tuple[str, ...]
     values: int
@@ -45,13 +55,13 @@ class Chunk(NamedTuple):
 
     @property
     def most(self) -> int:
-        """The bytes that it may unpack to where each text must be written out to be read."""
+        """The bytes that it may unpack to if every text must be written out in full."""
         repeats = _DELTA_TEXTS in self.encodings or _DICTIONARIES & self.encodings
         return self.values * self.unpacked if repeats and not self.by_dictionary else self.unpacked
 
 
 def column_chunks(file: IO[bytes]) -> list[Chunk]:
-    """Every chunk of a Parquet file, as its footer says.
+    """List every chunk of a Parquet file from its footer.
 
     Raises DamagedParquetError for a file without such a footer, and for sizes below zero.
     """
@@ -67,11 +77,10 @@ def column_chunks(file: IO[bytes]) -> list[Chunk]:
 
 
 def decode(file: IO[bytes], chunks: Collection[Chunk]) -> None:
-    """Decode all of a Parquet file by pyarrow, and keep nothing of it.
+    """Decode a whole Parquet file with pyarrow, without keeping any rows.
 
-    What is damaged makes pyarrow raise, and Polars, in places, ask for so much memory that the
-    whole process ends. Texts stay as numbers into a dictionary where they can, so that one that
-    many rows share is there once. Raises DamagedParquetError.
+    Texts stay numbers into a dictionary where pyarrow allows it, so a text that many rows share is
+    in memory once. Raises DamagedParquetError.
     """
     from pyarrow import parquet
 
@@ -82,7 +91,7 @@ def decode(file: IO[bytes], chunks: Collection[Chunk]) -> None:
         columns = [schema.column(number) for number in range(len(schema))]
         texts = [column.path for column in columns if column.physical_type == "BYTE_ARRAY"]
         texts = [path for path in texts if path in by_dictionary]
-        for _ in parquet.ParquetFile(file, read_dictionary=texts).iter_batches(_ROWS_AT_ONCE):
+        for _ in parquet.ParquetFile(file, read_dictionary=texts).iter_batches(_BATCH_ROWS):
             pass
     except Exception as error:
         raise DamagedParquetError(str(error) or type(error).__name__) from error
@@ -92,10 +101,10 @@ def _chunks(footer: Any) -> Iterator[Chunk]:
     try:
         for group in footer.get(_ROW_GROUPS, []):
             for column in group[_COLUMNS]:
-                about = column[_ABOUT]
-                path = tuple(name.decode("utf-8", "replace") for name in about[_PATH])
-                encodings = frozenset(map(int, about[_ENCODINGS]))
-                chunk = Chunk(path, int(about[_VALUES]), int(about[_UNPACKED]), encodings)
+                metadata = column[_METADATA]
+                path = tuple(name.decode("utf-8", "replace") for name in metadata[_PATH])
+                encodings = frozenset(map(int, metadata[_ENCODINGS]))
+                chunk = Chunk(path, int(metadata[_VALUES]), int(metadata[_UNPACKED]), encodings)
                 if min(chunk.values, chunk.unpacked) < 0:
                     raise DamagedParquetError(f"its column {path[0][:40]!r} has a size below zero")
                 yield chunk
@@ -105,7 +114,7 @@ def _chunks(footer: Any) -> Iterator[Chunk]:
 
 @dataclass
 class _Struct:
-    """Thrift's compact protocol, as far as Parquet uses it: structures become mappings."""
+    """The part of Thrift's compact protocol that Parquet uses: structures become mappings."""
 
     data: BytesIO
 
@@ -118,7 +127,7 @@ class _Struct:
         while header := self.byte():
             number = number + (header >> 4) if header >> 4 else self.number()
             kind = header & 15
-            # Of a field that is true or false, the kind says which.
+            # A boolean field has its value in its kind.
             fields[number] = kind == 1 if kind in {1, 2} else self.value(kind, depth)
         return fields
 
@@ -138,11 +147,11 @@ class _Struct:
             12: lambda: self.read(depth + 1),
         }
         if kind not in readers:
-            raise DamagedParquetError("its footer holds what no Parquet file does")
+            raise DamagedParquetError("its footer has a value of an unknown kind")
         return readers[kind]()
 
     def elements(self, depth: int) -> list[Any]:
-        """The elements of a list; each takes a byte at least, so their number cannot lie."""
+        """The elements of a list; each takes at least a byte, so a false length ends the file."""
         if depth > _DEEPEST:
             raise DamagedParquetError("its footer is nested too deeply")
         header = self.byte()
@@ -155,22 +164,22 @@ class _Struct:
 
     def take(self, size: int) -> bytes:
         """The next bytes, all of them."""
-        found = self.data.read(size)
-        if len(found) < size:
+        content = self.data.read(size)
+        if len(content) < size:
             raise DamagedParquetError("its footer ends too early")
-        return found
+        return content
 
     def count(self) -> int:
         """Read a whole number with seven bits per byte, lowest bits first."""
-        found = 0
+        number = 0
         for shift in range(0, 70, 7):
             byte = self.byte()
-            found |= (byte & 127) << shift
+            number |= (byte & 127) << shift
             if byte < 128:
-                return found
+                return number
         raise DamagedParquetError("its footer holds a number of more than 64 bits")
 
     def number(self) -> int:
-        """The same with a sign, which is its lowest bit."""
+        """Read a whole number whose lowest bit is its sign."""
         count = self.count()
         return (count >> 1) ^ -(count & 1)

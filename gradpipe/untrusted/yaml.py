@@ -1,114 +1,113 @@
-"""YAML as a study needs it: plain values, each key once, and no larger than it looks."""
+"""YAML as a study needs it: plain values, each key once, nothing that stands for more than it says.
 
-from __future__ import annotations
+A few lines of aliases can stand for billions of values, so anchors and aliases are refused.
+"""
 
 import math
-from functools import cache
 from typing import Any
+
+import yaml
 
 #: Bytes of a study file. The paper's own study is a hundredth of it.
 LARGEST_STUDY = 2**18
-#: Characters, and brackets, keys and values, of what a file says, each alias counted in full.
-MOST_CHARACTERS = 2**20
+#: Brackets, keys and values; PyYAML reads ten thousand in a second.
 MOST_VALUES = 50_000
 #: Mappings and lists inside each other; a study has five.
 DEEPEST = 40
-#: Beyond it numbers are no settings, and most of what reads them overflows.
+#: Larger numbers are not useful as settings, and most code that reads them overflows.
 LARGEST_NUMBER = 2**63 - 1
+
+
+class RefusedYAMLError(yaml.MarkedYAMLError):
+    """Valid YAML that a study must not contain; ``cure`` says what to do instead."""
+
+    def __init__(self, problem: str, mark: yaml.Mark, cure: str) -> None:
+        super().__init__(problem=problem, problem_mark=mark)
+        self.line, self.cure = mark.line + 1, cure
 
 
 def read_yaml(text: str) -> Any:
     """Parse a YAML text with the safe loader: plain values, no tags that make objects.
 
-    Raises yaml.YAMLError for invalid YAML, a key that a mapping has twice, numbers that are not
-    finite or beyond 64 bits, half a surrogate pair, nesting beyond DEEPEST, aliases that hold
-    themselves, and aliases that multiply to more than MOST_VALUES or MOST_CHARACTERS.
+    Raises yaml.YAMLError for invalid YAML. Raises RefusedYAMLError for anchors, aliases and merge
+    keys, a key that a mapping has twice, nesting beyond DEEPEST, more than MOST_VALUES values,
+    numbers that are not finite or beyond 64 bits, and half a surrogate pair.
     """
-    import yaml
-
-    return yaml.load(text, Loader=_loader())
+    return yaml.load(text, Loader=_StudyLoader)
 
 
-@cache
-def _loader() -> Any:
-    """The safe loader, with these refusals; made here, since PyYAML is imported when it is used."""
-    import yaml
+class _StudyLoader(yaml.SafeLoader):
+    """The safe loader with these refusals."""
 
-    class Loader(yaml.SafeLoader):
-        def __init__(self, text: str) -> None:
-            super().__init__(text)
-            self.depth = self.values = self.characters = 0
-            #: The values and characters of each node that is composed to its end.
-            self.sizes: dict[yaml.Node, tuple[int, int]] = {}
+    _depth = _values = 0
 
-        def compose_node(self, parent: Any, index: Any) -> Any:
-            event: Any = self.peek_event()  # type: ignore[no-untyped-call]
-            mark, alias = event.start_mark, isinstance(event, yaml.AliasEvent)
-            before = self.values, self.characters
-            self.depth += 1
-            if self.depth > DEEPEST:
-                raise _refused(f"more than {DEEPEST} mappings and lists inside each other", mark)
-            node: Any = super().compose_node(parent, index)
-            self.depth -= 1
-            if alias and node not in self.sizes:
-                raise _refused("an alias for what it is itself a part of", mark)
-            values, characters = self.sizes[node] if alias else (1, _length(node))
-            self.values, self.characters = self.values + values, self.characters + characters
-            if self.values > MOST_VALUES or self.characters > MOST_CHARACTERS:
-                raise _refused(
-                    f"more than {MOST_VALUES} values or {MOST_CHARACTERS} characters, its aliases "
-                    "counted in full",
-                    mark,
+    def compose_node(self, parent: Any, index: Any) -> Any:
+        event: Any = self.peek_event()  # type: ignore[no-untyped-call]
+        if event.anchor is not None:
+            sign = "*" if isinstance(event, yaml.AliasEvent) else "&"
+            raise _anchor_refusal(f"{sign}{event.anchor}", event.start_mark)
+        if self._depth == DEEPEST:
+            raise RefusedYAMLError(
+                f"more than {DEEPEST} mappings and lists inside each other",
+                event.start_mark,
+                "close the brackets",
+            )
+        if self._values == MOST_VALUES:
+            raise RefusedYAMLError(
+                f"more than {MOST_VALUES} values", event.start_mark, "leave out some of them"
+            )
+        self._depth, self._values = self._depth + 1, self._values + 1
+        node = super().compose_node(parent, index)
+        self._depth -= 1
+        return node
+
+    def construct_mapping(self, node: Any, deep: bool = False) -> Any:
+        keys = set()
+        for key_node, _ in node.value:
+            if key_node.tag == "tag:yaml.org,2002:merge":
+                raise _anchor_refusal(key_node.value, key_node.start_mark)
+            if not isinstance(key_node, yaml.ScalarNode):
+                continue
+            key = self.construct_object(key_node)
+            if key in keys:
+                raise RefusedYAMLError(
+                    f"the key {_short(key)} is there twice", key_node.start_mark, "remove one"
                 )
-            if not alias:
-                self.sizes[node] = (self.values - before[0], self.characters - before[1])
-            return node
+            keys.add(key)
+        return super().construct_mapping(node, deep)
 
-        def compose_mapping_node(self, anchor: Any) -> Any:
-            node = super().compose_mapping_node(anchor)
-            seen = set()
-            for key, _ in node.value:
-                if isinstance(key, yaml.ScalarNode):
-                    merge = key.tag == "tag:yaml.org,2002:merge"
-                    value = "<<" if merge else self.construct_object(key)
-                    if value in seen:
-                        raise _refused(f"the key {_short(value)} twice", key.start_mark)
-                    seen.add(value)
-            return node
+    def construct_scalar(self, node: Any) -> Any:
+        value = super().construct_scalar(node)
+        try:
+            # JSON, which is YAML too, may write a character as a pair of surrogates.
+            return value.encode("utf-16", "surrogatepass").decode("utf-16")
+        except UnicodeDecodeError:
+            raise RefusedYAMLError(
+                "half a surrogate pair", node.start_mark, "write the character itself"
+            ) from None
 
-        def construct_scalar(self, node: Any) -> Any:
-            value = super().construct_scalar(node)
-            try:
-                # JSON, which is YAML too, may write a character as a pair of surrogates.
-                return value.encode("utf-16", "surrogatepass").decode("utf-16")
-            except UnicodeDecodeError:
-                raise _refused("half a surrogate pair", node.start_mark) from None
-
-        def construct_yaml_int(self, node: Any) -> int:
-            value: int = super().construct_yaml_int(node)
-            if abs(value) > LARGEST_NUMBER:
-                raise _refused("a number beyond 64 bits", node.start_mark)
-            return value
-
-        def construct_yaml_float(self, node: Any) -> float:
-            value: float = super().construct_yaml_float(node)
-            if not math.isfinite(value):
-                raise _refused("a number that is not finite", node.start_mark)
-            return value
-
-    Loader.add_constructor("tag:yaml.org,2002:int", Loader.construct_yaml_int)
-    Loader.add_constructor("tag:yaml.org,2002:float", Loader.construct_yaml_float)
-    return Loader
+    def construct_number(self, node: Any) -> float:
+        """Construct a finite number of at most 64 bits."""
+        number: float
+        if node.tag.endswith(":int"):
+            number, refused = self.construct_yaml_int(node), "beyond 64 bits"
+            usable = abs(number) <= LARGEST_NUMBER
+        else:
+            number, refused = self.construct_yaml_float(node), "that is not finite"
+            usable = math.isfinite(number)
+        if not usable:
+            raise RefusedYAMLError(f"a number {refused}", node.start_mark, "write a smaller one")
+        return number
 
 
-def _refused(problem: str, mark: Any) -> Exception:
-    import yaml
-
-    return yaml.MarkedYAMLError(problem=f"it has {problem}", problem_mark=mark)
+for _tag in ("int", "float"):
+    _StudyLoader.add_constructor(f"tag:yaml.org,2002:{_tag}", _StudyLoader.construct_number)
 
 
-def _length(node: Any) -> int:
-    return len(node.value) if isinstance(node.value, str) else 0
+def _anchor_refusal(sign: str, mark: yaml.Mark) -> RefusedYAMLError:
+    return RefusedYAMLError(
+        f"{_short(sign)} is an anchor, alias or merge key", mark, "write the values in full"
+    )
 
 
 def _short(value: object) -> str:

@@ -1,21 +1,58 @@
 """One way in for every source."""
 
-from typing import Any, get_args
+from typing import Any
 
 import pytest
 
-from gradpipe.benchmarks.config import BenchmarkConfig, Source
+from gradpipe.benchmarks.config import BenchmarkConfig
 from gradpipe.benchmarks.items import FAMILIES
-from gradpipe.benchmarks.read import SOURCES, default_source, read_items, source_version
+from gradpipe.benchmarks.read import default_source, read_items, source_version
+from gradpipe.benchmarks.settings import BenchmarkSettings
+from gradpipe.benchmarks.sources import SOURCES
 from gradpipe.errors import DataError
 
 
-def test_every_source_that_a_study_may_name_has_a_reader() -> None:
-    assert set(SOURCES) == set(get_args(Source))
+def test_a_study_may_name_every_source_by_its_own_name() -> None:
+    names = [source.name for source in SOURCES]
+    schema = BenchmarkConfig.model_json_schema()
+    assert schema["properties"]["source"]["enum"] == names
+    assert len(set(names)) == len(names)
+
+
+def test_every_setting_is_read_by_a_source() -> None:
+    """A source's settings must also be a base class of BenchmarkConfig."""
+    assert all(issubclass(BenchmarkConfig, source.settings) for source in SOURCES)
+    settings = {name for source in SOURCES for name in source.settings.model_fields}
+    assert settings == set(BenchmarkConfig.model_fields)
+
+
+@pytest.mark.parametrize(
+    ("setting", "readers"),
+    [
+        ({"revision": "main"}, ["hub", "wikipedia"]),
+        ({"split": "test"}, ["hub"]),
+        ({"line_breaks": "escaped"}, ["flan", "hub"]),
+        ({"quotes": "csv"}, ["flan"]),
+        ({"wikipedia": {"titles": ["Mars"]}}, ["wikipedia"]),
+    ],
+)
+def test_a_setting_that_the_source_does_not_read_is_refused(
+    setting: dict[str, Any], readers: list[str]
+) -> None:
+    named = " or ".join(map(repr, readers))
+    assert not set(setting) & set(BenchmarkSettings.model_fields)
+    for source in SOURCES:
+        if source.name in readers:
+            BenchmarkConfig(name="a", source=source.name, **setting)
+        else:
+            with pytest.raises(
+                DataError, match=f"`{next(iter(setting))}`.*take the source {named}"
+            ):
+                BenchmarkConfig(name="a", source=source.name, **setting)
 
 
 def test_every_known_benchmark_has_a_family() -> None:
-    assert {f for reader in SOURCES.values() for f in reader.families.values()} == set(FAMILIES)
+    assert {f for source in SOURCES for f in source.families.values()} == set(FAMILIES)
 
 
 def test_a_bare_name_has_a_source() -> None:
@@ -26,7 +63,7 @@ def test_a_bare_name_has_a_source() -> None:
 
 
 @pytest.mark.parametrize("source", ["mini", "release", "flan"])
-def test_an_unknown_name_is_answered_with_the_nearest(source: Source) -> None:
+def test_an_unknown_name_is_answered_with_the_nearest(source: str) -> None:
     wrong = {"mini": "mini_math", "release": "math_algebr", "flan": "aquaa"}[source]
     right = {"mini": "mini_maths", "release": "math_algebra", "flan": "aqua"}[source]
     config = BenchmarkConfig(name=wrong, source=source)

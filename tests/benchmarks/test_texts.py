@@ -14,6 +14,7 @@ from gradpipe.benchmarks.texts import (
     before_answer_line,
     cut_at_sentence,
     estimated_tokens,
+    last_boxed,
     lettered,
     with_line_breaks,
     without_calculator_marks,
@@ -127,3 +128,18 @@ def test_a_cut_text_is_a_beginning_of_the_text_and_not_empty(text: str, tokens: 
     cut = cut_at_sentence(text, tokens)
     assert text.strip().startswith(cut)
     assert bool(cut) == bool(text.strip())
+
+
+@pytest.mark.parametrize(
+    ("text", "answer"),
+    [
+        (r"so \boxed{1}, no: \boxed{2}.", "2"),
+        (r"\boxed{\frac{1}{2}}$", r"\frac{1}{2}"),
+        (r"\boxed{\{1, 2\}}", r"\{1, 2\}"),
+        (r"\boxed{(0, \}}", r"(0, \}"),
+        (r"\boxed{1} and \boxed{cut {off}", "1"),
+        ("no box", None),
+    ],
+)
+def test_boxes_are_read_by_balanced_braces(text: str, answer: str | None) -> None:
+    assert last_boxed(text) == answer

@@ -15,9 +15,11 @@ from tempfile import NamedTemporaryFile, TemporaryDirectory
 
 import polars as pl
 
-from gradpipe.benchmarks.config import BenchmarkConfig, Columns, WikipediaPages
+from gradpipe.benchmarks.config import BenchmarkConfig
+from gradpipe.benchmarks.settings import ColumnNames
 from gradpipe.benchmarks.sources.flan import parse_quoted_tsv, parse_tsv
 from gradpipe.benchmarks.sources.page_views import read_views
+from gradpipe.benchmarks.sources.wikipedia_settings import WikipediaPages
 from gradpipe.benchmarks.table_files import parse_table, text_column
 from gradpipe.claims.parse import parse_claim
 from gradpipe.engines.settings import RayConfig
@@ -165,7 +167,15 @@ TARGETS: dict[str, Target] = {
 
 def _words() -> set[str]:
     """What a study and a table may say, for the fuzzer to write too."""
-    models = [Study, ModelConfig, BenchmarkConfig, Columns, WikipediaPages, Protocol, LayerNames]
+    models = [
+        Study,
+        ModelConfig,
+        BenchmarkConfig,
+        ColumnNames,
+        WikipediaPages,
+        Protocol,
+        LayerNames,
+    ]
     models += [GeneratorConfig, Budget, TokenPrice, RayConfig]
     keys = {name for model in models for name in model.model_fields}
     syntax = {"<<: *a", "&a ", "*a", "!!python/", "!!binary ", ".inf", ".nan", "0x", "? ", "---"}

@@ -8,7 +8,7 @@ import polars as pl
 import pytest
 
 from gradpipe.benchmarks.config import BenchmarkConfig
-from gradpipe.benchmarks.sources.mini import read
+from gradpipe.benchmarks.read import read_items
 from gradpipe.errors import DataError
 from gradpipe.generators.calls import PLAN_SCHEMA, plan_calls
 from gradpipe.generators.config import MAX_TOKENS, GeneratorConfig
@@ -132,7 +132,7 @@ def test_an_item_without_the_answer_its_prompt_needs_is_named() -> None:
 
 
 def test_real_items_are_planned_and_those_with_responses_left_out() -> None:
-    items = read(BenchmarkConfig(name="mini_maths", source="mini"))
+    items = read_items(BenchmarkConfig(name="mini_maths", source="mini"))
     assert plan_calls(items, config()).is_empty()
     calls = plan_calls(items, config(styles=["detailed"]))
     assert calls.height == items.height

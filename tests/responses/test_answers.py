@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gradpipe.benchmarks.sources.paper_release import last_boxed
+from gradpipe.benchmarks.texts import last_boxed
 from gradpipe.responses.answers import answer_key, answer_kind, final_answer, same_answer
 
 

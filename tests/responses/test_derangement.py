@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from gradpipe.benchmarks.items import How
+from gradpipe.benchmarks.items import SamplingMethod
 from gradpipe.errors import DataError
 from gradpipe.responses.derangement import irrelevant_responses, pick_donors
 
@@ -27,7 +27,7 @@ def responses(lengths: list[int], answers: Sequence[str | None] | None = None) -
     return pl.DataFrame(rows, schema=SCHEMA, orient="row")
 
 
-def donors(table: pl.DataFrame, seed: int = 0, how: How = "first") -> dict[str, str]:
+def donors(table: pl.DataFrame, seed: int = 0, how: SamplingMethod = "first") -> dict[str, str]:
     drawn = irrelevant_responses(table, "b", "detailed", seed, how)
     return dict(drawn.select("item_id", "donor_item_id").iter_rows())
 
@@ -57,7 +57,9 @@ def test_the_answer_always_differs(drawn: list[tuple[int, str]]) -> None:
 
 @settings(deadline=None)
 @given(LENGTHS, st.randoms(use_true_random=False), st.sampled_from(["first", "random"]))
-def test_the_order_of_rows_does_not_matter(lengths: list[int], random: object, how: How) -> None:
+def test_the_order_of_rows_does_not_matter(
+    lengths: list[int], random: object, how: SamplingMethod
+) -> None:
     table = responses(lengths)
     shuffled = table.sample(fraction=1, shuffle=True, seed=random.randint(0, 99))  # type: ignore[attr-defined]
     assert donors(table, how=how) == donors(shuffled, how=how)

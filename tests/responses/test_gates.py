@@ -14,9 +14,9 @@ from gradpipe.responses.gates import (
     is_refusal,
     is_unfinished,
     judge_responses,
-    summarise_verdicts,
+    summarize_verdicts,
 )
-from gradpipe.responses.length_matched import count_words
+from gradpipe.responses.token_counts import count_words
 
 SCHEMA = {
     "style": pl.String,
@@ -195,7 +195,7 @@ def test_verdicts_are_counted_by_style() -> None:
     judged = judge_responses(
         table(*[{}] * 3, {"answer": "5"}, {"style": "none", "text": "4"}), count_words
     )
-    assert summarise_verdicts(judged).rows() == [
+    assert summarize_verdicts(judged).rows() == [
         ("none", "passed", 1, 1.0),
         ("simplified", "passed", 3, 0.75),
         ("simplified", "answer_differs", 1, 0.25),

@@ -12,8 +12,9 @@ from hypothesis import strategies as st
 
 from gradpipe.errors import DataError
 from gradpipe.responses.answers import final_answer
-from gradpipe.responses.length_matched import CLOSING, NEUTRAL, count_words, matched_responses
+from gradpipe.responses.length_matched import CLOSING, NEUTRAL, matched_responses
 from gradpipe.responses.sentences import sentences
+from gradpipe.responses.token_counts import count_words
 from gradpipe.styles import MATCHED_STYLES
 
 

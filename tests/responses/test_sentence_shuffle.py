@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from gradpipe.benchmarks.items import How
+from gradpipe.benchmarks.items import SamplingMethod
 from gradpipe.errors import DataError
 from gradpipe.responses.answers import final_answer, same_answer
 from gradpipe.responses.sentence_shuffle import shuffled_responses
@@ -25,7 +25,7 @@ def responses(texts: list[str], answers: list[str | None]) -> pl.DataFrame:
 
 
 def numbered(counts: list[int], answers: list[str] | None = None) -> pl.DataFrame:
-    """Responses of so many sentences, each unlike all others, before a stated answer."""
+    """Responses of the given numbers of distinct sentences, each before a stated answer."""
     golds = answers or [str(900 + n) for n in range(len(counts))]
     texts = [
         " ".join(
@@ -37,7 +37,7 @@ def numbered(counts: list[int], answers: list[str] | None = None) -> pl.DataFram
 
 
 def shuffled(
-    table: pl.DataFrame, seed: int = 0, how: How = "first", style: str = "detailed"
+    table: pl.DataFrame, seed: int = 0, how: SamplingMethod = "first", style: str = "detailed"
 ) -> dict[str, str]:
     return dict(shuffled_responses(table, "b", style, seed, how).iter_rows())
 
@@ -81,7 +81,9 @@ def test_the_right_answer_is_never_dealt(answers: list[str], seed: int) -> None:
 
 @settings(deadline=None, max_examples=25)
 @given(st.lists(st.integers(0, 6), min_size=22, max_size=40), st.sampled_from(["first", "random"]))
-def test_full_blocks_are_as_they_were_when_items_are_added(counts: list[int], how: How) -> None:
+def test_full_blocks_are_as_they_were_when_items_are_added(
+    counts: list[int], how: SamplingMethod
+) -> None:
     table = numbered(counts)
     whole = shuffled(table, how=how)
     order = shuffled_responses(table, "b", "detailed", 0, how)["item_id"].to_list()
@@ -91,7 +93,9 @@ def test_full_blocks_are_as_they_were_when_items_are_added(counts: list[int], ho
 
 @settings(deadline=None, max_examples=25)
 @given(COUNTS, st.integers(0, 99), st.sampled_from(["first", "random"]))
-def test_the_order_of_rows_does_not_matter(counts: list[int], seed: int, how: How) -> None:
+def test_the_order_of_rows_does_not_matter(
+    counts: list[int], seed: int, how: SamplingMethod
+) -> None:
     table = numbered(counts)
     mixed = table.sample(fraction=1, shuffle=True, seed=seed)
     assert shuffled(table, how=how) == shuffled(mixed, how=how)

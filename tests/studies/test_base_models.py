@@ -27,7 +27,7 @@ def test_the_papers_models_are_five_pairs() -> None:
         ("/models/gemma-2-2b/", "/models/gemma-2-2b-it"),
     ],
 )
-def test_case_organisation_and_revision_do_not_matter(base: str, tuned: str) -> None:
+def test_case_organization_and_revision_do_not_matter(base: str, tuned: str) -> None:
     assert find_model_pairs([tuned, base]) == [(base, tuned)]
 
 
@@ -46,7 +46,7 @@ def test_where_no_one_base_can_be_told_there_is_no_pair(models: list[str]) -> No
     assert find_model_pairs(models) == []
 
 
-def test_the_base_of_the_same_organisation_is_preferred() -> None:
+def test_the_base_of_the_same_organization_is_preferred() -> None:
     models = ["a/gemma-2-2b", "b/gemma-2-2b", "b/gemma-2-2b-it"]
     assert find_model_pairs(models) == [("b/gemma-2-2b", "b/gemma-2-2b-it")]
 

@@ -8,7 +8,8 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from gradpipe.benchmarks.config import BenchmarkConfig, Columns
+from gradpipe.benchmarks.config import BenchmarkConfig
+from gradpipe.benchmarks.settings import ColumnNames
 from gradpipe.claims.paper import PAPER_CLAIMS
 from gradpipe.errors import StudyError
 from gradpipe.gradients.protocol import PAPER, STANDARD
@@ -189,7 +190,7 @@ def test_everything_else_has_a_default() -> None:
     assert study.sample is None
     assert study.protocol == STANDARD
     assert study.statistics == tuple(REDUCTIONS)
-    assert study.benchmarks[0].columns == Columns()
+    assert study.benchmarks[0].columns == ColumnNames()
 
 
 def test_a_model_is_named_by_its_id_and_revision_unless_it_is_given_a_name() -> None:

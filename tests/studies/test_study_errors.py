@@ -19,10 +19,10 @@ def refusal(text: str) -> str:
     return sentence(str(caught.value), "my.yaml")
 
 
-def names(message: str, *words: str) -> None:
+def names(message: str, *quoted: str) -> None:
     """Assert that an error names keys, values or files, in quotes."""
-    for word in words:
-        assert f"'{word}'" in message
+    for name in quoted:
+        assert f"'{name}'" in message
 
 
 def sentence(message: str, name: str) -> str:
@@ -267,10 +267,8 @@ def test_two_entries_of_one_name_are_refused(text: str, name: str, kind: str) ->
         (BASE + "styles: [none", 3),
         (BASE + "  sample: y: z", 3),
         (BASE + "\tsample: 3", 3),
-        (BASE + "seed: 1\nname: *nobody", 4),
         (BASE + "---\nname: second", 3),
         (BASE + "? [a]\n: b", 3),
-        (BASE + "name: " + "[" * 3000, 3),
         ("models: 'demo", 1),
     ],
 )

@@ -20,7 +20,7 @@ HUGE = 2**60
 CLAIMS = {
     "nothing": (b"", "empty file"),
     "a word": (b"GGUF", "ends within its header"),
-    "something else": (b"<html>" + bytes(94), "does not start as one"),
+    "something else": (b"<html>" + bytes(94), "does not start with GGUF"),
     "an old version": (start(version=1), "of version 1"),
     "the other byte order": (b"GGUF" + struct.pack(">IQQ", 3, 0, 0), "of version 50331648"),
     "tensors": (start(tensors=HUGE) + bytes(76), f"claims {HUGE} tensors"),
@@ -45,7 +45,7 @@ CLAIMS = {
     "half a block": (start(1) + tensor([33], kind=2) + bytes(64), "33 numbers, in blocks of 32"),
     "a type of tensor": (start(1) + tensor([4], kind=999), "unknown type 999"),
     "a place beyond the end": (start(1) + tensor([4], place=HUGE) + bytes(64), "cut short"),
-    "one place for all": (start(9) + tensor([16]) * 9 + bytes(128), "one upon the other"),
+    "one place for all": (start(9) + tensor([16]) * 9 + bytes(128), "overlap"),
     "no alignment": (
         start(keys=1) + key(b"general.alignment", U32, bytes(4)),
         "aligns its tensors to 0 bytes",

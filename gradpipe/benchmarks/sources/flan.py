@@ -9,61 +9,76 @@ CREAK's 500 rows and 496 of StrategyQA's are identical.
 
 import csv
 from io import BytesIO, StringIO
+from typing import ClassVar, Literal
 
 import polars as pl
+from pydantic import Field
 
-from gradpipe.benchmarks.config import BenchmarkConfig
 from gradpipe.benchmarks.items import build_items
 from gradpipe.benchmarks.pinned import PinnedFolder
-from gradpipe.benchmarks.sources.paper_release import FINAL_ANSWER
-from gradpipe.benchmarks.texts import with_line_breaks
+from gradpipe.benchmarks.settings import LineBreakSettings
+from gradpipe.benchmarks.sources.source import Source
+from gradpipe.benchmarks.texts import FINAL_ANSWER, with_line_breaks
 from gradpipe.errors import DataError
 from gradpipe.untrusted.limits import refuse_archive
 
-FOLDER = PinnedFolder(
+COT_DATA = PinnedFolder(
     section="flan",
     address=(
         "github://google-research:FLAN@e9e4ec6e2701182c7a91af176f705310da541277/flan/v2/cot_data"
     ),
 )
 
-FAMILIES = {
-    "gsm8k": "math",
-    "aqua": "math",
-    "ecqa": "commonsense",
-    "creak": "commonsense",
-    "sensemaking": "commonsense",
-    "strategyqa": "commonsense",
-}
 
+class FlanSettings(LineBreakSettings):
+    """The settings of a FLAN set."""
 
-def read(config: BenchmarkConfig) -> pl.DataFrame:
-    """Read all rows of a FLAN set as items with the styles ``none`` and ``simplified``.
-
-    Line breaks inside a field are the file's literal backslash-n unless ``line_breaks: real`` is
-    set. Raises DataError when the file is missing, altered or does not have three tab-separated
-    columns.
-    """
-    file = _file(config)
-    parse = parse_quoted_tsv if config.quotes == "csv" else parse_tsv
-    table = parse(FOLDER.read(config, file), FOLDER.location(config, file))
-    FOLDER.check_rows(config, file, table)
-    if config.line_breaks == "real":
-        # ``escaped`` needs no conversion: no field in the files contains a line break.
-        table = table.with_columns(with_line_breaks(pl.col("instruction", "rationale"), "real"))
-    table = table.with_columns(
-        none="answer",
-        simplified=pl.concat_str("rationale", pl.lit(FINAL_ANSWER), "answer"),
+    quotes: Literal["plain", "csv"] = Field(
+        default="plain",
+        description="How FLAN's files are read: ``plain``, or ``csv`` as the paper's authors did.",
     )
-    responses = {("none", "correct"): "none", ("simplified", "correct"): "simplified"}
-    return build_items(table, config.name, config.family or FAMILIES[config.name], responses)
 
 
-def content(config: BenchmarkConfig) -> dict[str, str]:
-    """Identify the content of the file that ``read`` would read, and how it is read."""
-    quotes = {"quotes": "csv"} if config.quotes == "csv" else {}
-    breaks = {"line_breaks": "real"} if config.line_breaks == "real" else {}
-    return FOLDER.content(config, [_file(config)]) | quotes | breaks
+class Flan(Source[FlanSettings]):
+    """FLAN's six chain-of-thought sets."""
+
+    name = "flan"
+    settings = FlanSettings
+    families: ClassVar = {
+        "gsm8k": "math",
+        "aqua": "math",
+        "ecqa": "commonsense",
+        "creak": "commonsense",
+        "sensemaking": "commonsense",
+        "strategyqa": "commonsense",
+    }
+
+    def content(self, config: FlanSettings) -> dict[str, str]:
+        """Identify the content of the file that ``read`` would read, and how it is read."""
+        quotes = {"quotes": "csv"} if config.quotes == "csv" else {}
+        breaks = {"line_breaks": "real"} if config.line_breaks == "real" else {}
+        return COT_DATA.content(config, [_file(config)]) | quotes | breaks
+
+    def read(self, config: FlanSettings) -> pl.DataFrame:
+        """Read all rows of a FLAN set as items with the styles ``none`` and ``simplified``.
+
+        Line breaks inside a field are the file's literal backslash-n unless ``line_breaks: real``
+        is set. Raises DataError when the file is missing, altered or does not have three
+        tab-separated columns.
+        """
+        file = _file(config)
+        parse = parse_quoted_tsv if config.quotes == "csv" else parse_tsv
+        table = parse(COT_DATA.read(config, file), COT_DATA.location(config, file))
+        COT_DATA.check_rows(config, file, table)
+        if config.line_breaks == "real":
+            # ``escaped`` needs no conversion: no field in the files contains a line break.
+            table = table.with_columns(with_line_breaks(pl.col("instruction", "rationale"), "real"))
+        table = table.with_columns(
+            none="answer",
+            simplified=pl.concat_str("rationale", pl.lit(FINAL_ANSWER), "answer"),
+        )
+        responses = {("none", "correct"): "none", ("simplified", "correct"): "simplified"}
+        return build_items(table, config.name, self.family(config), responses)
 
 
 def parse_tsv(data: bytes, name: str) -> pl.DataFrame:
@@ -115,5 +130,5 @@ def _named(table: pl.DataFrame, name: str) -> pl.DataFrame:
     return table.rename(dict(zip(table.columns, columns, strict=True)))
 
 
-def _file(config: BenchmarkConfig) -> str:
+def _file(config: FlanSettings) -> str:
     return f"{config.name}_train.tsv"

@@ -6,9 +6,9 @@ from typing import Any
 
 import polars as pl
 
-from gradpipe.benchmarks.config import WikipediaPages
 from gradpipe.benchmarks.fetch import is_remote, read_bytes
-from gradpipe.benchmarks.remote_parquet import plain, refusal
+from gradpipe.benchmarks.remote_parquet import absolute_location, refusal
+from gradpipe.benchmarks.sources.wikipedia_settings import WikipediaPages
 from gradpipe.benchmarks.table_files import parse_table, table_extension, text_column
 from gradpipe.errors import DataError
 from gradpipe.system.hashing import content_hash
@@ -21,11 +21,11 @@ from gradpipe.untrusted.limits import (
 )
 
 #: Bytes of a dump that are processed at once.
-BLOCK = 1 << 26
+BLOCK_BYTES = 1 << 26
 #: Supported compression of a dump: streams that are decompressed block by block.
 PACKED = {".gz": "gzip", ".bz2": "bz2"}
 #: Number of blocks whose views are summed together.
-TOGETHER = 16
+BLOCKS_PER_SUM = 16
 #: Candidates per requested page: most titles with few views are redirects, and part of a snapshot
 #: contains only part of the articles.
 CANDIDATES = 50
@@ -94,7 +94,7 @@ def _table(location: str) -> pl.DataFrame:
         views = text_column(table, "views", location).cast(pl.Int64)
     except pl.exceptions.InvalidOperationError as error:
         raise DataError(
-            f"the column `views` of {location} holds more than whole numbers: mend it."
+            f"the column `views` of {location} has a value that is not a whole number: fix it."
         ) from error
     return pl.DataFrame([text_column(table, "title", location), views])
 
@@ -128,7 +128,7 @@ def _blocks(location: str) -> Iterator[bytes]:
     """Yield the uncompressed bytes of a file in blocks of whole lines."""
     import fsspec
 
-    address, ending = plain(location), table_extension(location)
+    address, ending = absolute_location(location), table_extension(location)
     if ending in ARCHIVE_ENDINGS - PACKED.keys():
         raise DataError(archive_refusal(location, ending))
     options: dict[str, Any] = {}
@@ -140,7 +140,7 @@ def _blocks(location: str) -> Iterator[bytes]:
             require_regular(Path(address))
         with fsspec.open(address, "rb", compression=PACKED.get(ending), **options) as file:
             rest = b""
-            while block := file.read(BLOCK):
+            while block := file.read(BLOCK_BYTES):
                 whole, newline, rest = (rest + block).rpartition(b"\n")
                 yield whole + newline
                 refuse_long_line(rest, location)
@@ -168,7 +168,7 @@ def _summed(parts: Iterable[pl.DataFrame]) -> pl.DataFrame:
             .filter(~pl.col("title").str.contains(_NO_ARTICLE) & (pl.col("title") != ""))
         )
         held.append(_added(articles))
-        if len(held) > TOGETHER:
+        if len(held) > BLOCKS_PER_SUM:
             held = [_added(pl.concat(held))]
     return _added(pl.concat(held))
 

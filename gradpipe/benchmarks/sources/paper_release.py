@@ -5,27 +5,29 @@ irrelevant responses that they made by shuffling (folders ``*_wrong_answer_shuff
 """
 
 from dataclasses import dataclass
+from typing import ClassVar
 
 import polars as pl
 
-from gradpipe.benchmarks.config import BenchmarkConfig
 from gradpipe.benchmarks.items import build_items
 from gradpipe.benchmarks.pinned import PinnedFolder
+from gradpipe.benchmarks.settings import BenchmarkSettings
+from gradpipe.benchmarks.sources.source import Source
 from gradpipe.benchmarks.table_files import instruction_column, parse_table, text_column
+from gradpipe.benchmarks.texts import FINAL_ANSWER, last_boxed
 from gradpipe.errors import DataError
 
-FOLDER = PinnedFolder(
+RELEASE = PinnedFolder(
     section="release",
     address="github://MingLiiii:Layer_Gradient@e2072e8daa9f250cea025b2d3fa9590a901ca766/data",
 )
 
 TWIN = "_wrong_answer_shuffle"
 REASONING = {"none": "no_cot", "simplified": "with_cot", "detailed": "with_cot_gpt4o"}
-FINAL_ANSWER = "\nThe final answer is "
 
 
 @dataclass(frozen=True)
-class Layout:
+class ReleaseFiles:
     """The files of one benchmark: ``styles`` maps a style to a file name in ``folder``."""
 
     family: str
@@ -41,16 +43,17 @@ class Layout:
         }
 
 
-def _reasoning(name: str, family: str) -> Layout:
-    return Layout(family, "cot_500", {s: f"{name}_train_{f}.json" for s, f in REASONING.items()})
+def _reasoning(name: str, family: str) -> ReleaseFiles:
+    styles = {style: f"{name}_train_{file}.json" for style, file in REASONING.items()}
+    return ReleaseFiles(family, "cot_500", styles)
 
 
-def _math(subject: str) -> Layout:
+def _math(subject: str) -> ReleaseFiles:
     styles = {s: f"{subject}_{f}.json" for s, f in REASONING.items() if s != "none"}
-    return Layout("math", "lighteval_math", styles)
+    return ReleaseFiles("math", "lighteval_math", styles)
 
 
-LAYOUTS = {
+RELEASE_FILES = {
     "gsm8k": _reasoning("gsm8k", "math"),
     "aqua": _reasoning("aqua", "math"),
     "ecqa": _reasoning("ecqa", "commonsense"),
@@ -60,76 +63,26 @@ LAYOUTS = {
     "math_algebra": _math("algebra"),
     "math_counting_probability": _math("counting_probability"),
     "math_geometry": _math("geometry"),
-    "wiki_popular": Layout(
+    "wiki_popular": ReleaseFiles(
         "knowledge",
         "wiki_popularity",
         {f"length_{n}": f"popular_wikipedia_{n}.json" for n in (100, 500, 1000)},
     ),
-    "wiki_unpopular": Layout(
+    "wiki_unpopular": ReleaseFiles(
         "knowledge", "wiki_popularity", {"article": "long_tail_wikipedia.json"}
     ),
 }
 
-FAMILIES = {name: layout.family for name, layout in LAYOUTS.items()}
-
-
-def read(config: BenchmarkConfig) -> pl.DataFrame:
-    """Read all rows of a release benchmark as items, with correct and irrelevant responses.
-
-    The answer is the ``none`` response; for MATH the last ``\\boxed{}`` of the solution; for
-    Wikipedia the title. Raises DataError when a file is missing, altered or does not match the
-    others.
-    """
-    layout = LAYOUTS[config.name]
-    columns = {key: "/".join(key) for key in layout.files()}
-    table: pl.DataFrame | None = None
-    for key, file in layout.files().items():
-        rows = _read_file(config, file)
-        if table is None:
-            table = rows.select("instruction")
-        elif not table["instruction"].equals(rows["instruction"]):
-            raise DataError(
-                f"{FOLDER.location(config, file)} has other instructions, or the same in another "
-                f"order, than {benchmark_file(config.name)}: take both from one revision."
-            )
-        table = table.with_columns(rows["output"].alias(columns[key]))
-    assert table is not None
-    return build_items(
-        _with_answers(table, layout), config.name, config.family or layout.family, columns
-    )
-
-
-def content(config: BenchmarkConfig) -> dict[str, str]:
-    """Identify the content of each file that ``read`` would read."""
-    return FOLDER.content(config, list(LAYOUTS[config.name].files().values()))
-
 
 def benchmark_file(name: str) -> str:
     """The file that defines a benchmark's rows: its first style's, relative to the data folder."""
-    return next(iter(LAYOUTS[name].files().values()))
+    return next(iter(RELEASE_FILES[name].files().values()))
 
 
-def last_boxed(text: str) -> str | None:
-    r"""The content of the last ``\boxed{...}`` whose braces balance, or None."""
-    opening = "\\boxed{"
-    start = text.rfind(opening)
-    while start >= 0:
-        depth = 1
-        begin = start + len(opening)
-        for position in range(begin, len(text)):
-            # An escaped brace, as in set notation, is text and does not count.
-            if text[position - 1] != "\\":
-                depth += {"{": 1, "}": -1}.get(text[position], 0)
-            if depth == 0:
-                return text[begin:position]
-        start = text.rfind(opening, 0, start)
-    return None
-
-
-def _read_file(config: BenchmarkConfig, file: str) -> pl.DataFrame:
-    location = FOLDER.location(config, file)
-    rows = parse_table(FOLDER.read(config, file), location)
-    FOLDER.check_rows(config, file, rows)
+def _read_file(config: BenchmarkSettings, file: str) -> pl.DataFrame:
+    location = RELEASE.location(config, file)
+    rows = parse_table(RELEASE.read(config, file), location)
+    RELEASE.check_rows(config, file, rows)
     return pl.DataFrame(
         [
             instruction_column(rows, "instruction", location).alias("instruction"),
@@ -138,7 +91,7 @@ def _read_file(config: BenchmarkConfig, file: str) -> pl.DataFrame:
     )
 
 
-def _with_answers(table: pl.DataFrame, layout: Layout) -> pl.DataFrame:
+def _with_answers(table: pl.DataFrame, layout: ReleaseFiles) -> pl.DataFrame:
     nothing = pl.lit(None, dtype=pl.String)
     if "none" in layout.styles:
         answer = pl.col("none/correct")
@@ -156,3 +109,39 @@ def _with_answers(table: pl.DataFrame, layout: Layout) -> pl.DataFrame:
         title = pl.col("instruction").str.strip_prefix('"Tell me about ').str.strip_suffix('."')
         answer, rationale = title, nothing
     return table.with_columns(answer=answer, rationale=rationale)
+
+
+class PaperRelease(Source[BenchmarkSettings]):
+    """The paper's published data."""
+
+    name = "release"
+    families: ClassVar = {name: files.family for name, files in RELEASE_FILES.items()}
+    implied_by_name = True
+
+    def content(self, config: BenchmarkSettings) -> dict[str, str]:
+        """Identify the content of each file that ``read`` would read."""
+        return RELEASE.content(config, list(RELEASE_FILES[config.name].files().values()))
+
+    def read(self, config: BenchmarkSettings) -> pl.DataFrame:
+        """Read all rows of a release benchmark as items, with correct and irrelevant responses.
+
+        The answer is the ``none`` response; for MATH the last ``\\boxed{}`` of the solution; for
+        Wikipedia the title. Raises DataError when a file is missing, altered or does not match the
+        others.
+        """
+        layout = RELEASE_FILES[config.name]
+        columns = {key: "/".join(key) for key in layout.files()}
+        table: pl.DataFrame | None = None
+        for key, file in layout.files().items():
+            rows = _read_file(config, file)
+            if table is None:
+                table = rows.select("instruction")
+            elif not table["instruction"].equals(rows["instruction"]):
+                raise DataError(
+                    f"{RELEASE.location(config, file)} has other instructions than "
+                    f"{benchmark_file(config.name)}, or the same in another order: take both from "
+                    "one revision."
+                )
+            table = table.with_columns(rows["output"].alias(columns[key]))
+        assert table is not None
+        return build_items(_with_answers(table, layout), config.name, self.family(config), columns)

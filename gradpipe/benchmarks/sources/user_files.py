@@ -1,50 +1,52 @@
 """User data: JSON, JSONL, CSV, TSV or Parquet with named columns."""
 
-from collections.abc import Mapping
 from pathlib import Path
 
 import polars as pl
 
-from gradpipe.benchmarks.config import BenchmarkConfig, Columns
 from gradpipe.benchmarks.fetch import content_key
 from gradpipe.benchmarks.items import build_items
+from gradpipe.benchmarks.settings import BenchmarkSettings, ColumnNames
+from gradpipe.benchmarks.sources.source import Source
 from gradpipe.benchmarks.table_files import instruction_column, join_input, read_table, text_column
 from gradpipe.errors import DataError, nearest
 from gradpipe.styles import STYLES
 
-FAMILIES: Mapping[str, str] = {}
+
+class UserFiles(Source[BenchmarkSettings]):
+    """Tables of the user's own, one per benchmark; any name is accepted."""
+
+    name = "files"
+
+    def content(self, config: BenchmarkSettings) -> dict[str, str]:
+        """Identify the content of the file that ``read`` would read."""
+        return {Path(_path(config)).suffix: content_key(_path(config))}
+
+    def read(self, config: BenchmarkSettings) -> pl.DataFrame:
+        """Read all rows of a user's file as items, with columns named by ``config.columns``.
+
+        A file with answers needs no responses: a study's generator can write them. Raises DataError
+        when the file cannot be read, a named column is missing or not text, no column holds
+        responses or answers, or a row has no instruction.
+        """
+        path = _path(config)
+        table = read_table(path)
+        columns = config.columns
+        styles = _response_columns(table, columns, path)
+        rows = pl.DataFrame(
+            [
+                instruction_column(table, columns.instruction, path).alias("instruction"),
+                _optional(table, "input", columns.input, path),
+                _optional(table, "answer", columns.answer, path),
+                _optional(table, "rationale", columns.rationale, path),
+                *(text_column(table, c, path).alias(f"response/{s}") for s, c in styles.items()),
+            ]
+        ).with_columns(instruction=join_input("instruction", "input"))
+        responses = {(style, "correct"): f"response/{style}" for style in styles}
+        return build_items(rows, config.name, self.family(config), responses)
 
 
-def read(config: BenchmarkConfig) -> pl.DataFrame:
-    """Read all rows of a user's file as items, with columns named by ``config.columns``.
-
-    A file with answers needs no responses: a study's generator can write them. Raises DataError
-    when the file cannot be read, a named column is missing or not text, no column holds responses
-    or answers, or a row has no instruction.
-    """
-    path = _path(config)
-    table = read_table(path)
-    columns = config.columns
-    styles = _response_columns(table, columns, path)
-    rows = pl.DataFrame(
-        [
-            instruction_column(table, columns.instruction, path).alias("instruction"),
-            _optional(table, "input", columns.input, path),
-            _optional(table, "answer", columns.answer, path),
-            _optional(table, "rationale", columns.rationale, path),
-            *(text_column(table, c, path).alias(f"response/{s}") for s, c in styles.items()),
-        ]
-    ).with_columns(instruction=join_input("instruction", "input"))
-    responses = {(style, "correct"): f"response/{style}" for style in styles}
-    return build_items(rows, config.name, config.family, responses)
-
-
-def content(config: BenchmarkConfig) -> dict[str, str]:
-    """Identify the content of the file that ``read`` would read."""
-    return {Path(_path(config)).suffix: content_key(_path(config))}
-
-
-def _path(config: BenchmarkConfig) -> str:
+def _path(config: BenchmarkSettings) -> str:
     if config.path is None:
         raise DataError(
             f"benchmark {config.name!r} has the source `files` but no file: "
@@ -59,7 +61,7 @@ def _optional(table: pl.DataFrame, role: str, named: str | None, path: str) -> p
     return text_column(table, named or role, path).alias(role)
 
 
-def _response_columns(table: pl.DataFrame, columns: Columns, path: str) -> dict[str, str]:
+def _response_columns(table: pl.DataFrame, columns: ColumnNames, path: str) -> dict[str, str]:
     for style in columns.responses:
         if style not in STYLES:
             raise DataError(

@@ -82,7 +82,7 @@ def gsm8k() -> list[dict[str, Any]]:
 
 @pytest.fixture
 def repository(tmp_path: Path) -> Callable[..., Path]:
-    """Write rows as a file of a repository laid out as the hub's; the repository's folder."""
+    """Write rows as a file in a repository of the hub's layout; the repository's folder."""
 
     def lay_out(file: str, rows: list[dict[str, Any]]) -> Path:
         path = tmp_path / "repository" / file
@@ -173,7 +173,7 @@ def config(name: str, path: Path | str | None, **settings: Any) -> BenchmarkConf
 
 
 def file_of(name: str, split: str = "train") -> str:
-    return f"{hub.LAYOUTS[name].folder}/{split}-00000-of-00001.parquet"
+    return f"{hub.HUB_FILES[name].folder}/{split}-00000-of-00001.parquet"
 
 
 def texts(items: pl.DataFrame, row: int = 0) -> dict[str, str]:
@@ -305,9 +305,9 @@ def test_another_split_is_another_file(repository: Any) -> None:
 def test_a_pinned_revision_is_known_without_network() -> None:
     pinned = source_version(config("gsm8k", None))
     assert source_version(config("gsm8k", None, revision="0" * 40)) != pinned
-    for name, layout in hub.LAYOUTS.items():
-        assert hub.content(config(name, None)) == {
-            f"{layout.repository.name}/{file_of(name)}": layout.repository.revision
+    for name, file in hub.HUB_FILES.items():
+        assert hub.Hub().content(config(name, None)) == {
+            f"{file.repository.name}/{file_of(name)}": file.repository.revision
         }
 
 
@@ -346,7 +346,7 @@ def test_a_file_that_is_no_parquet_is_refused(tmp_path: Path) -> None:
     path = tmp_path / file_of("gsm8k")
     path.parent.mkdir(parents=True)
     path.write_text("<html>not found</html>")
-    with pytest.raises(DataError, match="is no Parquet file .*: fetch it again"):
+    with pytest.raises(DataError, match="is not a Parquet file .*: fetch it again"):
         read_items(config("gsm8k", tmp_path))
 
 

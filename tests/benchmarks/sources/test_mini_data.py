@@ -18,7 +18,7 @@ STYLES = {
     "mini_obscure": ["article"],
 }
 
-#: Bounds in words stand in for bounds in tokens, so that these tests need no tokenizer. Maths
+#: Numbers of words stand in for numbers of tokens, so that these tests need no tokenizer. Maths
 #: texts have fewer words a token, because the demo model's tokenizer spends one on every digit.
 WORDS = {
     "mini_maths": {

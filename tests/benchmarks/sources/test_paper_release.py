@@ -10,7 +10,7 @@ import pytest
 
 from gradpipe.benchmarks.config import BenchmarkConfig
 from gradpipe.benchmarks.read import read_items, source_version
-from gradpipe.benchmarks.sources.paper_release import LAYOUTS, last_boxed
+from gradpipe.benchmarks.sources.paper_release import RELEASE_FILES
 from gradpipe.errors import DataError
 
 REASONING = ["none", "simplified", "detailed"]
@@ -27,7 +27,7 @@ def config(name: str, folder: Path | str, **settings: Any) -> BenchmarkConfig:
 
 
 def test_the_release_has_eleven_benchmarks() -> None:
-    assert set(LAYOUTS) == set(STYLES)
+    assert set(RELEASE_FILES) == set(STYLES)
 
 
 @pytest.mark.parametrize("name", STYLES)
@@ -61,21 +61,6 @@ def test_the_answer_of_an_article_is_its_title(release_folder: Path) -> None:
     first = read_items(config("wiki_unpopular", release_folder)).row(0, named=True)
     assert first["instruction"] == '"Tell me about Trichromia phaeocrota."'
     assert first["answer"] == "Trichromia phaeocrota"
-
-
-@pytest.mark.parametrize(
-    ("text", "answer"),
-    [
-        (r"so \boxed{1}, no: \boxed{2}.", "2"),
-        (r"\boxed{\frac{1}{2}}$", r"\frac{1}{2}"),
-        (r"\boxed{\{1, 2\}}", r"\{1, 2\}"),
-        (r"\boxed{(0, \}}", r"(0, \}"),
-        (r"\boxed{1} and \boxed{cut {off}", "1"),
-        ("no box", None),
-    ],
-)
-def test_boxes_are_read_by_balanced_braces(text: str, answer: str | None) -> None:
-    assert last_boxed(text) == answer
 
 
 def test_the_files_are_read_over_http_and_then_from_the_cache(

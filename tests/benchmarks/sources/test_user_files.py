@@ -114,7 +114,7 @@ BAD = {
     "numbers for objects": ("a.json", b"[1, 2]", "element 0 is a int, not an object"),
     "a bad line": ("a.jsonl", b'{"none": 1}\n{none}\n', "not well-formed JSONL .line 2:"),
     "a JSON array called JSONL": ("a.jsonl", b"[1]\n", "row 0 is a list, not an object"),
-    "bytes that are no text": ("a.json", b'["\xff"]', "a.json is not well-formed JSON"),
+    "bytes that are not text": ("a.json", b'["\xff"]', "a.json is not well-formed JSON"),
     "half a character": ("a.json", b'[{"none": "\\ud83d"}]', "surrogates not allowed"),
     "ragged CSV": ("a.csv", b"a,b\n1,2,3\n", "a.csv is not well-formed CSV"),
     "Latin-1 CSV": ("a.csv", b"a,b\n1,\xe9\n", "a.csv is not well-formed CSV"),

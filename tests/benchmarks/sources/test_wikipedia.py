@@ -12,10 +12,11 @@ from typing import Any
 import polars as pl
 import pytest
 
-from gradpipe.benchmarks.config import BenchmarkConfig, WikipediaPages
+from gradpipe.benchmarks.config import BenchmarkConfig
 from gradpipe.benchmarks.read import read_items, source_version
 from gradpipe.benchmarks.sources import page_views, wikipedia
 from gradpipe.benchmarks.sources.page_views import read_views
+from gradpipe.benchmarks.sources.wikipedia_settings import WikipediaPages
 from gradpipe.benchmarks.texts import estimated_tokens
 from gradpipe.errors import DataError
 
@@ -172,7 +173,7 @@ def test_some_of_the_files_may_be_enough(snapshot: Path, dump: Path) -> None:
 def test_files_after_the_last_title_are_not_opened(snapshot: Path) -> None:
     (snapshot / "20231101.en" / "train-00001-of-00002.parquet").write_text("no parquet")
     assert read_items(config(snapshot, titles=["Anarchism"])).height == 1
-    with pytest.raises(DataError, match="00001-of-00002.parquet is no Parquet file"):
+    with pytest.raises(DataError, match="00001-of-00002.parquet is not a Parquet file"):
         read_items(config(snapshot, titles=["Ada Lovelace"]))
 
 
@@ -181,8 +182,8 @@ def test_views_are_read_from_any_kind_of_file(
     kind: str, write: Any, monkeypatch: Any, site: Any
 ) -> None:
     # Blocks that end in the middle of a line, as those of a real dump do.
-    monkeypatch.setattr(page_views, "BLOCK", 37)
-    monkeypatch.setattr(page_views, "TOGETHER", 2)
+    monkeypatch.setattr(page_views, "BLOCK_BYTES", 37)
+    monkeypatch.setattr(page_views, "BLOCKS_PER_SUM", 2)
     views = {"Ada Lovelace": 7000, "Tiny moth": 5}
     table = pl.DataFrame({"title": list(views), "views": list(views.values())})
     path = write(f"views.{kind}", "")
@@ -208,7 +209,7 @@ def test_views_are_read_from_any_kind_of_file(
     [
         ("views.txt", "de.wikipedia A 1 desktop 5 A5\n", "no views of an article of en.wikipedia"),
         ("views.csv", "page,views\nA,1\n", "no column 'title'"),
-        ("views.csv", "title,views\nA,many\n", "holds more than whole numbers"),
+        ("views.csv", "title,views\nA,many\n", "`views` of .* a value that is not a whole number"),
         ("views.bz2", "no archive", "views.bz2 cannot be read"),
     ],
 )
@@ -330,7 +331,7 @@ def test_a_version_follows_the_settings_the_views_and_the_files(
 
 
 def test_the_hubs_own_snapshot_is_known_by_its_commit() -> None:
-    version = wikipedia.content(config(None, titles=["Anarchism"]))
+    version = wikipedia.Wikipedia().content(config(None, titles=["Anarchism"]))
     assert version["wikimedia/wikipedia/20231101.en"] == wikipedia.REPOSITORY.revision
     files = wikipedia._files(config(None, titles=["Anarchism"]))
     assert (len(files), files[-1]) == (41, "20231101.en/train-00040-of-00041.parquet")
