@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING
 from gradpipe.errors import DamagedError, WorkspaceError
 from gradpipe.generators.calls import CALL_SCHEMA
 from storage.checksums import fault_in
-from storage.filesystem import ASIDE, files_below, get, move
+from storage.filesystem import ASIDE
+from storage.locations import filesystem_of
 from storage.names import unslug
 from storage.tables import Table
 from storage.workspace import SPECTRA_SCHEMA, Workspace
@@ -21,7 +22,7 @@ from storage.workspace import SPECTRA_SCHEMA, Workspace
 if TYPE_CHECKING:
     import polars as pl
 
-    from storage.filesystem import Place
+    from storage.filesystem import Location
 
 
 @dataclass(frozen=True)
@@ -31,7 +32,7 @@ class Fault:
     ``model`` and ``benchmark`` are those of the file, empty if it covers all of them.
     """
 
-    place: Place
+    place: Location
     reason: str
     stage: str
     model: str = ""
@@ -45,7 +46,7 @@ class Fault:
 class _Kept:
     """A file of the workspace, by its place there; ``schema`` is that of a part of a row store."""
 
-    place: Place
+    place: Location
     stage: str
     model: str = ""
     benchmark: str = ""
@@ -72,39 +73,41 @@ def find_faults(workspace: Workspace) -> list[Fault]:
     return [*damaged.values(), *lost, *_lost_companions(workspace, kept)]
 
 
-def set_faults_aside(workspace: Workspace, faults: Sequence[Fault]) -> list[Place]:
+def set_faults_aside(workspace: Workspace, faults: Sequence[Fault]) -> list[Location]:
     """Move the files with faults out of the way; the next run recomputes their content.
 
     Returns where they are now.
     """
-    return workspace.set_aside({fault.place: fault.reason for fault in faults})
+    return workspace.quarantine({fault.place: fault.reason for fault in faults})
 
 
-def bring_back(workspace: Workspace) -> list[Place]:
+def bring_back(workspace: Workspace) -> list[Location]:
     """Restore parts that were set aside and are valid; return their places.
 
     For example, parts written by a newer gradpipe, after this installation was upgraded.
     """
     back = []
-    for place in files_below(workspace.root):
+    for place in workspace.files.files_below(workspace.root):
         if place.name.endswith(ASIDE):
             name = place.name.removesuffix(ASIDE).rpartition(".")[0]
             file = _kept(workspace, place.with_name(name))
             if file is None or file.schema is None:
                 continue
-            content = get(place)
-            if content and fault_in(content, file.schema) is None and move(place, file.place):
+            content = workspace.files.read(place)
+            if not content or fault_in(content, file.schema) is not None:
+                continue
+            if workspace.files.rename(place, file.place.name):
                 back.append(file.place)
     return back
 
 
 def _kept_files(workspace: Workspace) -> Iterator[_Kept]:
-    for place in files_below(workspace.root):
+    for place in workspace.files.files_below(workspace.root):
         if (file := _kept(workspace, place)) is not None:
             yield file
 
 
-def _kept(workspace: Workspace, place: Place) -> _Kept | None:
+def _kept(workspace: Workspace, place: Location) -> _Kept | None:
     """Return what a place in the workspace holds, or None if no stage wrote the file."""
     *folders, name = place.parts[len(workspace.root.parts) :]
     if not name.endswith(".parquet"):
@@ -143,7 +146,7 @@ def _damage(file: _Kept) -> str | None:
         except DamagedError as error:
             return str(error.damage[file.place])
         return None
-    content = get(file.place)
+    content = filesystem_of(file.place).read(file.place)
     return None if content is None else fault_in(content, file.schema)
 
 
@@ -172,6 +175,6 @@ def _lost_companions(workspace: Workspace, kept: Sequence[_Kept]) -> Iterator[Fa
             yield Fault(companion, "is missing", file.stage, file.model, file.benchmark)
 
 
-def _kind(workspace: Workspace, place: Place) -> str:
+def _kind(workspace: Workspace, place: Location) -> str:
     """The folder of the workspace that a file is in."""
     return place.parts[len(workspace.root.parts)]

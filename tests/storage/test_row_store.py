@@ -14,6 +14,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from storage.local_files import LocalFiles
 from storage.row_store import RowStore
 from storage.workspace import SPECTRA_SCHEMA
 
@@ -105,7 +106,7 @@ def test_a_removal_that_is_stopped_loses_nothing(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     store, _ = fill(tmp_path, [["a", "b"]])
-    monkeypatch.setattr("storage.row_store.remove", lambda _part: 1 / 0)
+    monkeypatch.setattr(LocalFiles, "delete", lambda _files, _part: 1 / 0)
     with pytest.raises(ZeroDivisionError):
         store.discard(pl.col("key") == "b")
     assert set(store.keys()) == {"a", "b"}
