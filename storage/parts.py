@@ -15,7 +15,7 @@ SMALL_PART = 4 << 20
 #: The most bytes of small parts that are merged into one.
 MERGED_PART = 64 << 20
 #: Fewer adjacent small parts are not worth a merge.
-FEWEST_PARTS = 16
+FEWEST_PARTS = 32
 
 Part = TypeVar("Part")
 
@@ -32,17 +32,28 @@ def merged_part_name(first: str) -> str:
 
 
 def parts_to_merge(sizes: Mapping[Part, int]) -> list[list[Part]]:
-    """Groups of adjacent small parts, each worth a merge, given all parts and their bytes.
+    """Groups of adjacent small parts that are worth a merge, given all parts and their bytes.
 
     Only adjacent parts are merged, because the first row of a key counts.
     """
+    runs: list[list[Part]] = [[]]
+    for part, size in sizes.items():
+        if size < SMALL_PART:
+            runs[-1].append(part)
+        else:
+            runs.append([])
+    groups = [group for run in runs if len(run) >= FEWEST_PARTS for group in _split(run, sizes)]
+    return [group for group in groups if len(group) > 1]
+
+
+def _split(run: list[Part], sizes: Mapping[Part, int]) -> list[list[Part]]:
+    """A run of parts in groups that are as large as a merged part may be."""
     groups: list[list[Part]] = [[]]
     total = 0
-    for part, size in sizes.items():
-        if size >= SMALL_PART or total + size > MERGED_PART:
+    for part in run:
+        if total + sizes[part] > MERGED_PART:
             groups.append([])
             total = 0
-        if size < SMALL_PART:
-            groups[-1].append(part)
-            total += size
-    return [group for group in groups if len(group) >= FEWEST_PARTS]
+        groups[-1].append(part)
+        total += sizes[part]
+    return groups
