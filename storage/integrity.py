@@ -44,7 +44,7 @@ class Fault:
 
 @dataclass(frozen=True)
 class _Kept:
-    """A file of the workspace, by its place there; ``schema`` is that of a part of a row store."""
+    """A file of the workspace and what it holds; ``schema`` is None unless it is a part of rows."""
 
     place: Location
     stage: str
@@ -59,8 +59,7 @@ class _Kept:
 def find_faults(workspace: Workspace) -> list[Fault]:
     """Find every damaged file, and every table that refers to missing rows.
 
-    Reads every file whole and changes nothing. Raises WorkspaceError where one cannot be read at
-    all.
+    Reads every file whole and changes nothing. Raises WorkspaceError if a file cannot be opened.
     """
     kept = list(_kept_files(workspace))
     damaged = {file.place: file.fault(reason) for file in kept if (reason := _damage(file))}
@@ -74,15 +73,15 @@ def find_faults(workspace: Workspace) -> list[Fault]:
 
 
 def set_faults_aside(workspace: Workspace, faults: Sequence[Fault]) -> list[Location]:
-    """Move the files with faults out of the way; the next run recomputes their content.
+    """Quarantine the files with faults; the next run recomputes their content.
 
-    Returns where they are now.
+    Returns their new locations.
     """
     return workspace.quarantine({fault.place: fault.reason for fault in faults})
 
 
 def bring_back(workspace: Workspace) -> list[Location]:
-    """Restore parts that were set aside and are valid; return their places.
+    """Restore quarantined parts that are valid; return their locations.
 
     For example, parts written by a newer gradpipe, after this installation was upgraded.
     """
@@ -151,11 +150,11 @@ def _damage(file: _Kept) -> str | None:
 
 
 def _lost_rows(workspace: Workspace, index: _Kept) -> Fault | None:
-    """The fault of an index that names rows which no part of the store holds."""
+    """The fault of an index that names rows that are missing from the store."""
     try:
         lost = workspace.lost_rows(index.model, index.benchmark)
     except DamagedError:
-        # Its parts have faults of their own, and the index goes with them.
+        # Its parts have faults of their own, and their quarantine deletes the index too.
         return None
     return index.fault(lost[index.place]) if lost else None
 

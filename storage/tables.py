@@ -133,7 +133,7 @@ def deferred(collect: Callable[[Query], pl.DataFrame], schema: pl.Schema) -> pl.
 
 
 def _notes_in(parquet: bytes) -> Notes | None:
-    """The notes in a Parquet file, or in its last bytes; None if there are none."""
+    """The notes in a Parquet file, or in its last bytes; None if it has no notes."""
     try:
         return Notes(**json.loads(pl.read_parquet_metadata(parquet)[_NOTES]))
     except (*UNREADABLE, KeyError, TypeError):

@@ -69,7 +69,7 @@ def s3(s3_server: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
 
 @pytest.fixture
 def unconnected(s3: str) -> Iterator[str]:
-    """As ``s3``, with no connection from before: the environment is read anew."""
+    """As ``s3``, with no connection from before: the environment is read again."""
     from s3fs import S3FileSystem
 
     S3FileSystem.clear_instance_cache()
@@ -86,8 +86,8 @@ def root(request: pytest.FixtureRequest, tmp_path: Path) -> "Location":
 
 
 DAMAGES: dict[str, Callable[[bytes], bytes]] = {
-    "was cut short": lambda content: content[: len(content) // 2],
-    "is not as it was written": lambda content: flipped(content, 7),
+    "is truncated": lambda content: content[: len(content) // 2],
+    "has changed since it was written": lambda content: flipped(content, 7),
     "is empty": lambda _content: b"",
 }
 

@@ -257,7 +257,7 @@ def test_a_damaged_part_is_named_and_nothing_is_merged(root: Location) -> None:
     for key in "abc":
         store.append(frame([key]))
     before = store.parts()
-    spoil(before[1], DAMAGES["is not as it was written"])
+    spoil(before[1], DAMAGES["has changed since it was written"])
     with pytest.raises(DamagedError, match=before[1].name):
         store.compact()
     assert store.parts() == before

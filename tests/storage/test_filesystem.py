@@ -58,7 +58,7 @@ def test_a_table_cut_short_is_no_table(root: "Location", left: int) -> None:
     assert whole is not None
     spoil(table.path, whole[:left])
     assert table.notes() is None
-    with pytest.raises(WorkspaceError, match="is empty|was cut short|is not a table"):
+    with pytest.raises(WorkspaceError, match="is empty|is truncated|is not a table"):
         table.read()
 
 
@@ -151,9 +151,9 @@ def test_two_processes_write_at_once_and_a_reader_sees_only_whole_parts_and_tabl
 
 @contextmanager
 def stalling(url: str, after: int) -> Iterator[tuple[str, threading.Event]]:
-    """A server before the one at ``url`` that lets so many bytes of a connection through.
+    """A server before the one at ``url`` that passes on ``after`` bytes of a connection.
 
-    The event is set when it holds some back.
+    The event is set when it stops passing bytes on.
     """
     held, ended = threading.Event(), threading.Event()
     host = urlsplit(url).hostname, urlsplit(url).port

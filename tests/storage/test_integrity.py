@@ -94,7 +94,7 @@ def test_every_damaged_file_is_named_with_what_it_is_of(root: "Location", reason
 def test_good_rows_stay_and_the_index_that_vouched_for_the_lost_ones_goes(root: "Location") -> None:
     workspace = filled(root)
     store = workspace.spectra(MODEL, BENCHMARK)
-    spoil(store.parts()[0], DAMAGES["was cut short"])
+    spoil(store.parts()[0], DAMAGES["is truncated"])
     for read in (store.keys, store.scan().collect, lambda: list(store.chunks(pl.Series(["b"])))):
         with pytest.raises(DamagedError, match="part-"):
             read()
@@ -129,7 +129,7 @@ def test_rows_and_tables_that_were_deleted_by_hand_are_missed(root: "Location") 
         workspace.alignments(MODEL, BENCHMARK).path: "is missing",
     }
     set_faults_aside(workspace, find_faults(workspace))
-    # What a stage is judged by goes with what it was made with, so that both are made again.
+    # The table that marks a stage as current is deleted too, so that the stage is recomputed.
     for table in (
         workspace.responses(BENCHMARK),
         workspace.statistics(MODEL, BENCHMARK),

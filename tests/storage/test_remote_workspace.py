@@ -39,7 +39,7 @@ def test_the_study_that_was_kept_is_the_study_that_is_read(root: "Location") -> 
         workspace.study()
 
 
-def test_a_deleted_model_is_gone_and_its_neighbours_are_not(root: "Location") -> None:
+def test_a_deleted_model_is_gone_and_its_neighbors_are_not(root: "Location") -> None:
     workspace = Workspace(root)
     workspace.delete_model("org/never there")
     for model in ("org/base", "org", "org/base-chat", "[a-z]*", "a"):
