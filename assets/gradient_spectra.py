@@ -86,6 +86,7 @@ def gradient_spectra(
                 require_slot(context)
                 missing = examples.filter(pl.col("key").is_in(lacking))
                 _extract(context, accelerator, versions, missing.unique("key", maintain_order=True))
+            store.compact()
         # The inputs of the spectra identify their content, so there is no need to read them all.
         measured = store.scan(examples["key"]).drop("matrices", "layers").collect()
         rows = examples.join(measured, on="key", how="left", maintain_order="left")

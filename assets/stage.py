@@ -72,7 +72,7 @@ def retried(context: dg.AssetExecutionContext) -> Iterator[None]:
     except dg.RetryRequested:
         raise
     except DamagedError as error:
-        for moved in Workspace.current().set_aside(error.damage):
+        for moved in Workspace.current().quarantine(error.damage):
             context.log.warning(f"Damaged, and set aside: {moved}")
         raise
     except Exception as error:

@@ -1,8 +1,8 @@
 """Checksums (seals) that detect whether a Parquet file changed since it was written.
 
-Parquet's own checksums cover its pages but not the footer that says where they lie, and Polars does
-not verify them. So each file carries its own SHA-256 in its footer, computed while the digest's
-bytes were zeros.
+Parquet's own checksums cover the pages but not the footer, which holds their positions, and Polars
+does not verify them. So each file has its own SHA-256 in its footer, computed with zeros where the
+digest is.
 """
 
 from __future__ import annotations
@@ -35,30 +35,30 @@ def sealed_parquet(frame: pl.DataFrame, metadata: Mapping[str, str] | None = Non
 def fault_in(content: bytes, schema: pl.Schema | None = None) -> str | None:
     """Return what is wrong with a Parquet file, as the end of "the file …", or None if it is valid.
 
-    ``schema``: the known columns; an older file may miss some of them. A file that was written
-    before seals existed is checked by reading it.
+    ``schema`` has the known columns; an older file may have fewer. A file that was written before
+    seals existed is checked by decoding it.
     """
     if not content:
         return "is empty"
     footer = _footer(content)
     if footer is None:
-        return "was cut short, or is no Parquet file"
+        return "is truncated or not a Parquet file"
     at = content.rfind(_MARK, footer)
-    # Two words mark a seal, so that a change in one place cannot hide it.
+    # Two texts mark a seal, so that one changed byte cannot hide it.
     sealed = at >= 0 or _NAME.encode() in content[footer:]
     if sealed and (at < 0 or not _is_whole(content, at + len(_MARK))):
-        return "is not as it was written"
+        return "has changed since it was written"
     try:
         if not sealed:
             # Polars may end the whole process when it reads invalid bytes.
             file = BytesIO(content)
             decode(file, column_chunks(file))
             pl.read_parquet(content)
-        found = pl.Schema(pl.read_parquet_schema(content))
+        columns = pl.Schema(pl.read_parquet_schema(content))
     except UNREADABLE as error:
         reason = str(error).partition("\n")[0].rstrip(".")
         return f"cannot be read: {reason}"
-    return None if schema is None else _foreign(found, schema)
+    return None if schema is None else _unknown(columns, schema)
 
 
 def read_part(content: bytes, schema: pl.Schema) -> pl.DataFrame:
@@ -69,7 +69,7 @@ def read_part(content: bytes, schema: pl.Schema) -> pl.DataFrame:
 
 
 def _footer(content: bytes) -> int | None:
-    """Where a file's footer starts, or None where its ends are not those of a Parquet file."""
+    """The position of a file's footer, or None if it does not start and end as Parquet files do."""
     if not content.startswith(MAGIC) or not content.endswith(MAGIC):
         return None
     start = len(content) - 8 - int.from_bytes(content[-8:-4], "little")
@@ -77,7 +77,7 @@ def _footer(content: bytes) -> int | None:
 
 
 def _is_whole(content: bytes, at: int) -> bool:
-    """Return whether the digest at a position matches the rest of the file."""
+    """Whether the digest at a position matches the rest of the file."""
     blank = content[:at] + _BLANK + content[at + len(_BLANK) :]
     return content[at : at + len(_BLANK)] == _digest(blank).encode()
 
@@ -86,12 +86,12 @@ def _digest(content: bytes) -> str:
     return hashlib.sha256(content).hexdigest()
 
 
-def _foreign(found: pl.Schema, known: pl.Schema) -> str | None:
-    """Columns and types that this version does not know, named."""
-    unknown = [name for name in found if name not in known]
+def _unknown(columns: pl.Schema, known: pl.Schema) -> str | None:
+    """What a file's schema has that this version does not know, as the end of "the file …"."""
+    unknown = [name for name in columns if name not in known]
     if unknown:
         return f"has columns that this version of gradpipe does not know ({', '.join(unknown)})"
-    for name, dtype in found.items():
+    for name, dtype in columns.items():
         try:
             pl.DataFrame(schema={name: dtype}).match_to_schema(
                 {name: known[name]}, missing_struct_fields="insert"

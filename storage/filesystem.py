@@ -1,161 +1,93 @@
-"""Places: where the files of a workspace are, in a local folder or in an object store.
+"""The file operations of a workspace, whether it is a local folder or an object store.
 
-Writes are atomic for every reader, even if the process is killed: a local file is written to a
-temporary name, synced to disk and renamed; an object is sent in one request.
+Every write is atomic for every reader, even if the process is killed. Nothing is remembered of a
+listing, so that files of other processes are seen at once.
 """
 
 from __future__ import annotations
 
-import os
-from collections.abc import Callable
-from io import BytesIO
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from contextlib import AbstractContextManager
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, TypeAlias
+from typing import TYPE_CHECKING, ClassVar, Generic, TypeAlias, TypeVar
 from uuid import uuid4
 
-from gradpipe.errors import WorkspaceError
-from gradpipe.system.atomic_files import written_aside
+import polars as pl
 
 if TYPE_CHECKING:
+    # Only for types: universal-pathlib comes with the extra `pipeline`.
     from upath import UPath
 
     #: A path in a local folder, or an address in an object store.
-    Place: TypeAlias = Path | UPath
+    Location: TypeAlias = Path | UPath
 
-#: Suffix of files that were set aside.
+LocationT = TypeVar("LocationT", bound="Location")
+
+#: Suffix of quarantined files.
 ASIDE = ".aside"
 
 
-def place_of(home: str) -> Place:
-    """The folder that ``home`` names: a path (made where it is missing), or a URL.
+class Filesystem(ABC, Generic[LocationT]):
+    """The files at locations of one kind.
 
-    Raises WorkspaceError where the folder cannot be made, and for a URL that cannot hold a
-    workspace or whose store cannot be reached.
+    Every operation raises WorkspaceError if the storage refuses it or cannot be reached.
     """
-    if "://" in home and not home.startswith("file://"):
-        from storage.objects import open_store
 
-        return open_store(home)
-    path = _path_of(home) if home.startswith("file://") else Path(home)
-    try:
-        root = path.expanduser().resolve()
-        root.mkdir(parents=True, exist_ok=True)
-    except (OSError, RuntimeError) as error:
-        reason = getattr(error, "strerror", None) or str(error).rstrip(".")
-        raise WorkspaceError(
-            f"The workspace {path.absolute()} cannot be made ({reason}): set GRADPIPE_HOME to a "
-            "folder that you may write."
-        ) from error
-    return root
+    #: Whether invalid bytes may end the process in ``scan_parquet``; verify such files first.
+    scan_may_crash: ClassVar[bool]
 
+    @abstractmethod
+    def local_path(self, location: LocationT) -> Path | None:
+        """The location as a path on this machine, or None if it is in an object store."""
 
-def put(place: Place, write: Callable[[IO[bytes]], object]) -> None:
-    """Let ``write`` fill a file, then put it in its place at once.
+    @abstractmethod
+    def read(self, location: LocationT) -> bytes | None:
+        """The whole file, or None if it is missing."""
 
-    Raises WorkspaceError where the place cannot be written, or the disk is full.
-    """
-    if not isinstance(place, Path):
-        from storage.objects import send
+    @abstractmethod
+    def read_footer(self, location: LocationT) -> bytes | None:
+        """The last bytes of a Parquet file with its whole footer, or None if it is missing."""
 
-        buffer = BytesIO()
-        write(buffer)
-        send(place, buffer.getvalue())
-        return
-    try:
-        place.parent.mkdir(parents=True, exist_ok=True)
-        with written_aside(place) as aside, aside.open("wb") as file:
-            write(file)
-            file.flush()
-            os.fsync(file.fileno())
-    except OSError as error:
-        raise WorkspaceError(
-            f"{place} cannot be written ({error.strerror or error}): check the folder's "
-            "permissions and the disk's free space."
-        ) from error
+    @abstractmethod
+    def write(self, location: LocationT, content: bytes) -> None:
+        """Create or replace a file: readers see the old content or the new one."""
 
+    @abstractmethod
+    def delete(self, location: LocationT, first: str = "") -> None:
+        """Delete a file, or a folder with all its files; do nothing if it is missing.
 
-def get(place: Place) -> bytes | None:
-    """A whole file, or None where there is none; raises WorkspaceError where it is not readable."""
-    if not isinstance(place, Path):
-        from storage.objects import fetch
+        Files named ``first`` are deleted before all others.
+        """
 
-        return fetch(place)
-    if not place.is_file():
-        return None
-    try:
-        return place.read_bytes()
-    except OSError as error:
-        raise WorkspaceError(
-            f"{place} cannot be read ({error.strerror}): check the file's permissions."
-        ) from error
+    @abstractmethod
+    def rename(self, location: LocationT, name: str) -> LocationT | None:
+        """Rename a file in its folder; return its new location, or None if it is missing."""
 
+    @abstractmethod
+    def files_below(self, folder: LocationT) -> list[LocationT]:
+        """Every file in a folder and its subfolders, sorted; empty if the folder is missing."""
 
-def remove(place: Place, first: str = "") -> None:
-    """Delete a file, or a folder and everything in it, files named ``first`` before all others.
+    @abstractmethod
+    def sizes(self, folder: LocationT, pattern: str) -> dict[LocationT, int]:
+        """The files directly in a folder whose names match a pattern, sorted, with their bytes."""
 
-    Nothing happens where there is none; raises WorkspaceError where something cannot be deleted.
-    """
-    if not isinstance(place, Path):
-        from storage.objects import delete
+    @abstractmethod
+    def scan_parquet(self, files: Mapping[LocationT, int], schema: pl.Schema) -> pl.LazyFrame:
+        """The rows of Parquet files, lazily, in the order of the files; missing columns are null.
 
-        delete(place, first)
-        return
-    import shutil
+        ``files`` maps each file to its bytes. The query raises FileNotFoundError if one has been
+        deleted since it was listed.
+        """
 
-    try:
-        for file in place.rglob(first) if first else ():
-            file.unlink()
-        if place.is_file():
-            place.unlink()
-        else:
-            shutil.rmtree(place)
-    except FileNotFoundError:
-        return
-    except OSError as error:
-        raise WorkspaceError(
-            f"{place} cannot be deleted ({error.strerror}): check the folder's permissions."
-        ) from error
+    @abstractmethod
+    def local_folder(self, folder: LocationT, last: str) -> AbstractContextManager[Path]:
+        """A local folder to write ``folder``'s files to.
 
+        They are all at ``folder`` when the block ends without an error, the file named ``last``
+        after all others.
+        """
 
-def move(place: Place, target: Place) -> Place | None:
-    """Give a file another name, and return it; None where there is no such file.
-
-    Raises WorkspaceError where it cannot be moved.
-    """
-    if not isinstance(place, Path):
-        content = get(place)
-        if content is None:
-            return None
-        put(target, lambda file: file.write(content))
-        remove(place)
-        return target
-    if not place.is_file():
-        return None
-    try:
-        os.rename(place, str(target))
-    except OSError as error:
-        raise WorkspaceError(
-            f"{place} cannot be moved ({error.strerror}): check the folder's permissions."
-        ) from error
-    return target
-
-
-def set_aside(place: Place) -> Place | None:
-    """Give a file another name beside it, which no reader takes for its own; as ``move``."""
-    return move(place, place.with_name(f"{place.name}.{uuid4().hex[:8]}{ASIDE}"))
-
-
-def files_below(folder: Place) -> list[Place]:
-    """Every file in a folder and its folders, by name; none where there is no such folder."""
-    if isinstance(folder, Path):
-        return sorted(path for path in folder.rglob("*") if path.is_file())
-    from storage.objects import objects_below
-
-    return [*objects_below(folder)]
-
-
-def _path_of(url: str) -> Path:
-    from urllib.parse import urlsplit
-    from urllib.request import url2pathname
-
-    return Path(url2pathname(urlsplit(url).path))
+    def quarantine(self, location: LocationT) -> LocationT | None:
+        """Rename a file so that no reader uses it; its new location, or None if it is missing."""
+        return self.rename(location, f"{location.name}.{uuid4().hex[:8]}{ASIDE}")

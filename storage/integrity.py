@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING
 from gradpipe.errors import DamagedError, WorkspaceError
 from gradpipe.generators.calls import CALL_SCHEMA
 from storage.checksums import fault_in
-from storage.filesystem import ASIDE, files_below, get, move
+from storage.filesystem import ASIDE
+from storage.locations import filesystem_of
 from storage.names import unslug
 from storage.tables import Table
 from storage.workspace import SPECTRA_SCHEMA, Workspace
@@ -21,7 +22,7 @@ from storage.workspace import SPECTRA_SCHEMA, Workspace
 if TYPE_CHECKING:
     import polars as pl
 
-    from storage.filesystem import Place
+    from storage.filesystem import Location
 
 
 @dataclass(frozen=True)
@@ -31,7 +32,7 @@ class Fault:
     ``model`` and ``benchmark`` are those of the file, empty if it covers all of them.
     """
 
-    place: Place
+    place: Location
     reason: str
     stage: str
     model: str = ""
@@ -43,9 +44,9 @@ class Fault:
 
 @dataclass(frozen=True)
 class _Kept:
-    """A file of the workspace, by its place there; ``schema`` is that of a part of a row store."""
+    """A file of the workspace and what it holds; ``schema`` is None unless it is a part of rows."""
 
-    place: Place
+    place: Location
     stage: str
     model: str = ""
     benchmark: str = ""
@@ -58,8 +59,7 @@ class _Kept:
 def find_faults(workspace: Workspace) -> list[Fault]:
     """Find every damaged file, and every table that refers to missing rows.
 
-    Reads every file whole and changes nothing. Raises WorkspaceError where one cannot be read at
-    all.
+    Reads every file whole and changes nothing. Raises WorkspaceError if a file cannot be opened.
     """
     kept = list(_kept_files(workspace))
     damaged = {file.place: file.fault(reason) for file in kept if (reason := _damage(file))}
@@ -72,39 +72,41 @@ def find_faults(workspace: Workspace) -> list[Fault]:
     return [*damaged.values(), *lost, *_lost_companions(workspace, kept)]
 
 
-def set_faults_aside(workspace: Workspace, faults: Sequence[Fault]) -> list[Place]:
-    """Move the files with faults out of the way; the next run recomputes their content.
+def set_faults_aside(workspace: Workspace, faults: Sequence[Fault]) -> list[Location]:
+    """Quarantine the files with faults; the next run recomputes their content.
 
-    Returns where they are now.
+    Returns their new locations.
     """
-    return workspace.set_aside({fault.place: fault.reason for fault in faults})
+    return workspace.quarantine({fault.place: fault.reason for fault in faults})
 
 
-def bring_back(workspace: Workspace) -> list[Place]:
-    """Restore parts that were set aside and are valid; return their places.
+def bring_back(workspace: Workspace) -> list[Location]:
+    """Restore quarantined parts that are valid; return their locations.
 
     For example, parts written by a newer gradpipe, after this installation was upgraded.
     """
     back = []
-    for place in files_below(workspace.root):
+    for place in workspace.files.files_below(workspace.root):
         if place.name.endswith(ASIDE):
             name = place.name.removesuffix(ASIDE).rpartition(".")[0]
             file = _kept(workspace, place.with_name(name))
             if file is None or file.schema is None:
                 continue
-            content = get(place)
-            if content and fault_in(content, file.schema) is None and move(place, file.place):
+            content = workspace.files.read(place)
+            if not content or fault_in(content, file.schema) is not None:
+                continue
+            if workspace.files.rename(place, file.place.name):
                 back.append(file.place)
     return back
 
 
 def _kept_files(workspace: Workspace) -> Iterator[_Kept]:
-    for place in files_below(workspace.root):
+    for place in workspace.files.files_below(workspace.root):
         if (file := _kept(workspace, place)) is not None:
             yield file
 
 
-def _kept(workspace: Workspace, place: Place) -> _Kept | None:
+def _kept(workspace: Workspace, place: Location) -> _Kept | None:
     """Return what a place in the workspace holds, or None if no stage wrote the file."""
     *folders, name = place.parts[len(workspace.root.parts) :]
     if not name.endswith(".parquet"):
@@ -143,16 +145,16 @@ def _damage(file: _Kept) -> str | None:
         except DamagedError as error:
             return str(error.damage[file.place])
         return None
-    content = get(file.place)
+    content = filesystem_of(file.place).read(file.place)
     return None if content is None else fault_in(content, file.schema)
 
 
 def _lost_rows(workspace: Workspace, index: _Kept) -> Fault | None:
-    """The fault of an index that names rows which no part of the store holds."""
+    """The fault of an index that names rows that are missing from the store."""
     try:
         lost = workspace.lost_rows(index.model, index.benchmark)
     except DamagedError:
-        # Its parts have faults of their own, and the index goes with them.
+        # Its parts have faults of their own, and their quarantine deletes the index too.
         return None
     return index.fault(lost[index.place]) if lost else None
 
@@ -172,6 +174,6 @@ def _lost_companions(workspace: Workspace, kept: Sequence[_Kept]) -> Iterator[Fa
             yield Fault(companion, "is missing", file.stage, file.model, file.benchmark)
 
 
-def _kind(workspace: Workspace, place: Place) -> str:
+def _kind(workspace: Workspace, place: Location) -> str:
     """The folder of the workspace that a file is in."""
     return place.parts[len(workspace.root.parts)]

@@ -1,4 +1,4 @@
-"""Names as slugs: safe in a path and as a Dagster partition key, and back."""
+"""Convert names to slugs, which are safe in a path and as a Dagster partition key, and back."""
 
 import re
 
@@ -8,12 +8,14 @@ _PLAIN = re.compile(r"[A-Za-z0-9._-]")
 
 
 def slug(name: str) -> str:
-    """A name with only letters, digits and ``. _ - ~ =``; no two names share one.
+    """Encode a name with only letters, digits and ``. _ - ~ =``; different names differ.
 
-    ``/`` becomes ``~``; every other character, a leading dot, and a dot behind a dot (Dagster takes
-    ``...`` for a range of partitions) becomes ``=`` and its two-digit hex bytes. Names that differ
-    in the case of English letters only have slugs that do too, so that people can read them; a
-    study is refused that has two such names, since some file systems would mix up their files.
+    ``/`` becomes ``~``. Every other character, a leading dot, and a dot after a dot (Dagster reads
+    ``...`` as a range of partitions) becomes ``=`` and its two-digit hex bytes. Names that differ
+    only in capitals have slugs that differ only in capitals, so that slugs stay readable. A study
+    with two such names is refused, because some file systems would mix up their files.
+
+    Raises WorkspaceError if the name is empty or too long.
     """
     encoded = "".join(
         char
@@ -29,13 +31,13 @@ def slug(name: str) -> str:
 
 
 def unslug(encoded: str) -> str:
-    """The name that ``slug`` was given; raises WorkspaceError for what is no slug."""
+    """Decode a slug; raises WorkspaceError if ``encoded`` is not a slug."""
     text = encoded.replace("~", "/").encode("utf-8")
     raw = re.sub(rb"=([0-9a-f]{2})", lambda match: bytes.fromhex(match[1].decode()), text)
     try:
         return raw.decode("utf-8", "surrogatepass")
     except UnicodeDecodeError as error:
         raise WorkspaceError(
-            f"{encoded[:60]!r} is no name of a model or benchmark as gradpipe writes it: take one "
-            "from `gradpipe status`."
+            f"{encoded[:60]!r} is not a name of a model or benchmark as gradpipe writes it: copy "
+            "one from `gradpipe status`."
         ) from error

@@ -1,32 +1,34 @@
 """The row store: content-keyed rows in append-only Parquet parts.
 
-A row that is in the store is never recomputed. Each part is put in its place at once, so that
-any number of processes may write and read at once; two that computed the same row leave it twice in
-the store and once on read.
+A row in the store is never recomputed. Parts are written atomically, so any number of processes may
+write and read at once. If two processes compute the same row, both copies stay in the store, and
+reads return the first.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
-from contextlib import contextmanager, suppress
-from fnmatch import fnmatch
-from pathlib import Path
+import time
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 import polars as pl
 
 from gradpipe.errors import DamagedError, WorkspaceError
-from storage.checksums import UNREADABLE, fault_in, read_part
-from storage.filesystem import get, remove
-from storage.tables import deferred, unique_part_name, write_parquet
+from storage.checksums import UNREADABLE, fault_in, read_part, sealed_parquet
+from storage.concurrency import map_concurrently
+from storage.locations import filesystem_of
+from storage.parts import PART_PATTERN, merged_part_name, parts_to_merge, unique_part_name
+from storage.tables import Query, deferred
 
 if TYPE_CHECKING:
-    from storage.filesystem import Place
+    from storage.filesystem import Location
 
 KEY = "key"
-_PARTS = "part-*.parquet"
 #: The bytes of a part, or None if the part is missing.
 _Content = bytes | None
+#: Seconds before each retry of a read that met a deleted part: a merge deletes several in a row.
+_PAUSES = (0.05, 0.2, 0.5, 1.0, 2.0)
 
 
 class RowStore:
@@ -36,15 +38,18 @@ class RowStore:
     Reading raises DamagedError if a part has changed since it was written. A local part is verified
     before Polars reads it, because a damaged part may end the process. From an object store, a
     query may fetch only a few columns of a part; only ``chunks`` verifies the whole part.
+    If another process deletes a part during a read, because it merged or rewrote it, the parts are
+    listed again and the read is retried a few times.
     """
 
-    def __init__(self, folder: Place, schema: pl.Schema) -> None:
+    def __init__(self, folder: Location, schema: pl.Schema) -> None:
         self.folder = folder
         self.schema = schema
+        self._files = filesystem_of(folder)
         #: Parts never change, so verified parts are not checked again.
-        self._whole: set[Place] = set()
+        self._verified: set[Location] = set()
 
-    def parts(self) -> list[Place]:
+    def parts(self) -> list[Location]:
         """The parts, oldest first."""
         return list(self._sizes())
 
@@ -52,145 +57,187 @@ class RowStore:
         """The size of all parts together."""
         return sum(self._sizes().values())
 
-    def damage(self) -> dict[Place, str]:
+    def damage(self) -> dict[Location, str]:
         """Return the damaged parts and what is wrong with each; reads every part."""
         return self._damage(self.parts())
 
-    def _damage(self, parts: Iterable[Place]) -> dict[Place, str]:
-        found = {}
-        for part, content in _contents(parts):
-            fault = None if content is None else fault_in(content, self.schema)
-            if fault is None:
-                self._whole.add(part)
-            else:
-                found[part] = fault
-        return found
-
     def append(self, rows: pl.DataFrame) -> None:
-        """Add rows as one part; they are there for every reader when this returns."""
+        """Add rows as one part; every reader sees them when this returns."""
         if rows.height:
             frame = rows.select(list(self.schema)).cast(self.schema)
-            write_parquet(self.folder / unique_part_name(), frame)
+            self._files.write(self.folder / unique_part_name(), sealed_parquet(frame))
 
     def discard(self, unwanted: pl.Expr) -> int:
         """Delete the rows for which an expression is true; return their number.
 
         An affected part is rewritten without them before it is deleted, so an interruption loses
-        nothing. Do not call it while another process reads the store: the part that the reader
-        found would be missing.
+        nothing. The caller holds the lock of the rows: a merge at the same time could keep them.
         """
-        found = 0
+        discarded = 0
         for part, size in self._sizes().items():
-            rows = self._scan({part: size})
-            with self._blaming():
-                count = rows.filter(unwanted).select(pl.len()).collect().item()
-                kept = rows.filter(~unwanted.fill_null(value=False)).collect() if count else None
+            try:
+                with self._naming_damage():
+                    rows = self._scan({part: size})
+                    count = rows.filter(unwanted).select(pl.len()).collect().item()
+                    wanted = ~unwanted.fill_null(value=False)
+                    kept = rows.filter(wanted).collect() if count else None
+            except FileNotFoundError as error:
+                raise WorkspaceError(
+                    f"{part} was deleted while it was read: run the command again."
+                ) from error
             if kept is not None:
                 self.append(kept)
-                remove(part)
-                found += count
-        return found
+                self._files.delete(part)
+                discarded += count
+        return discarded
+
+    def compact(self) -> int:
+        """Merge runs of adjacent small parts; return how many parts were replaced.
+
+        The first row of each key is kept, in the order that reads return. A merged part is written
+        and read back before the parts that it replaces are deleted, so an interruption loses
+        nothing and leaves rows twice at worst. Other processes may append and read meanwhile; the
+        caller holds the lock of the rows, so that no two processes merge the same parts.
+        Raises DamagedError if one of the parts is damaged.
+        """
+        replaced = 0
+        for group in parts_to_merge(self._sizes()):
+            try:
+                merged = self._read_whole(group)
+            except FileNotFoundError:
+                # A process on another machine merges these parts.
+                continue
+            target = self.folder / merged_part_name(group[0].name)
+            content = sealed_parquet(merged)
+            self._files.write(target, content)
+            back = self._files.read(target)
+            if back != content or not read_part(content, self.schema).equals(merged):
+                self._files.delete(target)
+                raise WorkspaceError(
+                    f"{target} differs from the content that was written: check the disk or store "
+                    "of the workspace."
+                )
+            replaced += len(list(map_concurrently(self._files.delete, group)))
+        return replaced
 
     def keys(self) -> pl.Series:
         """The keys of all rows, each once; reads that column only."""
-        with self._blaming():
-            return self._scan().select(KEY).unique().collect().to_series()
+        return self._collect(lambda rows: rows.select(KEY).unique()).to_series()
 
     def missing(self, keys: Iterable[str]) -> list[str]:
         """Those of ``keys`` that are not in the store, each once, in their order."""
-        there = set(self.keys())
-        return [key for key in dict.fromkeys(keys) if key not in there]
+        stored = set(self.keys())
+        return [key for key in dict.fromkeys(keys) if key not in stored]
 
     def scan(self, keys: pl.Series | None = None) -> pl.LazyFrame:
-        """Rows without duplicates, lazily; only those with one of ``keys`` where given."""
+        """Rows without duplicates, lazily; only those with one of ``keys`` if given."""
 
-        def rows() -> pl.LazyFrame:
-            found = self._scan()
-            if keys is not None:
-                found = found.filter(pl.col(KEY).is_in(keys.unique().implode()))
-            return found.unique(KEY, keep="first", maintain_order=True)
+        def collect(query: Query) -> pl.DataFrame:
+            def distinct(rows: pl.LazyFrame) -> pl.LazyFrame:
+                if keys is not None:
+                    rows = rows.filter(pl.col(KEY).is_in(keys.unique().implode()))
+                return query(rows.unique(KEY, keep="first", maintain_order=True))
 
-        return deferred(rows, self.schema, self._blaming)
+            return self._collect(distinct)
+
+        return deferred(collect, self.schema)
 
     def chunks(self, keys: pl.Series, parts: int = 32) -> Iterator[pl.DataFrame]:
-        """The rows with one of ``keys``, each once, from so many parts at a time.
+        """The rows with one of ``keys``, each once, from ``parts`` parts at a time.
 
-        For whole spectra, which are too large to have in memory all at once.
+        For whole spectra, which together are larger than the memory.
         """
         wanted = keys.unique()
-        files = self.parts()
-        for first in range(0, len(files), parts):
-            asked = pl.col(KEY).is_in(wanted.implode())
-            chunk = pl.concat(
-                self._rows(part, content).filter(asked)
-                for part, content in _contents(files[first : first + parts])
-            ).unique(KEY, keep="first", maintain_order=True)
+        pauses = iter(_PAUSES)
+        read: set[Location] = set()
+        left = self.parts()
+        while left:
+            group = left[:parts]
+            try:
+                chunk = self._read_whole(group, wanted)
+            except FileNotFoundError as error:
+                self._pause(pauses, error)
+                left = [part for part in self.parts() if part not in read]
+                continue
+            read.update(group)
+            left = left[parts:]
             wanted = wanted.filter(~wanted.is_in(chunk[KEY].implode()))
             if chunk.height:
                 yield chunk
 
-    def _rows(self, part: Place, content: _Content) -> pl.DataFrame:
-        """The rows of a whole part, once it is known to be as it was written."""
-        if content is None:
-            raise WorkspaceError(f"{part} was deleted while it was read: run the command again.")
-        if fault_in(content, self.schema) is not None:
-            raise DamagedError(self.damage())
-        return read_part(content, self.schema)
+    def _read_whole(self, parts: Iterable[Location], keys: pl.Series | None = None) -> pl.DataFrame:
+        """The rows of whole parts, verified, each key once; only those in ``keys`` if given.
+
+        Raises FileNotFoundError if a part is missing and DamagedError if one is damaged.
+        """
+        frames = []
+        for part, content in self._contents(parts):
+            if content is None:
+                raise FileNotFoundError(part)
+            if fault_in(content, self.schema) is not None:
+                raise DamagedError(self.damage())
+            rows = read_part(content, self.schema)
+            frames.append(rows if keys is None else rows.filter(pl.col(KEY).is_in(keys.implode())))
+        return pl.concat(frames).unique(KEY, keep="first", maintain_order=True)
+
+    def _collect(self, query: Query) -> pl.DataFrame:
+        """Run a query on all rows, repetitions included."""
+        pauses = iter(_PAUSES)
+        while True:
+            try:
+                with self._naming_damage():
+                    return query(self._scan(self._sizes())).collect()
+            except FileNotFoundError as error:
+                self._pause(pauses, error)
+
+    def _pause(self, pauses: Iterator[float], error: FileNotFoundError) -> None:
+        """Wait before a retry; raises WorkspaceError after the last one."""
+        pause = next(pauses, None)
+        if pause is None:
+            raise WorkspaceError(
+                f"Parts of {self.folder} are deleted again and again while they are read ({error}):"
+                " wait until no other process changes the workspace, and run the command again."
+            ) from error
+        time.sleep(pause)
 
     @contextmanager
-    def _blaming(self) -> Iterator[None]:
+    def _naming_damage(self) -> Iterator[None]:
         """Turn Polars errors into errors that name the damaged parts."""
         try:
             yield
+        except FileNotFoundError:
+            raise
         except UNREADABLE as error:
             if damage := self.damage():
                 raise DamagedError(damage) from error
             raise WorkspaceError(
-                f"{self.folder} cannot be read ({error}): run the command again, since another "
-                "process may have rewritten a part, or check the folder's permissions."
+                f"{self.folder} cannot be read ({error}): check the folder's permissions."
             ) from error
 
-    def _sizes(self) -> dict[Place, int]:
+    def _sizes(self) -> dict[Location, int]:
         """The parts, oldest first, with their bytes."""
-        if isinstance(self.folder, Path):
-            found: dict[Place, int] = {}
-            for part in sorted(self.folder.glob(_PARTS)):
-                # Another process may have set it aside, or written it again without some rows.
-                with suppress(FileNotFoundError):
-                    found[part] = part.stat().st_size
-            return found
-        from storage.objects import sizes
+        return self._files.sizes(self.folder, PART_PATTERN)
 
-        there = sizes(self.folder)
-        return {self.folder / name: there[name] for name in sorted(there) if fnmatch(name, _PARTS)}
-
-    def _scan(self, sizes: dict[Place, int] | None = None) -> pl.LazyFrame:
-        sizes = self._sizes() if sizes is None else sizes
+    def _scan(self, sizes: Mapping[Location, int]) -> pl.LazyFrame:
         if not sizes:
             return pl.LazyFrame(schema=self.schema)
-        if not isinstance(self.folder, Path):
-            from storage.columns import scan_objects
+        if self._files.scan_may_crash:
+            damage = self._damage(part for part in sizes if part not in self._verified)
+            if damage:
+                raise DamagedError(damage)
+        return self._files.scan_parquet(sizes, self.schema)
 
-            objects = {part: size for part, size in sizes.items() if not isinstance(part, Path)}
-            return scan_objects(objects, self.schema)
-        # Without `glob=False` a workspace below a folder like `runs[1]` would read as empty.
-        files = [part for part in sizes if isinstance(part, Path)]
-        if damage := self._damage(part for part in files if part not in self._whole):
-            raise DamagedError(damage)
-        return pl.scan_parquet(
-            files,
-            schema=self.schema,
-            glob=False,
-            missing_columns="insert",
-            cast_options=pl.ScanCastOptions(missing_struct_fields="insert"),
-        )
+    def _damage(self, parts: Iterable[Location]) -> dict[Location, str]:
+        damage = {}
+        for part, content in self._contents(parts):
+            fault = None if content is None else fault_in(content, self.schema)
+            if fault is not None:
+                damage[part] = fault
+            elif content is not None:
+                self._verified.add(part)
+        return damage
 
-
-def _contents(parts: Iterable[Place]) -> Iterator[tuple[Place, _Content]]:
-    """Each part with its bytes; some parts are fetched at a time."""
-    from storage.objects import AT_ONCE, at_once
-
-    left = list(parts)
-    while left:
-        group, left = left[:AT_ONCE], left[AT_ONCE:]
-        yield from zip(group, at_once(get, group), strict=True)
+    def _contents(self, parts: Iterable[Location]) -> Iterator[tuple[Location, _Content]]:
+        """Each part with its bytes, or None if it is missing; some parts are read at a time."""
+        listed = list(parts)
+        return zip(listed, map_concurrently(self._files.read, listed), strict=True)

@@ -13,34 +13,34 @@ from gradpipe.system.failures import Cause, failed_with
 if TYPE_CHECKING:
     from upath import UPath
 
-_OUT_OF_REACH = "its store cannot be reached"
+_UNREACHABLE = "its store cannot be reached"
 #: What to say about a failure, and what to do.
 _CAUSES = (
     (
         Cause.STORE_CREDENTIALS,
         "there are no usable credentials",
         "set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or name a profile in AWS_PROFILE (for "
-        "other stores, what their packages ask for)",
+        "other stores, see the documentation of their packages)",
     ),
     (
         Cause.STORE_UNREACHABLE,
-        _OUT_OF_REACH,
-        "check the network and, where the store is your own, AWS_ENDPOINT_URL",
+        _UNREACHABLE,
+        "check the network and, for your own store, AWS_ENDPOINT_URL",
     ),
     (
         Cause.STORE_DENIED,
         "access is denied",
-        "check the credentials and what they may do in this bucket",
+        "check the credentials and their permissions for this bucket",
     ),
 )
 
 
 @contextmanager
-def in_words(address: UPath, done: str) -> Iterator[None]:
+def as_workspace_error(address: UPath, done: str) -> Iterator[None]:
     """Raise WorkspaceError for any error in the block: ``address`` cannot be ``done``.
 
-    Only FileNotFoundError and ImportError go through, as answers that a caller understands. The
-    error is ``transient`` if the store is unreachable or busy.
+    FileNotFoundError and ImportError are not converted: callers handle them. The error is
+    ``transient`` if the store is unreachable or busy.
     """
     try:
         yield
@@ -50,15 +50,15 @@ def in_words(address: UPath, done: str) -> Iterator[None]:
         cause, cure = _cause_and_cure(error)
         raise WorkspaceError(
             f"{address} cannot be {done} ({cause}): {cure}.",
-            transient=cause == _OUT_OF_REACH or failed_with(error, Cause.STORE_BUSY),
+            transient=cause == _UNREACHABLE or failed_with(error, Cause.STORE_BUSY),
         ) from error
 
 
-def no_bucket(address: UPath) -> WorkspaceError:
-    """The error for a bucket that is not there; gradpipe makes folders, never buckets."""
+def missing_bucket(address: UPath) -> WorkspaceError:
+    """The error for a missing bucket; gradpipe creates folders, never buckets."""
     bucket = address.path.strip("/").partition("/")[0]
     return WorkspaceError(
-        f"There is no bucket {bucket!r} for {address}: make it, or correct GRADPIPE_HOME."
+        f"There is no bucket {bucket!r} for {address}: create it, or correct GRADPIPE_HOME."
     )
 
 
@@ -66,10 +66,10 @@ def _cause_and_cure(error: Exception) -> tuple[str, str]:
     for kind, cause, cure in _CAUSES:
         if failed_with(error, kind):
             return cause, cure
-    return _told(error), "check the address and the store's state"
+    return _one_line(error), "check the address and the store's state"
 
 
-def _told(error: Exception) -> str:
-    """What an exception says, on one line and without the password that a URL may carry."""
+def _one_line(error: Exception) -> str:
+    """The message of an exception on one line, without the password that a URL may contain."""
     text = " ".join(str(getattr(error, "strerror", None) or error).split())
     return re.sub(r"://[^/\s]*@", "://", text)[:200].rstrip(".: ") or type(error).__name__

@@ -20,7 +20,7 @@ from gradpipe.studies.model_config import ModelConfig
 from gradpipe.studies.study import Study
 from gradpipe.system.hashing import content_hash
 from gradpipe.system.user_folders import data_folder
-from storage.filesystem import get, place_of, put, remove, set_aside
+from storage.locations import filesystem_of, local_folder_of, open_location
 from storage.names import slug
 from storage.row_store import KEY, RowStore
 from storage.tables import Table
@@ -28,10 +28,10 @@ from storage.tables import Table
 if TYPE_CHECKING:
     from filelock import FileLock
 
-    from storage.filesystem import Place
+    from storage.filesystem import Location
 
 
-#: A row of the store: what was extracted for one key.
+#: A row of the store: the result of the extraction for one key.
 SPECTRA_SCHEMA = pl.Schema(
     {KEY: pl.String} | {name: dtype for name, dtype in ROW_SCHEMA.items() if name != "row"}
 )
@@ -40,34 +40,56 @@ _REPORT, _PAGE = "report", "index.html"
 _ITEMS, _RESPONSES, _QUALITY = "benchmark_items", "responses", "response_quality"
 _GENERATIONS, _SPECTRA, _ROWS, _INDEX = "generations", "gradient_spectra", "rows", "index.parquet"
 _STATISTICS, _ALIGNMENTS = "spectral_statistics", "gradient_alignments"
-#: Folders of tables that a stage is judged by, and of those that it makes with them.
+#: Folders of the tables that mark a stage as current: the folder of the tables written with them.
 _COMPANIONS = {_RESPONSES: _QUALITY, _STATISTICS: _ALIGNMENTS}
 
 
 class Workspace:
-    """Every path gradpipe writes to, below one folder, which may be a local one or a URL's."""
+    """Every path gradpipe writes to, below one folder, which is local or behind a URL."""
 
-    def __init__(self, root: Place) -> None:
+    def __init__(self, root: Location) -> None:
         self.root = root
+        self.files = filesystem_of(root)
 
     @classmethod
     def current(cls) -> Workspace:
         """The workspace that GRADPIPE_HOME names, by default ``.gradpipe`` in the current folder.
 
-        Makes a local folder; raises WorkspaceError where it cannot be made, or where a URL cannot
-        hold a workspace or is out of reach.
+        Creates a local folder. Raises WorkspaceError if that fails, if a URL cannot hold a
+        workspace, or if its store cannot be reached.
         """
-        return cls(place_of(os.environ.get("GRADPIPE_HOME") or ".gradpipe"))
+        return cls(open_location(_home()))
+
+    @classmethod
+    def existing(cls) -> Workspace | None:
+        """As ``current``, but None if the local folder does not exist yet."""
+        folder = cls.current_folder()
+        if folder is None:
+            return cls.current()
+        return cls(folder) if folder.is_dir() else None
+
+    @staticmethod
+    def current_folder() -> Path | None:
+        """The local folder that GRADPIPE_HOME names, which may not exist yet; None for a URL.
+
+        Raises WorkspaceError if the path is invalid.
+        """
+        return local_folder_of(_home())
+
+    @property
+    def local_root(self) -> Path | None:
+        """The workspace's folder if it is local, or None if it is behind a URL."""
+        return self.files.local_path(self.root)
 
     @property
     def dagster_home(self) -> Path:
         """Dagster's own folder: runs, events, logs; always on this machine.
 
-        For a workspace behind a URL it is the folder that DAGSTER_HOME names, otherwise one of the
-        user's own, one per workspace.
+        For a workspace behind a URL it is the folder that DAGSTER_HOME names, or by default one
+        folder per workspace in the user's data folder.
         """
-        if isinstance(self.root, Path):
-            return self.root / "dagster"
+        if (root := self.local_root) is not None:
+            return root / "dagster"
         if home := os.environ.get("DAGSTER_HOME"):
             return Path(home).expanduser()
         return data_folder() / "instances" / content_hash(str(self.root))
@@ -75,8 +97,10 @@ class Workspace:
     def lock(self, model: str, benchmark: str) -> FileLock:
         """A lock that one process of this machine can hold, and that ends with the process.
 
-        For extractions of one model and benchmark: two at once would pay for every row twice.
+        For extractions and merges of one model and benchmark: two extractions at once would compute
+        every row twice.
         """
+        # Imported here, since it comes with the extra `pipeline`, which most commands do not need.
         from filelock import FileLock
 
         folder = self.dagster_home / "locks"
@@ -84,40 +108,32 @@ class Workspace:
         return FileLock(folder / f"{content_hash(model, benchmark)}.lock")
 
     @property
-    def report_folder(self) -> Place:
+    def report_folder(self) -> Location:
         """The folder of the page, its images and its tables."""
         return self.root / _REPORT
 
     @property
-    def report_page(self) -> Place:
+    def report_page(self) -> Location:
         """The page itself."""
         return self.report_folder / _PAGE
 
     @contextmanager
     def report_files(self) -> Iterator[Path]:
-        """A local folder to build the report in; it is in its place when the block ends well.
+        """A local folder to build the report in, for a block that ends when the report is complete.
 
-        Behind a URL the page is put there last, when all that it belongs with is there.
+        For a workspace behind a URL, the files are sent then, the page after all others.
         """
-        if isinstance(self.root, Path):
-            yield self.root / _REPORT
-            return
-        from tempfile import TemporaryDirectory
-
-        from storage.objects import send_folder
-
-        with TemporaryDirectory(prefix="gradpipe-") as folder:
-            yield Path(folder) / _REPORT
-            send_folder(Path(folder) / _REPORT, self.root / _REPORT, last=_PAGE)
+        with self.files.local_folder(self.report_folder, last=_PAGE) as folder:
+            yield folder
 
     @property
-    def study_path(self) -> Place:
+    def study_path(self) -> Location:
         """The study this workspace is about, paths made absolute."""
         return self.root / "study.yaml"
 
     def study(self) -> Study:
         """Return the workspace's study; the demo if no study was set."""
-        content = get(self.study_path)
+        content = self.files.read(self.study_path)
         if content is None:
             return load_study(DEFAULT_STUDY)
         try:
@@ -131,7 +147,7 @@ class Workspace:
 
     def keep_study(self, study: Study) -> None:
         """Make ``study`` the one this workspace is about."""
-        put(self.study_path, lambda file: file.write(study_yaml(study).encode("utf-8")))
+        self.files.write(self.study_path, study_yaml(study).encode("utf-8"))
 
     def items(self, benchmark: str) -> Table:
         """The items of a benchmark."""
@@ -142,11 +158,11 @@ class Workspace:
         return Table(self.root / _RESPONSES / f"{slug(benchmark)}.parquet")
 
     def quality(self, benchmark: str) -> Table:
-        """What the gates found in a benchmark's responses, one row per response."""
+        """The results of the gates on a benchmark's responses, one row per response."""
         return Table(self.root / _QUALITY / f"{slug(benchmark)}.parquet")
 
     def generations(self, model: str) -> RowStore:
-        """The answers of one generating model, whatever benchmark they were asked for."""
+        """The answers of one generating model, for all benchmarks."""
         return RowStore(self.root / _GENERATIONS / slug(model), CALL_SCHEMA)
 
     def spectra(self, model: str, benchmark: str) -> RowStore:
@@ -157,10 +173,10 @@ class Workspace:
         """The examples of one model and benchmark with their keys in the row store."""
         return Table(self._spectra_folder(model, benchmark) / _INDEX)
 
-    def lost_rows(self, model: str, benchmark: str) -> dict[Place, str]:
-        """The index of one model and benchmark, where it names rows that no part holds.
+    def lost_rows(self, model: str, benchmark: str) -> dict[Location, str]:
+        """The index of one model and benchmark and its damage, if it names rows that are missing.
 
-        As damage, for ``set_aside``. Raises DamagedError where index or parts are damaged.
+        For ``quarantine``; empty otherwise. Raises DamagedError if the index or a part is damaged.
         """
         index = self.spectra_index(model, benchmark)
         keys = index.scan().select(KEY).collect().to_series()
@@ -176,16 +192,16 @@ class Workspace:
         return Table(self.root / _ALIGNMENTS / slug(model) / f"{slug(benchmark)}.parquet")
 
     def delete_model(self, name: str) -> None:
-        """Remove a model's rows, indices and statistics; nothing happens where there are none.
+        """Delete a model's rows, indices and statistics, if there are any.
 
         Rows are deleted last, so that an interrupted removal does not look complete.
         """
-        remove(self.root / _STATISTICS / slug(name))
-        remove(self.root / _ALIGNMENTS / slug(name))
-        remove(self.root / _SPECTRA / slug(name), first=_INDEX)
+        self.files.delete(self.root / _STATISTICS / slug(name))
+        self.files.delete(self.root / _ALIGNMENTS / slug(name))
+        self.files.delete(self.root / _SPECTRA / slug(name), first=_INDEX)
 
     def discard_unusable(self, model: str, benchmark: str) -> int:
-        """Take the rows that cannot be used out of the store; how many there were.
+        """Delete the rows that cannot be used from the store; return their number.
 
         The next run recomputes them and everything derived from them.
         """
@@ -194,48 +210,53 @@ class Workspace:
             store = self.spectra(model, benchmark)
             if not store.scan().filter(unusable).select(pl.len()).collect().item():
                 return 0
-            # First of all, so that what a stopped removal leaves is not taken for whole.
-            remove(self.spectra_index(model, benchmark).path)
-            remove(self.statistics(model, benchmark).path)
+            # Deleted before the rows, so that an interrupted removal does not look complete.
+            self.files.delete(self.spectra_index(model, benchmark).path)
+            self.files.delete(self.statistics(model, benchmark).path)
             return store.discard(unusable)
 
-    def set_aside(self, damage: Mapping[Place, str]) -> list[Place]:
-        """Move damaged files out of the way; the next run recomputes their content.
+    def quarantine(self, damage: Mapping[Location, str]) -> list[Location]:
+        """Rename damaged files so that no reader uses them; the next run recomputes their content.
 
-        Returns the new places of the files that existed. The table that marks a file as current
-        moves first, so that an interrupted move does not leave it looking complete.
+        Returns the new locations of the files that existed. The table that marks a file as current
+        is deleted first, so that an interruption does not leave the file looking current.
         """
-        for place in damage:
-            if (witness := self._witness(place)) is not None:
-                remove(witness)
-        return [moved for place in damage if (moved := set_aside(place)) is not None]
+        for file in damage:
+            if (marker := self._marker_of(file)) is not None:
+                self.files.delete(marker)
+        return [moved for file in damage if (moved := self.files.quarantine(file)) is not None]
 
-    def companion(self, place: Place) -> Place | None:
-        """The table that a stage makes beside the one it is judged by, given that one's place."""
-        return self._twin(place, _COMPANIONS)
+    def companion(self, table: Location) -> Location | None:
+        """The table that a stage writes with ``table``, which marks the stage as current."""
+        return self._counterpart(table, _COMPANIONS)
 
-    def _witness(self, place: Place) -> Place | None:
-        """The table that a stage is judged by, where it made ``place`` beside it."""
-        if place.parent.name == _ROWS:
-            return place.parent.parent / _INDEX
-        return self._twin(place, {theirs: ours for ours, theirs in _COMPANIONS.items()})
+    def _marker_of(self, file: Location) -> Location | None:
+        """The table that marks a stage as current, if the stage wrote ``file`` with it."""
+        if file.parent.name == _ROWS:
+            return file.parent.parent / _INDEX
+        return self._counterpart(file, {theirs: ours for ours, theirs in _COMPANIONS.items()})
 
-    def _twin(self, place: Place, folders: Mapping[str, str]) -> Place | None:
-        folder, *below = place.parts[len(self.root.parts) :]
+    def _counterpart(self, file: Location, folders: Mapping[str, str]) -> Location | None:
+        """The file of the same name in the folder that ``folders`` gives for this one's folder."""
+        folder, *below = file.parts[len(self.root.parts) :]
         return self.root.joinpath(folders[folder], *below) if folder in folders else None
 
     def report_notes(self) -> Table:
-        """What the report was made from."""
+        """The versions of the tables that the report was made from."""
         return Table(self.root / "report_notes.parquet")
 
-    def _spectra_folder(self, model: str, benchmark: str) -> Place:
+    def _spectra_folder(self, model: str, benchmark: str) -> Location:
         return self.root / _SPECTRA / slug(model) / slug(benchmark)
 
 
-def add_model(workspace: Workspace, model: str, revision: str | None = None, name: str = "") -> str:
-    """Add a model to the workspace's study; returns what the study calls it.
+def _home() -> str:
+    return os.environ.get("GRADPIPE_HOME") or ".gradpipe"
 
-    Raises GradpipeError for a model that does not exist or that the study has already.
+
+def add_model(workspace: Workspace, model: str, revision: str | None = None, name: str = "") -> str:
+    """Add a model to the workspace's study; return its name in the study.
+
+    Raises GradpipeError if the model does not exist or is already in the study.
     """
     pin(resolve_model(model, revision))
     study = workspace.study()
@@ -246,7 +267,7 @@ def add_model(workspace: Workspace, model: str, revision: str | None = None, nam
 
 
 def remove_model(workspace: Workspace, name: str) -> None:
-    """Take a model out of the workspace's study; raises StudyError where it is not in it."""
+    """Remove a model from the workspace's study; raises StudyError if it is not in it."""
     study = workspace.study()
     gone = study.model(name)
     _keep_models(workspace, study, tuple(model for model in study.models if model != gone))
@@ -258,6 +279,6 @@ def _keep_models(workspace: Workspace, study: Study, models: tuple[ModelConfig, 
 
 
 def _absolute(model: str) -> str:
-    """A local path made absolute; ``demo`` is none, even beside a folder of that name."""
+    """A local path made absolute; ``demo`` is a model, even beside a folder of that name."""
     path = Path(model).expanduser()
     return str(path.resolve()) if model != "demo" and path.exists() else model

@@ -191,7 +191,7 @@ class Soak:
             try:
                 return in_use(tables_of(workspace))
             except DamagedError as error:
-                workspace.set_aside(error.damage)
+                workspace.quarantine(error.damage)
                 self.say("found", str(error).partition(": run")[0])
                 self.finish(self.workspace)
         raise AssertionError(f"after {PASSES} passes there still is damage")

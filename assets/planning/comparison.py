@@ -9,7 +9,7 @@ from typing import Literal
 from assets.planning.versions import Versions
 from gradpipe.errors import DataError, StudyError, WorkspaceError, nearest
 from gradpipe.studies.study import Study
-from storage.filesystem import get, place_of
+from storage.locations import open_location
 from storage.tables import Table
 from storage.workspace import Workspace
 
@@ -155,8 +155,8 @@ def _is_place(word: str) -> bool:
 
 
 def _workspace(home: str) -> Workspace:
-    workspace = Workspace(place_of(home))
-    if get(workspace.study_path) is None:
+    workspace = Workspace(open_location(home))
+    if workspace.files.read(workspace.study_path) is None:
         raise WorkspaceError(
             f"{home} is no workspace (it has no study.yaml): give the folder or URL that "
             "GRADPIPE_HOME named when its study was run."

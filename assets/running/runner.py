@@ -6,7 +6,6 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
 from itertools import chain
-from pathlib import Path
 from typing import Any
 
 import dagster as dg
@@ -106,7 +105,7 @@ class Runner:
                 self._bring_all(plan)
             except errors.DamagedError as error:
                 self._tell_of_damage(str(error))
-                self.workspace.set_aside(error.damage)
+                self.workspace.quarantine(error.damage)
             else:
                 if not self._forget_damage():
                     return self.counts
@@ -186,9 +185,9 @@ class Runner:
 
     def _sweep(self) -> None:
         """Delete what killed runs left half-written, here and in the user's cache."""
-        here = [self.workspace.root] if isinstance(self.workspace.root, Path) else []
-        for folder in (*here, cache_folder()):
-            sweep_leftovers(folder, recursive=True)
+        for folder in (self.workspace.local_root, cache_folder()):
+            if folder is not None:
+                sweep_leftovers(folder, recursive=True)
 
     def _bring(self, instance: dg.DagsterInstance, plan: Plan, unit: Unit) -> None:
         failed = {failure.unit for failure in self.failures}

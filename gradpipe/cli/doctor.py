@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from gradpipe.cli.options import workspace_address, workspace_if_there
+from gradpipe.cli.options import workspace_folder, workspace_if_there
 from gradpipe.cli.pipeline import bring_up_to_date
 
 if TYPE_CHECKING:
@@ -116,9 +116,9 @@ def _folders(workspace: Workspace | None) -> dict[str, Path]:
 
     from gradpipe.system.user_folders import cache_folder
 
-    address = workspace_address()
-    folders = {} if isinstance(address, str) else {"workspace": address}
-    if workspace is not None and not isinstance(workspace.root, Path):
+    folder = workspace_folder()
+    folders = {} if folder is None else {"workspace": folder}
+    if workspace is not None and workspace.local_root is None:
         folders["Dagster's runs"] = workspace.dagster_home
     return folders | {"cache": cache_folder(), "models of the hub": Path(constants.HF_HUB_CACHE)}
 

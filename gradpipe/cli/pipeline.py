@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import time
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -100,16 +99,19 @@ def status() -> None:
 @click.option("--open", "open_page", is_flag=True, help="Open the page in the browser.")
 def report_command(open_page: bool) -> None:
     """Print where the report is."""
-    page = current_workspace().report_page
+    workspace = current_workspace()
+    page = workspace.report_page
     if not page.is_file():
         raise GradpipeError(f"There is no report at {page} yet: create it with `gradpipe run`.")
     click.echo(str(page))
-    if open_page and not isinstance(page, Path):
-        raise GradpipeError(
-            "A browser cannot open that: fetch the page's folder and open it there."
-        )
     if open_page:
-        click.launch(page.as_uri())
+        local = workspace.files.local_path(page)
+        if local is None:
+            raise GradpipeError(
+                f"A browser cannot open {page}: copy {workspace.report_folder} to this machine and "
+                "open the page there."
+            )
+        click.launch(local.as_uri())
 
 
 @click.command()

@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import polars as pl
 from polars.testing import assert_frame_equal
 
 from gradpipe.gradients.rows import explode_matrices
-from storage.filesystem import get, place_of
+from storage.locations import filesystem_of, open_location
 from storage.row_store import RowStore
 from storage.workspace import Workspace
 from tests.gradients.conftest import assert_same_gradients
+
+if TYPE_CHECKING:
+    from storage.filesystem import Location
 
 #: What a stop may change: how long things took, and when they happened.
 PASSING = ("seconds", "created")
@@ -80,13 +84,14 @@ def raw_keys(workspace: Workspace) -> dict[str, list[str]]:
     if (writer := workspace.study().generator.model) is not None:
         stores["generations"] = workspace.generations(str(writer))
     return {
-        name: [
-            key
-            for part in store.parts()
-            for key in pl.read_parquet(get(part) or b"", columns=["key"])["key"].to_list()
-        ]
+        name: [key for part in store.parts() for key in _keys(part)]
         for name, store in stores.items()
     }
+
+
+def _keys(part: Location) -> list[str]:
+    content = filesystem_of(part).read(part) or b""
+    return pl.read_parquet(content, columns=["key"])["key"].to_list()
 
 
 def assert_nothing_twice(workspace: Workspace) -> None:
@@ -97,4 +102,4 @@ def assert_nothing_twice(workspace: Workspace) -> None:
 
 def workspace_at(folder: Path | str) -> Workspace:
     """The workspace in a folder or behind a URL."""
-    return Workspace(place_of(str(folder)))
+    return Workspace(open_location(str(folder)))

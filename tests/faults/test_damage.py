@@ -43,12 +43,12 @@ def test_a_run_mends_what_it_finds_damaged_and_computes_no_other_row(
     bench.before("spectral_statistics", workspace)
     files = files_of(workspace_at(workspace))
     for name, damage in {
-        "items": "is not as it was written",
-        "responses": "was cut short",
+        "items": "has changed since it was written",
+        "responses": "is truncated",
         "quality": "is empty",
-        "index": "is not as it was written",
-        "part 0": "was cut short",
-        "part 3": "is not as it was written",
+        "index": "has changed since it was written",
+        "part 0": "is truncated",
+        "part 3": "has changed since it was written",
         "part 5": "is empty",
     }.items():
         spoil(files[name], DAMAGES[damage])
@@ -57,7 +57,7 @@ def test_a_run_mends_what_it_finds_damaged_and_computes_no_other_row(
     for name in ("items", "responses", "index", "part 0", "part 3", "part 5"):
         assert any(aside.startswith(files[name].name) for aside in set_aside_in(workspace)), name
     assert (
-        f"{files['part 0']} was cut short, or is no Parquet file, and 2 more are damaged: set aside"
+        f"{files['part 0']} is truncated or not a Parquet file, and 2 more are damaged: set aside"
         in ended.errors
     )
     assert find_faults(workspace_at(workspace)) == []
@@ -70,10 +70,10 @@ def test_a_report_whose_tables_are_damaged_has_them_made_again(
 ) -> None:
     bench.before("report", workspace)
     files = files_of(workspace_at(workspace))
-    spoil(files["statistics"], DAMAGES["is not as it was written"])
+    spoil(files["statistics"], DAMAGES["has changed since it was written"])
     files["alignments"].unlink()
     other = workspace_at(workspace).alignments("small", "mini_obscure").path
-    spoil(other, DAMAGES["was cut short"])
+    spoil(other, DAMAGES["is truncated"])
     ended = bench.finish(workspace)
     assert ended.counts["gradient_spectra"]["computed"] == 0
     assert ended.counts["spectral_statistics"]["computed"] == 2
@@ -132,5 +132,5 @@ def test_a_workspace_of_before_there_were_seals_costs_nothing_and_its_damage_is_
     ended = bench.finish(workspace)
     assert {stage["computed"] for stage in ended.counts.values()} == {0}
     part = files_of(workspace_at(workspace))["part 0"]
-    spoil(part, DAMAGES["was cut short"])
+    spoil(part, DAMAGES["is truncated"])
     assert [fault.place for fault in find_faults(workspace_at(workspace))][:1] == [part]

@@ -15,13 +15,10 @@ from uuid import uuid4
 
 import pytest
 
-from storage.filesystem import get, place_of, put
+from storage.locations import filesystem_of, open_location
 
 if TYPE_CHECKING:
-    from storage.filesystem import Place
-
-if TYPE_CHECKING:
-    from storage.filesystem import Place
+    from storage.filesystem import Location
 
 
 @pytest.fixture(scope="session")
@@ -72,7 +69,7 @@ def s3(s3_server: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
 
 @pytest.fixture
 def unconnected(s3: str) -> Iterator[str]:
-    """As ``s3``, with no connection from before: the environment is read anew."""
+    """As ``s3``, with no connection from before: the environment is read again."""
     from s3fs import S3FileSystem
 
     S3FileSystem.clear_instance_cache()
@@ -81,16 +78,16 @@ def unconnected(s3: str) -> Iterator[str]:
 
 
 @pytest.fixture(params=["local", "memory", "s3"])
-def root(request: pytest.FixtureRequest, tmp_path: Path) -> "Place":
+def root(request: pytest.FixtureRequest, tmp_path: Path) -> "Location":
     """An empty folder of each kind."""
     if request.param == "s3":
-        return place_of(request.getfixturevalue("s3"))
-    return place_of(f"memory://{uuid4().hex}" if request.param == "memory" else str(tmp_path))
+        return open_location(request.getfixturevalue("s3"))
+    return open_location(f"memory://{uuid4().hex}" if request.param == "memory" else str(tmp_path))
 
 
 DAMAGES: dict[str, Callable[[bytes], bytes]] = {
-    "was cut short": lambda content: content[: len(content) // 2],
-    "is not as it was written": lambda content: flipped(content, 7),
+    "is truncated": lambda content: content[: len(content) // 2],
+    "has changed since it was written": lambda content: flipped(content, 7),
     "is empty": lambda _content: b"",
 }
 
@@ -101,7 +98,7 @@ def flipped(content: bytes, seed: int) -> bytes:
     return content[:place] + bytes([content[place] ^ 4]) + content[place + 1 :]
 
 
-def spoil(place: "Place", damage: Callable[[bytes], bytes]) -> None:
-    content = get(place)
+def spoil(place: "Location", damage: Callable[[bytes], bytes]) -> None:
+    content = filesystem_of(place).read(place)
     assert content is not None
-    put(place, lambda file: file.write(damage(content)))
+    filesystem_of(place).write(place, damage(content))

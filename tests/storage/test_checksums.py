@@ -42,7 +42,7 @@ def test_no_flipped_bit_anywhere_goes_unnoticed(bit: int) -> None:
 def test_no_shorter_file_is_taken_for_whole() -> None:
     assert fault_in(b"") == "is empty"
     for length in range(1, len(SEALED)):
-        assert fault_in(SEALED[:length]) == "was cut short, or is no Parquet file"
+        assert fault_in(SEALED[:length]) == "is truncated or not a Parquet file"
 
 
 @given(st.data())
@@ -59,7 +59,7 @@ def test_a_file_of_before_there_were_seals_is_whole_where_it_can_be_read() -> No
     older = unsealed(FRAME)
     assert fault_in(older, SCHEMA) is None
     assert read_part(older, SCHEMA).equals(FRAME)
-    assert fault_in(older[:-1] + b"?") == "was cut short, or is no Parquet file"
+    assert fault_in(older[:-1] + b"?") == "is truncated or not a Parquet file"
     spoilt = bytearray(older)
     spoilt[4:60] = bytes(56)
     assert str(fault_in(bytes(spoilt))).startswith("cannot be read: ")

@@ -15,13 +15,13 @@ import pytest
 from polars.testing import assert_frame_equal
 
 from gradpipe.errors import WorkspaceError
-from storage import objects
-from storage.filesystem import get, place_of, put
+from storage.locations import filesystem_of, open_location
+from storage.object_reads import TAIL_BYTES
 from storage.row_store import RowStore
 from storage.tables import Table
 
 if TYPE_CHECKING:
-    from storage.filesystem import Place
+    from storage.filesystem import Location
 
 SCHEMA = pl.Schema({"key": pl.String, "value": pl.Int64})
 FRAME = pl.DataFrame({"a": [1, 2, 3], "b": ["x", None, "ü"], "c": [[0.5], [], None]})
@@ -31,11 +31,11 @@ def rows(*keys: str, value: int = 0) -> pl.DataFrame:
     return pl.DataFrame({"key": keys, "value": [value] * len(keys)}, schema=SCHEMA)
 
 
-def spoil(place: "Place", content: bytes) -> None:
-    put(place, lambda file: file.write(content))
+def spoil(place: "Location", content: bytes) -> None:
+    filesystem_of(place).write(place, content)
 
 
-def test_a_table_is_read_back_with_its_notes_and_replaced(root: "Place") -> None:
+def test_a_table_is_read_back_with_its_notes_and_replaced(root: "Location") -> None:
     table = Table(root / "deep" / "t.parquet")
     assert table.notes() is None
     with pytest.raises(WorkspaceError, match=r"t\.parquet is missing"):
@@ -51,28 +51,28 @@ def test_a_table_is_read_back_with_its_notes_and_replaced(root: "Place") -> None
 
 
 @pytest.mark.parametrize("left", [0, 1, 4, 11, 70_000, -1, -4])
-def test_a_table_cut_short_is_no_table(root: "Place", left: int) -> None:
+def test_a_table_cut_short_is_no_table(root: "Location", left: int) -> None:
     table = Table(root / "t.parquet")
     table.write(pl.DataFrame({"a": np.random.default_rng(0).random(50_000)}), "v1")
-    whole = get(table.path)
+    whole = filesystem_of(table.path).read(table.path)
     assert whole is not None
     spoil(table.path, whole[:left])
     assert table.notes() is None
-    with pytest.raises(WorkspaceError, match="is empty|was cut short|is not a table"):
+    with pytest.raises(WorkspaceError, match="is empty|is truncated|is not a table"):
         table.read()
 
 
-def test_notes_are_found_behind_a_footer_of_any_length(root: "Place") -> None:
+def test_notes_are_found_behind_a_footer_of_any_length(root: "Location") -> None:
     wide = pl.DataFrame({f"{'a long name ' * 20}{column}": [column] for column in range(400)})
     table = Table(root / "t.parquet")
     notes = table.write(wide, "v1")
-    content = get(table.path)
+    content = filesystem_of(table.path).read(table.path)
     assert content is not None
-    assert int.from_bytes(content[-8:-4], "little") > objects.TAIL_BYTES
+    assert int.from_bytes(content[-8:-4], "little") > TAIL_BYTES
     assert table.notes() == notes
 
 
-def test_a_row_store_keeps_each_key_once_the_oldest_first(root: "Place") -> None:
+def test_a_row_store_keeps_each_key_once_the_oldest_first(root: "Location") -> None:
     store = RowStore(root / "rows", SCHEMA)
     assert (store.parts(), store.bytes(), store.keys().to_list()) == ([], 0, [])
     assert store.scan().collect().equals(rows())
@@ -87,12 +87,12 @@ def test_a_row_store_keeps_each_key_once_the_oldest_first(root: "Place") -> None
     assert store.scan().head(2).collect().height == 2
     chunks = list(store.chunks(pl.Series(["a", "b", "c"]), parts=1))
     assert [chunk["key"].to_list() for chunk in chunks] == [["a", "b"], ["c"]]
-    contents = [get(part) for part in store.parts()]
+    contents = [filesystem_of(part).read(part) for part in store.parts()]
     assert store.bytes() == sum(len(content) for content in contents if content)
     assert [part.name for part in store.parts()] == sorted(part.name for part in store.parts())
 
 
-def test_other_files_beside_the_parts_are_not_read(root: "Place") -> None:
+def test_other_files_beside_the_parts_are_not_read(root: "Location") -> None:
     store = RowStore(root / "rows", SCHEMA)
     store.append(rows("a"))
     spoil(store.folder / "part-1.parquet.tmp", b"half")
@@ -103,13 +103,13 @@ def test_other_files_beside_the_parts_are_not_read(root: "Place") -> None:
 APPEND = """
 import sys
 import polars as pl
-from storage.filesystem import place_of
+from storage.locations import filesystem_of, open_location
 from storage.row_store import RowStore
 from storage.tables import Table
 
 url, name, count, size = sys.argv[1], sys.argv[2], int(sys.argv[3]), int(sys.argv[4])
-store = RowStore(place_of(url) / "rows", pl.Schema({"key": pl.String, "value": pl.Int64}))
-table = Table(place_of(url) / "t.parquet")
+store = RowStore(open_location(url) / "rows", pl.Schema({"key": pl.String, "value": pl.Int64}))
+table = Table(open_location(url) / "t.parquet")
 for number in range(count):
     keys = pl.int_range(size, eager=True).hash(seed=number).cast(pl.String)
     part = pl.DataFrame({"key": name + " " + keys, "value": [number] * size})
@@ -127,8 +127,8 @@ def writing(url: str, name: str, count: int, size: int) -> subprocess.Popen[str]
 
 def test_two_processes_write_at_once_and_a_reader_sees_only_whole_parts_and_tables(s3: str) -> None:
     parts, size = 12, 50
-    store = RowStore(place_of(s3) / "rows", SCHEMA)
-    table = Table(place_of(s3) / "t.parquet")
+    store = RowStore(open_location(s3) / "rows", SCHEMA)
+    table = Table(open_location(s3) / "t.parquet")
     assert store.parts() == []
     seen: set[str] = set()
     reads = 0
@@ -151,9 +151,9 @@ def test_two_processes_write_at_once_and_a_reader_sees_only_whole_parts_and_tabl
 
 @contextmanager
 def stalling(url: str, after: int) -> Iterator[tuple[str, threading.Event]]:
-    """A server before the one at ``url`` that lets so many bytes of a connection through.
+    """A server before the one at ``url`` that passes on ``after`` bytes of a connection.
 
-    The event is set when it holds some back.
+    The event is set when it stops passing bytes on.
     """
     held, ended = threading.Event(), threading.Event()
     host = urlsplit(url).hostname, urlsplit(url).port
@@ -191,7 +191,7 @@ def stalling(url: str, after: int) -> Iterator[tuple[str, threading.Event]]:
 def test_a_writer_killed_in_mid_upload_leaves_nothing(
     s3: str, s3_server: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    store = RowStore(place_of(s3) / "rows", SCHEMA)
+    store = RowStore(open_location(s3) / "rows", SCHEMA)
     store.append(rows("before"))
     with stalling(s3_server, after=200_000) as (endpoint, held):
         with monkeypatch.context() as patch:

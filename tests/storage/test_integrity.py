@@ -11,20 +11,21 @@ from hypothesis import strategies as st
 from gradpipe.errors import DamagedError
 from gradpipe.generators.calls import CALL_SCHEMA
 from storage.checksums import sealed_parquet
-from storage.filesystem import ASIDE, files_below, put
+from storage.filesystem import ASIDE
 from storage.integrity import bring_back, find_faults, set_faults_aside
+from storage.locations import filesystem_of
+from storage.parts import unique_part_name
 from storage.row_store import RowStore
-from storage.tables import unique_part_name
 from storage.workspace import SPECTRA_SCHEMA, Workspace
 from tests.storage.conftest import DAMAGES, spoil
 
 if TYPE_CHECKING:
-    from storage.filesystem import Place
+    from storage.filesystem import Location
 
 MODEL, BENCHMARK = "org/model", "mine: a|b"
 
 
-def filled(root: "Place") -> Workspace:
+def filled(root: "Location") -> Workspace:
     """A workspace with one file of each kind, two parts of rows among them."""
     workspace = Workspace(root)
     frame = pl.DataFrame({"key": ["a", "b"]})
@@ -46,11 +47,15 @@ def filled(root: "Place") -> Workspace:
     return workspace
 
 
-def kept(workspace: Workspace) -> list["Place"]:
-    return [place for place in files_below(workspace.root) if not place.name.endswith(ASIDE)]
+def kept(workspace: Workspace) -> list["Location"]:
+    return [
+        place
+        for place in workspace.files.files_below(workspace.root)
+        if not place.name.endswith(ASIDE)
+    ]
 
 
-def test_a_whole_workspace_has_no_faults(root: "Place") -> None:
+def test_a_whole_workspace_has_no_faults(root: "Location") -> None:
     assert find_faults(Workspace(root)) == []
     workspace = filled(root)
     assert len(kept(workspace)) == 10
@@ -59,7 +64,7 @@ def test_a_whole_workspace_has_no_faults(root: "Place") -> None:
 
 
 @pytest.mark.parametrize("reason", DAMAGES)
-def test_every_damaged_file_is_named_with_what_it_is_of(root: "Place", reason: str) -> None:
+def test_every_damaged_file_is_named_with_what_it_is_of(root: "Location", reason: str) -> None:
     workspace = filled(root)
     for place in kept(workspace):
         spoil(place, DAMAGES[reason])
@@ -86,10 +91,10 @@ def test_every_damaged_file_is_named_with_what_it_is_of(root: "Place", reason: s
     assert find_faults(workspace) == []
 
 
-def test_good_rows_stay_and_the_index_that_vouched_for_the_lost_ones_goes(root: "Place") -> None:
+def test_good_rows_stay_and_the_index_that_vouched_for_the_lost_ones_goes(root: "Location") -> None:
     workspace = filled(root)
     store = workspace.spectra(MODEL, BENCHMARK)
-    spoil(store.parts()[0], DAMAGES["was cut short"])
+    spoil(store.parts()[0], DAMAGES["is truncated"])
     for read in (store.keys, store.scan().collect, lambda: list(store.chunks(pl.Series(["b"])))):
         with pytest.raises(DamagedError, match="part-"):
             read()
@@ -99,14 +104,14 @@ def test_good_rows_stay_and_the_index_that_vouched_for_the_lost_ones_goes(root: 
     assert workspace.statistics(MODEL, BENCHMARK).notes() is not None
 
 
-def test_a_workspace_of_before_there_were_such_tables_misses_none(root: "Place") -> None:
+def test_a_workspace_of_before_there_were_such_tables_misses_none(root: "Location") -> None:
     workspace = filled(root)
     for table in (workspace.quality(BENCHMARK), workspace.alignments(MODEL, BENCHMARK)):
         table.path.unlink()
     assert find_faults(workspace) == []
 
 
-def test_rows_and_tables_that_were_deleted_by_hand_are_missed(root: "Place") -> None:
+def test_rows_and_tables_that_were_deleted_by_hand_are_missed(root: "Location") -> None:
     workspace = filled(root)
     for benchmark in (BENCHMARK, "other"):
         workspace.quality(benchmark).write(pl.DataFrame({"key": ["a"]}), "v")
@@ -124,7 +129,7 @@ def test_rows_and_tables_that_were_deleted_by_hand_are_missed(root: "Place") -> 
         workspace.alignments(MODEL, BENCHMARK).path: "is missing",
     }
     set_faults_aside(workspace, find_faults(workspace))
-    # What a stage is judged by goes with what it was made with, so that both are made again.
+    # The table that marks a stage as current is deleted too, so that the stage is recomputed.
     for table in (
         workspace.responses(BENCHMARK),
         workspace.statistics(MODEL, BENCHMARK),
@@ -135,13 +140,13 @@ def test_rows_and_tables_that_were_deleted_by_hand_are_missed(root: "Place") -> 
 
 
 def test_a_part_of_a_newer_gradpipe_is_set_aside_and_comes_back_to_one_that_knows_it(
-    root: "Place", monkeypatch: pytest.MonkeyPatch
+    root: "Location", monkeypatch: pytest.MonkeyPatch
 ) -> None:
     workspace = filled(root)
     rows = pl.DataFrame([{"key": "new", "matrices": []}], schema=SPECTRA_SCHEMA)
     newer = rows.with_columns(curvature=pl.lit(1.0))
     part = workspace.spectra(MODEL, BENCHMARK).folder / unique_part_name()
-    put(part, lambda file: file.write(sealed_parquet(newer)))
+    filesystem_of(part).write(part, sealed_parquet(newer))
     (fault,) = find_faults(workspace)
     assert fault.place == part
     assert "columns that this version of gradpipe does not know (curvature)" in fault.reason
@@ -152,7 +157,9 @@ def test_a_part_of_a_newer_gradpipe_is_set_aside_and_comes_back_to_one_that_know
     monkeypatch.setattr("storage.integrity.SPECTRA_SCHEMA", known)
     assert bring_back(workspace) == [part]
     assert "new" in RowStore(part.parent, known).keys().to_list()
-    assert not [place for place in files_below(workspace.root) if place.name.endswith(ASIDE)]
+    assert not [
+        place for place in workspace.files.files_below(workspace.root) if place.name.endswith(ASIDE)
+    ]
 
 
 def test_files_that_are_not_gradpipes_are_left_alone(tmp_path: Path) -> None:
@@ -183,7 +190,7 @@ def test_what_is_not_damaged_is_read_as_before(
     for number in spoilt & set(range(len(sizes))):
         spoil(parts[number], DAMAGES[damage])
     assert set(store.damage()) == {part for n, part in enumerate(parts) if n in spoilt}
-    Workspace(store.folder).set_aside(store.damage())
+    Workspace(store.folder).quarantine(store.damage())
     whole = pl.concat([schema.to_frame(), *expected])
     assert store.scan().collect().equals(whole)
     assert pl.concat([schema.to_frame(), *store.chunks(whole["key"], 2)]).equals(whole)

@@ -107,7 +107,7 @@ def test_what_is_no_slug_is_read_as_some_name_or_refused(encoded: str) -> None:
     else:
         message = ""
         assert not name or len(name) > 16 or unslug(slug(name)) == name
-    assert not message or "is no name of a model or benchmark" in message
+    assert not message or "is not a name of a model or benchmark" in message
 
 
 @settings(deadline=None, derandomize=True)

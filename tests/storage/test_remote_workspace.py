@@ -12,13 +12,13 @@ from assets.resources import Accelerator
 from assets.running.runner import Runner
 from gradpipe.errors import WorkspaceError
 from gradpipe.studies.load import load_study
-from storage.filesystem import get, place_of, put
-from storage.objects import send
+from storage.locations import filesystem_of, open_location
+from storage.object_store import ObjectStore
 from storage.workspace import SPECTRA_SCHEMA, Workspace
 from tests.conftest import study_of
 
 if TYPE_CHECKING:
-    from storage.filesystem import Place
+    from storage.filesystem import Location
 
 
 def fill(workspace: Workspace, model: str) -> None:
@@ -29,17 +29,17 @@ def fill(workspace: Workspace, model: str) -> None:
         workspace.statistics(model, benchmark).write(row, "v")
 
 
-def test_the_study_that_was_kept_is_the_study_that_is_read(root: "Place") -> None:
+def test_the_study_that_was_kept_is_the_study_that_is_read(root: "Location") -> None:
     workspace = Workspace(root)
     assert workspace.study() == load_study("demo")
     workspace.keep_study(load_study("paper"))
     assert Workspace(root).study() == load_study("paper")
-    put(workspace.study_path, lambda file: file.write(b"\xff"))
+    workspace.files.write(workspace.study_path, b"\xff")
     with pytest.raises(WorkspaceError, match=r"study\.yaml cannot be read \(not UTF-8 text\)"):
         workspace.study()
 
 
-def test_a_deleted_model_is_gone_and_its_neighbours_are_not(root: "Place") -> None:
+def test_a_deleted_model_is_gone_and_its_neighbors_are_not(root: "Location") -> None:
     workspace = Workspace(root)
     workspace.delete_model("org/never there")
     for model in ("org/base", "org", "org/base-chat", "[a-z]*", "a"):
@@ -57,7 +57,9 @@ def test_a_deleted_model_is_gone_and_its_neighbours_are_not(root: "Place") -> No
     assert workspace.spectra("org/base", "one").keys().to_list() == ["org/base"]
 
 
-def test_rows_that_cannot_be_used_are_taken_out_with_what_was_made_of_them(root: "Place") -> None:
+def test_rows_that_cannot_be_used_are_taken_out_with_what_was_made_of_them(
+    root: "Location",
+) -> None:
     workspace = Workspace(root)
     assert workspace.discard_unusable("m", "one") == 0
     fill(workspace, "m")
@@ -75,7 +77,7 @@ def test_rows_that_cannot_be_used_are_taken_out_with_what_was_made_of_them(root:
 def test_a_deletion_that_is_cut_short_leaves_rows_that_nothing_takes_for_whole(
     s3: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    workspace = Workspace(place_of(s3))
+    workspace = Workspace(open_location(s3))
     fill(workspace, "m")
     root: Any = workspace.root
     remove = root.fs.rm_file
@@ -110,23 +112,27 @@ def test_the_report_is_sent_whole_its_page_last_and_replaces_the_old_one(
         build(folder, "old", "both")
     assert workspace.report_page.is_file()
     assert str(workspace.report_page) == f"{root}/report/index.html"
-    send(root / "report" / "mine.txt", b"mine")
+    workspace.files.write(root / "report" / "mine.txt", b"mine")
 
     sent: list[str] = []
-    monkeypatch.setattr(
-        "storage.objects.send", lambda to, data: (sent.append(to.name), send(to, data))
-    )
+    write = ObjectStore.write
+
+    def recording(store: ObjectStore, address: Any, content: bytes) -> None:
+        sent.append(address.name)
+        write(store, address, content)
+
+    monkeypatch.setattr(ObjectStore, "write", recording)
     with workspace.report_files() as folder:
         build(folder, "both", "new")
     assert sorted(sent) == ["both.svg", "index.html", "mad.csv", "new.svg"]
     assert sent[-1] == "index.html"
     left = {path.rpartition("/report/")[2] for path in root.fs.find((root / "report").path)}
     assert left == {"index.html", "mine.txt", "tables/mad.csv", "charts/both.svg", "charts/new.svg"}
-    assert b"new" in (get(workspace.report_page) or b"")
+    assert b"new" in (workspace.files.read(workspace.report_page) or b"")
 
 
 def test_a_report_that_fails_leaves_the_old_one(s3: str) -> None:
-    workspace = Workspace(place_of(s3))
+    workspace = Workspace(open_location(s3))
 
     def fail() -> None:
         with workspace.report_files() as folder:
@@ -137,12 +143,12 @@ def test_a_report_that_fails_leaves_the_old_one(s3: str) -> None:
         build(folder, "old")
     with pytest.raises(KeyboardInterrupt):
         fail()
-    assert b"old" in (get(workspace.report_page) or b"")
+    assert b"old" in (workspace.files.read(workspace.report_page) or b"")
 
 
 def test_a_browser_is_told_that_the_page_is_one(s3: str) -> None:
-    page: Any = place_of(s3) / "report" / "index.html"
-    send(page, b"<p>")
+    page: Any = open_location(s3) / "report" / "index.html"
+    filesystem_of(page).write(page, b"<p>")
     assert page.fs.info(page.path)["ContentType"] == "text/html"
 
 
@@ -151,9 +157,9 @@ def test_dagsters_records_stay_on_this_machine(
 ) -> None:
     monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path))
     monkeypatch.setenv("DAGSTER_HOME", "")
-    one, other = Workspace(place_of(s3)), Workspace(place_of(f"{s3}/other"))
+    one, other = Workspace(open_location(s3)), Workspace(open_location(f"{s3}/other"))
     assert one.dagster_home.is_relative_to(tmp_path)
-    assert one.dagster_home == Workspace(place_of(f"{s3}/")).dagster_home
+    assert one.dagster_home == Workspace(open_location(f"{s3}/")).dagster_home
     assert one.dagster_home != other.dagster_home
     monkeypatch.setenv("DAGSTER_HOME", str(tmp_path / "named"))
     assert one.dagster_home == tmp_path / "named"
@@ -181,7 +187,7 @@ def test_a_study_in_a_bucket_computes_what_a_local_one_does_and_only_once(
     assert set(bring_up(small_model).values()) == {0}
     assert_frame_equal(workspace.statistics("small", "mini_obscure").read(), here)
     assert workspace.report_page.is_file()
-    assert b"mini_obscure" in (get(workspace.report_page) or b"")
+    assert b"mini_obscure" in (workspace.files.read(workspace.report_page) or b"")
     assert workspace.study().name == "small"
     assert workspace.dagster_home.is_dir()
     assert set(os.listdir(home)) == before, "nothing else was written to the local workspace"

@@ -14,6 +14,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from storage.local_files import LocalFiles
 from storage.row_store import RowStore
 from storage.workspace import SPECTRA_SCHEMA
 
@@ -105,7 +106,7 @@ def test_a_removal_that_is_stopped_loses_nothing(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     store, _ = fill(tmp_path, [["a", "b"]])
-    monkeypatch.setattr("storage.row_store.remove", lambda _part: 1 / 0)
+    monkeypatch.setattr(LocalFiles, "delete", lambda _files, _part: 1 / 0)
     with pytest.raises(ZeroDivisionError):
         store.discard(pl.col("key") == "b")
     assert set(store.keys()) == {"a", "b"}
@@ -200,13 +201,13 @@ def test_stray_temporary_files_are_not_read(tmp_path: Path) -> None:
 @pytest.mark.parametrize("name", ["runs[1]", "a*b", "what?", "{x}", "50%25", "ünï cöde", "a~b"])
 def test_a_folder_of_any_name_can_hold_a_store(tmp_path: Path, name: str) -> None:
     # "runs[1]" as a pattern would match the folder "runs1" and not itself.
-    neighbour, _ = fill(tmp_path / "runs1", [["theirs"]])
+    neighbor, _ = fill(tmp_path / "runs1", [["theirs"]])
     store, _ = fill(tmp_path / name, [["mine"]])
     assert store.keys().to_list() == ["mine"]
     assert [chunk.rows() for chunk in store.chunks(pl.Series(["mine", "theirs"]))] == [
         [("mine", 0)]
     ]
-    assert neighbour.keys().to_list() == ["theirs"]
+    assert neighbor.keys().to_list() == ["theirs"]
 
 
 APPEND = """

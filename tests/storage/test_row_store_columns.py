@@ -10,16 +10,18 @@ import pytest
 from polars.testing import assert_frame_equal
 
 from gradpipe.errors import DamagedError, WorkspaceError
-from storage import objects
-from storage.filesystem import place_of, put
+from storage.checksums import sealed_parquet
+from storage.locations import filesystem_of, open_location
+from storage.object_reads import TAIL_BYTES
+from storage.parts import unique_part_name
 from storage.row_store import RowStore
-from storage.tables import Table, unique_part_name, write_parquet
+from storage.tables import Table
 from storage.workspace import SPECTRA_SCHEMA
 
 if TYPE_CHECKING:
     from upath import UPath
 
-    from storage.filesystem import Place
+    from storage.filesystem import Location
 
 
 def spectra(part: int, count: int = 4) -> pl.DataFrame:
@@ -50,7 +52,7 @@ def spectra(part: int, count: int = 4) -> pl.DataFrame:
     )
 
 
-def test_whole_spectra_come_back_as_they_were(root: "Place") -> None:
+def test_whole_spectra_come_back_as_they_were(root: "Location") -> None:
     store = RowStore(root / "rows", SPECTRA_SCHEMA)
     parts = [spectra(number) for number in range(3)]
     for part in parts:
@@ -71,10 +73,11 @@ def as_before(rows: pl.DataFrame) -> pl.DataFrame:
     return rows.drop("layers").with_columns(pl.col("matrices").list.eval(kept))
 
 
-def test_parts_of_an_older_schema_are_read_beside_newer_ones(root: "Place") -> None:
+def test_parts_of_an_older_schema_are_read_beside_newer_ones(root: "Location") -> None:
     store = RowStore(root / "rows", SPECTRA_SCHEMA)
     older, newer = spectra(0), spectra(1)
-    write_parquet(store.folder / unique_part_name(), as_before(older))
+    part = store.folder / unique_part_name()
+    filesystem_of(part).write(part, sealed_parquet(as_before(older)))
     store.append(newer)
     layers = pl.lit(None, SPECTRA_SCHEMA["layers"]).alias("layers")
     expected = pl.concat([older.with_columns(layers), newer])
@@ -111,14 +114,14 @@ def test_only_what_is_asked_for_is_fetched(root: "UPath", monkeypatch: pytest.Mo
     for number in range(3):
         store.append(spectra(number, count=64))
     whole = store.bytes()
-    assert whole > 3 * 10 * objects.TAIL_BYTES
+    assert whole > 3 * 10 * TAIL_BYTES
     for query in (
         store.keys,
         store.scan(pl.Series(["0 1", "2 3"])).drop("matrices").collect,
     ):
         with counted(root, monkeypatch) as sizes:
             query()
-        assert sum(sizes) < 3 * 1.1 * objects.TAIL_BYTES
+        assert sum(sizes) < 3 * 1.1 * TAIL_BYTES
         assert len(sizes) <= 3 * 2, "a footer and a run of columns each"
     with counted(root, monkeypatch) as sizes:
         assert store.scan().collect().height == 3 * 64
@@ -128,7 +131,7 @@ def test_only_what_is_asked_for_is_fetched(root: "UPath", monkeypatch: pytest.Mo
     table.write(store.scan().collect(), "v1", "known")
     with counted(root, monkeypatch) as sizes:
         assert table.is_current("v1")
-    assert sizes == [objects.TAIL_BYTES]
+    assert sizes == [TAIL_BYTES]
     with counted(root, monkeypatch) as sizes:
         table.read()
     assert len(sizes) == 1, "two requests could see two tables"
@@ -137,16 +140,17 @@ def test_only_what_is_asked_for_is_fetched(root: "UPath", monkeypatch: pytest.Mo
 def test_a_part_that_is_damaged_or_gone_is_said_to_be_so(
     s3: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    store = RowStore(place_of(s3) / "rows", SPECTRA_SCHEMA)
+    store = RowStore(open_location(s3) / "rows", SPECTRA_SCHEMA)
     store.append(spectra(0))
     listed = store._sizes()
-    objects.delete(store.folder)
+    filesystem_of(store.folder).delete(store.folder)
     assert store.scan().collect().is_empty()
     with monkeypatch.context() as patch:
         patch.setattr(store, "_sizes", lambda: listed)
+        patch.setattr("storage.row_store._PAUSES", (0.0, 0.0))
         for read in (store.scan().collect, lambda: list(store.chunks(pl.Series(["0 1"])))):
-            with pytest.raises(WorkspaceError, match="was deleted while it was read"):
+            with pytest.raises(WorkspaceError, match=r"rows are deleted .* \(.*part-"):
                 read()
-    put(store.folder / "part-1.parquet", lambda file: file.write(b"no Parquet"))
+    store._files.write(store.folder / "part-1.parquet", b"no Parquet")
     with pytest.raises(DamagedError, match=r"part-1\.parquet cannot be read: .*magic"):
         store.keys()

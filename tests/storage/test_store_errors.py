@@ -8,7 +8,7 @@ import pytest
 
 from gradpipe.errors import WorkspaceError
 from gradpipe.studies.load import load_study
-from storage.filesystem import place_of
+from storage.locations import open_location
 from storage.workspace import Workspace
 
 
@@ -24,10 +24,10 @@ def refusal(url: str, monkeypatch: pytest.MonkeyPatch) -> str:
 @pytest.mark.parametrize(
     ("url", "words"),
     [
-        ("s3://nowhere/ws", "no bucket 'nowhere' for s3://nowhere/ws: make it"),
+        ("s3://nowhere/ws", "no bucket 'nowhere' for s3://nowhere/ws: create it"),
         ("s3://", "names no bucket: give s3://BUCKET/FOLDER"),
         ("s4://bucket/ws", "of the kind 's4'"),
-        ("sftp://host/ws", "can be mounted"),
+        ("sftp://host/ws", "mount it"),
         ("simplecache::s3://bucket/ws", "of the kind 'simplecache::s3'"),
         ("s3://No_Bucket!/ws", "Invalid bucket name"),
     ],
@@ -92,7 +92,7 @@ def test_a_store_out_of_reach_is_said_to_be_so(
 def test_what_a_store_answers_is_one_sentence(
     s3: str, monkeypatch: pytest.MonkeyPatch, error: Exception, words: str, transient: bool
 ) -> None:
-    workspace = Workspace(place_of(s3))
+    workspace = Workspace(open_location(s3))
     root: Any = workspace.root
 
     def failing(*_: Any, **__: Any) -> None:

@@ -86,7 +86,7 @@ def test_a_table_that_was_cut_short_has_no_notes_and_cannot_be_read(
     table.path.write_bytes(whole[: int(left * len(whole)) if left == 0.5 else int(left)])
     assert table.notes() is None
     assert not table.is_current("v1")
-    with pytest.raises(WorkspaceError, match="is empty|was cut short|is not a table"):
+    with pytest.raises(WorkspaceError, match="is empty|is truncated|is not a table"):
         table.read()
 
 
@@ -100,7 +100,7 @@ def test_a_table_of_another_hand_has_no_notes(
     table = Table(tmp_path / "t.parquet")
     FRAME.write_parquet(table.path, metadata=metadata)
     assert table.notes() is None
-    with pytest.raises(WorkspaceError, match="is empty|was cut short|is not a table"):
+    with pytest.raises(WorkspaceError, match="is empty|is truncated|is not a table"):
         table.read()
 
 
@@ -110,7 +110,7 @@ def test_a_table_damaged_in_its_data_is_said_to_be_so(tmp_path: Path) -> None:
     damaged = bytearray(table.path.read_bytes())
     damaged[:200] = bytes(200)
     table.path.write_bytes(damaged)
-    with pytest.raises(WorkspaceError, match=r"t\.parquet was cut short, or is no Parquet"):
+    with pytest.raises(WorkspaceError, match=r"t\.parquet is truncated or not a Parquet"):
         table.read()
 
 

@@ -95,7 +95,7 @@ def test_a_folder_that_cannot_be_made_is_refused(
     monkeypatch.chdir(tmp_path)
     (tmp_path / "file").write_text("mine")
     monkeypatch.setenv("GRADPIPE_HOME", home)
-    with pytest.raises(WorkspaceError, match=r"cannot be made \(.+\): set GRADPIPE_HOME"):
+    with pytest.raises(WorkspaceError, match=r"cannot be created \(.+\): set GRADPIPE_HOME"):
         Workspace.current()
     assert (tmp_path / "file").read_text() == "mine"
 

@@ -56,7 +56,7 @@ def test_what_the_next_partition_would_meet_too_ends_the_run(
     ("error", "cause"),
     [
         (WorkspaceError("The table is missing: make it."), None),
-        (DamagedError({"part": "was cut short"}), FULL),
+        (DamagedError({"part": "is truncated"}), FULL),
         (DataError("The file cannot be read: see to it."), PermissionError(errno.EACCES, "no")),
         (FileNotFoundError(errno.ENOENT, "No such file"), None),
         (ZeroDivisionError("a bug"), None),
