@@ -5,6 +5,7 @@
 ``tables``        one Parquet file with the version of what it holds
 ``filesystem``    files of a workspace, local or in an object store (``objects``, ``columns``)
 ``checksums``     detects changes of a Parquet file since it was written
+``stages``        the partitions and files of each stage
 ``integrity``     checks every file of a workspace
 ``names``         names of models and benchmarks as file names
 ``store_errors``  an object store's errors as one sentence with cause and remedy
