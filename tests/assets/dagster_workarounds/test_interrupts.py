@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 import assets.spectral_statistics
-from assets.dagster_workarounds.interrupts import no_signal_lost
+from assets.dagster_workarounds.interrupts import keep_interrupts
 from assets.resources import Accelerator
 from assets.running.runner import Runner
 from storage.workspace import Workspace
@@ -30,24 +30,24 @@ def test_a_signal_that_was_forgotten_is_raised_at_the_end(number: signal.Signals
     ended = []
 
     def work() -> None:
-        with no_signal_lost():
+        with keep_interrupts():
             ignored(number)
             ended.append(True)
 
     with pytest.raises(KeyboardInterrupt):
         work()
     assert ended
-    with no_signal_lost():
+    with keep_interrupts():
         pass
 
 
 def test_other_signals_and_other_threads_are_left_alone() -> None:
-    with no_signal_lost():
+    with keep_interrupts():
         ignored(signal.SIGUSR1)
     found: list[bool] = []
 
     def work() -> None:
-        with no_signal_lost():
+        with keep_interrupts():
             found.append(True)
 
     thread = threading.Thread(target=work)
