@@ -72,7 +72,7 @@ def keep_up(
 def nightly(
     context: dg.ScheduleEvaluationContext, workspace: dg.ResourceParam[WorkspaceResource]
 ) -> dg.RunRequest | dg.SkipReason:
-    """Request a run of ``fill`` if the study allows it."""
+    """Request a run of ``fill`` if the study's ``automation`` allows it."""
     try:
         study = workspace.open().study()
     except GradpipeError as error:
@@ -110,7 +110,7 @@ def _open_fill(instance: dg.DagsterInstance, closed: str | None) -> str | None:
 
 
 def _state(instance: dg.DagsterInstance, study: Study) -> str:
-    """Changes with the study, with any run's start or end, and every RECHECK_INTERVAL seconds."""
+    """A hash of the study, the latest runs' states, and the number of the RECHECK_INTERVAL."""
     runs = [(run.run_id, run.status.value) for run in instance.get_runs(limit=100)]
     return content_hash(study.model_dump(mode="json"), runs, time.time() // RECHECK_INTERVAL)
 

@@ -24,11 +24,11 @@ def partition_changes(instance: dg.DagsterInstance, study: Study) -> list[Partit
         (model_partitions, study.models),
     ):
         wanted = [slug(entry.name) for entry in entries]
-        there = instance.get_dynamic_partitions(str(partitions.name))
-        if new := [key for key in wanted if key not in there]:
+        current = instance.get_dynamic_partitions(str(partitions.name))
+        if new := [key for key in wanted if key not in current]:
             changes.append(partitions.build_add_request(new))
-        if gone := [key for key in there if key not in wanted]:
-            changes.append(partitions.build_delete_request(gone))
+        if removed := [key for key in current if key not in wanted]:
+            changes.append(partitions.build_delete_request(removed))
     return changes
 
 

@@ -1,4 +1,4 @@
-"""The stages of the pipeline, in the order in which they feed each other."""
+"""The stages of the pipeline, in an order in which every stage follows its inputs."""
 
 from collections.abc import Iterator
 

@@ -104,7 +104,7 @@ def _fault(place: Place, reason: str, file: StoredFile) -> Fault:
 
 
 def _damage(place: Place, file: StoredFile) -> str | None:
-    """Return how a file is damaged, or None if it is as it was written."""
+    """Return how a file is damaged, or None if it is intact."""
     if file.schema is None:
         try:
             Table(place).scan()

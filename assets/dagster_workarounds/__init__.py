@@ -4,5 +4,5 @@
 ``pool_limits``   a pool's limit in a Postgres database
 ``killed_runs``   slots of runs whose process was killed
 ``interrupts``    Ctrl-C between two steps
-``fatal_errors``  errors that end a run at once
+``fatal_errors``  errors that should end a run at once, but arrive as text
 """

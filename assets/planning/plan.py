@@ -49,7 +49,7 @@ class Unit:
 
     @property
     def upstream(self) -> set[Unit]:
-        """The units that have to be current before this one; the report reads what is there."""
+        """The units that have to be current before this one; the report requires no unit."""
         if self.summarizes:
             return set()
         read = set(self.stages[0].upstream)
@@ -82,7 +82,7 @@ class Plan:
         return cls(versions, versions.reachable_models(), versions.reachable_benchmarks())
 
     def units(self) -> Iterator[Unit]:
-        """All units, each after those that it reads; the benchmarks of a model stay together."""
+        """All units in the order of their inputs; the benchmarks of a model stay together."""
         by_partitioning = groupby(stages_by_run(), lambda stages: stages[0].files.partitioned_by)
         for _, runs in by_partitioning:
             groups = list(runs)

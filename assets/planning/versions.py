@@ -145,7 +145,7 @@ class Versions:
             return [
                 partition
                 for partition in stage.files.partitions(models, benchmarks)
-                if all(is_current(each, each.files.partition_of(partition)) for each in chain)
+                if all(is_current(link, link.files.partition_of(partition)) for link in chain)
             ]
 
     def source(self, benchmark: str) -> str:

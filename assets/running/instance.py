@@ -59,8 +59,8 @@ def dagster_home(workspace: Workspace) -> Path:
         if text in {None, _SETTINGS, _POSTGRES_SETTINGS}:
             if text != wanted:
                 home.mkdir(parents=True, exist_ok=True)
-                with written_aside(settings) as aside:
-                    aside.write_text(wanted, "utf-8")
+                with written_aside(settings) as temporary:
+                    temporary.write_text(wanted, "utf-8")
             return home
     except OSError as error:
         raise WorkspaceError(
@@ -99,13 +99,13 @@ def _create_databases(home: Path) -> None:
     for leftover in home.glob(".new-*"):
         shutil.rmtree(leftover, ignore_errors=True)
     with TemporaryDirectory(dir=home, prefix=".new-", ignore_cleanup_errors=True) as folder:
-        aside = Path(folder)
-        (aside / "dagster.yaml").write_text(settings, "utf-8")
+        new_home = Path(folder)
+        (new_home / "dagster.yaml").write_text(settings, "utf-8")
         with dg.DagsterInstance.from_config(folder):
             pass
         for name in missing:
             (home / name).parent.mkdir(parents=True, exist_ok=True)
-            (aside / name).replace(home / name)
+            (new_home / name).replace(home / name)
 
 
 def _require_agreement(settings: Path, text: str) -> None:

@@ -118,7 +118,7 @@ def _print_study(
     from gradpipe.cli.progress import print_table
 
     plan = Plan(Versions(workspace, study))
-    found = list(estimates(plan, calibration is not False, anew=calibration is True))
+    found = list(estimates(plan, calibration is not False, ignore_measured=calibration is True))
     bills = generation_bills(plan)
     if as_json:
         cells = [asdict(cell) for cell in found]
