@@ -28,6 +28,7 @@ from assets.planning.versions import Stage, Versions
 from assets.resources import Accelerator, WorkspaceResource
 from assets.responses import RESPONSES
 from assets.running.instance import open_instance
+from assets.running.outcome import StageCount, StageFailure, cause, is_damage
 from assets.stages import STAGES
 from gradpipe import errors
 from gradpipe.engines.connection import require_ray
@@ -37,35 +38,7 @@ from gradpipe.system.user_folders import cache_folder
 from storage.workspace import Workspace
 
 #: Maximum number of passes when files turn out to be damaged.
-PASSES = 5
-
-
-@dataclass
-class StageCount:
-    """What one stage did: rows, examples or partitions computed and reused, and its seconds."""
-
-    computed: int = 0
-    reused: int = 0
-    seconds: float = 0.0
-
-
-@dataclass(frozen=True)
-class StageFailure:
-    """A stage that failed on a partition, and why; ``stage`` is empty if the unit was skipped.
-
-    ``damaged``: it found damaged files, which have been renamed so that another pass can fix it.
-    """
-
-    unit: Unit
-    stage: str
-    reason: str
-    damaged: bool = False
-
-    def __str__(self) -> str:
-        """As in ``gradient_spectra of m × b failed: the reason.``"""
-        label = self.unit.label or "the study"
-        event = f"{self.stage} of {label} failed" if self.stage else f"{label} was skipped"
-        return f"{event}: {self.reason}"
+MAX_PASSES = 5
 
 
 @dataclass
@@ -107,19 +80,19 @@ class Runner:
                 "The study has no model: add one with `gradpipe models add ID`."
             )
         versions.ask_all(plan.models, plan.benchmarks)
-        for _ in range(PASSES - 1):
+        for _ in range(MAX_PASSES - 1):
             try:
-                self._bring_all(plan)
+                self._run_all(plan)
             except errors.DamagedError as error:
                 self._note_damage(str(error))
                 self.workspace.set_aside(error.damage)
             else:
                 if not self._forget_damage():
                     return self.counts
-        self._bring_all(plan)
+        self._run_all(plan)
         return self.counts
 
-    def _bring_all(self, plan: Plan) -> None:
+    def _run_all(self, plan: Plan) -> None:
         """Run every stale unit once; raises DamagedError before anything is written."""
         work = plan.stale()
         stale_stages = set(chain(*work.values()))
@@ -141,7 +114,7 @@ class Runner:
         with self._instance() as instance, closing(self.accelerator):
             for unit in plan.units():
                 if stale & {unit, *unit.upstream} or (stale and unit.summarizes):
-                    self._bring(instance, plan, unit)
+                    self._run_unit(instance, plan, unit)
                 else:
                     self._count(plan, unit, unit.stages)
 
@@ -202,7 +175,7 @@ class Runner:
         for folder in (*here, cache_folder()):
             sweep_asides(folder)
 
-    def _bring(self, instance: dg.DagsterInstance, plan: Plan, unit: Unit) -> None:
+    def _run_unit(self, instance: dg.DagsterInstance, plan: Plan, unit: Unit) -> None:
         failed = {failure.unit for failure in self.failures}
         if unit in failed:
             return
@@ -274,21 +247,5 @@ class Runner:
             if fatal := fatal_error(error, self.workspace):
                 raise fatal
             self.failures.append(
-                StageFailure(unit, str(failure.step_key), cause(error), _is_damage(error))
+                StageFailure(unit, str(failure.step_key), cause(error), is_damage(error))
             )
-
-
-def _is_damage(error: Any) -> bool:
-    """Whether a DamagedError caused a failure that Dagster reports."""
-    while error is not None and error.cls_name != errors.DamagedError.__name__:
-        error = error.cause
-    return error is not None
-
-
-def cause(error: Any) -> str:
-    """The cause below Dagster's own errors, as one line: gradpipe's message, if there is one."""
-    ours = f"{errors.__name__}."
-    while error.cause and not error.message.startswith(ours):
-        error = error.cause
-    text = " ".join(error.message.split())
-    return text.partition(": ")[2] if text.startswith(ours) else text

@@ -17,7 +17,8 @@ from assets.partitions import partition_key
 from assets.planning.versions import Versions
 from assets.resources import Accelerator
 from assets.running.instance import open_instance
-from assets.running.runner import Runner, StageCount
+from assets.running.outcome import StageCount
+from assets.running.runner import Runner
 from gradpipe.errors import DataError, ModelError, StudyError, WorkspaceError
 from gradpipe.studies.load import study_yaml
 from gradpipe.studies.study import Study
