@@ -246,7 +246,7 @@ def test_the_csv_file_has_every_digit(workspaces: Path, tmp_path: Path) -> None:
         (("heavy", "heavy"), ("both heavy", "two that differ")),
         (("heavy", "ours"), ("heavy is a model", "ours a benchmark")),
         (("theirs:", "small"), ("'theirs:'", "did you mean 'theirs'?")),
-        (("heavy", "."), ("study.yaml", "study.yaml")),
+        (("heavy", "."), ("study.yaml",)),
         (("heavy", "small", "--on", "nuclear_nrm"), ("did you mean 'nuclear_norm'?",)),
         (("heavy", "small", "--on", "stable_rank"), ("'stable_rank'", "do not both have")),
         (("heavy", "gone.parquet"), ("gone.parquet is a file", "gradpipe extract")),
