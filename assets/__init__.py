@@ -1,13 +1,14 @@
-"""What Dagster shows: the five stages, and everything that runs them.
+"""The Dagster side: one file per stage, and everything that runs them.
 
-The stages, in the order in which they feed each other: ``benchmark_items``, ``responses``,
+The stages, each of which reads the one before: ``benchmark_items``, ``responses``,
 ``gradient_spectra``, ``spectral_statistics``, ``report``.
 
-``stage``                what all stages do: record results, retry transient failures
+``stages``               the list of stages
+``stage_run``            what all assets do: time, retries, check results, metadata
 ``checks``               the library's checks as Dagster's asset checks
 ``partitions``           benchmarks and models as dynamic partitions
 ``jobs``, ``automation`` the jobs, the sensor and the schedule
-``resources``            the accelerator
+``resources``            the workspace and the accelerator
 ``code_location``        all of these, as ``definitions.py`` loads them
 ``planning``             what is stale and what it costs
 ``running``              the command line's runner and Dagster instance

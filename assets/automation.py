@@ -12,19 +12,21 @@ import dagster as dg
 
 from assets.dagster_workarounds.killed_runs import release_orphans
 from assets.dagster_workarounds.pool_slots import move_queue
-from assets.jobs import JOB_OF, benchmark_data, fill, model_gradients, report_page
+from assets.jobs import STAGE_JOBS, fill
 from assets.partitions import partition_changes
 from assets.planning.plan import Plan, Unit
-from assets.planning.versions import REPORT, Versions
+from assets.planning.versions import Stage, Versions
+from assets.resources import WorkspaceResource
+from assets.stages import STAGES
 from gradpipe.errors import GradpipeError
 from gradpipe.studies.study import Study
 from gradpipe.system.hashing import content_hash
 from storage.workspace import Workspace
 
-#: Runs in the queue at a time: a study that is edited soon governs what comes next.
-QUEUE = 12
-#: Seconds after which weights, sources and the hub are looked at again though nothing happened.
-LOOK_AGAIN = 600.0
+#: Maximum number of runs in the queue. A short queue makes an edited study take effect soon.
+MAX_QUEUED_RUNS = 12
+#: Seconds after which weights, sources and the hub are checked even if no run started or ended.
+RECHECK_INTERVAL = 600.0
 
 UNFINISHED = [
     dg.DagsterRunStatus.QUEUED,
@@ -36,25 +38,27 @@ UNFINISHED = [
 
 
 @dg.sensor(
-    jobs=[benchmark_data, model_gradients, report_page],
+    jobs=list(STAGE_JOBS.values()),
     minimum_interval_seconds=15,
     default_status=dg.DefaultSensorStatus.RUNNING,
-    description="Makes the partitions the study's. With `automation` on, or after the job `fill`, "
-    "has computed what is missing, then the report. Each partition is tried once for each version "
-    "of its inputs, and what failed again every night.",
+    description="Updates the partitions to match the study. If `automation` is on, or after the "
+    "job `fill`, it requests runs that compute missing partitions, then the report. Each partition "
+    "is attempted once per version of its inputs; failed partitions are retried every night.",
 )
-def keep_up(context: dg.SensorEvaluationContext) -> dg.SensorResult | dg.SkipReason:
-    """Update the partitions, then request runs for what is stale and can be computed now."""
+def keep_up(
+    context: dg.SensorEvaluationContext, workspace: dg.ResourceParam[WorkspaceResource]
+) -> dg.SensorResult | dg.SkipReason:
+    """Update the partitions, then request runs for stale partitions with current inputs."""
     instance = context.instance
     try:
         release_orphans(instance)
         move_queue(instance)
-        workspace = Workspace.current()
-        study = workspace.study()
+        opened = workspace.open()
+        study = opened.study()
         if changes := partition_changes(instance, study):
             # Runs on the new partitions can be requested from the next tick on.
             return dg.SensorResult(dynamic_partitions_requests=changes)
-        return _keep_up(instance, workspace, study, json.loads(context.cursor or "{}"))
+        return _keep_up(instance, opened, study, json.loads(context.cursor or "{}"))
     except GradpipeError as error:
         return dg.SkipReason(str(error))
 
@@ -63,12 +67,14 @@ def keep_up(context: dg.SensorEvaluationContext) -> dg.SensorResult | dg.SkipRea
     job=fill,
     cron_schedule="0 3 * * *",
     default_status=dg.DefaultScheduleStatus.RUNNING,
-    description="With `automation` on or nightly, asks for whatever is missing or failed before.",
+    description="If `automation` is on or nightly, requests missing and failed partitions.",
 )
-def nightly(context: dg.ScheduleEvaluationContext) -> dg.RunRequest | dg.SkipReason:
-    """Request a run of ``fill`` if the study allows it."""
+def nightly(
+    context: dg.ScheduleEvaluationContext, workspace: dg.ResourceParam[WorkspaceResource]
+) -> dg.RunRequest | dg.SkipReason:
+    """Request a run of ``fill`` if the study's ``automation`` allows it."""
     try:
-        study = Workspace.current().study()
+        study = workspace.open().study()
     except GradpipeError as error:
         return dg.SkipReason(str(error))
     if not study.automation:
@@ -104,13 +110,13 @@ def _open_fill(instance: dg.DagsterInstance, closed: str | None) -> str | None:
 
 
 def _state(instance: dg.DagsterInstance, study: Study) -> str:
-    """Changes with the study, with any run's start or end, and every LOOK_AGAIN seconds."""
+    """A hash of the study, the latest runs' states, and the number of the RECHECK_INTERVAL."""
     runs = [(run.run_id, run.status.value) for run in instance.get_runs(limit=100)]
-    return content_hash(study.model_dump(mode="json"), runs, time.time() // LOOK_AGAIN)
+    return content_hash(study.model_dump(mode="json"), runs, time.time() // RECHECK_INTERVAL)
 
 
 def _in_flight(instance: dg.DagsterInstance) -> set[tuple[str, str]]:
-    """(stage, partition) of every unfinished run, whoever started it."""
+    """(stage's name, partition) of every unfinished run, whoever started it."""
     return {
         (stage, run.tags.get("dagster/partition", ""))
         for run in instance.get_runs(dg.RunsFilter(statuses=UNFINISHED))
@@ -119,55 +125,61 @@ def _in_flight(instance: dg.DagsterInstance) -> set[tuple[str, str]]:
 
 
 def _stages_of(run: dg.DagsterRun) -> list[str]:
-    """The stages of a run; one of a whole job names no selection."""
+    """The names of a run's stages; a run of a whole job has no selection."""
     if run.asset_selection is None:
-        return [stage for stage, job in JOB_OF.items() if job.name == run.job_name]
+        return [stage.name for stage in STAGES if stage.job == run.job_name]
     return [key.to_user_string() for key in run.asset_selection]
 
 
 def _requests(
     instance: dg.DagsterInstance, plan: Plan, busy: set[tuple[str, str]], filling: str | None
 ) -> list[dg.RunRequest]:
-    """Request runs for what can be computed and was not attempted yet; the report comes last."""
+    """Request runs of stale units that were not attempted yet; the report comes last."""
     stale = plan.stale()
-    report = stale.pop(Unit(REPORT), ())
-    wanted = [
+    ready = [
         _request(instance, plan, unit, stages, filling)
         for unit, stages in stale.items()
-        if not set(plan.upstream(unit)) & set(stale)
-        and not busy & {(stage, str(unit.key)) for stage in stages}
+        if not unit.summarizes
+        and not unit.upstream & set(stale)
+        and not busy & {(stage.name, str(unit.key)) for stage in stages}
     ]
-    wanted = _untried(instance, wanted)
-    if not wanted and not busy and report and plan.versions.cells():
-        wanted = _untried(instance, [_request(instance, plan, Unit(REPORT), REPORT, filling)])
-    return wanted[: max(0, QUEUE - len(busy))]
+    ready = _untried(instance, ready)
+    if not ready and not busy:
+        last = [
+            _request(instance, plan, unit, stages, filling)
+            for unit, stages in stale.items()
+            if unit.summarizes and plan.has_input(unit)
+        ]
+        ready = _untried(instance, last)
+    return ready[: max(0, MAX_QUEUED_RUNS - len(busy))]
 
 
 def _request(
     instance: dg.DagsterInstance,
     plan: Plan,
     unit: Unit,
-    stages: tuple[str, ...],
+    stages: tuple[Stage, ...],
     filling: str | None,
 ) -> dg.RunRequest:
-    version = plan.versions.version(stages[0], unit.model, unit.benchmark)
+    names = [stage.name for stage in stages]
+    version = plan.versions.version(stages[0], unit.partition)
     # Without the last success, inputs that change and change back would count as attempted.
-    tried = filling or [version, _last_made(instance, unit, stages[0])]
+    attempt = filling or [version, _last_materialization(instance, unit, names[0])]
     return dg.RunRequest(
-        run_key=content_hash(stages, str(unit.key), tried),
-        job_name=JOB_OF[stages[0]].name,
+        run_key=content_hash(names, str(unit.key), attempt),
+        job_name=stages[0].job,
         partition_key=unit.key,
-        asset_selection=[dg.AssetKey(stage) for stage in stages],
+        asset_selection=[dg.AssetKey(name) for name in names],
     )
 
 
-def _last_made(instance: dg.DagsterInstance, unit: Unit, stage: str) -> int:
+def _last_materialization(instance: dg.DagsterInstance, unit: Unit, stage: str) -> int:
     """Return the event number of the last materialization, or 0 if it was never materialized."""
     partitions = [str(unit.key)] if unit.key else None
-    found = instance.fetch_materializations(
+    records = instance.fetch_materializations(
         dg.AssetRecordsFilter(asset_key=dg.AssetKey(stage), asset_partitions=partitions), limit=1
-    )
-    return found.records[0].storage_id if found.records else 0
+    ).records
+    return records[0].storage_id if records else 0
 
 
 def _untried(instance: dg.DagsterInstance, requests: list[dg.RunRequest]) -> list[dg.RunRequest]:

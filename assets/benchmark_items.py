@@ -1,18 +1,17 @@
 """Stage one: a raw benchmark becomes items."""
 
-from time import perf_counter
 from typing import Any
 
 import dagster as dg
 
-from assets.dagster_workarounds.killed_runs import mark_process
 from assets.partitions import benchmark_partitions
-from assets.planning.versions import Versions
-from assets.stage import ASSET_GROUP, preview, result, retried
+from assets.planning.versions import Stage, Versions
+from assets.resources import WorkspaceResource
+from assets.stage_run import ASSET_GROUP, markdown_table, stage_run
 from gradpipe.benchmarks.read import READER_VERSION
 from gradpipe.studies.examples import study_items
-from storage.names import unslug
-from storage.workspace import Workspace
+from gradpipe.system.hashing import content_hash
+from storage.stages import ITEMS_FILES, Partition
 
 
 @dg.asset(
@@ -21,33 +20,37 @@ from storage.workspace import Workspace
     partitions_def=benchmark_partitions,
     code_version=READER_VERSION,
 )
-def benchmark_items(context: dg.AssetExecutionContext) -> dg.MaterializeResult[Any]:
-    """The questions of one benchmark, read from its source and brought into one shape.
+def benchmark_items(
+    context: dg.AssetExecutionContext, workspace: dg.ResourceParam[WorkspaceResource]
+) -> dg.MaterializeResult[Any]:
+    """The questions of one benchmark, read from its source and converted to one schema.
 
     One row per item: instruction, gold answer, the source's rationale if it has one, and the
-    ready-made responses that it brings. Read again only when the source, the sample size or the
-    seed changes.
+    responses that come with the source. Read again only if the source, the sample size or the seed
+    changes.
     """
-    started = perf_counter()
-    mark_process(context)
-    with retried(context):
-        workspace = Workspace.current()
-        study = workspace.study()
-        config = study.benchmark(unslug(context.partition_key))
-        table = workspace.items(config.name)
-        version = Versions(workspace, study).items(config.name)
-        fresh = table.is_current(version)
-        if not fresh:
-            table.write(study_items(study, config), version)
-        items = table.read()
-        return result(
-            table.require_notes(),
-            computed=0 if fresh else items.height,
-            reused=items.height if fresh else 0,
-            seconds=perf_counter() - started,
-            metadata={
+    with stage_run(context, workspace, BENCHMARK_ITEMS) as run:
+        config = run.study.benchmark(run.partition.benchmark)
+        if not run.was_current:
+            run.table.write(study_items(run.study, config), run.version)
+        items = run.table.read()
+        return run.result(
+            {
                 "source": config.source,
                 "family": items["family"].first() or "none",
-                "preview": preview(items.select("index", "instruction", "answer")),
-            },
+                "first_items": markdown_table(items.select("index", "instruction", "answer")),
+            }
         )
+
+
+def _version(versions: Versions, partition: Partition) -> str:
+    """Source revision, sample size, seed."""
+    study, config = versions.study, versions.study.benchmark(partition.benchmark)
+    sample = config.sample or study.sample
+    drawn = (sample, study.sampling, study.seed) if sample else None
+    return content_hash("items", versions.source(config.name), drawn)
+
+
+BENCHMARK_ITEMS = Stage(
+    asset=benchmark_items, files=ITEMS_FILES, version=_version, job="benchmark_data"
+)

@@ -1,4 +1,4 @@
-"""Asset checks: what the library found in a partition, as Dagster records it."""
+"""Asset checks: the library's checks of a partition as Dagster results."""
 
 import warnings
 from collections.abc import Iterable, Iterator
@@ -16,9 +16,9 @@ def check_spec(
     partitions: dg.PartitionsDefinition[str],
     blocking: bool = True,
 ) -> dg.AssetCheckSpec:
-    """A check that its asset runs itself; a blocking one keeps the partition from its children."""
+    """A check that its asset runs; if it is blocking and fails, downstream stages do not run."""
     with warnings.catch_warnings():
-        # Checks by partition are a preview in Dagster 1.13; without them a grid has one verdict.
+        # Partitioned checks are a preview in Dagster 1.13; without them a grid has one result.
         warnings.simplefilter("ignore", dg.PreviewWarning)
         return dg.AssetCheckSpec(
             name, asset=asset, description=description, blocking=blocking, partitions_def=partitions
@@ -30,8 +30,8 @@ def check_results(
 ) -> Iterator[dg.AssetCheckResult]:
     """Yield every check as Dagster's result, then raise DataError if a blocking one failed.
 
-    Raising is what blocks: a table is written after its checks, so that a bad partition stays out
-    of the report from every entry point, not only within one Dagster run.
+    The error is what blocks: a table is written after its checks, so a bad partition is excluded
+    from the report at every entry point, not only within one Dagster run.
     """
     blocking = {spec.name: spec.blocking for spec in specs}
     failed = []
@@ -48,8 +48,8 @@ def check_results(
         )
     if failed:
         raise DataError(
-            f"{partition} is kept out of the report, since it fails "
+            f"{partition} is excluded from the report because it fails "
             + "; ".join(f"{check.name} ({check.note})" for check in failed)
-            + ": find out why, then remove its rows with `gradpipe models remove NAME --rows` and "
-            "compute them again."
+            + ": find the cause, then delete its rows with `gradpipe models remove NAME --rows` "
+            "and recompute them."
         )

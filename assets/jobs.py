@@ -2,56 +2,45 @@
 
 import dagster as dg
 
-from assets.benchmark_items import benchmark_items
-from assets.gradient_spectra import gradient_spectra
 from assets.planning.plan import Plan
-from assets.planning.versions import Versions
-from assets.report import report
-from assets.responses import responses
-from assets.spectral_statistics import spectral_statistics
-from storage.workspace import Workspace
+from assets.planning.versions import Stage, Versions
+from assets.resources import WorkspaceResource
+from assets.stages import STAGES
 
-benchmark_data = dg.define_asset_job(
-    "benchmark_data",
-    dg.AssetSelection.assets(benchmark_items, responses),
-    description="Items and examples of a benchmark.",
-)
-model_gradients = dg.define_asset_job(
-    "model_gradients",
-    dg.AssetSelection.assets(gradient_spectra, spectral_statistics),
-    description="Gradients and statistics of a model on a benchmark.",
-)
-report_page = dg.define_asset_job(
-    "report_page",
-    dg.AssetSelection.assets(report),
-    description="The report on every partition that is current.",
-)
 
-#: The job that a stage is a part of.
-JOB_OF = {
-    "benchmark_items": benchmark_data,
-    "responses": benchmark_data,
-    "gradient_spectra": model_gradients,
-    "spectral_statistics": model_gradients,
-    "report": report_page,
+def _stages_by_job() -> dict[str, list[Stage]]:
+    jobs = dict.fromkeys(stage.job for stage in STAGES)
+    return {job: [stage for stage in STAGES if stage.job == job] for job in jobs}
+
+
+#: The jobs that compute stages, by name.
+STAGE_JOBS = {
+    job: dg.define_asset_job(
+        job,
+        dg.AssetSelection.assets(*(stage.asset for stage in stages)),
+        description=f"Computes {' and '.join(stage.name for stage in stages)}.",
+    )
+    for job, stages in _stages_by_job().items()
 }
 
 
 @dg.op
-def ask_to_fill(context: dg.OpExecutionContext) -> None:
+def ask_to_fill(
+    context: dg.OpExecutionContext, workspace: dg.ResourceParam[WorkspaceResource]
+) -> None:
     """Log what is missing or out of date; the sensor `keep_up` then requests the runs."""
-    workspace = Workspace.current()
-    plan = Plan.of_reachable(Versions(workspace, workspace.study()))
+    opened = workspace.open()
+    plan = Plan.of_reachable(Versions(opened, opened.study()))
     stale = plan.stale()
     for unit, stages in stale.items():
-        context.log.info(f"{', '.join(stages)}  {unit.label}")
+        context.log.info(f"{', '.join(stage.name for stage in stages)}  {unit.label}")
     context.add_output_metadata({"partitions": len(stale)})
 
 
 @dg.job(executor_def=dg.in_process_executor)
 def fill() -> None:
-    """Compute all that is missing, once; the sensor `keep_up` requests runs up to the report.
+    """Compute everything that is missing, once: the sensor `keep_up` then requests the runs.
 
-    Works with automation off too. Failed partitions are not retried before the next fill.
+    Works if automation is off, too. Failed partitions are not retried before the next fill.
     """
     ask_to_fill()

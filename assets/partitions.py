@@ -1,9 +1,10 @@
-"""Partitions: the benchmarks and models of the workspace's study, as growing lists of slugs."""
+"""Dagster's dynamic partitions: the benchmarks and models of the workspace's study."""
 
 import dagster as dg
 
 from gradpipe.studies.study import Study
 from storage.names import slug, unslug
+from storage.stages import Partition
 
 benchmark_partitions = dg.DynamicPartitionsDefinition(name="benchmarks")
 model_partitions = dg.DynamicPartitionsDefinition(name="models")
@@ -23,11 +24,11 @@ def partition_changes(instance: dg.DagsterInstance, study: Study) -> list[Partit
         (model_partitions, study.models),
     ):
         wanted = [slug(entry.name) for entry in entries]
-        there = instance.get_dynamic_partitions(str(partitions.name))
-        if new := [key for key in wanted if key not in there]:
+        current = instance.get_dynamic_partitions(str(partitions.name))
+        if new := [key for key in wanted if key not in current]:
             changes.append(partitions.build_add_request(new))
-        if gone := [key for key in there if key not in wanted]:
-            changes.append(partitions.build_delete_request(gone))
+        if removed := [key for key in current if key not in wanted]:
+            changes.append(partitions.build_delete_request(removed))
     return changes
 
 
@@ -42,14 +43,22 @@ def sync_partitions(instance: dg.DagsterInstance, study: Study) -> None:
                 instance.delete_dynamic_partition(name, key)
 
 
-def grid_key(model: str, benchmark: str) -> dg.MultiPartitionKey:
-    """The grid partition of one model and benchmark."""
-    return dg.MultiPartitionKey({"benchmark": slug(benchmark), "model": slug(model)})
+PartitionKey = str | dg.MultiPartitionKey
 
 
-def model_and_benchmark(context: dg.AssetExecutionContext) -> tuple[str, str]:
-    """Return the model and benchmark of the grid partition that is being materialized."""
+def partition_key(partition: Partition) -> PartitionKey | None:
+    """Dagster's key of a partition, or None for an asset without partitions."""
+    if partition.model:
+        dimensions = {"benchmark": slug(partition.benchmark), "model": slug(partition.model)}
+        return dg.MultiPartitionKey(dimensions)
+    return slug(partition.benchmark) if partition.benchmark else None
+
+
+def partition_of_run(context: dg.AssetExecutionContext) -> Partition:
+    """The partition that is being materialized."""
+    if not context.has_partition_key:
+        return Partition()
     key = context.partition_key
-    if not isinstance(key, dg.MultiPartitionKey):
-        raise dg.DagsterInvariantViolationError(f"{key} is no model × benchmark partition")
-    return unslug(key.keys_by_dimension["model"]), unslug(key.keys_by_dimension["benchmark"])
+    if isinstance(key, dg.MultiPartitionKey):
+        return Partition(**{name: unslug(text) for name, text in key.keys_by_dimension.items()})
+    return Partition(benchmark=unslug(key))

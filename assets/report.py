@@ -1,15 +1,15 @@
 """Stage five: statistics become curves, tables, charts and the page."""
 
-from time import perf_counter
 from typing import Any
 
 import dagster as dg
 import polars as pl
 
-from assets.dagster_workarounds.killed_runs import mark_process
-from assets.planning.versions import Versions
-from assets.spectral_statistics import spectral_statistics
-from assets.stage import ASSET_GROUP, preview, result, retried
+from assets.planning.versions import Stage, Versions
+from assets.resources import WorkspaceResource
+from assets.responses import RESPONSES
+from assets.spectral_statistics import SPECTRAL_STATISTICS, spectral_statistics
+from assets.stage_run import ASSET_GROUP, StageRun, markdown_table, stage_run
 from gradpipe.errors import WorkspaceError
 from gradpipe.report import REPORT_VERSION
 from gradpipe.report.build import build_report
@@ -18,7 +18,13 @@ from gradpipe.report.collect import CellResults, all_curves, gather
 from gradpipe.report.report_data import ReportInputs
 from gradpipe.responses.written import quality_of
 from gradpipe.studies.provenance import extraction_costs, provenance
+from gradpipe.system.hashing import content_hash
+from storage.stages import REPORT_FILES, Partition
 from storage.workspace import Workspace
+
+#: Settings of a study, and of its models, that change no number and no word of the report.
+_UNPRINTED = ("automation", "unusable_limit", "mismatch_limit", "engine", "ray")
+_UNPRINTED_OF_MODELS = {"device_map", "gradient_checkpointing", "max_memory"}
 
 
 @dg.asset(
@@ -27,56 +33,52 @@ from storage.workspace import Workspace
     deps=[spectral_statistics],
     code_version=REPORT_VERSION,
 )
-def report(context: dg.AssetExecutionContext) -> dg.MaterializeResult[Any]:
-    """The page: the paper's claims and the study's own judged, with the curves, tables and examples
-    of every model and benchmark that is current.
+def report(
+    context: dg.AssetExecutionContext, workspace: dg.ResourceParam[WorkspaceResource]
+) -> dg.MaterializeResult[Any]:
+    """The page: verdicts on the paper's claims and the study's own, with curves, tables and
+    examples of every partition that is current.
 
-    One HTML file that works without a network, with charts as PNG and SVG and tables as CSV and
-    LaTeX beside it. Rows that could not be used are listed there with their reasons. A partition
-    whose statistics are missing or of an earlier protocol, sample or checkpoint is left out, and
-    named here as ``left_out``.
+    One HTML file that works without a network, next to its charts as PNG and SVG and its tables as
+    CSV and LaTeX. It lists unusable rows with their reasons. It excludes partitions whose
+    statistics are missing or come from an earlier protocol, sample or checkpoint; the metadata
+    entry ``excluded_partitions`` names them.
     """
-    started = perf_counter()
-    mark_process(context)
-    with retried(context):
-        workspace = Workspace.current()
-        versions = Versions(workspace, workspace.study())
-        with versions.remembered():
-            cells, version = versions.cells(), versions.report()
-            fresh = versions.is_current("report")
+    with stage_run(context, workspace, REPORT) as run:
+        with run.versions.snapshot(REPORT.upstream):
+            cells = run.versions.current_partitions(SPECTRAL_STATISTICS)
+            was_current = run.was_current
         if not cells:
             raise WorkspaceError(
-                "There are no statistics to report on yet: run `gradpipe run`, or materialise "
+                "There are no statistics to report on yet: run `gradpipe run`, or materialize "
                 "spectral_statistics first."
             )
-        results = [_results(workspace, *cell) for cell in cells]
-        found = all_curves(results, versions.study.statistics)
-        if not fresh:
-            inputs = _inputs(versions, results, found)
-            with workspace.report_files() as folder:
+        results = [_results(run.workspace, cell) for cell in cells]
+        curves = all_curves(results, run.study.statistics)
+        page = run.workspace.report_page
+        if not was_current:
+            inputs = _inputs(run, results, curves)
+            with run.workspace.report_files() as folder:
                 build_report(inputs, folder)
-            workspace.report_notes().write(inputs.rows, version)
-        context.log.info(f"The report is at {workspace.report_page}")
-        rows = workspace.report_notes().read()
-        left_out = versions.study.grid() - set(cells)
-        return result(
-            workspace.report_notes().require_notes(),
-            computed=0 if fresh else 1,
-            reused=1 if fresh else 0,
-            seconds=perf_counter() - started,
-            metadata={
-                "page": dg.MetadataValue.path(str(workspace.report_page)),
+            run.table.write(inputs.rows, run.version)
+        context.log.info(f"The report is at {page}")
+        rows = run.table.read()
+        excluded = set(SPECTRAL_STATISTICS.partitions(run.study)) - set(cells)
+        return run.result(
+            {
+                "page": dg.MetadataValue.path(str(page)),
                 "partitions": len(cells),
-                "left_out": ", ".join(sorted(map(" × ".join, left_out))) or "none",
+                "excluded_partitions": ", ".join(sorted(cell.label for cell in excluded)) or "none",
                 "examples": int(rows["examples"].sum()),
                 "unusable": int(rows["unusable"].sum()),
-                "rows": preview(rows, 30),
-                "curves": dg.MetadataValue.md(curve_thumbnail(found)),
-            },
+                "rows": markdown_table(rows, 30),
+                "curves": dg.MetadataValue.md(curve_thumbnail(curves)),
+            }
         )
 
 
-def _results(workspace: Workspace, model: str, benchmark: str) -> CellResults:
+def _results(workspace: Workspace, cell: Partition) -> CellResults:
+    model, benchmark = cell.model, cell.benchmark
     return CellResults(
         model=model,
         benchmark=benchmark,
@@ -87,22 +89,51 @@ def _results(workspace: Workspace, model: str, benchmark: str) -> CellResults:
     )
 
 
-def _inputs(versions: Versions, cells: list[CellResults], found: pl.DataFrame) -> ReportInputs:
-    study, workspace = versions.study, versions.workspace
+def _inputs(run: StageRun, cells: list[CellResults], curves: pl.DataFrame) -> ReportInputs:
+    study, workspace, versions = run.study, run.workspace, run.versions
     items = {entry.name: workspace.items(entry.name).notes() for entry in study.benchmarks}
+    benchmarks = sorted({cell.benchmark for cell in cells})
     return gather(
-        cells,
-        found,
-        study.all_claims(),
-        study.model_pairs(),
-        study.seed,
-        provenance(
+        cells=cells,
+        found=curves,
+        claims=study.all_claims(),
+        twins=study.model_pairs(),
+        seed=study.seed,
+        provenance=provenance(
             study,
             {model: versions.model(model) for model in versions.reachable_models()},
             {name: (notes.data, notes.rows) if notes else ("", 0) for name, notes in items.items()},
             pl.concat(extraction_costs(cell.model, cell.examples) for cell in cells),
         ),
-        quality_of(
-            {name: workspace.quality(name).read() for name in sorted({c.benchmark for c in cells})}
-        ),
+        quality=quality_of({name: workspace.quality(name).read() for name in benchmarks}),
     )
+
+
+def _version(versions: Versions, _: Partition) -> str:
+    """Every statistic it reads, and the study that it prints."""
+    with versions.snapshot(REPORT.upstream):
+        statistics = [
+            (cell.model, cell.benchmark, versions.data(SPECTRAL_STATISTICS, cell))
+            for cell in versions.current_partitions(SPECTRAL_STATISTICS)
+        ]
+        # The verdicts on the responses follow from the inputs of the responses.
+        responses = {
+            benchmark: getattr(
+                versions.notes(RESPONSES, Partition(benchmark=benchmark)), "version", None
+            )
+            for _, benchmark, _ in statistics
+        }
+    unprinted: Any = dict.fromkeys(_UNPRINTED, True)
+    unprinted["models"] = {"__all__": _UNPRINTED_OF_MODELS}
+    printed = versions.study.model_dump(mode="json", exclude=unprinted)
+    return content_hash(REPORT_VERSION, printed, statistics, responses)
+
+
+REPORT = Stage(
+    asset=report,
+    files=REPORT_FILES,
+    reads=(SPECTRAL_STATISTICS,),
+    version=_version,
+    job="report_page",
+    counts_rows=False,
+)

@@ -1,4 +1,4 @@
-"""The accelerator: the model that is in memory, here or on a cluster, and how far its rows are."""
+"""The resources: the workspace, and the accelerator with the model that it keeps in memory."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ import dagster as dg
 
 from gradpipe.gradients.rows import Progress
 from gradpipe.models.placement import IN_ONE_PIECE, Placement
+from storage.workspace import Workspace
 
 if TYPE_CHECKING:
     from gradpipe.engines.cluster import RayEngine
@@ -22,10 +23,24 @@ if TYPE_CHECKING:
 LOG_INTERVAL = 5.0
 
 
+class WorkspaceResource:
+    """The workspace of assets, sensors and schedules, by default the one that GRADPIPE_HOME names.
+
+    It is opened at each use, not on import: opening may make a folder or raise WorkspaceError.
+    """
+
+    def __init__(self, workspace: Workspace | None = None) -> None:
+        self._workspace = workspace
+
+    def open(self) -> Workspace:
+        """The workspace; raises WorkspaceError if it cannot be used."""
+        return self._workspace or Workspace.current()
+
+
 class Accelerator:
     """Keeps the last model loaded, so that its next benchmark need not load it again.
 
-    ``on_progress`` is told (model, benchmark, progress) after every batch.
+    ``on_progress`` is called with (model, benchmark, progress) after every batch.
     """
 
     def __init__(self, on_progress: Callable[[str, str, Progress], None] | None = None) -> None:
@@ -34,9 +49,9 @@ class Accelerator:
         self._cluster: RayEngine | None = None
 
     def extract(self, work: Work, study: Study) -> None:
-        """Every row of the work into its store, by the study's engine.
+        """Compute every row of the work and store it, with the study's engine.
 
-        With ``ray`` no model is loaded in this process.
+        With ``ray``, no model is loaded in this process.
         """
         if study.engine == "ray":
             from gradpipe.engines.cluster import RayEngine
@@ -54,7 +69,7 @@ class Accelerator:
         extract_here(loaded, work)
 
     def close(self) -> None:
-        """Give back what is held of a cluster; the model in this process stays."""
+        """Disconnect from the cluster, if any; the model in this process stays loaded."""
         if self._cluster is not None:
             self._cluster.close()
             self._cluster = None
@@ -67,13 +82,13 @@ class Accelerator:
         dtype: str,
         placement: Placement = IN_ONE_PIECE,
     ) -> LoadedModel:
-        """The model, from memory where it is the one that was used last, laid out as it was."""
+        """Return the model, which stays in memory until another model or layout is loaded."""
         from gradpipe.gradients.passes.memory import make_room
         from gradpipe.models.load import load_source
 
         identity = (source, fingerprint, dtype, placement)
         if self._held is not None and self._held[0] != identity:
-            # A model on several devices and its hooks refer to each other: only make_room ends it.
+            # A model on several devices and its hooks refer to each other: only make_room frees it.
             self._held = None
             make_room()
         if self._held is None:
@@ -83,7 +98,7 @@ class Accelerator:
     def reporter(
         self, context: dg.AssetExecutionContext, model: str, benchmark: str
     ) -> Callable[[Progress], None]:
-        """Tells the listener, and Dagster's log every few seconds, how far an extraction is."""
+        """Return a function that passes progress to ``on_progress`` and to Dagster's log."""
         started = last = time.monotonic()
 
         def report(progress: Progress) -> None:
@@ -103,7 +118,7 @@ class Accelerator:
                         partition=context.partition_key,
                         metadata={
                             "rows": progress.rows,
-                            "of": progress.all_rows,
+                            "all_rows": progress.all_rows,
                             "tokens_per_second": round(rate, 1),
                         },
                     )

@@ -1,40 +1,44 @@
-"""Stage two: items become examples, every style × relevance."""
+"""Stage two: items become examples, one per style and relevance."""
 
 from collections.abc import Iterator
-from time import perf_counter
 from typing import Any
 
 import dagster as dg
 
-from assets.benchmark_items import benchmark_items
-from assets.checks import check_results, check_spec
-from assets.dagster_workarounds.killed_runs import mark_process
+from assets.benchmark_items import BENCHMARK_ITEMS, benchmark_items
+from assets.checks import check_spec
 from assets.partitions import benchmark_partitions
 from assets.planning.generator_calls import write_responses
-from assets.planning.versions import Versions
-from assets.stage import ASSET_GROUP, preview, result, retried
+from assets.planning.versions import Stage, Versions
+from assets.resources import WorkspaceResource
+from assets.stage_run import ASSET_GROUP, markdown_table, stage_run
+from gradpipe.benchmarks.config import BenchmarkConfig
+from gradpipe.generators.calls import GENERATOR_VERSION
+from gradpipe.generators.config import MAX_TOKENS
+from gradpipe.generators.prompts import load_template
 from gradpipe.responses.build import RESPONSES_VERSION
 from gradpipe.responses.checks import check_lengths
 from gradpipe.responses.examples import count_styles
 from gradpipe.responses.gates import check_quality, summarize_verdicts
-from gradpipe.studies.examples import study_examples
-from storage.names import unslug
-from storage.workspace import Workspace
+from gradpipe.responses.written import GATES_VERSION
+from gradpipe.studies.examples import counts_tokens, study_examples
+from gradpipe.system.hashing import content_hash
+from storage.stages import RESPONSES_FILES, Partition
 
 RESPONSE_CHECKS = [
     check_spec(
         "responses",
         "styles_grow_longer",
-        "Detailed responses are longer than simplified ones, those than bare answers; knowledge "
-        "by its lengths.",
+        "Detailed responses are longer than simplified ones, which are longer than bare answers. "
+        "Responses to knowledge questions grow with the length that their style names.",
         benchmark_partitions,
         blocking=False,
     ),
     check_spec(
         "responses",
         "answers_agree",
-        "Of no style is a larger share than the study's `mismatch_limit` wrong, cut off, refused "
-        "or of another length than it should be.",
+        "In every style, the share of responses that are wrong, cut off, refused or of the wrong "
+        "length is within the study's `mismatch_limit`.",
         benchmark_partitions,
         blocking=False,
     ),
@@ -50,44 +54,74 @@ RESPONSE_CHECKS = [
     check_specs=RESPONSE_CHECKS,
 )
 def responses(
-    context: dg.AssetExecutionContext,
+    context: dg.AssetExecutionContext, workspace: dg.ResourceParam[WorkspaceResource]
 ) -> Iterator[dg.AssetCheckResult | dg.MaterializeResult[Any]]:
-    """The examples of one benchmark: each item in every style, right and irrelevant.
+    """The examples of one benchmark: each item in every style, correct and irrelevant.
 
-    An irrelevant response is another item's whole response of the same style, with another answer
-    and a length that is close (or sentences of several, where the study asks for that). What the
-    source does not bring, the study's generator writes: each call is paid once, and gates tell
-    right answers from wrong ones, refusals and cut-off texts.
+    An irrelevant response is the whole response to another item in the same style, with a different
+    answer and a similar length (or several sentences, if the study sets that). The study's
+    generator writes the responses that the source does not have. Each call is paid for once, and
+    gates distinguish correct answers from wrong ones, refusals and truncated texts.
     """
-    started = perf_counter()
-    mark_process(context)
-    with retried(context):
-        workspace = Workspace.current()
-        study = workspace.study()
-        config = study.benchmark(unslug(context.partition_key))
-        table, judged = workspace.responses(config.name), workspace.quality(config.name)
-        version = Versions(workspace, study).responses(config.name)
-        fresh, written = table.is_current(version), 0
-        if not fresh:
-            items = workspace.items(config.name).read()
-            texts, written = write_responses(context, workspace, study, config, items)
-            made = study_examples(study, config, items, texts)
-            judged.write(made.quality, version)
-            table.write(made.examples, version)
-        examples, quality = table.read(), judged.read()
+    with stage_run(context, workspace, RESPONSES) as run:
+        study, config = run.study, run.study.benchmark(run.partition.benchmark)
+        quality_table, paid_calls = run.workspace.quality(config.name), 0
+        if not run.was_current:
+            items = run.workspace.items(config.name).read()
+            texts, paid_calls = write_responses(context, run.workspace, study, config, items)
+            built = study_examples(study, config, items, texts)
+            quality_table.write(built.quality, run.version)
+            run.table.write(built.examples, run.version)
+        examples, quality = run.table.read(), quality_table.read()
         checks = [check_lengths(examples), check_quality(quality, study.mismatch_limit)]
-        yield from check_results(checks, RESPONSE_CHECKS, config.name)
-        yield result(
-            table.require_notes(),
-            computed=0 if fresh else examples.height,
-            reused=examples.height if fresh else 0,
-            seconds=perf_counter() - started,
-            metadata={
-                "examples": preview(count_styles(examples), 100),
-                "written": written,
-                "quality": preview(summarize_verdicts(quality), 100),
-                "preview": preview(
-                    examples.select("style", "relevance", "instruction", "response")
-                ),
-            },
+        yield from run.check_results(checks)
+        texts = examples.select("style", "relevance", "instruction", "response")
+        yield run.result(
+            {
+                "examples_per_style": markdown_table(count_styles(examples), 100),
+                "generator_calls": paid_calls,
+                "quality": markdown_table(summarize_verdicts(quality), 100),
+                "first_examples": markdown_table(texts),
+            }
         )
+
+
+def _version(versions: Versions, partition: Partition) -> str:
+    """Item content, styles, generator and its settings."""
+    study, config = versions.study, versions.study.benchmark(partition.benchmark)
+    return content_hash(
+        RESPONSES_VERSION,
+        versions.data(BENCHMARK_ITEMS, partition),
+        config.styles or study.styles,
+        study.relevances,
+        (study.irrelevant, study.sampling, study.seed)
+        if "irrelevant" in study.relevances
+        else None,
+        _generator_version(versions, config),
+        GATES_VERSION,
+    )
+
+
+def _generator_version(versions: Versions, benchmark: BenchmarkConfig) -> object:
+    """Everything that determines the texts that are missing from the source."""
+    study, generator = versions.study, versions.study.generator
+    counted = counts_tokens(study, benchmark) and study.models
+    counter = versions.model(study.models[0].name)[1] if counted else None
+    if generator.kind == "source":
+        return counter or "source"
+    prompts = {
+        style: load_template(style, generator.prompts).hash
+        for style in MAX_TOKENS
+        if style in (generator.styles or MAX_TOKENS)
+    }
+    settings = versions.generator(), generator.mismatches, generator.styles
+    return GENERATOR_VERSION, settings, prompts, counter
+
+
+RESPONSES = Stage(
+    asset=responses,
+    files=RESPONSES_FILES,
+    reads=(BENCHMARK_ITEMS,),
+    version=_version,
+    job="benchmark_data",
+)

@@ -1,30 +1,31 @@
 """Stage four: spectra become statistics. No model, no accelerator."""
 
 from collections.abc import Iterator
-from time import perf_counter
 from typing import Any
 
 import dagster as dg
 
-from assets.checks import check_results, check_spec
-from assets.dagster_workarounds.killed_runs import mark_process
-from assets.gradient_spectra import gradient_spectra
-from assets.partitions import grid_partitions, model_and_benchmark
-from assets.planning.versions import Versions
-from assets.stage import ASSET_GROUP, result, retried
+from assets.checks import check_spec
+from assets.gradient_spectra import GRADIENT_SPECTRA, gradient_spectra
+from assets.partitions import grid_partitions
+from assets.planning.versions import Stage, Versions
+from assets.resources import WorkspaceResource
+from assets.stage_run import ASSET_GROUP, StageRun, stage_run
 from gradpipe.errors import DamagedError
 from gradpipe.report.charts.thumbnail import curve_thumbnail
 from gradpipe.statistics.checks import check_norms
 from gradpipe.statistics.curves import curves
-from gradpipe.statistics.partition import partition_tables
+from gradpipe.statistics.partition import PartitionTables, partition_tables
 from gradpipe.statistics.reductions import STATISTICS_VERSION
-from storage.workspace import Workspace
+from gradpipe.system.hashing import content_hash
+from storage.stages import STATISTICS_FILES, Partition
 
 STATISTICS_CHECKS = [
     check_spec(
         "spectral_statistics",
         "norms_in_order",
-        "At every layer and projection nuclear norm ≥ Frobenius norm ≥ spectral norm, all finite.",
+        "For every layer and projection, nuclear norm ≥ Frobenius norm ≥ spectral norm, and all "
+        "are finite.",
         grid_partitions,
     )
 ]
@@ -39,7 +40,7 @@ STATISTICS_CHECKS = [
     check_specs=STATISTICS_CHECKS,
 )
 def spectral_statistics(
-    context: dg.AssetExecutionContext,
+    context: dg.AssetExecutionContext, workspace: dg.ResourceParam[WorkspaceResource]
 ) -> Iterator[dg.AssetCheckResult | dg.MaterializeResult[Any]]:
     """Nuclear norm, effective rank and the other statistics of every spectrum, and the cosines.
 
@@ -47,40 +48,48 @@ def spectral_statistics(
     without a model. A second table says which gradients point in the same direction: within a
     layer, from one layer to the next, and between the responses to one item.
     """
-    started = perf_counter()
-    mark_process(context)
-    with retried(context):
-        model, benchmark = model_and_benchmark(context)
-        workspace = Workspace.current()
-        study = workspace.study()
-        table = workspace.statistics(model, benchmark)
-        version = Versions(workspace, study).statistics(model, benchmark)
-        fresh = table.is_current(version)
-        if fresh:
-            statistics = table.read()
-        else:
-            if lost := workspace.lost_rows(model, benchmark):
-                raise DamagedError(lost)
-            examples = workspace.spectra_index(model, benchmark).read()
-            spectra = workspace.spectra(model, benchmark)
-            made = partition_tables(
-                examples, spectra.chunks(examples["key"]), study.statistics, model
-            )
-            statistics = made.statistics
-        checks = [check_norms(statistics.lazy(), study.statistics)]
-        yield from check_results(checks, STATISTICS_CHECKS, f"{model} × {benchmark}")
-        if not fresh:
-            workspace.alignments(model, benchmark).write(made.alignments, version, version)
-            table.write(statistics, version, version)
-        picture = curve_thumbnail(curves(statistics.lazy(), study.statistics[:1]))
-        yield result(
-            table.require_notes(),
-            computed=0 if fresh else 1,
-            reused=1 if fresh else 0,
-            seconds=perf_counter() - started,
-            metadata={
-                "statistics": ", ".join(study.statistics),
+    with stage_run(context, workspace, SPECTRAL_STATISTICS) as run:
+        names = run.study.statistics
+        built = None if run.was_current else _reduce(run)
+        statistics = built.statistics if built else run.table.read()
+        yield from run.check_results([check_norms(statistics.lazy(), names)])
+        if built:
+            alignments = run.workspace.alignments(run.partition.model, run.partition.benchmark)
+            alignments.write(built.alignments, run.version, run.version)
+            run.table.write(statistics, run.version, run.version)
+        yield run.result(
+            {
+                "statistics": ", ".join(names),
                 "layers": statistics["layer"].n_unique(),
-                "curves": dg.MetadataValue.md(picture),
-            },
+                "curves": dg.MetadataValue.md(
+                    curve_thumbnail(curves(statistics.lazy(), names[:1]))
+                ),
+            }
         )
+
+
+def _reduce(run: StageRun) -> PartitionTables:
+    """Both tables of the partition; raises DamagedError if rows of the spectra are missing."""
+    cell = run.partition.model, run.partition.benchmark
+    if lost := run.workspace.lost_rows(*cell):
+        raise DamagedError(lost)
+    examples = run.workspace.spectra_index(*cell).read()
+    spectra = run.workspace.spectra(*cell).chunks(examples["key"])
+    return partition_tables(examples, spectra, run.study.statistics, run.partition.model)
+
+
+def _version(versions: Versions, partition: Partition) -> str:
+    """The spectra and the list of statistics."""
+    spectra = versions.data(GRADIENT_SPECTRA, partition)
+    return content_hash(STATISTICS_VERSION, spectra, versions.study.statistics)
+
+
+SPECTRAL_STATISTICS = Stage(
+    asset=spectral_statistics,
+    files=STATISTICS_FILES,
+    reads=(GRADIENT_SPECTRA,),
+    version=_version,
+    job="model_gradients",
+    joins_upstream_run=True,
+    counts_rows=False,
+)

@@ -161,13 +161,13 @@ def claims() -> Iterator[str]:
 
 def checks() -> Iterator[str]:
     """The asset checks, and the consequence of a failure."""
-    from assets.code_location import STAGES
+    from assets.stages import STAGES
 
     yield "# Checks\n"
     yield "| check | of | passes if | when it fails |"
     yield "|---|---|---|---|"
     for stage in STAGES:
-        for spec in stage.check_specs:
+        for spec in stage.asset.check_specs:
             kept = "the partition is not kept" if spec.blocking else "a warning"
             asset = spec.asset_key.path[-1]
             yield f"| `{spec.name}` | `{asset}` | {escape(spec.description or '')} | {kept} |"

@@ -8,6 +8,7 @@
 ``local_files``   these operations in a local folder
 ``object_store``  these operations in an object store (``object_reads``: reads of single columns)
 ``checksums``     detects changes of a Parquet file since it was written
+``stages``        the partitions and files of each stage
 ``integrity``     checks every file of a workspace
 ``names``         names of models and benchmarks as file names
 ``store_errors``  an object store's errors as one sentence with cause and remedy

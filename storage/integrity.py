@@ -6,23 +6,21 @@ for ``gradpipe doctor``.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from gradpipe.errors import DamagedError, WorkspaceError
-from gradpipe.generators.calls import CALL_SCHEMA
+from gradpipe.errors import DamagedError
 from storage.checksums import fault_in
 from storage.filesystem import ASIDE
 from storage.locations import filesystem_of
-from storage.names import unslug
+from storage.stages import SPECTRA_FILES, STAGE_FILES
 from storage.tables import Table
-from storage.workspace import SPECTRA_SCHEMA, Workspace
 
 if TYPE_CHECKING:
-    import polars as pl
-
     from storage.filesystem import Location
+    from storage.stages import StoredFile
+    from storage.workspace import Workspace
 
 
 @dataclass(frozen=True)
@@ -42,138 +40,111 @@ class Fault:
         return f"{self.place} {self.reason}"
 
 
-@dataclass(frozen=True)
-class _Kept:
-    """A file of the workspace and what it holds; ``schema`` is None unless it is a part of rows."""
-
-    place: Location
-    stage: str
-    model: str = ""
-    benchmark: str = ""
-    schema: pl.Schema | None = None
-
-    def fault(self, reason: str) -> Fault:
-        return Fault(self.place, reason, self.stage, self.model, self.benchmark)
-
-
 def find_faults(workspace: Workspace) -> list[Fault]:
     """Find every damaged file, and every table that refers to missing rows.
 
-    Reads every file whole and changes nothing. Raises WorkspaceError if a file cannot be opened.
+    Reads every file whole and changes nothing. Raises WorkspaceError if a file cannot be read at
+    all.
     """
-    kept = list(_kept_files(workspace))
-    damaged = {file.place: file.fault(reason) for file in kept if (reason := _damage(file))}
-    cells = [file for file in kept if file.stage == "gradient_spectra" and file.schema is None]
-    lost = [
+    files = _stored_files(workspace)
+    damaged = {
+        place: _fault(place, reason, file)
+        for place, file in files.items()
+        if (reason := _damage(place, file))
+    }
+    lost_rows = [
         fault
-        for file in cells
-        if file.place not in damaged and (fault := _lost_rows(workspace, file)) is not None
+        for place, file in files.items()
+        if file.stage == SPECTRA_FILES.name and file.schema is None and place not in damaged
+        if (fault := _lost_rows(workspace, place, file)) is not None
     ]
-    return [*damaged.values(), *lost, *_lost_companions(workspace, kept)]
+    return [*damaged.values(), *lost_rows, *_missing_companions(workspace, files)]
 
 
 def set_faults_aside(workspace: Workspace, faults: Sequence[Fault]) -> list[Location]:
-    """Quarantine the files with faults; the next run recomputes their content.
+    """Rename the files with faults so that the next run recomputes their content.
 
-    Returns their new locations.
+    Returns the new paths.
     """
     return workspace.quarantine({fault.place: fault.reason for fault in faults})
 
 
 def bring_back(workspace: Workspace) -> list[Location]:
-    """Restore quarantined parts that are valid; return their locations.
+    """Restore renamed parts that are valid after all; return their paths.
 
     For example, parts written by a newer gradpipe, after this installation was upgraded.
     """
-    back = []
+    restored = []
     for place in workspace.files.files_below(workspace.root):
-        if place.name.endswith(ASIDE):
-            name = place.name.removesuffix(ASIDE).rpartition(".")[0]
-            file = _kept(workspace, place.with_name(name))
-            if file is None or file.schema is None:
-                continue
-            content = workspace.files.read(place)
-            if not content or fault_in(content, file.schema) is not None:
-                continue
-            if workspace.files.rename(place, file.place.name):
-                back.append(file.place)
-    return back
+        if not place.name.endswith(ASIDE):
+            continue
+        original = place.with_name(place.name.removesuffix(ASIDE).rpartition(".")[0])
+        file = _describe(workspace, original)
+        if file is None or file.schema is None:
+            continue
+        content = workspace.files.read(place)
+        if not content or fault_in(content, file.schema) is not None:
+            continue
+        if workspace.files.rename(place, original.name):
+            restored.append(original)
+    return restored
 
 
-def _kept_files(workspace: Workspace) -> Iterator[_Kept]:
-    for place in workspace.files.files_below(workspace.root):
-        if (file := _kept(workspace, place)) is not None:
-            yield file
+def _stored_files(workspace: Workspace) -> dict[Location, StoredFile]:
+    """Every file in the workspace that a stage wrote."""
+    places = workspace.files.files_below(workspace.root)
+    described = {place: _describe(workspace, place) for place in places}
+    return {place: file for place, file in described.items() if file is not None}
 
 
-def _kept(workspace: Workspace, place: Location) -> _Kept | None:
-    """Return what a place in the workspace holds, or None if no stage wrote the file."""
-    *folders, name = place.parts[len(workspace.root.parts) :]
-    if not name.endswith(".parquet"):
-        return None
-    try:
-        last = unslug(name.removesuffix(".parquet"))
-        names = [unslug(folder) for folder in folders]
-    except WorkspaceError:
-        return None
-    part = name.startswith("part-")
-    found: tuple[str, str, str, pl.Schema | None]
-    match names:
-        case ["benchmark_items" | "responses" as stage]:
-            found = (stage, "", last, None)
-        case ["response_quality"]:
-            found = ("responses", "", last, None)
-        case ["generations", _] if part:
-            found = ("responses", "", "", CALL_SCHEMA)
-        case ["gradient_spectra" as stage, model, benchmark] if last == "index":
-            found = (stage, model, benchmark, None)
-        case ["gradient_spectra" as stage, model, benchmark, "rows"] if part:
-            found = (stage, model, benchmark, SPECTRA_SCHEMA)
-        case ["spectral_statistics" | "gradient_alignments", model]:
-            found = ("spectral_statistics", model, last, None)
-        case [] if last == "report_notes":
-            found = ("report", "", "", None)
-        case _:
-            return None
-    return _Kept(place, *found)
+def _describe(workspace: Workspace, place: Location) -> StoredFile | None:
+    """Return what a file in the workspace holds, or None if no stage wrote it."""
+    path = "/".join(place.parts[len(workspace.root.parts) :])
+    return next((file for stage in STAGE_FILES if (file := stage.match(path))), None)
 
 
-def _damage(file: _Kept) -> str | None:
+def _fault(place: Location, reason: str, file: StoredFile) -> Fault:
+    return Fault(place, reason, file.stage, file.partition.model, file.partition.benchmark)
+
+
+def _damage(place: Location, file: StoredFile) -> str | None:
+    """Return how a file is damaged, or None if it is intact."""
     if file.schema is None:
         try:
-            Table(file.place).scan()
+            Table(place).scan()
         except DamagedError as error:
-            return str(error.damage[file.place])
+            return str(error.damage[place])
         return None
-    content = filesystem_of(file.place).read(file.place)
+    content = filesystem_of(place).read(place)
     return None if content is None else fault_in(content, file.schema)
 
 
-def _lost_rows(workspace: Workspace, index: _Kept) -> Fault | None:
-    """The fault of an index that names rows that are missing from the store."""
+def _lost_rows(workspace: Workspace, index: Location, file: StoredFile) -> Fault | None:
+    """Return the fault of an index that names rows missing from the row store."""
     try:
-        lost = workspace.lost_rows(index.model, index.benchmark)
+        lost = workspace.lost_rows(file.partition.model, file.partition.benchmark)
     except DamagedError:
-        # Its parts have faults of their own, and their quarantine deletes the index too.
+        # Its parts have faults of their own, and the index is renamed with them.
         return None
-    return index.fault(lost[index.place]) if lost else None
+    return _fault(index, lost[index], file) if lost else None
 
 
-def _lost_companions(workspace: Workspace, kept: Sequence[_Kept]) -> Iterator[Fault]:
+def _missing_companions(
+    workspace: Workspace, files: Mapping[Location, StoredFile]
+) -> Iterator[Fault]:
     """Find missing tables whose companion table exists.
 
     If the workspace has no table of that kind, it predates them.
     """
-    there = {file.place for file in kept}
-    kinds = {_kind(workspace, place) for place in there}
-    for file in kept:
-        companion = workspace.companion(file.place)
-        if companion in there or companion is None:
+    folders = {_folder(workspace, place) for place in files}
+    for place, file in files.items():
+        companion = workspace.companion(place)
+        if companion is None or companion in files:
             continue
-        if _kind(workspace, companion) in kinds:
-            yield Fault(companion, "is missing", file.stage, file.model, file.benchmark)
+        if _folder(workspace, companion) in folders:
+            yield _fault(companion, "is missing", file)
 
 
-def _kind(workspace: Workspace, place: Location) -> str:
-    """The folder of the workspace that a file is in."""
+def _folder(workspace: Workspace, place: Location) -> str:
+    """The workspace's own folder that a file is in."""
     return place.parts[len(workspace.root.parts)]

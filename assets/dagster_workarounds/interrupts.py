@@ -16,7 +16,7 @@ _STOPS = {signal.SIGINT, signal.SIGTERM}
 
 
 @contextmanager
-def no_signal_lost() -> Iterator[None]:
+def keep_interrupts() -> Iterator[None]:
     """Raise KeyboardInterrupt at the end of the block if a signal arrived that the block dropped.
 
     Does nothing outside the main thread, which alone receives signals.

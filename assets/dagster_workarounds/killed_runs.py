@@ -13,12 +13,12 @@ _PROCESS = "gradpipe/process"
 
 
 def process_tag() -> dict[str, str]:
-    """The tag that says which process a run belongs to."""
+    """The tag that names the process of a run."""
     return {_PROCESS: process_name()}
 
 
 def mark_process(context: dg.AssetExecutionContext) -> None:
-    """Tag the current run with this process, so that a later one can see that it was killed."""
+    """Tag the current run with this process, so that later runs can detect that it was killed."""
     if context.run.tags.get(_PROCESS) != process_tag()[_PROCESS]:
         context.instance.add_run_tags(context.run.run_id, process_tag())
 

@@ -1,4 +1,4 @@
-"""Waiting for an accelerator: what Dagster 1.13.27 does wrong with the slots of a pool.
+"""Waiting for an accelerator: three faults of Dagster 1.13.27 with the slots of a pool.
 
 1. A run in this process polls for a slot without a pause and keeps a core busy: ``wait_for_slot``.
 2. A step that finds no slot and joins the queue just after one became free is never given it:
@@ -18,7 +18,7 @@ from contextlib import contextmanager, suppress
 import dagster as dg
 
 from assets.dagster_workarounds.killed_runs import release_orphans
-from assets.stage import MAX_RETRIES
+from assets.stage_run import MAX_RETRIES
 
 #: The pool of extractions; its limit is the number of accelerators, by default one.
 GPU = "gpu"

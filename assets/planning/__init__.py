@@ -1,9 +1,9 @@
-"""What is stale, and what it costs to bring it up to date.
+"""Find what is stale, and estimate the cost of bringing it up to date.
 
-``versions``         what each table should be made from now
+``versions``         stages, and the version that each of their tables should have now
 ``plan``             the stages and partitions that are not current, in order
 ``status``           the state of every stage and partition
-``costs``            tokens, time, memory and disk of what is missing
-``generator_calls``  calls to a generator: planned, paid once, kept
+``costs``            tokens, time, memory and disk space of missing rows
+``generator_calls``  calls to a generator: each is paid for once, and its answer kept
 ``comparison``       the two sides of ``gradpipe compare``
 """

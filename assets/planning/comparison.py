@@ -1,4 +1,4 @@
-"""The sides of a comparison: what a model, a benchmark or another workspace has to be compared."""
+"""The two sides of a comparison: a model, a benchmark or a whole study of some workspace."""
 
 from __future__ import annotations
 
@@ -7,53 +7,53 @@ from pathlib import Path
 from typing import Literal
 
 from assets.planning.versions import Versions
+from assets.spectral_statistics import SPECTRAL_STATISTICS
 from gradpipe.errors import DataError, StudyError, WorkspaceError, nearest
 from gradpipe.studies.study import Study
 from storage.locations import open_location
+from storage.stages import Partition
 from storage.tables import Table
 from storage.workspace import Workspace
 
-SideKind = Literal["model", "benchmark", "study"]
-ModelAndBenchmark = tuple[str, str]
-_PLURAL = {"model": "models", "benchmark": "benchmarks"}
+Dimension = Literal["model", "benchmark"]
+SideKind = Literal[Dimension, "study"]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Side:
-    """A workspace's study, or one model or benchmark of it (``of``), under the name it was given.
+    """A study, or one model or benchmark of it, under the ``name`` that the user gave.
 
-    ``cells`` are its (model, benchmark) pairs whose statistics are current.
+    ``cells`` are its partitions (model × benchmark) whose statistics are current.
     """
 
     name: str
     kind: SideKind
     workspace: Workspace
     study: Study
-    of: str
-    cells: tuple[ModelAndBenchmark, ...]
+    cells: tuple[Partition, ...]
 
-    def table(self, cell: ModelAndBenchmark) -> Table:
+    def table(self, cell: Partition) -> Table:
         """The statistics of one cell."""
-        return self.workspace.statistics(*cell)
+        return self.workspace.statistics(cell.model, cell.benchmark)
 
-    def names(self, kind: Literal["model", "benchmark"]) -> list[str]:
+    def names(self, dimension: Dimension) -> list[str]:
         """The models or benchmarks of its cells, in the study's order."""
-        return list(dict.fromkeys(cell[kind == "benchmark"] for cell in self.cells))
+        return list(dict.fromkeys(getattr(cell, dimension) for cell in self.cells))
 
 
 def find_side(word: str, current: Workspace) -> Side:
-    """What ``word`` names: a model or benchmark of the current study, or another workspace.
+    """Find the model or benchmark of the current study, or the workspace, that ``word`` names.
 
     A workspace is a folder or a URL; ``WORKSPACE:NAME`` is a model or benchmark of its study. A
-    model goes before a benchmark and a folder of the same name. Raises GradpipeError where there is
-    nothing of that name, and where it has no statistics.
+    model takes precedence over a benchmark and a folder of the same name. Raises GradpipeError if
+    there is nothing of that name, or if it has no statistics.
     """
     study = current.study()
     if kind := _kind(study, word):
         return _side(word, kind, current, study, word)
     if _is_place(word):
         workspace = _workspace(word)
-        return _side(word, "study", workspace, workspace.study(), "")
+        return _side(word, "study", workspace, workspace.study())
     home, colon, name = word.rpartition(":")
     if colon and not name.startswith("//") and _is_place(home):
         workspace = _workspace(home)
@@ -65,17 +65,17 @@ def find_side(word: str, current: Workspace) -> Side:
             f"{nearest(name, _names_of(study))}"
         )
     raise StudyError(
-        f"{word!r} is neither a model or benchmark of the workspace's study nor a folder, a URL or "
-        f"a .parquet file that is there: {nearest(word, _names_of(study))}"
+        f"{word!r} is neither a model or benchmark of the workspace's study nor an existing "
+        f"folder, URL or .parquet file: {nearest(word, _names_of(study))}"
     )
 
 
-def paired_cells(a: Side, b: Side) -> list[tuple[ModelAndBenchmark, ModelAndBenchmark]]:
-    """The cells of ``a``, each with the cell of ``b`` that it is to be compared with.
+def paired_cells(a: Side, b: Side) -> list[tuple[Partition, Partition]]:
+    """Pair each cell of ``a`` with the cell of ``b`` that it should be compared with.
 
-    Two models are compared benchmark by benchmark, two benchmarks model by model, two studies by
-    both. A study that stands against a model or benchmark is taken for its only one; so are two
-    studies of one model each. Raises GradpipeError where the two have nothing in common.
+    Two models are paired by benchmark, two benchmarks by model, two studies by both. A study
+    opposite a model or benchmark stands for its only one; so do two studies of one model each.
+    Raises GradpipeError if the two have nothing in common.
     """
     a, b = _of_one_kind(a, b)
     pairs = _matched(a, b)
@@ -84,17 +84,23 @@ def paired_cells(a: Side, b: Side) -> list[tuple[ModelAndBenchmark, ModelAndBenc
         pairs = _matched(a, b)
     if not pairs:
         raise DataError(
-            f"{a.name} and {b.name} have nothing in common that is computed: the one has "
-            f"{_listed(a)}, the other {_listed(b)}; run both on the same "
+            f"{a.name} and {b.name} have no results in common: one has {_listed(a)}, the other "
+            f"{_listed(b)}. Run both on the same "
             f"{'models' if a.kind == 'benchmark' else 'benchmarks'} with `gradpipe run`"
             + (", or name one model of each as WORKSPACE:MODEL." if a.kind == "study" else ".")
         )
     return pairs
 
 
-def _matched(a: Side, b: Side) -> list[tuple[ModelAndBenchmark, ModelAndBenchmark]]:
-    def shared(cell: ModelAndBenchmark) -> ModelAndBenchmark | str:
-        return cell if a.kind == "study" else cell[a.kind == "model"]
+def _matched(a: Side, b: Side) -> list[tuple[Partition, Partition]]:
+    def shared(cell: Partition) -> Partition | str:
+        match a.kind:
+            case "model":
+                return cell.benchmark
+            case "benchmark":
+                return cell.model
+            case "study":
+                return cell
 
     others = {shared(cell): cell for cell in b.cells}
     return [(cell, others[shared(cell)]) for cell in a.cells if shared(cell) in others]
@@ -114,29 +120,30 @@ def _of_one_kind(a: Side, b: Side) -> tuple[Side, Side]:
 
 
 def _only(side: Side, kind: SideKind) -> Side:
-    """The study's only model or benchmark in its place."""
+    """A study as the only model or benchmark that it has; raises DataError if it has several."""
     assert kind != "study"
     names = side.names(kind)
     if len(names) > 1:
         raise DataError(
-            f"{side.name} has the {_PLURAL[kind]} {', '.join(names)}: say which of them is meant, "
-            f"as {side.name}:{names[0]}."
+            f"{side.name} has the {kind}s {', '.join(names)}: choose one of them, as "
+            f"{side.name}:{names[0]}."
         )
-    return replace(side, kind=kind, of=names[0])
+    return replace(side, kind=kind)
 
 
-def _side(name: str, kind: SideKind, workspace: Workspace, study: Study, of: str) -> Side:
+def _side(name: str, kind: SideKind, workspace: Workspace, study: Study, member: str = "") -> Side:
+    """A study, or the model or benchmark ``member`` of it; raises WorkspaceError without cells."""
     cells = tuple(
         cell
-        for cell in Versions(workspace, study).cells()
-        if kind == "study" or of == cell[kind == "benchmark"]
+        for cell in Versions(workspace, study).current_partitions(SPECTRAL_STATISTICS)
+        if kind == "study" or member == getattr(cell, kind)
     )
     if not cells:
         raise WorkspaceError(
             f"{name} has no statistics that are up to date: compute them with `gradpipe run` in "
             f"the workspace {workspace.root}."
         )
-    return Side(name, kind, workspace, study, of, cells)
+    return Side(name=name, kind=kind, workspace=workspace, study=study, cells=cells)
 
 
 def _kind(study: Study, name: str) -> SideKind | None:
@@ -158,7 +165,7 @@ def _workspace(home: str) -> Workspace:
     workspace = Workspace(open_location(home))
     if workspace.files.read(workspace.study_path) is None:
         raise WorkspaceError(
-            f"{home} is no workspace (it has no study.yaml): give the folder or URL that "
+            f"{home} is not a workspace (it has no study.yaml): give the folder or URL that "
             "GRADPIPE_HOME named when its study was run."
         )
     return workspace
@@ -166,5 +173,5 @@ def _workspace(home: str) -> Workspace:
 
 def _listed(side: Side) -> str:
     if side.kind == "study":
-        return ", ".join(" × ".join(cell) for cell in side.cells)
+        return ", ".join(cell.label for cell in side.cells)
     return ", ".join(side.names("benchmark" if side.kind == "model" else "model"))

@@ -1,4 +1,4 @@
-"""What a study would cost, before it is paid: rows, tokens, arithmetic, time, memory and disk."""
+"""Estimate the cost of a study before it runs: rows, tokens, FLOPs, time, memory and disk."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ BILL_COLUMNS = ("model", "benchmark", "rows", "of", "tokens", "FLOPs", "time", "
 
 @dataclass(frozen=True)
 class CostEstimate:
-    """One model × benchmark: rows to compute of all rows, their tokens, and what they cost.
+    """The cost of one model × benchmark: rows to compute, all rows, tokens, time, disk and FLOPs.
 
     ``seconds`` is None for a model without any measurements yet. ``bytes`` are on disk,
     ``memory`` the bytes that the weights and the largest batch take.
@@ -41,7 +41,7 @@ class CostEstimate:
     memory: float = 0.0
 
     def cells(self) -> tuple[str, ...]:
-        """As a line of a table with ESTIMATE_COLUMNS."""
+        """The cells of a table row with ESTIMATE_COLUMNS."""
         return (
             *self._counts(),
             "not measured yet" if self.seconds is None else format_duration(self.seconds),
@@ -49,12 +49,12 @@ class CostEstimate:
         )
 
     def bill(self) -> tuple[str, ...]:
-        """As a line of a table with BILL_COLUMNS."""
-        at_a_tera = f"{format_duration(self.flops / 1e12)} at 1 TFLOP/s"
+        """The cells of a table row with BILL_COLUMNS."""
+        time_at_one_teraflop = f"{format_duration(self.flops / 1e12)} at 1 TFLOP/s"
         return (
             *self._counts(),
             format_amount(self.flops, "FLOP"),
-            at_a_tera if self.seconds is None else format_duration(self.seconds),
+            time_at_one_teraflop if self.seconds is None else format_duration(self.seconds),
             format_amount(self.memory, "B") if self.rows else "",
             format_amount(self.bytes, "B"),
         )
@@ -72,25 +72,25 @@ class Pace:
 
 
 def estimates(
-    plan: Plan, calibrated: bool = False, recalibrate: bool = False
+    plan: Plan, calibrate: bool = False, ignore_measured: bool = False
 ) -> Iterator[CostEstimate]:
-    """Every partition of the plan's grid; nothing is written.
+    """Estimate every partition of the plan's grid; nothing is written.
 
-    Rows and tokens are exact: examples are made as they would be, in memory, and encoded. Time and
-    disk come from the rows that the model has in the store already. Where it has none, disk comes
-    from the model's shape, and time is None or, with ``calibrated``, from a few batches that are
-    run here; ``recalibrate`` does so for models with rows in the store too. Otherwise no weights
+    Rows and tokens are exact: the examples are built in memory and encoded. Time and disk come from
+    the rows that the model has in the store already. If it has none, disk comes from the model's
+    shape, and time is None or, with ``calibrate``, measured on a few batches here. With
+    ``ignore_measured`` this is done for models with rows in the store, too. Otherwise no weights
     are loaded. Raises GradpipeError.
     """
     examples = {name: plan.examples(name) for name in plan.benchmarks}
     for model in plan.models:
         missing, all_rows = _missing(plan, model, examples)
-        pace = None if recalibrate else _pace(plan, model)
-        calibrating = calibrated and pace is None and any(map(len, missing.values()))
+        pace = None if ignore_measured else _pace(plan, model)
+        calibrating = calibrate and pace is None and any(map(len, missing.values()))
         loaded = _load(plan, model) if calibrating else None
-        rows, found = _prices(plan, model, missing, loaded)
+        rows, price_by_benchmark = _prices(plan, model, missing, loaded)
         del loaded
-        for benchmark, price in found.items():
+        for benchmark, price in price_by_benchmark.items():
             tokens = sum(len(row.ids) for row in rows[benchmark] if row.reason is None)
             count = missing[benchmark].height
             unmeasured = price.seconds if count else 0
@@ -108,9 +108,9 @@ def estimates(
 
 
 def generation_bills(plan: Plan) -> dict[str, GeneratorBill]:
-    """Return the cost of the generator calls still to be made, for each benchmark that has any.
+    """Return the cost of the remaining generator calls, for each benchmark that has any.
 
-    Examples of responses that are still to be written are in no estimate: nobody knows them yet.
+    Responses that are not written yet have unknown lengths, so no estimate counts their examples.
     """
     unpaid = {name: plan.unpaid(name) for name in plan.benchmarks}
     return {
@@ -120,20 +120,20 @@ def generation_bills(plan: Plan) -> dict[str, GeneratorBill]:
     }
 
 
-def total(found: Sequence[CostEstimate]) -> CostEstimate:
+def total(partitions: Sequence[CostEstimate]) -> CostEstimate:
     """Sum the estimates, with the largest memory; time is None if any model with work has none."""
-    costs = [estimate for estimate in found if estimate.rows]
-    unknown = any(estimate.seconds is None for estimate in costs)
+    with_work = [estimate for estimate in partitions if estimate.rows]
+    unknown = any(estimate.seconds is None for estimate in with_work)
     return CostEstimate(
         model="in all",
         benchmark="",
-        rows=sum(estimate.rows for estimate in found),
-        all_rows=sum(estimate.all_rows for estimate in found),
-        tokens=sum(estimate.tokens for estimate in found),
-        seconds=None if unknown else sum(estimate.seconds or 0 for estimate in costs),
-        bytes=sum(estimate.bytes for estimate in costs),
-        flops=sum(estimate.flops for estimate in costs),
-        memory=max((estimate.memory for estimate in costs), default=0.0),
+        rows=sum(estimate.rows for estimate in partitions),
+        all_rows=sum(estimate.all_rows for estimate in partitions),
+        tokens=sum(estimate.tokens for estimate in partitions),
+        seconds=None if unknown else sum(estimate.seconds or 0 for estimate in with_work),
+        bytes=sum(estimate.bytes for estimate in with_work),
+        flops=sum(estimate.flops for estimate in with_work),
+        memory=max((estimate.memory for estimate in with_work), default=0.0),
     )
 
 
@@ -146,8 +146,8 @@ def _missing(
     missing, all_rows = {}, {}
     for benchmark, rows in examples.items():
         keyed = with_keys(rows, protocol, fingerprint).unique("key", maintain_order=True)
-        lacking = workspace.spectra(model, benchmark).missing(keyed["key"])
-        missing[benchmark] = keyed.filter(pl.col("key").is_in(lacking))
+        missing_keys = workspace.spectra(model, benchmark).missing(keyed["key"])
+        missing[benchmark] = keyed.filter(pl.col("key").is_in(missing_keys))
         all_rows[benchmark] = keyed.height
     return missing, all_rows
 
@@ -166,15 +166,15 @@ def _prices(
         return {name: [] for name in missing}, dict.fromkeys(missing, nothing)
     protocol = plan.versions.study.protocol_of(config)
     rows = {
-        name: encode_examples(config.id, config.revision, protocol, lacking)
-        if lacking.height
+        name: encode_examples(config.id, config.revision, protocol, examples)
+        if examples.height
         else []
-        for name, lacking in missing.items()
+        for name, examples in missing.items()
     }
     shape = read_shape(config.id, config.revision)
     checkpointing = config.gradient_checkpointing
-    found = prices(shape, protocol, list(rows.values()), checkpointing, loaded)
-    return rows, dict(zip(rows, found, strict=True))
+    costs = prices(shape, protocol, list(rows.values()), checkpointing, loaded)
+    return rows, dict(zip(rows, costs, strict=True))
 
 
 def _load(plan: Plan, model: str) -> LoadedModel:

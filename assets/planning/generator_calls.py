@@ -1,4 +1,4 @@
-"""Responses that a model writes: each call is paid once, each answer kept as it arrives."""
+"""Responses that a model writes: each call is paid for once, each answer kept as it arrives."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ from gradpipe.studies.examples import study_calls
 from gradpipe.studies.study import Study
 from storage.workspace import Workspace
 
-#: Seconds between two lines of the log.
-_LINE_INTERVAL = 10.0
-#: Calls without an answer that an error names one by one.
-NAMED = 3
+#: Seconds between two log lines.
+_LOG_INTERVAL = 10.0
+#: Maximum number of calls without an answer that an error lists.
+MAX_LISTED_CALLS = 3
 
 
 def write_responses(
@@ -29,24 +29,24 @@ def write_responses(
     benchmark: BenchmarkConfig,
     items: pl.DataFrame,
 ) -> tuple[pl.DataFrame, int]:
-    """What the study's generator has written for a benchmark's items (WRITTEN_SCHEMA).
+    """Return what the generator wrote for a benchmark's items, and the number of calls made now.
 
-    And how many of its answers were paid now. Raises DataError, naming them, where some are missing
-    after all: those that came are kept, and the next run asks for the others alone.
+    The texts have WRITTEN_SCHEMA. Raises DataError, which names them, if some are missing: the
+    answers that arrived are kept, and the next run asks only for the others.
     """
     calls = study_calls(study, benchmark, items)
     if calls.is_empty():
         return WRITTEN_SCHEMA.to_frame(), 0
     with workspace.lock("generations", str(study.generator.model)):
         # Two processes that wrote the same responses would pay for them twice.
-        lacking = unpaid_calls(workspace, study, calls)
-        if lacking.height:
+        unpaid = unpaid_calls(workspace, study, calls)
+        if unpaid.height:
             store = workspace.generations(str(study.generator.model))
-            summary = generate(lacking, study.generator, store.append, _reporter(context))
+            summary = generate(unpaid, study.generator, store.append, _reporter(context))
             context.log.info(summary.sentence())
             if summary.left or summary.failed:
-                _refuse(summary, lacking, items, benchmark.name)
-    return written_for(workspace, study, calls), lacking.height
+                _raise_unanswered(summary, unpaid, items, benchmark.name)
+    return written_for(workspace, study, calls), unpaid.height
 
 
 def written_for(workspace: Workspace, study: Study, calls: pl.DataFrame) -> pl.DataFrame:
@@ -60,7 +60,7 @@ def written_for(workspace: Workspace, study: Study, calls: pl.DataFrame) -> pl.D
 
 
 def unpaid_calls(workspace: Workspace, study: Study, calls: pl.DataFrame) -> pl.DataFrame:
-    """Those of ``calls`` (PLAN_SCHEMA) without an answer in the workspace, each key once."""
+    """The calls (PLAN_SCHEMA) without an answer in the workspace, each key once."""
     if calls.is_empty():
         return calls
     missing = workspace.generations(str(study.generator.model)).missing(calls["key"])
@@ -72,17 +72,17 @@ def _reporter(context: dg.AssetExecutionContext) -> Callable[[GenerationProgress
 
     def report(progress: GenerationProgress) -> None:
         nonlocal last
-        if time.monotonic() - last >= _LINE_INTERVAL:
+        if time.monotonic() - last >= _LOG_INTERVAL:
             last = time.monotonic()
             context.log.info(f"{progress.kept} of {progress.calls} responses written")
 
     return report
 
 
-def _refuse(
+def _raise_unanswered(
     summary: GenerationSummary, calls: pl.DataFrame, items: pl.DataFrame, benchmark: str
 ) -> None:
-    """Raise DataError with the rows that have no response, and why."""
+    """Raise DataError with the items that have no response, and the reasons."""
     reasons = pl.DataFrame(
         {"key": list(summary.failed), "reason": list(summary.failed.values())},
         schema={"key": pl.String, "reason": pl.String},
@@ -90,14 +90,15 @@ def _refuse(
     failed = calls.join(reasons, on="key", maintain_order="left").join(
         items.select("item_id", "index"), on="item_id", maintain_order="left"
     )
-    named = [
+    listed = [
         f"{style} of item {index}: {reason.rstrip('.')}"
         for style, index, reason in failed.select("style", "index", "reason").iter_rows()
     ]
-    more = f"; and {len(named) - NAMED} more" if len(named) > NAMED else ""
-    why = "; ".join(named[:NAMED]) + more or str(summary.stopped).rstrip(".")
+    hidden = len(listed) - MAX_LISTED_CALLS
+    more = f"; and {hidden} more" if hidden > 0 else ""
+    why = "; ".join(listed[:MAX_LISTED_CALLS]) + more or str(summary.stopped).rstrip(".")
     raise DataError(
         f"{summary.calls - summary.kept} of {summary.calls} responses for benchmark "
-        f"{benchmark!r} are not written ({why}): see to that, then run again to ask for those "
-        "alone."
+        f"{benchmark!r} are not written ({why}): fix this, then run again to request only the "
+        "missing ones."
     )

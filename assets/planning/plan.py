@@ -1,46 +1,63 @@
 """The plan: which stages of which partitions are not current, in the order they feed each other.
 
 Every entry point uses it: the command line, its dry run, the status table, the sensor. It compares
-what the workspace has with what the study asks for, so it detects what Dagster's own staleness does
-not: an edited study, replaced weights, a changed source, more than a hundred partitions.
+the workspace with the study, so it detects changes that Dagster's own staleness does not: an edited
+study, replaced weights, a changed source, more than a hundred partitions.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import groupby
 
-import dagster as dg
 import polars as pl
 
-from assets.partitions import grid_key
+from assets.benchmark_items import BENCHMARK_ITEMS
+from assets.partitions import PartitionKey, partition_key
 from assets.planning.generator_calls import unpaid_calls, written_for
-from assets.planning.versions import CELL, ITEMS, REPORT, RESPONSES, Versions
+from assets.planning.versions import Stage, Versions
+from assets.responses import RESPONSES
+from assets.stages import STAGES, stages_by_run
 from gradpipe.generators.calls import PLAN_SCHEMA
 from gradpipe.responses.examples import EXAMPLE_SCHEMA
 from gradpipe.studies.examples import study_calls, study_examples, study_items
-from storage.names import slug
+from storage.stages import Partition
 
 
 @dataclass(frozen=True)
 class Unit:
-    """What one run makes: stages that share a partition."""
+    """The work of one run: stages that are computed together on one partition."""
 
-    stages: tuple[str, ...]
-    model: str = ""
-    benchmark: str = ""
+    stages: tuple[Stage, ...]
+    partition: Partition
 
     @property
     def label(self) -> str:
         """The partition as a person reads it."""
-        return " × ".join(filter(None, (self.model, self.benchmark)))
+        return self.partition.label
 
     @property
-    def key(self) -> str | dg.MultiPartitionKey | None:
+    def key(self) -> PartitionKey | None:
         """The partition as Dagster names it."""
-        if self.model:
-            return grid_key(self.model, self.benchmark)
-        return slug(self.benchmark) if self.benchmark else None
+        return partition_key(self.partition)
+
+    @property
+    def summarizes(self) -> bool:
+        """Whether it reads any number of partitions, as the report does."""
+        return any(stage.summarizes for stage in self.stages)
+
+    @property
+    def upstream(self) -> set[Unit]:
+        """The units that have to be current before this one; the report requires no unit."""
+        if self.summarizes:
+            return set()
+        read = set(self.stages[0].upstream)
+        return {
+            Unit(stages, stages[0].files.partition_of(self.partition))
+            for stages in stages_by_run()
+            if read & set(stages)
+        }
 
 
 class Plan:
@@ -65,30 +82,16 @@ class Plan:
         return cls(versions, versions.reachable_models(), versions.reachable_benchmarks())
 
     def units(self) -> Iterator[Unit]:
-        """All units, each behind those it reads; a model's column stays together."""
-        for benchmark in self.benchmarks:
-            yield Unit(ITEMS, benchmark=benchmark)
-            yield Unit(RESPONSES, benchmark=benchmark)
-        for model in self.models:
-            for benchmark in self.benchmarks:
-                yield Unit(CELL, model, benchmark)
-        yield Unit(REPORT)
-
-    @staticmethod
-    def upstream(unit: Unit) -> tuple[Unit, ...]:
-        """The units that have to be current before this one; the report takes what there is."""
-        if unit.stages == RESPONSES:
-            return (Unit(ITEMS, benchmark=unit.benchmark),)
-        if unit.stages == CELL:
-            return (
-                Unit(ITEMS, benchmark=unit.benchmark),
-                Unit(RESPONSES, benchmark=unit.benchmark),
-            )
-        return ()
+        """All units in the order of their inputs; the benchmarks of a model stay together."""
+        by_partitioning = groupby(stages_by_run(), lambda stages: stages[0].files.partitioned_by)
+        for _, runs in by_partitioning:
+            groups = list(runs)
+            for partition in groups[0][0].files.partitions(self.models, self.benchmarks):
+                yield from (Unit(stages, partition) for stages in groups)
 
     def items(self, benchmark: str) -> pl.DataFrame:
-        """A benchmark's items as the next run has them, made in memory where they are stale."""
-        if self.versions.is_current("benchmark_items", benchmark=benchmark):
+        """A benchmark's items as the next run will have them, read in memory if they are stale."""
+        if self.versions.is_current(BENCHMARK_ITEMS, Partition(benchmark=benchmark)):
             return self.versions.workspace.items(benchmark).read()
         return study_items(self.versions.study, self.versions.study.benchmark(benchmark))
 
@@ -101,14 +104,15 @@ class Plan:
         return unpaid_calls(self.versions.workspace, study, calls)
 
     def examples(self, benchmark: str) -> pl.DataFrame:
-        """A benchmark's examples as the next run has them, made in memory where they are stale.
+        """A benchmark's examples as the next run will have them, built in memory if stale.
 
-        None if some of their responses are still to be written. Raises GradpipeError if they
-        cannot be made.
+        Empty if some of the responses are still to be written. Raises GradpipeError if the examples
+        cannot be built.
         """
         study, workspace = self.versions.study, self.versions.workspace
-        if self.versions.is_current("benchmark_items", benchmark=benchmark) and (
-            self.versions.is_current("responses", benchmark=benchmark)
+        partition = Partition(benchmark=benchmark)
+        if all(
+            self.versions.is_current(stage, partition) for stage in (BENCHMARK_ITEMS, RESPONSES)
         ):
             return workspace.responses(benchmark).read()
         config, items = study.benchmark(benchmark), self.items(benchmark)
@@ -118,15 +122,20 @@ class Plan:
         written = written_for(workspace, study, calls)
         return study_examples(study, config, items, written).examples
 
-    def stale(self) -> dict[Unit, tuple[str, ...]]:
-        """Every unit with work to do, and its stages, as the workspace is now."""
-        with self.versions.remembered():
+    def stale(self) -> dict[Unit, tuple[Stage, ...]]:
+        """Every unit with work to do, and its stages to compute, as the workspace is now."""
+        with self.versions.snapshot(STAGES):
             work = {unit: self.work(unit) for unit in self.units()}
         return {unit: stages for unit, stages in work.items() if stages}
 
-    def work(self, unit: Unit) -> tuple[str, ...]:
-        """Return the stages of a unit to run now, if its inputs are current; often empty."""
+    def work(self, unit: Unit) -> tuple[Stage, ...]:
+        """Return the stages of a unit to compute now, if its inputs are current; often empty."""
         for number, stage in enumerate(unit.stages):
-            if not self.versions.is_current(stage, unit.model, unit.benchmark):
+            if not self.versions.is_current(stage, unit.partition):
                 return unit.stages[number:]
         return ()
+
+    def has_input(self, unit: Unit) -> bool:
+        """Whether a unit that summarizes partitions has any partition to read."""
+        reads = [stage for own in unit.stages for stage in own.reads]
+        return any(self.versions.current_partitions(stage) for stage in reads)

@@ -2,8 +2,8 @@
 
 from collections.abc import Iterator
 
-from assets.planning.plan import Plan
-from assets.planning.versions import STAGE_NAMES, Versions
+from assets.planning.versions import Versions
+from assets.stages import STAGES
 from gradpipe.studies.study import Study
 from storage.workspace import Workspace
 
@@ -13,18 +13,17 @@ StageState = tuple[str, str, str, str]
 def stage_states(workspace: Workspace, study: Study) -> Iterator[StageState]:
     """(stage, partition, ``current`` | ``out of date`` | ``missing``, rows), stage by stage.
 
-    A stage is out of date if its own inputs changed; its dependents follow after it has run.
+    A stage is out of date if its own inputs changed; stages that depend on it follow once it was
+    recomputed.
     """
     versions = Versions(workspace, study)
-    units = list(Plan(versions).units())
-    with versions.remembered():
-        for stage in STAGE_NAMES:
-            for unit in units:
-                if stage in unit.stages:
-                    cell = (stage, unit.model, unit.benchmark)
-                    notes = versions.notes(*cell)
-                    if notes is None:
-                        yield stage, unit.label, "missing", ""
-                    else:
-                        state = "current" if versions.is_current(*cell) else "out of date"
-                        yield stage, unit.label, state, str(notes.rows)
+    with versions.snapshot(STAGES):
+        for stage in STAGES:
+            for partition in stage.partitions(study):
+                notes = versions.notes(stage, partition)
+                if notes is None:
+                    yield stage.name, partition.label, "missing", ""
+                else:
+                    current = versions.is_current(stage, partition)
+                    state = "current" if current else "out of date"
+                    yield stage.name, partition.label, state, str(notes.rows)

@@ -1,121 +1,152 @@
-"""What each stage's output depends on, as one hash: equal versions need no work."""
+"""Stages and their versions: a hash of everything that a stage's output depends on.
+
+Two equal versions need no work.
+"""
+
+from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import cache
 from itertools import compress
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from gradpipe.benchmarks.config import BenchmarkConfig
 from gradpipe.benchmarks.read import source_version
 from gradpipe.errors import GradpipeError
-from gradpipe.generators.calls import GENERATOR_VERSION
-from gradpipe.generators.config import MAX_TOKENS
-from gradpipe.generators.prompts import load_template
-from gradpipe.gradients.rows import EXTRACTOR_VERSION
 from gradpipe.models.fingerprint import fingerprint, pin
 from gradpipe.models.source import ModelSource, resolve_model
-from gradpipe.report import REPORT_VERSION
-from gradpipe.responses.build import RESPONSES_VERSION
-from gradpipe.responses.written import GATES_VERSION
-from gradpipe.statistics.reductions import STATISTICS_VERSION
-from gradpipe.studies.examples import counts_tokens
 from gradpipe.studies.study import Study
-from gradpipe.system.hashing import content_hash
+from storage.stages import Partition, StageFiles
 from storage.tables import Notes, Table, read_notes
 from storage.workspace import Workspace
 
-#: Stages that one run may take together: the first out of date makes the second so too. Responses
-#: are not with their items, which may turn out to be the same as before.
-ITEMS = ("benchmark_items",)
-RESPONSES = ("responses",)
-CELL = ("gradient_spectra", "spectral_statistics")
-REPORT = ("report",)
-STAGE_NAMES = (*ITEMS, *RESPONSES, *CELL, *REPORT)
+if TYPE_CHECKING:
+    import dagster as dg
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Stage:
+    """A stage of the pipeline, as the plan, the runner and the jobs see it.
+
+    ``asset`` computes one partition and writes ``files``; its name is that of the files. ``reads``
+    are the stages whose tables it reads directly. ``version`` is the hash of all that a partition
+    should be computed from now; it raises GradpipeError if a source or model is unavailable.
+    ``job`` is the job that runs the stage in Dagster. With ``joins_upstream_run`` the run that
+    computes the stage before also computes this one. ``counts_rows``: whether "computed" and
+    "reused" count rows or partitions.
+    """
+
+    asset: dg.AssetsDefinition
+    files: StageFiles
+    reads: tuple[Stage, ...] = ()
+    version: Callable[[Versions, Partition], str]
+    job: str
+    joins_upstream_run: bool = False
+    counts_rows: bool = True
+
+    @property
+    def name(self) -> str:
+        """The name of the asset, and of the stage in tables, messages and JSON."""
+        return self.files.name
+
+    @property
+    def pool(self) -> str | None:
+        """The Dagster pool whose slots limit how many partitions are computed at a time."""
+        return self.asset.op.pool
+
+    @property
+    def upstream(self) -> tuple[Stage, ...]:
+        """All stages that it depends on, directly or through others, in their order."""
+        stages = (stage for read in self.reads for stage in (*read.upstream, read))
+        return tuple(dict.fromkeys(stages))
+
+    @property
+    def summarizes(self) -> bool:
+        """Whether it reads any number of partitions of another stage, as the report does."""
+        mine = set(self.files.partitioned_by)
+        return any(not set(stage.files.partitioned_by) <= mine for stage in self.upstream)
+
+    def partitions(self, study: Study) -> list[Partition]:
+        """Every partition of a study."""
+        models = [model.name for model in study.models]
+        return list(self.files.partitions(models, [entry.name for entry in study.benchmarks]))
 
 
 class Versions:
-    """The versions that a study's stages should have now, given what is in the workspace.
+    """The versions that a study's stages should have now, given the tables in the workspace.
 
-    Sources and models are asked once and remembered for as long as this object lives. Every method
-    raises GradpipeError if a source or model is unavailable.
+    Sources and models are looked up once and remembered for as long as this object lives. Every
+    method raises GradpipeError if a source or model is unavailable.
     """
 
     def __init__(self, workspace: Workspace, study: Study) -> None:
         self.workspace = workspace
         self.study = study
         self._answers: dict[tuple[str, str], Any] = {}
-        self._notes: dict[tuple[str, str, str], Notes | None] = {}
+        self._notes: dict[tuple[str, Partition], Notes | None] = {}
 
-    def is_current(self, stage: str, model: str = "", benchmark: str = "") -> bool:
-        """Whether a stage's table was made from just what it would be made from now."""
-        notes = self.notes(stage, model, benchmark)
+    def version(self, stage: Stage, partition: Partition) -> str:
+        """The version that one partition of a stage should have now."""
+        return stage.version(self, partition)
+
+    def is_current(self, stage: Stage, partition: Partition) -> bool:
+        """Whether a stage's table was computed from exactly its present inputs."""
+        notes = self.notes(stage, partition)
         return (
             notes is not None
-            and notes.version == self.version(stage, model, benchmark)
-            and (stage != "report" or self.workspace.report_page.is_file())
+            and notes.version == self.version(stage, partition)
+            and stage.files.is_complete(self.workspace)
         )
 
-    def notes(self, stage: str, model: str = "", benchmark: str = "") -> Notes | None:
+    def notes(self, stage: Stage, partition: Partition) -> Notes | None:
         """Return the notes of a stage's table, or None if it has no table."""
-        cell = (stage, model, benchmark)
-        return self._notes[cell] if cell in self._notes else self.table(*cell).notes()
+        key = stage.name, partition
+        return self._notes[key] if key in self._notes else self.table(stage, partition).notes()
+
+    def data(self, stage: Stage, partition: Partition) -> str | None:
+        """Return the hash of the content of a stage's table, or None if it has no table."""
+        notes = self.notes(stage, partition)
+        return notes.data if notes else None
+
+    def table(self, stage: Stage, partition: Partition) -> Table:
+        """The table of one partition of a stage."""
+        return stage.files.table_of(self.workspace, partition)
 
     @contextmanager
-    def remembered(self) -> Iterator[None]:
-        """While open, every table's notes are those of its opening, read all at once.
+    def snapshot(self, stages: Sequence[Stage]) -> Iterator[None]:
+        """Read the notes of all tables of those stages once, and use them throughout the block.
 
-        For a plan of what is there, which asks for each many times. Within another such block it
-        changes nothing.
+        For plans, which need the same notes many times. A nested snapshot has no effect.
         """
         if self._notes:
             yield
             return
-        grid = [(model, benchmark) for model, benchmark in sorted(self.study.grid())]
-        cells = [
-            ("report", "", ""),
-            *(
-                (stage, "", entry.name)
-                for stage in (*ITEMS, *RESPONSES)
-                for entry in self.study.benchmarks
-            ),
-            *((stage, *cell) for stage in CELL for cell in grid),
-        ]
-        self._notes = dict(
-            zip(cells, read_notes([self.table(*cell) for cell in cells]), strict=True)
-        )
+        cells = [(stage, cell) for stage in stages for cell in stage.partitions(self.study)]
+        notes = read_notes([self.table(stage, cell) for stage, cell in cells])
+        keys = [(stage.name, cell) for stage, cell in cells]
+        self._notes = dict(zip(keys, notes, strict=True))
         try:
             yield
         finally:
             self._notes = {}
 
-    def table(self, stage: str, model: str = "", benchmark: str = "") -> Table:
-        """The table of one partition of a stage."""
-        match stage:
-            case "benchmark_items":
-                return self.workspace.items(benchmark)
-            case "responses":
-                return self.workspace.responses(benchmark)
-            case "gradient_spectra":
-                return self.workspace.spectra_index(model, benchmark)
-            case "spectral_statistics":
-                return self.workspace.statistics(model, benchmark)
-            case _:
-                return self.workspace.report_notes()
+    def current_partitions(self, stage: Stage) -> list[Partition]:
+        """The available partitions at which a stage and all stages upstream of it are current.
 
-    def version(self, stage: str, model: str = "", benchmark: str = "") -> str:
-        """The version that one partition of a stage should have now."""
-        match stage:
-            case "benchmark_items":
-                return self.items(benchmark)
-            case "responses":
-                return self.responses(benchmark)
-            case "gradient_spectra":
-                return self.spectra(model, benchmark)
-            case "spectral_statistics":
-                return self.statistics(model, benchmark)
-            case _:
-                return self.report()
+        A partition that is left out may hold results of an earlier protocol, sample or checkpoint,
+        which must not be mixed with new ones.
+        """
+        chain = (*stage.upstream, stage)
+        is_current = cache(self.is_current)
+        with self.snapshot(chain):
+            benchmarks, models = self.reachable_benchmarks(), self.reachable_models()
+            return [
+                partition
+                for partition in stage.files.partitions(models, benchmarks)
+                if all(is_current(link, link.files.partition_of(partition)) for link in chain)
+            ]
 
     def source(self, benchmark: str) -> str:
         """The version of a benchmark's source."""
@@ -127,12 +158,31 @@ class Versions:
         """A model's pinned source and its fingerprint."""
         config = self.study.model(model)
 
-        def ask() -> tuple[ModelSource, str]:
+        def look_up() -> tuple[ModelSource, str]:
             source = pin(resolve_model(config.id, config.revision))
             return source, fingerprint(source)
 
-        found: tuple[ModelSource, str] = self._answer(("model", model), ask)
-        return found
+        answer: tuple[ModelSource, str] = self._answer(("model", model), look_up)
+        return answer
+
+    def generator(self) -> object:
+        """The identity of the study's generator."""
+        return self._answer(("generator", ""), self.study.generator.identity)
+
+    def reachable_models(self) -> list[str]:
+        """List the study's available models; a missing one must not stop the others."""
+        return _answering(self.model, [model.name for model in self.study.models])
+
+    def reachable_benchmarks(self) -> list[str]:
+        """List the study's benchmarks whose sources are available now."""
+        return _answering(self.source, [entry.name for entry in self.study.benchmarks])
+
+    def ask_all(self, models: Iterable[str], benchmarks: Iterable[str]) -> None:
+        """Look up all those sources and models in parallel; raises the first error."""
+        for ask, names in ((self.source, list(benchmarks)), (self.model, list(models))):
+            _answering(ask, names)
+            for name in names:
+                ask(name)
 
     def _answer(self, question: tuple[str, str], ask: Callable[[], Any]) -> Any:
         """Return the first answer or error, cached: a hub may take ten seconds to answer."""
@@ -145,121 +195,9 @@ class Versions:
             raise answer
         return answer
 
-    def reachable_models(self) -> list[str]:
-        """List the study's available models; a missing one must not stop the others."""
-        return _answering(self.model, [model.name for model in self.study.models])
-
-    def reachable_benchmarks(self) -> list[str]:
-        """List the study's benchmarks whose sources are available now."""
-        return _answering(self.source, [entry.name for entry in self.study.benchmarks])
-
-    def ask_all(self, models: Iterable[str], benchmarks: Iterable[str]) -> None:
-        """Ask all those sources and models, side by side; raises the first error."""
-        for ask, names in ((self.source, list(benchmarks)), (self.model, list(models))):
-            _answering(ask, names)
-            for name in names:
-                ask(name)
-
-    def items(self, benchmark: str) -> str:
-        """Source revision, sample size, seed."""
-        study, config = self.study, self.study.benchmark(benchmark)
-        sample = config.sample or study.sample
-        drawn = (sample, study.sampling, study.seed) if sample else None
-        return content_hash("items", self.source(benchmark), drawn)
-
-    def responses(self, benchmark: str) -> str:
-        """Item content, styles, generator and its settings."""
-        study, config = self.study, self.study.benchmark(benchmark)
-        return content_hash(
-            RESPONSES_VERSION,
-            self._data("benchmark_items", benchmark=benchmark),
-            config.styles or study.styles,
-            study.relevances,
-            (study.irrelevant, study.sampling, study.seed)
-            if "irrelevant" in study.relevances
-            else None,
-            self._writing(config),
-            GATES_VERSION,
-        )
-
-    def _writing(self, benchmark: BenchmarkConfig) -> object:
-        """What decides the texts that the source does not bring."""
-        generator = self.study.generator
-        counted = counts_tokens(self.study, benchmark) and self.study.models
-        counter = self.model(self.study.models[0].name)[1] if counted else None
-        if generator.kind == "source":
-            return counter or "source"
-        prompts = {
-            style: load_template(style, generator.prompts).hash
-            for style in MAX_TOKENS
-            if style in (generator.styles or MAX_TOKENS)
-        }
-        identity = self._answer(("generator", ""), generator.identity)
-        settings = identity, generator.mismatches, generator.styles
-        return GENERATOR_VERSION, settings, prompts, counter
-
-    def spectra(self, model: str, benchmark: str) -> str:
-        """Examples, protocol, model weights, extractor version."""
-        protocol = self.study.protocol_of(self.study.model(model))
-        return content_hash(
-            EXTRACTOR_VERSION,
-            self._data("responses", benchmark=benchmark),
-            protocol.key(),
-            self.model(model)[1],
-        )
-
-    def statistics(self, model: str, benchmark: str) -> str:
-        """The spectra and the list of statistics."""
-        return content_hash(
-            STATISTICS_VERSION,
-            self._data("gradient_spectra", model, benchmark),
-            self.study.statistics,
-        )
-
-    def report(self) -> str:
-        """Every statistic it reads, and the study that it prints."""
-        with self.remembered():
-            read = [(*cell, self._data("spectral_statistics", *cell)) for cell in self.cells()]
-            # Each verdict follows from what the responses were made of.
-            judged = {
-                benchmark: getattr(self.notes("responses", "", benchmark), "version", None)
-                for _, benchmark, _ in read
-            }
-        without: Any = dict.fromkeys(
-            ("automation", "unusable_limit", "mismatch_limit", "engine", "ray"), True
-        )
-        without["models"] = {"__all__": {"device_map", "gradient_checkpointing", "max_memory"}}
-        printed = self.study.model_dump(mode="json", exclude=without)
-        return content_hash(REPORT_VERSION, printed, read, judged)
-
-    def cells(self) -> list[tuple[str, str]]:
-        """The (model, benchmark) pairs that the report shows: those current in every stage.
-
-        A pair whose statistics come from an earlier protocol, sample or checkpoint would stand
-        beside new ones as if it were one of them.
-        """
-        with self.remembered():
-            benchmarks = [
-                benchmark
-                for benchmark in self.reachable_benchmarks()
-                if self.is_current("benchmark_items", benchmark=benchmark)
-                and self.is_current("responses", benchmark=benchmark)
-            ]
-            return [
-                (model, benchmark)
-                for model in self.reachable_models()
-                for benchmark in benchmarks
-                if self.is_current("gradient_spectra", model, benchmark)
-                and self.is_current("spectral_statistics", model, benchmark)
-            ]
-
-    def _data(self, stage: str, model: str = "", benchmark: str = "") -> str | None:
-        notes = self.notes(stage, model, benchmark)
-        return notes.data if notes else None
-
 
 def _answering(ask: Callable[[str], object], names: Sequence[str]) -> list[str]:
-    """Those names that can be asked for, all asked side by side: each hub model is a request."""
+    """The names that can be looked up, all tried in parallel: each hub model is a request."""
 
     def answers(name: str) -> bool:
         try:

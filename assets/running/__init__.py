@@ -1,6 +1,7 @@
 """The command line's own way to run the pipeline.
 
 ``runner``    brings a study up to date and counts what was computed and reused
+``outcome``   counts and failures of a run
 ``instance``  the workspace's Dagster instance
 ``ui``        the Dagster UI on a workspace
 """

@@ -11,6 +11,7 @@ import dagster as dg
 import yaml
 from filelock import FileLock
 
+from assets.dagster_workarounds.pool_limits import set_pool_limits
 from gradpipe.errors import WorkspaceError
 from gradpipe.system.atomic_files import written_aside
 from storage.workspace import Workspace
@@ -45,10 +46,10 @@ storage:
 
 
 def dagster_home(workspace: Workspace) -> Path:
-    """The instance's folder, with gradpipe's settings where the user did not change them.
+    """The instance's folder, with gradpipe's settings unless the user changed them.
 
-    Raises WorkspaceError where the folder cannot be written, and where the user's own settings
-    contradict GRADPIPE_POSTGRES_URL.
+    Raises WorkspaceError if the folder cannot be written, or if the user's own settings contradict
+    GRADPIPE_POSTGRES_URL.
     """
     home = workspace.dagster_home
     settings = home / "dagster.yaml"
@@ -58,8 +59,8 @@ def dagster_home(workspace: Workspace) -> Path:
         if text in {None, _SETTINGS, _POSTGRES_SETTINGS}:
             if text != wanted:
                 home.mkdir(parents=True, exist_ok=True)
-                with written_aside(settings) as aside:
-                    aside.write_text(wanted, "utf-8")
+                with written_aside(settings) as temporary:
+                    temporary.write_text(wanted, "utf-8")
             return home
     except OSError as error:
         raise WorkspaceError(
@@ -73,47 +74,47 @@ def dagster_home(workspace: Workspace) -> Path:
 def open_instance(workspace: Workspace) -> dg.DagsterInstance:
     """The workspace's instance.
 
-    Raises WorkspaceError where the folder, or the Postgres database that GRADPIPE_POSTGRES_URL
-    names, cannot be used.
+    Raises WorkspaceError if the folder, or the Postgres database that GRADPIPE_POSTGRES_URL names,
+    cannot be used.
     """
     home = dagster_home(workspace)
     if url := os.environ.get(POSTGRES):
         return _open_in_postgres(home, url)
-    # Commands that start at once in a new workspace fail where both make Dagster's tables.
+    # Two commands that start in a new workspace would fail if both created Dagster's tables.
     with FileLock(home / ".opening.lock"):
-        _make_databases(home)
+        _create_databases(home)
         return dg.DagsterInstance.from_config(str(home))
 
 
-def _make_databases(home: Path) -> None:
-    """Dagster's databases where they are missing, each whole or not there.
+def _create_databases(home: Path) -> None:
+    """Create Dagster's missing databases, each completely or not at all.
 
-    Dagster makes one table after the other, and where it is stopped between two of them it never
-    makes the rest.
+    Dagster creates one table after the other; if it is stopped in between, it never creates the
+    rest.
     """
     missing = [name for name in _DATABASES if not (home / name).exists()]
     settings = (home / "dagster.yaml").read_text("utf-8", "replace")
     if not missing or settings != _SETTINGS:
         return
-    for left in home.glob(".new-*"):
-        shutil.rmtree(left, ignore_errors=True)
+    for leftover in home.glob(".new-*"):
+        shutil.rmtree(leftover, ignore_errors=True)
     with TemporaryDirectory(dir=home, prefix=".new-", ignore_cleanup_errors=True) as folder:
-        aside = Path(folder)
-        (aside / "dagster.yaml").write_text(settings, "utf-8")
+        new_home = Path(folder)
+        (new_home / "dagster.yaml").write_text(settings, "utf-8")
         with dg.DagsterInstance.from_config(folder):
             pass
         for name in missing:
             (home / name).parent.mkdir(parents=True, exist_ok=True)
-            (aside / name).replace(home / name)
+            (new_home / name).replace(home / name)
 
 
 def _require_agreement(settings: Path, text: str) -> None:
-    """Settings that the user changed keep to GRADPIPE_POSTGRES_URL, or say so."""
+    """Raise WorkspaceError if settings that the user changed contradict GRADPIPE_POSTGRES_URL."""
     try:
         changed = yaml.safe_load(text)
     except yaml.YAMLError as error:
         raise WorkspaceError(
-            f"{settings} is no YAML: mend it, or delete it to have gradpipe's settings again."
+            f"{settings} is not valid YAML: fix it, or delete it to restore gradpipe's settings."
         ) from error
     match changed:
         case {"storage": {"postgres": {"postgres_url": {"env": str(variable)}}}}:
@@ -122,18 +123,23 @@ def _require_agreement(settings: Path, text: str) -> None:
             in_postgres = False
     if in_postgres and not os.environ.get(POSTGRES):
         raise WorkspaceError(
-            f"{settings} keeps Dagster's runs in the database that {POSTGRES} names, which is not "
-            "set: set it, or take `storage` out of the file."
+            f"{settings} keeps Dagster's runs in the database that {POSTGRES} names, but the "
+            "variable is not set: set it, or remove `storage` from the file."
         )
     if not in_postgres and os.environ.get(POSTGRES):
         raise WorkspaceError(
-            f"{POSTGRES} is set, but the changed {settings} does not use it: give that file "
+            f"{POSTGRES} is set, but the edited {settings} does not use it: add to that file "
             f"`storage: {{postgres: {{postgres_url: {{env: {POSTGRES}}}}}}}`, or unset {POSTGRES}."
         )
 
 
 def _open_in_postgres(home: Path, url: str) -> dg.DagsterInstance:
-    """The instance whose runs are in the database; commands that start at once make one schema."""
+    """The instance whose runs are in the database.
+
+    A lock in the database keeps two commands from creating Dagster's tables at the same time.
+    """
+    from assets.stages import STAGES
+
     try:
         import sqlalchemy
         from dagster_postgres.utils import DagsterPostgresException
@@ -142,18 +148,18 @@ def _open_in_postgres(home: Path, url: str) -> dg.DagsterInstance:
             target = sqlalchemy.make_url(url)
         except (sqlalchemy.exc.ArgumentError, ValueError):
             target = sqlalchemy.URL.create("unreadable")
-        # Behind an @ in the password its rest reads as the host, which errors show.
+        # The part of a password after an @ would be read as the host, which errors show.
         if target.get_backend_name() != "postgresql" or "@" in (target.host or ""):
             raise WorkspaceError(
-                f"{POSTGRES} is no URL like postgresql://user:password@host:port/db: mend it, and "
-                "write special characters of the password as in any URL (@ is %40)."
+                f"{POSTGRES} is not a URL like postgresql://user:password@host:port/db: fix it, "
+                "and percent-encode special characters of the password (@ is %40)."
             )
         engine = sqlalchemy.create_engine(
             target, poolclass=sqlalchemy.NullPool, connect_args={"connect_timeout": 10}
         )
     except ImportError as error:
         raise WorkspaceError(
-            f"{POSTGRES} is set, but what Dagster needs for Postgres is not installed: "
+            f"{POSTGRES} is set, but Dagster's packages for Postgres are not installed: "
             '`pip install "gradpipe[postgres]"`.'
         ) from error
     try:
@@ -161,31 +167,12 @@ def _open_in_postgres(home: Path, url: str) -> dg.DagsterInstance:
             lock = "SELECT pg_advisory_xact_lock(hashtext('gradpipe'))"
             connection.execute(sqlalchemy.text(lock))
             instance = dg.DagsterInstance.from_config(str(home))
-            _set_pools(instance)
+            set_pool_limits(instance, {stage.pool for stage in STAGES if stage.pool})
             return instance
     except (sqlalchemy.exc.SQLAlchemyError, DagsterPostgresException) as error:
         cause = error.__cause__ or error
         reason = str(getattr(cause, "orig", None) or cause).partition("\n")[0]
         raise WorkspaceError(
             f"The Postgres database that {POSTGRES} names cannot be used ({reason}): check that "
-            "the server runs and that the URL's host, user, password and database are right."
+            "the server is running and that the URL's host, user, password and database are right."
         ) from error
-
-
-def _set_pools(instance: dg.DagsterInstance) -> None:
-    """Give every pool its limit now: Dagster's own way fails in Postgres where a row is there.
-
-    That is so when two runs are the first to claim of a pool, and when the default limit was
-    changed (https://github.com/dagster-io/dagster/issues/33552).
-    """
-    from assets.code_location import STAGES
-
-    pools, default = instance.event_log_storage, instance.global_op_concurrency_default_limit
-    limits = {limit.name: limit for limit in pools.get_pool_limits()}
-    for name in {stage.op.pool for stage in STAGES if stage.op.pool}:
-        limit = limits.get(name)
-        if limit and limit.from_default and limit.limit != default:
-            pools.delete_concurrency_limit(name)
-            limit = None
-        if limit is None:
-            pools.initialize_concurrency_limit_to_default(name)

@@ -1,4 +1,4 @@
-"""Bringing a study up to date: only what is stale runs, and every number says so."""
+"""Bring a study up to date: compute stale partitions, and count computed and reused rows."""
 
 from __future__ import annotations
 
@@ -11,16 +11,24 @@ from typing import Any
 import dagster as dg
 
 from assets.code_location import code_location
-from assets.dagster_workarounds.fatal_errors import stop_behind, stops_in_words
-from assets.dagster_workarounds.interrupts import no_signal_lost
+from assets.dagster_workarounds.fatal_errors import clear_fatal_errors, fatal_error
+from assets.dagster_workarounds.interrupts import keep_interrupts
 from assets.dagster_workarounds.killed_runs import process_tag, release_orphans
-from assets.dagster_workarounds.pool_slots import holders, queue_kept_moving, wait_for_slot
-from assets.jobs import JOB_OF
+from assets.dagster_workarounds.pool_slots import (
+    GPU,
+    holders,
+    queue_kept_moving,
+    wait_for_slot,
+)
+from assets.gradient_spectra import GRADIENT_SPECTRA
 from assets.partitions import sync_partitions
 from assets.planning.plan import Plan, Unit
-from assets.planning.versions import CELL, ITEMS, REPORT, RESPONSES, STAGE_NAMES, Versions
-from assets.resources import Accelerator
+from assets.planning.versions import Stage, Versions
+from assets.resources import Accelerator, WorkspaceResource
+from assets.responses import RESPONSES
 from assets.running.instance import open_instance
+from assets.running.outcome import StageCount, StageFailure, cause, is_damage
+from assets.stages import STAGES
 from gradpipe import errors
 from gradpipe.engines.connection import require_ray
 from gradpipe.studies.study import Study
@@ -29,44 +37,16 @@ from gradpipe.system.user_folders import cache_folder
 from storage.workspace import Workspace
 
 #: Maximum number of passes when files turn out to be damaged.
-PASSES = 5
-
-
-@dataclass
-class StageCount:
-    """What one stage did: rows, examples or partitions computed and reused, and its seconds."""
-
-    computed: int = 0
-    reused: int = 0
-    seconds: float = 0.0
-
-
-@dataclass(frozen=True)
-class StageFailure:
-    """A stage that failed on a partition, and why; ``stage`` is empty where it was never tried.
-
-    ``damaged``: it found files that were not as they were written, which are set aside by now.
-    """
-
-    unit: Unit
-    stage: str
-    reason: str
-    damaged: bool = False
-
-    def __str__(self) -> str:
-        """As in ``gradient_spectra of m × b failed: the reason.``"""
-        label = self.unit.label or "the study"
-        what = f"{self.stage} of {label} failed" if self.stage else f"{label} was left out"
-        return f"{what}: {self.reason}"
+MAX_PASSES = 5
 
 
 @dataclass
 class Runner:
-    """Materialises a study's stale partitions in this process, in the order of the stages.
+    """Materializes a study's stale partitions in this process, in the order of the stages.
 
-    A partition that fails does not stop the others; ``failures`` has them afterwards. ``on_stage``
-    is told the stage and partition before each that has work to do, ``on_note`` what it waits for
-    and what its checks warn of.
+    A partition that fails does not stop the others; ``failures`` has all of them afterwards.
+    ``on_stage`` is called with stage and partition before each run, ``on_note`` with messages:
+    the reason for waiting, and the warnings of checks.
     """
 
     workspace: Workspace
@@ -75,12 +55,12 @@ class Runner:
     on_stage: Callable[[str, str], None] = lambda _stage, _partition: None
     on_note: Callable[[str], None] = lambda _note: None
     counts: dict[str, StageCount] = field(
-        default_factory=lambda: {name: StageCount() for name in STAGE_NAMES}
+        default_factory=lambda: {stage.name: StageCount() for stage in STAGES}
     )
     failures: list[StageFailure] = field(default_factory=list)
 
     def __post_init__(self) -> None:
-        self._location = code_location(self.accelerator)
+        self._location = code_location(self.accelerator, WorkspaceResource(self.workspace))
         self._counted: set[Unit] = set()
 
     def bring_up_to_date(
@@ -88,10 +68,9 @@ class Runner:
         models: Sequence[str] | None = None,
         benchmarks: Sequence[str] | None = None,
     ) -> dict[str, StageCount]:
-        """Every stage of the study, or of a rectangle of it, then the report.
+        """Compute every stale stage of the study, or of a rectangle of it, then the report.
 
-        Raises GradpipeError for a model or source that is unavailable, before anything is
-        written.
+        Raises GradpipeError if a model or source is unavailable, before anything is written.
         """
         versions = Versions(self.workspace, self.study)
         plan = Plan(versions, models, benchmarks)
@@ -100,55 +79,61 @@ class Runner:
                 "The study has no model: add one with `gradpipe models add ID`."
             )
         versions.ask_all(plan.models, plan.benchmarks)
-        for _ in range(PASSES - 1):
+        for _ in range(MAX_PASSES - 1):
             try:
-                self._bring_all(plan)
+                self._run_all(plan)
             except errors.DamagedError as error:
-                self._tell_of_damage(str(error))
+                self._note_damage(str(error))
                 self.workspace.quarantine(error.damage)
             else:
                 if not self._forget_damage():
                     return self.counts
-        self._bring_all(plan)
+        self._run_all(plan)
         return self.counts
 
-    def _bring_all(self, plan: Plan) -> None:
-        """Every unit once; raises DamagedError for what it finds before anything is written."""
-        found = plan.stale()
-        stale = set(found)
-        if self.study.engine == "ray" and set(chain(*found.values())) - {CELL[1], *REPORT}:
+    def _run_all(self, plan: Plan) -> None:
+        """Run every stale unit once; raises DamagedError before anything is written."""
+        work = plan.stale()
+        stale_stages = set(chain(*work.values()))
+        if self.study.engine == "ray" and stale_stages & {
+            *GRADIENT_SPECTRA.upstream,
+            GRADIENT_SPECTRA,
+        }:
             require_ray()
+        # Examples are built in memory first: their errors appear before anything is written.
+        data_stages = {*RESPONSES.upstream, RESPONSES}
         for name in plan.benchmarks:
-            # Made without being kept: what is wrong with them is said before anything is written.
-            if stale & {Unit(ITEMS, benchmark=name), Unit(RESPONSES, benchmark=name)}:
+            if any(
+                unit.partition.benchmark == name and data_stages & set(stages)
+                for unit, stages in work.items()
+            ):
                 plan.examples(name)
+        stale = set(work)
         self.workspace.keep_study(self.study)
         with self._instance() as instance, closing(self.accelerator):
             for unit in plan.units():
-                if stale & {unit, *plan.upstream(unit)} or (stale and unit.stages == REPORT):
-                    self._bring(instance, plan, unit)
+                if stale & {unit, *unit.upstream} or (stale and unit.summarizes):
+                    self._run_unit(instance, plan, unit)
                 else:
                     self._count(plan, unit, unit.stages)
 
     def _forget_damage(self) -> bool:
-        """Drop the failures that another pass can fix; return whether there were any."""
+        """Delete the failures that another pass can fix; return whether there were any."""
         damaged = [failure for failure in self.failures if failure.damaged]
         for failure in damaged:
-            self._tell_of_damage(failure.reason)
+            self._note_damage(failure.reason)
         if damaged:
-            # What was left out for want of such a partition is tried with it.
+            # Units that were skipped because of a damaged one get another pass with it.
             self.failures = [
                 failure for failure in self.failures if failure.stage and not failure.damaged
             ]
         return bool(damaged)
 
-    def _tell_of_damage(self, reason: str) -> None:
-        self.on_note(
-            f"{reason.removesuffix(errors.DamagedError.CURE)}: set aside, to be made again"
-        )
+    def _note_damage(self, reason: str) -> None:
+        self.on_note(f"{reason.removesuffix(errors.DamagedError.CURE)}: recomputing it")
 
     def summary(self, seconds: float) -> Iterator[str]:
-        """What was done, stage by stage, and what failed, as lines of text."""
+        """Yield one line per stage with its counts, then one line per failure."""
         for name, count in self.counts.items():
             yield (
                 f"{name:<20} {count.computed:>7} computed {count.reused:>7} reused "
@@ -159,7 +144,7 @@ class Runner:
             yield str(failure)
 
     def account(self, seconds: float) -> dict[str, Any]:
-        """The same for programs; ``failed`` is there where something failed."""
+        """The summary for programs; it has ``failed`` if anything failed."""
         stages = {
             name: {
                 "computed": count.computed,
@@ -177,104 +162,89 @@ class Runner:
 
     @contextmanager
     def _instance(self) -> Iterator[dg.DagsterInstance]:
-        with stops_in_words(self.workspace), open_instance(self.workspace) as instance:
+        with clear_fatal_errors(self.workspace), open_instance(self.workspace) as instance:
             sync_partitions(instance, self.study)
             release_orphans(instance)
             self._sweep()
             yield instance
 
     def _sweep(self) -> None:
-        """Delete what killed runs left half-written, here and in the user's cache."""
+        """Delete temporary files of killed runs, in the workspace and in the user's cache."""
         for folder in (self.workspace.local_root, cache_folder()):
             if folder is not None:
                 sweep_leftovers(folder, recursive=True)
 
-    def _bring(self, instance: dg.DagsterInstance, plan: Plan, unit: Unit) -> None:
+    def _run_unit(self, instance: dg.DagsterInstance, plan: Plan, unit: Unit) -> None:
         failed = {failure.unit for failure in self.failures}
         if unit in failed:
             return
-        if failed & set(plan.upstream(unit)):
+        if failed & unit.upstream:
             self.failures.append(StageFailure(unit, "", "its benchmark failed"))
             return
-        if unit.stages == REPORT and failed and not plan.versions.cells():
+        if unit.summarizes and failed and not plan.has_input(unit):
             return
-        if unit.stages == REPORT and any(failure.damaged for failure in self.failures):
+        if unit.summarizes and any(failure.damaged for failure in self.failures):
             return
         work = plan.work(unit)
         reused = [stage for stage in unit.stages if stage not in work]
         if work:
             self._materialize(instance, unit, work)
-        # A damaged one is gone through once more, and counted then.
+        # A damaged unit gets another pass and is counted then.
         if not any(failure.unit == unit and failure.damaged for failure in self.failures):
             self._count(plan, unit, reused)
 
-    def _count(self, plan: Plan, unit: Unit, stages: Sequence[str]) -> None:
-        """Count stages of a unit as reused, once in all passes."""
+    def _count(self, plan: Plan, unit: Unit, stages: Sequence[Stage]) -> None:
+        """Count stages of a unit as reused, at most once over all passes."""
         if unit in self._counted:
             return
         self._counted.add(unit)
         for stage in stages:
-            notes = plan.versions.notes(stage, unit.model, unit.benchmark)
-            by_rows = stage not in {"spectral_statistics", "report"}
-            self.counts[stage].reused += notes.rows if notes and by_rows else 1
+            notes = plan.versions.notes(stage, unit.partition)
+            self.counts[stage.name].reused += notes.rows if notes and stage.counts_rows else 1
 
     def _materialize(
-        self, instance: dg.DagsterInstance, unit: Unit, stages: tuple[str, ...]
+        self, instance: dg.DagsterInstance, unit: Unit, stages: tuple[Stage, ...]
     ) -> None:
-        self.on_stage(stages[0], unit.label)
-        if "gradient_spectra" in stages and (others := holders(instance)):
+        self.on_stage(stages[0].name, unit.label)
+        needs_slot = any(stage.pool == GPU for stage in stages)
+        if needs_slot and (others := holders(instance)):
             self.on_note(f"waiting for the accelerator, which run {others[0][:8]} holds")
             wait_for_slot(instance)
         try:
-            with no_signal_lost(), queue_kept_moving(instance):
-                outcome = self._location.resolve_job_def(JOB_OF[stages[0]].name).execute_in_process(
+            with keep_interrupts(), queue_kept_moving(instance):
+                outcome = self._location.resolve_job_def(stages[0].job).execute_in_process(
                     partition_key=unit.key,
-                    asset_selection=[dg.AssetKey(stage) for stage in stages],
+                    asset_selection=[stage.asset.key for stage in stages],
                     instance=instance,
                     tags=process_tag(),
                     run_config={"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}},
                     raise_on_error=False,
                 )
         except dg.DagsterExecutionInterruptedError as interrupt:
-            # Dagster's own kind, which no caller of a library would think of.
+            # Callers of a library do not expect Dagster's own exception.
             raise KeyboardInterrupt from interrupt
-        self._take_account(outcome, unit, stages)
+        self._record(outcome, unit, stages)
 
-    def _take_account(
-        self, outcome: dg.ExecuteInProcessResult, unit: Unit, stages: tuple[str, ...]
+    def _record(
+        self, outcome: dg.ExecuteInProcessResult, unit: Unit, stages: tuple[Stage, ...]
     ) -> None:
+        """Add a run's counts, and note its failed checks and its failures."""
         for stage in stages:
-            for event in outcome.asset_materializations_for_node(stage):
-                made: Any = {name: value.value for name, value in event.metadata.items()}
-                self.counts[stage].computed += made["computed"]
-                self.counts[stage].reused += made["reused"]
-                self.counts[stage].seconds += made["seconds"]
+            for event in outcome.asset_materializations_for_node(stage.name):
+                metadata: Any = {name: value.value for name, value in event.metadata.items()}
+                self.counts[stage.name].computed += metadata["computed"]
+                self.counts[stage.name].reused += metadata["reused"]
+                self.counts[stage.name].seconds += metadata["seconds"]
         for check in outcome.get_asset_check_evaluations():
             if not check.passed:
                 self.on_note(f"{check.check_name} of {unit.label}: {check.description}")
         for failure in outcome.filter_events(lambda event: event.is_step_failure):
             error: Any = failure.step_failure_data.error
             if error.cls_name == dg.DagsterExecutionInterruptedError.__name__:
-                # Within a step it comes back as a failure of this one run.
+                # An interrupt within a step is reported as a failure of that run.
                 raise KeyboardInterrupt
-            if stop := stop_behind(error, self.workspace):
-                raise stop
+            if fatal := fatal_error(error, self.workspace):
+                raise fatal
             self.failures.append(
-                StageFailure(unit, str(failure.step_key), cause(error), _is_damage(error))
+                StageFailure(unit, str(failure.step_key), cause(error), is_damage(error))
             )
-
-
-def _is_damage(error: Any) -> bool:
-    """Whether a DamagedError is behind what Dagster tells of a failure."""
-    while error is not None and error.cls_name != errors.DamagedError.__name__:
-        error = error.cause
-    return error is not None
-
-
-def cause(error: Any) -> str:
-    """What went wrong below Dagster's own errors, as one line: gradpipe's sentence, if any."""
-    ours = f"{errors.__name__}."
-    while error.cause and not error.message.startswith(ours):
-        error = error.cause
-    text = " ".join(error.message.split())
-    return text.partition(": ")[2] if text.startswith(ours) else text

@@ -9,12 +9,12 @@ from assets.partitions import sync_partitions
 from assets.running.instance import dagster_home, open_instance
 from storage.workspace import Workspace
 
-#: Where `definitions.py` lies, beside this package.
+#: The folder of `definitions.py`, next to this package.
 _CODE = Path(__file__).resolve().parents[2]
 
 
 def is_loopback(host: str) -> bool:
-    """Whether an address is reached from this machine alone."""
+    """Whether an address can only be reached from this machine."""
     try:
         return ipaddress.ip_address(host).is_loopback
     except ValueError:
@@ -22,9 +22,9 @@ def is_loopback(host: str) -> bool:
 
 
 def serve(workspace: Workspace, host: str, port: int) -> None:
-    """Replace this process by the UI and its daemon, with the study's partitions in place.
+    """Replace this process by the UI and its daemon, after updating the partitions.
 
-    They start in the instance's own folder: Dagster would warn of a `dagster.yaml` in another.
+    They start in the instance's own folder: Dagster warns about a `dagster.yaml` anywhere else.
     """
     with open_instance(workspace) as instance:
         sync_partitions(instance, workspace.study())
@@ -32,7 +32,7 @@ def serve(workspace: Workspace, host: str, port: int) -> None:
     environment = os.environ | {
         "DAGSTER_HOME": str(home),
         "GRADPIPE_HOME": str(workspace.root),
-        # Dagster would have its users call `dg dev`, of a package that gradpipe does not need.
+        # Dagster recommends `dg dev`, from a package that gradpipe does not need.
         "PYTHONWARNINGS": ",".join(
             filter(None, (os.environ.get("PYTHONWARNINGS"), "ignore:Function `dev_command`"))
         ),

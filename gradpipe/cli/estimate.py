@@ -125,7 +125,7 @@ def _print_study(
     from gradpipe.cli.progress import print_table
 
     plan = Plan(Versions(workspace, study))
-    cells = list(estimates(plan, calibration is not False, recalibrate=calibration is True))
+    cells = list(estimates(plan, calibration is not False, ignore_measured=calibration is True))
     bills = generation_bills(plan)
     if as_json:
         record = {"cells": [asdict(cell) for cell in cells], "total": asdict(total(cells))}

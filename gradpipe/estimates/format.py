@@ -27,7 +27,8 @@ def bill_lines(shape: ModelShape, bill: Bill) -> list[tuple[str, str]]:
         (
             "memory per copy",
             f"weights {format_amount(memory.weights, 'B')}, activations "
-            f"{format_amount(memory.activations, 'B')}, spectra {format_amount(memory.spectra, 'B')}",
+            f"{format_amount(memory.activations, 'B')}, spectra "
+            f"{format_amount(memory.spectra, 'B')}",
         ),
         ("disk", format_amount(cost.disk, "B")),
     ]

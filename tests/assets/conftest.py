@@ -17,21 +17,16 @@ import pytest
 import assets.report
 import assets.responses
 from assets.automation import keep_up
-from assets.resources import Accelerator
+from assets.resources import Accelerator, WorkspaceResource
 from assets.running.instance import open_instance
 from assets.running.runner import Runner
+from assets.stages import STAGES
 from definitions import defs
 from gradpipe.report.build import build_report
 from gradpipe.studies.study import Study
 from storage.workspace import Workspace
 
-STAGES = (
-    "benchmark_items",
-    "responses",
-    "gradient_spectra",
-    "spectral_statistics",
-    "report",
-)
+ASSETS = [stage.asset for stage in STAGES]
 
 
 class NoAccelerator(Accelerator):
@@ -39,6 +34,14 @@ class NoAccelerator(Accelerator):
 
     def load(self, *_: Any) -> Any:
         raise AssertionError("a model was loaded")
+
+
+def resources(accelerator: Accelerator | None = None) -> dict[str, Any]:
+    """The resources of the assets, with the current workspace."""
+    return {
+        "accelerator": accelerator or NoAccelerator(),
+        "workspace": WorkspaceResource(),
+    }
 
 
 def run(study: Study) -> None:
@@ -59,7 +62,7 @@ class Daemon:
     def tick(self) -> dg.SensorResult:
         """One evaluation of the sensor; partitions are changed, runs carried out one by one."""
         context = dg.build_sensor_context(self.instance, self.cursor, definitions=defs)
-        answer = keep_up(context)
+        answer = keep_up(context, workspace=WorkspaceResource())
         if isinstance(answer, dg.SkipReason):
             return dg.SensorResult(skip_reason=answer)
         assert isinstance(answer, dg.SensorResult)
@@ -104,8 +107,8 @@ def automate(study: Study) -> None:
         assert all(outcome.success for outcome in daemon.results)
 
 
-class Materialised:
-    """What was materialised since this was made: (stage, partition) and the rows computed."""
+class Materialized:
+    """The materializations after this object was created: (stage, partition), rows computed."""
 
     def __init__(self) -> None:
         self._before = self._last()
@@ -116,9 +119,7 @@ class Materialised:
             return [
                 record
                 for stage in STAGES
-                for record in instance.fetch_materializations(
-                    dg.AssetKey(stage), limit=1000
-                ).records
+                for record in instance.fetch_materializations(stage.asset.key, limit=1000).records
             ]
 
     def _last(self) -> int:
@@ -126,19 +127,19 @@ class Materialised:
 
     def computed(self) -> dict[tuple[str, str], int]:
         """(stage, ``benchmark`` or ``benchmark|model``) → rows or partitions computed."""
-        found: dict[tuple[str, str], int] = {}
+        rows: dict[tuple[str, str], int] = {}
         for record in self._events():
             if record.storage_id > self._before:
                 made = record.asset_materialization
                 stage = made.asset_key.to_user_string()
                 key = (stage, made.partition or "")
-                assert key not in found, f"{key} was materialised twice"
-                found[key] = made.metadata["computed"].value
-        return found
+                assert key not in rows, f"{key} was materialized twice"
+                rows[key] = made.metadata["computed"].value
+        return rows
 
 
 def add_items(folder: Path, numbers: range) -> None:
-    """Items of our own, written the way a user would, behind those that are there."""
+    """Append items to a file of a user's own."""
     rows = [
         {"instruction": f"What is {n} + {n}?", "answer": str(2 * n)}
         | {"none": str(2 * n), "detailed": f"We add {n} and {n}. That makes {2 * n}."}

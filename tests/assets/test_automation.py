@@ -1,4 +1,4 @@
-"""What happens with no hand: the sensor and the nightly schedule, tick by tick."""
+"""Automation: the sensor and the nightly schedule, tick by tick."""
 
 import json
 from collections.abc import Iterator
@@ -12,23 +12,27 @@ import pytest
 import assets.automation
 import assets.gradient_spectra
 from assets.automation import nightly
-from assets.code_location import STAGES
-from assets.partitions import grid_key
-from assets.resources import Accelerator
+from assets.partitions import partition_key
+from assets.resources import Accelerator, WorkspaceResource
 from assets.running.instance import open_instance
+from assets.stages import STAGES
 from definitions import defs
 from gradpipe.errors import DataError
 from gradpipe.studies.study import Study
+from storage.stages import Partition
 from storage.workspace import Workspace, add_model, remove_model
 from tests.assets.conftest import (
+    ASSETS,
     Daemon,
-    Materialised,
+    Materialized,
     NoAccelerator,
     finished_study,
     heavier,
+    resources,
 )
 
 QUESTIONS = {"name": "mini_obscure", "sample": 2}
+OTHER_CELL = Partition(model="other", benchmark="mini_obscure")
 
 
 @pytest.fixture
@@ -60,7 +64,7 @@ def failing(model: str, monkeypatch: pytest.MonkeyPatch) -> list[str]:
     def load_or_fail(self: Accelerator, source: Any, name: str, *rest: Any) -> Any:
         if name.endswith(model):
             attempts.append(name)
-            raise DataError("The cable is cut: mend it.")
+            raise DataError("The cable is cut: replace it.")
         return load(self, source, name, *rest)
 
     monkeypatch.setattr(Accelerator, "load", load_or_fail)
@@ -103,7 +107,7 @@ def test_with_automation_on_a_new_model_gets_its_column_and_then_the_report_once
     keep(done, automation=True)
     daemon.until_quiet()
     add_other_model(done)
-    since = Materialised()
+    since = Materialized()
     daemon.until_quiet()
     assert since.computed() == {
         ("gradient_spectra", "mini_obscure|other"): 4,
@@ -128,16 +132,16 @@ def test_a_removed_model_leaves_the_report_and_comes_back_at_no_cost(
     assert '"other"' in page.read_text()
 
 
-def test_the_same_data_materialised_again_asks_for_nothing(daemon: Daemon, done: Path) -> None:
+def test_rematerializing_the_same_data_requests_nothing(daemon: Daemon, done: Path) -> None:
     keep(done, automation=True)
     daemon.until_quiet()
     daemon.results.clear()
     dg.materialize(
-        STAGES,
+        ASSETS,
         selection=["responses"],
         partition_key="mini_obscure",
         instance=daemon.instance,
-        resources={"accelerator": NoAccelerator()},
+        resources=resources(),
     )
     daemon.until_quiet()
     assert daemon.results == []
@@ -196,7 +200,7 @@ def test_what_is_being_computed_is_not_asked_for_again(
     by_hand = dg.DagsterRun(
         job,
         run_id="00000000-0000-4000-8000-000000000000",
-        tags={"dagster/partition": str(grid_key("other", "mini_obscure"))},
+        tags={"dagster/partition": str(partition_key(OTHER_CELL))},
         asset_selection=stages and frozenset(map(dg.AssetKey, stages)),
         status=dg.DagsterRunStatus.STARTED,
     )
@@ -208,7 +212,7 @@ def test_what_is_being_computed_is_not_asked_for_again(
 
 
 def test_the_queue_stays_short(daemon: Daemon, done: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(assets.automation, "QUEUE", 1)
+    monkeypatch.setattr(assets.automation, "MAX_QUEUED_RUNS", 1)
     keep(done, automation=True)
     add_other_model(done)
     heavier(done / "other", done / "third")
@@ -223,7 +227,7 @@ def test_nothing_is_planned_while_nothing_happens(
     daemon: Daemon, done: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     keep(done, automation=True)
-    monkeypatch.setattr(assets.automation, "LOOK_AGAIN", 1e12)
+    monkeypatch.setattr(assets.automation, "RECHECK_INTERVAL", 1e12)
     daemon.until_quiet()
     monkeypatch.setattr(assets.automation, "Plan", None)
     daemon.until_quiet()
@@ -233,7 +237,7 @@ def test_nothing_is_planned_while_nothing_happens(
 
 def at_night(daemon: Daemon) -> Any:
     context = dg.build_schedule_context(daemon.instance, datetime(2026, 1, 1, 3, tzinfo=UTC))
-    return nightly(context)
+    return nightly(context, workspace=WorkspaceResource())
 
 
 def test_the_nightly_schedule_asks_for_a_fill_where_the_study_allows_it(
@@ -253,11 +257,9 @@ def test_a_fill_is_followed_through_to_the_report_and_then_closed(
     daemon.until_quiet()
     assert daemon.results == []
     ask_to_fill(daemon)
-    since = Materialised()
+    since = Materialized()
     daemon.until_quiet()
-    assert {stage for stage, _ in since.computed()} == {
-        stage.key.to_user_string() for stage in STAGES
-    }
+    assert {stage for stage, _ in since.computed()} == {stage.name for stage in STAGES}
 
     daemon.results.clear()
     keep(done, automation="nightly")

@@ -11,13 +11,12 @@ import pytest
 
 import assets.spectral_statistics
 import gradpipe.engines.local
-from assets.code_location import STAGES
 from assets.resources import Accelerator
 from assets.running.instance import open_instance
 from assets.running.runner import Runner
 from gradpipe.statistics.partition import PartitionTables
 from storage.workspace import Workspace
-from tests.assets.conftest import finished_study
+from tests.assets.conftest import ASSETS, finished_study, resources
 
 QUESTIONS = {"name": "mini_obscure", "sample": 2}
 CELL = ("small", "mini_obscure")
@@ -114,11 +113,11 @@ def test_a_bad_partition_never_reaches_the_report_by_any_way_in(
     assert not workspace.report_page.exists()
     with open_instance(workspace) as instance:
         by_hand = dg.materialize(
-            STAGES,
+            ASSETS,
             selection=["spectral_statistics"],
             partition_key=failure.unit.key,
             instance=instance,
-            resources={"accelerator": Accelerator()},
+            resources=resources(Accelerator()),
             raise_on_error=False,
         )
     assert not by_hand.success

@@ -10,19 +10,18 @@ import pytest
 import assets.gradient_spectra
 import assets.resources
 import gradpipe.gradients.passes.batches
-from assets.code_location import STAGES
 from assets.resources import Accelerator
 from assets.running.instance import open_instance
 from gradpipe.gradients.rows import Progress
 from storage.workspace import Workspace
-from tests.assets.conftest import finished_study
+from tests.assets.conftest import ASSETS, finished_study, resources
 
 ROWS = 4
 
 
 @pytest.fixture
 def by_row(done: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A workspace that lacks the rows of a benchmark, where every row is a batch of its own."""
+    """A workspace without the rows of a benchmark, where every row is a batch of its own."""
     workspace = Workspace.current()
     workspace.keep_study(finished_study(done))
     workspace.delete_model("small")
@@ -34,11 +33,11 @@ def extract(told: list[Progress]) -> Sequence[dg.EventLogEntry]:
     """The log of a run that computes the spectra; the listener's list is filled."""
     with open_instance(Workspace.current()) as instance:
         outcome = dg.materialize(
-            STAGES,
+            ASSETS,
             selection=["gradient_spectra"],
             partition_key="mini_obscure|small",
             instance=instance,
-            resources={"accelerator": Accelerator(lambda _m, _b, progress: told.append(progress))},
+            resources=resources(Accelerator(lambda _m, _b, progress: told.append(progress))),
             run_config={"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}},
         )
         return instance.all_logs(outcome.run_id)
@@ -66,7 +65,9 @@ def test_a_long_extraction_is_observed_and_logged_row_by_row_before_it_ends(
     told: list[Progress] = []
     log = extract(told)
     numbers = observed(log)
-    assert [(made["rows"], made["of"]) for made in numbers] == [(n, ROWS) for n in range(ROWS + 1)]
+    assert [(made["rows"], made["all_rows"]) for made in numbers] == [
+        (n, ROWS) for n in range(ROWS + 1)
+    ]
     assert all(made["tokens_per_second"] > 0 for made in numbers[1:])
     assert [line.partition(",")[0] for line in lines(log)] == [
         f"{n} of {ROWS} rows" for n in range(ROWS + 1)

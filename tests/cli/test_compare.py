@@ -11,10 +11,15 @@ import polars as pl
 import pytest
 from click.testing import CliRunner, Result
 
+from assets.benchmark_items import BENCHMARK_ITEMS
+from assets.gradient_spectra import GRADIENT_SPECTRA
 from assets.planning.versions import Versions
+from assets.responses import RESPONSES
+from assets.spectral_statistics import SPECTRAL_STATISTICS
 from gradpipe.cli import main
 from gradpipe.studies.examples import study_examples, study_items
 from gradpipe.studies.study import Study
+from storage.stages import Partition
 from storage.workspace import Workspace
 from tests.assets.conftest import heavier
 from tests.claims.conftest import make_cell, make_table
@@ -76,16 +81,21 @@ def fill(home: Path, study: Study, detailed: float = 1.0) -> None:
     workspace.keep_study(study)
     versions = Versions(workspace, study)
     for config in study.benchmarks:
+        data = Partition(benchmark=config.name)
         items = study_items(study, config)
-        workspace.items(config.name).write(items, versions.items(config.name))
+        workspace.items(config.name).write(items, versions.version(BENCHMARK_ITEMS, data))
         examples = study_examples(study, config, items).examples
-        workspace.responses(config.name).write(examples, versions.responses(config.name))
+        workspace.responses(config.name).write(examples, versions.version(RESPONSES, data))
         for model in study.models:
-            cell = model.name, config.name
-            workspace.spectra_index(*cell).write(examples, versions.spectra(*cell))
+            cell = Partition(model=model.name, benchmark=config.name)
+            index = versions.table(GRADIENT_SPECTRA, cell)
+            index.write(examples, versions.version(GRADIENT_SPECTRA, cell))
             scale = 2.0 if model.name == "heavy" else 1.0
-            made_up = statistics(*cell, items["item_id"].to_list(), scale, detailed)
-            workspace.statistics(*cell).write(made_up, versions.statistics(*cell))
+            made_up = statistics(
+                cell.model, cell.benchmark, items["item_id"].to_list(), scale, detailed
+            )
+            table = versions.table(SPECTRAL_STATISTICS, cell)
+            table.write(made_up, versions.version(SPECTRAL_STATISTICS, cell))
 
 
 def statistics(

@@ -263,9 +263,9 @@ def write_commas() -> None:
 
 def shorten_waits() -> None:
     """What is tried again is tried at once, or nearly."""
-    import assets.stage
+    import assets.stage_run
 
-    setattr(assets.stage, "backoff", lambda _number: 0.5)  # noqa: B010
+    setattr(assets.stage_run, "backoff", lambda _number: 0.5)  # noqa: B010
 
 
 def drop_privileges() -> None:

@@ -1,5 +1,6 @@
 """The integrity of a workspace: what is damaged is named, moved away, and brought back."""
 
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -16,6 +17,7 @@ from storage.integrity import bring_back, find_faults, set_faults_aside
 from storage.locations import filesystem_of
 from storage.parts import unique_part_name
 from storage.row_store import RowStore
+from storage.stages import SPECTRA_FILES
 from storage.workspace import SPECTRA_SCHEMA, Workspace
 from tests.storage.conftest import DAMAGES, spoil
 
@@ -154,7 +156,8 @@ def test_a_part_of_a_newer_gradpipe_is_set_aside_and_comes_back_to_one_that_know
     assert bring_back(workspace) == []
     assert "new" not in workspace.spectra(MODEL, BENCHMARK).keys().to_list()
     known = pl.Schema({**SPECTRA_SCHEMA, "curvature": pl.Float64})
-    monkeypatch.setattr("storage.integrity.SPECTRA_SCHEMA", known)
+    files = replace(SPECTRA_FILES, parts=dict.fromkeys(SPECTRA_FILES.parts, known))
+    monkeypatch.setattr("storage.integrity.STAGE_FILES", (files,))
     assert bring_back(workspace) == [part]
     assert "new" in RowStore(part.parent, known).keys().to_list()
     assert not [

@@ -9,7 +9,7 @@ import pytest
 import sqlalchemy
 from dagster._utils.error import SerializableErrorInfo, serializable_error_info_from_exc_info
 
-from assets.dagster_workarounds.fatal_errors import stop_behind, stops_in_words
+from assets.dagster_workarounds.fatal_errors import clear_fatal_errors, fatal_error
 from gradpipe.errors import DamagedError, DataError, WorkspaceError
 from storage.workspace import Workspace
 
@@ -35,17 +35,17 @@ def query_failed(reason: str) -> sqlalchemy.exc.OperationalError:
     ("error", "cause", "words"),
     [
         (WorkspaceError("It cannot be written: see to it."), FULL, "It cannot be written: see"),
-        (FULL, None, "cannot be written (No space left on device): make room on its disk"),
+        (FULL, None, "cannot be written (No space left on device): free disk space"),
         (PermissionError(errno.EACCES, "Permission denied", "x"), None, "check its permissions"),
-        (query_failed("database or disk is full"), None, "full): make room on its disk"),
-        (query_failed("database is locked"), None, "see what else is at work"),
+        (query_failed("database or disk is full"), None, "full): free disk space"),
+        (query_failed("database is locked"), None, "check which other process"),
         (query_failed("no such table: runs"), None, "move that folder away"),
     ],
 )
 def test_what_the_next_partition_would_meet_too_ends_the_run(
     tmp_path: Path, error: Exception, cause: Exception | None, words: str
 ) -> None:
-    stop = stop_behind(told(error, cause), Workspace(tmp_path))
+    stop = fatal_error(told(error, cause), Workspace(tmp_path))
     assert stop is not None
     assert words in str(stop)
     assert "\n" not in str(stop)
@@ -65,13 +65,13 @@ def test_what_the_next_partition_would_meet_too_ends_the_run(
 def test_what_is_one_partitions_own_does_not(
     tmp_path: Path, error: Exception, cause: Exception | None
 ) -> None:
-    assert stop_behind(told(error, cause), Workspace(tmp_path)) is None
+    assert fatal_error(told(error, cause), Workspace(tmp_path)) is None
 
 
 @pytest.mark.parametrize("error", [FULL, query_failed("disk I/O error"), sqlite3.Error("gone")])
 def test_what_dagsters_own_writing_meets_is_said_in_words(tmp_path: Path, error: Exception) -> None:
     def fail() -> None:
-        with stops_in_words(Workspace(tmp_path)):
+        with clear_fatal_errors(Workspace(tmp_path)):
             raise error
 
     with pytest.raises(WorkspaceError, match="run again|check"):
@@ -81,7 +81,7 @@ def test_what_dagsters_own_writing_meets_is_said_in_words(tmp_path: Path, error:
 @pytest.mark.parametrize("error", [DataError("It is gone: see to it."), KeyError("a bug")])
 def test_other_errors_go_through(tmp_path: Path, error: Exception) -> None:
     def fail() -> None:
-        with stops_in_words(Workspace(tmp_path)):
+        with clear_fatal_errors(Workspace(tmp_path)):
             raise error
 
     with pytest.raises(type(error)):

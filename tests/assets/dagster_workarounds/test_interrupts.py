@@ -8,10 +8,11 @@ from typing import Any
 
 import pytest
 
-import assets.spectral_statistics
-from assets.dagster_workarounds.interrupts import no_signal_lost
+from assets.dagster_workarounds.interrupts import keep_interrupts
 from assets.resources import Accelerator
 from assets.running.runner import Runner
+from assets.spectral_statistics import SPECTRAL_STATISTICS
+from assets.stage_run import StageRun
 from storage.workspace import Workspace
 from tests.assets.conftest import finished_study
 
@@ -30,24 +31,24 @@ def test_a_signal_that_was_forgotten_is_raised_at_the_end(number: signal.Signals
     ended = []
 
     def work() -> None:
-        with no_signal_lost():
+        with keep_interrupts():
             ignored(number)
             ended.append(True)
 
     with pytest.raises(KeyboardInterrupt):
         work()
     assert ended
-    with no_signal_lost():
+    with keep_interrupts():
         pass
 
 
 def test_other_signals_and_other_threads_are_left_alone() -> None:
-    with no_signal_lost():
+    with keep_interrupts():
         ignored(signal.SIGUSR1)
     found: list[bool] = []
 
     def work() -> None:
-        with no_signal_lost():
+        with keep_interrupts():
             found.append(True)
 
     thread = threading.Thread(target=work)
@@ -56,17 +57,18 @@ def test_other_signals_and_other_threads_are_left_alone() -> None:
     assert found == [True]
 
 
-def test_a_run_that_is_told_to_stop_as_its_stage_ends_goes_on_to_no_other(
+def test_a_run_that_is_interrupted_as_a_stage_ends_starts_no_other_stage(
     finished: Path, home: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    result = assets.spectral_statistics.result
+    result = StageRun.result
 
-    def stop_and_result(*arguments: Any, **settings: Any) -> Any:
-        made = result(*arguments, **settings)
-        ignored(signal.SIGINT)
-        return made
+    def result_and_interrupt(self: StageRun, *arguments: Any) -> Any:
+        materialization = result(self, *arguments)
+        if self.stage is SPECTRAL_STATISTICS:
+            ignored(signal.SIGINT)
+        return materialization
 
-    monkeypatch.setattr(assets.spectral_statistics, "result", stop_and_result)
+    monkeypatch.setattr(StageRun, "result", result_and_interrupt)
     runner = Runner(Workspace.current(), finished_study(finished), Accelerator())
     with pytest.raises(KeyboardInterrupt):
         runner.bring_up_to_date()

@@ -8,10 +8,9 @@ import dagster as dg
 import pytest
 
 import assets.responses
-from assets.code_location import code_location
 from assets.dagster_workarounds.killed_runs import process_tag, release_orphans
-from assets.resources import Accelerator
 from assets.running.instance import open_instance
+from definitions import defs
 from gradpipe.system.atomic_files import process_name
 from storage.workspace import Workspace
 from tests.assets.conftest import killed_process
@@ -117,7 +116,7 @@ def test_a_run_that_the_ui_started_is_known_by_its_process_while_it_is_at_work(
 
     monkeypatch.setattr(assets.responses, "check_lengths", look)
     with open_instance(Workspace.current()) as instance:
-        code_location(Accelerator()).resolve_job_def("benchmark_data").execute_in_process(
+        defs.resolve_job_def("benchmark_data").execute_in_process(
             partition_key="mine", instance=instance, raise_on_error=False
         )
     assert process_tag().items() <= seen[0].items()

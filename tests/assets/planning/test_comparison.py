@@ -1,34 +1,34 @@
 """Which tables stand against each other when two sides are compared."""
 
+from pathlib import Path
+
 import pytest
 
-from assets.planning.comparison import ModelAndBenchmark, Side, SideKind, paired_cells
+from assets.planning.comparison import Side, SideKind, paired_cells
 from gradpipe.errors import DataError
 from gradpipe.studies.study import Study
+from storage.stages import Partition
 from storage.workspace import Workspace
 
 
-def side(name: str, kind: SideKind, *cells: ModelAndBenchmark, of: str = "") -> Side:
+def side(name: str, kind: SideKind, *cells: Partition) -> Side:
+    """A side whose workspace is never read."""
     study = Study.model_validate({"models": ["demo"], "benchmarks": ["mini_maths"]})
-    return Side(name, kind, Workspace.current(), study, of, cells)
+    return Side(name=name, kind=kind, workspace=Workspace(Path()), study=study, cells=cells)
 
 
-@pytest.fixture(autouse=True)
-def anywhere(home: object) -> None:
-    """No side is read here."""
-
-
-SQUARE = (("base", "maths"), ("base", "facts"), ("tuned", "maths"), ("tuned", "facts"))
+SQUARE = tuple(
+    Partition(model=model, benchmark=benchmark)
+    for model in ("base", "tuned")
+    for benchmark in ("maths", "facts")
+)
 
 
 def test_models_meet_on_benchmarks_and_benchmarks_on_models() -> None:
     base, tuned = side("base", "model", *SQUARE[:2]), side("tuned", "model", *SQUARE[2:])
-    assert paired_cells(base, tuned) == [
-        (("base", "maths"), ("tuned", "maths")),
-        (("base", "facts"), ("tuned", "facts")),
-    ]
+    assert paired_cells(base, tuned) == [(SQUARE[0], SQUARE[2]), (SQUARE[1], SQUARE[3])]
     maths, facts = side("maths", "benchmark", *SQUARE[::2]), side("facts", "benchmark", SQUARE[3])
-    assert paired_cells(maths, facts) == [(("tuned", "maths"), ("tuned", "facts"))]
+    assert paired_cells(maths, facts) == [(SQUARE[2], SQUARE[3])]
 
 
 def test_studies_meet_where_both_names_are_the_same() -> None:
@@ -53,7 +53,7 @@ def test_a_study_stands_for_its_only_model_or_benchmark() -> None:
 @pytest.mark.parametrize(
     ("a", "b", "words"),
     [
-        (("study", SQUARE), ("model", SQUARE[2:]), "models base, tuned: say which.*as A:base"),
+        (("study", SQUARE), ("model", SQUARE[2:]), "models base, tuned: .*A:base"),
         (("model", SQUARE[:1]), ("model", SQUARE[3:]), "has maths, the other facts"),
         (("benchmark", SQUARE[:1]), ("benchmark", SQUARE[3:]), "has base, the other tuned"),
         (("study", SQUARE[:3]), ("study", SQUARE[3:]), "base × maths.*WORKSPACE:MODEL"),
@@ -61,8 +61,8 @@ def test_a_study_stands_for_its_only_model_or_benchmark() -> None:
     ],
 )
 def test_sides_with_nothing_in_common_are_refused(
-    a: tuple[SideKind, tuple[ModelAndBenchmark, ...]],
-    b: tuple[SideKind, tuple[ModelAndBenchmark, ...]],
+    a: tuple[SideKind, tuple[Partition, ...]],
+    b: tuple[SideKind, tuple[Partition, ...]],
     words: str,
 ) -> None:
     with pytest.raises(DataError, match=words):

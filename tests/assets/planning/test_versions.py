@@ -13,12 +13,13 @@ from typing import Any
 import polars as pl
 import pytest
 
-import assets.planning.versions
+import assets.gradient_spectra
+import assets.report
 import gradpipe.gradients.rows
 from assets.resources import Accelerator
 from gradpipe.studies.study import Study
 from tests.assets.conftest import (
-    Materialised,
+    Materialized,
     add_items,
     automate,
     finished_study,
@@ -64,7 +65,7 @@ def new_statistic(folder: Path, patch: pytest.MonkeyPatch) -> Study:
 
 
 def changed_chart(folder: Path, patch: pytest.MonkeyPatch) -> Study:
-    patch.setattr(assets.planning.versions, "REPORT_VERSION", "another")
+    patch.setattr(assets.report, "REPORT_VERSION", "another")
     return finished_study(folder)
 
 
@@ -77,7 +78,7 @@ def changed_generator_setting(folder: Path, patch: pytest.MonkeyPatch) -> Study:
 
 
 def new_extractor(folder: Path, patch: pytest.MonkeyPatch) -> Study:
-    for module in (assets.planning.versions, gradpipe.gradients.rows):
+    for module in (assets.gradient_spectra, gradpipe.gradients.rows):
         patch.setattr(module, "EXTRACTOR_VERSION", "another")
     return finished_study(folder)
 
@@ -111,7 +112,7 @@ def nothing(folder: Path, patch: pytest.MonkeyPatch) -> Study:
 
 
 def cells(rows: dict[str, int]) -> dict[tuple[str, str], int]:
-    """Spectra of so many rows in those partitions, their statistics, and the report."""
+    """Number of rows of spectra per partition, with their statistics and the report."""
     return (
         {(SPECTRA, cell): count for cell, count in rows.items()}
         | {(STATISTICS, cell): 1 for cell in rows}
@@ -141,7 +142,7 @@ TABLE = {
     "a changed protocol": Row(
         changed_protocol, cells({"mini_obscure|small": 4, "mine|small": 40}), True
     ),
-    # Half of the examples go; those that stay are in the store.
+    # Half of the examples are removed; the rest are in the store.
     "a changed generator setting": Row(
         changed_generator_setting,
         {(RESPONSES, "mini_obscure"): 2, (RESPONSES, "mine"): 20}
@@ -176,11 +177,11 @@ def test_just_what_hangs_on_a_change_runs_again_and_nothing_by_another_way(
     monkeypatch.setattr(
         Accelerator, "load", lambda self, *model: loads.append(model) or load(self, *model)
     )
-    since = Materialised()
+    since = Materialized()
     bring_up_to_date(study)
     assert since.computed() == row.ran
     assert bool(loads) == row.loads_model
-    since = Materialised()
+    since = Materialized()
     another_way(study)
     assert since.computed() == {}
 

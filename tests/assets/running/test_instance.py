@@ -125,13 +125,13 @@ def test_changed_settings_without_the_database_contradict_its_variable(
 
 def test_changed_settings_with_the_database_want_its_variable(settings: Path) -> None:
     settings.write_text(yaml.safe_dump({"storage": IN_POSTGRES}))
-    with pytest.raises(WorkspaceError, match="which is not set: set it, or take `storage` out"):
+    with pytest.raises(WorkspaceError, match="not set: set it, or remove `storage`"):
         dagster_home(Workspace.current())
 
 
 def test_settings_that_are_no_yaml_are_named(settings: Path) -> None:
     settings.write_text("telemetry: [")
-    with pytest.raises(WorkspaceError, match=r"dagster\.yaml is no YAML: mend it, or delete it"):
+    with pytest.raises(WorkspaceError, match=r"dagster\.yaml is not valid YAML"):
         dagster_home(Workspace.current())
 
 

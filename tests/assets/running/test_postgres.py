@@ -22,7 +22,8 @@ from click.testing import CliRunner
 from assets.dagster_workarounds.killed_runs import release_orphans
 from assets.resources import Accelerator
 from assets.running.instance import POSTGRES, open_instance
-from assets.running.runner import STAGE_NAMES, Runner
+from assets.running.runner import Runner
+from assets.stages import STAGES
 from gradpipe.cli import main
 from gradpipe.errors import WorkspaceError
 from gradpipe.studies.load import study_yaml
@@ -205,7 +206,7 @@ def test_a_studys_runs_are_in_postgres_and_none_in_the_workspace(
     server: Server, brought_up: BroughtUp
 ) -> None:
     made = "SELECT asset_key FROM event_logs WHERE dagster_event_type = 'ASSET_MATERIALIZATION'"
-    stages = {f'["{name}"]' for name in STAGE_NAMES}
+    stages = {f'["{stage.name}"]' for stage in STAGES}
     assert {key for (key,) in server.ask(made, brought_up.database)} == stages
     assert list(brought_up.home.rglob("*.db")) == []
 

@@ -12,16 +12,19 @@ import polars as pl
 import pytest
 
 import gradpipe.engines.local
-from assets.code_location import STAGES
-from assets.partitions import grid_key
+from assets.gradient_spectra import GRADIENT_SPECTRA
+from assets.partitions import partition_key
 from assets.planning.versions import Versions
 from assets.resources import Accelerator
 from assets.running.instance import open_instance
-from assets.running.runner import Runner, StageCount
+from assets.running.outcome import StageCount
+from assets.running.runner import Runner
 from gradpipe.errors import DataError, ModelError, StudyError, WorkspaceError
 from gradpipe.studies.load import study_yaml
 from gradpipe.studies.study import Study
+from storage.stages import Partition
 from storage.workspace import Workspace
+from tests.assets.conftest import ASSETS, resources
 from tests.conftest import study_of
 
 BOTH = ("mini_maths", "mini_obscure")
@@ -72,16 +75,16 @@ def test_the_same_study_again_does_no_work_and_loads_no_model(
     assert again["gradient_spectra"].reused == 16
 
 
-def test_materialising_what_is_there_already_computes_nothing(
+def test_materializing_current_partitions_computes_nothing(
     done: dict[str, StageCount],
 ) -> None:
     with open_instance(Workspace.current()) as instance:
         outcome = dg.materialize(
-            STAGES,
+            ASSETS,
             selection=["gradient_spectra", "spectral_statistics"],
-            partition_key=grid_key("small", "mini_maths"),
+            partition_key=partition_key(Partition(model="small", benchmark="mini_maths")),
             instance=instance,
-            resources={"accelerator": NoAccelerator()},
+            resources=resources(),
         )
     events = outcome.get_asset_materialization_events()
     assert len(events) == 2
@@ -170,10 +173,10 @@ def test_a_report_on_nothing_says_what_comes_first(home: Path) -> None:
         pytest.raises(WorkspaceError, match="spectral_statistics first"),
     ):
         dg.materialize(
-            STAGES,
+            ASSETS,
             selection=["report"],
             instance=instance,
-            resources={"accelerator": NoAccelerator()},
+            resources=resources(),
         )
 
 
@@ -268,5 +271,6 @@ def test_a_study_that_is_edited_while_it_runs_is_out_of_date_afterwards(
     monkeypatch.setattr(gradpipe.engines.local, "extract_examples", edit_and_extract)
     bring_up(study)
     workspace = Workspace.current()
-    assert Versions(workspace, study).is_current("gradient_spectra", "small", "mini_obscure")
-    assert not Versions(workspace, edited).is_current("gradient_spectra", "small", "mini_obscure")
+    cell = Partition(model="small", benchmark="mini_obscure")
+    assert Versions(workspace, study).is_current(GRADIENT_SPECTRA, cell)
+    assert not Versions(workspace, edited).is_current(GRADIENT_SPECTRA, cell)

@@ -17,7 +17,7 @@ from assets.running.runner import Runner
 from gradpipe.gradients.rows import ROW_SCHEMA
 from gradpipe.studies.study import Study
 from storage.workspace import Workspace
-from tests.assets.conftest import Daemon, Materialised
+from tests.assets.conftest import Daemon, Materialized
 
 MODELS = 120
 BENCHMARKS = ("mini_maths", "mini_popular", "mini_obscure")
@@ -96,7 +96,7 @@ def test_360_partitions_are_planned_reported_and_kept_up_to_date(
     (Path(study.models[-1].id) / "number.txt").write_text("changed")
     workspace = Workspace.current()
     workspace.keep_study(study.model_copy(update={"automation": True}))
-    since = Materialised()
+    since = Materialized()
     with open_instance(workspace) as instance, pytest.MonkeyPatch.context() as patch:
         patch.setattr(Accelerator, "load", NoModel.load)
         Daemon(instance).until_quiet()

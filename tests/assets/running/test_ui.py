@@ -19,13 +19,15 @@ import pytest
 import assets.gradient_spectra
 import assets.resources
 import gradpipe.gradients.passes.batches
-from assets.code_location import STAGES
-from assets.partitions import grid_key, sync_partitions
+from assets.partitions import partition_key, sync_partitions
 from assets.resources import Accelerator
 from assets.running.instance import open_instance
+from assets.stages import STAGES
 from gradpipe.gradients.rows import Progress
 from gradpipe.studies.study import Study
+from storage.stages import Partition
 from storage.workspace import Workspace
+from tests.assets.conftest import ASSETS, resources
 from tests.assets.serving import Served, serving
 from tests.conftest import BROWSER
 
@@ -96,7 +98,7 @@ class Ui(Served):
         status = until(lambda: {self.runs()[run]} & ended, f"the end of run {run}")
         assert status == {"SUCCESS"}
 
-    def materialise(self, stages: tuple[str, ...], *partitions: str) -> None:
+    def materialize(self, stages: tuple[str, ...], *partitions: str) -> None:
         """Tick stages in the catalog, choose a partition, launch the run, wait for its success."""
         page, before = self.open("/assets"), self.runs()
         for stage in stages:
@@ -165,11 +167,11 @@ def workspace(small_model: Path, tmp_path_factory: pytest.TempPathFactory) -> It
         with open_instance(current) as instance:
             sync_partitions(instance, study)
             for benchmark in (FILLED, WATCHED):
-                materialise_here(instance, DATA, benchmark)
+                materialize_here(instance, DATA, benchmark)
         yield current
 
 
-def materialise_here(
+def materialize_here(
     instance: dg.DagsterInstance,
     stages: tuple[str, ...],
     partition: str,
@@ -177,11 +179,11 @@ def materialise_here(
 ) -> dg.ExecuteInProcessResult:
     """As `gradpipe run` does, in this process."""
     return dg.materialize(
-        STAGES,
+        ASSETS,
         selection=list(stages),
         partition_key=partition,
         instance=instance,
-        resources={"accelerator": accelerator or Accelerator()},
+        resources=resources(accelerator or Accelerator()),
         run_config={"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}},
     )
 
@@ -206,14 +208,14 @@ def ui(workspace: Workspace, page: Any, tmp_path_factory: pytest.TempPathFactory
 @pytest.fixture(scope="module")
 def clicked(ui: Ui) -> Ui:
     """The UI after one benchmark, its gradients and the report were made by clicking."""
-    ui.materialise(DATA, CLICKED)
-    ui.materialise(CELL, CLICKED, "small")
-    ui.materialise(("report",))
+    ui.materialize(DATA, CLICKED)
+    ui.materialize(CELL, CLICKED, "small")
+    ui.materialize(("report",))
     return ui
 
 
 def made(stage: str) -> list[tuple[str, int]]:
-    """(partition, rows or partitions computed) of a stage's materialisations, oldest first."""
+    """(partition, rows or partitions computed) of a stage's materializations, oldest first."""
     with open_instance(Workspace.current()) as instance:
         found = instance.fetch_materializations(dg.AssetKey(stage), limit=1000, ascending=True)
     events: list[Any] = [record.asset_materialization for record in found.records]
@@ -253,7 +255,7 @@ def test_it_and_its_processes_listen_to_this_machine_alone(ui: Ui) -> None:
 def test_the_catalog_describes_every_stage(ui: Ui) -> None:
     page = ui.open("/assets")
     for stage in STAGES:
-        first = next(iter(stage.descriptions_by_key.values())).partition("\n")[0]
+        first = next(iter(stage.asset.descriptions_by_key.values())).partition("\n")[0]
         page.get_by_text(first).first.wait_for()
 
 
@@ -298,7 +300,7 @@ def test_the_report_made_by_clicking_shows_its_page_rows_and_curves(clicked: Ui)
     assert shown["page"] == str(report)
     assert report.is_file()
     assert "mean_response_tokens" in shown["rows"]
-    assert shown["left_out"] == f"small × {FILLED}, small × {WATCHED}"
+    assert shown["excluded_partitions"] == f"small × {FILLED}, small × {WATCHED}"
     _, width = clicked.picture()
     assert width > 0
     assert clicked.complaints == []
@@ -307,7 +309,7 @@ def test_the_report_made_by_clicking_shows_its_page_rows_and_curves(clicked: Ui)
 @pytest.mark.slow
 def test_the_same_partition_made_again_computes_nothing(clicked: Ui) -> None:
     before = {stage: len(made(stage)) for stage in CELL}
-    clicked.materialise(CELL, CLICKED, "small")
+    clicked.materialize(CELL, CLICKED, "small")
     for stage in CELL:
         assert made(stage)[before[stage] :] == [(f"{CLICKED}|small", 0)]
 
@@ -322,8 +324,8 @@ def test_a_run_shows_how_far_it_is_while_it_computes(
 
     def run() -> dg.ExecuteInProcessResult:
         with open_instance(Workspace.current()) as instance:
-            cell = grid_key("small", WATCHED)
-            return materialise_here(instance, CELL[:1], cell, Accelerator(hold))
+            cell = partition_key(Partition(model="small", benchmark=WATCHED))
+            return materialize_here(instance, CELL[:1], cell, Accelerator(hold))
 
     monkeypatch.setattr(assets.resources, "LOG_INTERVAL", 0.0)
     monkeypatch.setattr(gradpipe.gradients.passes.batches, "CPU_BUDGET", 1)

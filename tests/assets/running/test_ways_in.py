@@ -66,7 +66,7 @@ def runs_of(workspace: Workspace) -> set[str]:
         return {run.run_id for run in instance.get_runs()}
 
 
-def test_materialising_by_dagsters_command_uses_the_instance_and_rows_of_the_workspace(
+def test_materializing_by_dagsters_command_uses_the_instance_and_rows_of_the_workspace(
     done: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     before = runs_of(Workspace.current())

@@ -1,4 +1,4 @@
-"""What may pass is tried again, smaller or after a while; what cannot fails at once."""
+"""Transient failures are retried, in smaller batches or after a wait; others fail at once."""
 
 import json
 from pathlib import Path
@@ -9,13 +9,13 @@ import pytest
 from click.testing import CliRunner
 
 import assets.benchmark_items
-import assets.stage
+import assets.stage_run
 import gradpipe.engines.local
 import gradpipe.gradients.loop
 import gradpipe.gradients.passes.batches
 from assets.resources import Accelerator
 from assets.running.runner import Runner
-from assets.stage import MAX_RETRIES
+from assets.stage_run import MAX_RETRIES
 from gradpipe.cli import main
 from gradpipe.errors import DataError, ModelError
 from storage.workspace import Workspace
@@ -28,7 +28,7 @@ QUESTIONS = {"name": "mini_obscure", "sample": 2}
 def waits(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     """The attempts after which a wait was asked for; none is waited for."""
     asked: list[int] = []
-    monkeypatch.setattr(assets.stage, "backoff", lambda number: asked.append(number) or 0.0)
+    monkeypatch.setattr(assets.stage_run, "backoff", lambda number: asked.append(number) or 0.0)
     return asked
 
 
@@ -75,7 +75,7 @@ def test_a_network_that_did_not_answer_is_asked_again_after_longer_and_longer_wa
 
 
 def test_the_waits_grow() -> None:
-    assert [assets.stage.backoff(number) for number in range(MAX_RETRIES)] == [5, 20, 80, 320]
+    assert [assets.stage_run.backoff(number) for number in range(MAX_RETRIES)] == [5, 20, 80, 320]
 
 
 def test_a_source_that_did_not_answer_is_asked_again(
@@ -97,7 +97,7 @@ def test_a_source_that_did_not_answer_is_asked_again(
 @pytest.mark.parametrize(
     "error", [ModelError("It has no such layer: take another."), ZeroDivisionError("a bug")]
 )
-def test_what_cannot_pass_is_not_tried_again(
+def test_a_lasting_failure_is_not_retried(
     error: Exception,
     finished: Path,
     home: Path,
