@@ -63,7 +63,6 @@ class SpectraPool:
         """Run ``job`` on a thread, after the work queued so far on the device of ``on``."""
         if on.device.type != "cuda":
             return self.executor.submit(job)
-
         queued = torch.cuda.current_stream(on.device).record_event()
         return self.executor.submit(self._on_own_stream, job, on.device, queued)
 
