@@ -66,7 +66,7 @@ def test_paper_doubles_the_bos_that_the_template_wrote_and_standard_does_not(
 def test_a_template_that_fails_is_a_fault_of_the_model(
     template: str, protocol: Protocol, make_tokenizer: MakeTokenizer
 ) -> None:
-    with pytest.raises(ModelError, match=r"chat template of org/odd fails \(.+\): take another"):
+    with pytest.raises(ModelError, match=r"chat template of org/odd fails \(.+\): use another"):
         Encoder(make_tokenizer(template=template), protocol, "org/odd").encode(PAIR)
 
 

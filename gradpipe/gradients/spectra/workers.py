@@ -15,7 +15,7 @@ from torch import Tensor
 from gradpipe.gradients.spectra.sizes import GRAM_MATRICES, WORKSPACE
 from gradpipe.gradients.spectra.sketches import Sketcher
 
-Result = TypeVar("Result")
+JobResult = TypeVar("JobResult")
 
 
 @dataclass
@@ -59,15 +59,14 @@ class SpectraPool:
             return -(-rows // self.threads)
         return max(1, WORKSPACE // (GRAM_MATRICES * 8 * tokens**2))
 
-    def submit(self, job: Callable[[], Result], on: Tensor) -> Future[Result]:
+    def submit(self, job: Callable[[], JobResult], on: Tensor) -> Future[JobResult]:
         """Run ``job`` on a thread, after the work queued so far on the device of ``on``."""
         if on.device.type != "cuda":
             return self.executor.submit(job)
-
         queued = torch.cuda.current_stream(on.device).record_event()
         return self.executor.submit(self._on_own_stream, job, on.device, queued)
 
-    def _on_own_stream(self, job: Callable[[], Result], device: Any, queued: Any) -> Result:
+    def _on_own_stream(self, job: Callable[[], JobResult], device: Any, queued: Any) -> JobResult:
         # One stream per device, kept because the allocator caches memory per stream.
         if device not in self._streams:
             self._streams[device] = torch.cuda.Stream(device)
