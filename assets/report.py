@@ -1,5 +1,6 @@
 """Stage five: statistics become curves, tables, charts and the page."""
 
+from pathlib import Path
 from time import perf_counter
 from typing import Any
 
@@ -12,7 +13,6 @@ from assets.spectral_statistics import spectral_statistics
 from assets.stage import ASSET_GROUP, preview, result, retried
 from gradpipe.errors import WorkspaceError
 from gradpipe.report import REPORT_VERSION
-from gradpipe.report.build import build_report
 from gradpipe.report.charts.thumbnail import curve_thumbnail
 from gradpipe.report.collect import CellResults, all_curves, gather
 from gradpipe.report.report_data import ReportInputs
@@ -74,6 +74,16 @@ def report(context: dg.AssetExecutionContext) -> dg.MaterializeResult[Any]:
                 "curves": dg.MetadataValue.md(curve_thumbnail(found)),
             },
         )
+
+
+def build_report(inputs: ReportInputs, folder: Path) -> None:
+    """Build the report in a folder.
+
+    The import is here because drawing imports Altair, which takes a second.
+    """
+    from gradpipe.report import build
+
+    build.build_report(inputs, folder)
 
 
 def _results(workspace: Workspace, model: str, benchmark: str) -> CellResults:

@@ -3,7 +3,7 @@
 import numpy as np
 import polars as pl
 
-from gradpipe.report import style as look
+from gradpipe.report.style import STYLE_LABELS, in_order
 from gradpipe.statistics.differences import LARGEST_LAYERS
 from gradpipe.styles import KNOWLEDGE_STYLES
 
@@ -53,18 +53,13 @@ def drawn_curves(curves: pl.DataFrame) -> pl.DataFrame:
     )
 
 
-def labelled_style() -> pl.Expr:
-    """The style as readers see it."""
-    return pl.col("style").replace(look.STYLE_LABELS)
-
-
 def distinct(frame: pl.DataFrame, column: str) -> list[str]:
     """The values of a column in the order they are shown."""
-    return look.in_order(column, frame.get_column(column).drop_nulls().unique().to_list())
+    return in_order(column, frame.get_column(column).drop_nulls().unique().to_list())
 
 
 def in_reading_order(frame: pl.DataFrame, *columns: str) -> pl.DataFrame:
-    """Rows sorted by columns, each in the order its values are shown (`look.ORDERS`)."""
+    """Rows sorted by columns, each in the order its values are shown (`style.ORDERS`)."""
     if frame.is_empty():
         return frame
     ranks = [
@@ -88,7 +83,7 @@ def style_ratios(curves: pl.DataFrame) -> pl.DataFrame:
     over = curves.join(pairs, on="style")
     under = curves.rename({"style": "under"})
     both = over.join(under, on=[*_of_ratio("style"), "under"], suffix="_under")
-    names = [pl.col(name).replace(look.STYLE_LABELS) for name in ("style", "under")]
+    names = [pl.col(name).replace(STYLE_LABELS) for name in ("style", "under")]
     return _divided(both).with_columns(pl.concat_str(names, separator=" / ").alias("pair"))
 
 
@@ -142,7 +137,7 @@ def spectra_rows(extremes: pl.DataFrame) -> pl.DataFrame:
 
 def compared_as() -> pl.Expr:
     """Label two responses by what distinguishes them: "none, correct · detailed, correct"."""
-    style = [pl.col(c).replace(look.STYLE_LABELS) for c in ("style", "against_style")]
+    style = [pl.col(c).replace(STYLE_LABELS) for c in ("style", "against_style")]
     named = [
         pl.format("{}, {}", side, pl.col(c))
         for side, c in zip(style, ("relevance", "against_relevance"), strict=True)

@@ -2,9 +2,9 @@
 
 import polars as pl
 
-from gradpipe.report import style as look
 from gradpipe.report.chart_data import IS_KNOWLEDGE, distinct, finite, in_reading_order
 from gradpipe.report.report_data import ALIGNMENT_SCHEMA, ReportInputs
+from gradpipe.report.style import SEGMENT_LABELS, style_label
 from gradpipe.report.tables.table import ReportTable, projections_of, where, wide
 from gradpipe.statistics.differences import SEGMENTS
 
@@ -33,7 +33,7 @@ def mad_segment_table(mad: pl.DataFrame) -> ReportTable:
         "MAD of each curve within the early, middle and last layers, by projection",
         wide(mad.filter(pl.col("segment") != "all"), CURVE, values),
         heads=4,
-        groups=[(look.SEGMENT_LABELS[segment], len(projections)) for segment in segments],
+        groups=[(SEGMENT_LABELS[segment], len(projections)) for segment in segments],
         labels={f"{segment}_{p}": p for segment in segments for p in projections},
         sections=2,
     )
@@ -114,7 +114,7 @@ def knowledge_table(mad: pl.DataFrame) -> ReportTable:
         heads=3,
         groups=[(p, len(lengths)) for p in projections] if lengths else [],
         labels={
-            f"{p}_{style}": look.style_label(style).removesuffix(" tokens")
+            f"{p}_{style}": style_label(style).removesuffix(" tokens")
             for p in projections
             for style in lengths
         },
