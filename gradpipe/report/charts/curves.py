@@ -14,11 +14,10 @@ from gradpipe.report.charts.parts import (
     color_by_style,
     cycled,
     dashes,
+    dots_by_style,
     layer_axis,
     layered,
-    legend,
     line_of_no_difference,
-    name_axis,
     nearest_point,
     panels,
     relevance_dashes,
@@ -201,24 +200,21 @@ def mad_by_style(
 
     One panel per projection, one dot per curve: filled for correct, hollow for irrelevant.
     """
-    labels = [style_label(style) for style in styles]
-    color = color_by_style(styles, "circle")
-    selected = selected_in_legend("style")
-    dots = alt.Chart().mark_point(size=64, strokeWidth=2, aria=False)
-    encoded = dots.encode(
-        x=alt.X("mad:Q", scale=scale(log), title=value_title(statistic, "MAD of ")).axis(
-            tickCount=4, grid=True, format="~g"
-        ),
-        y=alt.Y("benchmark:N", title=None, axis=name_axis(), scale=alt.Scale(paddingInner=0.35)),
-        yOffset=alt.YOffset("style:N", sort=labels, scale=alt.Scale(domain=labels)),
-        color=color,
-        fill=alt.Fill("style:N", scale=color["scale"], legend=legend("response style", "circle")),
-        fillOpacity=alt.condition("datum.relevance === 'correct'", alt.value(1), alt.value(0)),
-        opacity=unless_dimmed(selected),
-        tooltip=["benchmark:N", "style:N", "relevance:N", tooltip_value("mad", "MAD")],
-    )
-    sized = encoded.add_params(selected).properties(height=alt.Step(13))
-    return panels(sized, own="x", height=None)
+    irrelevant = "datum.relevance === 'irrelevant'"
+    title = value_title(statistic, "MAD of ")
+    dots = dots_by_style(styles, value="mad", title=title, log=log, hollow=irrelevant)
+    return panels(dots, own="x", height=None)
+
+
+def rd_by_style(
+    styles: list[str], *, statistic: str | None = None, log: bool = True
+) -> alt.FacetChart:
+    """How far are irrelevant responses from correct ones, by style, benchmark and projection?
+
+    One panel per projection, one dot per pair of curves.
+    """
+    title = value_title(statistic, "RD of ")
+    return panels(dots_by_style(styles, value="rd", title=title, log=log), own="x", height=None)
 
 
 def knowledge_by_length(

@@ -47,7 +47,7 @@ class ChartKind:
         log: bool | None = None,
         tooltips: bool = False,
     ) -> alt.FacetChart:
-        """The chart of ``drawn``, the result of ``rows``, with its title and its data.
+        """The chart of ``drawn``, the result of ``rows``, with its data and a title if it has one.
 
         ``statistic`` is named on the axis, ``tooltips`` show the point nearest to the pointer.
         Values that a logarithmic scale does not have are not drawn.
@@ -57,11 +57,16 @@ class ChartKind:
         options: dict[str, Any] = {name: given[name] for name in self.options}
         chart = self.draw(_names(drawn, self.color), log=log, **options)
         shown = drawn.filter(pl.col(self.value) > 0) if log else drawn
-        titled = alt.TitleParams(text=title, subtitle=self.subtitle, offset=14)
         whole: alt.FacetChart = with_rows(chart, _labeled(shown)).properties(
-            title=titled, padding=16
+            title=self._title(title), padding=16
         )
         return whole
+
+    def _title(self, text: str) -> alt.TitleParams:
+        """The title with the kind's subtitle, which Vega does not show without a title."""
+        if not text:
+            return alt.TitleParams(text=self.subtitle, fontWeight="normal", fontSize=12, offset=14)
+        return alt.TitleParams(text=text, subtitle=self.subtitle, offset=14)
 
 
 def _names(drawn: pl.DataFrame, column: str) -> list[str]:
@@ -85,7 +90,7 @@ def _labeled(drawn: pl.DataFrame) -> pl.DataFrame:
 
 _OF_STATISTIC = ("statistic", "tooltips")
 
-#: The kinds of charts by the names of their files.
+#: The kinds of charts by name; most become files of this name.
 KINDS = {
     "curves": ChartKind(
         draw=curves.statistic_through_the_layers,
@@ -152,6 +157,14 @@ KINDS = {
         value="mad",
         subtitle="Mean absolute difference of adjacent layers, by the length of the answer",
         log=False,
+        options=("statistic",),
+    ),
+    "relative-difference": ChartKind(
+        draw=curves.rd_by_style,
+        rows=rows.rd_rows,
+        color="style",
+        value="rd",
+        subtitle="Relative difference of two curves: mean over layers of |s1 − s2| / |s1|",
         options=("statistic",),
     ),
     "verdicts": ChartKind(

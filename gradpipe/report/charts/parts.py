@@ -77,9 +77,9 @@ def layered(*charts: alt.Chart) -> alt.LayerChart:
 
 
 def layer_axis() -> alt.X:
-    """Layers from left to right."""
+    """Layers from left to right. Ticks between layers, as few layers have, are not labeled."""
     return alt.X("layer:Q", title="layer", scale=alt.Scale(nice=False)).axis(
-        tickMinStep=1, format="d"
+        tickMinStep=1, format="d", labelExpr="datum.value % 1 === 0 ? datum.label : ''"
     )
 
 
@@ -173,3 +173,35 @@ def nearest_point(x: alt.X, y: alt.Y, color: alt.Color, tooltip: list[Any]) -> a
 def tooltip_value(field: str, title: str) -> alt.Tooltip:
     """A number in a tooltip, to three significant digits."""
     return alt.Tooltip(f"{field}:Q", title=title, format=".3~g")
+
+
+def dots_by_style(
+    styles: list[str], *, value: str, title: str | None, log: bool, hollow: str | None = None
+) -> alt.Chart:
+    """One dot per benchmark and style, at a value with a column of its own, such as ``mad``.
+
+    ``hollow`` is the Vega expression of the dots without a fill.
+    """
+    labels = [style_label(style) for style in styles]
+    color = color_by_style(styles, "circle")
+    selected = selected_in_legend("style")
+    dots = alt.Chart().mark_point(size=64, strokeWidth=2, aria=False)
+    encoded = dots.encode(
+        x=alt.X(f"{value}:Q", scale=scale(log), title=title).axis(
+            tickCount=4, grid=True, format="~g"
+        ),
+        y=alt.Y("benchmark:N", title=None, axis=name_axis(), scale=alt.Scale(paddingInner=0.35)),
+        yOffset=alt.YOffset("style:N", sort=labels, scale=alt.Scale(domain=labels)),
+        color=color,
+        fill=alt.Fill("style:N", scale=color["scale"], legend=legend("response style", "circle")),
+        fillOpacity=alt.condition(hollow, alt.value(0), alt.value(1)) if hollow else alt.value(1),
+        opacity=unless_dimmed(selected),
+        tooltip=[
+            "benchmark:N",
+            "style:N",
+            *(["relevance:N"] if hollow else []),
+            tooltip_value(value, value.upper()),
+        ],
+    )
+    sized: alt.Chart = encoded.add_params(selected).properties(height=alt.Step(13))
+    return sized

@@ -80,12 +80,17 @@ def tuning_rows(curves: pl.DataFrame) -> pl.DataFrame:
 
 def mad_rows(mads: pl.DataFrame) -> pl.DataFrame:
     """The MADs of reasoning styles, over one segment of the layers."""
-    return _mads(mads.filter(~IS_KNOWLEDGE))
+    return _in_dot_order(mads.filter(~IS_KNOWLEDGE), "mad", "relevance")
 
 
 def knowledge_rows(mads: pl.DataFrame) -> pl.DataFrame:
     """The MADs of the lengths of a knowledge answer, over one segment of the layers."""
-    return _mads(mads.filter(IS_KNOWLEDGE))
+    return _in_dot_order(mads.filter(IS_KNOWLEDGE), "mad", "relevance")
+
+
+def rd_rows(rds: pl.DataFrame) -> pl.DataFrame:
+    """The RDs of pairs of curves."""
+    return _in_dot_order(rds, "rd")
 
 
 def verdict_rows(verdicts: pl.DataFrame) -> pl.DataFrame:
@@ -137,7 +142,8 @@ def comparison_rows(comparison: pl.DataFrame) -> pl.DataFrame:
         ignore_nulls=True,
     )
     rows = comparison.rename({"ratio": "effect"}).filter(_HAS_INTERVAL)
-    ordered = in_reading_order(rows, "statistic", "quantity", "style", "relevance", "projection")
+    means_first = rows.sort("quantity", descending=True, maintain_order=True)
+    ordered = in_reading_order(means_first, "statistic")
     return ordered.select(
         pl.format("{}: {}", pl.col("statistic").replace(labels), quantity).alias("part"),
         curve.alias("curve"),
@@ -184,11 +190,10 @@ def _in_line_order(rows: pl.DataFrame, *values: str) -> pl.DataFrame:
     return in_reading_order(rows.select(*_LINE, *values), *_LINE)
 
 
-def _mads(mads: pl.DataFrame) -> pl.DataFrame:
-    columns = ("benchmark", "projection", "style", "relevance")
-    return in_reading_order(
-        mads.filter(pl.col("mad").is_finite()).select(*columns, "mad"), *columns
-    )
+def _in_dot_order(table: pl.DataFrame, value: str, *labels: str) -> pl.DataFrame:
+    columns = ("benchmark", "projection", "style", *labels)
+    finite = table.filter(pl.col(value).is_finite())
+    return in_reading_order(finite.select(*columns, value), *columns)
 
 
 def _cosines(cosines: pl.DataFrame) -> pl.DataFrame:
