@@ -13,7 +13,6 @@ OPTIONAL_PACKAGES = {
     "requests": ("requests", "pipeline"),
     "aiohttp": ("aiohttp", "pipeline"),
     "altair": ("Altair", "report"),
-    "great_tables": ("great-tables", "report"),
     "vl_convert": ("vl-convert", "report"),
     "openai": ("openai", "generate"),
     "ray": ("Ray", "ray"),

@@ -39,7 +39,6 @@ _IMPORTED = (
     "altair",
     "dagster._core.storage.event_log.sqlite.sqlite_event_log",
     "dagster._core.storage.runs.sqlite.sqlite_run_storage",
-    "great_tables",
     "pyarrow.parquet",
     "scipy.stats",
 )

@@ -3,7 +3,13 @@
 import altair as alt
 import polars as pl
 
-from gradpipe.report.charts.notebook.tables import Table, checked, choose, choose_statistic, draw
+from gradpipe.report.charts.notebook.tables import (
+    ResultsFrame,
+    checked,
+    choose,
+    choose_statistic,
+    draw,
+)
 from gradpipe.report.charts.rows import two_models
 from gradpipe.report.report_data import REPORT_CURVE_COLUMNS
 
@@ -12,7 +18,7 @@ _BOTH = "both correct and irrelevant responses of a style"
 
 
 def curves(
-    curves: Table,
+    curves: ResultsFrame,
     *,
     statistic: str | None = None,
     model: str | None = None,
@@ -53,7 +59,7 @@ def curves(
 
 
 def style_ratios(
-    curves: Table,
+    curves: ResultsFrame,
     *,
     statistic: str | None = None,
     model: str | None = None,
@@ -95,7 +101,7 @@ def style_ratios(
 
 
 def relevance(
-    curves: Table,
+    curves: ResultsFrame,
     *,
     statistic: str | None = None,
     model: str | None = None,
@@ -136,7 +142,7 @@ def relevance(
 
 
 def relevance_ratios(
-    curves: Table,
+    curves: ResultsFrame,
     *,
     statistic: str | None = None,
     model: str | None = None,
@@ -177,7 +183,7 @@ def relevance_ratios(
 
 
 def difference_by_layer(
-    curves: Table,
+    curves: ResultsFrame,
     *,
     statistic: str | None = None,
     model: str | None = None,
@@ -218,7 +224,7 @@ def difference_by_layer(
 
 
 def base_and_tuned(
-    curves: Table,
+    curves: ResultsFrame,
     base: str,
     tuned: str,
     *,
@@ -268,7 +274,7 @@ def base_and_tuned(
 
 
 def _one_cell(
-    curves: Table, statistic: str | None, model: str | None, benchmark: str | None
+    curves: ResultsFrame, statistic: str | None, model: str | None, benchmark: str | None
 ) -> tuple[pl.DataFrame, str]:
     """The curves of one statistic, model and benchmark, and the statistic's name."""
     table = checked(curves, REPORT_CURVE_COLUMNS, _MADE_BY)

@@ -11,14 +11,14 @@ from gradpipe.claims.length import length_effects
 from gradpipe.claims.paper import PAPER_CLAIMS
 from gradpipe.claims.parse import parse_claim
 from gradpipe.claims.schemas import CLAIM_SCHEMA, VERDICT_SCHEMA
-from gradpipe.report.charts.notebook.tables import Table, checked, choose, draw
+from gradpipe.report.charts.notebook.tables import ResultsFrame, checked, choose, draw
 from gradpipe.report.charts.rows import verdicts_with_statements
 from gradpipe.statistics.reductions import REDUCTIONS
 from gradpipe.statistics.table import with_labels
 
 
 def verdicts(
-    verdicts: Table,
+    verdicts: ResultsFrame,
     claims: Sequence[Claim | str] | None = None,
     *,
     model: str | None = None,
@@ -80,7 +80,7 @@ def _statements(cells: pl.DataFrame, claims: Sequence[Claim | str] | None) -> pl
 
 
 def length(
-    table: Table,
+    table: ResultsFrame,
     *,
     model: str | None = None,
     benchmark: str | None = None,
@@ -132,7 +132,9 @@ def length(
     return draw("length", effects, needs=needs, log=log, title=title)
 
 
-def comparison(comparison: Table, *, log: bool = True, title: str | None = None) -> alt.FacetChart:
+def comparison(
+    comparison: ResultsFrame, *, log: bool = True, title: str | None = None
+) -> alt.FacetChart:
     """Draw a comparison of A with B: each ratio with its 95 % interval, colored by verdict.
 
     One panel per statistic and quantity (mean or MAD). Each curve has its projections from top to

@@ -7,7 +7,7 @@ import altair as alt
 from gradpipe.errors import DataError
 from gradpipe.gradients.spectra.inner_products import SAME_LAYER
 from gradpipe.report.charts.notebook.derived import cosine_curves, extreme_examples
-from gradpipe.report.charts.notebook.tables import Table, checked, choose, draw
+from gradpipe.report.charts.notebook.tables import ResultsFrame, checked, choose, draw
 from gradpipe.report.report_data import ALIGNMENT_SCHEMA
 from gradpipe.statistics.examples import SCORES, example_scores
 from gradpipe.statistics.table import with_labels
@@ -17,7 +17,7 @@ _EXAMPLE = ("layer", "projection", "tokens", "response_tokens", "loss")
 
 
 def alignment(
-    table: Table,
+    table: ResultsFrame,
     *,
     kind: Literal["same_layer", "next_layer", "responses"] = "same_layer",
     model: str | None = None,
@@ -71,7 +71,7 @@ def alignment(
 
 
 def examples(
-    table: Table,
+    table: ResultsFrame,
     *,
     model: str | None = None,
     benchmark: str | None = None,
@@ -111,7 +111,7 @@ def examples(
 
 
 def spectra(
-    spectra: Table,
+    spectra: ResultsFrame,
     *,
     most: int = 3,
     model: str | None = None,

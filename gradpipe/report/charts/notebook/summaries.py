@@ -2,7 +2,13 @@
 
 import altair as alt
 
-from gradpipe.report.charts.notebook.tables import Table, checked, choose, choose_statistic, draw
+from gradpipe.report.charts.notebook.tables import (
+    ResultsFrame,
+    checked,
+    choose,
+    choose_statistic,
+    draw,
+)
 
 _MAD_COLUMNS = (
     "model",
@@ -18,7 +24,7 @@ _RD_COLUMNS = ("model", "benchmark", "style", "projection", "statistic", "rd")
 
 
 def mad(
-    mads: Table,
+    mads: ResultsFrame,
     *,
     statistic: str | None = None,
     model: str | None = None,
@@ -60,7 +66,7 @@ def mad(
 
 
 def knowledge(
-    mads: Table,
+    mads: ResultsFrame,
     *,
     statistic: str | None = None,
     model: str | None = None,
@@ -102,7 +108,7 @@ def knowledge(
 
 
 def relative_difference(
-    rds: Table,
+    rds: ResultsFrame,
     *,
     statistic: str | None = None,
     model: str | None = None,

@@ -11,10 +11,10 @@ from gradpipe.report.charts.kinds import KINDS
 from gradpipe.report.style import DEFAULT_STATISTIC
 
 #: A table of results, in memory or scanned.
-Table = pl.DataFrame | pl.LazyFrame
+ResultsFrame = pl.DataFrame | pl.LazyFrame
 
 
-def checked(table: Table, columns: Sequence[str], made_by: str) -> pl.DataFrame:
+def checked(table: ResultsFrame, columns: Sequence[str], made_by: str) -> pl.DataFrame:
     """The table in memory. Raises DataError if it does not have all ``columns``."""
     frame = table.lazy().collect()
     missing = [column for column in columns if column not in frame.columns]
