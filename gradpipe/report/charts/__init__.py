@@ -10,4 +10,6 @@
 ``images``     PNG and SVG files
 ``notebook``   the charts of notebooks, `gradpipe.charts`
 ``thumbnail``  a small picture for Dagster's asset page
+
+To add a chart, see ``kinds``.
 """

@@ -217,7 +217,7 @@ KINDS = {
     ),
     "examples": ChartKind(
         draw=examples.size_against_length,
-        rows=rows.score_rows,
+        rows=rows.example_rows,
         color="style",
         value="nuclear_norm",
         subtitle="One dot per example: nuclear norm (mean over layers and projections) by length",

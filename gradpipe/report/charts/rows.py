@@ -5,6 +5,7 @@ reading order, which decides the order of panels.
 """
 
 import textwrap
+from collections.abc import Iterable
 
 import polars as pl
 
@@ -23,6 +24,7 @@ from gradpipe.report.style import STYLE_LABELS, statistic_label
 
 _LINE = ("projection", "style", "relevance", "layer")
 _POINT = ("mean", "low", "high", "se", "examples")
+_RATIO = ("ratio", "low", "high", "se", "examples")
 _EFFECT = ("effect", "low", "high")
 #: A logarithmic scale has no zero.
 _HAS_INTERVAL = pl.all_horizontal(pl.col(_EFFECT).is_finite(), pl.col("low") > 0)
@@ -32,14 +34,12 @@ _TITLE_WIDTH = 46
 
 def mean_rows(curves: pl.DataFrame) -> pl.DataFrame:
     """The curves of correct responses, with a band of one standard error each side."""
-    return _in_line_order(_correct(curves), *_POINT)
+    return _in_line_order(_correct(curves), _POINT)
 
 
 def ratio_rows(curves: pl.DataFrame) -> pl.DataFrame:
     """One style's curve divided by another's, for correct responses."""
-    return _in_line_order(
-        style_ratios(_correct(curves)), "pair", "ratio", "low", "high", "se", "examples"
-    )
+    return _in_line_order(style_ratios(_correct(curves)), ("pair", *_RATIO))
 
 
 def relevance_rows(curves: pl.DataFrame) -> pl.DataFrame:
@@ -47,19 +47,19 @@ def relevance_rows(curves: pl.DataFrame) -> pl.DataFrame:
     rows = _drawable(curves)
     if rows.get_column("relevance").n_unique() < 2:
         rows = rows.clear()
-    return _in_line_order(rows, *_POINT)
+    return _in_line_order(rows, _POINT)
 
 
 def relevance_ratio_rows(curves: pl.DataFrame) -> pl.DataFrame:
     """The irrelevant curve divided by the correct one."""
     ratios = relevance_ratios(_drawable(curves))
-    return _in_line_order(ratios, "ratio", "low", "high", "se", "examples")
+    return _in_line_order(ratios, _RATIO)
 
 
 def difference_rows(curves: pl.DataFrame) -> pl.DataFrame:
     """RD before its mean over layers, and whether a layer is among the largest of its curve."""
     differences = layer_differences(_drawable(curves))
-    return _in_line_order(differences, "rd", "largest", "se", "examples")
+    return _in_line_order(differences, ("rd", "largest", "se", "examples"))
 
 
 def two_models(curves: pl.DataFrame, base: str, tuned: str) -> pl.DataFrame:
@@ -75,7 +75,7 @@ def tuning_rows(curves: pl.DataFrame) -> pl.DataFrame:
     rows = _correct(curves)
     if rows.get_column("tuning").n_unique() < 2:
         rows = rows.clear()
-    return _in_line_order(rows, "tuning", "model", *_POINT)
+    return _in_line_order(rows, ("tuning", "model", *_POINT))
 
 
 def mad_rows(mads: pl.DataFrame) -> pl.DataFrame:
@@ -167,7 +167,7 @@ def response_rows(cosines: pl.DataFrame) -> pl.DataFrame:
     return named.select("projection", "pair", "layer", *_POINT)
 
 
-def score_rows(scores: pl.DataFrame) -> pl.DataFrame:
+def example_rows(scores: pl.DataFrame) -> pl.DataFrame:
     """Single examples with a nuclear norm, and their lengths."""
     columns = ("index", "style", "relevance", "response_tokens", "nuclear_norm", "loss")
     return scores.filter(pl.col("nuclear_norm") > 0).select(columns)
@@ -186,7 +186,7 @@ def _correct(curves: pl.DataFrame) -> pl.DataFrame:
     return _drawable(curves).filter(pl.col("relevance") == "correct")
 
 
-def _in_line_order(rows: pl.DataFrame, *values: str) -> pl.DataFrame:
+def _in_line_order(rows: pl.DataFrame, values: Iterable[str]) -> pl.DataFrame:
     return in_reading_order(rows.select(*_LINE, *values), *_LINE)
 
 

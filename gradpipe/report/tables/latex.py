@@ -20,7 +20,7 @@ import polars as pl
 from gradpipe.report.style import DEFAULT_STATISTIC, statistic_label
 from gradpipe.report.tables.table import ReportTable
 
-#: The tables that a paper shows and, where not all of them are printed, their columns.
+#: The tables that a paper shows, with the columns to print, or None for all.
 PRINTED: dict[str, list[str] | None] = {
     "verdicts_overall": [
         "title",
@@ -42,7 +42,7 @@ PRINTED: dict[str, list[str] | None] = {
     "length": None,
     "rows": None,
 }
-#: Of the tables that hold every statistic, papers show this one; the CSV has the others.
+#: The statistic that papers show; the CSV files have all.
 STATISTIC = DEFAULT_STATISTIC
 
 #: A table with more lines does not fit a page: it is a longtable, which repeats its headings.
@@ -182,7 +182,7 @@ def _template() -> jinja2.Template:
 
 
 def escape(value: object) -> str:
-    """Text as LaTeX that shows it, on one line; `Tex` stays as it is."""
+    """The LaTeX that shows a text, on one line. `Tex` is returned unchanged."""
     if isinstance(value, Tex):
         return value
     text = re.sub(r"[\x00-\x1f\x7f-\x9f]+", " ", str(value))

@@ -36,7 +36,7 @@ def curves(
         statistic: The statistic to draw; by default "nuclear_norm", or else the first.
         model: The model to draw; needed if the table has several.
         benchmark: The benchmark to draw; needed if the table has several.
-        log: Draw values on a logarithmic scale; those that are not positive are left out.
+        log: Draw values on a logarithmic scale; values of zero or less are left out.
         title: The chart's title; by default the names of model and benchmark.
 
     Returns:
