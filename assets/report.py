@@ -12,7 +12,6 @@ from assets.spectral_statistics import SPECTRAL_STATISTICS, spectral_statistics
 from assets.stage_run import ASSET_GROUP, StageRun, markdown_table, stage_run
 from gradpipe.errors import WorkspaceError
 from gradpipe.report import REPORT_VERSION
-from gradpipe.report.build import build_report
 from gradpipe.report.charts.thumbnail import curve_thumbnail
 from gradpipe.report.collect import CellResults, all_curves, gather
 from gradpipe.report.report_data import ReportInputs
@@ -57,6 +56,9 @@ def report(
         curves = all_curves(results, run.study.statistics)
         page = run.workspace.report_page
         if not was_current:
+            # At the top of the file it would load Altair, which takes a second, into every run.
+            from gradpipe.report.build import build_report
+
             inputs = _inputs(run, results, curves)
             with run.workspace.report_files() as folder:
                 build_report(inputs, folder)

@@ -186,6 +186,15 @@ def api() -> Iterator[str]:
     yield "tokenizer, `model_folder` a folder with both, and `pl` is Polars.\n"
     for name, module in gradpipe.PUBLIC.items():
         yield f"::: {module}.{name}\n"
+    yield "## Charts\n"
+    yield "One function per kind of chart that a report has. Each takes a table that another"
+    yield "function returned and gives back an Altair chart with its data: a notebook shows it, and"
+    yield '`chart.save("curves.svg")` writes it. They need the extra `report`:'
+    yield '`pip install "gradpipe[report]"`.\n'
+    for name in gradpipe.charts.__all__:
+        module = getattr(gradpipe.charts, name).__module__
+        yield f"::: {module}.{name}"
+        yield f"    options:\n      heading: charts.{name}\n      toc_label: charts.{name}\n"
 
 
 for page, content in {

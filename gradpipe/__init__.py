@@ -6,9 +6,11 @@ The public API. Names are imported at their first use, so that ``import gradpipe
 
     loaded = gp.load_model("demo")
     spectra = gp.extract_spectra(loaded.model, loaded.tokenizer, [("What is 6 × 7?", "42")])
+    gp.charts.curves(gp.curves(spectra))
 """
 
 from importlib import import_module
+from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -16,6 +18,7 @@ if TYPE_CHECKING:
     from gradpipe.claims.verdicts import judge
     from gradpipe.gradients.protocol import Protocol
     from gradpipe.models.load import load_model
+    from gradpipe.report.charts import notebook as charts
     from gradpipe.standalone.notebook import extract_spectra, rank
     from gradpipe.statistics.curves import curves
     from gradpipe.statistics.differences import mad, relative_difference
@@ -24,6 +27,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "Protocol",
+    "charts",
     "compare",
     "curves",
     "extract_spectra",
@@ -50,13 +54,28 @@ PUBLIC = {
     "judge": "gradpipe.claims.verdicts",
     "compare": "gradpipe.claims.comparison",
 }
+#: The module behind the public name ``charts``; it needs the extra "report".
+CHARTS = "gradpipe.report.charts.notebook"
 
 
 def __getattr__(name: str) -> Any:
     if name in PUBLIC:
         return getattr(import_module(PUBLIC[name]), name)
+    if name == "charts":
+        return _charts()
     raise AttributeError(f"module 'gradpipe' has no attribute {name!r}")
 
 
 def __dir__() -> list[str]:
-    return sorted([*globals(), *PUBLIC])
+    return sorted([*globals(), *PUBLIC, "charts"])
+
+
+def _charts() -> ModuleType:
+    try:
+        return import_module(CHARTS)
+    except ModuleNotFoundError as error:
+        if error.name != "altair":
+            raise
+        raise ModuleNotFoundError(
+            'gradpipe.charts needs Altair: pip install "gradpipe[report]".', name="altair"
+        ) from error

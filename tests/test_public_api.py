@@ -2,24 +2,41 @@
 
 import doctest
 import inspect
+import subprocess
+import sys
 from pathlib import Path
 
 import polars as pl
 import pytest
 
 import gradpipe
+from tests.conftest import ROOT
+
+#: Every public function and class by the name that a docstring's example calls it by.
+PUBLIC = {name: getattr(gradpipe, name) for name in gradpipe.PUBLIC} | {
+    f"charts.{name}": getattr(gradpipe.charts, name) for name in gradpipe.charts.__all__
+}
 
 
 def test_every_public_name_is_listed_once() -> None:
-    assert sorted(gradpipe.PUBLIC) == sorted(gradpipe.__all__)
-    assert set(gradpipe.PUBLIC) <= set(dir(gradpipe))
+    assert sorted([*gradpipe.PUBLIC, "charts"]) == sorted(gradpipe.__all__)
+    assert set(gradpipe.__all__) <= set(dir(gradpipe))
 
 
-@pytest.mark.parametrize("name", gradpipe.PUBLIC)
+def test_charts_without_altair_name_the_extra() -> None:
+    script = "import sys; sys.modules['altair'] = None; import gradpipe; gradpipe.charts"
+    done = subprocess.run(
+        [sys.executable, "-c", script], cwd=ROOT, capture_output=True, text=True, check=False
+    )
+    assert done.stderr.splitlines()[-1].startswith("ModuleNotFoundError: ")
+    assert 'pip install "gradpipe[report]"' in done.stderr
+
+
+@pytest.mark.parametrize("name", PUBLIC)
 def test_a_public_name_is_documented_and_typed(name: str) -> None:
-    public = getattr(gradpipe, name)
-    assert public.__name__ == name
-    assert public.__module__ == gradpipe.PUBLIC[name]
+    public = PUBLIC[name]
+    assert public.__name__ == name.removeprefix("charts.")
+    assert public.__module__.startswith(gradpipe.PUBLIC.get(name, gradpipe.CHARTS))
     assert inspect.getdoc(public)
     if inspect.isfunction(public):
         assert "return" in public.__annotations__
@@ -32,7 +49,7 @@ def test_an_unknown_name_is_an_attribute_error() -> None:
 
 @pytest.fixture(scope="module")
 def names(small_model: Path) -> dict[str, object]:
-    """What the examples of docstrings take for granted."""
+    """The names that the examples of docstrings use without defining them."""
     loaded = gradpipe.load_model(str(small_model))
     return {
         "gp": gradpipe,
@@ -43,10 +60,10 @@ def names(small_model: Path) -> dict[str, object]:
     }
 
 
-@pytest.mark.parametrize("name", gradpipe.PUBLIC)
+@pytest.mark.parametrize("name", PUBLIC)
 def test_the_examples_of_a_docstring_run(name: str, names: dict[str, object]) -> None:
     runner = doctest.DocTestRunner(optionflags=doctest.ELLIPSIS)
-    examples = doctest.DocTestFinder(recurse=False).find(getattr(gradpipe, name), name, globs=names)
+    examples = doctest.DocTestFinder(recurse=False).find(PUBLIC[name], name, globs=names)
     for example in examples:
         runner.run(example)
     assert runner.tries > 0

@@ -11,7 +11,6 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner, Result
 
-import assets.report
 import assets.running.ui
 from assets.resources import Accelerator
 from assets.running.runner import Runner
@@ -72,7 +71,7 @@ def test_secrets_of_the_environment_are_in_no_file_that_a_run_writes(
 ) -> None:
     for name in ("HF_TOKEN", "OPENAI_API_KEY", "AWS_SECRET_ACCESS_KEY", "GRADPIPE_SECRET"):
         monkeypatch.setenv(name, SECRET)
-    monkeypatch.setattr(assets.report, "build_report", partial(build_report, images=False))
+    monkeypatch.setattr("gradpipe.report.build.build_report", partial(build_report, images=False))
     before = os.umask(0o027)
     try:
         runner = Runner(Workspace.current(), study_of(small_model, "mini_obscure"), Accelerator())

@@ -1,21 +1,21 @@
-"""Shaping results for charts: what is drawn of each row, and in which order."""
+"""Tables of results shaped for charts: ratios, errors, and the order of rows."""
 
 import numpy as np
 import polars as pl
 
-from gradpipe.report import style as look
+from gradpipe.report.style import STYLE_LABELS, in_order
 from gradpipe.statistics.differences import LARGEST_LAYERS
 from gradpipe.styles import KNOWLEDGE_STYLES
 
 IS_KNOWLEDGE = pl.col("style").is_in(list(KNOWLEDGE_STYLES))
 
-#: Columns that tell one curve from another.
+#: The columns that identify a curve.
 CURVE_KEYS = ("model", "benchmark", "style", "relevance", "projection", "statistic")
 
-#: Below this part of the mean an error band is cut, so that it can be drawn on a logarithmic scale.
+#: An error band is cut at this share of the mean, so that a logarithmic scale can show it.
 LEAST_BAND = 0.01
 
-#: Styles whose curves are divided by one another: the upper one first.
+#: Pairs of styles whose curves are divided: numerator, denominator.
 RATIOS = (
     ("none", "simplified"),
     ("none", "detailed"),
@@ -26,12 +26,12 @@ RATIOS = (
     ("length_100", "length_1000"),
 )
 
-#: Ranks of a spectrum that are drawn, at the most.
+#: The largest number of ranks of a spectrum that are drawn.
 MOST_RANKS = 40
 
 
 def finite(column: str) -> pl.Expr:
-    """The column with anything that is not a finite number as null: neither drawn nor averaged."""
+    """The column with NaN and infinity as null, which is neither drawn nor averaged."""
     value = pl.col(column).cast(pl.Float64)
     return pl.when(value.is_finite()).then(value).alias(column)
 
@@ -45,7 +45,7 @@ def with_errors(curves: pl.DataFrame) -> pl.DataFrame:
 
 
 def drawn_curves(curves: pl.DataFrame) -> pl.DataFrame:
-    """Curves as `charts` draws them, with the band ``low`` to ``high`` round each mean."""
+    """Curves with finite means and the band ``low`` to ``high`` around each."""
     mean, error = pl.col("mean"), pl.col("se").fill_null(0.0)
     return with_errors(curves).with_columns(
         pl.max_horizontal(mean - error, mean * LEAST_BAND).alias("low"),
@@ -53,18 +53,13 @@ def drawn_curves(curves: pl.DataFrame) -> pl.DataFrame:
     )
 
 
-def labelled_style() -> pl.Expr:
-    """The style as readers see it."""
-    return pl.col("style").replace(look.STYLE_LABELS)
-
-
 def distinct(frame: pl.DataFrame, column: str) -> list[str]:
-    """The values of a column in the order they are shown."""
-    return look.in_order(column, frame.get_column(column).drop_nulls().unique().to_list())
+    """The distinct values of a column, in the order they are shown."""
+    return in_order(column, frame.get_column(column).drop_nulls().unique().to_list())
 
 
 def in_reading_order(frame: pl.DataFrame, *columns: str) -> pl.DataFrame:
-    """Rows sorted by columns, each in the order its values are shown (`look.ORDERS`)."""
+    """Rows sorted by columns, whose values have the order of `style.ORDERS`."""
     if frame.is_empty():
         return frame
     ranks = [
@@ -79,7 +74,7 @@ def in_reading_order(frame: pl.DataFrame, *columns: str) -> pl.DataFrame:
 
 
 def style_ratios(curves: pl.DataFrame) -> pl.DataFrame:
-    """One style's curve over another's (`RATIOS`), layer by layer, of drawn curves.
+    """One style's curve divided by another's (`RATIOS`), layer by layer, from `drawn_curves`.
 
     ``pair`` names both; ``ratio`` has the error ``se``, by the delta method as if the two means
     were independent: se(a/b) = a/b · √((se(a)/a)² + (se(b)/b)²). The band is ``low`` to ``high``.
@@ -88,12 +83,12 @@ def style_ratios(curves: pl.DataFrame) -> pl.DataFrame:
     over = curves.join(pairs, on="style")
     under = curves.rename({"style": "under"})
     both = over.join(under, on=[*_of_ratio("style"), "under"], suffix="_under")
-    names = [pl.col(name).replace(look.STYLE_LABELS) for name in ("style", "under")]
+    names = [pl.col(name).replace(STYLE_LABELS) for name in ("style", "under")]
     return _divided(both).with_columns(pl.concat_str(names, separator=" / ").alias("pair"))
 
 
 def relevance_ratios(curves: pl.DataFrame) -> pl.DataFrame:
-    """The irrelevant curve over the correct one, layer by layer, as `style_ratios` does it."""
+    """The irrelevant curve divided by the correct one, layer by layer, as in `style_ratios`."""
     over = curves.filter(pl.col("relevance") == "irrelevant")
     under = curves.filter(pl.col("relevance") == "correct")
     return _divided(over.join(under, on=_of_ratio("relevance"), suffix="_under"))
@@ -102,7 +97,7 @@ def relevance_ratios(curves: pl.DataFrame) -> pl.DataFrame:
 def layer_differences(curves: pl.DataFrame, most: int = LARGEST_LAYERS) -> pl.DataFrame:
     """RD before its mean over layers: |correct − irrelevant| / |correct|, as ``rd``.
 
-    ``largest`` marks the ``most`` layers of each curve where it is largest.
+    ``largest`` marks the ``most`` layers of each curve with the largest values.
     """
     ratios = relevance_ratios(curves).with_columns((pl.col("ratio") - 1).abs().alias("rd"))
     rank = pl.col("rd").rank("ordinal", descending=True).over(_of_ratio("relevance", "layer"))
@@ -129,7 +124,7 @@ def _divided(both: pl.DataFrame) -> pl.DataFrame:
 
 
 def spectra_rows(extremes: pl.DataFrame) -> pl.DataFrame:
-    """Spectra of extreme examples as rows of rank and value, at ranks evenly spaced by ratio."""
+    """Spectra of extreme examples: one row per rank and value, at geometrically spaced ranks."""
     names = ["model", "end", "place", "index", "style"]
     spectra = extremes.select(*names, "spectra").explode("spectra").unnest("spectra")
     values = spectra.with_columns(
@@ -141,8 +136,8 @@ def spectra_rows(extremes: pl.DataFrame) -> pl.DataFrame:
 
 
 def compared_as() -> pl.Expr:
-    """Label two responses by what distinguishes them: "none, correct · detailed, correct"."""
-    style = [pl.col(c).replace(look.STYLE_LABELS) for c in ("style", "against_style")]
+    """The label of two responses, for example "none, correct · detailed, correct"."""
+    style = [pl.col(c).replace(STYLE_LABELS) for c in ("style", "against_style")]
     named = [
         pl.format("{}, {}", side, pl.col(c))
         for side, c in zip(style, ("relevance", "against_relevance"), strict=True)

@@ -1,4 +1,4 @@
-"""How results look and are called, the same in every chart, table and sentence."""
+"""The labels, colors and orders of results, the same in every chart, table and sentence."""
 
 import math
 from typing import Any
@@ -9,9 +9,9 @@ from gradpipe.styles import RELEVANCES, STYLES
 DEFAULT_STATISTIC = "nuclear_norm"
 PROJECTIONS = ("q", "k", "v", "o", "gate", "up", "down")
 
-#: Okabe and Ito's palette for the reasoning styles: hues that colour-blind readers tell apart.
+#: Okabe and Ito's palette for the reasoning styles: hues that color-blind readers can distinguish.
 #: The lengths of a knowledge answer are an ordered quantity, so they darken along one hue.
-STYLE_COLOURS = {
+STYLE_COLORS = {
     "none": "#D55E00",
     "simplified": "#E69F00",
     "detailed": "#0072B2",
@@ -22,7 +22,7 @@ STYLE_COLOURS = {
     "length_1000": "#00543D",
     "article": "#8C4A78",
 }
-OTHER_COLOUR = "#666666"
+OTHER_COLOR = "#666666"
 
 STYLE_LABELS = {
     "none": "none",
@@ -56,20 +56,22 @@ SEGMENT_LABELS = {
     "last": "last layers",
 }
 
-#: Colours for benchmarks in one chart, Okabe and Ito's without those that mean a style.
-BENCHMARK_COLOURS = ("#009E73", "#CC79A7", "#56B4E9", "#444444", "#B5A900", "#7B4FA3")
+#: Colors of benchmarks in one chart.
+BENCHMARK_COLORS = ("#009E73", "#CC79A7", "#56B4E9", "#444444", "#B5A900", "#7B4FA3")
 
-#: Colours for ratios of two styles, and for ways to hold length still.
-PAIR_COLOURS = (
+#: Colors of ratios of two styles, and of controls for length.
+PAIR_COLORS = (
     *("#D55E00", "#0072B2", "#009E73", "#CC79A7", "#7B4FA3", "#444444", "#B5A900", "#56B4E9"),
     *("#882255", "#117733", "#E69F00", "#332288", "#A0522D", "#17A2A2"),
 )
-CONTROL_COLOURS = ("#1c2430", "#0072B2", "#009E73", "#CC79A7")
-VERDICT_COLOURS = {"supported": "#007A5A", "contradicted": "#C24A00", "undecided": "#6B7480"}
+CONTROL_COLORS = ("#1c2430", "#0072B2", "#009E73", "#CC79A7")
+VERDICT_COLORS = {"supported": "#007A5A", "contradicted": "#C24A00", "undecided": "#6B7480"}
 VERDICT_SHAPES = {"supported": "circle", "contradicted": "diamond", "undecided": "square"}
-END_COLOURS = {"largest": "#D55E00", "smallest": "#0072B2"}
+#: Verdicts of a comparison of two sides: A's curve is higher or lower than B's.
+SIDE_COLORS = {"higher": "#D55E00", "lower": "#0072B2", "undecided": "#6B7480"}
+END_COLORS = {"largest": "#D55E00", "smallest": "#0072B2"}
 
-#: What a panel is called that shows a projection, or the cosine of two gradients.
+#: Titles of panels that show a projection, or the cosine of two gradients.
 PANEL_TITLES = {
     "q": "q · query",
     "k": "k · key",
@@ -84,7 +86,7 @@ ALIGNMENT_LABELS = {
     "next_layer": "a projection in adjacent layers",
 }
 
-#: Orders in which the values of a column are shown; other columns go by the alphabet.
+#: Orders in which the values of a column are shown; other columns are sorted alphabetically.
 ORDERS: dict[str, tuple[str, ...]] = {
     "style": STYLES,
     "relevance": RELEVANCES,
@@ -92,38 +94,39 @@ ORDERS: dict[str, tuple[str, ...]] = {
     "statistic": tuple(STATISTIC_LABELS),
     "segment": SEGMENTS,
     "pair": ("q_o", "q_ot", "k_v", *PROJECTIONS),
-    "verdict": tuple(VERDICT_COLOURS),
+    "verdict": tuple(VERDICT_COLORS),
     "control": ("none", "summed_loss", "matched", "regression"),
-    "end": tuple(END_COLOURS),
+    "end": tuple(END_COLORS),
 }
 
 
 def style_label(style: str) -> str:
-    """A style as a reader sees it."""
+    """A style's label for readers."""
     return STYLE_LABELS.get(style, style)
 
 
 def statistic_label(statistic: str) -> str:
-    """A statistic as a reader sees it; names not listed here lose their underscores."""
+    """A statistic's label for readers: by default its name without underscores."""
     return STATISTIC_LABELS.get(statistic, statistic.replace("_", " "))
 
 
-def style_colour(style: str) -> str:
-    """A style's colour, the same wherever it is drawn."""
-    return STYLE_COLOURS.get(style, OTHER_COLOUR)
+def style_color(style: str) -> str:
+    """A style's color, the same in every chart."""
+    return STYLE_COLORS.get(style, OTHER_COLOR)
 
 
 def in_order(column: str, values: list[str]) -> list[str]:
-    """The distinct values of a column in the order they are shown; unlisted ones follow."""
+    """The distinct values of a column in the order of ORDERS; the others follow, sorted."""
     order = ORDERS.get(column, ())
     present = set(values)
     return [v for v in order if v in present] + sorted(present.difference(order))
 
 
 def number(value: float | int | None) -> str:
-    """A number to three significant digits, plain where that is readable; "–" for nothing.
+    """Format a number to three significant digits, without an exponent if that is readable.
 
-    Whole numbers (counts) are written out with thousands separated.
+    Integers (counts) have all their digits, with a thin space between thousands. None, NaN and
+    infinity are "–".
     """
     if value is None:
         return "–"
@@ -142,7 +145,7 @@ def number(value: float | int | None) -> str:
 def theme() -> dict[str, Any]:
     """Vega-Lite configuration shared by the page and the image files."""
     font = "system-ui, -apple-system, 'Segoe UI', Roboto, 'Helvetica Neue', Arial, sans-serif"
-    grey, ink = "#5b6470", "#1c2430"
+    gray, ink = "#5b6470", "#1c2430"
     return {
         "font": font,
         "background": "#ffffff",
@@ -151,8 +154,8 @@ def theme() -> dict[str, Any]:
             "gridColor": "#e8ebef",
             "domainColor": "#b4bcc6",
             "tickColor": "#b4bcc6",
-            "labelColor": grey,
-            "titleColor": grey,
+            "labelColor": gray,
+            "titleColor": gray,
             "titleFontWeight": "normal",
             "labelFontSize": 11,
             "titleFontSize": 11,
@@ -162,7 +165,7 @@ def theme() -> dict[str, Any]:
         "header": {"labelColor": ink, "labelFontSize": 12, "labelFontWeight": 600},
         "legend": {
             "labelColor": ink,
-            "titleColor": grey,
+            "titleColor": gray,
             "labelFontSize": 11,
             "titleFontWeight": "normal",
             "orient": "bottom",
@@ -171,6 +174,6 @@ def theme() -> dict[str, Any]:
             "symbolStrokeWidth": 2.5,
             "symbolSize": 160,
         },
-        "title": {"color": ink, "fontSize": 14, "anchor": "start", "subtitleColor": grey},
+        "title": {"color": ink, "fontSize": 14, "anchor": "start", "subtitleColor": gray},
         "line": {"strokeWidth": 2},
     }

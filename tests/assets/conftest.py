@@ -14,8 +14,6 @@ from typing import Any
 import dagster as dg
 import pytest
 
-import assets.report
-import assets.responses
 from assets.automation import keep_up
 from assets.resources import Accelerator, WorkspaceResource
 from assets.running.instance import open_instance
@@ -166,7 +164,7 @@ def heavier(source: Path, target: Path) -> None:
 @pytest.fixture(autouse=True)
 def no_images(monkeypatch: pytest.MonkeyPatch) -> None:
     """The report without its PNG and SVG files: half a second each, and tested where they are."""
-    monkeypatch.setattr(assets.report, "build_report", partial(build_report, images=False))
+    monkeypatch.setattr("gradpipe.report.build.build_report", partial(build_report, images=False))
 
 
 @pytest.fixture(scope="session")

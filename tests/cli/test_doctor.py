@@ -13,7 +13,6 @@ from click.testing import CliRunner, Result
 from huggingface_hub import constants
 from polars.testing import assert_frame_equal
 
-import assets.report
 from assets.resources import Accelerator
 from assets.running.runner import Runner
 from gradpipe.cli import main
@@ -38,7 +37,7 @@ SECRET = "sk-swordfish0123456789abcdef"
 def offline(monkeypatch: pytest.MonkeyPatch) -> None:
     """No hub is asked, and no picture is drawn."""
     monkeypatch.setattr(constants, "HF_HUB_OFFLINE", True)
-    monkeypatch.setattr(assets.report, "build_report", partial(build_report, images=False))
+    monkeypatch.setattr("gradpipe.report.build.build_report", partial(build_report, images=False))
 
 
 @pytest.fixture(scope="module")
@@ -49,7 +48,7 @@ def finished(small_model: Path, tmp_path_factory: pytest.TempPathFactory) -> Pat
         patch.setenv("GRADPIPE_HOME", str(folder / "workspace"))
         patch.setenv("DAGSTER_HOME", "")
         patch.setenv("XDG_CACHE_HOME", str(folder / "cache"))
-        patch.setattr(assets.report, "build_report", partial(build_report, images=False))
+        patch.setattr("gradpipe.report.build.build_report", partial(build_report, images=False))
         study = study_of(small_model, "mini_obscure", "mini_maths")
         runner = Runner(Workspace.current(), study, Accelerator())
         runner.bring_up_to_date()

@@ -39,7 +39,6 @@ _IMPORTED = (
     "altair",
     "dagster._core.storage.event_log.sqlite.sqlite_event_log",
     "dagster._core.storage.runs.sqlite.sqlite_run_storage",
-    "great_tables",
     "pyarrow.parquet",
     "scipy.stats",
 )
@@ -206,18 +205,18 @@ def _speed_up(images: bool) -> None:
 
     import torch
 
-    import assets.report
     import gradpipe.gradients.loop
     import gradpipe.gradients.passes.batches
+    import gradpipe.report.build
     import gradpipe.report.page.render
-    from gradpipe.report.build import build_report
 
     torch.set_num_threads(1)
     setattr(gradpipe.gradients.loop, "FIRST_BUDGET", 1)  # noqa: B010
     for name in ("CPU_LEAST", "CPU_BUDGET"):
         setattr(gradpipe.gradients.passes.batches, name, 1)
     if not images:
-        setattr(assets.report, "build_report", partial(build_report, images=False))  # noqa: B010
+        build_report = partial(gradpipe.report.build.build_report, images=False)
+        setattr(gradpipe.report.build, "build_report", build_report)  # noqa: B010
         setattr(gradpipe.report.page.render, "vega_bundle", str)  # noqa: B010
 
 

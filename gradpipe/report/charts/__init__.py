@@ -1,13 +1,15 @@
-"""The report's charts, one function per question that a chart answers.
+"""The report's charts, one kind per question.
 
-``curves``     a statistic by layer, and the ratios of two curves
-``effects``    ratios with their intervals, and what length explains of them
-``examples``   single examples: size against length, and the most extreme spectra
-``parts``      panels, axes, legends and tooltips that the charts share
-``static``     each chart with its rows, for files
+``kinds``      every kind of chart: how it is drawn and the rows that it draws
+``curves``     drawings: a statistic by layer, ratios of two curves, MAD
+``effects``    drawings: ratios with their intervals
+``examples``   drawings: single examples, and the most extreme spectra
+``parts``      panels, axes, legends and tooltips that the drawings share
+``rows``       the rows of each kind, from tables of results
+``static``     the charts of a report that become files
 ``images``     PNG and SVG files
+``notebook``   the charts of notebooks, `gradpipe.charts`
 ``thumbnail``  a small picture for Dagster's asset page
 
-To add a chart, write its function in the file of its question. Name it in ``report/page/charts.py``
-to show it on the page, and in ``static.py`` to save it as a file.
+To add a chart, see ``kinds``.
 """

@@ -1,238 +1,290 @@
-"""The charts of curves, each named by the question it answers.
+"""How charts of curves are drawn; each function's first line is the question that it answers.
 
-A chart is drawn from a data set called "rows" with styles as their readers' labels:
-`parts.specification` puts the rows in for an image file, the page's script puts them in for
-the page, so that both are drawn alike. A chart that names no statistic is the page's: what the axes
-show follows the pickers and stands in the caption, and the nearest point is told.
+The drawings have no rows: they draw the data set "rows", whose styles are labels for readers. The
+page's script fills it, `gradpipe.report.charts.kinds` does so for image files and notebooks. The
+axis title names ``statistic``; the page has none, since its caption follows the picker.
 """
 
-from __future__ import annotations
+from typing import Any
 
-from typing import TYPE_CHECKING, Any
+import altair as alt
 
-from gradpipe.report import style as look
 from gradpipe.report.charts.parts import (
-    colours,
+    color_by,
+    color_by_style,
     cycled,
     dashes,
+    dots_by_style,
     layer_axis,
-    legend,
+    layered,
     line_of_no_difference,
     nearest_point,
     panels,
-    picked_in_legend,
     relevance_dashes,
     scale,
-    style_colours,
-    tip,
+    selected_in_legend,
+    tooltip_value,
     unless_dimmed,
     value_title,
 )
+from gradpipe.report.style import BENCHMARK_COLORS, PAIR_COLORS, style_label
 from gradpipe.styles import KNOWLEDGE_STYLES
 
-if TYPE_CHECKING:
-    import altair as alt
-
 _TUNING = ("base", "tuned")
-_MEASURED = ["layer:Q", ("mean", "mean"), ("se", "standard error"), "examples:Q"]
 
 
 def statistic_through_the_layers(
-    styles: list[str], statistic: str | None = None, log: bool = False
+    styles: list[str], *, statistic: str | None = None, log: bool = False, tooltips: bool = True
 ) -> alt.FacetChart:
-    """How does a statistic run through the layers, by response style?
+    """How does a statistic change from layer to layer, by response style?
 
-    A panel a projection, a line a style, a band from ``low`` to ``high`` (a standard
-    error each side).
+    One panel per projection, one line per style, and a band of one standard error each side.
     """
-    return panels(
-        _lines("mean", style_colours(styles), "style", statistic, log, tips=["style:N"], band=True)
+    layers = _lines(
+        value="mean",
+        color=color_by_style(styles),
+        field="style",
+        title=value_title(statistic),
+        log=log,
+        tooltip=["style:N"] if tooltips else None,
+        band=True,
     )
+    return panels(layers)
 
 
 def ratio_of_styles(
-    pairs: list[str], statistic: str | None = None, log: bool = True
+    pairs: list[str], *, statistic: str | None = None, log: bool = True, tooltips: bool = True
 ) -> alt.FacetChart:
     """How many times larger is a statistic for one style than for another, layer by layer?
 
-    A panel a projection, a line a pair of styles with its band; a rule at no difference.
+    One panel per projection, one line with its band per pair of styles, and a rule at a ratio of 1.
     """
-    colour = colours("pair", pairs, cycled(look.PAIR_COLOURS, pairs), "ratio of styles", "stroke")
-    lines = _lines(
-        "ratio", colour, "pair", statistic, log, tips=["pair:N"], of="ratio of ", band=True
+    colors = cycled(PAIR_COLORS, pairs)
+    layers = _lines(
+        value="ratio",
+        color=color_by("pair", pairs, colors, title="ratio of styles", symbol="stroke"),
+        field="pair",
+        title=value_title(statistic, "ratio of "),
+        log=log,
+        tooltip=["pair:N"] if tooltips else None,
+        band=True,
     )
-    return panels(lines)
+    return panels(layers)
 
 
 def irrelevant_over_correct(
-    styles: list[str], statistic: str | None = None, log: bool = True
+    styles: list[str], *, statistic: str | None = None, log: bool = True, tooltips: bool = True
 ) -> alt.FacetChart:
     """How many times larger is a statistic for irrelevant responses, layer by layer?
 
-    A panel a projection, a line a style with its band; a rule where there is no difference.
+    One panel per projection, one line with its band per style, and a rule at a ratio of 1.
     """
-    colour = style_colours(styles)
-    lines = _lines("ratio", colour, "style", statistic, log, ["style:N"], of="ratio of ", band=True)
-    return panels(lines)
+    layers = _lines(
+        value="ratio",
+        color=color_by_style(styles),
+        field="style",
+        title=value_title(statistic, "ratio of "),
+        log=log,
+        tooltip=["style:N"] if tooltips else None,
+        band=True,
+    )
+    return panels(layers)
 
 
 def correct_against_irrelevant(
-    styles: list[str], statistic: str | None = None, log: bool = True
+    styles: list[str], *, statistic: str | None = None, log: bool = True, tooltips: bool = True
 ) -> alt.FacetChart:
     """Do irrelevant responses change the curves, and for which styles?
 
-    A panel a projection, a colour a style, solid for correct and dashed for irrelevant. On the
+    One panel per projection, one color per style; solid for correct, dashed for irrelevant. On the
     logarithmic scale the gap between the two lines is the relative difference that RD averages.
     """
-    dash, tips = relevance_dashes(), ["style:N", "relevance:N"]
-    return panels(_lines("mean", style_colours(styles), "style", statistic, log, tips, dash))
+    layers = _lines(
+        value="mean",
+        color=color_by_style(styles),
+        field="style",
+        title=value_title(statistic),
+        log=log,
+        tooltip=["style:N", "relevance:N"] if tooltips else None,
+        dash=relevance_dashes(),
+    )
+    return panels(layers)
 
 
 def difference_by_layer(
-    styles: list[str], statistic: str | None = None, log: bool = True
+    styles: list[str], *, statistic: str | None = None, log: bool = True, tooltips: bool = True
 ) -> alt.FacetChart:
     """In which layers do irrelevant responses differ most from correct ones?
 
-    A panel a projection, a line a style: RD before its mean over layers. Dots mark the layers where
-    it is largest.
+    One panel per projection, one line per style: RD before its mean over layers. Dots mark the
+    layers where it is largest.
     """
-    import altair as alt
-
-    colour = style_colours(styles)
-    lines = _lines("rd", colour, "style", statistic, log, ["style:N"], of="RD of ")
-    y = alt.Y("rd:Q", scale=scale(log), title=value_title(statistic, "RD of "))
+    color, title = color_by_style(styles), value_title(statistic, "RD of ")
+    lines = _lines(
+        value="rd",
+        color=color,
+        field="style",
+        title=title,
+        log=log,
+        tooltip=["style:N"] if tooltips else None,
+    )
+    y = alt.Y("rd:Q", scale=scale(log), title=title)
     marks = alt.Chart().mark_circle(size=44, opacity=1, aria=False)
-    largest = marks.encode(x=layer_axis(), y=y, color=colour).transform_filter("datum.largest")
+    largest = marks.encode(x=layer_axis(), y=y, color=color).transform_filter("datum.largest")
     return panels(lines + largest)
 
 
 def base_and_tuned(
-    styles: list[str], statistic: str | None = None, log: bool = False
+    styles: list[str], *, statistic: str | None = None, log: bool = False, tooltips: bool = True
 ) -> alt.FacetChart:
     """Does instruction tuning change the curves?
 
-    A panel a projection, a colour a style, solid for the base model, dashed for its tuned twin.
+    One panel per projection, one color per style; solid for the base model, dashed for the model
+    tuned from it.
     """
-    dash = dashes("tuning", _TUNING, "model")
-    tips = ["style:N", "model:N"]
-    return panels(_lines("mean", style_colours(styles), "style", statistic, log, tips, dash))
+    layers = _lines(
+        value="mean",
+        color=color_by_style(styles),
+        field="style",
+        title=value_title(statistic),
+        log=log,
+        tooltip=["style:N", "model:N"] if tooltips else None,
+        dash=dashes("tuning", _TUNING, "model"),
+    )
+    return panels(layers)
 
 
-def gradients_of_one_model(styles: list[str], log: bool = False) -> alt.FacetChart:
+def gradients_of_one_model(
+    styles: list[str], *, log: bool = False, tooltips: bool = True
+) -> alt.FacetChart:
     """Do the gradients of two projections, or of two layers, point the same way?
 
-    A panel a pair, a colour a style, solid for correct and dashed for irrelevant responses.
+    One panel per pair, one color per style; solid for correct, dashed for irrelevant responses.
     """
-    dash, tips = relevance_dashes(), ["style:N", "relevance:N"]
-    lines = _lines("mean", style_colours(styles), "style", None, log, tips, dash=dash, band=True)
-    return panels(lines, field="pair", own=None)
+    layers = _lines(
+        value="mean",
+        color=color_by_style(styles),
+        field="style",
+        title=None,
+        log=log,
+        tooltip=["style:N", "relevance:N"] if tooltips else None,
+        dash=relevance_dashes(),
+        band=True,
+    )
+    return panels(layers, field="pair", own=None)
 
 
-def gradients_of_two_responses(pairs: list[str], log: bool = False) -> alt.FacetChart:
+def gradients_of_two_responses(
+    pairs: list[str], *, log: bool = False, tooltips: bool = True
+) -> alt.FacetChart:
     """Do two responses to one item pull the model the same way?
 
-    A panel a projection, a line a comparison of two responses, with its band.
+    One panel per projection, one line with its band per comparison of two responses.
     """
-    colour = colours("pair", pairs, cycled(look.PAIR_COLOURS, pairs), "", "stroke")
-    return panels(_lines("mean", colour, "pair", None, log, ["pair:N"], band=True), own=None)
+    layers = _lines(
+        value="mean",
+        color=color_by("pair", pairs, cycled(PAIR_COLORS, pairs), title="", symbol="stroke"),
+        field="pair",
+        title=None,
+        log=log,
+        tooltip=["pair:N"] if tooltips else None,
+        band=True,
+    )
+    return panels(layers, own=None)
 
 
 def mad_by_style(
-    styles: list[str], statistic: str | None = None, log: bool = True
+    styles: list[str], *, statistic: str | None = None, log: bool = True
 ) -> alt.FacetChart:
-    """How much does a curve jump from layer to layer, by response style, benchmark and projection?
+    """How uneven are the curves, by response style, benchmark and projection?
 
-    A panel a projection, a dot a curve: filled for correct, hollow for irrelevant responses.
+    One panel per projection, one dot per curve: filled for correct, hollow for irrelevant.
     """
-    import altair as alt
+    irrelevant = "datum.relevance === 'irrelevant'"
+    title = value_title(statistic, "MAD of ")
+    dots = dots_by_style(styles, value="mad", title=title, log=log, hollow=irrelevant)
+    return panels(dots, own="x", height=None)
 
-    labels = [look.style_label(style) for style in styles]
-    colour = style_colours(styles, "circle")
-    picked = picked_in_legend("style")
-    dots = alt.Chart().mark_point(size=64, strokeWidth=2, aria=False)
-    encoded = dots.encode(
-        x=alt.X("mad:Q", scale=scale(log), title=value_title(statistic, "MAD of ")).axis(
-            tickCount=4, grid=True, format="~g"
-        ),
-        y=alt.Y(
-            "benchmark:N",
-            title=None,
-            axis=alt.Axis(labelLimit=170, domain=False, ticks=False),
-            scale=alt.Scale(paddingInner=0.35),
-        ),
-        yOffset=alt.YOffset("style:N", sort=labels, scale=alt.Scale(domain=labels)),
-        color=colour,
-        fill=alt.Fill("style:N", scale=colour["scale"], legend=legend("response style", "circle")),
-        fillOpacity=alt.condition("datum.relevance === 'correct'", alt.value(1), alt.value(0)),
-        opacity=unless_dimmed(picked),
-        tooltip=["benchmark:N", "style:N", "relevance:N", tip("mad", "MAD")],
-    )
-    return panels(encoded.add_params(picked).properties(height=alt.Step(13)), own="x", height=None)
+
+def rd_by_style(
+    styles: list[str], *, statistic: str | None = None, log: bool = True
+) -> alt.FacetChart:
+    """How far are irrelevant responses from correct ones, by style, benchmark and projection?
+
+    One panel per projection, one dot per pair of curves.
+    """
+    title = value_title(statistic, "RD of ")
+    return panels(dots_by_style(styles, value="rd", title=title, log=log), own="x", height=None)
 
 
 def knowledge_by_length(
-    benchmarks: list[str], statistic: str | None = None, log: bool = False
+    benchmarks: list[str], *, statistic: str | None = None, log: bool = False
 ) -> alt.FacetChart:
-    """Do longer answers smooth the curves where only knowledge is asked for, popular or not?
+    """Do longer answers smooth the curves of knowledge questions, popular or not?
 
-    A panel a projection, MAD against the answer's length, a colour a benchmark, solid for correct
-    and dashed for irrelevant responses.
+    One panel per projection: MAD by the answer's length. One color per benchmark; solid for
+    correct, dashed for irrelevant responses.
     """
-    import altair as alt
-
-    range_ = cycled(look.BENCHMARK_COLOURS, benchmarks)
-    lengths = [look.style_label(style) for style in KNOWLEDGE_STYLES]
-    x = alt.X("style:N", sort=lengths, title="length of the answer", axis=alt.Axis(labelAngle=0))
-    y = alt.Y("mad:Q", scale=scale(log), title=value_title(statistic, "MAD of "))
-    colour = colours("benchmark", benchmarks, range_, "benchmark", "stroke")
-    picked = picked_in_legend("benchmark")
-    shown = {"x": x, "y": y, "color": colour, "opacity": unless_dimmed(picked)}
+    colors = cycled(BENCHMARK_COLORS, benchmarks)
+    lengths = [style_label(style) for style in KNOWLEDGE_STYLES]
+    selected = selected_in_legend("benchmark")
+    shared = {
+        "x": alt.X("style:N", sort=lengths, title="length of the answer").axis(labelAngle=0),
+        "y": alt.Y("mad:Q", scale=scale(log), title=value_title(statistic, "MAD of ")),
+        "color": color_by("benchmark", benchmarks, colors, title="benchmark", symbol="stroke"),
+        "opacity": unless_dimmed(selected),
+    }
     base = alt.Chart()
-    line = base.mark_line(aria=False).encode(**shown, strokeDash=relevance_dashes())
+    line = base.mark_line(aria=False).encode(**shared, strokeDash=relevance_dashes())
     dots = base.mark_circle(size=46, aria=False).encode(
-        **shown, tooltip=["benchmark:N", "style:N", "relevance:N", tip("mad", "MAD")]
+        **shared, tooltip=["benchmark:N", "style:N", "relevance:N", tooltip_value("mad", "MAD")]
     )
-    return panels(alt.layer(line.add_params(picked), dots))
+    return panels(layered(line.add_params(selected), dots))
 
 
 def _lines(
+    *,
     value: str,
-    colour: Any,
+    color: alt.Color,
     field: str,
-    statistic: str | None,
+    title: str | None,
     log: bool,
-    tips: list[str],
-    dash: Any = None,
-    of: str = "",
+    tooltip: list[str] | None,
+    dash: alt.StrokeDash | None = None,
     band: bool = False,
-) -> Any:
-    """Lines through the layers, dimmed by the legend, with the nearest point told on the page.
+) -> alt.LayerChart:
+    """Lines through the layers, dimmed by the legend of ``field``.
 
-    ``band``: with an area from ``low`` to ``high``.
+    ``band`` adds an area from ``low`` to ``high``, ``tooltip`` the point nearest to the pointer.
     """
-    import altair as alt
-
-    x = layer_axis()
-    y = alt.Y(f"{value}:Q", scale=scale(log), title=value_title(statistic, of))
-    picked = picked_in_legend(field)
+    x, y = layer_axis(), alt.Y(f"{value}:Q", scale=scale(log), title=title)
+    selected = selected_in_legend(field)
     base = alt.Chart()
-    styled = {"strokeDash": dash} if dash is not None else {}
+    dashed = {"strokeDash": dash} if dash is not None else {}
     line = base.mark_line(aria=False).encode(
-        x=x, y=y, color=colour, opacity=unless_dimmed(picked), **styled
+        x=x, y=y, color=color, opacity=unless_dimmed(selected), **dashed
     )
-    layers = [line.add_params(picked)]
+    layers = [line.add_params(selected)]
     if band:
-        low = alt.Y("low:Q", scale=scale(log), title=value_title(statistic, of))
-        area = base.mark_area(aria=False)
+        low = alt.Y("low:Q", scale=scale(log), title=title)
         detail = {"detail": dash.shorthand} if dash is not None else {}
-        shade = unless_dimmed(picked, 0.18 if dash is None else 0.12)
-        layers.insert(
-            0, area.encode(x=x, y=low, y2="high:Q", color=colour, opacity=shade, **detail)
+        shade = unless_dimmed(selected, 0.18 if dash is None else 0.12)
+        area = base.mark_area(aria=False).encode(
+            x=x, y=low, y2="high:Q", color=color, opacity=shade, **detail
         )
+        layers.insert(0, area)
     if value == "ratio":
         layers.insert(0, line_of_no_difference())
-    if not statistic:
-        told = [tip(*m) if isinstance(m, tuple) else m for m in _MEASURED]
-        told[1] = tip(value, {"rd": "RD"}.get(value, value))
-        layers.append(nearest_point(x, y, colour, [*tips, *told]))
-    return alt.layer(*layers)
+    if tooltip is not None:
+        layers.append(nearest_point(x, y, color, [*tooltip, *_measured(value)]))
+    return layered(*layers)
+
+
+def _measured(value: str) -> list[Any]:
+    """The values of a point in its tooltip."""
+    return [
+        "layer:Q",
+        tooltip_value(value, {"rd": "RD"}.get(value, value)),
+        tooltip_value("se", "standard error"),
+        "examples:Q",
+    ]

@@ -1,105 +1,142 @@
-"""The charts of ratios with their intervals: what was decided, and what length explains."""
+"""How charts of ratios with intervals are drawn: verdicts, controls for length, comparisons."""
 
-from __future__ import annotations
+from typing import Any
 
-from typing import TYPE_CHECKING, Any
+import altair as alt
 
-from gradpipe.report import style
 from gradpipe.report.charts.parts import (
-    colours,
+    color_by,
     cycled,
+    layered,
     line_of_no_difference,
+    name_axis,
     panels,
-    picked_in_legend,
     scale,
-    tip,
+    selected_in_legend,
+    tooltip_value,
     unless_dimmed,
 )
+from gradpipe.report.style import (
+    CONTROL_COLORS,
+    PROJECTIONS,
+    SIDE_COLORS,
+    VERDICT_COLORS,
+    VERDICT_SHAPES,
+)
+from gradpipe.report.tables.verdicts import CONTROL_LABELS
 
-if TYPE_CHECKING:
-    import altair as alt
+_INTERVAL = [
+    tooltip_value("effect", "ratio"),
+    tooltip_value("low", "95 % from"),
+    tooltip_value("high", "to"),
+]
 
-_INTERVAL = {"effect": "ratio", "low": "95 % from", "high": "to"}
 
-
-def verdicts_on_a_claim(verdicts: list[str], log: bool = True) -> alt.FacetChart:
+def verdicts_on_a_claim(verdicts: list[str], *, log: bool = True) -> alt.FacetChart:
     """Where does a claim hold, how clearly, and where not?
 
-    A panel a part of the claim; for each benchmark the projections from top to bottom, each with
-    its ratio and 95 % interval, coloured and shaped by verdict. The rule is no difference.
+    One panel per part of the claim. Each benchmark has its projections from top to bottom, each
+    with its ratio and 95 % interval, colored and shaped by verdict. A rule marks a ratio of 1.
     """
-    import altair as alt
-
-    colour_range = [style.VERDICT_COLOURS[verdict] for verdict in verdicts]
-    shapes = [style.VERDICT_SHAPES[verdict] for verdict in verdicts]
-    shape = alt.Shape("verdict:N", scale=alt.Scale(domain=verdicts, range=shapes))
-    tips = ["benchmark:N", "projection:N", "verdict:N", *_told(), tip("p_adjusted", "adjusted p")]
-    dots = _intervals(
+    colors = [VERDICT_COLORS[verdict] for verdict in verdicts]
+    shapes = [VERDICT_SHAPES[verdict] for verdict in verdicts]
+    layers = _intervals(
         field="verdict",
-        colour=colours("verdict", verdicts, colour_range, "verdict", "circle"),
+        color=color_by("verdict", verdicts, colors, title="verdict", symbol="circle"),
         row="benchmark",
-        offset=alt.YOffset("projection:N", sort=list(style.PROJECTIONS)),
-        tips=[*tips, "items:Q", "reason:N"],
+        offset=alt.YOffset("projection:N", sort=list(PROJECTIONS)),
+        tooltip=[
+            "benchmark:N",
+            "projection:N",
+            "verdict:N",
+            *_INTERVAL,
+            tooltip_value("p_adjusted", "adjusted p"),
+            "items:Q",
+            "reason:N",
+        ],
         log=log,
-        more={"shape": shape},
+        more={"shape": alt.Shape("verdict:N", scale=alt.Scale(domain=verdicts, range=shapes))},
     )
-    return panels(dots, field="part", own="x", height=None)
+    return panels(layers, field="part", own="x", height=None)
 
 
-def length_held_still(controls: list[str], log: bool = True) -> alt.FacetChart:
-    """What is left of a difference between styles when length is held still?
+def length_held_still(controls: list[str], *, log: bool = True) -> alt.FacetChart:
+    """How much of a difference between styles remains if length is held constant?
 
-    A panel a projection; for each comparison of styles its ratio as measured and under each
-    control, with its 95 % interval. The rule is no difference.
+    One panel per projection. Each comparison of styles has its ratio as measured and with each
+    control, with 95 % intervals. A rule marks a ratio of 1. ``controls`` are names or their labels.
     """
-    import altair as alt
-
-    range_ = cycled(style.CONTROL_COLOURS, controls)
-    dots = _intervals(
+    labels = [CONTROL_LABELS.get(control, control) for control in controls]
+    colors = cycled(CONTROL_COLORS, labels)
+    layers = _intervals(
         field="control",
-        colour=colours("control", controls, range_, "length", "circle"),
+        color=color_by("control", labels, colors, title="length", symbol="circle"),
         row="pair",
-        offset=alt.YOffset("control:N", sort=controls, scale=alt.Scale(domain=controls)),
-        tips=["pair:N", "control:N", "how:N", *_told(), "items:Q"],
+        offset=alt.YOffset("control:N", sort=labels, scale=alt.Scale(domain=labels)),
+        tooltip=["pair:N", "control:N", "how:N", *_INTERVAL, "items:Q"],
         log=log,
         more={},
     )
-    return panels(dots, own="x", height=None)
+    return panels(layers, own="x", height=None)
 
 
-def _told() -> list[Any]:
-    return [tip(field, name) for field, name in _INTERVAL.items()]
+def comparison_of_two_sides(verdicts: list[str], *, log: bool = True) -> alt.FacetChart:
+    """Where are A's curves larger, or more uneven, than B's?
+
+    One panel per statistic and quantity. Each curve has its projections from top to bottom, each
+    with the ratio of A to B and its 95 % interval, colored by verdict. A rule marks a ratio of 1.
+    """
+    colors = [SIDE_COLORS[verdict] for verdict in verdicts]
+    layers = _intervals(
+        field="verdict",
+        color=color_by("verdict", verdicts, colors, title="A against B", symbol="circle"),
+        row="curve",
+        offset=alt.YOffset("projection:N", sort=list(PROJECTIONS)),
+        tooltip=[
+            "curve:N",
+            "projection:N",
+            "verdict:N",
+            *_INTERVAL,
+            tooltip_value("p_adjusted", "adjusted p"),
+        ],
+        log=log,
+        more={},
+    )
+    return panels(layers, field="part", own="x", height=None)
 
 
 def _intervals(
+    *,
     field: str,
-    colour: Any,
+    color: alt.Color,
     row: str,
-    offset: Any,
-    tips: list[Any],
+    offset: alt.YOffset,
+    tooltip: list[Any],
     log: bool,
     more: dict[str, Any],
-) -> Any:
-    import altair as alt
+) -> alt.LayerChart:
+    """Dots with their intervals, one row per value of ``row``, dimmed by the legend of ``field``.
 
+    ``more`` are further channels of the dots.
+    """
     axis = alt.Axis(tickCount=4, grid=True, format="~g")
-    y = alt.Y(
-        f"{row}:N",
-        title=None,
-        axis=alt.Axis(labelLimit=170, domain=False, ticks=False),
-        scale=alt.Scale(paddingInner=0.35),
-    )
-    picked = picked_in_legend(field)
-    shown = {"y": y, "yOffset": offset, "color": colour, "opacity": unless_dimmed(picked)}
+    selected = selected_in_legend(field)
+    shared = {
+        "y": alt.Y(f"{row}:N", title=None, axis=name_axis(), scale=alt.Scale(paddingInner=0.35)),
+        "yOffset": offset,
+        "color": color,
+        "opacity": unless_dimmed(selected),
+    }
     base = alt.Chart()
     interval = base.mark_rule(strokeWidth=2, aria=False).encode(
-        x=alt.X("low:Q", scale=scale(log), title="ratio", axis=axis), x2="high:Q", **shown
+        x=alt.X("low:Q", scale=scale(log), title="ratio", axis=axis), x2="high:Q", **shared
     )
     dot = base.mark_point(size=44, filled=True, aria=False).encode(
         x=alt.X("effect:Q", scale=scale(log), title="ratio", axis=axis),
-        tooltip=tips,
-        **shown,
+        tooltip=tooltip,
+        **shared,
         **more,
     )
-    layers = alt.layer(line_of_no_difference("x"), interval.add_params(picked), dot)
-    return layers.properties(height=alt.Step(10))
+    layers = layered(line_of_no_difference("x"), interval.add_params(selected), dot)
+    stepped: alt.LayerChart = layers.properties(height=alt.Step(10))
+    return stepped

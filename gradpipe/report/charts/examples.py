@@ -1,33 +1,27 @@
-"""The charts of single examples: their size against their length, and the spectra at the ends."""
+"""How charts of single examples are drawn: size by length, and the most extreme spectra."""
 
-from __future__ import annotations
+import altair as alt
 
-from typing import TYPE_CHECKING
-
-from gradpipe.report import style
 from gradpipe.report.charts.parts import (
-    colours,
+    color_by,
+    color_by_style,
+    layered,
     panels,
-    picked_in_legend,
     scale,
-    style_colours,
-    tip,
+    selected_in_legend,
+    tooltip_value,
     unless_dimmed,
 )
-
-if TYPE_CHECKING:
-    import altair as alt
+from gradpipe.report.style import END_COLORS
 
 
-def size_against_length(styles: list[str], log: bool = True) -> alt.FacetChart:
+def size_against_length(styles: list[str], *, log: bool = True) -> alt.FacetChart:
     """Do longer responses give smaller gradients, example by example?
 
-    A panel for correct and one for irrelevant responses, a dot an example: its nuclear norm (mean
-    over layers and projections) against the tokens of its response.
+    A panel for correct and one for irrelevant responses, with one dot per example: its nuclear norm
+    (mean over layers and projections) by the tokens of its response.
     """
-    import altair as alt
-
-    picked = picked_in_legend("style")
+    selected = selected_in_legend("style")
     dots = (
         alt.Chart()
         .mark_circle(size=28, aria=False)
@@ -36,45 +30,43 @@ def size_against_length(styles: list[str], log: bool = True) -> alt.FacetChart:
                 tickCount=5, format="~g"
             ),
             y=alt.Y("nuclear_norm:Q", scale=scale(log), title="nuclear norm").axis(format="~g"),
-            color=style_colours(styles, "circle"),
-            opacity=unless_dimmed(picked, 0.75),
+            color=color_by_style(styles, "circle"),
+            opacity=unless_dimmed(selected, 0.75),
             tooltip=[
                 alt.Tooltip("index:Q", title="item"),
                 "style:N",
                 "relevance:N",
                 alt.Tooltip("response_tokens:Q", title="tokens"),
-                tip("nuclear_norm", "nuclear norm"),
-                tip("loss", "loss"),
+                tooltip_value("nuclear_norm", "nuclear norm"),
+                tooltip_value("loss", "loss"),
             ],
         )
     )
-    return panels(dots.add_params(picked), field="relevance", own=None, height=240)
+    return panels(dots.add_params(selected), field="relevance", own=None, height=240)
 
 
-def spectra_of_extremes(ends: list[str], log: bool = True) -> alt.FacetChart:
+def spectra_of_extremes(ends: list[str], *, log: bool = True) -> alt.FacetChart:
     """Do the largest gradients have other spectra than the smallest?
 
-    A panel a projection, a line an example at the layer where its gradient is largest: singular
-    values by rank.
+    One panel per projection, one line per example: the singular values by rank, at the layer where
+    its gradient is largest.
     """
-    import altair as alt
-
-    range_ = [style.END_COLOURS[end] for end in ends]
-    picked = picked_in_legend("end")
-    shown = {
+    colors = [END_COLORS[end] for end in ends]
+    selected = selected_in_legend("end")
+    shared = {
         "x": alt.X("rank:Q", scale=scale(log), title="rank").axis(tickCount=4, format="~g"),
         "y": alt.Y("value:Q", scale=scale(log), title="singular value").axis(
             tickCount=4, format="~g"
         ),
-        "color": colours("end", ends, range_, "gradient", "stroke"),
+        "color": color_by("end", ends, colors, title="gradient", symbol="stroke"),
         "detail": "place:N",
     }
     base = alt.Chart()
     line = base.mark_line(strokeWidth=1.5, aria=False).encode(
-        **shown, opacity=unless_dimmed(picked, 0.8)
+        **shared, opacity=unless_dimmed(selected, 0.8)
     )
     points = base.mark_circle(size=40, opacity=0, aria=False).encode(
-        **shown,
+        **shared,
         tooltip=[
             "end:N",
             "place:N",
@@ -82,7 +74,7 @@ def spectra_of_extremes(ends: list[str], log: bool = True) -> alt.FacetChart:
             "style:N",
             "layer:Q",
             "rank:Q",
-            tip("value", "singular value"),
+            tooltip_value("value", "singular value"),
         ],
     )
-    return panels(alt.layer(line.add_params(picked), points), own=None)
+    return panels(layered(line.add_params(selected), points), own=None)

@@ -1,8 +1,8 @@
-"""The charts as files for a paper: one PNG and one SVG each, of the default statistic.
+"""Image files for a paper: one PNG and one SVG per chart, of the default statistic.
 
-A study of up to `MOST_CELLS` models × benchmarks gets every kind of chart. A larger one gets those
-of `ALWAYS`, so that the files of the paper's whole grid are drawn in minutes; its page draws and
-saves the others.
+A study of up to `MOST_CELLS` models × benchmarks has every kind of chart. A larger one has the
+kinds in `ALWAYS`, so that the files of the paper's whole grid are drawn in minutes. Its page can
+draw and save the others.
 """
 
 import json
@@ -11,24 +11,32 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import altair as alt
 import polars as pl
+import vl_convert
 
-from gradpipe.report import style
-from gradpipe.report.chart_data import distinct, drawn_curves
-from gradpipe.report.charts import static
+from gradpipe.report.chart_data import distinct
+from gradpipe.report.charts.static import (
+    charts_of_curves,
+    charts_of_examples,
+    charts_of_mads,
+    charts_of_two_models,
+    charts_of_verdicts,
+)
 from gradpipe.report.report_data import ReportInputs
+from gradpipe.report.style import DEFAULT_STATISTIC
 from gradpipe.system.hashing import content_hash
 
-#: Pixels a unit of the drawing: about 170 dots an inch at the width of a page.
+#: Pixels per unit of the drawing: about 170 dots per inch at the width of a page.
 PNG_SCALE = 1.5
 MOST_CELLS = 12
 ALWAYS = ("curves", "ratio", "relevance", "mad", "knowledge", "twins")
 
 
 def file_names(names: list[str]) -> dict[str, str]:
-    """A file-name part for each name: lower-case letters, digits and dashes, all different.
+    """A distinct file-name part per name: lower-case letters, digits and dashes.
 
-    Names that would read alike get a hash of the name behind them, whatever their order.
+    If several names have the same letters and digits, a hash of the name is added to each.
     """
     plain = {name: re.sub(r"[^a-z0-9]+", "-", name.lower()).strip("-")[:60] for name in names}
     slugs = list(plain.values())
@@ -39,9 +47,7 @@ def file_names(names: list[str]) -> dict[str, str]:
 
 
 def write_images(inputs: ReportInputs, folder: Path) -> list[Path]:
-    """Draw the charts into ``folder``; the files written, in order."""
-    import vl_convert
-
+    """Draw the charts into ``folder`` and return the paths of the files, in order."""
     folder.mkdir(parents=True, exist_ok=True)
     written = []
     for name, specification in static_charts(inputs):
@@ -53,11 +59,15 @@ def write_images(inputs: ReportInputs, folder: Path) -> list[Path]:
 
 
 def static_charts(
-    inputs: ReportInputs, statistic: str = style.DEFAULT_STATISTIC
+    inputs: ReportInputs, statistic: str = DEFAULT_STATISTIC
 ) -> Iterator[tuple[str, dict[str, Any]]]:
-    """Every chart that becomes a file: the file's name without ending, and its specification."""
-    curves = drawn_curves(inputs.curves.filter(pl.col("statistic") == statistic))
-    curves = curves.filter(pl.col("mean").is_not_null())
+    """The specification of every image file, by the file's name without its ending."""
+    for name, chart in _named_charts(inputs, statistic):
+        yield name, chart.to_dict()
+
+
+def _named_charts(inputs: ReportInputs, statistic: str) -> Iterator[tuple[str, alt.FacetChart]]:
+    curves = inputs.curves.filter(pl.col("statistic") == statistic)
     models, benchmarks = distinct(inputs.curves, "model"), distinct(inputs.curves, "benchmark")
     slugs = file_names(models + benchmarks)
     all_kinds = inputs.curves.select("model", "benchmark").n_unique() <= MOST_CELLS
@@ -67,25 +77,18 @@ def static_charts(
         for benchmark in distinct(of_model, "benchmark"):
             rows = of_model.filter(pl.col("benchmark") == benchmark)
             stem, title = f"{slugs[model]}--{slugs[benchmark]}", f"{model} · {benchmark}"
-            for kind, chart in static.of_curves(rows, statistic):
+            for kind, chart in charts_of_curves(rows, statistic, title):
                 if all_kinds or kind in ALWAYS:
-                    yield f"{kind}--{stem}--{suffix}", _titled(chart, title, kind)
-            more = static.of_examples(inputs, model, benchmark) if all_kinds else ()
-            for kind, chart in more:
-                yield f"{kind}--{stem}", _titled(chart, title, kind)
-        mad = inputs.mad.filter(pl.col("model") == model, pl.col("statistic") == statistic)
-        for kind, chart in static.of_mad(mad, statistic):
-            yield f"{kind}--{slugs[model]}--{suffix}", _titled(chart, model, kind)
-        judged = static.of_verdicts(inputs, model) if all_kinds else ()
-        for group, title, chart in judged:
-            name = f"verdicts--{slugs[model]}--{file_names([group])[group]}"
-            yield name, _titled(chart, f"{title} · {model}", "verdicts")
+                    yield f"{kind}--{stem}--{suffix}", chart
+            if all_kinds:
+                for kind, chart in charts_of_examples(inputs, model, benchmark, title):
+                    yield f"{kind}--{stem}", chart
+        mads = inputs.mad.filter(pl.col("model") == model, pl.col("statistic") == statistic)
+        for kind, chart in charts_of_mads(mads, statistic, model):
+            yield f"{kind}--{slugs[model]}--{suffix}", chart
+        if all_kinds:
+            for group, chart in charts_of_verdicts(inputs, model):
+                yield f"verdicts--{slugs[model]}--{file_names([group])[group]}", chart
     for base, tuned in inputs.twins.select("base", "tuned").rows():
-        for benchmark, chart in static.of_twins(curves, base, tuned, statistic):
-            name = f"twins--{slugs[base]}--{slugs[tuned]}--{slugs[benchmark]}--{suffix}"
-            yield name, _titled(chart, f"{base} and {tuned} · {benchmark}", "twins")
-
-
-def _titled(chart: dict[str, Any], text: str, kind: str) -> dict[str, Any]:
-    title = {"text": text, "subtitle": static.SUBTITLES[kind], "offset": 14}
-    return {**chart, "title": title, "padding": 16}
+        for benchmark, chart in charts_of_two_models(curves, base, tuned, statistic):
+            yield f"twins--{slugs[base]}--{slugs[tuned]}--{slugs[benchmark]}--{suffix}", chart

@@ -1,49 +1,64 @@
-"""What the charts are put together from: panels, axes, legends, and what the pointer is told."""
+"""The parts that charts share: panels, axes, colors, legends and tooltips."""
 
-from __future__ import annotations
+from typing import Any, cast
 
-from typing import TYPE_CHECKING, Any
+import altair as alt
+import polars as pl
 
-from gradpipe.report import style as look
+from gradpipe.report.style import (
+    ORDERS,
+    PANEL_TITLES,
+    statistic_label,
+    style_color,
+    style_label,
+    theme,
+)
 from gradpipe.styles import RELEVANCES
 
-if TYPE_CHECKING:
-    import altair as alt
-    import polars as pl
-
-#: The data set's name in a chart that the page fills.
+#: The name of the data set in a chart without rows; the page's script fills it.
 DATA = "rows"
-#: How much of a curve is seen while another one is picked in the legend.
+#: The opacity of the other curves while one is selected in the legend.
 _DIMMED = 0.1
 
 
-def specification(chart: alt.FacetChart, rows: pl.DataFrame | None = None) -> dict[str, Any]:
-    """A chart as Vega-Lite in the report's look, with its rows if they are given."""
-    whole = {**chart.to_dict(), "config": look.theme()}
-    if rows is None:
-        return whole
-    facet = whole["facet"]
-    if not facet.get("sort"):
-        # Panels come as their first rows do: left to itself, Vega-Lite goes by the alphabet.
-        facet["sort"] = rows.get_column(facet["field"]).unique(maintain_order=True).to_list()
-    return {**whole, "datasets": {DATA: rows.to_dicts()}}
+def specification(chart: alt.FacetChart) -> dict[str, Any]:
+    """A chart without rows as Vega-Lite, in the report's theme."""
+    return {**chart.to_dict(), "config": theme()}
+
+
+def with_rows(chart: alt.FacetChart, rows: pl.DataFrame) -> alt.FacetChart:
+    """The chart in the report's theme, with the rows that it draws.
+
+    Without a fixed order, panels are in the order of their first rows. Vega-Lite's own order is
+    alphabetical.
+    """
+    filled: alt.FacetChart = chart.copy()
+    filled.data = alt.InlineData(values=rows.to_dicts())
+    filled.config = alt.Config(**theme())
+    field = filled.facet.shorthand.removesuffix(":N")
+    if not ORDERS.get(field):
+        filled.facet.sort = rows.get_column(field).unique(maintain_order=True).to_list()
+    return filled
 
 
 def panels(
-    chart: Any, field: str = "projection", own: str | None = "y", height: int | None = 170
+    chart: alt.Chart | alt.LayerChart,
+    *,
+    field: str = "projection",
+    own: str | None = "y",
+    height: int | None = 170,
 ) -> alt.FacetChart:
-    """The chart once for each value of a field, two side by side; ``own`` scales differ.
+    """One panel per value of a field, two side by side.
 
-    Values are called as in `look.PANEL_TITLES`; where a value has line breaks, so has its title.
+    ``own`` is the channel ("x" or "y") whose scale differs between panels. A value's title is that
+    of PANEL_TITLES, or the value itself, with its line breaks.
     """
-    import altair as alt
-
     named = "".join(
-        f"(datum.label) === '{name}' ? '{title}' : " for name, title in look.PANEL_TITLES.items()
+        f"(datum.label) === '{name}' ? '{title}' : " for name, title in PANEL_TITLES.items()
     )
     facet = alt.Facet(
         f"{field}:N",
-        sort=list(look.ORDERS.get(field, ())) or None,
+        sort=list(ORDERS.get(field, ())) or None,
         title=None,
         header=alt.Header(labelExpr=f"{named}split(datum.label, '\\n')", labelPadding=4),
     )
@@ -56,51 +71,50 @@ def panels(
     return whole
 
 
-def layer_axis() -> Any:
-    """Layers from left to right."""
-    import altair as alt
+def layered(*charts: alt.Chart) -> alt.LayerChart:
+    """Charts drawn over one another, the last on top."""
+    return cast(alt.LayerChart, alt.layer(*charts))
 
+
+def layer_axis() -> alt.X:
+    """Layers from left to right. Ticks between layers, as few layers have, are not labeled."""
     return alt.X("layer:Q", title="layer", scale=alt.Scale(nice=False)).axis(
-        tickMinStep=1, format="d"
+        tickMinStep=1, format="d", labelExpr="datum.value % 1 === 0 ? datum.label : ''"
     )
 
 
-def scale(log: bool) -> Any:
-    """A value's scale: logarithmic, or from zero."""
-    import altair as alt
-
+def scale(log: bool) -> alt.Scale:
+    """The scale of a value: logarithmic, or linear from zero."""
     return alt.Scale(type="log", nice=False, padding=8) if log else alt.Scale(zero=True)
 
 
-def value_title(statistic: str | None, prefix: str = "") -> Any:
-    """An axis title; on the page it is empty, because the caption follows the picker."""
-    return prefix + look.statistic_label(statistic) if statistic else None
+def value_title(statistic: str | None, prefix: str = "") -> str | None:
+    """The title of a value's axis; None on the page, whose caption names the statistic."""
+    return prefix + statistic_label(statistic) if statistic else None
 
 
-def colours(field: str, domain: list[str], range_: list[str], title: str, symbol: str) -> Any:
-    """A colour for each value of a field, with a legend."""
-    import altair as alt
+def color_by(
+    field: str, values: list[str], colors: list[str], *, title: str, symbol: str
+) -> alt.Color:
+    """One color per value of a field, with a legend."""
+    color_scale = alt.Scale(domain=values, range=colors)
+    return alt.Color(f"{field}:N", scale=color_scale, legend=legend(title, symbol))
 
-    scale_of = alt.Scale(domain=domain, range=range_)
-    return alt.Color(f"{field}:N", scale=scale_of, legend=legend(title, symbol))
 
-
-def style_colours(styles: list[str], symbol: str = "stroke") -> Any:
-    """A colour for each style, the same in every chart."""
-    labels = [look.style_label(style) for style in styles]
-    range_ = [look.style_colour(style) for style in styles]
-    return colours("style", labels, range_, "response style", symbol)
+def color_by_style(styles: list[str], symbol: str = "stroke") -> alt.Color:
+    """One color per style, the same in every chart."""
+    labels = [style_label(style) for style in styles]
+    colors = [style_color(style) for style in styles]
+    return color_by("style", labels, colors, title="response style", symbol=symbol)
 
 
 def cycled(palette: tuple[str, ...], names: list[str]) -> list[str]:
-    """As many of a palette's colours as there are names, from its start again if it is short."""
+    """One color of a palette per name; a short palette is repeated."""
     return [palette[i % len(palette)] for i in range(len(names))]
 
 
-def dashes(field: str, values: tuple[str, ...], title: str) -> Any:
+def dashes(field: str, values: tuple[str, ...], title: str) -> alt.StrokeDash:
     """Solid for the first of two values, dashed for the second."""
-    import altair as alt
-
     return alt.StrokeDash(
         f"{field}:N",
         scale=alt.Scale(domain=list(values), range=[[1, 0], [4, 3]]),
@@ -108,56 +122,86 @@ def dashes(field: str, values: tuple[str, ...], title: str) -> Any:
     )
 
 
-def relevance_dashes() -> Any:
+def relevance_dashes() -> alt.StrokeDash:
     """Solid for correct, dashed for irrelevant responses."""
     return dashes("relevance", RELEVANCES, "response")
 
 
-def legend(title: str, symbol: str = "stroke") -> Any:
+def legend(title: str, symbol: str = "stroke") -> alt.Legend:
     """A legend whose symbols stay visible when marks are dimmed."""
-    import altair as alt
-
     return alt.Legend(title=title or None, symbolType=symbol, symbolOpacity=1, labelLimit=320)
 
 
-def picked_in_legend(field: str) -> Any:
+def name_axis() -> alt.Axis:
+    """A vertical axis of names, without line and ticks."""
+    return alt.Axis(labelLimit=170, domain=False, ticks=False)
+
+
+def selected_in_legend(field: str) -> alt.Parameter:
     """The values of a field that the reader clicked in the legend."""
-    import altair as alt
-
-    return alt.selection_point(name=f"picked_{field}", fields=[field], bind="legend")
-
-
-def unless_dimmed(picked: Any, opacity: float = 1.0) -> Any:
-    """Full opacity for what is picked in the legend, or for all while nothing is."""
-    import altair as alt
-
-    return alt.condition(picked, alt.value(opacity), alt.value(_DIMMED * opacity))
+    selection: alt.Parameter = alt.selection_point(
+        name=f"picked_{field}", fields=[field], bind="legend"
+    )
+    return selection
 
 
-def line_of_no_difference(axis: str = "y") -> Any:
-    """A rule where a ratio is one, once a panel."""
-    import altair as alt
+def unless_dimmed(selected: alt.Parameter, opacity: float = 1.0) -> Any:
+    """Full opacity for the values selected in the legend, or for all if none is selected."""
+    return alt.condition(selected, alt.value(opacity), alt.value(_DIMMED * opacity))
 
+
+def line_of_no_difference(axis: str = "y") -> alt.Chart:
+    """A rule at a ratio of one, drawn once per panel."""
     rule = alt.Chart().mark_rule(color="#1c2430", strokeDash=[2, 2], opacity=0.7, aria=False)
     at = {axis: alt.YDatum(1) if axis == "y" else alt.XDatum(1)}
-    return rule.encode(**at).transform_aggregate(rows="count()")
+    drawn: alt.Chart = rule.encode(**at).transform_aggregate(rows="count()")
+    return drawn
 
 
-def nearest_point(x: Any, y: Any, colour: Any, tips: list[Any]) -> Any:
-    """The point nearest to the pointer, with its numbers; for the page only."""
-    import altair as alt
-
+def nearest_point(x: alt.X, y: alt.Y, color: alt.Color, tooltip: list[Any]) -> alt.Chart:
+    """The point nearest to the pointer, with its values in a tooltip."""
     over = alt.selection_point(
         name="nearest", on="pointerover", nearest=True, empty=False, clear="pointerout"
     )
     shown = alt.condition(over, alt.value(1), alt.value(0))
     points = alt.Chart().mark_circle(size=60, aria=False)
-    encoded = points.encode(x=x, y=y, color=colour, opacity=shown, tooltip=tips)
-    return encoded.add_params(over).properties(name="points")
+    encoded = points.encode(x=x, y=y, color=color, opacity=shown, tooltip=tooltip)
+    named: alt.Chart = encoded.add_params(over).properties(name="points")
+    return named
 
 
-def tip(field: str, title: str) -> Any:
-    """A number in a tooltip, as precise as the page has it."""
-    import altair as alt
-
+def tooltip_value(field: str, title: str) -> alt.Tooltip:
+    """A number in a tooltip, to three significant digits."""
     return alt.Tooltip(f"{field}:Q", title=title, format=".3~g")
+
+
+def dots_by_style(
+    styles: list[str], *, value: str, title: str | None, log: bool, hollow: str | None = None
+) -> alt.Chart:
+    """One dot per benchmark and style, at a value with a column of its own, such as ``mad``.
+
+    ``hollow`` is the Vega expression of the dots without a fill.
+    """
+    labels = [style_label(style) for style in styles]
+    color = color_by_style(styles, "circle")
+    selected = selected_in_legend("style")
+    dots = alt.Chart().mark_point(size=64, strokeWidth=2, aria=False)
+    encoded = dots.encode(
+        x=alt.X(f"{value}:Q", scale=scale(log), title=title).axis(
+            tickCount=4, grid=True, format="~g"
+        ),
+        y=alt.Y("benchmark:N", title=None, axis=name_axis(), scale=alt.Scale(paddingInner=0.35)),
+        yOffset=alt.YOffset("style:N", sort=labels, scale=alt.Scale(domain=labels)),
+        color=color,
+        fill=alt.Fill("style:N", scale=color["scale"], legend=legend("response style", "circle")),
+        fillOpacity=alt.condition(hollow, alt.value(0), alt.value(1)) if hollow else alt.value(1),
+        opacity=unless_dimmed(selected),
+        tooltip=[
+            "benchmark:N",
+            "style:N",
+            *(["relevance:N"] if hollow else []),
+            tooltip_value(value, value.upper()),
+        ],
+    )
+    sized: alt.Chart = encoded.add_params(selected).properties(height=alt.Step(13))
+    return sized

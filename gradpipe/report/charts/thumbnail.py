@@ -1,12 +1,12 @@
-"""A small picture of the curves, for places that show Markdown (Dagster's asset pages)."""
+"""A thumbnail of the curves as Markdown, for Dagster's asset pages."""
 
 import base64
 from html import escape
 
 import polars as pl
 
-from gradpipe.report import style as look
 from gradpipe.report.chart_data import distinct, finite
+from gradpipe.report.style import DEFAULT_STATISTIC, style_color, style_label
 
 _WIDTH, _HEIGHT, _GAP, _TOP = 150, 90, 14, 34
 _MOST_POINTS = 64
@@ -16,12 +16,12 @@ _MOST_PANELS = 4
 def curve_thumbnail(curves: pl.DataFrame) -> str:
     """The nuclear-norm curves of correct responses as a Markdown image (SVG in a data URI).
 
-    ``curves`` has the columns of `ReportInputs.curves`; with several models or benchmarks the
-    first is drawn. A panel a projection, the first four, each on its own scale from zero; under
-    20 kB. Without anything to draw, one sentence in its place.
+    ``curves`` has the columns of `ReportInputs.curves`; only the first model and benchmark are
+    drawn. One panel per projection, four at most, each on its own scale from zero; under 20 kB.
+    Returns a sentence if there is nothing to draw.
     """
     rows = curves.with_columns(finite("mean")).filter(
-        pl.col("statistic") == look.DEFAULT_STATISTIC,
+        pl.col("statistic") == DEFAULT_STATISTIC,
         pl.col("relevance") == "correct",
         pl.col("mean").is_not_null(),
     )
@@ -47,8 +47,8 @@ def _drawing(rows: pl.DataFrame, title: str) -> str:
     )
     styles = distinct(rows, "style")
     legend = "".join(
-        f'<text x="{4 + 90 * i}" y="{_TOP + _HEIGHT + 18}" fill="{look.style_colour(style)}">'
-        f"● {escape(look.style_label(style))}</text>"
+        f'<text x="{4 + 90 * i}" y="{_TOP + _HEIGHT + 18}" fill="{style_color(style)}">'
+        f"● {escape(style_label(style))}</text>"
         for i, style in enumerate(styles)
     )
     lines = "".join(_lines(rows, left).get_column("line"))
@@ -62,31 +62,31 @@ def _drawing(rows: pl.DataFrame, title: str) -> str:
 
 
 def _lines(rows: pl.DataFrame, left: dict[str, int]) -> pl.DataFrame:
-    """One SVG polyline a projection × style, in the panels' coordinates."""
+    """One SVG polyline per projection × style, in the panels' coordinates."""
     layer, mean = pl.col("layer"), pl.col("mean")
     step = rows.get_column("layer").n_unique() // _MOST_POINTS + 1
     depth = (layer.max() - layer.min()).clip(lower_bound=1)
     x = pl.col("left") + 3 + (_WIDTH - 6) * (layer - layer.min()) / depth
     top = mean.max().over("projection")
     y = _TOP + _HEIGHT - 3 - (_HEIGHT - 22) * pl.when(top > 0).then(mean / top).otherwise(0.0)
-    colours = {style: look.style_colour(style) for style in distinct(rows, "style")}
+    colors = {style: style_color(style) for style in distinct(rows, "style")}
     return (
         rows.with_columns(
             pl.col("projection").replace_strict(left, return_dtype=pl.Int64).alias("left"),
-            pl.col("style").replace_strict(colours, return_dtype=pl.String).alias("colour"),
+            pl.col("style").replace_strict(colors, return_dtype=pl.String).alias("color"),
         )
         .with_columns(
             pl.concat_str(_whole(x), pl.lit(","), _whole(y)).alias("point"),
         )
         .filter((layer - layer.min()) % step == 0)
         .sort("projection", "style", "layer")
-        .group_by("projection", "style", "colour", maintain_order=True)
+        .group_by("projection", "style", "color", maintain_order=True)
         .agg(pl.col("point").str.join(" "))
         .select(
             pl.format(
                 '<polyline points="{}" fill="none" stroke="{}" stroke-width="1.5"/>',
                 "point",
-                "colour",
+                "color",
             ).alias("line")
         )
     )

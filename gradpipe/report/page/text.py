@@ -66,7 +66,7 @@ def page_words(inputs: ReportInputs) -> dict[str, Any]:
         "statistic": statistic,
         "statistic_shown": look.statistic_label(statistic),
         "styles": [
-            (style, look.style_label(style), look.style_colour(style))
+            (style, look.style_label(style), look.style_color(style))
             for style in distinct(inputs.curves, "style")
         ],
         "findings": found,

@@ -1,10 +1,10 @@
-"""Tables of curves: MAD, RD, models beside what they are tuned from, knowledge, cosines."""
+"""Tables of curves: MAD, RD, base and tuned models, knowledge, cosines."""
 
 import polars as pl
 
-from gradpipe.report import style as look
 from gradpipe.report.chart_data import IS_KNOWLEDGE, distinct, finite, in_reading_order
 from gradpipe.report.report_data import ALIGNMENT_SCHEMA, ReportInputs
+from gradpipe.report.style import SEGMENT_LABELS, style_label
 from gradpipe.report.tables.table import ReportTable, projections_of, where, wide
 from gradpipe.statistics.differences import SEGMENTS
 
@@ -12,7 +12,7 @@ CURVE = ["model", "benchmark", "style", "relevance"]
 
 
 def mad_table(mad: pl.DataFrame) -> ReportTable:
-    """MAD over all layers: a row a model × benchmark × style × relevance, a column a projection."""
+    """MAD over all layers: one row per curve's labels (`CURVE`), one column per projection."""
     whole = mad.filter(pl.col("segment") == "all")
     values = [where("mad", projection=p).alias(p) for p in projections_of(mad)]
     caption = "MAD of each curve over all layers, by projection"
@@ -20,7 +20,7 @@ def mad_table(mad: pl.DataFrame) -> ReportTable:
 
 
 def mad_segment_table(mad: pl.DataFrame) -> ReportTable:
-    """MAD within the early, middle and last layers, a column a segment × projection."""
+    """MAD within the early, middle and last layers: one column per segment and projection."""
     projections = projections_of(mad)
     segments = [segment for segment in SEGMENTS if segment != "all"]
     values = [
@@ -33,14 +33,14 @@ def mad_segment_table(mad: pl.DataFrame) -> ReportTable:
         "MAD of each curve within the early, middle and last layers, by projection",
         wide(mad.filter(pl.col("segment") != "all"), CURVE, values),
         heads=4,
-        groups=[(look.SEGMENT_LABELS[segment], len(projections)) for segment in segments],
+        groups=[(SEGMENT_LABELS[segment], len(projections)) for segment in segments],
         labels={f"{segment}_{p}": p for segment in segments for p in projections},
         sections=2,
     )
 
 
 def rd_table(rd: pl.DataFrame) -> ReportTable:
-    """RD of irrelevant against correct by projection, and the layers where it is largest."""
+    """RD of irrelevant from correct responses by projection, and the layers where it is largest."""
     projections = projections_of(rd)
     layers = pl.col("largest_layers").cast(pl.List(pl.String)).list.join(" ")
     values = [
@@ -60,10 +60,10 @@ def rd_table(rd: pl.DataFrame) -> ReportTable:
 
 
 def base_and_tuned_table(inputs: ReportInputs) -> ReportTable:
-    """Tuned models beside what they are tuned from: MAD, and irrelevant against correct.
+    """Tuned models beside their base models: MAD, and the ratio of irrelevant to correct.
 
-    MAD is of the correct responses, over all layers. The ratio is the irrelevant curve's mean over
-    layers divided by the correct one's.
+    MAD is that of correct responses, over all layers. The ratio is the irrelevant curve's mean over
+    layers divided by that of the correct curve.
     """
     projections = projections_of(inputs.mad)
     values = _mad_and_ratio(inputs, projections)
@@ -83,8 +83,8 @@ def base_and_tuned_table(inputs: ReportInputs) -> ReportTable:
     heads = ["base", "tuned", "benchmark", "style"]
     return ReportTable(
         "base_and_tuned",
-        "Pre-trained models beside what is tuned from them: MAD of the correct responses, and the "
-        "ratio of the irrelevant curve’s mean to the correct one’s",
+        "Base models beside the models tuned from them: MAD of the correct responses, and the "
+        "ratio of the irrelevant curve’s mean to that of the correct curve",
         in_reading_order(frame, "statistic", *heads).select(*heads, "statistic", *shown),
         heads=4,
         groups=[
@@ -98,7 +98,7 @@ def base_and_tuned_table(inputs: ReportInputs) -> ReportTable:
 
 
 def knowledge_table(mad: pl.DataFrame) -> ReportTable:
-    """MAD over all layers where only knowledge is asked for, a column a projection × length."""
+    """MAD over all layers of knowledge questions: one column per projection and answer length."""
     mad = mad.filter(IS_KNOWLEDGE, pl.col("segment") == "all")
     projections, lengths = projections_of(mad), distinct(mad, "style")
     values = [
@@ -108,13 +108,13 @@ def knowledge_table(mad: pl.DataFrame) -> ReportTable:
     ]
     return ReportTable(
         "knowledge",
-        "MAD of each curve over all layers, by projection and length of the answer in tokens, "
-        "where only knowledge is asked for",
+        "MAD of each curve over all layers for knowledge questions, by projection and length of "
+        "the answer in tokens",
         wide(mad, ["model", "benchmark", "relevance"], values),
         heads=3,
         groups=[(p, len(lengths)) for p in projections] if lengths else [],
         labels={
-            f"{p}_{style}": look.style_label(style).removesuffix(" tokens")
+            f"{p}_{style}": style_label(style).removesuffix(" tokens")
             for p in projections
             for style in lengths
         },
@@ -123,7 +123,7 @@ def knowledge_table(mad: pl.DataFrame) -> ReportTable:
 
 
 def cosine_table(alignment: pl.DataFrame) -> ReportTable:
-    """Cosines as means over layers, with the least and largest layer's."""
+    """Cosines as means over layers, with those of the least and the largest layer."""
     keys = [c for c in ALIGNMENT_SCHEMA if c not in ("family", "layer", "mean", "sd", "examples")]
     means = alignment.with_columns(finite("mean")).group_by(keys)
     frame = means.agg(
@@ -144,7 +144,7 @@ def cosine_table(alignment: pl.DataFrame) -> ReportTable:
 
 
 def _mad_and_ratio(inputs: ReportInputs, projections: list[str]) -> pl.DataFrame:
-    """A row a model × benchmark × style × statistic: MAD and irrelevant / correct by projection."""
+    """MAD and irrelevant / correct by projection, per model, benchmark, style and statistic."""
     keys = ["model", "benchmark", "style"]
     whole = inputs.mad.filter(pl.col("segment") == "all", pl.col("relevance") == "correct")
     mads = wide(whole, keys, [where("mad", projection=p).alias(f"mad_{p}") for p in projections])

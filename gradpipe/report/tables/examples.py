@@ -1,4 +1,4 @@
-"""Tables of examples: what was run, what could not be used, and what each example measured."""
+"""Tables of examples: counts, unusable examples, verdicts on responses, and scores."""
 
 import polars as pl
 
@@ -14,7 +14,7 @@ from gradpipe.report.tables.table import ReportTable
 
 
 def rows_table(rows: pl.DataFrame) -> ReportTable:
-    """What was run: examples, unusable and truncated ones, mean tokens and loss."""
+    """Counts of examples, unusable and truncated ones, and means of tokens and loss."""
     frame = in_reading_order(rows.select(ROWS_COLUMNS), *CURVE).select(
         *CURVE, pl.exclude(*CURVE, "family")
     )
@@ -23,7 +23,7 @@ def rows_table(rows: pl.DataFrame) -> ReportTable:
 
 
 def reasons_table(unusable: pl.DataFrame) -> ReportTable:
-    """How many examples could not be used, by model, benchmark and reason."""
+    """Counts of unusable examples by model, benchmark and reason."""
     keys = ["model", "benchmark", "reason"]
     counts = unusable.group_by(keys).agg(pl.len().cast(pl.Int64).alias("examples"))
     return ReportTable(
@@ -35,15 +35,14 @@ def reasons_table(unusable: pl.DataFrame) -> ReportTable:
 
 
 def unusable_table(unusable: pl.DataFrame) -> ReportTable:
-    """Every example that could not be used, with its reason."""
-    frame = in_reading_order(
-        unusable.select(UNUSABLE_COLUMNS), "model", "benchmark", "index", "style", "relevance"
-    )
+    """Every unusable example with its reason."""
+    keys = ("model", "benchmark", "index", "style", "relevance")
+    frame = in_reading_order(unusable.select(UNUSABLE_COLUMNS), *keys)
     return ReportTable("unusable", "Every unusable example", frame, heads=2)
 
 
 def quality_table(quality: pl.DataFrame) -> ReportTable:
-    """How the gates judged the responses, as shares of each style's."""
+    """The gates' verdicts on responses, as shares of each style's responses."""
     keys = ["benchmark", "written_by", "style", "verdict"]
     frame = in_reading_order(quality.select(list(QUALITY_COUNT_SCHEMA)), *keys)
     return ReportTable(
@@ -56,7 +55,7 @@ def quality_table(quality: pl.DataFrame) -> ReportTable:
 
 
 def examples_table(examples: pl.DataFrame) -> ReportTable:
-    """Every usable example's own statistics, as means over layers and projections."""
+    """Every usable example with its statistics as means over layers and projections."""
     keys = ["model", "benchmark", "index", "style", "relevance"]
     shown = [c for c in EXAMPLE_SCORE_SCHEMA if c not in (*keys, "family")]
     return ReportTable(

@@ -1,21 +1,26 @@
-"""Tables as LaTeX, for a paper: set with booktabs, in longtable where they pass a page.
+"""Tables as LaTeX for a paper, with booktabs; a table longer than a page is a longtable.
 
-The numbers are those of the page, to three significant digits. What data may hold is escaped;
-signs that pdfLaTeX has no letter for are written as its commands. Letters beyond Latin are left as
-they are: a paper that has them is set with LuaLaTeX or XeLaTeX.
+The numbers are those of the page, to three significant digits. Labels and headings come from data,
+so each is escaped. Symbols that pdfLaTeX has no letter for are written as its commands. Letters
+beyond Latin stay as they are: set a paper that has them with LuaLaTeX or XeLaTeX.
 """
 
 import re
+from collections.abc import Iterator
 from dataclasses import replace
+from functools import lru_cache
+from importlib.resources import files
+from itertools import pairwise
 from pathlib import Path
-from typing import Any
+from typing import NamedTuple
 
+import jinja2
 import polars as pl
 
-from gradpipe.report import style
+from gradpipe.report.style import DEFAULT_STATISTIC, statistic_label
 from gradpipe.report.tables.table import ReportTable
 
-#: The tables that a paper shows and, where not all of them are printed, their columns.
+#: The tables that a paper shows, with the columns to print, or None for all.
 PRINTED: dict[str, list[str] | None] = {
     "verdicts_overall": [
         "title",
@@ -37,24 +42,33 @@ PRINTED: dict[str, list[str] | None] = {
     "length": None,
     "rows": None,
 }
-#: Of the tables that hold every statistic, papers show this one; the CSV has the others.
-STATISTIC = style.DEFAULT_STATISTIC
+#: The statistic that papers show; the CSV files have all.
+STATISTIC = DEFAULT_STATISTIC
 
-#: More lines than this do not fit a page: they are set as a longtable that repeats its headings.
+#: A table with more lines does not fit a page: it is a longtable, which repeats its headings.
 MOST_LINES_ON_A_PAGE = 50
-_FONT_SIZE = "8pt"
-#: Half of what stands between two columns: the widest tables then fit a page's width.
-_CLOSER = r"\setlength{\tabcolsep}{2.5pt}"
-#: Tables whose sections, and whose first column, hold sentences: these are broken into lines.
-_SENTENCES = {"verdicts_overall": r"0.34\linewidth", "verdicts_by_projection": None}
-_RULE = "\\midrule\\addlinespace[2.5pt]\n"
+#: Tables whose sections are sentences, which are broken into lines, and the width of their first
+#: column if that holds sentences too.
+_SENTENCES = {"verdicts_overall": r"p{0.34\linewidth}", "verdicts_by_projection": "l"}
 
 _SUPERSCRIPTS = dict(zip("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹", strict=True))
 _SUBSCRIPTS = dict(zip("0123456789", "₀₁₂₃₄₅₆₇₈₉", strict=True))
-_NEEDS = r"% Needs \usepackage{booktabs,longtable}."
-_BAR, _JOINER = "\u2223", "\u2060"
-_SIGNS = str.maketrans(
-    {sign: rf"\ensuremath{{^{{{plain}}}}}" for plain, sign in _SUPERSCRIPTS.items()}
+_JOINER = "\u2060"
+_COMMANDS = str.maketrans(
+    {symbol: rf"\{symbol}" for symbol in "_%&$#{}"}
+    | {
+        "\\": r"\textbackslash{}",
+        "~": r"\textasciitilde{}",
+        "^": r"\textasciicircum{}",
+        "<": r"\textless{}",
+        ">": r"\textgreater{}",
+        "|": r"\textbar{}",
+        # At the start of a row, these two would belong to the end of the row before.
+        "[": "{}[",
+        "*": "{}*",
+        _JOINER: "{}",
+    }
+    | {sign: rf"\ensuremath{{^{{{plain}}}}}" for plain, sign in _SUPERSCRIPTS.items()}
     | {sign: rf"\ensuremath{{_{{{plain}}}}}" for plain, sign in _SUBSCRIPTS.items()}
     | {
         "σ": r"\ensuremath{\sigma}",
@@ -71,14 +85,32 @@ _SIGNS = str.maketrans(
         "ᵀ": r"\ensuremath{^{\top}}",
         "–": "--",
         "\u202f": r"\,",
-        _BAR: r"\textbar{}",
-        _JOINER: "{}",
     }
 )
 
 
+class Tex(str):
+    """Text that is LaTeX already and is not escaped."""
+
+    __slots__ = ()
+
+
+class _Section(NamedTuple):
+    title: str
+    rows: list[list[str]]
+
+
+class _Group(NamedTuple):
+    """A heading over several columns, from ``first`` to ``last``, counted from 1."""
+
+    label: str
+    width: int
+    first: int
+    last: int
+
+
 def write_latex(tables: dict[str, ReportTable], folder: Path) -> list[Path]:
-    """Write a paper's tables as .tex files by their names; those without rows are left out."""
+    """Write a paper's tables as .tex files by their names; tables without rows are left out."""
     paths = []
     for name in PRINTED:
         table = printed(tables[name])
@@ -90,99 +122,111 @@ def write_latex(tables: dict[str, ReportTable], folder: Path) -> list[Path]:
 
 
 def printed(table: ReportTable) -> ReportTable:
-    """A table as a paper shows it: of one statistic, with the columns that are printed."""
+    """The rows and columns of a table that a paper shows, for one statistic."""
     frame = table.frame
     if table.statistics:
         shown = STATISTIC if STATISTIC in table.statistics else table.statistics[0]
         frame = frame.filter(pl.col("statistic") == shown).drop("statistic")
-        caption = f"{table.caption} ({style.statistic_label(shown)})"
+        caption = f"{table.caption} ({statistic_label(shown)})"
         return replace(table, frame=frame, caption=caption)
     columns = PRINTED.get(table.name)
     return replace(table, frame=frame.select(columns)) if columns else table
 
 
 def latex(table: ReportTable) -> str:
-    r"""A table as LaTeX: a ``table``, or a ``longtable`` where it is longer than a page.
+    r"""A table as LaTeX, with a caption and the label ``tab:NAME``.
 
-    Its sections are rows of their own, the other heads its stub. It has a caption and is referred
-    to as ``tab:NAME``.
+    The table's sections are rows of their own, the other heads its first columns. A value that
+    repeats the row above is blank, except in the last of these columns.
     """
-    sections = table.frame.select(table.columns[: table.sections]).n_unique()
-    long = table.frame.height + 2 * sections > MOST_LINES_ON_A_PAGE
-    text = _as_great_table(table).as_latex(use_longtable=long)
-    text = _with_label(text, table.name)
-    text = text.replace("\\selectfont\n", f"\\selectfont{_CLOSER}\n", 1)
-    if table.name in _SENTENCES:
-        text = _with_lines_broken(text, _SENTENCES[table.name])
-    if long:
-        text = _with_repeated_headings(text)
-    return f"{_NEEDS}\n{text.translate(_SIGNS)}"
-
-
-def _as_great_table(table: ReportTable) -> Any:
-    from great_tables import GT
-
-    names = table.columns
-    cells = [
-        [*map(_plain, row[: table.heads]), *map(_number, row[table.heads :])]
-        for row in table.cells()
-    ]
-    text = pl.DataFrame(cells, schema=dict.fromkeys(names, pl.String), orient="row")
-    dividing, stub = names[: table.sections], names[table.sections : table.heads]
-    values = names[table.heads :]
-    section = pl.concat_str(dividing, separator=", ").alias("section")
-    headings = dict(zip(names, table.headings, strict=True))
-    made = (
-        GT(text.select(section, *stub, *values), rowname_col=stub, groupname_col="section")
-        .tab_header(f"{table.caption}.")
-        .tab_stubhead([headings[name] for name in stub])
-        .cols_label({name: headings[name] for name in values})
-        .cols_align("right", values)
-        .tab_options(table_font_size=_FONT_SIZE)
+    sections = _sections(table)
+    lines = sum(len(section.rows) + 2 for section in sections)
+    stub, headings = (
+        table.headings[table.sections : table.heads],
+        table.headings[table.heads :],
     )
-    start = 0
-    for place, (label, width) in enumerate(table.groups):
-        under = values[start : start + width]
-        made = made.tab_spanner(label, under, id=f"group {place}")
-        start += width
-    return made
+    first = _SENTENCES.get(table.name, "l")
+    return _template().render(
+        alignment=Tex(first + "l" * (len(stub) - 1) + "r" * len(headings)),
+        caption=table.caption,
+        groups=list(_groups(table)),
+        headings=headings,
+        label=Tex(table.name),
+        long=lines > MOST_LINES_ON_A_PAGE,
+        sections=sections,
+        sentences=table.name in _SENTENCES,
+        stub=stub,
+        width=len(stub) + len(headings),
+    )
 
 
-def _plain(text: str) -> str:
-    """Text without what great-tables lets through: breaks, bars (rules in TeX), joined dashes."""
-    text = re.sub(r"[\x00-\x1f\x7f-\x9f]+", " ", text)
-    return text.replace("|", _BAR).replace("--", f"-{_JOINER}-")
+@lru_cache(maxsize=1)
+def _template() -> jinja2.Template:
+    """The template of a table. Everything that it prints is escaped, unless it is `Tex`."""
+    environment = jinja2.Environment(
+        block_start_string="((*",
+        block_end_string="*))",
+        variable_start_string="(((",
+        variable_end_string=")))",
+        comment_start_string="((=",
+        comment_end_string="=))",
+        trim_blocks=True,
+        lstrip_blocks=True,
+        keep_trailing_newline=True,
+        undefined=jinja2.StrictUndefined,
+        finalize=escape,
+    )
+    environment.filters["row"] = lambda cells: Tex(" & ".join(map(escape, cells)) + r" \\")
+    text = files("gradpipe.report.tables").joinpath("table.tex.jinja").read_text("utf-8")
+    return environment.from_string(text)
+
+
+def escape(value: object) -> str:
+    """The LaTeX that shows a text, on one line. `Tex` is returned unchanged."""
+    if isinstance(value, Tex):
+        return value
+    text = re.sub(r"[\x00-\x1f\x7f-\x9f]+", " ", str(value))
+    # Two of these in a row would become one dash, quotation mark or Spanish mark.
+    apart = re.sub(r"(?<=[-'`,?!])(?=[-'`,])", _JOINER, text)
+    return apart.translate(_COMMANDS)
+
+
+def _sections(table: ReportTable) -> list[_Section]:
+    """The table's rows as text by section, in the order of the sections' first rows."""
+    sections: dict[str, list[list[str]]] = {}
+    for cells in table.cells():
+        stub = cells[table.sections : table.heads]
+        numbers = [_number(cell) for cell in cells[table.heads :]]
+        title = ", ".join(cells[: table.sections])
+        sections.setdefault(title, []).append([*stub, *numbers])
+    width = table.heads - table.sections
+    return [_Section(title, _without_repeats(rows, width)) for title, rows in sections.items()]
+
+
+def _without_repeats(rows: list[list[str]], width: int) -> list[list[str]]:
+    """Rows with blanks for leading cells equal to those above, among the first ``width - 1``."""
+    shown = rows[:1]
+    for above, row in pairwise(rows):
+        same = 0
+        while same < width - 1 and above[same] == row[same]:
+            same += 1
+        shown.append([""] * same + row[same:])
+    return shown
+
+
+def _groups(table: ReportTable) -> Iterator[_Group]:
+    """The headings over groups of columns, with the columns that they span."""
+    first = table.heads - table.sections + 1
+    for label, width in table.groups:
+        yield _Group(label, width, first, first + width - 1)
+        first += width
 
 
 def _number(text: str) -> str:
-    """A number with a minus sign and its power of ten raised; other text as it is."""
-    found = re.fullmatch(r"(-?)([\d.\u202f]+)(?:e([+-]\d+))?", text)
-    if found is None:
-        return _plain(text)
-    sign, digits, power = found.groups()
+    """A number with a minus sign, and its power of ten as superscripts; other text unchanged."""
+    match = re.fullmatch(r"(-?)([\d.\u202f]+)(?:e([+-]\d+))?", text)
+    if match is None:
+        return text
+    sign, digits, power = match.groups()
     raised = "".join(_SUPERSCRIPTS[sign] for sign in str(int(power))) if power else ""
     return f"{'−' if sign else ''}{digits}{f'×10{raised}' if power else ''}"
-
-
-def _with_label(text: str, name: str) -> str:
-    """The caption numbered and with a label, where great-tables writes a heading without."""
-    before, caption, after = re.split(r"\\caption\*\{\n\{\\large (.*)\}\n\}", text, maxsplit=1)
-    return rf"{before}\caption{{{caption}}}\label{{tab:{name}}}{after}"
-
-
-def _with_lines_broken(text: str, first: str | None) -> str:
-    """Sections, and the first column where it has a width, in lines that fit.
-
-    A section's box has no width of its own, which would widen the last column.
-    """
-    box = r"\1{\\makebox[0pt][l]{\\parbox[t]{0.95\\linewidth}{\2}}} \\\\"
-    text = re.sub(r"(\\multicolumn\{\d+\}\{l\})\{(.*)\} \\\\", box, text)
-    return text.replace("l|", f"p{{{first}}}|", 1) if first else text
-
-
-def _with_repeated_headings(text: str) -> str:
-    """The headings of a longtable on each of its pages; great-tables sets them on the first."""
-    start, rest = text.split("\\toprule\n", 1)
-    headings, body = rest.split(_RULE, 1)
-    headings = f"\\toprule\n{headings}{_RULE}"
-    return f"{start}{headings}\\endfirsthead\n{headings}\\endhead\n{body}"

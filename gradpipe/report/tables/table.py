@@ -1,4 +1,4 @@
-"""A table of the report: its frame, exact for the CSV, and how a page or a paper shows it."""
+"""A table of the report: its exact frame for the CSV, and its text for the page and papers."""
 
 from dataclasses import dataclass, field
 
@@ -9,18 +9,18 @@ from gradpipe.report.chart_data import distinct, in_reading_order
 
 _STYLES = ("style", "against", "against_style")
 _P_VALUES = ("p", "p_adjusted")
-#: A p-value is shown no smaller: it comes from resampling, which does not tell such ones apart.
+#: The smallest p-value shown: resampling cannot distinguish smaller ones.
 LEAST_P = 0.001
 
 
 @dataclass(frozen=True)
 class ReportTable:
-    """A table as its frame (exact, for the CSV) and how a page shows it.
+    """A table: its exact frame, for the CSV, and how it is shown.
 
-    ``heads``: how many leading columns name the row. ``groups``: label and width of each group of
-    the columns that follow, where there are two lines of headings. ``labels``: headings that differ
+    The first ``heads`` columns name the row. ``groups`` has the label and width of each group of
+    the other columns, if there are two lines of headings. ``labels`` has the headings that differ
     from the column's name. A frame with a ``statistic`` column is shown one statistic at a time.
-    ``sections``: how many of the heads divide the rows into sections, where the table is printed.
+    In print, the first ``sections`` columns divide the rows into sections.
     """
 
     name: str
@@ -33,21 +33,21 @@ class ReportTable:
 
     @property
     def columns(self) -> list[str]:
-        """The frame's columns that are shown, in order."""
+        """The columns that are shown, in order."""
         return [c for c in self.frame.columns if c != "statistic"]
 
     @property
     def headings(self) -> list[str]:
-        """The headings of the columns shown, in order."""
+        """The headings of ``columns``."""
         return [self.labels.get(c, c.replace("_", " ")) for c in self.columns]
 
     @property
     def statistics(self) -> list[str]:
-        """The statistics the table has, in the order they are shown; none for other tables."""
+        """The values of the column ``statistic`` in the order they are shown; empty without it."""
         return distinct(self.frame, "statistic") if "statistic" in self.frame.columns else []
 
     def cells(self, statistic: str | None = None, most: int | None = None) -> list[list[str]]:
-        """The rows as text, a list of cells each: of one statistic, at most ``most`` of them."""
+        """The rows as lists of text, for one statistic if it is given, at most ``most`` of them."""
         frame = self.frame
         if statistic is not None:
             frame = frame.filter(pl.col("statistic") == statistic)
@@ -55,24 +55,27 @@ class ReportTable:
         shown = frame.select(self.columns)
         styles = [c for c in _STYLES if c in shown.columns]
         shown = shown.with_columns(pl.col(styles).replace(style.STYLE_LABELS))
-        write = [_p_value if column in _P_VALUES else _cell for column in shown.columns]
-        return [[say(v) for say, v in zip(write, row, strict=True)] for row in shown.rows()]
+        formats = [_p_value if column in _P_VALUES else _cell for column in shown.columns]
+        return [
+            [format_(value) for format_, value in zip(formats, row, strict=True)]
+            for row in shown.rows()
+        ]
 
 
 def projections_of(frame: pl.DataFrame) -> list[str]:
-    """The projections of a frame as they are shown; those of attention where it has no rows."""
+    """The projections of a frame in order; those of attention if it has no rows."""
     return distinct(frame, "projection") or ["q", "k", "v", "o"]
 
 
 def where(value: str | pl.Expr, **keys: str) -> pl.Expr:
-    """A value in the row of a group that has these keys; null where there is none."""
+    """A value in the group's row with these keys; null if there is no such row."""
     value = pl.col(value) if isinstance(value, str) else value
     chosen = [pl.col(column) == key for column, key in keys.items()]
     return value.filter(pl.all_horizontal(chosen)).first()
 
 
 def wide(frame: pl.DataFrame, keys: list[str], values: list[pl.Expr]) -> pl.DataFrame:
-    """One row a group of the keys and statistic, in reading order, with the values side by side."""
+    """One row per keys and statistic, in reading order, with ``values`` side by side."""
     rows = frame.group_by(*keys, "statistic").agg(values)
     return in_reading_order(rows, "statistic", *keys)
 

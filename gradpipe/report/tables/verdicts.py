@@ -1,4 +1,4 @@
-"""Tables of what was decided: the verdicts, and style comparisons with length held still."""
+"""Tables of verdicts, and of style comparisons with length held constant."""
 
 import polars as pl
 
@@ -27,7 +27,7 @@ _LABELS = {
 
 
 def overall_table(inputs: ReportInputs) -> ReportTable:
-    """The verdict on each part of a claim over all cells, and how many cells got which."""
+    """The verdict on each part of a claim over all cells, and the counts of the cells' verdicts."""
     counts = (
         inputs.verdicts.filter(pl.col("level") == "cell")
         .group_by("claim")
@@ -47,7 +47,7 @@ def overall_table(inputs: ReportInputs) -> ReportTable:
 
 
 def verdict_table(inputs: ReportInputs) -> ReportTable:
-    """The verdict on each part of a claim in each cell: a model × benchmark × projection."""
+    """The verdict on each part of a claim per cell: model, benchmark and projection."""
     heads = ["title", "statement", "model", "against_model", "benchmark", "projection"]
     judged = with_claims(_cells(inputs.verdicts), inputs.claims)
     frame = judged.select(*heads, *_MEASURED)
@@ -56,7 +56,7 @@ def verdict_table(inputs: ReportInputs) -> ReportTable:
 
 
 def verdict_grid_table(inputs: ReportInputs) -> ReportTable:
-    """The verdicts of the cells side by side: a row a model × benchmark, a column a projection."""
+    """The cells' verdicts: one row per model and benchmark, one column per projection."""
     projections = projections_of(inputs.verdicts)
     keys = ["claim", "model", "against_model", "benchmark"]
     rows = _cells(inputs.verdicts).group_by(keys, maintain_order=True)
@@ -77,9 +77,9 @@ def verdict_grid_table(inputs: ReportInputs) -> ReportTable:
 
 
 def length_table(length: pl.DataFrame) -> ReportTable:
-    """Each style comparison as measured, beside the same with length held still.
+    """Each style comparison as measured, and with length held constant.
 
-    A ratio of ``style`` to ``against`` with its 95 % interval, for each control.
+    The ratio of ``style`` to ``against`` with its 95 % interval, for each control.
     """
     keys = ["model", "benchmark", "style", "against", "quantity", "projection"]
     rows = length.with_columns(finite(c) for c in ("effect", "low", "high"))
@@ -95,8 +95,8 @@ def length_table(length: pl.DataFrame) -> ReportTable:
     frame = rows.group_by(keys).agg(*values, pl.col("items").max())
     return ReportTable(
         "length",
-        "Ratios of a style to another with their 95 % intervals, as measured and with length held "
-        "still",
+        "Ratios of one style to another with their 95 % intervals, as measured and with length "
+        "held constant",
         in_reading_order(frame, *keys).with_columns(pl.col("quantity").replace(quantities)),
         heads=len(keys),
         groups=[*((CONTROL_LABELS[c], len(parts)) for c in controls), ("sample", 1)]
@@ -108,18 +108,18 @@ def length_table(length: pl.DataFrame) -> ReportTable:
 
 
 def length_in_full(length: pl.DataFrame) -> pl.DataFrame:
-    """Every style comparison and control as a row of its own, with what it rests on."""
+    """One row per style comparison and control, with all columns."""
     keys = ["model", "benchmark", "style", "against", "quantity", "projection", "control"]
     return in_reading_order(length.select(list(LENGTH_SCHEMA)), *keys)
 
 
 def claims_in_order(claims: pl.DataFrame) -> pl.DataFrame:
-    """The claims as they are shown: the study's own first, those of the papers after them."""
+    """The claims in the order they are shown: the study's own first, then those of papers."""
     return claims.sort(pl.col("source") != STUDY_SOURCE, maintain_order=True)
 
 
 def with_claims(verdicts: pl.DataFrame, claims: pl.DataFrame) -> pl.DataFrame:
-    """Verdicts, sorted as the claims are shown, beside what they judge."""
+    """Verdicts joined with their claims, in the order of `claims_in_order`."""
     ranked = claims_in_order(claims).with_row_index("rank")
     joined = verdicts.join(ranked, on="claim", maintain_order="left")
     return joined.sort("rank", maintain_order=True)

@@ -1,4 +1,4 @@
-"""The report's tables, all of them, and the files they are written to."""
+"""All tables of the report, and their files."""
 
 from pathlib import Path
 
@@ -54,10 +54,10 @@ def all_tables(inputs: ReportInputs) -> dict[str, ReportTable]:
 
 
 def write_tables(inputs: ReportInputs, folder: Path) -> list[Path]:
-    """Write every table, and what it was made from, as CSV, and a paper's tables as LaTeX too.
+    """Write every table and the curves as CSV, and a paper's tables as LaTeX; return the paths.
 
-    A CSV has full precision and is there even where it has no rows. Which tables are set in LaTeX,
-    and how, says `gradpipe.report.tables.latex`.
+    A CSV has full precision, and is written even if it has no rows. `latex.PRINTED` lists the
+    tables in LaTeX.
     """
     folder.mkdir(parents=True, exist_ok=True)
     tables = all_tables(inputs)

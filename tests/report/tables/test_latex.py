@@ -17,7 +17,7 @@ from gradpipe.report.tables.latex import MOST_LINES_ON_A_PAGE, PRINTED, latex, p
 from gradpipe.report.tables.table import ReportTable
 from gradpipe.report.tables.write import all_tables, write_tables
 
-HOSTILE = "a_b%c&d$e#f{g}h~i^j\\k|l--m<n>o[p]q\"r'"
+HOSTILE = "*a_b%c&d$e#f{g}h~i^j\\k|l--m<n>o[p]q\"r''?`"
 #: What stands for a character in LaTeX, longest first, and the character.
 READ = {
     r"\textasciitilde{}": "~",
@@ -57,7 +57,7 @@ def lines_of(tex: str) -> list[list[str]]:
 
 
 def read(cell: str) -> str:
-    """The text that a cell of LaTeX shows; what LaTeX would not show as it is must not be there."""
+    """The text that a cell of LaTeX shows; no other character may have a meaning in LaTeX."""
     shown = ""
     for part in re.split(f"({'|'.join(map(re.escape, READ))})", cell.strip()):
         assert part in READ or not set(part) & set("\\{}_%&$#~^|<>σ₁×≥−"), cell
@@ -91,7 +91,7 @@ def check(tex: str) -> None:
 
 @pytest.fixture(scope="module")
 def hostile(make_inputs: Callable[..., ReportInputs]) -> ReportInputs:
-    """Models, and a benchmark, with names that LaTeX would trip over."""
+    """Models and a benchmark with names that are invalid LaTeX."""
     models = (f"{HOSTILE}-base", HOSTILE, "σ₁ × ≥ é")
     return make_inputs(models=models, benchmarks={HOSTILE: "math", "plain": "knowledge"})
 
@@ -129,10 +129,38 @@ def test_the_tables_compile(hostile: ReportInputs, tmp_path: Path) -> None:
 @example("[1]")
 @example("1e-05")
 @example("---|")
+@example("* 2")
+@example("\\end{table}")
 def test_a_name_is_shown_as_it_is(name: str) -> None:
     tex = latex(table_of(name or "x", "other"))
     check(tex)
     assert read(lines_of(tex)[1][0]) == (name or "x")
+
+
+@pytest.mark.parametrize("signs", ["--", "---", "''", "``", ",,", "?`", "!`"])
+def test_signs_that_pdflatex_joins_are_kept_apart(signs: str) -> None:
+    tex = lines_of(latex(table_of(f"a{signs}b")))[1][0]
+    assert signs not in tex
+    assert read(tex) == f"a{signs}b"
+
+
+def test_what_follows_the_end_of_a_row_is_not_part_of_it() -> None:
+    """LaTeX takes a star or a bracket after ``\\\\`` as its argument, even on a new line."""
+    for name in ("[1]", "*"):
+        (row,) = lines_of(latex(table_of(name)))[1:]
+        assert not row[0].startswith(name)
+        assert read(row[0]) == name
+
+
+def test_leading_cells_that_repeat_are_blank_except_the_last() -> None:
+    frame = pl.DataFrame(
+        [("m", *cells, 1.0) for cells in (("a", "x"), ("a", "x"), ("a", "y"), ("b", "y"))],
+        schema=["model", "style", "relevance", "v0"],
+        orient="row",
+    )
+    table = ReportTable("made_up", "Made up", frame, heads=3, sections=1)
+    shown = [[cell.strip() for cell in line[:2]] for line in lines_of(latex(table))[1:]]
+    assert shown == [["a", "x"], ["", "x"], ["", "y"], ["b", "y"]]
 
 
 def test_control_characters_become_blanks() -> None:
