@@ -57,7 +57,7 @@ CLAIMS = [
     (
         "tuned_tells",
         "tuned",
-        "Do instruction-tuned models tell irrelevant from correct better than their bases?",
+        "Do instruction-tuned models distinguish irrelevant responses better than their bases?",
         "the tuned model's RD is not larger than its base's",
         PAPER,
         "twins_ratio",

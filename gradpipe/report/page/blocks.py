@@ -11,7 +11,7 @@ from typing import Any
 import polars as pl
 
 from gradpipe.report.chart_data import finite, in_reading_order, spectra_rows, with_errors
-from gradpipe.report.page.index import EXAMPLE_COLUMNS, is_static
+from gradpipe.report.page.index import SHOWN_EXAMPLE_COLUMNS, is_static
 from gradpipe.report.page.pack import COARSE, FINE, deflated, packed
 from gradpipe.report.page.table_values import column_values
 from gradpipe.report.page.text import MOST_UNUSABLE_SHOWN
@@ -135,7 +135,7 @@ def _examples(examples: pl.DataFrame) -> Iterator[Block]:
     numbers = ["loss", "nuclear_norm", "effective_rank", "sigma1_ratio"]
     rows = in_reading_order(kept_examples(examples), "model", "benchmark", "style", "relevance")
     rows = rows.with_columns(finite(c) for c in numbers)
-    shown = list(EXAMPLE_COLUMNS)
+    shown = list(SHOWN_EXAMPLE_COLUMNS)
     for keys, part in _parts(rows, ["model", "benchmark"]):
         total = examples.filter(*(pl.col(k) == v for k, v in zip(_CELL, keys, strict=True))).height
         text = packed(

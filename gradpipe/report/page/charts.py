@@ -34,8 +34,8 @@ _JUDGED = (pl.col("level") == "cell") & pl.col("effect").is_finite()
 class PageChart:
     """A chart of the page; the page's script collects its rows.
 
-    ``draw`` takes ``names`` and ``log``. ``margin`` is the width in pixels of the axes: of each
-    panel, and of those that all panels share. ``log`` says whether the first scale is logarithmic;
+    ``draw`` takes ``names`` and ``log``. ``margin`` is the width in pixels of the axes: per panel,
+    and of shared axes. ``log`` says whether the first scale is logarithmic;
     with ``scales`` the reader can switch to the other one.
     """
 

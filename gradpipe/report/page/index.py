@@ -28,7 +28,7 @@ _PICKED_COLUMNS = {
 MOST_STATIC_ROWS = 60
 #: The columns of the table of examples that the page shows, with their headings. Its rows come from
 #: the block of the chart of examples.
-EXAMPLE_COLUMNS = {
+SHOWN_EXAMPLE_COLUMNS = {
     "index": "item",
     "style": "style",
     "relevance": "relevance",
@@ -54,8 +54,8 @@ def page_index(
             **{name: _description(table) for name, table in tables.items() if not is_static(table)},
             "examples": {
                 "heads": EXAMPLE_HEADS,
-                "columns": list(EXAMPLE_COLUMNS),
-                "kinds": column_kinds(inputs.examples.select(*EXAMPLE_COLUMNS)),
+                "columns": list(SHOWN_EXAMPLE_COLUMNS),
+                "kinds": column_kinds(inputs.examples.select(*SHOWN_EXAMPLE_COLUMNS)),
             },
         },
         "mads": _mad_columns(tables),

@@ -17,7 +17,7 @@ import polars as pl
 
 from gradpipe.report.page.blocks import all_blocks, page_tables
 from gradpipe.report.page.charts import PageChart, page_charts, page_choices
-from gradpipe.report.page.index import EXAMPLE_COLUMNS, EXAMPLE_HEADS, is_static, page_index
+from gradpipe.report.page.index import EXAMPLE_HEADS, SHOWN_EXAMPLE_COLUMNS, is_static, page_index
 from gradpipe.report.page.pack import deflated
 from gradpipe.report.page.text import page_text
 from gradpipe.report.report_data import ReportInputs
@@ -31,7 +31,7 @@ _SECTIONS = {
     "verdicts": ("Verdicts", ("verdicts",)),
     "curves": ("Curves", ("curves",)),
     "ratio": ("Ratios", ("ratio",)),
-    "relevance": ("Correct against irrelevant", ("relevance",)),
+    "relevance": ("Correct and irrelevant", ("relevance",)),
     "mad": ("MAD", ("mad", "knowledge")),
     "twins": ("Base and tuned", ("twins",)),
     "knowledge": ("Knowledge", ("knowledge",)),
@@ -65,7 +65,7 @@ def render_page(inputs: ReportInputs) -> str:
         charts=charts,
         choices=page_choices(inputs),
         tables=tables,
-        example_headings=list(EXAMPLE_COLUMNS.values()),
+        example_headings=list(SHOWN_EXAMPLE_COLUMNS.values()),
         example_heads=EXAMPLE_HEADS,
         sections=_sections(charts, tables),
         item_range=_item_range(inputs),

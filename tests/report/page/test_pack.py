@@ -84,7 +84,7 @@ def test_texts_and_whole_numbers_come_back_exactly_and_numbers_to_half_a_step() 
 @settings(deadline=None, max_examples=60)
 def test_numbers_keep_their_size_to_half_a_step(values: list[float | None], step: float) -> None:
     back = unpacked(packed(pl.DataFrame({"v": values}, schema={"v": pl.Float64}), {"v": step}))
-    # Two bytes are enough for so many steps; a wider range has wider ones.
+    # Two bytes hold 65,534 steps; a wider range has wider steps.
     sizes = np.log([value for value in values if value] or [1.0])
     step = max(step, float(np.ptp(sizes)) / 65_533)
     for value, seen in zip(values, back["v"], strict=True):
