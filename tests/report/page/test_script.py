@@ -24,6 +24,8 @@ from gradpipe.report.tables.table import LEAST_P, ReportTable
 from gradpipe.statistics.differences import relative_difference
 
 STYLES = ("none", "simplified", "detailed", "length_100", "length_500")
+#: The scripts without the part that reads the data and the part that draws.
+SCRIPTS = ("choice", "rows", "tables")
 KEYS = ["style", "projection", "layer"]
 NUMBERS = ["ratio", "se", "low", "high", "examples"]
 
@@ -61,7 +63,7 @@ def page_rows(curves: pl.DataFrame) -> list[dict[str, Any]]:
 def run(browser: Any, index: dict[str, Any], call: str, **variables: Any) -> Any:
     """The value of an expression in the page's script, without the part that reads the data."""
     stubs = "const tableRows = async () => table;"
-    script = "\n".join([stubs, *(packaged_text(f"{name}.js") for name in ("choice", "rows"))])
+    script = "\n".join([stubs, *(packaged_text(f"{name}.js") for name in SCRIPTS)])
     values = [f"const {k} = {json.dumps(v)};" for k, v in ({"index": index} | variables).items()]
     page = browser.new_page()
     try:
@@ -157,3 +159,16 @@ def test_values_in_cells_are_written_as_in_the_other_tables(browser: Any) -> Non
 def test_what_is_no_finite_number_is_missing_in_the_pages_tables(value: float | None) -> None:
     frame = pl.DataFrame({"mad": [value, 0.12345]}, schema={"mad": pl.Float64})
     assert column_values(ReportTable("t", "caption", frame, heads=0)) == [[None, 0.123]]
+
+
+@pytest.mark.parametrize("descending", [False, True])
+def test_rows_are_sorted_by_their_numbers_and_missing_ones_are_last(
+    browser: Any, descending: bool
+) -> None:
+    numbers = [0.02, LEAST_P / 7, 12_345, 9.5, -3, LEAST_P / 2]
+    rows = [[None], *([number] for number in numbers), [None]]
+    state = {"column": 0, "descending": descending}
+    call = "sortRows(rows, state, ['p'])"
+    in_order = run(browser, {"leastP": LEAST_P}, call, rows=rows, state=state)
+    expected = [[number] for number in sorted(numbers, reverse=descending)]
+    assert in_order == [*expected, [None], [None]]
