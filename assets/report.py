@@ -97,7 +97,7 @@ def _inputs(run: StageRun, cells: list[CellResults], curves: pl.DataFrame) -> Re
     benchmarks = sorted({cell.benchmark for cell in cells})
     return gather(
         cells=cells,
-        found=curves,
+        curve_table=curves,
         claims=study.all_claims(),
         twins=study.model_pairs(),
         seed=study.seed,

@@ -53,7 +53,7 @@ class Replicates:
 
 
 def derive_seed(seed: int, *names: str) -> int:
-    """A seed for what has these names, independent of any other and the same in every run."""
+    """A seed that depends on ``seed`` and the names only, so that it is the same in every run."""
     return int(content_hash(seed, *names, length=16), 16)
 
 

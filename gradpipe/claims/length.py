@@ -68,7 +68,7 @@ class _Pair:
         return ratio_of(values[:, 0], values[:, 1], True, seed)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class _Controlled:
     """A pair's ratio under one control, and how it was computed, or why there is no ratio.
 
@@ -131,11 +131,18 @@ def _controlled(
     pair = _pair(norms, tokens, styles)
     if len(pair) < MIN_ITEMS:
         for control in ("none", "summed_loss", "regression"):
-            yield _Controlled(control, pair, None, _few(pair))
+            yield _Controlled(control=control, pair=pair, ratio=None, how=_few(pair))
     else:
         summed = "nuclear norm × response tokens: the gradient of the summed loss"
-        yield _Controlled("none", pair, pair.ratio(drawn), f"as measured: {pair.lengths}")
-        yield _Controlled("summed_loss", pair, pair.ratio(drawn, summed=True), summed)
+        yield _Controlled(
+            control="none",
+            pair=pair,
+            ratio=pair.ratio(drawn),
+            how=f"as measured: {pair.lengths}",
+        )
+        yield _Controlled(
+            control="summed_loss", pair=pair, ratio=pair.ratio(drawn, summed=True), how=summed
+        )
         yield _regressed(pair, drawn)
     present = {style for style, _ in norms.curves}
     if (
@@ -144,10 +151,10 @@ def _controlled(
     ):
         matched = _pair(norms, tokens, (MATCHED_STYLE[styles[0]], MATCHED_STYLE[styles[1]]))
         if len(matched) < MIN_ITEMS:
-            yield _Controlled("matched", matched, None, _few(matched))
+            yield _Controlled(control="matched", pair=matched, ratio=None, how=_few(matched))
         else:
             how = f"of equal length: {matched.lengths}"
-            yield _Controlled("matched", matched, matched.ratio(drawn), how)
+            yield _Controlled(control="matched", pair=matched, ratio=matched.ratio(drawn), how=how)
 
 
 def _pair(norms: CellValues, tokens: Array, styles: tuple[str, str]) -> _Pair:
@@ -172,7 +179,7 @@ def _regressed(pair: _Pair, seed: int) -> _Controlled:
         why = "no slope: one response is longer by the same factor in every item"
         if np.allclose(longer, 0):
             why = "nothing to control for: both responses of every item have the same length"
-        return _Controlled("regression", pair, None, why)
+        return _Controlled(control="regression", pair=pair, ratio=None, how=why)
     levels = mean_and_mad(pair.values)
     logs = np.log(np.where(levels > 0, levels, np.nan))
     ratios = logs[:, 0] - logs[:, 1]
@@ -181,16 +188,16 @@ def _regressed(pair: _Pair, seed: int) -> _Controlled:
     estimate = bootstrap(lambda counts: _line(longer, ratios, counts)[0], len(pair), seed)
     quantities = MEAN_AND_MAD * (len(slopes) // len(MEAN_AND_MAD))
     return _Controlled(
-        "regression",
-        pair,
-        Ratio(
+        control="regression",
+        pair=pair,
+        ratio=Ratio(
             ratio=np.exp(estimate.effect),
             low=np.exp(estimate.low),
             high=np.exp(estimate.high),
             p=estimate.p,
         ),
-        _overlap(pair.tokens),
-        [
+        how=_overlap(pair.tokens),
+        details=[
             f"{_DEPENDENT[quantity]} on log tokens within items, slope {slope:.2f}; without it "
             f"the ratio is {ratio:.3g}; "
             for quantity, slope, ratio in zip(quantities, slopes, plain, strict=True)

@@ -1,4 +1,4 @@
-"""What is measured of a mean curve, MAD or geometric mean, with bounds for what noise adds.
+"""Quantities of a mean curve, MAD and geometric mean, with bounds for the effect of noise.
 
 Noise raises a MAD: it adds to every difference of adjacent layers, and more so for a noisier curve.
 A difference whose true value is d, measured with standard error τ, has the mean absolute value of a

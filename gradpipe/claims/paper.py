@@ -1,7 +1,7 @@
 """The paper's claims as data: each part is one contrast.
 
 Li, Li and Zhou (ACL 2025) state them in terms of MAD and RD. RD takes absolute differences, so it
-has no sign and grows with noise. In its place, the claims here use the signed ratio of two curves,
+has no sign and grows with noise. Instead, the claims here use the signed ratio of two curves,
 layer by layer.
 """
 

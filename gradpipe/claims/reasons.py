@@ -38,7 +38,7 @@ def cell_reason(claim: Claim, row: Mapping[str, Any]) -> str:
 
 
 def overall_reason(claim: Claim, row: Mapping[str, Any]) -> str:
-    """The reason for the overall verdict; ``row`` also counts the cells by their verdicts."""
+    """The reason for the overall verdict; ``row`` also counts the cells that have no verdict."""
     cells = row["cells"]
     if not cells:
         return (
@@ -52,12 +52,23 @@ def overall_reason(claim: Claim, row: Mapping[str, Any]) -> str:
         text += ", but not every cell agrees" if row["verdict"] == "undecided" else ""
     else:
         text += " is inconclusive"
-    for verb in ("support", "contradict"):
-        if row[verb] and cells > 1:
-            text += f"; {row[verb]} of {cells} cells {verb}{'s' if row[verb] == 1 else ''} it"
-    if row["all_cells"] > cells:
-        text += f"; {row['all_cells'] - cells} more cannot be judged"
     return text
+
+
+def cell_agreement(row: Mapping[str, Any]) -> str | None:
+    """How many cells support and contradict a claim, and how many have no verdict of their own.
+
+    ``row`` is that of ``overall_reason``. None if no cell can be judged, or the only one is.
+    """
+    cells = row["cells"]
+    parts = [
+        f"{row[verb]} of {cells} cells {verb}{'s' if row[verb] == 1 else ''} it"
+        for verb in ("support", "contradict")
+        if row[verb] and cells > 1
+    ]
+    if cells and row["all_cells"] > cells:
+        parts.append(f"{row['all_cells'] - cells} more cannot be judged")
+    return "; ".join(parts) or None
 
 
 def _interval(row: Mapping[str, Any]) -> str:

@@ -21,8 +21,9 @@ CLAIM_SCHEMA = pl.Schema(
 #: One row per verdict ("supported", "contradicted", "undecided"): ``level`` is "cell" (a model,
 #: benchmark and projection) or "overall", where those three are null. ``effect`` with its 95 %
 #: interval ``low`` to ``high`` is a ratio; ``against_model`` is the base if a tuned model is
-#: compared with it; ``reason`` explains the verdict; ``p_adjusted`` is ``p`` after Holm's
-#: correction for the claim's cells; ``items`` is a count.
+#: compared with it; ``reason`` explains the verdict; ``agreement`` says how many cells support and
+#: contradict the claim (null for cells); ``p_adjusted`` is ``p`` after Holm's correction for the
+#: claim's cells; ``items`` is a count.
 VERDICT_SCHEMA = pl.Schema(
     {
         "claim": pl.String,
@@ -33,6 +34,7 @@ VERDICT_SCHEMA = pl.Schema(
         "projection": pl.String,
         "verdict": pl.String,
         "reason": pl.String,
+        "agreement": pl.String,
         "effect": pl.Float64,
         "low": pl.Float64,
         "high": pl.Float64,

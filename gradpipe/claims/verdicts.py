@@ -26,7 +26,7 @@ from gradpipe.claims.effects import Effects, measure_effects
 from gradpipe.claims.overall import BenchmarkTotal, benchmark_total, combine_totals
 from gradpipe.claims.paper import PAPER_CLAIMS
 from gradpipe.claims.parse import parse_claim
-from gradpipe.claims.reasons import cell_reason, overall_reason
+from gradpipe.claims.reasons import cell_agreement, cell_reason, overall_reason
 from gradpipe.claims.schemas import VERDICT_SCHEMA
 from gradpipe.claims.values import CellValues, cell_values, split_cells
 from gradpipe.statistics.reductions import REDUCTIONS
@@ -66,10 +66,11 @@ def judge(
     Returns:
         One row per verdict: for each claim first that over all cells (``level`` "overall"), then
         one per ``model``, ``benchmark`` and ``projection`` (``level`` "cell"). ``verdict`` is
-        "supported", "contradicted" or "undecided" and ``reason`` explains it. ``effect`` is the
-        ratio that the claim is about, with its 95 % interval ``low`` to ``high``; ``p`` is
-        two-sided, ``p_adjusted`` corrected for the claim's cells (Holm); ``items`` is a count.
-        Claims about curves that the table does not have are left out.
+        "supported", "contradicted" or "undecided" and ``reason`` explains it; ``agreement`` says
+        how many cells support and contradict the claim. ``effect`` is the ratio that the claim is
+        about, with its 95 % interval ``low`` to ``high``; ``p`` is two-sided, ``p_adjusted``
+        corrected for the claim's cells (Holm); ``items`` is a count. Claims about curves that the
+        table does not have are skipped.
 
     Raises:
         DataError: ``table`` is another kind of table, or holds an example twice.
@@ -218,10 +219,18 @@ def _verdicts(
         .otherwise("verdict")
     )
     overall = overall.with_columns(agreed.alias("verdict"))
-    return pl.concat(
-        _as_verdicts(claim, frame, [say(claim, row) for row in frame.to_dicts()])
-        for frame, say in ((overall, overall_reason), (cells, cell_reason))
+    overall_rows = overall.to_dicts()
+    explained = (
+        overall.with_columns(
+            pl.Series("reason", [overall_reason(claim, row) for row in overall_rows], pl.String),
+            pl.Series("agreement", [cell_agreement(row) for row in overall_rows], pl.String),
+        ),
+        cells.with_columns(
+            pl.Series("reason", [cell_reason(claim, row) for row in cells.to_dicts()], pl.String),
+            pl.lit(None, pl.String).alias("agreement"),
+        ),
     )
+    return pl.concat(_as_verdicts(claim, frame) for frame in explained)
 
 
 def _decided(frame: pl.DataFrame, corrected: pl.Expr) -> pl.DataFrame:
@@ -241,9 +250,9 @@ def _decided(frame: pl.DataFrame, corrected: pl.Expr) -> pl.DataFrame:
     )
 
 
-def _as_verdicts(claim: Claim, frame: pl.DataFrame, reasons: Sequence[str]) -> pl.DataFrame:
+def _as_verdicts(claim: Claim, frame: pl.DataFrame) -> pl.DataFrame:
+    """The rows in VERDICT_SCHEMA, with ratios instead of their logs."""
     return frame.with_columns(
         pl.lit(claim.claim).alias("claim"),
-        pl.Series("reason", reasons, pl.String),
         *(pl.col(name).exp() for name in _RATIOS),
     ).select(pl.col(name).cast(kind) for name, kind in VERDICT_SCHEMA.items())

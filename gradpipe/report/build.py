@@ -1,4 +1,4 @@
-"""Building the report: page, charts and tables into one folder, all at once or not at all."""
+"""Builds the report: page, charts and tables in one folder, replaced in one step."""
 
 import ctypes
 import os
@@ -13,47 +13,48 @@ from gradpipe.report.report_data import ReportInputs
 from gradpipe.report.tables.write import write_tables
 from gradpipe.system.atomic_files import aside_path, sweep_leftovers
 
-_OURS = {"index.html", "charts", "tables"}
+_REPORT_ENTRIES = {"index.html", "charts", "tables"}
 
 
 def build_report(inputs: ReportInputs, folder: Path, images: bool = True) -> Path:
-    """Write index.html, tables/*.csv and (unless ``images`` is off) charts/*.svg and *.png.
+    """Write index.html, tables/*.csv and, if ``images``, charts/*.svg and *.png.
 
-    Everything is written aside and put in place in one step, so that whoever looks, or whatever
-    is killed, finds the old report or the new one. Returns the path of index.html.
-
-    Raises WorkspaceError where ``folder`` holds anything but an earlier report.
+    Everything is written to a temporary folder, which then replaces ``folder`` in one step, so that
+    readers and killed builds see either the old report or the new one. Returns the path of
+    index.html. Raises WorkspaceError if ``folder`` holds anything but an earlier report.
     """
     folder = Path(folder).absolute()
     _refuse_foreign(folder)
     folder.parent.mkdir(parents=True, exist_ok=True)
     sweep_leftovers(folder.parent)
-    aside = aside_path(folder)
-    aside.mkdir()
+    temporary = aside_path(folder)
+    temporary.mkdir()
     try:
-        write_tables(inputs, aside / "tables")
+        write_tables(inputs, temporary / "tables")
         if images:
-            write_images(inputs, aside / "charts")
-        (aside / "index.html").write_text(render_page(inputs), encoding="utf-8", newline="\n")
-        _put_in_place(aside, folder)
+            write_images(inputs, temporary / "charts")
+        (temporary / "index.html").write_text(render_page(inputs), encoding="utf-8", newline="\n")
+        _put_in_place(temporary, folder)
     finally:
-        shutil.rmtree(aside, ignore_errors=True)
+        shutil.rmtree(temporary, ignore_errors=True)
     return folder / "index.html"
 
 
 def _refuse_foreign(folder: Path) -> None:
     if folder.exists() and not folder.is_dir():
-        raise WorkspaceError(f"The report cannot go to {folder}: it is a file; name a folder.")
-    foreign = sorted(p.name for p in folder.glob("*") if p.name not in _OURS)
+        raise WorkspaceError(
+            f"The report cannot be written to {folder}, which is a file: name a folder."
+        )
+    foreign = sorted(p.name for p in folder.glob("*") if p.name not in _REPORT_ENTRIES)
     if foreign:
         raise WorkspaceError(
-            f"The report would replace {folder}, which holds {foreign[0]!r}; "
-            "name an empty folder, or one that holds a report only."
+            f"The report would replace {folder}, which holds {foreign[0]!r}: "
+            "name an empty folder, or the folder of an earlier report."
         )
 
 
 def _put_in_place(new: Path, folder: Path) -> None:
-    """Make ``new`` the folder; a folder that it replaces is deleted or gets the name of ``new``."""
+    """Rename ``new`` to ``folder``; an earlier folder is left under the name of ``new``."""
     if not folder.exists():
         new.rename(folder)
     elif not _exchanged(new, folder):
@@ -64,7 +65,7 @@ def _put_in_place(new: Path, folder: Path) -> None:
 
 
 def _exchanged(one: Path, other: Path) -> bool:
-    """Whether the system could swap two folders in one step (Linux and macOS can)."""
+    """Swap two folders in one step; False if the system cannot (Linux and macOS can)."""
     paths = os.fsencode(one), os.fsencode(other)
     swap = 2
     try:

@@ -1,4 +1,4 @@
-"""Gathering what a report shows from the results of a study's cells."""
+"""Collects the inputs of a report from the results of a study's cells."""
 
 from __future__ import annotations
 
@@ -21,11 +21,11 @@ from gradpipe.statistics.rows import count_rows, unusable_rows
 
 @dataclass(frozen=True)
 class CellResults:
-    """The results of one model on one benchmark; frames are read when they are asked for.
+    """The results of one model on one benchmark; the frames are lazy.
 
-    ``examples`` are its examples with keys and texts, and what was measured of each (loss, tokens,
-    reason); ``statistics`` and ``alignments`` the tables made of their spectra, and ``rows_of``
-    gives the kept rows that have one of some keys.
+    ``examples`` has one row per example with key, texts and measurements (loss, tokens, reason).
+    ``statistics`` and ``alignments`` are the tables of their spectra. ``rows_of`` returns the
+    stored rows of some keys.
     """
 
     model: str
@@ -43,29 +43,29 @@ def all_curves(cells: Iterable[CellResults], names: Sequence[str]) -> pl.DataFra
 
 def gather(
     cells: Sequence[CellResults],
-    found: pl.DataFrame,
+    curve_table: pl.DataFrame,
     claims: Sequence[Claim],
     twins: Sequence[tuple[str, str]],
     seed: int,
     provenance: dict[str, Any],
     quality: pl.DataFrame,
 ) -> ReportInputs:
-    """Everything that a report says of ``cells``, of which one at a time is in memory.
+    """The inputs of a report on ``cells``, which are read one at a time.
 
-    ``found`` are the cells' curves; ``claims`` are judged with ``seed``, and with ``twins`` (base,
-    tuned), of which those that have cells are shown.
+    ``curve_table`` has the cells' curves, see ``all_curves``. ``claims`` are judged with ``seed``.
+    ``twins`` are (base, tuned) models; pairs without cells are skipped.
     """
     parts = [_parts_of(cell, seed) for cell in cells]
-    kinds = pl.concat(part.measured for part in parts)
+    measured = pl.concat(part.measured for part in parts)
     verdicts = judge([cell.statistics for cell in cells], claims, model_pairs=twins, seed=seed)
     models = {cell.model for cell in cells}
     shown = [pair for pair in twins if set(pair) <= models]
     return ReportInputs(
-        curves=found,
-        mad=mad(found),
-        rd=relative_difference(found),
-        rows=count_rows(kinds),
-        unusable=unusable_rows(kinds),
+        curves=curve_table,
+        mad=mad(curve_table),
+        rd=relative_difference(curve_table),
+        rows=count_rows(measured),
+        unusable=unusable_rows(measured),
         provenance=provenance,
         quality=quality,
         claims=claims_table(claims),
@@ -79,7 +79,7 @@ def gather(
 
 
 class _Parts(NamedTuple):
-    """What a report says of one cell alone."""
+    """The tables of a report that need one cell only."""
 
     measured: pl.DataFrame
     scores: pl.DataFrame
@@ -89,13 +89,13 @@ class _Parts(NamedTuple):
 
 
 def _parts_of(cell: CellResults, seed: int) -> _Parts:
-    """The cell's parts; each of its tables is read once."""
+    """Read each table of the cell once and reduce it to the tables of the report."""
     examples, statistics = cell.examples.collect(), cell.statistics.collect()
     scores = example_scores(statistics.lazy())
     return _Parts(
-        examples.drop("instruction", "response").with_columns(model=pl.lit(cell.model)),
-        scores,
-        length_effects(statistics, seed),
-        alignment_curves(cell.alignments),
-        extremes(scores, examples, cell.rows_of),
+        measured=examples.drop("instruction", "response").with_columns(model=pl.lit(cell.model)),
+        scores=scores,
+        length=length_effects(statistics, seed),
+        alignment=alignment_curves(cell.alignments),
+        extremes=extremes(scores, examples, cell.rows_of),
     )

@@ -1,4 +1,4 @@
-"""What a report is made from: the study's results as plain tables, and where they come from."""
+"""The inputs of a report: the study's results as tables, and their provenance."""
 
 from dataclasses import dataclass, field
 from typing import Any
@@ -66,9 +66,9 @@ QUALITY_COUNT_SCHEMA = pl.Schema(
     }
 )
 
-#: One row a layer of a curve of cosines. ``kind`` is "same_layer" (``pair`` q_o, q_ot or k_v),
-#: "next_layer" (``pair`` a projection) or "responses": one item's two responses, of ``style`` and
-#: ``relevance`` against ``against_style`` and ``against_relevance`` (null for the other kinds).
+#: One row per layer of a curve of cosines. ``kind`` is "same_layer" (``pair`` q_o, q_ot or k_v),
+#: "next_layer" (``pair`` is a projection) or "responses": two responses to one item, of ``style``
+#: and ``relevance``, and ``against_style`` and ``against_relevance`` (null for the other kinds).
 ALIGNMENT_SCHEMA = pl.Schema(
     {
         "model": pl.String,
@@ -86,7 +86,7 @@ ALIGNMENT_SCHEMA = pl.Schema(
         "examples": pl.Int64,
     }
 )
-#: One row a usable example: its statistics as means over all layers and projections.
+#: One row per usable example: its statistics as means over all layers and projections.
 EXAMPLE_SCORE_SCHEMA = pl.Schema(
     {
         "model": pl.String,
@@ -104,9 +104,9 @@ EXAMPLE_SCORE_SCHEMA = pl.Schema(
         "sigma1_ratio": pl.Float64,
     }
 )
-#: The examples of each model × benchmark with the largest and smallest gradients (``end``:
-#: "largest" or "smallest", ``place`` from 1), their texts, and for each projection the spectrum
-#: at the layer where it is largest.
+#: The examples of each model × benchmark with the largest and smallest gradients (``end`` is
+#: "largest" or "smallest", ``place`` counts from 1), with their texts and, for each projection,
+#: the spectrum at the layer with the largest nuclear norm.
 EXTREME_SCHEMA = pl.Schema(
     {
         "model": pl.String(),
@@ -133,10 +133,10 @@ EXTREME_SCHEMA = pl.Schema(
         ),
     }
 )
-#: Models and what they were tuned from, both by the names that tables have for them.
+#: Tuned models and their base models, by their names in the tables.
 TWIN_SCHEMA = pl.Schema({"base": pl.String, "tuned": pl.String})
 
-#: The columns each table must have; more are allowed and go unused.
+#: The required columns of each table; other columns are ignored.
 COLUMNS = {
     "curves": REPORT_CURVE_COLUMNS,
     "mad": MAD_COLUMNS,
@@ -156,21 +156,21 @@ COLUMNS = {
 
 @dataclass(frozen=True)
 class ReportInputs:
-    """Everything a report says, as tables and a record of provenance.
+    """All results that a report shows, as tables, and their provenance.
 
-    ``curves``: one row a layer of a curve, its mean and standard deviation over ``examples``.
-    ``mad``: one row a curve and segment ("all", "early", "mid", "last").
+    ``curves``: one row per layer of a curve, its mean and standard deviation over ``examples``.
+    ``mad``: one row per curve and segment ("all", "early", "mid", "last").
     ``rd``: correct as the reference, irrelevant as the other; ``largest_layers`` is a list.
-    ``rows``: one row a model × benchmark × style × relevance: what was run, in examples and tokens.
-    ``unusable``: one row an example that could not be used, with its reason.
+    ``rows``: one row per model × benchmark × style × relevance with counts of examples and means.
+    ``unusable``: one row per unusable example, with its reason.
     ``provenance``: "study" (dict), "study_yaml" (text), "models" and "benchmarks" (lists of dicts),
-    "protocol" (dict), "gradients" (dicts: what was computed on what, and how long), "versions"
-    (package to version), "created" (ISO time), "hardware" (text). Missing ones are shown as such.
-    ``quality``: how many responses got which verdict of the gates, by benchmark, writer and style.
-    ``claims`` and ``verdicts``: what was asked of the results, and how that was decided.
-    ``length``: style comparisons with length held still. ``alignment``: curves of cosines.
-    ``examples``, ``extremes``: each example's own statistics; those at the ends with their texts.
-    ``twins``: which models are tuned from which. All of these may be empty.
+    "protocol" (dict), "gradients" (dicts: model, hardware, examples, tokens, seconds), "versions"
+    (package to version), "created" (ISO time), "hardware" (text). The page marks missing ones.
+    ``quality``: responses per verdict of the gates, by benchmark, writer and style.
+    ``claims`` and ``verdicts``: claims about the results, and the verdicts on them.
+    ``length``: style comparisons with controls for length. ``alignment``: curves of cosines.
+    ``examples``: statistics per example. ``extremes``: the most extreme examples with their texts.
+    ``twins``: pairs of base and tuned models. Every table may be empty.
 
     Raises DataError if a table has no such column.
     """

@@ -50,7 +50,7 @@ def make_cell(
 
 
 def make_table(cell: CellValues, statistic: str = "nuclear_norm") -> pl.DataFrame:
-    """The table of statistics that such a cell is read from, without rows for what is NaN."""
+    """The statistics table of a cell, without rows for values that are NaN."""
     item, curve, projection, layer = np.nonzero(np.isfinite(cell.values))
     styles, relevances = (np.array([of[part] for of in cell.curves]) for part in (0, 1))
     return pl.DataFrame(

@@ -1,4 +1,4 @@
-"""The bootstrap: the same as resampling rows by hand, and what it says at the edges."""
+"""The bootstrap agrees with resampling rows, and is right in edge cases."""
 
 from collections.abc import Callable
 

@@ -2,7 +2,7 @@
 
 Every claim is decided at 5 %, both directions together: a true value on the border of its region
 may be called supported in 2.5 % of samples, and contradicted in 2.5 %. Each test counts over many
-seeds; what it allows is the count that so many tries at the nominal rate exceed once in a thousand.
+seeds; the count that it allows is exceeded at the nominal rate once in a thousand.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -31,12 +31,12 @@ JUMP = np.where(np.arange(DEPTH) < DEPTH // 2, 10.0, 22.0)
 
 
 def above_nominal(rate: float, tries: int = SEEDS) -> int:
-    """What so many tries exceed once in a thousand if each goes wrong at this rate."""
+    """The count of errors that is exceeded once in a thousand at this rate."""
     return int(binom.ppf(0.999, tries, rate))
 
 
 def below_nominal(rate: float, tries: int = SEEDS) -> int:
-    """What so many tries fall short of once in a thousand."""
+    """The count of successes that is not reached once in a thousand at this rate."""
     return int(binom.ppf(0.001, tries, rate))
 
 
@@ -57,7 +57,7 @@ def claim(quantity: Quantity = "mad", test: ClaimTest = "greater", margin: float
 
 @dataclass
 class Counts:
-    """Of so many samples: how many came out how, and whose interval held the true ratio."""
+    """Counts of samples by verdict, and of intervals that contain the true ratio."""
 
     supported: int = 0
     contradicted: int = 0

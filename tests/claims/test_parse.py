@@ -1,4 +1,4 @@
-"""A user's own claims in words."""
+"""A user's own claims, from text."""
 
 import pytest
 

@@ -9,7 +9,7 @@ from gradpipe.claims.comparison_text import comparison_sentences, comparison_sum
 from gradpipe.claims.contrasts import Claim, ClaimTest, claims_table
 from gradpipe.claims.paper import PAPER_CLAIMS
 from gradpipe.claims.parse import parse_claim
-from gradpipe.claims.reasons import cell_reason, overall_reason
+from gradpipe.claims.reasons import cell_agreement, cell_reason, overall_reason
 from gradpipe.errors import StudyError
 
 
@@ -74,7 +74,11 @@ def test_reasons_over_all_cells(snapshot: SnapshotAssertion) -> None:
         {"cells": 0, "most_items": 5, "support": 0},
         {"cells": 0, "most_items": 50, "support": 0},
     ]
-    assert [overall_reason(claim("greater"), ROW | changes) for changes in rows] == snapshot
+    explained = [
+        (overall_reason(claim("greater"), ROW | changes), cell_agreement(ROW | changes))
+        for changes in rows
+    ]
+    assert explained == snapshot
 
 
 def comparison(**columns: object) -> pl.DataFrame:

@@ -1,4 +1,4 @@
-"""A report in a headless browser, as the tests look at it."""
+"""A report in a headless browser."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -6,7 +6,7 @@ from typing import Any
 
 
 class Opened:
-    """A report opened in the browser, with what it complained of and what it asked for."""
+    """A report opened in the browser, with its console messages and requests."""
 
     def __init__(self, browser: Any, index: Path, width: int = 1280) -> None:
         self.page = browser.new_page(viewport={"width": width, "height": 900})

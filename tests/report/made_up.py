@@ -1,4 +1,4 @@
-"""Made-up results of a study: curves and what is reckoned from them."""
+"""Made-up results of a study: curves, and the tables computed from them."""
 
 from typing import Any
 
@@ -39,7 +39,7 @@ STATISTICS = ("nuclear_norm", "sigma1_ratio", "effective_rank")
 
 
 def styles_of(benchmarks: dict[str, str]) -> pl.DataFrame:
-    """One row a benchmark × style."""
+    """One row per benchmark × style."""
     styles = pl.DataFrame(
         [
             (name, family, style)

@@ -57,7 +57,7 @@ CLAIMS = [
     (
         "tuned_tells",
         "tuned",
-        "Do instruction-tuned models tell irrelevant from correct better than their bases?",
+        "Do instruction-tuned models distinguish irrelevant responses better than their bases?",
         "the tuned model's RD is not larger than its base's",
         PAPER,
         "twins_ratio",
@@ -139,6 +139,7 @@ def verdicts_of(
         "projection",
         verdict.alias("verdict"),
         pl.lit("the interval lies where the verdict says").alias("reason"),
+        pl.lit(None, dtype=pl.String).alias("agreement"),
         "effect",
         "low",
         "high",
@@ -153,7 +154,8 @@ def verdicts_of(
             for name in ("model", "against_model", "benchmark", "projection")
         ),
         pl.col("verdict").mode().sort().first(),
-        pl.format("as in most of {} cells", pl.len()).alias("reason"),
+        pl.lit("the interval lies where the verdict says").alias("reason"),
+        pl.format("{} cells agree", pl.len()).alias("agreement"),
         pl.col("effect", "low", "high", "p", "p_adjusted").median(),
         pl.col("items").sum(),
     )

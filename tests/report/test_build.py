@@ -18,7 +18,7 @@ from gradpipe.report.build import build_report
 from gradpipe.report.charts import images
 from gradpipe.report.charts.images import file_names, static_charts
 from gradpipe.report.charts.thumbnail import curve_thumbnail
-from gradpipe.report.page.blocks import all_blocks
+from gradpipe.report.page.blocks import all_blocks, page_tables
 from gradpipe.report.page.render import render_page, vega_bundle
 from gradpipe.report.report_data import ReportInputs
 from gradpipe.report.tables.write import all_tables
@@ -114,7 +114,7 @@ def test_a_study_without_usable_rows_still_gets_its_page(
     empty_inputs: ReportInputs, tmp_path: Path
 ) -> None:
     page = build_report(empty_inputs, tmp_path / "report").read_text()
-    assert "No usable rows" in page
+    assert "No usable examples" in page
     assert "the response was truncated away" in page
     assert 'id="vega"' not in page
 
@@ -151,7 +151,7 @@ def test_only_the_pages_own_scripts_and_style_are_let_run(small: ReportInputs) -
 
 def test_results_that_are_not_finite_are_gaps_in_the_page(small: ReportInputs) -> None:
     broken = small.curves.with_columns(pl.lit(float("nan")).alias("mean"))
-    tables = all_tables(small)
+    tables = page_tables(all_tables(small))
     blocks = dict(all_blocks(replace(small, curves=broken), tables))
     sound = dict(all_blocks(small, tables))
     key = ("curves", "demo", "nuclear_norm")

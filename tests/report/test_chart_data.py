@@ -1,4 +1,4 @@
-"""Ratios of curves and their errors, against the same reckoned row by row."""
+"""Ratios of curves and their errors, compared with a computation row by row."""
 
 import math
 

@@ -1,4 +1,4 @@
-"""Made-up statistics of a few examples, with holes, and curves by hand."""
+"""Made-up statistics of a few examples, with missing values, and made-up curves."""
 
 from collections.abc import Callable, Sequence
 
@@ -58,7 +58,7 @@ def statistics() -> pl.DataFrame:
 
 @pytest.fixture
 def curve() -> Callable[..., pl.DataFrame]:
-    """A curve by its values: one row a layer, as ``curves()`` gives them."""
+    """A curve by its values: one row per layer, as ``curves()`` returns it."""
 
     def build(
         values: Sequence[float | None], layers: Sequence[int] | None = None, **of: str

@@ -1,4 +1,4 @@
-"""The public statistics table: labels that a user adds, and those that are filled in."""
+"""The public statistics table: labels that a user adds, and default labels."""
 
 import polars as pl
 import pytest

@@ -1,7 +1,7 @@
-"""The page's numbers and texts in blocks, each unpacked by the browser when it is asked for.
+"""The page's numbers and texts in blocks, each unpacked by the browser when it is first needed.
 
-A page must stay small for the paper's whole grid, so numbers are as exact as a screen shows them,
-and of examples and texts there are as many as fit; the files beside the page have all of them.
+The page must stay below 5 MB for the paper's whole grid. Numbers are therefore only as precise as a
+screen shows them, and examples and their texts are limited; the files beside the page have all.
 """
 
 import json
@@ -11,56 +11,57 @@ from typing import Any
 import polars as pl
 
 from gradpipe.report.chart_data import finite, in_reading_order, spectra_rows, with_errors
-from gradpipe.report.page.charts import is_static
+from gradpipe.report.page.index import SHOWN_EXAMPLE_COLUMNS, is_static
 from gradpipe.report.page.pack import COARSE, FINE, deflated, packed
+from gradpipe.report.page.table_values import column_values
 from gradpipe.report.page.text import MOST_UNUSABLE_SHOWN
 from gradpipe.report.report_data import ReportInputs
 from gradpipe.report.tables.table import ReportTable
 
 _CELL = ("model", "benchmark")
+#: A key, which names the kind of the block and its part of the results; and the packed text.
 Block = tuple[tuple[str, ...], str]
 
-#: A standard error's steps, as a share of it.
+#: The step of standard errors, as a share of them.
 _ERROR_STEP = 1 / 8
-#: More numbers than this are told in coarser steps.
+#: Curves with more rows than this are packed in coarser steps.
 MANY = 200_000
-#: A model × benchmark with more examples has its largest and smallest only, `ENDS` of each; a page
-#: has no more than `MOST_EXAMPLES` in all.
-EXAMPLES_OF_ONE, ENDS, MOST_EXAMPLES = 2000, 100, 40_000
-#: Extreme examples in a page, and characters of all their texts.
-MOST_EXTREMES, _MOST_LETTERS = 600, 600_000
-#: Tables that the page draws from other blocks, or leaves to their files.
-_NOT_ON_PAGE = ("examples", "verdicts")
+#: A model × benchmark with more examples than EXAMPLES_PER_CELL shows only the ENDS largest and the
+#: ENDS smallest; a page shows at most MOST_EXAMPLES.
+EXAMPLES_PER_CELL, ENDS, MOST_EXAMPLES = 2000, 100, 40_000
+#: Limits for the extreme examples of a page and for the characters of their texts.
+MOST_EXTREMES, _MOST_CHARACTERS = 600, 600_000
+#: Tables that have no block: the script fills one from the chart's block, the other is a file only.
+_WITHOUT_BLOCK = ("examples", "verdicts")
 
 
 def all_blocks(inputs: ReportInputs, tables: dict[str, ReportTable]) -> Iterator[Block]:
-    """Every block: what it holds (a kind and its keys) and its text."""
+    """Every block of the page, whose ``tables`` are those of ``page_tables``."""
     yield from _curves(inputs.curves)
     yield from _verdicts(inputs.verdicts)
     yield from _lengths(inputs.length)
     yield from _alignment(inputs.alignment)
     yield from _examples(inputs.examples)
     yield from _extremes(inputs.extremes)
-    for table in page_tables(tables).values():
+    for table in tables.values():
         if not is_static(table):
             for statistic in table.statistics or (None,):
                 most = MOST_UNUSABLE_SHOWN if table.name == "unusable" else None
-                cells = table.cells(statistic, most)
-                columns = list(zip(*cells, strict=True))
-                text = json.dumps(columns, separators=(",", ":"))
+                columns = column_values(table, statistic, most)
+                text = json.dumps(columns, separators=(",", ":"), allow_nan=False)
                 yield ("table", table.name, statistic or ""), deflated(text.encode())
 
 
 def page_tables(tables: dict[str, ReportTable]) -> dict[str, ReportTable]:
-    """The tables that the page shows as tables."""
-    return {name: table for name, table in tables.items() if name not in _NOT_ON_PAGE}
+    """The tables of the page that have their own rows."""
+    return {name: table for name, table in tables.items() if name not in _WITHOUT_BLOCK}
 
 
 def kept_examples(examples: pl.DataFrame) -> pl.DataFrame:
-    """The examples that a page has room for: all, or each model × benchmark's ends by size."""
+    """All examples or, if there are many, the largest and smallest of each model × benchmark."""
     cell = ["model", "benchmark"]
     cells = max(examples.select(cell).n_unique(), 1)
-    room = min(EXAMPLES_OF_ONE, MOST_EXAMPLES // cells)
+    room = min(EXAMPLES_PER_CELL, MOST_EXAMPLES // cells)
     ends = min(ENDS, max(room // 2, 1))
     size = finite("nuclear_norm")
     rank = size.rank("ordinal").over(cell)
@@ -71,12 +72,12 @@ def kept_examples(examples: pl.DataFrame) -> pl.DataFrame:
 
 
 def kept_extremes(extremes: pl.DataFrame) -> pl.DataFrame:
-    """The extreme examples that a page has room for, their texts cut to what fits."""
+    """The most extreme examples, as many as a page has room for, with shortened texts."""
     share = MOST_EXTREMES / max(extremes.height, 1)
     deepest = extremes.select(pl.col("place").max().fill_null(1)).item()
     places = max(1, int(deepest * min(share, 1.0)))
     kept = extremes.filter(pl.col("place") <= places)
-    characters = max(200, min(8000, _MOST_LETTERS // (2 * max(kept.height, 1))))
+    characters = max(200, min(8000, _MOST_CHARACTERS // (2 * max(kept.height, 1))))
     cut = [
         pl.when(pl.col(c).str.len_chars() > characters)
         .then(pl.col(c).str.head(characters) + " …")
@@ -134,7 +135,7 @@ def _examples(examples: pl.DataFrame) -> Iterator[Block]:
     numbers = ["loss", "nuclear_norm", "effective_rank", "sigma1_ratio"]
     rows = in_reading_order(kept_examples(examples), "model", "benchmark", "style", "relevance")
     rows = rows.with_columns(finite(c) for c in numbers)
-    shown = ["index", "style", "relevance", "tokens", "response_tokens", *numbers]
+    shown = list(SHOWN_EXAMPLE_COLUMNS)
     for keys, part in _parts(rows, ["model", "benchmark"]):
         total = examples.filter(*(pl.col(k) == v for k, v in zip(_CELL, keys, strict=True))).height
         text = packed(
@@ -144,16 +145,16 @@ def _examples(examples: pl.DataFrame) -> Iterator[Block]:
 
 
 def _extremes(extremes: pl.DataFrame) -> Iterator[Block]:
-    """A benchmark's block has all models: they mostly share the texts."""
+    """One block per benchmark holds all models, since they mostly share the texts."""
     names = ["model", "end", "place"]
     rows = in_reading_order(kept_extremes(extremes), "benchmark", *names)
-    told = ["index", "style", "relevance", "response_tokens", "loss", "nuclear_norm"]
+    measured = ["index", "style", "relevance", "response_tokens", "loss", "nuclear_norm"]
     for keys, part in _parts(rows, ["benchmark"]):
-        yield ("extremes", *keys), packed(part.select(*names, *told, "instruction", "response"))
+        yield ("extremes", *keys), packed(part.select(*names, *measured, "instruction", "response"))
         yield ("spectra", *keys), packed(spectra_rows(part), {"value": COARSE})
 
 
 def _parts(rows: pl.DataFrame, keys: list[str]) -> Iterator[tuple[tuple[Any, ...], pl.DataFrame]]:
-    """The rows of each combination of keys; those with a key missing are left out."""
+    """The rows of each combination of keys; rows with a missing key are skipped."""
     rows = rows.drop_nulls(keys)
     return iter(rows.group_by(keys, maintain_order=True)) if rows.height else iter(())

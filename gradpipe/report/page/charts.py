@@ -1,4 +1,4 @@
-"""What the page's script draws from: the charts' specifications and what the pickers offer."""
+"""The charts of the page as specifications, and the choices of their pickers."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -10,7 +10,6 @@ import polars as pl
 from gradpipe.report import style
 from gradpipe.report.chart_data import (
     IS_KNOWLEDGE,
-    LEAST_BAND,
     RATIOS,
     compared_as,
     distinct,
@@ -20,22 +19,8 @@ from gradpipe.report.charts import effects as effect_charts
 from gradpipe.report.charts import examples as example_charts
 from gradpipe.report.charts.parts import specification
 from gradpipe.report.report_data import ReportInputs
-from gradpipe.report.tables.table import ReportTable
 from gradpipe.report.tables.verdicts import CONTROL_LABELS
-from gradpipe.statistics.differences import LARGEST_LAYERS
 
-#: Tables that keep to what the pickers have chosen, and by which of their columns.
-_FOLLOWING = {
-    "verdicts_by_projection": ("model", "statement"),
-    "mad": ("model",),
-    "mad_segments": ("model",),
-    "rd": ("model",),
-    "base_and_tuned": ("base", "tuned"),
-    "length": ("model", "benchmark"),
-    "alignment": ("model", "benchmark"),
-}
-#: Tables that follow no picker and have no more rows than this are in the page as they are.
-MOST_STATIC_ROWS = 60
 #: The margin of a chart with names down its left side, beside these names.
 _WIDE = (0, 12)
 #: The margin of a chart whose panels share the scale at the left.
@@ -47,22 +32,23 @@ _JUDGED = (pl.col("level") == "cell") & pl.col("effect").is_finite()
 
 @dataclass(frozen=True)
 class PageChart:
-    """A chart of the page: how it is drawn on a linear or logarithmic scale.
+    """A chart of the page; the page's script collects its rows.
 
-    ``margin`` is the width in pixels that axes take, for each panel and once. ``log`` is the scale
-    it starts with; without ``scales`` it has no other. Its rows are gathered by the page's script.
+    ``draw`` takes ``names`` and ``log``. ``margin`` is the width in pixels of the axes: per panel,
+    and of shared axes. ``log`` says whether the first scale is logarithmic;
+    with ``scales`` the reader can switch to the other one.
     """
 
     id: str
     draw: Callable[..., Any]
-    #: What its colours stand for, in order.
+    #: The values that its colors distinguish, in order.
     names: tuple[str, ...]
     margin: tuple[int, int] = (38, 12)
     log: bool = True
     scales: bool = True
 
     def for_page(self) -> dict[str, Any]:
-        """The chart as the page's script reads it, with its specification on each scale."""
+        """The chart as JSON for the page's script, with one specification per scale."""
         kinds = ("linear", "log") if self.scales else ("log" if self.log else "linear",)
         return {
             "id": self.id,
@@ -74,29 +60,30 @@ class PageChart:
 
 @lru_cache(maxsize=256)
 def _specification(draw: Callable[..., Any], names: tuple[str, ...], log: bool) -> dict[str, Any]:
-    """A chart as Vega-Lite, built once for the same names: a tenth of a second each."""
+    """A chart as Vega-Lite, cached because building one takes a tenth of a second."""
     return specification(draw(list(names), log=log))
 
 
-Wanted = tuple[PageChart, bool]
+#: A chart, and whether the results have rows for it.
+_Candidate = tuple[PageChart, bool]
 
 
 def page_charts(inputs: ReportInputs) -> dict[str, PageChart]:
-    """The charts that the results have rows for, by id, in the page's order."""
+    """The charts that the results have rows for, by id, in the order of the page."""
     return {
         chart.id: chart
-        for chart, wanted in (
+        for chart, has_rows in (
             *_of_verdicts(inputs),
             *_of_curves(inputs),
             *_of_mad(inputs),
             *_of_examples(inputs),
         )
-        if wanted
+        if has_rows
     }
 
 
 def page_choices(inputs: ReportInputs) -> dict[str, list[tuple[str, str]]]:
-    """What the pickers beside single charts offer: values and how they are called."""
+    """The choices of the pickers of single charts: values and labels."""
     judged = set(inputs.verdicts.filter(_JUDGED).get_column("claim"))
     groups = inputs.claims.filter(pl.col("claim").is_in(list(judged)))
     kinds = set(inputs.alignment.get_column("kind"))
@@ -113,47 +100,7 @@ def page_choices(inputs: ReportInputs) -> dict[str, list[tuple[str, str]]]:
     }
 
 
-def page_index(
-    inputs: ReportInputs, tables: dict[str, ReportTable], drawn: dict[str, PageChart]
-) -> dict[str, Any]:
-    """All that the script needs before a block is unpacked."""
-    models = set(distinct(inputs.curves, "model"))
-    twins = inputs.twins.filter(pl.col("base").is_in(models), pl.col("tuned").is_in(models))
-    return {
-        "charts": [chart.for_page() for chart in drawn.values()],
-        "tables": {
-            table.name: {
-                "heads": table.heads,
-                "columns": table.columns,
-                "statistics": table.statistics,
-                "picked": {c: table.columns.index(c) for c in _FOLLOWING.get(table.name, ())},
-            }
-            for table in tables.values()
-            if not is_static(table)
-        },
-        "claims": inputs.claims.select("claim", "group", "statement").to_dicts(),
-        "twins": twins.select("base", "tuned").to_dicts(),
-        "ratios": RATIOS,
-        "labels": {
-            "style": style.STYLE_LABELS,
-            "statistic": style.STATISTIC_LABELS,
-            "segment": style.SEGMENT_LABELS,
-            "control": CONTROL_LABELS,
-            "panel": style.PANEL_TITLES,
-        },
-        "orders": {name: list(order) for name, order in style.ORDERS.items()},
-        "leastBand": LEAST_BAND,
-        "largestLayers": LARGEST_LAYERS,
-    }
-
-
-def is_static(table: ReportTable) -> bool:
-    """Whether a table is short enough to be in the page as it is, without the script too."""
-    follows = table.statistics or table.name in _FOLLOWING
-    return not follows and table.frame.height <= MOST_STATIC_ROWS
-
-
-def _of_verdicts(inputs: ReportInputs) -> list[Wanted]:
+def _of_verdicts(inputs: ReportInputs) -> list[_Candidate]:
     verdicts = distinct(inputs.verdicts.filter(_JUDGED), "verdict")
     present = set(inputs.length.filter(pl.col("effect").is_finite()).get_column("control"))
     controls = [label for control, label in CONTROL_LABELS.items() if control in present]
@@ -162,7 +109,7 @@ def _of_verdicts(inputs: ReportInputs) -> list[Wanted]:
     return [(judged, bool(verdicts)), (length, bool(controls))]
 
 
-def _of_curves(inputs: ReportInputs) -> list[Wanted]:
+def _of_curves(inputs: ReportInputs) -> list[_Candidate]:
     styles = tuple(distinct(inputs.curves, "style"))
     pairs = [pair for pair in RATIOS if set(pair) <= set(styles)]
     names = tuple(" / ".join(map(style.style_label, pair)) for pair in pairs)
@@ -184,7 +131,7 @@ def _of_curves(inputs: ReportInputs) -> list[Wanted]:
     ]
 
 
-def _of_mad(inputs: ReportInputs) -> list[Wanted]:
+def _of_mad(inputs: ReportInputs) -> list[_Candidate]:
     mad = inputs.mad.filter(pl.col("mad").is_finite())
     reasoning = distinct(mad.filter(~IS_KNOWLEDGE), "style")
     topics = distinct(mad.filter(IS_KNOWLEDGE), "benchmark")
@@ -193,7 +140,7 @@ def _of_mad(inputs: ReportInputs) -> list[Wanted]:
     return [(dots, bool(reasoning)), (by_topic, bool(topics))]
 
 
-def _of_examples(inputs: ReportInputs) -> list[Wanted]:
+def _of_examples(inputs: ReportInputs) -> list[_Candidate]:
     alignment = inputs.alignment.filter(pl.col("mean").is_finite())
     of_one = alignment.filter(pl.col("kind") != "responses")
     of_two = alignment.filter(pl.col("kind") == "responses")
@@ -212,6 +159,6 @@ def _of_examples(inputs: ReportInputs) -> list[Wanted]:
 
 
 def compared_responses(alignment: pl.DataFrame) -> list[str]:
-    """The comparisons of two responses, as `compared_as` names them, in reading order."""
+    """The labels of the comparisons of two responses, in reading order."""
     names = alignment.select(compared_as().alias("pair")).get_column("pair")
     return list(dict.fromkeys(names.drop_nulls()))

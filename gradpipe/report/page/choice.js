@@ -1,52 +1,59 @@
-// What the reader chose, and how things are called.
+// The reader's choice, and how names and numbers are written.
 const PICKERS = ["model", "benchmark", "statistic", "segment", "claim", "twins", "kind", "quantity"];
 
-const picked = () => {
+const currentChoice = () => {
   const choice = {};
   for (const name of PICKERS) choice[name] = byId(`pick-${name}`)?.value;
   return choice;
 };
 
-const labelled = (kind, value) => index.labels[kind]?.[value] ?? String(value).replaceAll("_", " ");
-
-const styleCalled = (label) =>
-  Object.keys(index.labels.style).find((style) => index.labels.style[style] === label) ?? label;
+const labelOf = (kind, value) => index.labels[kind]?.[value] ?? String(value).replaceAll("_", " ");
 
 const inOrder = (kind, values) => {
   const order = index.orders[kind] ?? [];
-  const place = (value) => (order.includes(value) ? order.indexOf(value) : order.length);
-  return [...new Set(values)].sort((a, b) => place(a) - place(b) || String(a).localeCompare(String(b)));
+  const rank = (value) => (order.includes(value) ? order.indexOf(value) : order.length);
+  return [...new Set(values)].sort((a, b) => rank(a) - rank(b) || String(a).localeCompare(String(b)));
 };
 
-// Whether the reader switched a style off; one that the chosen benchmark lacks is not offered.
+// Whether the reader switched a style off. A style that the chosen benchmark does not have is hidden.
 const isOff = (style) => {
   const label = document.querySelector(`.styles label[data-style="${CSS.escape(style)}"]`);
   return Boolean(label) && !label.hidden && !label.querySelector("input").checked;
 };
 
 const showStylesOfChoice = async () => {
-  const { model, benchmark, statistic } = picked();
+  const { model, benchmark, statistic } = currentChoice();
   const rows = await rowsOf(["curves", model, statistic], { benchmark });
   const present = new Set(rows.map((row) => row.style));
   for (const label of all(".styles label")) label.hidden = !present.has(label.dataset.style);
 };
 
-// A number to three digits, as the tables have it.
-const shown = (value) => {
-  if (value === null || value === undefined || !Number.isFinite(value)) return "–";
-  if (Number.isInteger(value)) return String(value).replace(/\B(?=(\d{3})+$)/g, "\u202f");
+const MISSING = "–";
+
+// A number to three significant digits, as style.number in Python writes it.
+const formatNumber = (value) => {
+  if (value === null || value === undefined || !Number.isFinite(value)) return MISSING;
+  if (value === 0) return "0";
   const size = Math.abs(value);
   if (size < 1e-3 || size >= 1e5) return value.toExponential(2).replace(/e([+-])(\d)$/, "e$10$2");
   return size < 1e3 ? value.toPrecision(3) : value.toFixed(0);
 };
 
-// The number that a cell shows, or null where it is no number.
-const numberIn = (text) => {
-  const plain = text.replaceAll("\u202f", "");
-  return plain !== "" && Number.isFinite(Number(plain)) ? Number(plain) : null;
-};
+// A whole number with its thousands separated.
+const formatCount = (value) => String(value).replace(/\B(?=(\d{3})+$)/g, "\u202f");
 
-const wrapped = (text, letters) => {
+// How the values of a table's columns are written, by the kind of the column (table_values.py).
+const FORMATS = {
+  count: formatCount,
+  layers: (layers) => layers.join(" "),
+  number: formatNumber,
+  p: (p) => (p < index.leastP ? `< ${index.leastP}` : formatNumber(p)),
+  style: (style) => labelOf("style", style),
+  text: String,
+};
+const formatValue = (value, kind) => (value === null || value === undefined ? MISSING : FORMATS[kind](value));
+
+const wrapText = (text, letters) => {
   const lines = [""];
   for (const word of text.split(/\s+/)) {
     const line = lines[lines.length - 1];
@@ -56,5 +63,5 @@ const wrapped = (text, letters) => {
   return lines.join("\n");
 };
 
-// Told to screen readers once the page has changed.
-const say = (text) => { byId("said").textContent = text; };
+// Announces a change of the page to screen readers.
+const announce = (text) => { byId("status").textContent = text; };

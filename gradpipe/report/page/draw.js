@@ -1,54 +1,56 @@
-// Drawing: one chart after the other, those in sight first.
+// Draws the charts one after the other, those in sight first.
 const views = new Map();
-const turns = new Map();
+// How often each chart was drawn: a drawing that was overtaken by a later one stops.
+const drawings = new Map();
 
 const loadVega = async () => {
   if (!byId("vega")) return;
   const script = document.createElement("script");
-  script.textContent = await inflatedText("vega");
+  script.textContent = await inflateText("vega");
   document.head.append(script);
 };
 
-const counted = (rows) => {
+const sampleSize = (rows) => {
   const counts = rows.map((row) => row.examples ?? row.items).filter((n) => n !== undefined && n !== null);
   if (!counts.length) return "";
-  const least = Math.min(...counts);
+  const fewest = Math.min(...counts);
   const most = Math.max(...counts);
-  const word = rows[0].items === undefined ? "examples" : "items";
-  return ` · ${least === most ? least : `${least} to ${most}`} ${word}`;
+  const unit = rows[0].items === undefined ? "examples" : "items";
+  return ` · ${fewest === most ? fewest : `${fewest} to ${most}`} ${unit}`;
 };
 
-const captionFor = (chart, choice, rows) => SOURCES[chart.id].about(choice).join(" · ") + counted(rows);
+const captionOf = (chart, choice, rows) => SOURCES[chart.id].caption(choice).join(" · ") + sampleSize(rows);
 
-// What a chart shows, for those who do not see it.
-const described = (chart, spec, caption, rows) => {
+// A description of the chart for screen readers.
+const describe = (chart, spec, caption, rows) => {
   const { value, kind } = SOURCES[chart.id];
-  const one = (spec.spec.layer ?? [spec.spec]).map((layer) => layer.encoding).find((e) => e.color);
-  const of = (field) => inOrder(field, rows.map((row) => row[field]));
-  const panels = of(spec.facet.field).map((name) => labelled("panel", name).replaceAll("\n", " "));
+  const encodings = (spec.spec.layer ?? [spec.spec]).map((layer) => layer.encoding);
+  const { color } = encodings.find((encoding) => encoding.color);
+  const valuesOf = (field) => inOrder(field, rows.map((row) => row[field]));
+  const panels = valuesOf(spec.facet.field).map((name) => labelOf("panel", name).replaceAll("\n", " "));
   const numbers = rows.map((row) => row[value]);
-  const extent = [numbers.reduce((a, b) => Math.min(a, b)), numbers.reduce((a, b) => Math.max(a, b))];
-  const series = of(one.color.field).join(", ");
-  return `${kind}: ${caption}. Panels: ${panels.join(", ")}. Shown: ${series}. `
-    + `Values from ${shown(extent[0])} to ${shown(extent[1])}. The tables and files hold the numbers.`;
+  const smallest = numbers.reduce((a, b) => Math.min(a, b));
+  const largest = numbers.reduce((a, b) => Math.max(a, b));
+  return `${kind}: ${caption}. Panels: ${panels.join(", ")}. Shown: ${valuesOf(color.field).join(", ")}. `
+    + `Values from ${formatNumber(smallest)} to ${formatNumber(largest)}. The tables and files hold the numbers.`;
 };
 
-// The room for names down the left side: what the longest needs, less on a narrow page.
-const NAMES = { wide: 170, narrow: 104, letter: 7 };
-const roomForNames = (layers, rows, narrow) => {
+// The width for names at the left: as much as the longest one needs, up to a limit.
+const NAME_WIDTH = { wide: 170, narrow: 104, letter: 7 };
+const widthOfNames = (layers, rows, narrow) => {
   const y = layers.map((layer) => layer.encoding?.y).find((channel) => channel?.type === "nominal");
   if (!y) return 0;
-  const longestName = Math.max(...rows.map((row) => String(row[y.field]).length));
-  return Math.ceil(Math.min(longestName * NAMES.letter, narrow ? NAMES.narrow : NAMES.wide));
+  const letters = Math.max(...rows.map((row) => String(row[y.field]).length));
+  return Math.ceil(Math.min(letters * NAME_WIDTH.letter, narrow ? NAME_WIDTH.narrow : NAME_WIDTH.wide));
 };
-const withNames = (layer, limit) => {
+const withNameWidth = (layer, width) => {
   if (layer.encoding?.y?.type !== "nominal") return layer;
-  const axis = { ...layer.encoding.y.axis, labelLimit: limit, minExtent: limit };
+  const axis = { ...layer.encoding.y.axis, labelLimit: width, minExtent: width };
   return { ...layer, encoding: { ...layer.encoding, y: { ...layer.encoding.y, axis } } };
 };
 
-// The specification with only what is drawn in its legends.
-const narrowed = (layer, rows) => {
+// The layer with only those values in its legends that are drawn.
+const withDrawnLegends = (layer, rows) => {
   const encoding = { ...layer.encoding };
   for (const channel of ["color", "fill", "shape", "strokeDash", "yOffset"]) {
     const scale = encoding[channel]?.scale;
@@ -61,96 +63,97 @@ const narrowed = (layer, rows) => {
   return layer.encoding ? { ...layer, encoding } : layer;
 };
 
-// The letters of the longest name in a chart's colour legend.
-const longest = (one, rows) => {
-  const field = (one.layer ?? [one]).map((layer) => layer.encoding).find((e) => e.color).color.field;
+// The letters of the longest name in the color legend.
+const legendLetters = (panel, rows) => {
+  const encodings = (panel.layer ?? [panel]).map((layer) => layer.encoding);
+  const { field } = encodings.find((encoding) => encoding.color).color;
   return Math.max(...rows.map((row) => String(row[field]).length));
 };
 
-const fitted = (spec, chart, rows, width) => {
+// The specification for a width in pixels: columns of panels, their width, and the legend.
+const fitToWidth = (spec, chart, rows, width) => {
   const narrow = width < 600;
   const count = new Set(rows.map((row) => row[spec.facet.field])).size;
   const columns = narrow ? 1 : Math.min(2, count);
-  const names = roomForNames(spec.spec.layer ?? [spec.spec], rows, narrow);
-  const [panel, once] = chart.margin;
-  const room = columns === 1 ? Math.min(width, 680) : width;
-  const inner = Math.floor((room - once - names - columns * panel - (columns - 1) * 20) / columns);
-  const fit = (layer) => withNames(narrowed(layer, rows), names);
-  const one = fit(spec.spec);
-  if (one.layer) one.layer = one.layer.map(fit);
+  const names = widthOfNames(spec.spec.layer ?? [spec.spec], rows, narrow);
+  const [perPanel, once] = chart.margin;
+  const available = columns === 1 ? Math.min(width, 680) : width;
+  const inner = Math.floor((available - once - names - columns * perPanel - (columns - 1) * 20) / columns);
+  const fitLayer = (layer) => withNameWidth(withDrawnLegends(layer, rows), names);
+  const panel = fitLayer(spec.spec);
+  if (panel.layer) panel.layer = panel.layer.map(fitLayer);
   const config = structuredClone(spec.config);
   if (narrow) Object.assign(config.legend, { direction: "vertical", titleOrient: "top" });
-  else config.legend.columns = Math.max(2, Math.floor(width / (longest(one, rows) * 7 + 40)));
+  else config.legend.columns = Math.max(2, Math.floor(width / (legendLetters(panel, rows) * 7 + 40)));
   config.legend.layout = { bottom: { anchor: "start", margin: 24, direction: narrow ? "vertical" : "horizontal" } };
-  // Panels come as their first rows do: left to itself, Vega-Lite goes by the alphabet.
+  // Panels appear in the order of their first rows; by default Vega-Lite sorts them by name.
   const sort = spec.facet.sort ?? [...new Set(rows.map((row) => row[spec.facet.field]))];
-  return { ...spec, facet: { ...spec.facet, sort }, columns, config, spec: { ...one, width: Math.max(inner, 120) } };
+  return { ...spec, facet: { ...spec.facet, sort }, columns, config, spec: { ...panel, width: Math.max(inner, 120) } };
 };
 
 const draw = async (chart) => {
   const box = byId(`chart-${chart.id}`);
-  const turn = (turns.get(chart.id) ?? 0) + 1;
-  turns.set(chart.id, turn);
-  const choice = picked();
+  const drawing = (drawings.get(chart.id) ?? 0) + 1;
+  drawings.set(chart.id, drawing);
+  const choice = currentChoice();
   const log = document.querySelector(`[data-log="${chart.id}"]`)?.checked ?? chart.start === "log";
-  const { rows: gather, value } = SOURCES[chart.id];
-  const rows = (await gather(choice)).filter((row) => !log || row[value] > 0);
-  if (turns.get(chart.id) !== turn) return;
-  const caption = captionFor(chart, choice, rows);
+  const { rows: collect, value } = SOURCES[chart.id];
+  const rows = (await collect(choice)).filter((row) => !log || row[value] > 0);
+  if (drawings.get(chart.id) !== drawing) return;
+  const caption = captionOf(chart, choice, rows);
   document.querySelector(`[data-shown="${chart.id}"]`).textContent = caption;
   box.style.minHeight = `${box.offsetHeight}px`;
   views.get(chart.id)?.finalize();
   views.delete(chart.id);
   if (rows.length) {
-    const spec = fitted(structuredClone(chart[log ? "log" : "linear"]), chart, rows, box.clientWidth);
-    const description = described(chart, spec, caption, rows);
-    const drawn = await window.vegaEmbed(box, { ...spec, datasets: { rows }, description }, {
+    const spec = fitToWidth(structuredClone(chart[log ? "log" : "linear"]), chart, rows, box.clientWidth);
+    const description = describe(chart, spec, caption, rows);
+    const view = await window.vegaEmbed(box, { ...spec, datasets: { rows }, description }, {
       actions: false, ast: true, defaultStyle: false, renderer: "svg",
       tooltip: { disableDefaultStyle: true },
     });
-    if (turns.get(chart.id) !== turn) {
-      drawn.finalize();
+    if (drawings.get(chart.id) !== drawing) {
+      view.finalize();
       return;
     }
-    views.set(chart.id, drawn);
+    views.set(chart.id, view);
   } else {
     box.textContent = "There is nothing to draw for this choice.";
     box.removeAttribute("aria-label");
   }
   box.style.minHeight = "";
-  box.dataset.drawn = String(turn);
+  box.dataset.drawn = String(drawing);
 };
 
-const distance = (chart) => {
+const distanceFromView = (chart) => {
   const { top, bottom } = byId(`figure-${chart.id}`).getBoundingClientRect();
   return Math.max(top - window.innerHeight, -bottom, 0);
 };
 
-// Draws what follows any of the pickers; a chart that is asked for again meanwhile waits its turn.
+// Charts wait in a queue; a chart that is requested again while it waits is drawn once.
 let queue = [];
 let running = null;
 const drawQueue = async () => {
   while (queue.length) {
-    queue.sort((a, b) => distance(a) - distance(b));
+    queue.sort((a, b) => distanceFromView(a) - distanceFromView(b));
     await draw(queue.shift());
     await new Promise((resolve) => { window.setTimeout(resolve); });
   }
   running = null;
 };
-const drawThose = (isWanted) => {
-  const wanted = index.charts.filter(isWanted);
-  queue = [...new Set([...queue, ...wanted])];
+const drawCharts = (isWanted) => {
+  queue = [...new Set([...queue, ...index.charts.filter(isWanted)])];
   running ??= drawQueue();
   return running;
 };
-const drawAfter = (...names) => drawThose((chart) => names.some((name) => SOURCES[chart.id].follows.includes(name)));
+const drawFollowers = (picker) => drawCharts((chart) => SOURCES[chart.id].follows.includes(picker));
 
 const save = async (name, kind) => {
-  const drawn = views.get(name);
-  if (!drawn) return;
+  const view = views.get(name);
+  if (!view) return;
   const link = document.createElement("a");
-  link.href = await drawn.view.toImageURL(kind, 2);
-  const words = SOURCES[name].about(picked()).join("-").replace(/[^A-Za-z0-9]+/g, "-").slice(0, 120);
-  link.download = `${name}-${words}.${kind}`;
+  link.href = await view.view.toImageURL(kind, 2);
+  const choice = SOURCES[name].caption(currentChoice()).join("-").replace(/[^A-Za-z0-9]+/g, "-").slice(0, 120);
+  link.download = `${name}-${choice}.${kind}`;
   link.click();
 };

@@ -1,18 +1,23 @@
-// The extreme examples with their texts, which are shown as the text they are.
-const element = (name, text, kind) => {
-  const made = document.createElement(name);
-  if (text !== undefined) made.textContent = text;
-  if (kind) made.className = kind;
-  return made;
+// The extreme examples with their texts. Text is set as textContent, so markup in it has no effect.
+const element = (name, text, className) => {
+  const node = document.createElement(name);
+  if (text !== undefined) node.textContent = text;
+  if (className) node.className = className;
+  return node;
 };
 
-const cardOf = (row) => {
+const exampleCard = (row) => {
   const card = element("details", undefined, "card");
   const summary = element("summary");
+  const numbers = [
+    `nuclear norm ${formatNumber(row.nuclear_norm)}`,
+    `${formatValue(row.response_tokens, "count")} tokens`,
+    `loss ${formatNumber(row.loss)}`,
+  ];
   summary.append(
     element("span", `${row.place}`, "place"),
-    element("span", `item ${row.index}, ${labelled("style", row.style)}, ${row.relevance}`),
-    element("span", `nuclear norm ${shown(row.nuclear_norm)} · ${shown(row.response_tokens)} tokens · loss ${shown(row.loss)}`, "numbers"),
+    element("span", `item ${formatCount(row.index)}, ${labelOf("style", row.style)}, ${row.relevance}`),
+    element("span", numbers.join(" · "), "numbers"),
   );
   card.append(summary);
   for (const part of ["instruction", "response"]) {
@@ -25,14 +30,15 @@ const cardOf = (row) => {
 const showExtremes = async () => {
   const box = byId("extremes");
   if (!box) return;
-  const { model, benchmark } = picked();
+  const { model, benchmark } = currentChoice();
   const rows = await rowsOf(["extremes", benchmark], { model });
   const sides = inOrder("end", rows.map((row) => row.end)).map((end) => {
     const side = element("div", undefined, "side");
     side.append(element("h4", `The ${end} gradients`));
-    const ends = rows.filter((row) => row.end === end).sort((a, b) => a.place - b.place);
-    side.append(...ends.map(cardOf));
+    const cards = rows.filter((row) => row.end === end).sort((a, b) => a.place - b.place);
+    side.append(...cards.map(exampleCard));
     return side;
   });
-  box.replaceChildren(...(sides.length ? sides : [element("p", "There are none for this choice.")]));
+  const nothing = element("p", "No example is shown for this choice.");
+  box.replaceChildren(...(sides.length ? sides : [nothing]));
 };

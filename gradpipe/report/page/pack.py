@@ -1,14 +1,14 @@
-"""A table as a short text that a browser unpacks: base64 of deflated, quantized columns.
+"""Packs a table into a short text for the browser: base64 of deflated, quantized columns.
 
-The bytes before deflating are a header's length (4 bytes, little-endian), the header as JSON, then
-the codes of each column, one or two bytes per row. Code 0 is a gap. Codes are written as zigzag
-differences from the row before (0, -1, 1, -2, 2 … as 0, 1, 2, 3, 4 …), all low bytes before all
-high bytes: values that change little from row to row compress well. Texts are codes into a list of
-values in the header. A number is ``low + step * (code - 2)``, or the exponential of it where no
-value is negative; code 1 is zero.
+The bytes before compression are the length of the header (4 bytes, little-endian), the header as
+JSON, and the codes of each column, one or two bytes per row. Code 0 is a missing value. Codes are
+stored as zigzag differences from one row to the next (0, -1, 1, -2, 2 … as 0, 1, 2, 3, 4 …), all
+low bytes before all high bytes, so that values that change slowly compress well. The code of a text
+is its position in a list of values in the header. A number is ``low + step * (code - 2)``, or the
+exponential of that if no value is negative; code 1 is zero.
 
-Columns of JSON numbers would be simpler, but with them the page of the paper's whole grid takes a
-fifth more than its limit of 5 MB.
+Columns of JSON numbers would be simpler, but then the page of the paper's whole grid would exceed
+its limit of 5 MB by a fifth.
 """
 
 import base64
@@ -20,21 +20,21 @@ from typing import Any
 import numpy as np
 import polars as pl
 
-#: The codes that mean something else than a value: a gap and zero.
+#: Codes with a meaning of their own: missing, and zero.
 _RESERVED = 2
 _MOST_CODES = 2**16
 
-#: Steps between neighbouring values, as shares of a value: of what many numbers share, and few.
+#: Steps between adjacent values, as shares of a value: for columns of many and of few numbers.
 COARSE, FINE = 1 / 128, 1 / 4096
 
 
 def packed(frame: pl.DataFrame, steps: Mapping[str, float] | None = None) -> str:
-    """Rows as text; numbers keep their place to half a step.
+    """Pack rows into a text; floats are rounded to the nearest step.
 
-    ``steps``: for each column of floats, the step between neighbouring values: a share of the
-    value where none is negative, otherwise of the largest magnitude (`FINE` where not named). A
-    column with more steps than 16 bits count gets wider ones. Whole numbers and texts are exact,
-    as long as a column has fewer than 65,534 different ones.
+    ``steps`` has the step of each column of floats, by default FINE: a share of the value if none
+    is negative, otherwise a share of the largest magnitude. The step is wider if the column would
+    need more than 16 bits. Whole numbers and texts are exact if a column has fewer than 65,534
+    different ones.
     """
     steps = steps or {}
     columns, parts = [], []
@@ -53,26 +53,26 @@ def packed(frame: pl.DataFrame, steps: Mapping[str, float] | None = None) -> str
 
 
 def deflated(*parts: bytes) -> str:
-    """Deflate bytes and write them as base64; each part is compressed by its own statistics."""
+    """Deflate bytes, each part with its own Huffman codes, and encode them as base64."""
     stream = zlib.compressobj(9)
     blocks = [stream.compress(part) + stream.flush(zlib.Z_SYNC_FLUSH) for part in parts]
     return base64.b64encode(b"".join([*blocks, stream.flush()])).decode("ascii")
 
 
 def _texts(column: pl.Series) -> tuple[dict[str, Any], np.ndarray]:
-    """Texts or whole numbers as places in the list of the different ones."""
+    """Texts or whole numbers as positions in the list of different values."""
     values = column.drop_nulls().unique(maintain_order=column.dtype == pl.String)
     if column.dtype != pl.String:
         values = values.sort()
     if len(values) >= _MOST_CODES - 1:
         return _numbers(column.cast(pl.Float64), FINE)
-    places = pl.Series(range(1, len(values) + 1), dtype=pl.Int64)
-    codes = column.replace_strict(values, places, default=0, return_dtype=pl.Int64)
+    positions = pl.Series(range(1, len(values) + 1), dtype=pl.Int64)
+    codes = column.replace_strict(values, positions, default=0, return_dtype=pl.Int64)
     return {"values": values.to_list(), "codes": len(values) + 1}, codes.fill_null(0).to_numpy()
 
 
 def _numbers(column: pl.Series, step: float) -> tuple[dict[str, Any], np.ndarray]:
-    """Numbers as steps above the smallest one, on a logarithmic scale where none is negative."""
+    """Numbers as steps above the smallest one, on a logarithmic scale if none is negative."""
     numbers = column.cast(pl.Float64).fill_null(float("nan")).to_numpy()
     finite = np.isfinite(numbers)
     log = not (numbers[finite] < 0).any()
@@ -89,10 +89,10 @@ def _numbers(column: pl.Series, step: float) -> tuple[dict[str, Any], np.ndarray
 
 
 def _planes(codes: np.ndarray, width: int) -> bytes:
-    """Differences of codes as one plane of bytes a byte of the code, the lowest first."""
+    """Differences of codes as planes of bytes, one per byte of the code, lowest first."""
     half = 256**width // 2
     changes = (np.diff(codes, prepend=0) + half) % (2 * half) - half
     folded = np.where(changes < 0, -2 * changes - 1, 2 * changes)
     return b"".join(
-        ((folded >> (8 * place)) & 255).astype(np.uint8).tobytes() for place in range(width)
+        ((folded >> (8 * plane)) & 255).astype(np.uint8).tobytes() for plane in range(width)
     )

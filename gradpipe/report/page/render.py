@@ -1,10 +1,9 @@
-"""The page: one HTML file with everything in it, that needs no network and evaluates no code.
+"""The page: one self-contained HTML file that needs no network and evaluates no code.
 
-Its data are blocks of base64, so nothing of them is markup. Vega's libraries are
-such a block too: the page's script unpacks them into a script element. Both scripts and the style
-are named by their hashes in a Content-Security-Policy, so a script that arrives with the data could
-not run even if it were not escaped. Chart expressions are interpreted, not compiled, hence no
-``unsafe-eval``.
+Its data are blocks of base64, so they contain no markup. Vega's libraries are such a block too: the
+page's script unpacks them into a script element. The Content-Security-Policy allows only the two
+scripts and the style sheet, by their hashes, so a script in the data could not run even if it were
+not escaped. Chart expressions are interpreted, not compiled, so ``unsafe-eval`` is not needed.
 """
 
 import base64
@@ -17,21 +16,22 @@ from importlib.resources import files
 import polars as pl
 
 from gradpipe.report.page.blocks import all_blocks, page_tables
-from gradpipe.report.page.charts import PageChart, is_static, page_charts, page_choices, page_index
+from gradpipe.report.page.charts import PageChart, page_charts, page_choices
+from gradpipe.report.page.index import EXAMPLE_HEADS, SHOWN_EXAMPLE_COLUMNS, is_static, page_index
 from gradpipe.report.page.pack import deflated
-from gradpipe.report.page.text import page_words
+from gradpipe.report.page.text import page_text
 from gradpipe.report.report_data import ReportInputs
 from gradpipe.report.tables.table import ReportTable
 from gradpipe.report.tables.write import all_tables
 
 _GLOBALS = "window.vegaEmbed = vegaEmbed;"
 _SCRIPTS = ("store", "choice", "rows", "rows_of_examples", "draw", "tables", "examples", "start")
-#: Sections after the findings: what the list of them calls each, and the charts of it.
+#: The sections after the findings, by id: the name in the navigation, and the charts.
 _SECTIONS = {
     "verdicts": ("Verdicts", ("verdicts",)),
     "curves": ("Curves", ("curves",)),
     "ratio": ("Ratios", ("ratio",)),
-    "relevance": ("Correct against irrelevant", ("relevance",)),
+    "relevance": ("Correct and irrelevant", ("relevance",)),
     "mad": ("MAD", ("mad", "knowledge")),
     "twins": ("Base and tuned", ("twins",)),
     "knowledge": ("Knowledge", ("knowledge",)),
@@ -44,44 +44,45 @@ _SECTIONS = {
 
 
 def render_page(inputs: ReportInputs) -> str:
-    """The whole page as HTML text; the same inputs give the same text."""
+    """Render the page as HTML; the same inputs give the same text."""
     import jinja2
     from markupsafe import Markup
 
     environment = jinja2.Environment(
-        loader=jinja2.FunctionLoader(_packaged),
+        loader=jinja2.FunctionLoader(packaged_text),
         autoescape=True,
         trim_blocks=True,
         lstrip_blocks=True,
         undefined=jinja2.StrictUndefined,
     )
-    tables, drawn = all_tables(inputs), page_charts(inputs)
-    shown = page_tables(tables)
-    keys, texts = _blocks(inputs, tables)
-    index = {**page_index(inputs, shown, drawn), "blocks": keys}
-    style, script = _packaged("page.css"), page_script()
-    scripts = [script, vega_bundle()] if drawn else [script]
+    charts, tables = page_charts(inputs), page_tables(all_tables(inputs))
+    blocks = list(all_blocks(inputs, tables))
+    index = page_index(inputs, tables, charts) | {"blocks": [key for key, _ in blocks]}
+    style, script = packaged_text("page.css"), page_script()
+    scripts = [script, vega_bundle()] if charts else [script]
     return environment.get_template("page.html.jinja").render(
-        **page_words(inputs),
-        charts=drawn,
-        local=page_choices(inputs),
-        tables=shown,
-        sections=_sections(drawn, shown),
-        items=_items(inputs),
+        **page_text(inputs),
+        charts=charts,
+        choices=page_choices(inputs),
+        tables=tables,
+        example_headings=list(SHOWN_EXAMPLE_COLUMNS.values()),
+        example_heads=EXAMPLE_HEADS,
+        sections=_sections(charts, tables),
+        item_range=_item_range(inputs),
         is_static=is_static,
-        base64=_base64,
+        encode_base64=_encode_base64,
         style=Markup(style),
         script=Markup(script),
-        vega=Markup(_deflated_vega() if drawn else ""),
+        vega=Markup(_deflated_vega() if charts else ""),
         index=Markup(deflated(json.dumps(index, allow_nan=False).encode())),
-        blocks=[Markup(text) for text in texts],
+        blocks=[Markup(text) for _, text in blocks],
         policy=_policy(scripts, style),
     )
 
 
 def page_script() -> str:
-    """The page's own script: its files in one function, none of them seen from outside."""
-    parts = [_packaged(f"{name}.js") for name in _SCRIPTS]
+    """The page's own script: all of its files in one function, so that nothing is global."""
+    parts = [packaged_text(f"{name}.js") for name in _SCRIPTS]
     return "\n".join(['"use strict";', "(() => {", *parts, "})();"])
 
 
@@ -99,33 +100,26 @@ def _deflated_vega() -> str:
 
 
 def _sections(
-    drawn: Mapping[str, PageChart], tables: Mapping[str, ReportTable]
+    charts: Mapping[str, PageChart], tables: Mapping[str, ReportTable]
 ) -> list[tuple[str, str]]:
-    """The sections that the page has, in its order: their ids and how the list of them says it."""
+    """The sections of the page in their order: ids, and names in the navigation."""
     judged = tables["verdicts_overall"].frame.height > 0
     always = {"run", "provenance", *(["verdicts"] if judged else [])}
     return [
         (section, name)
-        for section, (name, charts) in _SECTIONS.items()
-        if section in always or (drawn and any(chart in drawn for chart in charts))
+        for section, (name, needed) in _SECTIONS.items()
+        if section in always or any(chart in charts for chart in needed)
     ]
 
 
-def _items(inputs: ReportInputs) -> tuple[int, int] | None:
-    """The fewest and the most items behind a verdict on a cell."""
+def _item_range(inputs: ReportInputs) -> tuple[int, int] | None:
+    """The smallest and the largest number of items of a cell's verdict, None without verdicts."""
     items = inputs.verdicts.filter(pl.col("level") == "cell").get_column("items").drop_nulls()
     return (int(items.min()), int(items.max())) if len(items) else None  # type: ignore[arg-type]
 
 
-def _base64(text: str) -> str:
+def _encode_base64(text: str) -> str:
     return base64.b64encode(text.encode()).decode()
-
-
-def _blocks(
-    inputs: ReportInputs, tables: dict[str, ReportTable]
-) -> tuple[list[tuple[str, ...]], list[str]]:
-    blocks = list(all_blocks(inputs, tables))
-    return [key for key, _ in blocks], [text for _, text in blocks]
 
 
 def _policy(scripts: list[str], style: str) -> str:
@@ -140,5 +134,6 @@ def _digest(text: str) -> str:
     return "sha256-" + base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()
 
 
-def _packaged(name: str) -> str:
+def packaged_text(name: str) -> str:
+    """A file of this package: a template, a script or the style sheet."""
     return (files("gradpipe.report.page") / name).read_text(encoding="utf-8").strip()

@@ -1,5 +1,7 @@
-// Which rows each chart of curves draws: what it follows, and how its rows are reckoned.
-const banded = (row, value, error) => {
+// The rows of the charts of curves, and the pickers that each chart follows.
+// Ratios are divided here because the page has no room for all of them; the division is the same as
+// in gradpipe/report/chart_data.py, and a test compares the two.
+const withBand = (row, value, error) => {
   const width = error ?? 0;
   return { ...row, low: Math.max(value - width, value * index.leastBand), high: value + width };
 };
@@ -8,122 +10,128 @@ const curveRows = async (model, statistic, benchmark) => {
   const rows = await rowsOf(["curves", model, statistic], { benchmark });
   return rows.filter((row) => row.mean !== null && !isOff(row.style)).map((row) => {
     const se = row.error === null ? null : row.error * Math.abs(row.mean);
-    return banded({ ...row, model, se }, row.mean, se);
+    return withBand({ ...row, model, se }, row.mean, se);
   });
 };
 
-const named = (rows) => rows.map((row) => ({ ...row, style: labelled("style", row.style) }));
+const withStyleLabels = (rows) => rows.map((row) => ({ ...row, style: labelOf("style", row.style) }));
 
-// One curve over another, layer by layer; the error by the delta method, as if independent.
-const divided = (over, under, keyOf) => {
-  const below = new Map(under.map((row) => [keyOf(row), row]));
+// One curve divided by another, layer by layer, where both are positive. The error is by the delta
+// method, as if the two means were independent.
+const divide = (numerators, denominators, keyOf) => {
+  const denominatorAt = new Map(denominators.map((row) => [keyOf(row), row]));
   const rows = [];
-  for (const row of over) {
-    const other = below.get(keyOf(row));
+  for (const row of numerators) {
+    const other = denominatorAt.get(keyOf(row));
     if (!other || row.mean <= 0 || other.mean <= 0) continue;
     const ratio = row.mean / other.mean;
-    const known = row.error !== null && other.error !== null;
-    const se = known ? ratio * Math.hypot(row.error, other.error) : null;
+    const hasErrors = row.error !== null && other.error !== null;
+    const se = hasErrors ? ratio * Math.hypot(row.error, other.error) : null;
     const examples = Math.min(row.examples, other.examples);
-    rows.push(banded({ ...row, ratio, se, examples }, ratio, se));
+    rows.push(withBand({ ...row, ratio, se, examples }, ratio, se));
   }
   return rows;
 };
 
-const stylesDivided = (rows) => index.ratios.flatMap(([above, below]) => {
-  const of = (style) => rows.filter((row) => row.style === style);
-  const pair = `${labelled("style", above)} / ${labelled("style", below)}`;
+const styleRatios = (rows) => index.ratios.flatMap(([first, second]) => {
+  const ofStyle = (style) => rows.filter((row) => row.style === style);
+  const pair = `${labelOf("style", first)} / ${labelOf("style", second)}`;
   const keyOf = (row) => `${row.projection} ${row.relevance} ${row.layer}`;
-  return divided(of(above), of(below), keyOf).map((row) => ({ ...row, pair }));
+  return divide(ofStyle(first), ofStyle(second), keyOf).map((row) => ({ ...row, pair }));
 });
 
-const irrelevantDivided = (rows) => {
-  const of = (relevance) => rows.filter((row) => row.relevance === relevance);
+const relevanceRatios = (rows) => {
+  const ofRelevance = (relevance) => rows.filter((row) => row.relevance === relevance);
   const keyOf = (row) => `${row.projection} ${row.style} ${row.layer}`;
-  return divided(of("irrelevant"), of("correct"), keyOf);
+  return divide(ofRelevance("irrelevant"), ofRelevance("correct"), keyOf);
 };
 
-const differences = (rows) => {
-  const ratios = irrelevantDivided(rows).map((row) => ({ ...row, rd: Math.abs(row.ratio - 1) }));
-  const curves = Map.groupBy
-    ? Map.groupBy(ratios, (row) => `${row.projection} ${row.style}`)
-    : ratios.reduce((found, row) => {
-      const key = `${row.projection} ${row.style}`;
-      return found.set(key, [...(found.get(key) ?? []), row]);
-    }, new Map());
-  for (const curve of curves.values()) {
-    const order = [...curve].sort((a, b) => b.rd - a.rd);
-    order.forEach((row, place) => { row.largest = place < index.largestLayers; });
-  }
-  return ratios;
-};
-
-const correct = (rows) => rows.filter((row) => row.relevance === "correct");
-const ofChoice = ({ model, statistic, benchmark }) => curveRows(model, statistic, benchmark);
-const onCurves = ["model", "benchmark", "statistic", "styles"];
-const aboutCurves = (choice) => [labelled("statistic", choice.statistic), choice.model, choice.benchmark];
-
-// MADs as the tables have them: a column a projection, or a segment and projection.
-const madRows = async ({ model, statistic, segment }, isWanted) => {
-  const name = segment === "all" ? "mad" : "mad_segments";
+// The values of a wide table's row by the names of its leading columns, for example its style.
+const leadingValues = (name, values) => {
   const { columns, heads } = index.tables[name];
-  const values = columns.slice(heads).map((column, place) => [column, heads + place])
-    .filter(([column]) => segment === "all" || column.startsWith(`${segment}_`));
-  const rows = (await cellsOf(name, statistic)).flatMap((cells) => {
-    const keys = Object.fromEntries(columns.slice(0, heads).map((key, place) => [key, cells[place]]));
-    return values.map(([column, place]) => {
-      const projection = segment === "all" ? column : column.slice(segment.length + 1);
-      return { ...keys, projection, mad: numberIn(cells[place]) };
-    });
-  });
-  return rows.filter((row) => row.model === model && row.mad !== null && isWanted(styleCalled(row.style)));
+  return Object.fromEntries(columns.slice(0, heads).map((column, position) => [column, values[position]]));
 };
-const isLength = (style) => style.startsWith("length_") || style === "article";
-const aboutMad = ({ statistic, model, segment }) => [
-  `MAD of ${labelled("statistic", statistic)}, ${labelled("segment", segment)}`, model];
+
+// RD at each layer. The layers where it is largest are those of the table of RDs.
+const layerDifferences = async (rows, { model, benchmark, statistic }) => {
+  const largest = new Map();
+  for (const values of await tableRows("rd", statistic)) {
+    const row = leadingValues("rd", values);
+    if (row.model !== model || row.benchmark !== benchmark) continue;
+    for (const [projection, position] of Object.entries(index.largestLayers)) {
+      largest.set(`${projection} ${row.style}`, values[position] ?? []);
+    }
+  }
+  return relevanceRatios(rows).map((row) => ({
+    ...row,
+    rd: Math.abs(row.ratio - 1),
+    largest: (largest.get(`${row.projection} ${row.style}`) ?? []).includes(row.layer),
+  }));
+};
+
+const onlyCorrect = (rows) => rows.filter((row) => row.relevance === "correct");
+const chosenCurves = ({ model, statistic, benchmark }) => curveRows(model, statistic, benchmark);
+const CURVE_PICKERS = ["model", "benchmark", "statistic", "styles"];
+const curveCaption = (choice) => [labelOf("statistic", choice.statistic), choice.model, choice.benchmark];
+
+// MADs from the columns of their tables: one column per projection, or per segment and projection.
+const madRows = async ({ model, statistic, segment }, isWanted) => {
+  const { table, positions } = index.mads[segment];
+  return (await tableRows(table, statistic)).flatMap((values) => {
+    const row = leadingValues(table, values);
+    if (row.model !== model || !isWanted(row.style)) return [];
+    return Object.entries(positions)
+      .filter(([, position]) => values[position] !== null)
+      .map(([projection, position]) => ({ ...row, projection, mad: values[position] }));
+  });
+};
+const isKnowledge = (style) => index.knowledgeStyles.includes(style);
+const madCaption = ({ statistic, model, segment }) => [
+  `MAD of ${labelOf("statistic", statistic)}, ${labelOf("segment", segment)}`, model];
 
 const SOURCES = {
   curves: {
-    follows: onCurves, value: "mean", kind: "Line chart", about: aboutCurves,
-    rows: async (choice) => named(correct(await ofChoice(choice))),
+    follows: CURVE_PICKERS, value: "mean", kind: "Line chart", caption: curveCaption,
+    rows: async (choice) => withStyleLabels(onlyCorrect(await chosenCurves(choice))),
   },
   ratio: {
-    follows: onCurves, value: "ratio", kind: "Line chart of ratios", about: aboutCurves,
-    rows: async (choice) => named(stylesDivided(correct(await ofChoice(choice)))),
+    follows: CURVE_PICKERS, value: "ratio", kind: "Line chart of ratios", caption: curveCaption,
+    rows: async (choice) => withStyleLabels(styleRatios(onlyCorrect(await chosenCurves(choice)))),
   },
   relevance: {
-    follows: onCurves, value: "mean", kind: "Line chart", about: aboutCurves,
-    rows: async (choice) => named(await ofChoice(choice)),
+    follows: CURVE_PICKERS, value: "mean", kind: "Line chart", caption: curveCaption,
+    rows: async (choice) => withStyleLabels(await chosenCurves(choice)),
   },
   over: {
-    follows: onCurves, value: "ratio", kind: "Line chart of ratios", about: aboutCurves,
-    rows: async (choice) => named(irrelevantDivided(await ofChoice(choice))),
+    follows: CURVE_PICKERS, value: "ratio", kind: "Line chart of ratios", caption: curveCaption,
+    rows: async (choice) => withStyleLabels(relevanceRatios(await chosenCurves(choice))),
   },
   rd: {
-    follows: onCurves, value: "rd", kind: "Line chart of relative differences", about: aboutCurves,
-    rows: async (choice) => named(differences(await ofChoice(choice))),
+    follows: CURVE_PICKERS, value: "rd", kind: "Line chart of relative differences", caption: curveCaption,
+    rows: async (choice) => withStyleLabels(await layerDifferences(await chosenCurves(choice), choice)),
   },
   twins: {
     follows: ["twins", "benchmark", "statistic", "styles"], value: "mean", kind: "Line chart",
-    about: (choice) => {
+    caption: (choice) => {
       const { base, tuned } = index.twins[Number(choice.twins)];
-      return [labelled("statistic", choice.statistic), `${base} and ${tuned}`, choice.benchmark];
+      return [labelOf("statistic", choice.statistic), `${base} and ${tuned}`, choice.benchmark];
     },
     rows: async ({ twins, statistic, benchmark }) => {
       const pair = Object.entries(index.twins[Number(twins)]);
       const parts = await Promise.all(pair.map(async ([tuning, model]) => {
-        const rows = correct(await curveRows(model, statistic, benchmark));
+        const rows = onlyCorrect(await curveRows(model, statistic, benchmark));
         return rows.map((row) => ({ ...row, tuning }));
       }));
-      return named(parts.flat());
+      return withStyleLabels(parts.flat());
     },
   },
   mad: {
-    follows: ["model", "statistic", "segment", "styles"], value: "mad", kind: "Dot chart", about: aboutMad,
-    rows: (choice) => madRows(choice, (style) => !isLength(style) && !isOff(style)),
+    follows: ["model", "statistic", "segment", "styles"], value: "mad", kind: "Dot chart", caption: madCaption,
+    rows: async (choice) =>
+      withStyleLabels(await madRows(choice, (style) => !isKnowledge(style) && !isOff(style))),
   },
   knowledge: {
-    follows: ["model", "statistic", "segment"], value: "mad", kind: "Line chart", about: aboutMad,
-    rows: (choice) => madRows(choice, isLength),
+    follows: ["model", "statistic", "segment"], value: "mad", kind: "Line chart", caption: madCaption,
+    rows: async (choice) => withStyleLabels(await madRows(choice, isKnowledge)),
   },
 };

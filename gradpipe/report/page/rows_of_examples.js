@@ -1,10 +1,10 @@
-// Which rows the charts of verdicts, cosines and single examples draw.
-// Letters of a panel's title in one line: a panel is narrower on a phone.
-const partLetters = () => (window.innerWidth < 640 ? 32 : 46);
+// The rows of the charts of verdicts, cosines and single examples.
+// Letters per line of a panel's title: a panel is narrower on a phone.
+const titleLetters = () => (window.innerWidth < 640 ? 32 : 46);
 
-const compared = (row) => [
-  `${labelled("style", row.style)}, ${row.relevance}`,
-  `${labelled("style", row.against_style)}, ${row.against_relevance}`,
+const comparisonLabel = (row) => [
+  `${labelOf("style", row.style)}, ${row.relevance}`,
+  `${labelOf("style", row.against_style)}, ${row.against_relevance}`,
 ].join(" · ");
 
 const claimTitle = (group) => byId("pick-claim")?.selectedOptions[0]?.textContent ?? group;
@@ -18,55 +18,56 @@ const alignmentRows = async (model, kind, benchmark) => {
 Object.assign(SOURCES, {
   verdicts: {
     follows: ["model", "claim"], value: "effect", kind: "Dots with intervals",
-    about: (choice) => [claimTitle(choice.claim), choice.model],
+    caption: (choice) => [claimTitle(choice.claim), choice.model],
     rows: async ({ model, claim }) => {
       const rows = (await rowsOf(["verdicts", model]))
         .filter((row) => row.low > 0 && row.effect > 0 && row.high > 0);
-      // The claims' order: panels come as their first rows do.
-      return index.claims.filter((one) => one.group === claim).flatMap((one) => {
-        const part = wrapped(one.statement, partLetters());
-        return rows.filter((row) => row.claim === one.claim).map((row) => ({ ...row, part }));
+      // Panels appear in the order of their first rows, so rows come in the order of the claims.
+      return index.claims.filter((part) => part.group === claim).flatMap((part) => {
+        const title = wrapText(part.statement, titleLetters());
+        return rows.filter((row) => row.claim === part.claim).map((row) => ({ ...row, part: title }));
       });
     },
   },
   length: {
     follows: ["model", "benchmark", "quantity"], value: "effect", kind: "Dots with intervals",
-    about: ({ model, benchmark, quantity }) => [
+    caption: ({ model, benchmark, quantity }) => [
       quantity === "mad" ? "Ratio of MADs of the nuclear norm" : "Ratio of mean nuclear norms", model, benchmark],
     rows: async ({ model, benchmark, quantity }) => {
       const rows = await rowsOf(["length", model, benchmark], { quantity });
       return rows.filter((row) => row.effect > 0 && row.low > 0 && row.high > 0).map((row) => ({
         ...row,
-        pair: `${labelled("style", row.style)} / ${labelled("style", row.against)}`,
-        control: labelled("control", row.control),
+        pair: `${labelOf("style", row.style)} / ${labelOf("style", row.against)}`,
+        control: labelOf("control", row.control),
       }));
     },
   },
   alignment: {
     follows: ["model", "benchmark", "kind", "styles"], value: "mean", kind: "Line chart of cosines",
-    about: ({ model, benchmark, kind }) => [
+    caption: ({ model, benchmark, kind }) => [
       kind === "next_layer" ? "cosine with the next layer's gradient" : "cosine of two projections' gradients",
       model, benchmark],
     rows: async ({ model, benchmark, kind }) =>
-      named((await alignmentRows(model, kind, benchmark)).filter((row) => !isOff(row.style))),
+      withStyleLabels((await alignmentRows(model, kind, benchmark)).filter((row) => !isOff(row.style))),
   },
   responses: {
     follows: ["model", "benchmark"], value: "mean", kind: "Line chart of cosines",
-    about: ({ model, benchmark }) => ["cosine of the gradients of two responses", model, benchmark],
+    caption: ({ model, benchmark }) => ["cosine of the gradients of two responses", model, benchmark],
     rows: async ({ model, benchmark }) => (await alignmentRows(model, "responses", benchmark))
-      .map((row) => ({ ...row, projection: row.pair, pair: compared(row) })),
+      .map((row) => ({ ...row, projection: row.pair, pair: comparisonLabel(row) })),
   },
   sizes: {
     follows: ["model", "benchmark", "styles"], value: "nuclear_norm", kind: "Scatter plot",
-    about: ({ model, benchmark }) => ["nuclear norm by tokens of the response", model, benchmark],
+    caption: ({ model, benchmark }) => ["nuclear norm by tokens of the response", model, benchmark],
     rows: async ({ model, benchmark }) => {
       const rows = await rowsOf(["examples", model, benchmark]);
-      return named(rows.filter((row) => row.nuclear_norm > 0 && row.response_tokens > 0 && !isOff(row.style)));
+      const isDrawn = (row) => row.nuclear_norm > 0 && row.response_tokens > 0 && !isOff(row.style);
+      return withStyleLabels(rows.filter(isDrawn));
     },
   },
   spectra: {
     follows: ["model", "benchmark"], value: "value", kind: "Line chart of spectra",
-    about: ({ model, benchmark }) => ["singular values by rank", model, benchmark],
-    rows: async ({ model, benchmark }) => named(await rowsOf(["spectra", benchmark], { model })),
+    caption: ({ model, benchmark }) => ["singular values by rank", model, benchmark],
+    rows: async ({ model, benchmark }) => withStyleLabels(await rowsOf(["spectra", benchmark], { model })),
   },
 });

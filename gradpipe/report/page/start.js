@@ -1,11 +1,12 @@
-// What happens when the page opens and when the reader chooses.
-const announce = () => {
-  const choice = picked();
-  const words = [choice.statistic && labelled("statistic", choice.statistic), choice.model, choice.benchmark];
-  say(`Shown: ${words.filter(Boolean).join(", ")}.`);
+// What happens when the page opens, and when the reader changes a choice.
+const announceChoice = () => {
+  const choice = currentChoice();
+  const parts = [choice.statistic && labelOf("statistic", choice.statistic), choice.model, choice.benchmark];
+  announce(`Shown: ${parts.filter(Boolean).join(", ")}.`);
 };
 
-const RESPONSES = {
+// What changes with a picker besides the charts.
+const UPDATES = {
   model: [showStylesOfChoice, fillTables, showExtremes],
   benchmark: [showStylesOfChoice, fillTables, showExtremes],
   statistic: [fillTables],
@@ -14,10 +15,10 @@ const RESPONSES = {
 };
 
 const onChoice = async (name) => {
-  announce();
-  for (const respond of RESPONSES[name] ?? []) await respond();
-  // A model or benchmark may bring other styles, which all charts of curves are kept to.
-  await drawAfter(name);
+  announceChoice();
+  for (const update of UPDATES[name] ?? []) await update();
+  // Charts are drawn last: a model or benchmark may bring other styles, which limit the curves.
+  await drawFollowers(name);
 };
 
 const wireCharts = () => {
@@ -25,24 +26,24 @@ const wireCharts = () => {
     const box = document.querySelector(`[data-log="${chart.id}"]`);
     if (!box) continue;
     box.checked = chart.start === "log";
-    box.addEventListener("change", () => drawThose((one) => one.id === chart.id));
+    box.addEventListener("change", () => drawCharts((other) => other.id === chart.id));
   }
   for (const name of PICKERS) byId(`pick-${name}`)?.addEventListener("change", () => onChoice(name));
-  for (const box of all(".styles input")) box.addEventListener("change", () => drawAfter("styles"));
+  for (const box of all(".styles input")) box.addEventListener("change", () => drawFollowers("styles"));
   for (const button of all("[data-save]")) {
     button.addEventListener("click", () => save(button.dataset.save, button.dataset.as));
   }
   let width = window.innerWidth;
-  let waiting = 0;
+  let timer = 0;
   window.addEventListener("resize", () => {
     if (window.innerWidth === width) return;
     width = window.innerWidth;
-    window.clearTimeout(waiting);
-    waiting = window.setTimeout(() => drawThose(() => true), 150);
+    window.clearTimeout(timer);
+    timer = window.setTimeout(() => drawCharts(() => true), 150);
   });
 };
 
-// On paper a closed part would be lost: it is open while the page is printed.
+// Closed parts would be missing on paper, so they are open while the page is printed.
 const wirePrint = () => {
   let opened = [];
   window.addEventListener("beforeprint", () => {
@@ -64,7 +65,7 @@ const wireCopy = () => {
     window.getSelection().addRange(range);
     try {
       await navigator.clipboard.writeText(text.textContent);
-      say("The study file is copied.");
+      announce("The study file is copied.");
       button.textContent = "Copied";
     } catch {
       button.textContent = "Selected: copy it with the keyboard";
@@ -85,7 +86,7 @@ const start = async () => {
   if (byId("pick-model")) await showStylesOfChoice();
   wireCharts();
   await Promise.all([vega, fillTables(), showExtremes()]);
-  await drawThose(() => true);
+  await drawCharts(() => true);
   document.documentElement.dataset.ready = "yes";
 };
 start();

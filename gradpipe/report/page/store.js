@@ -1,37 +1,37 @@
-// The page's data: deflated blocks, unpacked when they are asked for (pack.py says how they are made).
+// The page's data: compressed blocks, each unpacked when it is first needed (see pack.py).
 const byId = (name) => document.getElementById(name);
 const all = (selector) => Array.from(document.querySelectorAll(selector));
 
 const bytesOf = (base64) => Uint8Array.from(atob(base64), (letter) => letter.charCodeAt(0));
 
-const inflated = async (id) => {
+const inflate = async (id) => {
   const bytes = bytesOf(byId(id).textContent);
   const stream = new Blob([bytes]).stream().pipeThrough(new DecompressionStream("deflate"));
   return new Uint8Array(await new Response(stream).arrayBuffer());
 };
-const inflatedText = async (id) => new TextDecoder().decode(await inflated(id));
+const inflateText = async (id) => new TextDecoder().decode(await inflate(id));
 
 let index = null;
-const places = new Map();
+const blockNumbers = new Map();
 const unpacked = new Map();
 
 const openIndex = async () => {
-  index = JSON.parse(await inflatedText("index"));
-  index.blocks.forEach((key, place) => places.set(JSON.stringify(key), place));
+  index = JSON.parse(await inflateText("index"));
+  index.blocks.forEach((key, number) => blockNumbers.set(JSON.stringify(key), number));
 };
 
-// One column's codes: planes of bytes, each code told by its difference from the one before.
+// The codes of one column: planes of bytes that hold the differences from one code to the next.
 const codesOf = (bytes, start, rows, width) => {
   const codes = new Int32Array(rows);
-  const most = 256 ** width;
+  const range = 256 ** width;
   let code = 0;
   for (let row = 0; row < rows; row += 1) {
     let folded = 0;
-    for (let place = 0; place < width; place += 1) {
-      folded += bytes[start + place * rows + row] * 256 ** place;
+    for (let plane = 0; plane < width; plane += 1) {
+      folded += bytes[start + plane * rows + row] * 256 ** plane;
     }
     const change = folded % 2 ? -(folded + 1) / 2 : folded / 2;
-    code = (code + change + most) % most;
+    code = (code + change + range) % range;
     codes[row] = code;
   }
   return codes;
@@ -58,23 +58,24 @@ const columnsOf = (bytes) => {
   return { rows: header.rows, columns };
 };
 
-const remembered = (key, open) => {
+// Unpacks the block with this key once; null if the page has no such block.
+const unpackOnce = (key, unpack) => {
   const name = JSON.stringify(key);
-  const place = places.get(name);
-  if (place === undefined) return Promise.resolve(null);
-  if (!unpacked.has(name)) unpacked.set(name, open(`block-${place}`));
+  const number = blockNumbers.get(name);
+  if (number === undefined) return Promise.resolve(null);
+  if (!unpacked.has(name)) unpacked.set(name, unpack(`block-${number}`));
   return unpacked.get(name);
 };
 
-// The cells of a table, of one statistic where it has any.
-const cellsOf = async (name, statistic) => (await remembered(["table", name, statistic], async (id) => {
-  const columns = JSON.parse(await inflatedText(id));
+// The rows of a table, each as a list of values; of one statistic if the table has several.
+const tableRows = async (name, statistic) => (await unpackOnce(["table", name, statistic], async (id) => {
+  const columns = JSON.parse(await inflateText(id));
   return (columns[0] ?? []).map((_, row) => columns.map((column) => column[row]));
 })) ?? [];
 
 // The rows of a block whose columns have the wanted values, each as an object.
 const rowsOf = async (key, wanted = {}) => {
-  const table = await remembered(key, async (id) => columnsOf(await inflated(id)));
+  const table = await unpackOnce(key, async (id) => columnsOf(await inflate(id)));
   if (!table) return [];
   const tests = Object.entries(wanted).map(([name, value]) => [table.columns[name], value]);
   const names = Object.keys(table.columns);

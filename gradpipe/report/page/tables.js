@@ -1,26 +1,26 @@
-// Tables: filled for what is chosen, sorted by a click on a heading, searched by text.
-const FEW_ROWS = 100;
+// Tables: filled for the reader's choice, sorted by a click on a heading, searched by text.
+// A row is a list of values as the page's data has them; they become text only in the cells.
+const FIRST_ROWS = 100;
 const states = new Map();
 
 const stateOf = (name) => {
-  if (!states.has(name)) states.set(name, { column: null, down: false, all: false });
+  if (!states.has(name)) states.set(name, { column: null, descending: false, all: false });
   return states.get(name);
 };
 
-// The example table is reckoned here; the others come as they stand in their files, three digits.
-const exampleCells = async ({ model, benchmark }) => {
+const exampleRows = async ({ model, benchmark }) => {
   const rows = await rowsOf(["examples", model, benchmark]);
   const total = rows[0]?.total ?? 0;
-  const cut = rows.length < total ? ` Here are the ${shown(rows.length / 2)} with the largest and the ${shown(rows.length / 2)} with the smallest gradients of ${shown(total)}.` : "";
-  byId("examples-cut").textContent = cut;
-  return rows.map((row) => [
-    shown(row.index), labelled("style", row.style), row.relevance,
-    ...[row.response_tokens, row.tokens, row.loss, row.nuclear_norm, row.effective_rank, row.sigma1_ratio].map(shown),
-  ]);
+  const half = formatCount(rows.length / 2);
+  byId("examples-excerpt").textContent = rows.length < total
+    ? ` These are the ${half} with the largest and the ${half} with the smallest gradients of ${formatCount(total)}.`
+    : "";
+  const { columns } = index.tables.examples;
+  return rows.map((row) => columns.map((column) => row[column]));
 };
 
-const wantedIn = (choice) => {
-  const statements = index.claims.filter((one) => one.group === choice.claim).map((one) => one.statement);
+const wantedValues = (choice) => {
+  const statements = index.claims.filter((part) => part.group === choice.claim).map((part) => part.statement);
   const twins = index.twins[Number(choice.twins ?? 0)];
   return {
     model: choice.model && [choice.model],
@@ -31,44 +31,45 @@ const wantedIn = (choice) => {
   };
 };
 
-const chosenCells = async (name) => {
-  const choice = picked();
-  if (name === "examples") return exampleCells(choice);
-  const { statistics, picked: columns } = index.tables[name];
-  const wanted = wantedIn(choice);
-  const tests = Object.entries(columns).filter(([column]) => wanted[column]);
-  const cells = await cellsOf(name, statistics.length ? choice.statistic : "");
-  return cells.filter((row) => tests.every(([column, place]) => wanted[column].includes(row[place])));
+const chosenRows = async (name) => {
+  const choice = currentChoice();
+  if (name === "examples") return exampleRows(choice);
+  const { statistics, picked } = index.tables[name];
+  const wanted = wantedValues(choice);
+  const tests = Object.entries(picked).filter(([column]) => wanted[column]);
+  const rows = await tableRows(name, statistics.length ? choice.statistic : "");
+  return rows.filter((row) => tests.every(([column, position]) => wanted[column].includes(row[position])));
 };
 
-const compareCells = (a, b) => {
-  const [x, y] = [numberIn(a), numberIn(b)];
-  if (x !== null && y !== null) return x - y;
-  if (x !== null || y !== null) return x === null ? 1 : -1;
-  return a.localeCompare(b, undefined, { numeric: true });
+const compareValues = (a, b, kind) => {
+  if (typeof a === "number" && typeof b === "number") return a - b;
+  return formatValue(a, kind).localeCompare(formatValue(b, kind), undefined, { numeric: true });
 };
 
-const sorted = (rows, { column, down }) => {
+// Missing values come last in both directions.
+const sortRows = (rows, { column, descending }, kinds) => {
   if (column === null) return rows;
-  const gone = (row) => row[column] === "–";
-  const way = down ? -1 : 1;
-  return [...rows].sort((a, b) => gone(a) - gone(b) || way * compareCells(a[column], b[column]));
+  const isMissing = (row) => row[column] === null || row[column] === undefined;
+  const direction = descending ? -1 : 1;
+  return [...rows].sort((a, b) => isMissing(a) - isMissing(b)
+    || direction * compareValues(a[column], b[column], kinds[column]));
 };
 
-const searched = (rows, name) => {
+const searchRows = (rows, name, kinds) => {
   const words = (document.querySelector(`[data-search="${name}"]`)?.value ?? "").toLowerCase().split(/\s+/);
   return rows.filter((row) => {
-    const text = row.join(" ").toLowerCase();
+    const text = row.map((value, column) => formatValue(value, kinds[column])).join(" ").toLowerCase();
     return words.every((word) => text.includes(word));
   });
 };
 
-const lineOf = (cells, heads) => {
+const tableLine = (row, { heads, kinds }) => {
   const line = document.createElement("tr");
-  cells.forEach((text, place) => {
-    const cell = document.createElement(place < heads ? "th" : "td");
-    if (place < heads) cell.scope = "row";
-    cell.textContent = text;
+  row.forEach((value, column) => {
+    const cell = document.createElement(column < heads ? "th" : "td");
+    if (column < heads) cell.scope = "row";
+    if (typeof value === "number") cell.dataset.value = value;
+    cell.textContent = formatValue(value, kinds[column]);
     line.append(cell);
   });
   return line;
@@ -77,37 +78,38 @@ const lineOf = (cells, heads) => {
 const fillTable = async (name) => {
   const table = byId(`table-${name}`);
   const state = stateOf(name);
-  const rows = searched(await chosenCells(name), name);
-  const most = state.all ? rows.length : FEW_ROWS;
-  const lines = sorted(rows, state).slice(0, most);
-  table.tBodies[0].replaceChildren(...lines.map((cells) => lineOf(cells, Number(table.dataset.heads))));
+  const description = index.tables[name];
+  const rows = searchRows(await chosenRows(name), name, description.kinds);
+  const limit = state.all ? rows.length : FIRST_ROWS;
+  const lines = sortRows(rows, state, description.kinds).slice(0, limit);
+  table.tBodies[0].replaceChildren(...lines.map((row) => tableLine(row, description)));
   for (const heading of table.querySelectorAll("th[data-column]")) {
     if (Number(heading.dataset.column) !== state.column) heading.removeAttribute("aria-sort");
-    else heading.setAttribute("aria-sort", state.down ? "descending" : "ascending");
+    else heading.setAttribute("aria-sort", state.descending ? "descending" : "ascending");
   }
   const count = document.querySelector(`[data-count="${name}"]`);
-  count.textContent = rows.length > most
-    ? `${shown(most)} of ${shown(rows.length)} rows.`
-    : `${shown(rows.length)} row${rows.length === 1 ? "" : "s"}.`;
-  document.querySelector(`[data-all="${name}"]`).hidden = rows.length <= most;
+  count.textContent = rows.length > limit
+    ? `${formatCount(limit)} of ${formatCount(rows.length)} rows.`
+    : `${formatCount(rows.length)} row${rows.length === 1 ? "" : "s"}.`;
+  document.querySelector(`[data-all="${name}"]`).hidden = rows.length <= limit;
   return rows.length;
 };
 
-const drawnTables = () => all("table[data-drawn]").map((table) => table.id.replace(/^table-/, ""));
+const filledTables = () => all("table[data-filled]").map((table) => table.id.replace(/^table-/, ""));
 
 const fillTables = async () => {
-  const { statistic } = picked();
-  for (const span of all('[data-say="statistic"]')) span.textContent = labelled("statistic", statistic);
-  await Promise.all(drawnTables().map(fillTable));
+  const { statistic } = currentChoice();
+  for (const span of all('[data-label="statistic"]')) span.textContent = labelOf("statistic", statistic);
+  await Promise.all(filledTables().map(fillTable));
 };
 
 const sortBy = async (name, column) => {
   const state = stateOf(name);
-  state.down = state.column === column ? !state.down : false;
+  state.descending = state.column === column ? !state.descending : false;
   state.column = column;
   await fillTable(name);
   const heading = document.querySelector(`#table-${name} th[data-column="${column}"]`);
-  say(`Sorted by ${heading.textContent.trim()}, ${state.down ? "largest" : "smallest"} first.`);
+  announce(`Sorted by ${heading.textContent.trim()}, ${state.descending ? "largest" : "smallest"} first.`);
 };
 
 const wireTables = () => {
@@ -119,13 +121,13 @@ const wireTables = () => {
   for (const box of all("[data-search]")) {
     box.addEventListener("input", async () => {
       const rows = await fillTable(box.dataset.search);
-      say(`${rows} rows found.`);
+      announce(`${rows} row${rows === 1 ? "" : "s"} found.`);
     });
   }
   for (const button of all("[data-all]")) {
     button.addEventListener("click", async () => {
       stateOf(button.dataset.all).all = true;
-      say(`All ${await fillTable(button.dataset.all)} rows are shown.`);
+      announce(`All ${await fillTable(button.dataset.all)} rows are shown.`);
       document.querySelector(`#table-${button.dataset.all}`).closest(".scroll").focus();
     });
   }

@@ -1,6 +1,6 @@
 """The report's sentences.
 
 ``findings``     what the verdicts say about each claim
-``length_note``  how far length may explain a difference between styles
+``length_note``  how much of a difference between styles may be due to length
 ``phrases``      ratios, intervals and counts as text, the same in every sentence
 """

@@ -1,4 +1,4 @@
-"""The findings: what the verdicts say of each claim, in plain sentences and nothing beyond them."""
+"""The findings: what the verdicts say about each claim, in plain sentences."""
 
 from dataclasses import dataclass
 from math import prod
@@ -11,18 +11,18 @@ from gradpipe.report import style
 from gradpipe.report.chart_data import finite
 from gradpipe.report.prose.phrases import (
     CLAIM_VERDICTS,
-    counted,
-    interval_said,
-    listed,
-    ratio_said,
-    sentence,
-    span,
-    tallied,
+    count_text,
+    interval_text,
+    join_words,
+    range_text,
+    ratio_text,
+    sentence_start,
+    tally,
 )
 from gradpipe.report.report_data import ReportInputs
 from gradpipe.report.tables.verdicts import claims_in_order
 
-_Answer = Literal["supported", "contradicted", "undecided"]
+Verdict = Literal["supported", "contradicted", "undecided"]
 
 #: A finding has at most this many details; the table of verdicts has the rest.
 MOST_DETAILS = 6
@@ -30,173 +30,193 @@ MOST_DETAILS = 6
 MOST_PLACES = 3
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class ClaimFinding:
-    """A claim, which may have several parts, and how it was decided.
+    """The verdict on a claim, which may have several parts, and the sentences about it.
 
-    ``title`` is the claim, or the question that it answers; ``answer`` is over all parts and cells.
-    ``summary`` says in a few sentences what holds, how strongly and how surely; ``details`` are a
-    sentence or two a part, where there are several, and one a kind of exception.
+    ``title`` is the claim, or the question that it answers; ``verdict`` is over all parts and
+    cells. ``summary`` says in a few sentences what was found, how large the effect is and how
+    certain. ``details`` are about further parts, if there are several, and about exceptions.
     """
 
     group: str
     title: str
-    answer: _Answer
+    verdict: Verdict
     summary: str
-    details: tuple[str, ...]
+    details: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
 class _Part:
-    """A part of a claim, its verdict over all cells, and those of the cells."""
+    """A part of a claim with its overall verdict and the verdicts on its cells."""
 
     claim: dict[str, Any]
     overall: dict[str, Any]
     cells: pl.DataFrame
 
     @property
-    def verdict(self) -> _Answer:
-        return cast(_Answer, self.overall["verdict"])
+    def verdict(self) -> Verdict:
+        return cast(Verdict, self.overall["verdict"])
 
 
 def findings(inputs: ReportInputs) -> list[ClaimFinding]:
-    """A finding a group of claims, the study's own claims first.
+    """One finding per group of claims, the study's own claims first.
 
-    It is supported where all of its parts are, contradicted where any is. A part without verdicts
-    does not count. Groups without any are left out, except for what the study itself claims.
+    It is supported if all of its parts are, contradicted if any part is, otherwise undecided. Parts
+    without verdicts are ignored, and so are groups without any, unless the study itself claims it.
     """
     verdicts = inputs.verdicts.with_columns(finite("effect"))
-    # What the study claims are claims of their own, whatever group they share.
+    # The study's own claims are separate findings, although they share a group.
     groups = pl.when(pl.col("source") == STUDY_SOURCE).then("claim").otherwise("group")
-    claims = claims_in_order(inputs.claims).with_columns(groups.alias("together"))
-    found = []
-    for together in claims.partition_by("together", maintain_order=True):
-        first = together.row(0, named=True)
-        parts = [part for claim in together.to_dicts() if (part := _part(claim, verdicts))]
+    claims = claims_in_order(inputs.claims).with_columns(groups.alias("finding"))
+    results = []
+    for group in claims.partition_by("finding", maintain_order=True):
+        first = group.row(0, named=True)
+        parts = [part for claim in group.to_dicts() if (part := _part(claim, verdicts))]
         if parts:
-            found.append(_finding(parts))
+            results.append(_finding(parts))
         elif first["source"] == STUDY_SOURCE:
-            nothing = "The study has no results that this could be judged by."
-            found.append(ClaimFinding(first["group"], _title(first), "undecided", nothing, ()))
-    return found
+            results.append(_finding_without_results(first))
+    return results
 
 
 def _title(claim: dict[str, Any]) -> str:
-    """What a finding is headed by: a claim of the study itself is so called as it was stated."""
+    """The heading of a finding; a claim of the study itself is its own heading."""
     return str(claim["claim"] if claim["source"] == STUDY_SOURCE else claim["title"])
 
 
 def _part(claim: dict[str, Any], verdicts: pl.DataFrame) -> _Part | None:
-    judged = verdicts.filter(pl.col("claim") == claim["claim"])
-    overall = judged.filter(pl.col("level") == "overall")
+    of_claim = verdicts.filter(pl.col("claim") == claim["claim"])
+    overall = of_claim.filter(pl.col("level") == "overall")
     if overall.is_empty():
         return None
-    return _Part(claim, overall.row(0, named=True), judged.filter(pl.col("level") == "cell"))
+    return _Part(claim, overall.row(0, named=True), of_claim.filter(pl.col("level") == "cell"))
 
 
 def _finding(parts: list[_Part]) -> ClaimFinding:
-    first, answer = parts[0].claim, _answer(parts)
-    told = next(part for part in parts if part.verdict == answer)
-    details = _exceptions(told)
-    details += [" ".join([_judged(part), *_exceptions(part)]) for part in parts if part is not told]
+    verdict = _combined_verdict(parts)
+    main = next(part for part in parts if part.verdict == verdict)
+    details = _exceptions(main)
+    details += [
+        " ".join([_summary(part), *_exceptions(part)]) for part in parts if part is not main
+    ]
     if len(details) > MOST_DETAILS:
-        left = style.number(len(details) - MOST_DETAILS + 1)
+        omitted = style.number(len(details) - MOST_DETAILS + 1)
         shown = details[: MOST_DETAILS - 1]
-        details = [*shown, f"{left} more are left out here; the table of verdicts has every cell."]
-    summary = _judged(told)
+        details = [
+            *shown,
+            f"{omitted} more are omitted here; the table of verdicts has every cell.",
+        ]
+    summary = _summary(main)
     if len(parts) > 1:
         verdicts = [part.verdict for part in parts]
-        lead = "The first" if len(set(verdicts)) == 1 else sentence(told.verdict)
-        summary = f"{tallied(verdicts, 'part')} {_judged(told, lead)}"
-    return ClaimFinding(first["group"], _title(first), answer, summary, tuple(details))
+        lead = "The first" if len(set(verdicts)) == 1 else sentence_start(main.verdict)
+        summary = f"{tally(verdicts, 'part')} {_summary(main, lead)}"
+    claim = parts[0].claim
+    return ClaimFinding(
+        group=claim["group"],
+        title=_title(claim),
+        verdict=verdict,
+        summary=summary,
+        details=tuple(details),
+    )
 
 
-def _answer(parts: list[_Part]) -> _Answer:
+def _finding_without_results(claim: dict[str, Any]) -> ClaimFinding:
+    summary = "The study has no results for this claim."
+    return ClaimFinding(
+        group=claim["group"], title=_title(claim), verdict="undecided", summary=summary
+    )
+
+
+def _combined_verdict(parts: list[_Part]) -> Verdict:
     verdicts = {part.verdict for part in parts}
     if "contradicted" in verdicts:
         return "contradicted"
     return "undecided" if "undecided" in verdicts else "supported"
 
 
-def _judged(part: _Part, lead: str | None = None) -> str:
-    """All that is said of a part as a whole, after its verdict or another ``lead``.
+def _summary(part: _Part, lead: str | None = None) -> str:
+    """The sentences about a part as a whole, after ``lead`` or its verdict.
 
-    What it states, what was measured, why it is not supported, and how the cells agree.
+    The statement, the measured effect, the reason if it is not supported, and the cells' verdicts.
     """
-    statement = sentence(part.claim["statement"])
-    said = [f"{lead or sentence(part.verdict)}: {statement}"]
+    statement = sentence_start(part.claim["statement"])
+    sentences = [f"{lead or sentence_start(part.verdict)}: {statement}"]
     if part.overall["effect"] is not None:
-        said.append(_measured(part))
+        sentences.append(_measured(part))
     if part.verdict != "supported":
-        # What follows in a reason counts the cells, which the next sentence does.
-        said.append(sentence((part.overall["reason"] or "").split(";")[0]))
+        sentences.append(sentence_start(part.overall["reason"] or ""))
     if part.cells.height > 1:
-        said.append(_agreement(part))
-    return " ".join(f"{text}." for text in said if text)
+        sentences.append(_cell_verdicts(part))
+    return " ".join(f"{text}." for text in sentences if text)
 
 
 def _measured(part: _Part) -> str:
-    """The ratio over all cells that could be judged, and how sure it is."""
+    """The mean ratio of the cells that have one, with its interval and number of items."""
     overall, cells = part.overall, part.cells.get_column("p").count()
-    over = f" on average over {counted(cells, 'cell')}" if cells > 1 else ""
-    interval = interval_said(overall["effect"], overall["low"], overall["high"])
-    items = f"; {counted(overall['items'], 'item')}" if overall["items"] else ""
-    return f"Measured: {ratio_said(overall['effect'])}{over} ({interval}{items})"
+    over = f" on average over {count_text(cells, 'cell')}" if cells > 1 else ""
+    interval = interval_text(overall["effect"], overall["low"], overall["high"])
+    items = f"; {count_text(overall['items'], 'item')}" if overall["items"] else ""
+    return f"Measured: {ratio_text(overall['effect'])}{over} ({interval}{items})"
 
 
-def _agreement(part: _Part) -> str:
-    """In how many of the cells a part got which verdict."""
+def _cell_verdicts(part: _Part) -> str:
+    """The number of cells per verdict."""
     counts = {v: part.cells.filter(pl.col("verdict") == v).height for v in CLAIM_VERDICTS}
-    told = [f"{verdict} in {style.number(count)}" for verdict, count in counts.items() if count]
     if counts[part.verdict] == part.cells.height:
-        return f"Likewise in each of the {_extent(part.cells)}"
-    return f"{sentence(listed(told))} of the {_extent(part.cells)}"
+        return f"{sentence_start(part.verdict)} in each of the {_extent(part.cells)}"
+    parts = [f"{verdict} in {style.number(count)}" for verdict, count in counts.items() if count]
+    return f"{sentence_start(join_words(parts))} of the {_extent(part.cells)}"
 
 
 def _extent(cells: pl.DataFrame) -> str:
-    """How many cells there are, and of how many models, benchmarks and projections."""
+    """The number of cells, and of their models, benchmarks and projections."""
     sizes = {
         kind: cells.get_column(kind).n_unique() for kind in ("model", "benchmark", "projection")
     }
-    told = [counted(size, kind) for kind, size in sizes.items()]
+    parts = [count_text(size, kind) for kind, size in sizes.items()]
     if cells.get_column("against_model").count():
-        told[0] = counted(sizes["model"], "pair of models", "pairs of models")
-    whole = prod(sizes.values()) == cells.height
-    return f"{counted(cells.height, 'cell')} ({' × '.join(told) if whole else listed(told)})"
+        parts[0] = count_text(sizes["model"], "pair of models", "pairs of models")
+    is_full_grid = prod(sizes.values()) == cells.height
+    extent = " × ".join(parts) if is_full_grid else join_words(parts)
+    return f"{count_text(cells.height, 'cell')} ({extent})"
 
 
 def _exceptions(part: _Part) -> list[str]:
-    """Where, and why, cells were contradicted or undecided: a sentence each.
+    """One sentence about the contradicted cells and one about the undecided ones, if there are any.
 
-    What holds of most cells as it does over all is no exception.
+    A majority of cells that agrees with the overall verdict is not listed as an exception.
     """
     projections = part.cells.get_column("projection").n_unique()
-    said = []
+    sentences = []
     for verdict in CLAIM_VERDICTS[1:]:
         cells = part.cells.filter(pl.col("verdict") == verdict)
-        usual = verdict == part.verdict and 2 * cells.height > part.cells.height
-        if not (cells.is_empty() or usual):
-            said.append(f"{sentence(verdict)} for {_places(cells, projections)}{_why(cells)}.")
-    return said
+        is_rule = verdict == part.verdict and 2 * cells.height > part.cells.height
+        if not (cells.is_empty() or is_rule):
+            places = _places(cells, projections)
+            sentences.append(f"{sentence_start(verdict)} for {places}{_cause(cells)}.")
+    return sentences
 
 
 def _places(cells: pl.DataFrame, projections: int) -> str:
-    """Models and benchmarks, with their projections where those are not all that there are."""
+    """Models and benchmarks, with their projections if these are not all ``projections``."""
     keys = ["model", "against_model", "benchmark"]
     places = cells.group_by(keys, maintain_order=True).agg("projection")
-    named = []
-    for model, against, benchmark, of in places.head(MOST_PLACES).iter_rows():
+    names = []
+    for model, against, benchmark, present in places.head(MOST_PLACES).iter_rows():
         models = f"{model} against {against}" if against else model
-        only = f" ({listed(style.in_order('projection', of))})" if len(of) < projections else ""
-        named.append(f"{models} on {benchmark}{only}")
-    left = places.height - MOST_PLACES
-    return listed([*named, counted(left, "more place")] if left > 0 else named)
+        ordered = style.in_order("projection", present)
+        only = f" ({join_words(ordered)})" if len(present) < projections else ""
+        names.append(f"{models} on {benchmark}{only}")
+    others = places.height - MOST_PLACES
+    return join_words([*names, count_text(others, "more place")] if others > 0 else names)
 
 
-def _why(cells: pl.DataFrame) -> str:
-    """The reason where all of the cells have the same, else the ratios that they have."""
+def _cause(cells: pl.DataFrame) -> str:
+    """The reason if all cells have the same one, otherwise the range of their ratios."""
     reasons = cells.get_column("reason").drop_nulls().unique().to_list()
     if len(reasons) == 1:
         return f": {reasons[0].removesuffix('.')}"
     ratios = sorted(cells.get_column("effect").drop_nulls())
-    return f": ratios of {span(ratios[0], ratios[-1])}" if ratios else ""
+    return f": ratios of {range_text(ratios[0], ratios[-1])}" if ratios else ""

@@ -42,10 +42,9 @@ def mad_segment_table(mad: pl.DataFrame) -> ReportTable:
 def rd_table(rd: pl.DataFrame) -> ReportTable:
     """RD of irrelevant from correct responses by projection, and the layers where it is largest."""
     projections = projections_of(rd)
-    layers = pl.col("largest_layers").cast(pl.List(pl.String)).list.join(" ")
     values = [
         *(where("rd", projection=p).alias(p) for p in projections),
-        *(where(layers, projection=p).alias(f"largest_layers_{p}") for p in projections),
+        *(where("largest_layers", projection=p).alias(f"largest_layers_{p}") for p in projections),
     ]
     width = len(projections)
     return ReportTable(

@@ -7,8 +7,8 @@ import polars as pl
 from gradpipe.report import style
 from gradpipe.report.chart_data import distinct, in_reading_order
 
-_STYLES = ("style", "against", "against_style")
-_P_VALUES = ("p", "p_adjusted")
+STYLE_COLUMNS = ("style", "against", "against_style")
+P_VALUE_COLUMNS = ("p", "p_adjusted")
 #: The smallest p-value shown: resampling cannot distinguish smaller ones.
 LEAST_P = 0.001
 
@@ -46,16 +46,19 @@ class ReportTable:
         """The values of the column ``statistic`` in the order they are shown; empty without it."""
         return distinct(self.frame, "statistic") if "statistic" in self.frame.columns else []
 
-    def cells(self, statistic: str | None = None, most: int | None = None) -> list[list[str]]:
-        """The rows as lists of text, for one statistic if it is given, at most ``most`` of them."""
+    def rows(self, statistic: str | None = None, most: int | None = None) -> pl.DataFrame:
+        """The shown columns, for one statistic if it is given, at most ``most`` rows."""
         frame = self.frame
         if statistic is not None:
             frame = frame.filter(pl.col("statistic") == statistic)
-        frame = frame if most is None else frame.head(most)
-        shown = frame.select(self.columns)
-        styles = [c for c in _STYLES if c in shown.columns]
+        return (frame if most is None else frame.head(most)).select(self.columns)
+
+    def cells(self, statistic: str | None = None, most: int | None = None) -> list[list[str]]:
+        """The rows as lists of text, for one statistic if it is given, at most ``most`` of them."""
+        shown = self.rows(statistic, most)
+        styles = [c for c in STYLE_COLUMNS if c in shown.columns]
         shown = shown.with_columns(pl.col(styles).replace(style.STYLE_LABELS))
-        formats = [_p_value if column in _P_VALUES else _cell for column in shown.columns]
+        formats = [_p_value if column in P_VALUE_COLUMNS else _cell for column in shown.columns]
         return [
             [format_(value) for format_, value in zip(formats, row, strict=True)]
             for row in shown.rows()
@@ -83,7 +86,7 @@ def wide(frame: pl.DataFrame, keys: list[str], values: list[pl.Expr]) -> pl.Data
 def _cell(value: object) -> str:
     if value is None or isinstance(value, (int, float)):
         return style.number(value)
-    return str(value)
+    return " ".join(map(str, value)) if isinstance(value, list) else str(value)
 
 
 def _p_value(value: object) -> str:

@@ -39,7 +39,8 @@ def overall_table(inputs: ReportInputs) -> ReportTable:
     judged = inputs.verdicts.filter(pl.col("level") == "overall").join(
         counts, on="claim", how="left"
     )
-    frame = with_claims(judged, inputs.claims).select(
+    reason = pl.concat_str("reason", "agreement", separator="; ", ignore_nulls=True)
+    frame = with_claims(judged.with_columns(reason), inputs.claims).select(
         "title", "statement", "source", *_MEASURED[:-1], "cells", *CLAIM_VERDICTS, "reason"
     )
     caption = "Verdicts over all models, benchmarks and projections"

@@ -2,6 +2,8 @@
 
 from pathlib import Path
 
+import polars as pl
+
 from gradpipe.report.chart_data import in_reading_order
 from gradpipe.report.report_data import ReportInputs
 from gradpipe.report.tables.curves import (
@@ -65,5 +67,7 @@ def write_tables(inputs: ReportInputs, folder: Path) -> list[Path]:
     frames["curves"] = in_reading_order(inputs.curves, *CURVE, "projection", "statistic", "layer")
     frames["length_in_full"] = length_in_full(inputs.length)
     for name, frame in frames.items():
-        frame.write_csv(folder / f"{name}.csv")
+        # A list, such as the layers with the largest differences, is one field.
+        fields = pl.selectors.list().cast(pl.List(pl.String)).list.join(" ")
+        frame.with_columns(fields).write_csv(folder / f"{name}.csv")
     return [*(folder / f"{name}.csv" for name in frames), *write_latex(tables, folder)]

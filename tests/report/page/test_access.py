@@ -1,4 +1,4 @@
-"""Accessibility: what axe-core finds, and what a reader without a pointer or eyes needs."""
+"""Accessibility: the checks of axe-core, the keyboard, and screen readers."""
 
 import importlib.util
 from collections.abc import Callable
@@ -37,44 +37,44 @@ def opened(browser: Any, index: Path) -> Opened:
 
 @pytest.mark.parametrize("width", [1280, 390])
 def test_axe_finds_nothing_serious(browser: Any, index: Path, axe: str, width: int) -> None:
-    # The page's own policy would keep axe out, so it is set aside here, and here only.
+    # The page's own policy would keep axe out, so it is bypassed here, and only here.
     context = browser.new_context(bypass_csp=True, viewport={"width": width, "height": 900})
     page = context.new_page()
     page.add_init_script(axe)
     page.goto(index.as_uri())
     page.wait_for_selector("html[data-ready=yes]")
     page.evaluate(OPEN_ALL)
-    found = page.evaluate("axe.run({resultTypes: ['violations']})")
-    grave = [
+    results = page.evaluate("axe.run({resultTypes: ['violations']})")
+    serious = [
         (finding["id"], finding["nodes"][0]["html"][:200])
-        for finding in found["violations"]
+        for finding in results["violations"]
         if finding["impact"] in ("serious", "critical")
     ]
-    assert len(found["passes"]) > 20
-    assert grave == []
+    assert len(results["passes"]) > 20
+    assert serious == []
     context.close()
 
 
-def test_every_chart_says_in_words_what_it_draws(opened: Opened) -> None:
-    said = opened.page.eval_on_selector_all(
+def test_every_chart_has_a_description_of_what_it_draws(opened: Opened) -> None:
+    charts = opened.page.eval_on_selector_all(
         ".chart",
         "all => all.map((c) => [c.id, c.getAttribute('role'), c.getAttribute('aria-label')])",
     )
-    assert len(said) == 14
-    for name, role, label in said:
+    assert len(charts) == 14
+    for name, role, label in charts:
         assert role == "graphics-document", name
         assert "Panels: " in label, name
         assert "Values from " in label, name
-    curves = {name: label for name, _, label in said}["chart-curves"]
+    curves = {name: label for name, _, label in charts}["chart-curves"]
     assert "nuclear norm · demo · mini_maths" in curves
     assert "Shown: none, simplified, detailed." in curves
 
 
 def test_a_choice_is_announced(opened: Opened) -> None:
     page = opened.page
-    assert page.get_attribute("#said", "role") == "status"
+    assert page.get_attribute("#status", "role") == "status"
     opened.after("curves", lambda: page.select_option("#pick-model", "demo-base"))
-    assert page.inner_text("#said") == "Shown: nuclear norm, demo-base, mini_maths."
+    assert page.inner_text("#status") == "Shown: nuclear norm, demo-base, mini_maths."
     opened.after("curves", lambda: page.select_option("#pick-model", "demo"))
 
 
@@ -86,7 +86,7 @@ def test_a_table_is_sorted_by_keyboard_and_says_how(opened: Opened) -> None:
     assert heading.get_attribute("aria-sort") == "ascending"
     page.keyboard.press("Enter")
     assert heading.get_attribute("aria-sort") == "descending"
-    assert page.inner_text("#said") == "Sorted by v, largest first."
+    assert page.inner_text("#status") == "Sorted by v, largest first."
     assert page.locator("#table-mad th[aria-sort]").count() == 1
 
 

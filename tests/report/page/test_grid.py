@@ -1,4 +1,4 @@
-"""The paper's whole grid: its page stays small, draws, and answers its pickers."""
+"""The paper's whole grid: its page stays small, draws, and follows its pickers."""
 
 from pathlib import Path
 from typing import Any

@@ -1,4 +1,4 @@
-"""Packed tables: what comes out is what went in, here and in a browser."""
+"""Packed tables are unpacked to the same values, here and in a browser."""
 
 import base64
 import json
@@ -12,7 +12,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from gradpipe.report.page.pack import COARSE, FINE, deflated, packed
-from gradpipe.report.page.render import _packaged
+from gradpipe.report.page.render import packaged_text
 
 FRAME = pl.DataFrame(
     {
@@ -84,7 +84,7 @@ def test_texts_and_whole_numbers_come_back_exactly_and_numbers_to_half_a_step() 
 @settings(deadline=None, max_examples=60)
 def test_numbers_keep_their_size_to_half_a_step(values: list[float | None], step: float) -> None:
     back = unpacked(packed(pl.DataFrame({"v": values}, schema={"v": pl.Float64}), {"v": step}))
-    # Two bytes are enough for so many steps; a wider range has wider ones.
+    # Two bytes hold 65,534 steps; a wider range has wider steps.
     sizes = np.log([value for value in values if value] or [1.0])
     step = max(step, float(np.ptp(sizes)) / 65_533)
     for value, seen in zip(values, back["v"], strict=True):
@@ -94,7 +94,7 @@ def test_numbers_keep_their_size_to_half_a_step(values: list[float | None], step
             assert abs(np.log(seen / value)) <= step / 2 * 1.001
 
 
-def test_more_different_values_than_codes_are_told_in_wider_steps() -> None:
+def test_more_different_values_than_codes_get_wider_steps() -> None:
     frame = pl.DataFrame({"v": np.linspace(1, 1e9, 70_000), "i": np.arange(70_000)})
     back = unpacked(packed(frame, {"v": 1e-7}))
     assert np.abs(np.log(back["v"] / frame["v"].to_numpy())).max() < 2e-4
@@ -122,10 +122,8 @@ def test_the_page_unpacks_what_was_packed(browser: Any) -> None:
     page = browser.new_page()
     page.set_content('<script type="text/plain" id="block-0"></script>')
     page.eval_on_selector("#block-0", "(block, text) => { block.textContent = text; }", text)
-    store = _packaged("store.js")
-    seen = page.evaluate(
-        f"async () => {{ {store}\n return columnsOf(await inflated('block-0')); }}"
-    )
+    store = packaged_text("store.js")
+    seen = page.evaluate(f"async () => {{ {store}\n return columnsOf(await inflate('block-0')); }}")
     expected = unpacked(text)
     assert seen["rows"] == rows
     assert seen["columns"]["name"] == expected["name"]

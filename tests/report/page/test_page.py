@@ -1,4 +1,4 @@
-"""The page in a browser: opened from a file, it draws, answers its pickers and asks nobody."""
+"""The page in a browser: opened from a file, it draws, follows its pickers and fetches nothing."""
 
 import re
 from collections.abc import Callable
@@ -29,7 +29,7 @@ def wide(browser: Any, index: Path) -> Opened:
 
 @pytest.fixture
 def opened(wide: Opened) -> Opened:
-    """The page as it opens: loading it anew for each test would take most of their time."""
+    """The page as it opens: loading it again for each test would take most of their time."""
     for name, first in FIRST_CHOICES.items():
         if wide.page.input_value(f"#pick-{name}") != first:
             wide.after("curves", lambda n=name, v=first: wide.page.select_option(f"#pick-{n}", v))
@@ -92,7 +92,7 @@ def test_the_scale_can_be_made_logarithmic(opened: Opened) -> None:
     assert opened.complaints == []
 
 
-def test_the_nearest_point_is_told_in_a_tooltip(opened: Opened) -> None:
+def test_a_tooltip_shows_the_nearest_point(opened: Opened) -> None:
     opened.page.locator("#chart-curves").scroll_into_view_if_needed()
     box = opened.page.locator("#chart-curves .mark-line path").nth(4).bounding_box()
     opened.page.mouse.move(box["x"] + box["width"] / 2, box["y"] + box["height"] / 2)
@@ -147,7 +147,7 @@ def test_the_ratios_drawn_are_those_of_the_curves(opened: Opened, index: Path) -
     said = page.get_attribute("#chart-over", "aria-label")
     assert said is not None
     low, high = map(float, re.findall(r"Values from (\S+) to (\S+)\.", said)[0])
-    # The made-up curves: irrelevant is 1.4 times as large for detailed, 1.03 otherwise.
+    # The synthetic curves: irrelevant is 1.4 times as large for detailed, 1.03 otherwise.
     assert 1.0 < low < 1.03
     assert 1.4 < high < 1.43
 
@@ -224,5 +224,5 @@ def test_a_page_without_results_opens_in_silence(
     page = browser.new_page()
     page.on("console", lambda message: complaints.append(message.text))
     page.goto(index.as_uri())
-    assert "No usable rows" in page.inner_text("header")
+    assert "No usable examples" in page.inner_text("header")
     assert complaints == []

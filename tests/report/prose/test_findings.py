@@ -1,30 +1,25 @@
-"""Findings: they say what the verdicts say, and no more."""
+"""Findings: verdicts, effects and exceptions are those of the results."""
 
 import re
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import asdict, replace
 from typing import Any
 
 import polars as pl
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from syrupy.assertion import SnapshotAssertion
 
 from gradpipe.claims.contrasts import claims_table
 from gradpipe.claims.paper import PAPER_CLAIMS
-from gradpipe.claims.schemas import CLAIM_SCHEMA, LENGTH_SCHEMA, STUDY_SOURCE, VERDICT_SCHEMA
-from gradpipe.report.prose.findings import MOST_DETAILS, ClaimFinding, findings
-from gradpipe.report.prose.length_note import length_note
-from gradpipe.report.prose.phrases import (
-    CLAIM_VERDICTS,
-    counted,
-    interval_said,
-    ratio_said,
-    tallied,
-)
+from gradpipe.claims.schemas import CLAIM_SCHEMA, STUDY_SOURCE, VERDICT_SCHEMA
+from gradpipe.report.prose.findings import MOST_DETAILS, MOST_PLACES, ClaimFinding, findings
+from gradpipe.report.prose.phrases import CLAIM_VERDICTS, interval_text, ratio_text
 from gradpipe.report.report_data import COLUMNS, ReportInputs
 
 Row = dict[str, Any]
+Find = Callable[[list[Row], list[Row]], list[ClaimFinding]]
 
 #: The tables that findings do not read.
 EMPTY = (
@@ -34,48 +29,50 @@ EMPTY = (
     ),
     {},
 )
-SMOOTHER = "The MAD is larger without a chain of thought than with a detailed one."
+STATEMENT = "The MAD is larger without a chain of thought than with a detailed one."
+NOT_MEASURED = dict.fromkeys(("effect", "low", "high", "p", "p_adjusted"))
 
 
 def claim(name: str = "1", group: str = "1", **changes: Any) -> Row:
-    stated = {"claim": name, "group": group, "title": "Thought smooths", "statement": SMOOTHER}
+    stated = {"claim": name, "group": group, "title": "Thought smooths", "statement": STATEMENT}
     return stated | {"source": "a paper", "test": "greater", "margin": 1.0} | changes
 
 
 def cell(name: str = "1", verdict: str = "supported", **changes: Any) -> Row:
     measured: Row = {"effect": 6.4, "low": 5.1, "high": 8.0, "p": 0.001, "p_adjusted": 0.01}
-    where = {"model": "demo", "benchmark": "aqua", "projection": "q", "against_model": None}
-    judged = {"claim": name, "level": "cell", "verdict": verdict, "reason": None, "items": 24}
-    return judged | where | measured | changes
+    place = {"model": "demo", "benchmark": "aqua", "projection": "q", "against_model": None}
+    explained = {"reason": None, "agreement": None, "items": 24}
+    return (
+        {"claim": name, "level": "cell", "verdict": verdict}
+        | explained
+        | place
+        | measured
+        | changes
+    )
 
 
 def overall(name: str = "1", verdict: str = "supported", **changes: Any) -> Row:
-    nowhere = dict.fromkeys(("model", "against_model", "benchmark", "projection"))
-    return cell(name, verdict, level="overall") | nowhere | changes
+    no_place = dict.fromkeys(("model", "against_model", "benchmark", "projection"))
+    return cell(name, verdict, level="overall") | no_place | changes
 
 
-def grid(verdicts: dict[tuple[str, str], str], **changes: Any) -> list[Row]:
-    """A cell for each of q and k of two models on two benchmarks; ``verdicts`` by places."""
+def grid(verdicts: dict[tuple[str, str, str], str]) -> list[Row]:
+    """A cell for each of q and k of two models on two benchmarks; supported unless in ``verdicts``.
+
+    A cell's reason names its verdict.
+    """
+    places = [(m, b, p) for m in ("a", "b") for b in ("aqua", "gsm8k") for p in ("q", "k")]
     return [
-        cell(verdict=verdicts.get((model, benchmark + projection), "supported"), **where, **changes)
-        for model in ("a", "b")
-        for benchmark in ("aqua", "gsm8k")
-        for projection in ("q", "k")
-        if (where := {"model": model, "benchmark": benchmark, "projection": projection})
+        cell(
+            verdict=(verdict := verdicts.get(place, "supported")),
+            reason=f"it is {verdict}",
+            **dict(zip(("model", "benchmark", "projection"), place, strict=True)),
+        )
+        for place in places
     ]
 
 
-@pytest.fixture
-def found(inputs: ReportInputs) -> Callable[..., list[ClaimFinding]]:
-    """Findings of these claims and verdicts."""
-
-    def find(claims: list[Row], verdicts: list[Row]) -> list[ClaimFinding]:
-        return findings(judged(inputs, claims, verdicts))
-
-    return find
-
-
-def judged(inputs: ReportInputs, claims: list[Row], verdicts: list[Row]) -> ReportInputs:
+def with_verdicts(inputs: ReportInputs, claims: list[Row], verdicts: list[Row]) -> ReportInputs:
     return replace(
         inputs,
         claims=pl.DataFrame(claims, schema=CLAIM_SCHEMA),
@@ -83,159 +80,199 @@ def judged(inputs: ReportInputs, claims: list[Row], verdicts: list[Row]) -> Repo
     )
 
 
-Find = Callable[[list[Row], list[Row]], list[ClaimFinding]]
+@pytest.fixture
+def find(inputs: ReportInputs) -> Find:
+    """The findings of claims and verdicts."""
+    return lambda claims, verdicts: findings(with_verdicts(inputs, claims, verdicts))
 
 
-def test_a_supported_claim_says_how_strong_how_sure_and_where(found: Find) -> None:
-    (finding,) = found([claim()], [overall(), *grid({})])
-    assert finding == ClaimFinding(
-        group="1",
-        title="Thought smooths",
-        answer="supported",
-        summary="Supported: The MAD is larger without a chain of thought than with a detailed "
-        "one. Measured: 6.4 times as large on average over 8 cells (95 % interval 5.1 to 8.0 "
-        "times; 24 items). Likewise in each of the 8 cells (2 models × 2 benchmarks × "
-        "2 projections).",
-        details=(),
-    )
+def test_the_sentences_of_a_study(find: Find, snapshot: SnapshotAssertion) -> None:
+    exceptions = {
+        ("a", "aqua", "q"): "undecided",
+        ("a", "aqua", "k"): "undecided",
+        ("b", "gsm8k", "k"): "contradicted",
+    }
+    twins = {"against_model": "base", "claim": "tuned"}
+    claims = [
+        claim(),
+        claim("parts a", "2", title="Two parts"),
+        claim("parts b", "2", statement="Correct and irrelevant coincide."),
+        claim("single", "3", title="One cell"),
+        claim("contradicted", "4", title="Contradicted"),
+        claim("unmeasured", "5", title="Not measured"),
+        claim("tuned", "6", title="Pairs of models"),
+        claim("none > detailed on loss", "study", source=STUDY_SOURCE),
+    ]
+    verdicts = [
+        overall(),
+        *grid(exceptions),
+        overall("parts a"),
+        overall("parts b", "undecided", effect=1.04, low=0.98, high=1.12, reason="it is unclear"),
+        overall("single", items=1),
+        cell("single", items=1),
+        overall(
+            "contradicted",
+            "contradicted",
+            effect=0.6,
+            low=0.5,
+            high=0.7,
+            reason="the interval 0.5 to 0.7 lies below 1",
+            agreement="8 of 8 cells contradict it",
+        ),
+        overall("unmeasured", "undecided", reason="no cell has the required items", **NOT_MEASURED),
+        overall("tuned"),
+        cell(**twins),
+        cell(verdict="undecided", benchmark="gsm8k", effect=0.93, reason="few", **twins),
+        cell(verdict="undecided", benchmark="gsm8k", effect=1.2, reason="noise", **twins),
+    ]
+    assert [asdict(finding) for finding in find(claims, verdicts)] == snapshot
 
 
-def test_a_claim_on_one_cell_speaks_of_no_average(found: Find) -> None:
-    (finding,) = found([claim()], [overall(items=1), cell()])
-    assert finding.summary.endswith(
-        "Measured: 6.4 times as large (95 % interval 5.1 to 8.0 times; 1 item)."
-    )
+def test_a_supported_claim_has_its_effect_interval_items_and_cells(find: Find) -> None:
+    (finding,) = find([claim()], [overall(), *grid({})])
+    assert (finding.group, finding.title, finding.verdict) == ("1", "Thought smooths", "supported")
+    for fact in (STATEMENT, ratio_text(6.4), interval_text(6.4, 5.1, 8.0), "24 items", "8 cells"):
+        assert fact in finding.summary
+    assert "2 models × 2 benchmarks × 2 projections" in finding.summary
+    assert finding.details == ()
 
 
-def test_a_contradicted_claim_says_why(found: Find) -> None:
-    reason = "the interval 0.5 to 0.7 lies below 1; 8 of 8 cells contradict it"
-    row = overall(verdict="contradicted", effect=0.6, low=0.5, high=0.7, reason=reason)
-    (finding,) = found([claim()], [row])
-    assert finding.answer == "contradicted"
-    assert finding.summary.endswith(
-        "Measured: 0.60 times as large (95 % interval 0.50 to 0.70 times; 24 items). "
-        "The interval 0.5 to 0.7 lies below 1."
-    )
+def test_a_claim_on_one_cell_has_no_average(find: Find) -> None:
+    (finding,) = find([claim()], [overall(items=1), cell()])
+    assert "average" not in finding.summary
+    assert "1 item)" in finding.summary
 
 
-def test_a_claim_that_could_not_be_measured_says_why_and_gives_no_number(found: Find) -> None:
-    nothing = dict.fromkeys(("effect", "low", "high", "p", "p_adjusted"))
-    reason = "no cell has the 8 items that are needed"
-    (finding,) = found([claim()], [overall(verdict="undecided", reason=reason, **nothing)])
-    assert finding.answer == "undecided"
-    assert finding.summary.endswith("one. No cell has the 8 items that are needed.")
+def test_a_contradicted_claim_has_its_reason_without_the_count_of_cells(find: Find) -> None:
+    explained = {"reason": "the interval; as measured; lies below 1", "agreement": "8 of 8 cells"}
+    (finding,) = find([claim()], [overall(verdict="contradicted", effect=0.6, **explained)])
+    assert finding.verdict == "contradicted"
+    assert ratio_text(0.6) in finding.summary
+    assert finding.summary.endswith(" The interval; as measured; lies below 1.")
 
 
-def test_cells_that_could_not_be_judged_are_not_averaged_over(found: Find) -> None:
-    nothing = dict.fromkeys(("effect", "low", "high", "p", "p_adjusted"))
-    unjudged = cell(verdict="undecided", projection="k", reason="too few", **nothing)
-    (finding,) = found([claim()], [overall(), cell(), cell(projection="v"), unjudged])
-    assert "on average over 2 cells" in finding.summary
-    assert "Supported in 2 and undecided in 1 of the 3 cells" in finding.summary
+def test_a_claim_that_could_not_be_measured_has_a_reason_and_no_number(find: Find) -> None:
+    row = overall(verdict="undecided", reason="no cell has enough items", **NOT_MEASURED)
+    (finding,) = find([claim()], [row])
+    assert finding.verdict == "undecided"
+    assert finding.summary.endswith(f"{STATEMENT} No cell has enough items.")
 
 
-def test_exceptions_are_named_with_their_reason(found: Find) -> None:
-    rows = grid(
-        {("a", "aquaq"): "undecided", ("a", "aquak"): "undecided", ("b", "gsm8kk"): "contradicted"}
-    )
-    rows = [row | {"reason": f"it is {row['verdict']}"} for row in rows]
-    (finding,) = found([claim()], [overall(), *rows])
-    assert finding.answer == "supported"
-    assert "Supported in 5, contradicted in 1 and undecided in 2 of the 8 cells" in finding.summary
-    assert finding.details == (
-        "Contradicted for b on gsm8k (k): it is contradicted.",
-        "Undecided for a on aqua: it is undecided.",
-    )
+def test_cells_without_a_p_value_are_not_in_the_average(find: Find) -> None:
+    unmeasured = cell(verdict="undecided", projection="k", reason="too few", **NOT_MEASURED)
+    (finding,) = find([claim()], [overall(), cell(), cell(projection="v"), unmeasured])
+    assert "average over 2 cells" in finding.summary
+    assert "upported in 2 and undecided in 1 of the 3 cells" in finding.summary
 
 
-def test_what_most_cells_have_as_it_is_over_all_is_no_exception(found: Find) -> None:
+def test_exceptions_are_named_with_their_reason(find: Find) -> None:
+    exceptions = {
+        ("a", "aqua", "q"): "undecided",
+        ("a", "aqua", "k"): "undecided",
+        ("b", "gsm8k", "k"): "contradicted",
+    }
+    (finding,) = find([claim()], [overall(), *grid(exceptions)])
+    assert finding.verdict == "supported"
+    assert "upported in 5, contradicted in 1 and undecided in 2 of the 8 cells" in finding.summary
+    contradicted, undecided = finding.details
+    for fact in ("Contradicted", "b on gsm8k (k)", "it is contradicted"):
+        assert fact in contradicted
+    for fact in ("Undecided", "a on aqua:", "it is undecided"):
+        assert fact in undecided
+
+
+def test_a_majority_that_agrees_with_the_overall_verdict_is_no_exception(find: Find) -> None:
     rows = [cell(verdict="contradicted", model=f"m{i}") for i in range(5)]
     rows += [cell(verdict="undecided", reason="few")]
-    (finding,) = found([claim()], [overall(verdict="contradicted"), *rows])
-    assert "Contradicted in 5 and undecided in 1 of the 6 cells" in finding.summary
-    assert finding.details == ("Undecided for demo on aqua: few.",)
+    (finding,) = find([claim()], [overall(verdict="contradicted"), *rows])
+    assert "ontradicted in 5 and undecided in 1 of the 6 cells" in finding.summary
+    assert [detail.split()[0] for detail in finding.details] == ["Undecided"]
 
 
-def test_reasons_that_differ_give_way_to_the_ratios_there(found: Find) -> None:
+def test_cells_with_different_reasons_have_the_range_of_their_ratios(find: Find) -> None:
     rows = [
         cell(),
         cell(verdict="undecided", projection="k", effect=0.93, reason="one"),
         cell(verdict="undecided", projection="v", effect=1.2, reason="another"),
     ]
-    (finding,) = found([claim()], [overall(), *rows])
-    assert finding.details == ("Undecided for demo on aqua (k and v): ratios of 0.93 to 1.2.",)
+    (finding,) = find([claim()], [overall(), *rows])
+    (detail,) = finding.details
+    assert "demo on aqua (k and v)" in detail
+    assert "0.93 to 1.2" in detail
+    assert "one" not in detail
 
 
-def test_many_places_are_counted_not_named(found: Find) -> None:
+def test_many_places_are_counted_not_named(find: Find) -> None:
     rows = [cell(verdict="undecided", model=f"m{i}", reason="few") for i in range(9)]
-    (finding,) = found([claim()], [overall(), cell(), *rows])
-    assert finding.details == (
-        "Undecided for m0 on aqua, m1 on aqua, m2 on aqua and 6 more places: few.",
-    )
+    (finding,) = find([claim()], [overall(), cell(), *rows])
+    (detail,) = finding.details
+    assert detail.count(" on aqua") == MOST_PLACES
+    assert f"{9 - MOST_PLACES} more places" in detail
 
 
-def test_many_parts_do_not_make_many_sentences(found: Find) -> None:
+def test_many_parts_are_cut_to_the_limit_of_details(find: Find) -> None:
     names = [str(i) for i in range(12)]
-    (finding,) = found([claim(name) for name in names], [overall(name) for name in names])
-    assert finding.summary.startswith("All 12 parts are supported. The first: The MAD is larger")
+    (finding,) = find([claim(name) for name in names], [overall(name) for name in names])
+    assert finding.summary.startswith("All 12 parts are supported.")
     assert len(finding.details) == MOST_DETAILS
-    assert finding.details[-1].startswith("6 more are left out here")
+    assert finding.details[-1].startswith(f"{12 - MOST_DETAILS} more")
 
 
-def test_models_and_what_they_are_tuned_from_are_said_as_pairs(found: Find) -> None:
+def test_models_and_their_bases_are_named_as_pairs(find: Find) -> None:
     rows = [
         cell(against_model="base"),
         cell(against_model="base", verdict="undecided", benchmark="gsm8k"),
     ]
-    (finding,) = found([claim()], [overall(), *rows])
-    assert "(1 pair of models × 2 benchmarks × 1 projection)" in finding.summary
-    assert finding.details[0].startswith("Undecided for demo against base on gsm8k")
+    (finding,) = find([claim()], [overall(), *rows])
+    assert "1 pair of models × 2 benchmarks × 1 projection" in finding.summary
+    assert "demo against base on gsm8k" in finding.details[0]
 
 
-def test_parts_that_differ_are_told_apart(found: Find) -> None:
+def test_a_finding_is_about_the_part_that_decides_it_and_skips_parts_without_verdicts(
+    find: Find,
+) -> None:
     claims = [claim("a"), claim("b", statement="Correct and irrelevant coincide."), claim("c")]
     rows = [overall("a"), overall("b", "undecided", effect=1.04, low=0.98, high=1.12)]
-    (finding,) = found(claims, rows)
-    assert finding.answer == "undecided"
-    assert finding.summary == (
-        "Of 2 parts, 1 is supported and 1 is undecided. Undecided: Correct and irrelevant "
-        "coincide. Measured: 4.0 % larger (95 % interval 2.0 % smaller to 12 % larger; 24 items)."
-    )
+    (finding,) = find(claims, rows)
+    assert finding.verdict == "undecided"
+    assert finding.summary.startswith("Of 2 parts, 1 is supported and 1 is undecided.")
+    assert "Correct and irrelevant coincide" in finding.summary
+    assert interval_text(1.04, 0.98, 1.12) in finding.summary
     assert [detail.split(":")[0] for detail in finding.details] == ["Supported"]
 
 
 @given(st.lists(st.sampled_from([*CLAIM_VERDICTS, None]), min_size=1, max_size=5))
-def test_the_answer_of_a_group_follows_from_its_parts(verdicts: list[str | None]) -> None:
-    names = [str(place) for place in range(len(verdicts))]
+def test_the_verdict_on_a_group_follows_from_its_parts(verdicts: list[str | None]) -> None:
+    names = [str(number) for number in range(len(verdicts))]
     rows = [overall(n, v) for n, v in zip(names, verdicts, strict=True) if v]
-    empty = ReportInputs(
+    inputs = ReportInputs(
         *EMPTY,
         claims=pl.DataFrame([claim(n) for n in names], CLAIM_SCHEMA),
         verdicts=pl.DataFrame(rows, VERDICT_SCHEMA),
     )
-    told = [v for v in verdicts if v]
+    present = [v for v in verdicts if v]
     expected = []
-    if told:
+    if present:
         expected = ["undecided"]
-        if all(v == "supported" for v in told):
+        if all(v == "supported" for v in present):
             expected = ["supported"]
-        if any(v == "contradicted" for v in told):
+        if any(v == "contradicted" for v in present):
             expected = ["contradicted"]
-    assert [finding.answer for finding in findings(empty)] == expected
+    assert [finding.verdict for finding in findings(inputs)] == expected
 
 
-def test_what_the_study_claims_comes_first_and_each_claim_by_itself(found: Find) -> None:
+def test_the_studys_own_claims_come_first_as_separate_findings(find: Find) -> None:
     shared = {"group": "study", "title": "The study's own claims", "source": STUDY_SOURCE}
     names = ["none > detailed on effective_rank", "detailed > none on loss", "a > b on c"]
     claims = [claim(), *(claim(name, **shared) for name in names)]
     rows = [overall(), overall(names[0]), overall(names[1], "contradicted")]
-    answers = {finding.title: finding.answer for finding in found(claims, rows)}
-    assert list(answers) == [*names, "Thought smooths"]
-    assert list(answers.values()) == ["supported", "contradicted", "undecided", "supported"]
+    verdicts = {finding.title: finding.verdict for finding in find(claims, rows)}
+    assert list(verdicts) == [*names, "Thought smooths"]
+    assert list(verdicts.values()) == ["supported", "contradicted", "undecided", "supported"]
 
 
-def test_a_papers_claim_that_nothing_was_run_for_is_left_out(found: Find) -> None:
-    assert found([claim()], []) == []
+def test_a_papers_claim_without_results_is_skipped(find: Find) -> None:
+    assert find([claim()], []) == []
 
 
 def test_no_claims_make_no_findings(empty_inputs: ReportInputs) -> None:
@@ -243,122 +280,18 @@ def test_no_claims_make_no_findings(empty_inputs: ReportInputs) -> None:
 
 
 @pytest.mark.parametrize("verdict", CLAIM_VERDICTS)
-def test_the_papers_claims_are_told_in_whole_sentences(inputs: ReportInputs, verdict: str) -> None:
+def test_findings_on_the_papers_claims_are_whole_sentences(
+    inputs: ReportInputs, verdict: str
+) -> None:
     claims = claims_table(PAPER_CLAIMS)
     rows = [
-        one
+        row
         for name in claims.get_column("claim")
-        for one in (overall(name, verdict, reason="it is so; and so"), cell(name, verdict))
+        for row in (overall(name, verdict, reason="it is so"), cell(name, verdict))
     ]
-    told = findings(judged(inputs, claims.to_dicts(), rows))
-    assert len(told) == claims.get_column("group").n_unique()
-    for text in (text for one in told for text in (one.summary, *one.details)):
+    results = findings(with_verdicts(inputs, claims.to_dicts(), rows))
+    assert len(results) == claims.get_column("group").n_unique()
+    for text in (text for finding in results for text in (finding.summary, *finding.details)):
         assert text.endswith(".")
         assert text[0].isupper()
         assert not re.search(r"\.\.|\s\.|  |None|nan", text), text
-
-
-@pytest.mark.parametrize(
-    ("ratio", "said"),
-    [
-        (6.4, "6.4 times as large"),
-        (123.4, "123 times as large"),
-        (0.31, "0.31 times as large"),
-        (1.042, "4.2 % larger"),
-        (0.88, "12 % smaller"),
-        (1.0002, "as large to within 0.1 %"),
-        (float("nan"), "no ratio to be had"),
-        (None, "no ratio to be had"),
-    ],
-)
-def test_a_ratio_is_said_in_times_or_where_close_to_one_in_percent(
-    ratio: float | None, said: str
-) -> None:
-    assert ratio_said(ratio) == said
-
-
-@pytest.mark.parametrize(
-    ("ratio", "low", "high", "said"),
-    [
-        (6.4, 5.1, 8.0, "95 % interval 5.1 to 8.0 times"),
-        (3.0, 2.98, 3.04, "95 % interval 2.98 to 3.04 times"),
-        (1.04, 1.02, 1.06, "95 % interval 2.0 % to 6.0 % larger"),
-        (0.9, 0.85, 0.97, "95 % interval 3.0 % to 15 % smaller"),
-        (1.04, 0.97, 1.12, "95 % interval 3.0 % smaller to 12 % larger"),
-        (1.2, 0.3, 4.8, "95 % interval 0.30 to 4.8 times"),
-        (3.0, 0.0, 9.0, "95 % interval up to 9.0 times"),
-        (3.0, 2.0, float("inf"), "95 % interval 2.0 times or more"),
-        (3.0, None, float("nan"), "no 95 % interval"),
-    ],
-)
-def test_an_interval_is_said_in_the_terms_of_its_ratio(
-    ratio: float, low: float | None, high: float | None, said: str
-) -> None:
-    assert interval_said(ratio, low, high) == said
-
-
-def test_counts_are_singular_or_plural() -> None:
-    assert [counted(n, "item") for n in (0, 1, 2)] == ["0 items", "1 item", "2 items"]
-    assert tallied([], "claim") == ""
-    assert tallied(["supported"], "claim") == "The one claim is supported."
-    assert tallied(["undecided"] * 2, "claim") == "Both claims are undecided."
-    assert tallied(["supported", "undecided", "supported"], "claim") == (
-        "Of 3 claims, 2 are supported and 1 is undecided."
-    )
-
-
-def held(control: str, effects: list[float], **changes: Any) -> list[Row]:
-    """None against detailed, an effect a projection."""
-    where = {"model": "demo", "benchmark": "aqua", "family": "math", "how": "so"}
-    compared = {"style": "none", "against": "detailed", "quantity": "mean", "control": control}
-    return [
-        where
-        | compared
-        | {"projection": p, "effect": e, "low": e, "high": e, "items": 24}
-        | changes
-        for p, e in zip("qkvo", effects, strict=False)
-    ]
-
-
-def noted(inputs: ReportInputs, rows: list[Row]) -> str:
-    note = length_note(replace(inputs, length=pl.DataFrame(rows, schema=LENGTH_SCHEMA)))
-    assert note is not None
-    return note
-
-
-def test_the_length_of_responses_is_said_out_loud(inputs: ReportInputs) -> None:
-    note = noted(inputs, [])
-    assert "3 tokens (none), 48 tokens (simplified) and 131 tokens (detailed)" in note
-    assert note.endswith("may be one of length.")
-
-
-def test_what_is_left_with_length_held_still_stands_beside_what_was_measured(
-    inputs: ReportInputs,
-) -> None:
-    rows = [
-        *held("none", [2.0, 8.0]),
-        *held("matched", [1.0, 4.0]),
-        *held("regression", [1.0, 1.21]),
-    ]
-    rows += held("none", [99.0, 99.0], quantity="mad") + held("none", [99.0], against="simplified")
-    assert noted(inputs, rows).endswith(
-        "As measured, gradients without chain of thought are 4.0 times as large as with a detailed "
-        "one (geometric mean over 2 cells); between responses of matched length they are 2.0 times "
-        "as large; with length held still by regression they are 1.1 times as large. Where the "
-        "lengths of two styles do not overlap, a regression extrapolates."
-    )
-
-
-def test_a_control_that_some_cells_lack_is_compared_where_it_is_there(inputs: ReportInputs) -> None:
-    rows = [*held("none", [2.0, 8.0]), *held("matched", [1.5, float("nan")])]
-    assert noted(inputs, rows).endswith(
-        "they are 1.5 times as large (in the 1 cell that has such; 2.0 as measured there)."
-    )
-
-
-def test_one_style_needs_no_word_on_length(inputs: ReportInputs) -> None:
-    assert length_note(replace(inputs, rows=inputs.rows.filter(pl.col("style") == "none"))) is None
-
-
-def test_nothing_usable_needs_no_word_on_length(empty_inputs: ReportInputs) -> None:
-    assert length_note(empty_inputs) is None

@@ -2,7 +2,7 @@
 
 import polars as pl
 
-from gradpipe.gradients.spectra.inner_products import SAME_LAYER
+from gradpipe.gradients.spectra.comparisons import SAME_LAYER
 from gradpipe.statistics.alignment import ALIGNMENT_TABLE_SCHEMA, alignment_curves
 from gradpipe.statistics.examples import example_scores, extremes
 from gradpipe.statistics.table import EXAMPLE_COLUMNS, conform_to_schema

@@ -5,7 +5,7 @@ from typing import Literal
 import altair as alt
 
 from gradpipe.errors import DataError
-from gradpipe.gradients.spectra.inner_products import SAME_LAYER
+from gradpipe.gradients.spectra.comparisons import SAME_LAYER
 from gradpipe.report.charts.notebook.derived import cosine_curves, extreme_examples
 from gradpipe.report.charts.notebook.tables import ResultsFrame, checked, choose, draw
 from gradpipe.report.report_data import ALIGNMENT_SCHEMA

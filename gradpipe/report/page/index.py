@@ -1,0 +1,115 @@
+"""The index of the page's data: what its script reads before it unpacks a block."""
+
+from typing import Any
+
+import polars as pl
+
+from gradpipe.report import style
+from gradpipe.report.chart_data import LEAST_BAND, RATIOS, distinct
+from gradpipe.report.page.charts import PageChart
+from gradpipe.report.page.table_values import column_kinds
+from gradpipe.report.report_data import ReportInputs
+from gradpipe.report.tables.table import LEAST_P, ReportTable
+from gradpipe.report.tables.verdicts import CONTROL_LABELS
+from gradpipe.statistics.differences import SEGMENTS
+from gradpipe.styles import KNOWLEDGE_STYLES
+
+#: The pickers that filter a table, by the table's columns of the same names.
+_PICKED_COLUMNS = {
+    "verdicts_by_projection": ("model", "statement"),
+    "mad": ("model",),
+    "mad_segments": ("model",),
+    "rd": ("model",),
+    "base_and_tuned": ("base", "tuned"),
+    "length": ("model", "benchmark"),
+    "alignment": ("model", "benchmark"),
+}
+#: A table that no picker changes is part of the HTML if it has at most this many rows.
+MOST_STATIC_ROWS = 60
+#: The columns of the table of examples that the page shows, with their headings. Its rows come from
+#: the block of the chart of examples.
+SHOWN_EXAMPLE_COLUMNS = {
+    "index": "item",
+    "style": "style",
+    "relevance": "relevance",
+    "response_tokens": "response tokens",
+    "tokens": "tokens",
+    "loss": "loss",
+    "nuclear_norm": "nuclear norm",
+    "effective_rank": "effective rank",
+    "sigma1_ratio": "σ₁ ratio",
+}
+EXAMPLE_HEADS = 3
+
+
+def page_index(
+    inputs: ReportInputs, tables: dict[str, ReportTable], charts: dict[str, PageChart]
+) -> dict[str, Any]:
+    """Charts, tables, choices, labels and orders, as JSON for the page's script."""
+    models = set(distinct(inputs.curves, "model"))
+    twins = inputs.twins.filter(pl.col("base").is_in(models), pl.col("tuned").is_in(models))
+    return {
+        "charts": [chart.for_page() for chart in charts.values()],
+        "tables": {
+            **{name: _description(table) for name, table in tables.items() if not is_static(table)},
+            "examples": {
+                "heads": EXAMPLE_HEADS,
+                "columns": list(SHOWN_EXAMPLE_COLUMNS),
+                "kinds": column_kinds(inputs.examples.select(*SHOWN_EXAMPLE_COLUMNS)),
+            },
+        },
+        "mads": _mad_columns(tables),
+        "largestLayers": _positions(tables["rd"], "largest_layers_"),
+        "claims": inputs.claims.select("claim", "group", "statement").to_dicts(),
+        "twins": twins.select("base", "tuned").to_dicts(),
+        "ratios": RATIOS,
+        "labels": {
+            "style": style.STYLE_LABELS,
+            "statistic": style.STATISTIC_LABELS,
+            "segment": style.SEGMENT_LABELS,
+            "control": CONTROL_LABELS,
+            "panel": style.PANEL_TITLES,
+        },
+        "orders": {name: list(order) for name, order in style.ORDERS.items()},
+        "knowledgeStyles": KNOWLEDGE_STYLES,
+        "leastBand": LEAST_BAND,
+        "leastP": LEAST_P,
+    }
+
+
+def is_static(table: ReportTable) -> bool:
+    """Whether a table is part of the HTML, so that it is shown without the script too."""
+    is_picked = table.statistics or table.name in _PICKED_COLUMNS
+    return not is_picked and table.frame.height <= MOST_STATIC_ROWS
+
+
+def _description(table: ReportTable) -> dict[str, Any]:
+    columns = table.columns
+    return {
+        "heads": table.heads,
+        "columns": columns,
+        "kinds": column_kinds(table.frame.select(columns)),
+        "statistics": table.statistics,
+        "picked": {name: columns.index(name) for name in _PICKED_COLUMNS.get(table.name, ())},
+    }
+
+
+def _mad_columns(tables: dict[str, ReportTable]) -> dict[str, dict[str, Any]]:
+    """For each segment of layers, the table of its MADs and the columns of the projections."""
+    names = {segment: "mad" if segment == "all" else "mad_segments" for segment in SEGMENTS}
+    return {
+        segment: {
+            "table": name,
+            "positions": _positions(tables[name], "" if segment == "all" else f"{segment}_"),
+        }
+        for segment, name in names.items()
+    }
+
+
+def _positions(table: ReportTable, prefix: str) -> dict[str, int]:
+    """The positions of a table's columns ``prefix`` + projection, by projection."""
+    return {
+        name.removeprefix(prefix): position
+        for position, name in enumerate(table.columns)
+        if position >= table.heads and name.startswith(prefix)
+    }
