@@ -5,6 +5,7 @@ Each pattern finds an idiom that readers stumbled over, and names what to write 
 
 import re
 from collections.abc import Iterator
+from functools import reduce
 from pathlib import Path
 
 import pytest
@@ -42,10 +43,29 @@ PATTERNS = {
 }
 
 
+#: Where a phrase is right: spellings of options and of JSON keys that scripts use, an attribute of
+#: HTML, a method of Python's futures, a text that is data, and words that gradpipe searches for in
+#: people's texts.
+ALLOWED = (
+    "--utilisation",
+    "--spectra-utilisation",
+    '"utilisation"',
+    '"spectra_utilisation"',
+    "aria-labelledby",
+    ".cancelled()",
+    "The colours fade",
+    "|thus|hence|",
+)
+
+
 def texts() -> Iterator[Path]:
     for folder in FOLDERS:
         yield from (file for file in sorted((ROOT / folder).rglob("*")) if file.suffix in SUFFIXES)
     yield from (ROOT / file for file in FILES)
+
+
+def without_allowed(line: str) -> str:
+    return reduce(lambda text, phrase: text.replace(phrase, ""), ALLOWED, line)
 
 
 @pytest.mark.parametrize("instead", PATTERNS)
@@ -55,7 +75,7 @@ def test_the_product_is_written_in_plain_english(instead: str) -> None:
         f"{file.relative_to(ROOT)}:{number}: {line.strip()}"
         for file in texts()
         for number, line in enumerate(file.read_text("utf-8").splitlines(), 1)
-        if pattern.search(line)
+        if pattern.search(without_allowed(line))
     ]
     assert hits == []
 

@@ -64,7 +64,7 @@ def content_key(location: str | Path) -> str:
     if not is_remote(location):
         return hashlib.sha256(_read_local(location)).hexdigest()
     try:
-        filesystem, path = filesystem_of(str(location))
+        filesystem, path = open_filesystem(str(location))
         filesystem.invalidate_cache()
         # An HTTP ukey hashes only the address, so the server's metadata is added.
         info = filesystem.info(path)
@@ -102,7 +102,7 @@ def _whereabouts(missing: Path) -> str:
     return f"check `path` against what is in {folder}."
 
 
-def filesystem_of(url: str) -> tuple[Any, str]:
+def open_filesystem(url: str) -> tuple[Any, str]:
     """The fsspec filesystem of a URL, and the URL's path on it."""
     # Not at the top: ``rank`` reads local files without fsspec.
     import fsspec
@@ -119,7 +119,7 @@ def _read_remote(url: str, most: int | None = None) -> bytes:
     A pinned file needs no such limit, so its size is not requested.
     """
     try:
-        filesystem, path = filesystem_of(url)
+        filesystem, path = open_filesystem(url)
         if most is not None:
             _refuse_large(filesystem, path, url, most)
         return bytes(filesystem.cat_file(path))

@@ -73,7 +73,7 @@ def in_reading_order(frame: pl.DataFrame, *columns: str) -> pl.DataFrame:
     return frame.sort(ranks, nulls_last=True, maintain_order=True)
 
 
-def style_ratios(curves: pl.DataFrame) -> pl.DataFrame:
+def style_ratio_table(curves: pl.DataFrame) -> pl.DataFrame:
     """One style's curve divided by another's (`RATIOS`), layer by layer, from `drawn_curves`.
 
     ``pair`` names both; ``ratio`` has the error ``se``, by the delta method as if the two means
@@ -87,8 +87,8 @@ def style_ratios(curves: pl.DataFrame) -> pl.DataFrame:
     return _divided(both).with_columns(pl.concat_str(names, separator=" / ").alias("pair"))
 
 
-def relevance_ratios(curves: pl.DataFrame) -> pl.DataFrame:
-    """The irrelevant curve divided by the correct one, layer by layer, as in `style_ratios`."""
+def relevance_ratio_table(curves: pl.DataFrame) -> pl.DataFrame:
+    """The irrelevant curve divided by the correct one, layer by layer, as in `style_ratio_table`."""
     over = curves.filter(pl.col("relevance") == "irrelevant")
     under = curves.filter(pl.col("relevance") == "correct")
     return _divided(over.join(under, on=_of_ratio("relevance"), suffix="_under"))
@@ -99,7 +99,7 @@ def layer_differences(curves: pl.DataFrame, most: int = LARGEST_LAYERS) -> pl.Da
 
     ``largest`` marks the ``most`` layers of each curve with the largest values.
     """
-    ratios = relevance_ratios(curves).with_columns((pl.col("ratio") - 1).abs().alias("rd"))
+    ratios = relevance_ratio_table(curves).with_columns((pl.col("ratio") - 1).abs().alias("rd"))
     rank = pl.col("rd").rank("ordinal", descending=True).over(_of_ratio("relevance", "layer"))
     return ratios.with_columns((rank <= most).alias("largest"))
 

@@ -121,7 +121,7 @@ def test_a_server_that_is_busy_may_answer_later(monkeypatch: Any) -> None:
     def busy(url: str) -> None:
         raise Busy("Service Unavailable")
 
-    monkeypatch.setattr(fetch, "filesystem_of", busy)
+    monkeypatch.setattr(fetch, "open_filesystem", busy)
     with pytest.raises(DataError) as refused:
         read_bytes("http://host/a.txt")
     assert refused.value.transient
@@ -136,7 +136,7 @@ def test_a_missing_package_is_named(monkeypatch: Any) -> None:
     def not_installed(url: str) -> None:
         raise ImportError("HTTPFileSystem requires aiohttp")
 
-    monkeypatch.setattr(fetch, "filesystem_of", not_installed)
+    monkeypatch.setattr(fetch, "open_filesystem", not_installed)
     with pytest.raises(DataError, match="needs a package .*aiohttp.*: install it"):
         read_bytes("https://host/a.txt")
 

@@ -8,8 +8,8 @@ import pytest
 from gradpipe.report.chart_data import (
     drawn_curves,
     layer_differences,
-    relevance_ratios,
-    style_ratios,
+    relevance_ratio_table,
+    style_ratio_table,
 )
 from gradpipe.report.report_data import ReportInputs
 
@@ -24,7 +24,7 @@ def value(curves: pl.DataFrame, column: str, **keys: object) -> float:
 
 
 def test_a_ratio_of_styles_has_the_delta_methods_error(curves: pl.DataFrame) -> None:
-    ratios = style_ratios(curves.filter(relevance="correct"))
+    ratios = style_ratio_table(curves.filter(relevance="correct"))
     assert set(ratios.filter(benchmark="mini_maths")["pair"]) == {
         "none / simplified",
         "none / detailed",
@@ -46,7 +46,7 @@ def test_a_ratio_of_styles_has_the_delta_methods_error(curves: pl.DataFrame) -> 
 def test_irrelevant_is_divided_by_correct_and_its_largest_layers_are_rds(
     curves: pl.DataFrame, inputs: ReportInputs
 ) -> None:
-    ratios = relevance_ratios(curves)
+    ratios = relevance_ratio_table(curves)
     assert set(ratios["relevance"]) == {"irrelevant"}
     assert ratios.height == curves.height / 2
     rows = layer_differences(curves).filter(benchmark="mini_maths", style="none", projection="q")
@@ -61,5 +61,5 @@ def test_a_curve_that_is_not_positive_has_no_ratio(curves: pl.DataFrame) -> None
     zero = curves.with_columns(
         pl.when(pl.col("style") == "detailed").then(0.0).otherwise("mean").alias("mean")
     )
-    pairs = set(style_ratios(zero.filter(benchmark="mini_maths"))["pair"])
+    pairs = set(style_ratio_table(zero.filter(benchmark="mini_maths"))["pair"])
     assert pairs == {"none / simplified"}

@@ -2,7 +2,7 @@
 
 import polars as pl
 
-from gradpipe.benchmarks.fetch import content_key, filesystem_of, is_remote, join, read_bytes
+from gradpipe.benchmarks.fetch import content_key, is_remote, join, open_filesystem, read_bytes
 from gradpipe.benchmarks.items import build_items
 from gradpipe.benchmarks.remote_parquet import absolute_location, read_parquet, refusal
 from gradpipe.benchmarks.repository import Repository, check_folder_or_revision
@@ -152,7 +152,7 @@ def _files(config: WikipediaSettings) -> list[str]:
 
 def _listed(folder: str) -> list[str]:
     try:
-        filesystem, path = filesystem_of(absolute_location(folder))
+        filesystem, path = open_filesystem(absolute_location(folder))
         listed = [entry.rpartition("/")[2] for entry in filesystem.ls(path, detail=False)]
     except Exception as error:
         raise refusal(folder, error) from error

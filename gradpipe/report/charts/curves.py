@@ -111,7 +111,7 @@ def correct_against_irrelevant(
     return panels(layers)
 
 
-def difference_by_layer(
+def layers_of_difference(
     styles: list[str], *, statistic: str | None = None, log: bool = True, tooltips: bool = True
 ) -> alt.FacetChart:
     """In which layers do irrelevant responses differ most from correct ones?
@@ -134,7 +134,7 @@ def difference_by_layer(
     return panels(lines + largest)
 
 
-def base_and_tuned(
+def base_against_tuned(
     styles: list[str], *, statistic: str | None = None, log: bool = False, tooltips: bool = True
 ) -> alt.FacetChart:
     """Does instruction tuning change the curves?

@@ -126,7 +126,7 @@ KINDS = {
         options=_OF_STATISTIC,
     ),
     "rd": ChartKind(
-        draw=curves.difference_by_layer,
+        draw=curves.layers_of_difference,
         rows=rows.difference_rows,
         color="style",
         value="rd",
@@ -134,7 +134,7 @@ KINDS = {
         options=_OF_STATISTIC,
     ),
     "twins": ChartKind(
-        draw=curves.base_and_tuned,
+        draw=curves.base_against_tuned,
         rows=rows.tuning_rows,
         color="style",
         value="mean",

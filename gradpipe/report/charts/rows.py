@@ -15,9 +15,9 @@ from gradpipe.report.chart_data import (
     drawn_curves,
     in_reading_order,
     layer_differences,
-    relevance_ratios,
+    relevance_ratio_table,
     spectra_rows,
-    style_ratios,
+    style_ratio_table,
     with_errors,
 )
 from gradpipe.report.style import STYLE_LABELS, statistic_label
@@ -39,7 +39,7 @@ def mean_rows(curves: pl.DataFrame) -> pl.DataFrame:
 
 def ratio_rows(curves: pl.DataFrame) -> pl.DataFrame:
     """One style's curve divided by another's, for correct responses."""
-    return _in_line_order(style_ratios(_correct(curves)), ("pair", *_RATIO))
+    return _in_line_order(style_ratio_table(_correct(curves)), ("pair", *_RATIO))
 
 
 def relevance_rows(curves: pl.DataFrame) -> pl.DataFrame:
@@ -52,7 +52,7 @@ def relevance_rows(curves: pl.DataFrame) -> pl.DataFrame:
 
 def relevance_ratio_rows(curves: pl.DataFrame) -> pl.DataFrame:
     """The irrelevant curve divided by the correct one."""
-    ratios = relevance_ratios(_drawable(curves))
+    ratios = relevance_ratio_table(_drawable(curves))
     return _in_line_order(ratios, _RATIO)
 
 

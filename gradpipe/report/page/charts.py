@@ -123,9 +123,9 @@ def _of_curves(inputs: ReportInputs) -> list[_Candidate]:
             both,
         ),
         (PageChart("over", curve_charts.irrelevant_over_correct, styles), both),
-        (PageChart("rd", curve_charts.difference_by_layer, styles), both),
+        (PageChart("rd", curve_charts.layers_of_difference, styles), both),
         (
-            PageChart("twins", curve_charts.base_and_tuned, styles, log=False),
+            PageChart("twins", curve_charts.base_against_tuned, styles, log=False),
             bool(page_choices(inputs)["twins"]),
         ),
     ]

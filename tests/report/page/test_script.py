@@ -14,8 +14,8 @@ from gradpipe.report.chart_data import (
     RATIOS,
     drawn_curves,
     layer_differences,
-    relevance_ratios,
-    style_ratios,
+    relevance_ratio_table,
+    style_ratio_table,
 )
 from gradpipe.report.page.render import packaged_text
 from gradpipe.report.page.table_values import column_kinds, column_values
@@ -95,10 +95,10 @@ def test_ratios_on_the_page_equal_those_of_the_files(browser: Any, seed: int) ->
     call = "{styles: styleRatios(rows), relevances: relevanceRatios(rows)}"
     computed = run(browser, index, call, rows=page_rows(curves))
     drawn = drawn_curves(curves)
-    of_styles = style_ratios(drawn)
+    of_styles = style_ratio_table(drawn)
     assert of_styles["pair"].n_unique() == 4
     assert_same(computed["styles"], of_styles, "pair", "relevance")
-    assert_same(computed["relevances"], relevance_ratios(drawn))
+    assert_same(computed["relevances"], relevance_ratio_table(drawn))
 
 
 def test_rd_on_the_page_marks_the_largest_layers_of_the_table(browser: Any) -> None:
