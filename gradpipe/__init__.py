@@ -76,6 +76,8 @@ def _charts() -> ModuleType:
     except ModuleNotFoundError as error:
         if error.name != "altair":
             raise
+        from gradpipe.system.extras import missing_package
+
         raise ModuleNotFoundError(
-            'gradpipe.charts needs Altair: pip install "gradpipe[report]".', name="altair"
+            missing_package("altair", "gradpipe.charts"), name="altair"
         ) from error

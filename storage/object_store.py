@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import polars as pl
 
 from gradpipe.errors import WorkspaceError, nearest
+from gradpipe.system.extras import install_command
 from storage.concurrency import map_concurrently
 from storage.filesystem import Filesystem
 from storage.object_reads import fetch, fetch_footer, scan_objects
@@ -34,7 +35,7 @@ class _Protocol(NamedTuple):
     content_type: str
 
 
-_S3 = _Protocol("s3fs", 'pip install "gradpipe[s3]"', "ContentType")
+_S3 = _Protocol("s3fs", install_command("s3fs"), "ContentType")
 _GCS = _Protocol("gcsfs", "pip install gcsfs", "content_type")
 _MEMORY = _Protocol("fsspec", "pip install fsspec", "content_type")
 _PROTOCOLS = {"s3": _S3, "s3a": _S3, "gs": _GCS, "gcs": _GCS, "memory": _MEMORY}

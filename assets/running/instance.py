@@ -14,6 +14,7 @@ from filelock import FileLock
 from assets.dagster_workarounds.pool_limits import set_pool_limits
 from gradpipe.errors import WorkspaceError
 from gradpipe.system.atomic_files import written_aside
+from gradpipe.system.extras import missing_package
 from storage.workspace import Workspace
 
 #: Names a Postgres database for Dagster's runs, events, schedules and pools, one per workspace.
@@ -158,10 +159,7 @@ def _open_in_postgres(home: Path, url: str) -> dg.DagsterInstance:
             target, poolclass=sqlalchemy.NullPool, connect_args={"connect_timeout": 10}
         )
     except ImportError as error:
-        raise WorkspaceError(
-            f"{POSTGRES} is set, but Dagster's packages for Postgres are not installed: "
-            '`pip install "gradpipe[postgres]"`.'
-        ) from error
+        raise WorkspaceError(missing_package("dagster_postgres", POSTGRES)) from error
     try:
         with engine.begin() as connection:
             lock = "SELECT pg_advisory_xact_lock(hashtext('gradpipe'))"

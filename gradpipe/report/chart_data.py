@@ -88,7 +88,7 @@ def style_ratio_table(curves: pl.DataFrame) -> pl.DataFrame:
 
 
 def relevance_ratio_table(curves: pl.DataFrame) -> pl.DataFrame:
-    """The irrelevant curve divided by the correct one, layer by layer, as in `style_ratio_table`."""
+    """The irrelevant curve divided by the correct one per layer, as in `style_ratio_table`."""
     over = curves.filter(pl.col("relevance") == "irrelevant")
     under = curves.filter(pl.col("relevance") == "correct")
     return _divided(over.join(under, on=_of_ratio("relevance"), suffix="_under"))

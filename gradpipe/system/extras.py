@@ -13,7 +13,6 @@ OPTIONAL_PACKAGES = {
     "requests": ("requests", "pipeline"),
     "aiohttp": ("aiohttp", "pipeline"),
     "altair": ("Altair", "report"),
-    "great_tables": ("great-tables", "report"),
     "vl_convert": ("vl-convert", "report"),
     "openai": ("openai", "generate"),
     "tenacity": ("tenacity", "generate"),
@@ -31,6 +30,11 @@ def missing_package(module: str, needed_by: str, alternative: str = "") -> str:
     ``module`` is a key of OPTIONAL_PACKAGES, ``needed_by`` starts the sentence and ``alternative``
     is another way out, such as "use `engine: local`".
     """
-    package, extra = OPTIONAL_PACKAGES[module]
+    package, _ = OPTIONAL_PACKAGES[module]
     way_out = f", or {alternative}" if alternative else ""
-    return f"{needed_by} needs {package}: pip install 'gradpipe[{extra}]'{way_out}."
+    return f"{needed_by} needs {package}: {install_command(module)}{way_out}."
+
+
+def install_command(module: str) -> str:
+    """Return the command that installs an optional package, with its extra."""
+    return f'pip install "gradpipe[{OPTIONAL_PACKAGES[module][1]}]"'

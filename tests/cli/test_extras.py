@@ -39,7 +39,7 @@ def test_run_without_dagster_names_its_extra(home: Path) -> None:
     done = without_extras("run")
     assert done.returncode == 2, done.stderr
     (message,) = done.stderr.splitlines()
-    for words in ("gradpipe run", "Dagster", "pip install 'gradpipe[pipeline]'"):
+    for words in ("gradpipe run", "Dagster", 'pip install "gradpipe[pipeline]"'):
         assert words in message
 
 

@@ -52,7 +52,7 @@ def test_where_ray_is_not_installed_a_sentence_says_how_to_install_it(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(importlib.util, "find_spec", lambda _name: None)
-    with pytest.raises(GradpipeError, match=r"needs Ray: pip install 'gradpipe\[ray\]'"):
+    with pytest.raises(GradpipeError, match=r'needs Ray: pip install "gradpipe\[ray\]"'):
         require_ray()
     with pytest.raises(GradpipeError, match="needs Ray"):
         Connection(RayConfig())

@@ -57,7 +57,7 @@ def test_a_run_mends_what_it_finds_damaged_and_computes_no_other_row(
     for name in ("items", "responses", "index", "part 0", "part 3", "part 5"):
         assert any(aside.startswith(files[name].name) for aside in set_aside_in(workspace)), name
     assert (
-        f"{files['part 0']} is truncated or not a Parquet file, and 2 more are damaged: set aside"
+        f"{files['part 0']} is truncated or not a Parquet file, and 2 more are damaged"
         in ended.errors
     )
     assert find_faults(workspace_at(workspace)) == []

@@ -6,9 +6,9 @@ the same examples; the reference's own numbers are held within their distance fr
 1.5e-4 for norms, 7e-6 for losses, 5e-5 for cosines).
 
 The expected float64 values contain one step in float32: transformers converts logits to float32 for
-the loss. torch's softmax over 49,152 of them rounds by the processor's vector width: for the longest
-examples by 1.3e-5 of the loss with AVX2, by 0.7e-5 with AVX-512, which is 2.4e-4 and 1.2e-4 of the
-norms. So the command runs with the vector width of the expected values, on every processor.
+the loss. torch's softmax over 49,152 of them rounds differently with each vector width: for the
+longest examples it changes the loss by 1.3e-5 with AVX2 and by 0.7e-5 with AVX-512, and the norms
+by 2.4e-4 and 1.2e-4. So the command runs with the vector width of the expected values.
 """
 
 import importlib.util

@@ -13,7 +13,7 @@ from assets.planning.plan import Plan
 from assets.planning.versions import Versions
 from assets.resources import Accelerator
 from assets.running.runner import Runner
-from gradpipe.generators import client
+from gradpipe.generators import retries
 from gradpipe.studies.study import Study
 from storage.workspace import Workspace
 from tests.generators.conftest import KEY, ChatServer, Reply
@@ -31,7 +31,7 @@ def environment(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("OPENAI_API_KEY", KEY)
     monkeypatch.setenv("NO_PROXY", "127.0.0.1")
     monkeypatch.setenv("no_proxy", "127.0.0.1")
-    monkeypatch.setattr(client, "FIRST_WAIT", 0.01)
+    monkeypatch.setattr(retries, "FIRST_WAIT", 0.01)
 
 
 def questions(folder: Path, numbers: range) -> Path:
@@ -101,7 +101,7 @@ def test_what_the_source_lacks_is_written_and_goes_all_the_way_to_the_report(
     assert written["verdict"].unique().to_list() == ["passed"]
     assert len(server.requests) == 8
     page = Workspace.current().report_page.read_text()
-    assert "Whether the responses arrive at their answers" in page
+    assert 'id="caption-quality"' in page
 
 
 def test_nothing_is_asked_twice(study: Study, server: ChatServer, tmp_path: Path) -> None:

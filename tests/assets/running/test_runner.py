@@ -229,7 +229,7 @@ def test_an_interrupted_run_stops_at_once_and_keeps_what_was_done(
         _, errors = process.communicate(timeout=60)
     assert process.returncode == 130
     assert "gradpipe: stopped" in errors
-    assert "Run it again" in errors
+    assert "to resume" in errors
     assert "Traceback" not in errors
     assert 0 < len(store.keys()) < 72
     with open_instance(Workspace.current()) as instance:
