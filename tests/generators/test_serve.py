@@ -86,6 +86,7 @@ def wait_until_up(url: str, process: subprocess.Popen[bytes], log: Path) -> None
             time.sleep(0.2)
 
 
+@pytest.mark.slow
 def test_a_real_server_is_sent_no_prompt_twice_by_a_run_that_was_stopped_half_way(
     served: Served, tmp_path: Path
 ) -> None:

@@ -1,9 +1,11 @@
 """Bringing a study up to date: the five stages on a small model, again, changed, and killed."""
 
+import shutil
 import signal
 import subprocess
 import sys
 import time
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -45,9 +47,29 @@ def computed(counts: dict[str, StageCount]) -> dict[str, int]:
     return {stage: count.computed for stage, count in counts.items()}
 
 
+@dataclass(frozen=True)
+class FirstRun:
+    """The workspace of a finished run, and what the run computed."""
+
+    workspace: Path
+    counts: dict[str, StageCount]
+
+
+@pytest.fixture(scope="module")
+def first_run(small_model: Path, tmp_path_factory: pytest.TempPathFactory) -> FirstRun:
+    folder = tmp_path_factory.mktemp("first_run")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("GRADPIPE_HOME", str(folder / "workspace"))
+        patch.setenv("DAGSTER_HOME", "")
+        patch.setenv("XDG_CACHE_HOME", str(folder / "cache"))
+        return FirstRun(folder / "workspace", bring_up(study_of(small_model, *BOTH)))
+
+
 @pytest.fixture
-def done(home: Path, small_model: Path) -> dict[str, StageCount]:
-    return bring_up(study_of(small_model, *BOTH))
+def done(first_run: FirstRun, home: Path) -> dict[str, StageCount]:
+    """The counts of a first run, with a copy of its workspace as the current one."""
+    shutil.copytree(first_run.workspace, home)
+    return first_run.counts
 
 
 def test_a_first_run_computes_every_stage(done: dict[str, StageCount], home: Path) -> None:
