@@ -119,18 +119,17 @@ class Protocol(BaseModel):
     thinking: Thinking | None = Field(
         default=None,
         description=(
-            "Where a response is measured if the template's prompt ends in an opened ``<think>``: "
-            "``inside`` the block; behind it, ``closed``; or, ``auto``, behind it unless the "
-            "response has thinking of its own. By default ``inside`` with ``boundary: prefix``, "
-            "as in ``paper``, otherwise ``auto``."
+            "How to treat a prompt that ends in an opened ``<think>``: leave the block open "
+            "(``inside``), close it before every response (``closed``), or close it unless the "
+            "response has thinking of its own (``auto``). By default ``inside`` with "
+            "``boundary: prefix``, as in ``paper``; otherwise ``auto``."
         ),
     )
     template_date: Day = Field(
         default=DEFAULT_TEMPLATE_DATE,
         description=(
             "The date that a chat template reads as today's, so that numbers are the same on every "
-            "day. A date that a template holds itself is replaced only by another date than the "
-            "default."
+            "day. Any date but the default also replaces a template's own constant date."
         ),
     )
     max_length: Whole = Field(
