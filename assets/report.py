@@ -127,6 +127,7 @@ def _version(versions: Versions, _: Partition) -> str:
         }
     unprinted: Any = dict.fromkeys(_UNPRINTED, True)
     unprinted["models"] = {"__all__": _UNPRINTED_OF_MODELS}
+    unprinted["protocol"] = versions.study.protocol.later_defaults
     printed = versions.study.model_dump(mode="json", exclude=unprinted)
     return content_hash(REPORT_VERSION, printed, statistics, responses)
 

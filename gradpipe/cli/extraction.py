@@ -29,6 +29,16 @@ OPTIONS = (
         help="Use the chat template, or plain text (default: the template if there is one).",
     ),
     click.option(
+        "--thinking",
+        metavar="MODE",
+        help="auto, inside or closed: what to do if the chat template opens a think block.",
+    ),
+    click.option(
+        "--template-date",
+        metavar="DATE",
+        help="What chat templates read as today's date (default: 2024-07-26).",
+    ),
+    click.option(
         "--projections",
         metavar="LIST",
         help="Any of q,k,v,o,gate,up,down, separated by commas (default: q,k,v,o).",
@@ -68,8 +78,11 @@ def extraction_options(command: Command) -> Command:
 
 
 def how_to_extract(
+    *,
     protocol: str,
     chat: bool | None,
+    thinking: str | None,
+    template_date: str | None,
     projections: str | None,
     layer_names: tuple[str, ...],
     device_map: str | None,
@@ -83,8 +96,8 @@ def how_to_extract(
     memory: Any = {place: size for place, _, size in (part.partition("=") for part in max_memory)}
     placement = Placement(device_map, checkpointing, memory or None)
     changes: dict[str, Any] = {"layer_names": _layer_names(layer_names)}
-    if chat is not None:
-        changes["chat"] = chat
+    given = {"chat": chat, "thinking": thinking, "template_date": template_date}
+    changes |= {name: value for name, value in given.items() if value is not None}
     if projections is not None:
         changes["projections"] = [name.strip() for name in projections.split(",")]
     return make_protocol(protocol, **changes), placement

@@ -1,6 +1,7 @@
 """From examples to rows of gradient spectra; modules in the order in which data flows.
 
 ``protocol``  how an example becomes tokens and a loss
+``chat_templates``  prompts as a tokenizer's chat template writes them
 ``tokens``    tokenization of texts, and the position where the response starts
 ``examples``  extraction for the keyed examples of a workspace
 ``extract``   extraction for one model: token rows in, frames of spectra out

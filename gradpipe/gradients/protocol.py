@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+from datetime import date
 from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_serializer
 
 from gradpipe.errors import StudyError, nearest
-from gradpipe.fields import Whole
+from gradpipe.fields import Day, Whole
 
 Role = Literal["q", "k", "v", "o", "gate", "up", "down"]
 LayerPath = Annotated[str, Field(min_length=1)]
 Dtype = Literal["float32", "bfloat16", "float16"]
+Thinking = Literal["auto", "inside", "closed"]
+#: The date that Llama's templates write where there is no clock.
+DEFAULT_TEMPLATE_DATE = date(2024, 7, 26)
 
 
 class LayerNames(BaseModel):
@@ -112,6 +116,22 @@ class Protocol(BaseModel):
             "that holds a character of the response (``offsets``)."
         ),
     )
+    thinking: Thinking | None = Field(
+        default=None,
+        description=(
+            "How to treat a prompt that ends in an opened ``<think>``: leave the block open "
+            "(``inside``), close it before every response (``closed``), or close it unless the "
+            "response has thinking of its own (``auto``). By default ``inside`` with "
+            "``boundary: prefix``, as in ``paper``; otherwise ``auto``."
+        ),
+    )
+    template_date: Day = Field(
+        default=DEFAULT_TEMPLATE_DATE,
+        description=(
+            "The date that a chat template reads as today's, so that numbers are the same on every "
+            "day. Any date but the default also replaces a template's own constant date."
+        ),
+    )
     max_length: Whole = Field(
         default=2048,
         ge=2,
@@ -146,11 +166,35 @@ class Protocol(BaseModel):
         dropped = self.system_unless == "by_name" and "gemma" in name.lower()
         return self.model_copy(update={"system": None}) if dropped else self
 
+    @property
+    def as_reference(self) -> bool:
+        """Whether tokens are the reference's in every case, even where it loses a header."""
+        return self.boundary == "prefix"
+
+    @property
+    def thinking_mode(self) -> Thinking:
+        """``thinking``, or what it is by default."""
+        return self.thinking or self._default_thinking
+
+    @property
+    def _default_thinking(self) -> Thinking:
+        return "inside" if self.as_reference else "auto"
+
+    @property
+    def later_defaults(self) -> set[str]:
+        """The settings of later versions that have their defaults.
+
+        They are left out of keys, so that the rows and reports of earlier versions stay valid.
+        """
+        thinking = self.thinking_mode == self._default_thinking
+        undated = self.template_date == DEFAULT_TEMPLATE_DATE
+        return {*(["thinking"] if thinking else []), *(["template_date"] if undated else [])}
+
     def key(self) -> dict[str, Any]:
         """Return the settings that numbers depend on; the preset's name is not one of them."""
         # Added later: without paths it is left out, so that the keys of older rows stay valid.
         unset = set() if self.layer_names.paths else {"layer_names"}
-        return self.model_dump(mode="json", exclude={"preset", *unset})
+        return self.model_dump(mode="json", exclude={"preset", *unset, *self.later_defaults})
 
 
 PAPER = Protocol(

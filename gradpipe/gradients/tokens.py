@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from gradpipe.errors import DataError, ModelError
+from gradpipe.gradients.chat_templates import ChatTemplate
 from gradpipe.gradients.protocol import Protocol
 
 if TYPE_CHECKING:
@@ -62,69 +63,75 @@ class Encoder:
                 f"The tokenizer of {name or 'this model'} has no chat template: use an "
                 "instruction-tuned model, or turn the chat template off (chat: false, --no-chat)."
             )
-        self.name = name
         self.tokenizer: Any = tokenizer
         self.protocol = protocol
         self.chat = has_template if protocol.chat is None else protocol.chat
         self.window = min(protocol.max_length, window or protocol.max_length)
-        self.system = self._system() if self.chat else None
+        self._template = ChatTemplate(tokenizer, protocol, name) if self.chat else None
+        self._special = protocol.special_tokens == "always" or not self.chat
+        self._leading, self._trailing = self._added_tokens()
 
-    def _system(self) -> str | None:
-        system = self.protocol.system
-        if system is None or self.protocol.system_unless == "by_name":
-            return system
-        try:
-            self._template("x", system)
-        except ModelError:
-            return None
-        return system
+    def _added_tokens(self) -> tuple[int, int]:
+        """How many special tokens the tokenizer adds before a text, and after it."""
+        if not self._special:
+            return 0, 0
+        plain, whole = self._encoded("x", special=False), self._encoded("x", special=True)
+        places = range(len(whole) - len(plain) + 1 if plain else 0)
+        before = next((i for i in places if whole[i : i + len(plain)] == plain), None)
+        return (0, 0) if before is None else (before, len(whole) - len(plain) - before)
 
-    def _template(self, instruction: str, system: str | None) -> str:
-        messages = [{"role": "user", "content": instruction}]
-        if system is not None:
-            messages.insert(0, {"role": "system", "content": system})
-        try:
-            text: str = self.tokenizer.apply_chat_template(
-                messages, tokenize=False, add_generation_prompt=True
-            )
-        # Templates are sandboxed programs that come with the model: they may raise anything.
-        except Exception as error:
-            reason = str(error).partition("\n")[0].rstrip(".") or type(error).__name__
-            raise ModelError(
-                f"The chat template of {self.name or 'this model'} fails ({reason}): use another "
-                "revision of the model, or turn the template off (chat: false, --no-chat)."
-            ) from error
-        return text
+    def _encoded(self, text: str, special: bool) -> list[int]:
+        encoded = self.tokenizer(text, add_special_tokens=special, verbose=False)
+        return list(encoded["input_ids"])
 
-    def prompt(self, instruction: str) -> str:
-        """Return the text before the response; raises ModelError if the chat template fails."""
-        return self._template(instruction, self.system) if self.chat else instruction + "\n"
+    def prompt(self, instruction: str, response: str = "") -> str:
+        """Return the text before the response; raises ModelError if the chat template fails.
+
+        The response decides whether a think block that the template opens is closed.
+        """
+        if self._template is None:
+            return instruction + "\n"
+        return self._template.prompt(instruction, response)
 
     def encode(self, pair: Pair) -> TokenRow:
         """Tokenize a pair, truncated to the window; unusable pairs get a ``reason``."""
         fault = _fault("instruction", pair.instruction) or _fault("response", pair.response)
         if fault or pair.instruction is None or pair.response is None:
             return TokenRow(ids=[], start=0, truncated=False, reason=fault)
-        prompt = self.prompt(pair.instruction)
-        special = self.protocol.special_tokens == "always" or not self.chat
+        prompt = self.prompt(pair.instruction, pair.response)
+        if pair.instruction.strip() not in prompt:
+            reason = "the chat template leaves the instruction out of the prompt, or changes it"
+            return TokenRow(ids=[], start=0, truncated=False, reason=reason)
+        text = prompt + pair.response
         encoded = self.tokenizer(
-            prompt + pair.response,
-            add_special_tokens=special,
+            text,
+            add_special_tokens=self._special,
             return_offsets_mapping=self.tokenizer.is_fast,
             truncation=False,
             verbose=False,
         )
-        ids = list(encoded["input_ids"])
-        if self.protocol.boundary == "prefix" or not self.tokenizer.is_fast:
-            prefix = self.tokenizer(prompt, add_special_tokens=special, verbose=False)["input_ids"]
+        ids = self._without_appended(text, list(encoded["input_ids"]))
+        if self.protocol.boundary == "offsets" and self.tokenizer.is_fast:
+            start = _first_after(encoded["offset_mapping"], len(prompt), len(ids))
+        else:
+            prefix = self._encoded(prompt, self._special)
             start = len(prefix)
             if self.protocol.boundary == "offsets":
                 # Without offsets, the first token that differs from the prompt's belongs to the
                 # response, at least in part.
-                start = _common_prefix(prefix, ids)
-        else:
-            start = _first_after(encoded["offset_mapping"], len(prompt), len(ids))
+                start = _common_prefix(self._without_appended(prompt, prefix), ids)
         return self._truncate(ids, start, pair)
+
+    def _without_appended(self, text: str, ids: list[int]) -> list[int]:
+        """Drop the special tokens that the tokenizer appended: the protocol appends no EOS.
+
+        An EOS that the text spells stays. Nothing is dropped where the protocol is the reference's.
+        """
+        if not self._trailing or self.protocol.as_reference:
+            return ids
+        plain = len(self._encoded(text, special=False))
+        # Some tokenizers append none to a text that ends with one.
+        return ids[: max(self._leading + plain, len(ids) - self._trailing)]
 
     def _truncate(self, ids: list[int], start: int, pair: Pair) -> TokenRow:
         kept = ids[: self.window]

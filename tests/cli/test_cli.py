@@ -216,6 +216,31 @@ def test_extract_uses_the_named_projections_and_layers(
     refused(missing, "'attn.wq'", "mlp.down_proj")
 
 
+def test_extract_knows_the_day_and_think_blocks_of_a_template(
+    tmp_path: Path, small_model: Path, pairs: Path
+) -> None:
+    folder = tmp_path / "dated"
+    shutil.copytree(small_model, folder)
+    (folder / "chat_template.jinja").write_text(
+        "{{ strftime_now('%Y') }}{% for m in messages %}{{ m.content }}{% endfor %}"
+        "{% if add_generation_prompt %}<think>{% endif %}"
+    )
+
+    def losses(*options: str) -> list[float]:
+        out = tmp_path / "out.parquet"
+        words = ("extract", str(pairs), "--model", str(folder), "--out", str(out))
+        assert gradpipe(*words, *options).exit_code == 0
+        return pl.read_parquet(out)["loss"].to_list()
+
+    usual = losses()
+    assert losses("--template-date", "2024-12-31") == losses("--thinking", "auto") == usual
+    assert losses("--template-date", "2025-07-26") != usual
+    assert losses("--thinking", "inside") != usual
+    words = ("extract", str(pairs), "--model", str(folder), "--out", "out.parquet")
+    refused(gradpipe(*words, "--template-date", "today"), "'template_date'", "'today'")
+    refused(gradpipe(*words, "--thinking", "outside"), "'thinking'", "'outside'")
+
+
 def test_extract_gives_the_same_table_for_every_placement_of_the_model(
     tmp_path: Path, small_model: Path, pairs: Path
 ) -> None:

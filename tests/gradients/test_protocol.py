@@ -59,6 +59,8 @@ def test_an_unknown_setting_is_answered_with_the_nearest() -> None:
         ("layer_names", {"q": ""}),
         ("layer_names", {"q": 5}),
         ("layer_names", "attn.wq"),
+        ("thinking", "outside"),
+        ("template_date", "tomorrow"),
     ],
 )
 def test_a_bad_value_is_named_with_its_setting(name: str, value: Any) -> None:
@@ -84,6 +86,17 @@ def test_layer_names_are_in_the_key_where_there_are_any() -> None:
 def test_keys_of_earlier_rows_stay_what_they_were() -> None:
     assert content_hash(STANDARD.key()) == "d7b25ac2b5eb193730a7"
     assert content_hash(PAPER.key()) == "df83935a1b73fb9a02d3"
+
+
+def test_later_settings_with_their_defaults_leave_rows_and_reports_of_earlier_versions_valid() -> (
+    None
+):
+    for protocol in (PAPER, STANDARD):
+        assert protocol.later_defaults == {"thinking", "template_date"}
+        printed = protocol.model_dump(exclude=protocol.later_defaults)
+        assert set(printed) == {*protocol.key(), "preset", "layer_names"}
+    changed = make_protocol(thinking="closed", template_date="2031-05-04")
+    assert changed.later_defaults == set()
 
 
 def test_the_key_ignores_what_the_preset_is_called() -> None:

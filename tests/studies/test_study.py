@@ -71,6 +71,8 @@ PROTOCOLS = st.sampled_from(["paper", "standard"]) | mappings(
     chat=st.none() | st.booleans(),
     system=st.none() | st.text(max_size=30),
     max_length=st.integers(2, 10**6),
+    thinking=st.sampled_from([None, "auto", "inside", "closed"]),
+    template_date=st.dates() | st.dates().map(str),
     dtype=st.sampled_from(["float32", "bfloat16", "float16"]),
     projections=st.lists(st.sampled_from(list(ROLES)), min_size=1, max_size=4, unique=True),
     layer_names=LAYER_NAMES,
