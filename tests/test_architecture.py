@@ -28,12 +28,14 @@ BELOW_THE_BOUNDARY = ("gradients", "models", "statistics", "claims", "report")
 #: What they may import inside functions, by file or folder: each is imported by `definitions`,
 #: which must load nothing slow, and used by few of its runs.
 LATE_IMPORTS = {
+    # Estimates and rankings of finished spectra have no tokenizer.
+    "gradpipe/gradients/chat_templates.py": {"transformers.utils.chat_template_utils"},
     # Asks the hub; a study of local models never does.
     "gradpipe/models/fingerprint.py": {"gradpipe.models.hub"},
     # Statistics of claims: scipy takes a second to import.
     "gradpipe/claims": {"scipy.special", "scipy.stats"},
     # Charts, pages and their images are drawn when a report is built, some by optional packages.
-    "gradpipe/report": {"altair", "jinja2", "markupsafe", "vl_convert", "great_tables"},
+    "gradpipe/report": {"altair", "jinja2", "markupsafe", "vl_convert"},
 }
 
 

@@ -5,10 +5,6 @@ from __future__ import annotations
 from datetime import date, datetime, time
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-# Compiles a template into the sandbox that apply_chat_template renders it in. The public function
-# turns every callable that it passes to a template into text.
-from transformers.utils.chat_template_utils import _compile_jinja_template
-
 from gradpipe.errors import ModelError
 from gradpipe.gradients.protocol import DEFAULT_TEMPLATE_DATE, Protocol
 
@@ -139,6 +135,10 @@ class ChatTemplate:
                 messages, tokenize=False, add_generation_prompt=asked, **dates
             )
             return text
+        # The sandbox that apply_chat_template renders in. The public function turns every callable
+        # that it passes to a template into text. Tokenizers exist here, so it is imported already.
+        from transformers.utils.chat_template_utils import _compile_jinja_template
+
         rendered: str = _compile_jinja_template(template).render(
             messages=messages,
             tools=None,
