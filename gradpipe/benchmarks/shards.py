@@ -81,7 +81,8 @@ def _saved_files(folder: Path) -> list[str]:
     entries = listed if isinstance(listed, list) else []
     names = [str(entry.get("filename")) for entry in entries if isinstance(entry, dict)]
     # A name with a folder in it could be that of any file.
-    if not names or not all(Path(name).name == name for name in names):
+    plain = [Path(name).name == name and name.endswith(".arrow") for name in names]
+    if not names or not all(plain):
         raise DataError(
             f"{folder / _DATASET} does not list the data files of the folder: save the data set "
             "again, or give one of its .arrow files."
