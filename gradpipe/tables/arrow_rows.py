@@ -11,6 +11,7 @@ import polars as pl
 
 from gradpipe.untrusted.arrow_messages import FILE_MAGIC, check_arrow
 from gradpipe.untrusted.limits import refuse_large
+from gradpipe.untrusted.shared_texts import shared_size, without_views
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
 def read_arrow(data: bytes, name: str) -> pa.Table:
     """Read an Arrow file (Feather too) or an Arrow stream, as ``datasets`` saves it.
 
+    The text views that Polars writes become texts with offsets, which all programs read.
     Raises DataError if it unpacks to more than LARGEST_TABLE, and an error of pyarrow or a
     ValueError if it is damaged.
     """
@@ -30,8 +32,8 @@ def read_arrow(data: bytes, name: str) -> pa.Table:
     table = open_table(BufferReader(data)).read_all()
     # Without it, a damaged file's offsets would be followed out of its memory.
     table.validate(full=True)
-    refuse_large(sum(map(_dictionary_size, table.columns)), name)
-    return table
+    refuse_large(shared_size(table), name)
+    return without_views(table)
 
 
 def read_parquet_rows(data: bytes) -> pa.Table:
@@ -54,9 +56,7 @@ def reordered(table: pa.Table, order: Sequence[int], columns: pl.DataFrame) -> p
     import pyarrow as pa
 
     table = _with_index_column(table)
-    taken = pa.Table.from_arrays(
-        [_take(column, order) for column in table.columns], schema=table.schema
-    )
+    taken = table.take(pa.array(order, pa.int64()))
     for series in columns:
         column = series.to_arrow()
         # pandas and datasets write texts as `string`; Polars writes larger ones.
@@ -82,35 +82,6 @@ def write_parquet_rows(table: pa.Table) -> bytes:
     buffer = BytesIO()
     parquet.write_table(table, buffer, compression="zstd")
     return buffer.getvalue()
-
-
-def _take(column: pa.ChunkedArray, order: Sequence[int]) -> pa.ChunkedArray:
-    import pyarrow as pa
-
-    try:
-        return column.take(pa.array(order, pa.int64()))
-    except pa.ArrowNotImplementedError:
-        # pyarrow has no `take` for the text views that Polars writes.
-        taken = pl.Series(pl.from_arrow(column)).gather(list(order))
-        return pa.chunked_array([taken.to_arrow()]).cast(column.type)
-
-
-def _dictionary_size(column: pa.ChunkedArray) -> int:
-    """The bytes of texts that are stored once and named by number, counted once per row."""
-    import pyarrow as pa
-    from pyarrow import compute
-
-    if not pa.types.is_dictionary(column.type):
-        return 0
-    size = 0
-    for chunk in column.chunks:
-        try:
-            lengths = compute.binary_length(chunk.dictionary)
-        except pa.ArrowNotImplementedError:
-            # Numbers, each no larger than its place in the dictionary.
-            continue
-        size += compute.sum(lengths.cast(pa.int64()).take(chunk.indices)).as_py() or 0
-    return size
 
 
 def _with_index_column(table: pa.Table) -> pa.Table:
