@@ -77,7 +77,7 @@ def frame_of_objects(rows: Iterable[dict[str, Any]]) -> pl.DataFrame:
     """Objects as a data frame; a key that an object does not have is null there.
 
     Columns that mix kinds of values, or hold numbers beyond 64 bits, become text. NaN among other
-    kinds of values is null, as it is in a column of numbers that becomes text.
+    kinds of values is null; a column of numbers keeps it.
     """
     rows = list(rows)
     names = dict.fromkeys(name for row in rows for name in row)

@@ -99,7 +99,7 @@ def _unpacked_size(message: _Message) -> int:
             if offset < 0 or offset + 8 > len(message.body):
                 raise DamagedArrowError("it lists buffers that are not in it")
             size = int.from_bytes(message.body[offset : offset + 8], "little", signed=True)
-            # Such a buffer is stored as it is.
+            # This marks a buffer that is stored without compression.
             size = length if size == -1 else size
         if min(size, length) < 0:
             raise DamagedArrowError("it has a buffer with a size below zero")

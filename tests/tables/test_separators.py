@@ -1,4 +1,4 @@
-"""The separator of a CSV file is recognized, and none is where the file reads as it is."""
+"""The separator of a CSV file is recognized; files that were read with commas still are."""
 
 import csv
 import io
