@@ -71,7 +71,7 @@ def content_key(location: str | Path) -> str:
         reported = [str(info.get(k)) for k in ("size", "ETag", "Content-MD5", "Last-Modified")]
         return content_hash(str(filesystem.ukey(path)), reported)
     except Exception as error:
-        raise _unreachable(str(location), error) from error
+        raise unreachable(str(location), error) from error
 
 
 def _read_local(location: str | Path) -> bytes:
@@ -127,7 +127,7 @@ def _read_remote(url: str, most: int | None = None) -> bytes:
         raise
     # Each filesystem raises its own kinds of error; all of them mean that the file was not read.
     except Exception as error:
-        raise _unreachable(url, error) from error
+        raise unreachable(url, error) from error
 
 
 def _refuse_large(filesystem: Any, path: str, url: str, most: int) -> None:
@@ -142,7 +142,8 @@ def _refuse_large(filesystem: Any, path: str, url: str, most: int) -> None:
         )
 
 
-def _unreachable(url: str, error: Exception) -> DataError:
+def unreachable(url: str, error: Exception) -> DataError:
+    """Build the error for a URL that could not be read, with its cause and fix."""
     if isinstance(error, ImportError):
         return DataError(f"{url} needs a package that is not installed ({error}): install it.")
     if isinstance(error, FileNotFoundError):

@@ -26,10 +26,12 @@ from gradpipe.cli.extraction import extraction_options, how_to_extract
 def extract(data: str, model: str, out: Path, offset: int, limit: int | None, **how: Any) -> None:
     """Write the gradient spectra of every row of DATA to a table.
 
-    DATA is a JSON, JSONL, CSV or Parquet file with the columns instruction, input (optional) and
-    output. The table has one row per (example, layer, projection), with the statistics and the
-    singular values; `example` is the row's number in DATA. Rows that cannot be used, for example
-    without an output, are listed with the reason and skipped. No workspace is used.
+    DATA is a JSON, JSONL, CSV, TSV, Parquet or Arrow file, a folder or quoted pattern of such
+    files, or a folder that `Dataset.save_to_disk` wrote. Its columns are instruction, input
+    (optional) and output. The table has one row per (example, layer, projection), with the
+    statistics and the singular values; `example` is the row's number in DATA. Rows that cannot be
+    used, for example without an output, are listed with the reason and skipped. No workspace is
+    used.
     """
     from gradpipe.cli.progress import ProgressView
     from gradpipe.standalone.extract_file import extract_file

@@ -103,9 +103,11 @@ def rank_command(
 ) -> None:
     """Score every row of DATA by its gradient and sort the rows.
 
-    DATA is a JSON, JSONL, CSV or Parquet file with the columns instruction, input (optional) and
-    output. The output file has the same format and the same rows, with three more columns: score,
-    rank, and reason, which says why a row cannot be used. Such rows come last, without a score.
+    DATA is a JSON, JSONL, CSV, TSV, Parquet or Arrow file, a folder or quoted pattern of such
+    files, or a folder that `Dataset.save_to_disk` wrote. Its columns are instruction, input
+    (optional) and output. The output file has the same format and the same rows, with three
+    more columns: score, rank, and reason, which says why a row cannot be used. Such rows come last,
+    without a score.
 
     A score is the mean of one statistic over the layers and projections of the row's gradient:
 

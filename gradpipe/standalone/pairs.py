@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Mapping, Sequence
+from numbers import Real
 from typing import Any
 
 import polars as pl
@@ -86,6 +87,8 @@ def hash_pairs(pairs: list[Pair]) -> str:
 
 
 def _text(value: Any) -> str | None:
-    """A value as text; None for a missing one, which pandas writes as NaN."""
-    missing = value is None or (isinstance(value, float) and math.isnan(value))
+    """A value as text; None for a missing one, which pandas writes as NaN, NaT or NA."""
+    # NumPy's floats are real numbers too, but only its float64 is a float.
+    nan = isinstance(value, Real) and math.isnan(value)
+    missing = value is None or nan or type(value).__name__ in {"NAType", "NaTType"}
     return None if missing else str(value)

@@ -8,8 +8,8 @@ from urllib.parse import urlsplit
 
 import polars as pl
 
-from gradpipe.benchmarks.fetch import is_remote, read_bytes
-from gradpipe.benchmarks.table_files import parse_table, table_extension
+from gradpipe.benchmarks.fetch import is_remote
+from gradpipe.benchmarks.shards import read_parts, table_locations
 from gradpipe.errors import DataError
 from gradpipe.gradients.tokens import Pair
 from gradpipe.standalone.output_file import check_writable, write_atomically
@@ -17,6 +17,9 @@ from gradpipe.standalone.pairs import hash_pairs, pairs_of_table, texts_of_pairs
 from gradpipe.standalone.ranking import rank_scores, score_rows, score_spectra_file
 from gradpipe.standalone.rewrite_file import rewrite_rows
 from gradpipe.statistics.reductions import REDUCTIONS, require_statistics
+from gradpipe.tables.kinds import is_table_name, table_kind
+from gradpipe.tables.parts import frame_of_parts
+from gradpipe.untrusted.compressed import COMPRESSIONS, compress
 
 #: The columns that are added to the user's own.
 ADDED_COLUMNS = ("score", "rank", "reason")
@@ -39,18 +42,18 @@ def rank_file(
     ``spectra`` is the file that ``gradpipe extract`` wrote for all of ``data``, or a function that
     computes the spectra of pairs as frames of ROW_SCHEMA. ``ascending`` and ``top`` are those of
     ``rank_scores``. ``prefix`` is put before the names of the added columns. ``out`` has the same
-    file format as ``data``.
+    file format as ``data``, compressed if its name ends in .gz or .zst.
 
     Returns the written rows as ``row`` (the number in ``data``), ``score``, ``rank``, ``reason``,
     ``instruction`` and ``response``. Raises GradpipeError, and writes nothing, if the data, the
     statistic, the spectra or the output file cannot be used.
     """
     require_statistics([by], tuple(REDUCTIONS))
-    content = read_bytes(data)
-    table = parse_table(content, data)
+    parts = read_parts(data)
+    table = frame_of_parts(parts, data)
     pairs = pairs_of_table(table, data)
     _refuse_taken_names(table, data, prefix)
-    _check_output(out, data, overwrite)
+    _check_output(out, parts[0].extension, data, overwrite)
     if isinstance(spectra, Path):
         scores = score_spectra_file(spectra, by)
         _check_pairs(scores, spectra, pairs, data)
@@ -58,15 +61,29 @@ def rank_file(
         scores = score_rows(spectra(pairs), by)
     order = rank_scores(scores, ascending, top)
     added = order.select(pl.col(name).alias(prefix + name) for name in ADDED_COLUMNS)
-    written = rewrite_rows(content, data, order["row"].to_list(), added)
+    written = rewrite_rows(parts, order["row"].to_list(), added)
+    if compression := table_kind(str(out)).compression:
+        written = compress(written, compression)
     write_atomically(out, lambda path: path.write_bytes(written))
     return order.hstack(texts_of_pairs(pairs)[order["row"]])
 
 
 def default_output(data: str) -> Path:
-    """The ranked file's default path: beside ``data``; in the current folder if that is a URL."""
-    path = Path(PurePosixPath(urlsplit(data).path).name if is_remote(data) else data)
-    return path.with_name(f"{path.stem}.ranked{path.suffix}")
+    """The ranked file's default path: beside ``data``; in the current folder if that is a URL.
+
+    A folder's rows, and those of a pattern's files, are ranked in one file beside the folder.
+    Raises DataError like ``table_locations``.
+    """
+    first = table_locations(data)[0]
+    location = data if first == data else str(Path(first).parent)
+    path = Path(PurePosixPath(urlsplit(location).path).name if is_remote(location) else location)
+    if first != data:
+        # The current folder has no name of its own.
+        path = path if path.name else path.resolve()
+        return path.with_name(f"{path.name}.ranked{''.join(table_kind(first))}")
+    suffixes = path.suffixes[-2:] if path.suffix.lower() in COMPRESSIONS else [path.suffix]
+    ending = "".join(suffixes)
+    return path.with_name(f"{path.name.removesuffix(ending)}.ranked{ending}")
 
 
 def _refuse_taken_names(table: pl.DataFrame, data: str, prefix: str) -> None:
@@ -78,9 +95,8 @@ def _refuse_taken_names(table: pl.DataFrame, data: str, prefix: str) -> None:
         )
 
 
-def _check_output(out: Path, data: str, overwrite: bool) -> None:
-    extension = table_extension(data)
-    if table_extension(str(out)) != extension:
+def _check_output(out: Path, extension: str, data: str, overwrite: bool) -> None:
+    if not is_table_name(str(out)) or table_kind(str(out)).extension != extension:
         raise DataError(
             f"{out} must have the same file format as {data}: end its name in {extension}."
         )

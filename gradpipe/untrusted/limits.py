@@ -2,7 +2,8 @@
 
 A file of a few kilobytes can unpack to terabytes: Parquet stores a repeated value once, and
 compression does so for any bytes. So the sizes in a Parquet file's footer are checked before the
-file is read, the size of a table is checked before it is used, and archives are not unpacked.
+file is read, the size of a table is checked before it is used, and archives are not unpacked. Arrow
+files and compressed texts are checked in ``arrow_messages`` and ``compressed``.
 """
 
 from collections.abc import Collection

@@ -12,6 +12,7 @@ from polars.testing import assert_frame_equal
 from gradpipe.benchmarks.table_files import read_table
 from gradpipe.cli import main
 from gradpipe.statistics.reductions import REDUCTIONS
+from gradpipe.untrusted.compressed import compress
 
 ROWS: list[dict[str, Any]] = [
     {"instruction": "Count", "input": "to two.", "output": "One, two.", "meta": {"tags": ["a"]}},
@@ -219,3 +220,48 @@ def test_help_names_every_statistic() -> None:
     text = gradpipe("rank", "--help").stdout
     for name in REDUCTIONS:
         assert name in text
+
+
+@pytest.mark.parametrize("ending", [".jsonl.gz", ".jsonl.zst"])
+def test_a_compressed_file_is_ranked_into_a_compressed_file(
+    ending: str, tmp_path: Path, spectra: Path
+) -> None:
+    packed = tmp_path / f"rows{ending}"
+    packed.write_bytes(compress("\n".join(map(json.dumps, ROWS)).encode(), packed.suffix))
+    assert gradpipe("rank", packed, "--spectra", spectra).exit_code == 0
+    assert read_table(tmp_path / f"rows.ranked{ending}").height == len(ROWS)
+    plain = tmp_path / "plain.jsonl"
+    assert gradpipe("rank", packed, "--spectra", spectra, "--out", plain).exit_code == 0
+    assert plain.read_text().count("\n") == len(ROWS)
+    refused(gradpipe("rank", packed, "--spectra", spectra, "--out", tmp_path / "a.csv"), ".jsonl")
+
+
+def test_shards_are_ranked_into_one_file_beside_them(
+    tmp_path: Path, spectra: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shards = tmp_path / "shards"
+    shards.mkdir()
+    for number, rows in enumerate((ROWS[:2], ROWS[2:])):
+        (shards / f"{number}.json").write_text(json.dumps({"data": rows}))
+    out = tmp_path / "shards.ranked.json"
+    monkeypatch.chdir(shards)
+    for data in (shards, f"{shards}/*.json", ".", "*.json"):
+        assert gradpipe("rank", data, "--spectra", spectra).exit_code == 0
+        assert len(json.loads(out.read_text())["data"]) == len(ROWS)
+        out.unlink()
+    assert len(list(shards.iterdir())) == 2
+    assert sorted(path.name for path in shards.iterdir()) == ["0.json", "1.json"]
+
+
+def test_a_saved_data_set_is_ranked_into_an_arrow_file(tmp_path: Path, spectra: Path) -> None:
+    datasets = pytest.importorskip("datasets")
+    rows = [{name: row.get(name) for name in ("instruction", "input", "output")} for row in ROWS]
+    saved = datasets.Dataset.from_list(rows)
+    saved.save_to_disk(tmp_path / "saved", num_shards=2)
+    assert gradpipe("rank", tmp_path / "saved", "--spectra", spectra).exit_code == 0
+    ranked = datasets.Dataset.from_file(str(tmp_path / "saved.ranked.arrow"))
+    assert {name: ranked.features[name] for name in saved.features} == saved.features
+    assert ranked["rank"][:] == [1, 2, 3, 4, None]
+    out = tmp_path / "a.json"
+    result = gradpipe("rank", tmp_path / "saved", "--spectra", spectra, "--out", out)
+    refused(result, ".arrow")

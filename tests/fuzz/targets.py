@@ -161,7 +161,7 @@ TARGETS: dict[str, Target] = {
     "spectra": spectra,
     "gguf": gguf,
     "rows": rows,
-    **{kind: _table(kind) for kind in ("json", "jsonl", "csv", "tsv", "parquet")},
+    **{kind: _table(kind) for kind in ("json", "jsonl", "csv", "tsv", "parquet", "arrow")},
 }
 
 

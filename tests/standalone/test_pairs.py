@@ -93,3 +93,13 @@ def test_a_table_without_a_needed_column_is_refused_with_the_nearest() -> None:
 def test_a_table_without_rows_is_refused() -> None:
     with pytest.raises(DataError, match=r"data\.csv"):
         pairs_of_table(pl.DataFrame(schema={"instruction": pl.String}), "data.csv")
+
+
+def test_every_kind_of_nan_is_a_missing_text() -> None:
+    np = pytest.importorskip("numpy")
+    pd = pytest.importorskip("pandas")
+    for missing in (None, float("nan"), np.float32("nan"), pd.NA, pd.NaT):
+        pair = to_pair({"instruction": "a", "input": missing, "output": "b"})
+        assert pair.instruction == "a"
+        with pytest.raises(DataError, match="has no output"):
+            to_pair(("a", missing))

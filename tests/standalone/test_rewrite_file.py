@@ -11,6 +11,7 @@ from polars.testing import assert_frame_equal
 
 from gradpipe.benchmarks.table_files import parse_table
 from gradpipe.standalone.rewrite_file import rewrite_rows
+from gradpipe.tables.parts import open_part
 
 ROWS: list[dict[str, Any]] = [
     {"instruction": "Größe?", "output": "1", "meta": {"tags": ["a", 1, None], "n": 1.50}},
@@ -26,7 +27,9 @@ ADDED = pl.DataFrame({"score": [2.5, 1 / 3, None, 0.1], "reason": [None, None, "
 def test_objects_keep_their_nesting_their_kinds_and_the_keys_that_others_lack(kind: str) -> None:
     text = json.dumps(ROWS) if kind == "json" else "\n\n".join(map(json.dumps, ROWS))
     # As Windows writes it.
-    written = rewrite_rows(b"\xef\xbb\xbf" + text.encode(), f"rows.{kind}", ORDER, ADDED)
+    written = rewrite_rows(
+        [open_part(b"\xef\xbb\xbf" + text.encode(), f"rows.{kind}")], ORDER, ADDED
+    )
     lines = written.decode().rstrip("\n").split("\n")
     found = json.loads(written) if kind == "json" else [json.loads(line) for line in lines]
     added = ADDED.to_dicts()
@@ -50,7 +53,7 @@ def test_cells_keep_their_text(kind: str, separator: str) -> None:
         return cell if cell in {"", '""'} else f'"{escaped}"'
 
     data = "\n".join(separator.join(map(quoted, row)) for row in cells).encode()
-    written = rewrite_rows(data, f"rows.{kind}", ORDER, ADDED)
+    written = rewrite_rows([open_part(data, f"rows.{kind}")], ORDER, ADDED)
     before, after = (parse_table(content, f"rows.{kind}") for content in (data, written))
     assert_frame_equal(after.select(before.columns), before[ORDER])
     assert before["empty"].null_count() == 4
@@ -70,7 +73,7 @@ def test_columns_keep_their_types(tmp_path: Path) -> None:
     )
     frame.write_parquet(tmp_path / "rows.parquet")
     data = (tmp_path / "rows.parquet").read_bytes()
-    found = pl.read_parquet(BytesIO(rewrite_rows(data, "rows.parquet", ORDER, ADDED)))
+    found = pl.read_parquet(BytesIO(rewrite_rows([open_part(data, "rows.parquet")], ORDER, ADDED)))
     assert_frame_equal(found.select(frame.columns), frame[ORDER])
     assert_frame_equal(found.select(ADDED.columns), ADDED)
 
@@ -86,7 +89,9 @@ def test_a_part_of_the_rows_may_be_left_out(kind: str, tmp_path: Path) -> None:
         "parquet": frame.write_parquet,
     }[kind](path)
     for order in ([3, 1], []):
-        written = rewrite_rows(path.read_bytes(), path.name, order, ADDED.head(len(order)))
+        written = rewrite_rows(
+            [open_part(path.read_bytes(), path.name)], order, ADDED.head(len(order))
+        )
         path.with_stem("part").write_bytes(written)
         if order:
             found = parse_table(written, path.name)

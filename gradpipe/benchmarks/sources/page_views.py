@@ -9,9 +9,10 @@ import polars as pl
 from gradpipe.benchmarks.fetch import is_remote, read_bytes
 from gradpipe.benchmarks.remote_parquet import absolute_location, refusal
 from gradpipe.benchmarks.sources.wikipedia_settings import WikipediaPages
-from gradpipe.benchmarks.table_files import parse_table, table_extension, text_column
+from gradpipe.benchmarks.table_files import parse_table, text_column
 from gradpipe.errors import DataError
 from gradpipe.system.hashing import content_hash
+from gradpipe.tables.kinds import table_extension
 from gradpipe.untrusted.files import require_regular
 from gradpipe.untrusted.limits import (
     ARCHIVE_ENDINGS,

@@ -1,4 +1,4 @@
-"""User data: JSON, JSONL, CSV, TSV or Parquet with named columns."""
+"""User data: table files with named columns."""
 
 from pathlib import Path
 
@@ -7,10 +7,14 @@ import polars as pl
 from gradpipe.benchmarks.fetch import content_key
 from gradpipe.benchmarks.items import build_items
 from gradpipe.benchmarks.settings import BenchmarkSettings, ColumnNames
+from gradpipe.benchmarks.shards import table_locations
 from gradpipe.benchmarks.sources.source import Source
 from gradpipe.benchmarks.table_files import instruction_column, join_input, read_table, text_column
 from gradpipe.errors import DataError, nearest
 from gradpipe.styles import STYLES
+from gradpipe.system.hashing import content_hash
+from gradpipe.tables.kinds import table_kind
+from gradpipe.untrusted.compressed import COMPRESSIONS
 
 
 class UserFiles(Source[BenchmarkSettings]):
@@ -20,7 +24,13 @@ class UserFiles(Source[BenchmarkSettings]):
 
     def content(self, config: BenchmarkSettings) -> dict[str, str]:
         """Identify the content of the file that ``read`` would read."""
-        return {Path(_path(config)).suffix: content_key(_path(config))}
+        path = _path(config)
+        files = table_locations(path)
+        keys = [content_key(file) for file in files]
+        suffix = Path(files[0]).suffix
+        if suffix.lower() in COMPRESSIONS:
+            suffix = "".join(table_kind(files[0]))
+        return {suffix: keys[0] if files == [path] else content_hash(keys)}
 
     def read(self, config: BenchmarkSettings) -> pl.DataFrame:
         """Read all rows of a user's file as items, with columns named by ``config.columns``.

@@ -114,10 +114,10 @@ BAD = {
     "numbers for objects": ("a.json", b"[1, 2]", "element 0 is a int, not an object"),
     "a bad line": ("a.jsonl", b'{"none": 1}\n{none}\n', "not well-formed JSONL .line 2:"),
     "a JSON array called JSONL": ("a.jsonl", b"[1]\n", "row 0 is a list, not an object"),
-    "bytes that are not text": ("a.json", b'["\xff"]', "a.json is not well-formed JSON"),
+    "bytes that are not text": ("a.json", b'["\x81"]', "a.json is not text in UTF-8.*iconv"),
     "half a character": ("a.json", b'[{"none": "\\ud83d"}]', "surrogates not allowed"),
     "ragged CSV": ("a.csv", b"a,b\n1,2,3\n", "a.csv is not well-formed CSV"),
-    "Latin-1 CSV": ("a.csv", b"a,b\n1,\xe9\n", "a.csv is not well-formed CSV"),
+    "Windows' CSV": ("a.csv", b"a,b\n1,\xe9\n", "'é' there.: it is probably Windows-1252"),
     "no Parquet at all": ("a.parquet", b"PAR1 or not", "a.parquet is not well-formed PARQUET"),
     "an unknown extension": ("a.jsnl", b"[]", "'.jsnl', which is not a table's: did you mean '.js"),
 }
