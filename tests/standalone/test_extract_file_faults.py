@@ -20,7 +20,7 @@ import pytest
 from click.testing import CliRunner, Result
 from polars.testing import assert_frame_equal
 
-from gradpipe.cli import Commands
+from gradpipe.cli import Commands, main
 from gradpipe.cli.extract import extract
 from gradpipe.cli.rank import rank_command
 from gradpipe.errors import DataError
@@ -46,7 +46,9 @@ CHILD = """
 
 
 def gradpipe(*words: str | Path) -> Result:
-    group = Commands("gradpipe", {"extract": extract, "rank": rank_command})
+    # A command keeps the names of its help option from its first call.
+    commands = {"extract": extract, "rank": rank_command}
+    group = Commands("gradpipe", commands, context_settings=main.context_settings)
     return CliRunner().invoke(group, list(map(str, words)), catch_exceptions=False)
 
 
