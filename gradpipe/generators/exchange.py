@@ -62,6 +62,7 @@ class Exchange:
     ) -> None:
         self._waiting = iter(calls)
         self._in_flight: list[Future[Outcome | None]] = []
+        self._tasks: set[asyncio.Task[Any]] = set()
         self._config = config
         self._ledger = ledger
         self._client = client
@@ -78,6 +79,7 @@ class Exchange:
         refuses every call; another iteration yields the calls in flight.
         """
         end = time.monotonic() + within
+        self._drop_unsent()
         self._send()
         while self._in_flight and time.monotonic() < end:
             finished, _ = wait(self._in_flight, _INTERRUPTIBLE, FIRST_COMPLETED)
@@ -94,15 +96,43 @@ class Exchange:
 
     def cancel(self) -> None:
         """Abandon the calls in flight."""
-        for future in self._in_flight:
-            future.cancel()
+        self._portal.call(self._cancel_tasks)
 
     def _send(self) -> None:
         while len(self._in_flight) < self._config.concurrency and self._ledger.stopped is None:
             call = next(self._waiting, None)
             if call is None:
                 return
-            self._in_flight.append(self._portal.start_task_soon(self._answer, call))
+            # Noted before it is sent: an interruption in between must not lose a paid answer.
+            future: Future[Outcome | None] = Future()
+            self._in_flight.append(future)
+            self._portal.start_task_soon(self._run, call, future)
+
+    def _drop_unsent(self) -> None:
+        """Forget calls that an interruption kept from being sent."""
+        # Tasks that were handed to the loop before this call have begun when it returns.
+        self._portal.call(asyncio.sleep, 0)
+        self._in_flight = [future for future in self._in_flight if _has_begun(future)]
+
+    async def _run(self, call: Mapping[str, Any], future: Future[Outcome | None]) -> None:
+        """Set the future to a call's outcome, or to None if the call is abandoned."""
+        task = asyncio.current_task()
+        assert task is not None, "a coroutine runs in a task"
+        self._tasks.add(task)
+        future.set_running_or_notify_cancel()
+        try:
+            future.set_result(await self._answer(call))
+        except asyncio.CancelledError:
+            future.set_result(None)
+        # Whatever it is, the caller's thread raises it.
+        except Exception as error:
+            future.set_exception(error)
+        finally:
+            self._tasks.discard(task)
+
+    def _cancel_tasks(self) -> None:
+        for task in self._tasks:
+            task.cancel()
 
     def _result(self, future: Future[Outcome | None]) -> Outcome | None:
         """Return a finished call's outcome; None if it was not sent, or failed after another."""
@@ -173,6 +203,10 @@ class Exchange:
     def _stop(self, reason: str) -> None:
         self._ledger.stop(reason)
         self._stopping.set()
+
+
+def _has_begun(future: Future[Any]) -> bool:
+    return future.running() or future.done()
 
 
 def _is_transient(result: object) -> bool:
