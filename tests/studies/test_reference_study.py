@@ -8,6 +8,7 @@ import pytest
 
 from assets.resources import Accelerator
 from assets.running.runner import Runner
+from gradpipe.claims.paper import PAPER_CLAIMS
 from gradpipe.studies.load import load_study
 from storage.workspace import Workspace
 
@@ -61,7 +62,7 @@ def test_the_papers_first_claim_is_supported_and_so_is_the_first_half_of_its_thi
 ) -> None:
     judged = pl.read_csv(report / "tables" / "verdicts_overall.csv")
     verdicts = judged.group_by("title", maintain_order=True).agg("verdict")
-    found = dict(verdicts.iter_rows())
-    assert found["The less a response thinks, the more uneven the layers"] == ["supported"] * 2
-    irrelevant = found["Detailed responses tell irrelevant from correct, answers alone do not"]
-    assert irrelevant[0] == "supported"
+    by_title = dict(verdicts.iter_rows())
+    titles = {claim.group: claim.title for claim in PAPER_CLAIMS}
+    assert by_title[titles["1"]] == ["supported"] * 2
+    assert by_title[titles["3"]][0] == "supported"

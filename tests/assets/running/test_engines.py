@@ -129,7 +129,7 @@ def test_an_interrupted_run_on_ray_leaves_no_process_and_keeps_what_was_done(
         _, errors = process.communicate(timeout=60)
     assert process.returncode == 130
     assert "gradpipe: stopped" in errors
-    assert "Run it again" in errors
+    assert "to resume" in errors
     assert "Traceback" not in errors
     assert 0 < len(store.keys()) < 72
     until = time.monotonic() + 30
