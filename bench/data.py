@@ -10,9 +10,10 @@ import polars as pl
 
 from gradpipe.benchmarks.config import BenchmarkConfig
 from gradpipe.benchmarks.read import read_items
+from gradpipe.conversations.examples import Pair
 from gradpipe.errors import DataError
 from gradpipe.gradients.protocol import STANDARD
-from gradpipe.gradients.tokens import Encoder, Pair, TokenRow
+from gradpipe.gradients.tokens import Encoder, TokenRow
 from gradpipe.responses.build import build_examples
 
 if TYPE_CHECKING:

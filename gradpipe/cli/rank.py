@@ -16,8 +16,8 @@ from gradpipe.errors import GradpipeError
 if TYPE_CHECKING:
     import polars as pl
 
+    from gradpipe.conversations.examples import Pair
     from gradpipe.gradients.rows import Progress
-    from gradpipe.gradients.tokens import Pair
 
 #: Number of rows printed on the terminal, and of characters per text.
 SHOWN_ROWS = 10

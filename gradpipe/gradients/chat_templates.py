@@ -5,22 +5,13 @@ from __future__ import annotations
 from datetime import date, datetime, time
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from gradpipe.conversations.think_blocks import THINK_MARKS
 from gradpipe.errors import ModelError
 from gradpipe.gradients.protocol import DEFAULT_TEMPLATE_DATE, Protocol
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
 
-#: The marks of the blocks in which models think, as templates write them: opening to closing.
-THINK_MARKS = {
-    "<think>": "</think>",
-    "<thinking>": "</thinking>",
-    "<thought>": "</thought>",
-    "<seed:think>": "</seed:think>",
-    "[THINK]": "[/THINK]",
-    "<|START_THINKING|>": "<|END_THINKING|>",
-    "<|begin_of_thought|>": "<|end_of_thought|>",
-}
 #: Texts that no template contains, to find where it writes an instruction and a response.
 _INSTRUCTION, _RESPONSE = "xINSTRUCTIONx", "xRESPONSEx"
 

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from gradpipe.conversations.examples import Pair
 from gradpipe.errors import DataError, ModelError
 from gradpipe.gradients.chat_templates import ChatTemplate
 from gradpipe.gradients.protocol import Protocol
@@ -16,29 +17,40 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class Pair:
-    """One (instruction, response) pair of texts; None for a missing text."""
+class TokenSpan:
+    """A named stretch of a row's loss: the ``positions`` in ``ids`` of its tokens, ascending."""
 
-    instruction: str | None
-    response: str | None
+    name: str
+    positions: tuple[int, ...]
 
 
 @dataclass(frozen=True)
 class TokenRow:
-    """A tokenized pair: ``ids`` of prompt and response; the response is ``ids[start:]``.
+    """A tokenized example: ``ids`` of prompt and response; the response is ``ids[start:]``.
 
-    ``reason`` says why the row is unusable; None for a usable row.
+    ``mask`` has the positions that carry loss, ascending, where these are not all of the response.
+    ``spans`` divide the loss: each of its positions is in exactly one of them. ``reason`` says why
+    the row is unusable; None for a usable row.
     """
 
     ids: list[int]
     start: int
     truncated: bool
     reason: str | None = None
+    mask: tuple[int, ...] | None = None
+    spans: tuple[TokenSpan, ...] = ()
+
+    @property
+    def positions(self) -> Sequence[int]:
+        """Positions of the tokens with a loss; nothing predicts the first token of a text."""
+        if self.mask is None:
+            return range(max(self.start, 1), len(self.ids))
+        return [position for position in self.mask if position]
 
     @property
     def response_tokens(self) -> int:
-        """The number of tokens with a loss; nothing predicts the first token of a text."""
-        return max(0, len(self.ids) - max(self.start, 1))
+        """The number of tokens with a loss."""
+        return len(self.positions)
 
 
 class Encoder:

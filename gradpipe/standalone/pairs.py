@@ -8,8 +8,8 @@ from typing import Any
 import polars as pl
 
 from gradpipe.benchmarks.table_files import join_input, text_column
+from gradpipe.conversations.examples import Pair
 from gradpipe.errors import DataError, nearest
-from gradpipe.gradients.tokens import Pair
 from gradpipe.system.hashing import content_hash
 
 #: What the notebook functions accept as examples: a Polars frame or mappings with the keys

@@ -10,8 +10,8 @@ import polars as pl
 
 from gradpipe.benchmarks.fetch import is_remote
 from gradpipe.benchmarks.shards import read_parts, table_locations
+from gradpipe.conversations.examples import Pair
 from gradpipe.errors import DataError
-from gradpipe.gradients.tokens import Pair
 from gradpipe.standalone.output_file import check_writable, write_atomically
 from gradpipe.standalone.pairs import hash_pairs, pairs_of_table, texts_of_pairs
 from gradpipe.standalone.ranking import rank_scores, score_rows, score_spectra_file

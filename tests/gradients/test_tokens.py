@@ -8,9 +8,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from transformers import ByT5Tokenizer, PreTrainedTokenizerFast
 
+from gradpipe.conversations.examples import Pair
 from gradpipe.errors import DataError, ModelError
 from gradpipe.gradients.protocol import PAPER, STANDARD, Protocol, make_protocol
-from gradpipe.gradients.tokens import Encoder, Pair, TokenRow
+from gradpipe.gradients.tokens import Encoder, TokenRow
 
 MakeTokenizer = Callable[..., PreTrainedTokenizerFast]
 PAIR = Pair("Two plus two?", "4, as ever.")

@@ -12,8 +12,9 @@ from hypothesis import strategies as st
 from transformers import AutoTokenizer, ByT5Tokenizer, PreTrainedTokenizerFast
 from transformers.convert_slow_tokenizer import bytes_to_unicode
 
+from gradpipe.conversations.examples import Pair
 from gradpipe.gradients.protocol import PAPER, STANDARD, make_protocol
-from gradpipe.gradients.tokens import Encoder, Pair, TokenRow
+from gradpipe.gradients.tokens import Encoder, TokenRow
 
 #: What tokens straddle, templates trim, scripts turn round and tokenizers take for their own.
 PIECES = st.sampled_from(

@@ -23,9 +23,9 @@ from polars.testing import assert_frame_equal
 from gradpipe.cli import Commands, main
 from gradpipe.cli.extract import extract
 from gradpipe.cli.rank import rank_command
+from gradpipe.conversations.examples import Pair
 from gradpipe.errors import DataError
 from gradpipe.gradients.protocol import PAPER, STANDARD
-from gradpipe.gradients.tokens import Pair
 from gradpipe.standalone.extract_file import extract_file, extract_pairs
 
 ROWS = [{"instruction": f"Say {n}.", "output": f"Well, {n * 7}! " * (1 + n % 3)} for n in range(8)]

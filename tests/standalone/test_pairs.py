@@ -6,8 +6,8 @@ from typing import Any
 import polars as pl
 import pytest
 
+from gradpipe.conversations.examples import Pair
 from gradpipe.errors import DataError
-from gradpipe.gradients.tokens import Pair
 from gradpipe.standalone.pairs import pairs_of_table, to_pair, to_pairs
 
 

@@ -10,9 +10,9 @@ import numpy as np
 import polars as pl
 import pytest
 
+from gradpipe.conversations.examples import Pair
 from gradpipe.gradients.protocol import STANDARD
 from gradpipe.gradients.rows import ROW_SCHEMA
-from gradpipe.gradients.tokens import Pair
 from gradpipe.report.report_data import ALIGNMENT_SCHEMA
 from gradpipe.standalone.extract_file import extract_pairs
 from gradpipe.statistics.alignment import (

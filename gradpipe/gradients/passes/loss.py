@@ -62,7 +62,7 @@ def predictions(rows: list[TokenRow]) -> Predictions:
     places = [
         (number, position - 1, row.ids[position], 1 / row.response_tokens)
         for number, row in enumerate(rows)
-        for position in range(max(row.start, 1), len(row.ids))
+        for position in row.positions
     ]
     places += [(*places[0][:3], 0.0)] * (-len(places) % ROUND_TO)
     columns = torch.tensor(places, dtype=torch.float64).T

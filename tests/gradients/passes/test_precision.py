@@ -9,9 +9,10 @@ import pytest
 import torch
 from torch import Tensor
 
+from gradpipe.conversations.examples import Pair
 from gradpipe.gradients.extract import extract_rows
 from gradpipe.gradients.protocol import STANDARD
-from gradpipe.gradients.tokens import Encoder, Pair, TokenRow
+from gradpipe.gradients.tokens import Encoder, TokenRow
 from gradpipe.models.load import LoadedModel, load_model
 from gradpipe.standalone.spectra_table import EXTRACT_STATISTICS, spectra_table
 

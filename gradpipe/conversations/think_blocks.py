@@ -1,0 +1,43 @@
+"""The marks of the blocks in which models think, and a response divided at them."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+#: The marks of the blocks in which models think, as templates write them: opening to closing. A
+#: new model's marks are one more line here.
+THINK_MARKS = {
+    "<think>": "</think>",
+    "<thinking>": "</thinking>",
+    "<thought>": "</thought>",
+    "<seed:think>": "</seed:think>",
+    "[THINK]": "[/THINK]",
+    "<|START_THINKING|>": "<|END_THINKING|>",
+    "<|begin_of_thought|>": "<|end_of_thought|>",
+    "<|channel|>analysis<|message|>": "<|end|>",
+}
+
+
+class Divided(NamedTuple):
+    """A response divided: its thinking, and the answer that follows it."""
+
+    thinking: str
+    answer: str
+
+
+def divide(response: str) -> Divided | None:
+    """Divide a response that begins with a closed think block; None for any other response.
+
+    The white space around both parts is dropped.
+    """
+    text = response.lstrip()
+    for opening, closing in THINK_MARKS.items():
+        if text.startswith(opening):
+            thinking, closed, answer = text.removeprefix(opening).partition(closing)
+            return Divided(thinking.strip(), answer.strip()) if closed else None
+    return None
+
+
+def join(thinking: str, answer: str) -> str:
+    """Write thinking and answer as one response, with the marks that most models use."""
+    return f"<think>\n{thinking.strip()}\n</think>\n\n{answer.strip()}"
