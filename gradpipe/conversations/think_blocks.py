@@ -25,7 +25,7 @@ class Divided(NamedTuple):
     answer: str
 
 
-def divide(response: str) -> Divided | None:
+def divide_at_thinking(response: str) -> Divided | None:
     """Divide a response that begins with a closed think block; None for any other response.
 
     The white space around both parts is dropped.
@@ -38,6 +38,6 @@ def divide(response: str) -> Divided | None:
     return None
 
 
-def join(thinking: str, answer: str) -> str:
+def join_thinking(thinking: str, answer: str) -> str:
     """Write thinking and answer as one response, with the marks that most models use."""
     return f"<think>\n{thinking.strip()}\n</think>\n\n{answer.strip()}"
