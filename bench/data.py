@@ -12,8 +12,9 @@ from gradpipe.benchmarks.config import BenchmarkConfig
 from gradpipe.benchmarks.read import read_items
 from gradpipe.conversations.examples import Pair
 from gradpipe.errors import DataError
+from gradpipe.gradients.encoder import Encoder
 from gradpipe.gradients.protocol import STANDARD
-from gradpipe.gradients.tokens import Encoder, TokenRow
+from gradpipe.gradients.tokens import TokenRow
 from gradpipe.responses.build import build_examples
 
 if TYPE_CHECKING:

@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
-from datetime import date, datetime, time
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from gradpipe.conversations.examples import Conversation, Message
 from gradpipe.conversations.think_blocks import THINK_MARKS
 from gradpipe.errors import ModelError
-from gradpipe.gradients.protocol import DEFAULT_TEMPLATE_DATE, Protocol
+from gradpipe.gradients.protocol import Protocol
+from gradpipe.gradients.template_renderer import TemplateRefusal, TemplateRenderer
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
 
 #: Texts that no template contains, to find where it writes an instruction and a response.
-_INSTRUCTION, _RESPONSE = "xINSTRUCTIONx", "xRESPONSEx"
+INSTRUCTION_MARKER, RESPONSE_MARKER = "xINSTRUCTIONx", "xRESPONSEx"
 
 
 class _Form(NamedTuple):
@@ -33,7 +35,7 @@ class ChatTemplate:
     """
 
     def __init__(self, tokenizer: PreTrainedTokenizerBase, protocol: Protocol, name: str) -> None:
-        self._tokenizer: Any = tokenizer
+        self.renderer = TemplateRenderer(tokenizer, protocol)
         self._protocol = protocol
         self._name = name or "this model"
         self._form = self._find_form()
@@ -42,7 +44,82 @@ class ChatTemplate:
 
     def prompt(self, instruction: str, response: str) -> str:
         """Return the text before a response; raises ModelError if the template fails."""
-        text = self._render(self._form, instruction) + self._header
+        try:
+            return self.prompt_of(Conversation(_turns(instruction, response)), response)
+        except TemplateRefusal as refusal:
+            raise ModelError(
+                f"The chat template of {self._name} fails ({refusal}): use another revision of the "
+                "model, or turn the template off (chat: false, --no-chat)."
+            ) from refusal
+
+    def prompt_of(self, conversation: Conversation, response: str) -> str:
+        """Return the text before the last message, whose text is ``response``.
+
+        Raises TemplateRefusal.
+        """
+        return self._with_think_block(self.generation_prompt(conversation), response)
+
+    def generation_prompt(self, conversation: Conversation, before: int | None = None) -> str:
+        """Return the text before a message, by default before the last one.
+
+        It has a header that the template ignores, but a think block is as the template leaves it.
+        Raises TemplateRefusal.
+        """
+        before = len(conversation.messages) - 1 if before is None else before
+        return self.rendered(conversation, before, asked=True) + self._header
+
+    def rendered(
+        self, conversation: Conversation, count: int | None = None, *, asked: bool = False
+    ) -> str:
+        """Render the first ``count`` messages, by default all, and the protocol's system message.
+
+        ``asked``: whether to ask for the generation prompt. Raises TemplateRefusal.
+        """
+        messages = self.written(conversation.messages[:count])
+        settings = self.settings(conversation)
+        return self.renderer.render(
+            messages, asked=asked, tools=conversation.tools, settings=settings
+        )
+
+    def generated(self, conversation: Conversation) -> list[tuple[int, int]]:
+        """The stretches of a rendered conversation that the template marks as the assistant's.
+
+        Raises TemplateRefusal.
+        """
+        return self.renderer.generated(
+            self.written(conversation.messages),
+            tools=conversation.tools,
+            settings=self.settings(conversation),
+        )
+
+    def written(self, messages: Sequence[Message]) -> list[dict[str, Any]]:
+        """Messages in the form that the template reads, with the protocol's system message."""
+        system = self._form.system
+        if system is not None and not any(m.get("role") == "system" for m in messages):
+            messages = [{"role": "system", "content": system}, *messages]
+        return [self._in_form(message) for message in messages]
+
+    def settings(self, conversation: Conversation) -> dict[str, Any]:
+        """The template's variables: the row's own, and the switch for thinking.
+
+        Where the protocol renders whole conversations, ``thinking`` sets ``enable_thinking``, the
+        off switch of most templates, unless the study, the model or the row does.
+        """
+        own = dict(conversation.template_settings)
+        given = {**self._protocol.chat_template_kwargs, **own}
+        mode = self._protocol.thinking_mode
+        if self._protocol.rendering == "prompt" or mode == "inside" or "enable_thinking" in given:
+            return own
+        return {**own, "enable_thinking": mode == "auto" and thinks(conversation.messages[-1])}
+
+    def _in_form(self, message: Message) -> dict[str, Any]:
+        content = message.get("content")
+        if self._form.parts and isinstance(content, str):
+            return {**message, "content": [{"type": "text", "text": content}]}
+        return dict(message)
+
+    def _with_think_block(self, text: str, response: str) -> str:
+        """Close or remove the think block that a prompt opens, as the protocol says."""
         thinking = self._protocol.thinking_mode
         if self._marks is None or thinking == "inside":
             return text
@@ -61,7 +138,7 @@ class ChatTemplate:
         """The form in which the template shows an instruction; contents as texts if none does."""
         forms = [_Form(parts, self._system(parts)) for parts in (False, True)]
         for form in forms:
-            if _INSTRUCTION in (self._try(form) or ""):
+            if INSTRUCTION_MARKER in (self._try(form) or ""):
                 return form
         return forms[0]
 
@@ -75,8 +152,8 @@ class ChatTemplate:
     def _missing_header(self) -> str:
         """The header of the assistant's turn if the template ignores ``add_generation_prompt``."""
         asked, turn = self._try(self._form), self._try(self._form, asked=False)
-        conversation = self._try(self._form, _RESPONSE, asked=False) or ""
-        before, marker, _ = conversation.partition(_RESPONSE)
+        conversation = self._try(self._form, RESPONSE_MARKER, asked=False) or ""
+        before, marker, _ = conversation.partition(RESPONSE_MARKER)
         if turn is None or asked != turn or not marker or not before.startswith(turn):
             return ""
         header = before.removeprefix(turn)
@@ -86,61 +163,37 @@ class ChatTemplate:
     def _opened_marks(self) -> tuple[str, str] | None:
         """The marks of the think block that the template's generation prompt opens."""
         prompt = (self._try(self._form) or "") + self._header
-        generation = prompt.rpartition(_INSTRUCTION)[2].rstrip()
+        generation = prompt.rpartition(INSTRUCTION_MARKER)[2].rstrip()
         return next((marks for marks in THINK_MARKS.items() if generation.endswith(marks[0])), None)
 
     def _try(self, form: _Form, response: str | None = None, asked: bool = True) -> str | None:
         """Render the marker instruction; None if the template fails."""
-        try:
-            return self._render(form, _INSTRUCTION, response, asked)
-        except ModelError:
-            return None
-
-    def _render(
-        self, form: _Form, instruction: str, response: str | None = None, asked: bool = True
-    ) -> str:
-        """Render a conversation; ``asked``: whether to ask for the generation prompt."""
-        turns = {"system": form.system, "user": instruction, "assistant": response}
+        turns: Mapping[str, str | None] = {
+            "system": form.system,
+            "user": INSTRUCTION_MARKER,
+            "assistant": response,
+        }
         messages = [
             {"role": role, "content": [{"type": "text", "text": text}] if form.parts else text}
             for role, text in turns.items()
             if text is not None
         ]
         try:
-            return self._applied(messages, asked)
-        # Templates are sandboxed programs that come with the model: they may raise anything.
-        except Exception as error:
-            reason = str(error).partition("\n")[0].rstrip(".") or type(error).__name__
-            raise ModelError(
-                f"The chat template of {self._name} fails ({reason}): use another revision of the "
-                "model, or turn the template off (chat: false, --no-chat)."
-            ) from error
-
-    def _applied(self, messages: list[dict[str, Any]], asked: bool) -> str:
-        day = self._protocol.template_date
-        # Keep a template's own constant date unless another date is set.
-        dates = {} if day == DEFAULT_TEMPLATE_DATE else {"date_string": f"{day:%d %b %Y}"}
-        template = self._tokenizer.get_chat_template()
-        if "strftime_now" not in template:
-            text: str = self._tokenizer.apply_chat_template(
-                messages, tokenize=False, add_generation_prompt=asked, **dates
-            )
-            return text
-        # The sandbox that apply_chat_template renders in. The public function turns every callable
-        # that it passes to a template into text. Tokenizers exist here, so it is imported already.
-        from transformers.utils.chat_template_utils import _compile_jinja_template
-
-        rendered: str = _compile_jinja_template(template).render(
-            messages=messages,
-            tools=None,
-            documents=None,
-            add_generation_prompt=asked,
-            **{**self._tokenizer.special_tokens_map, **dates},
-            strftime_now=_clock(day),
-        )
-        return rendered
+            return self.renderer.render(messages, asked=asked)
+        except TemplateRefusal:
+            return None
 
 
-def _clock(day: date) -> Any:
-    """A template's ``strftime_now``, which says that it is midnight at the start of ``day``."""
-    return datetime.combine(day, time()).strftime
+def _turns(instruction: str, response: str) -> tuple[Message, Message]:
+    return (
+        {"role": "user", "content": instruction},
+        {"role": "assistant", "content": response},
+    )
+
+
+def thinks(message: Message) -> bool:
+    """Whether a message has thinking: a field of its own, or a think block in its content."""
+    if message.get("reasoning_content") or message.get("thinking") or message.get("reasoning"):
+        return True
+    content = message.get("content")
+    return isinstance(content, str) and content.lstrip().startswith(tuple(THINK_MARKS))

@@ -5,10 +5,11 @@ from collections.abc import Callable, Iterator
 import polars as pl
 
 from gradpipe.conversations.examples import Pair
+from gradpipe.gradients.encoder import Encoder
 from gradpipe.gradients.extract import extract_rows
 from gradpipe.gradients.protocol import Protocol
 from gradpipe.gradients.rows import Progress
-from gradpipe.gradients.tokens import Encoder, TokenRow
+from gradpipe.gradients.tokens import TokenRow
 from gradpipe.models.load import LoadedModel, load_tokenizer, load_window
 
 

@@ -5,61 +5,36 @@ from __future__ import annotations
 from datetime import date
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_serializer
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Field,
+    ValidationError,
+    model_validator,
+)
 
 from gradpipe.errors import StudyError, nearest
 from gradpipe.fields import Day, Whole
+from gradpipe.gradients.layer_names import LayerNames
+from gradpipe.system.hashing import content_hash
 
 Role = Literal["q", "k", "v", "o", "gate", "up", "down"]
-LayerPath = Annotated[str, Field(min_length=1)]
 Dtype = Literal["float32", "bfloat16", "float16"]
 Thinking = Literal["auto", "inside", "closed"]
+LossOn = Literal["last", "assistant", "completion", "all"]
 #: The date that Llama's templates write where there is no clock.
 DEFAULT_TEMPLATE_DATE = date(2024, 7, 26)
-
-
-class LayerNames(BaseModel):
-    """Paths inside a decoder layer of linear layers with names that gradpipe does not know.
-
-    A fused layer is named for each of its roles.
-    """
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-    q: LayerPath | None = Field(
-        default=None, description="The path of the linear layer of ``q`` inside a decoder layer."
-    )
-    k: LayerPath | None = Field(
-        default=None, description="The path of the linear layer of ``k`` inside a decoder layer."
-    )
-    v: LayerPath | None = Field(
-        default=None, description="The path of the linear layer of ``v`` inside a decoder layer."
-    )
-    o: LayerPath | None = Field(
-        default=None, description="The path of the linear layer of ``o`` inside a decoder layer."
-    )
-    gate: LayerPath | None = Field(
-        default=None, description="The path of the linear layer of ``gate`` inside a decoder layer."
-    )
-    up: LayerPath | None = Field(
-        default=None, description="The path of the linear layer of ``up`` inside a decoder layer."
-    )
-    down: LayerPath | None = Field(
-        default=None, description="The path of the linear layer of ``down`` inside a decoder layer."
-    )
-
-    @property
-    def paths(self) -> dict[str, str]:
-        """The given paths by role."""
-        return {role: path for role, path in self if path is not None}
-
-    @model_serializer
-    def _given(self) -> dict[str, str]:
-        return self.paths
-
-    def overridden_by(self, other: LayerNames) -> LayerNames:
-        """Return these names updated with the given paths of ``other``."""
-        return LayerNames(**{**self.paths, **other.paths})
+#: Settings that were added after rows had been measured: at their defaults they are in no key.
+_LATER_SETTINGS = (
+    "template_date",
+    "rendering",
+    "loss_on",
+    "end_of_turn",
+    "append_eos",
+    "chat_template",
+    "chat_template_kwargs",
+)
 
 
 def _distinct(projections: tuple[Role, ...]) -> tuple[Role, ...]:
@@ -72,8 +47,9 @@ class Protocol(BaseModel):
     """How an example becomes tokens and a loss. Part of every row's key.
 
     The preset ``paper`` is exactly what the reference implementation does (github
-    MingLiiii/Layer_Gradient, commit e2072e8); ``standard`` fixes its known quirks. Both take the
-    mean cross-entropy over the response's tokens, append no EOS, and run the model in evaluation
+    MingLiiii/Layer_Gradient, commit e2072e8); ``standard`` fixes its known quirks. Both append no
+    EOS. ``training`` has the tokens and the loss of a fine-tuning run, end of turn included. All
+    take the mean cross-entropy over the tokens that carry loss, and run the model in evaluation
     mode.
 
     Examples:
@@ -84,7 +60,7 @@ class Protocol(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    preset: Literal["paper", "standard"] = Field(
+    preset: Literal["paper", "standard", "training"] = Field(
         description="The preset that the other settings change."
     )
     chat: bool | None = Field(
@@ -121,9 +97,42 @@ class Protocol(BaseModel):
         description=(
             "How to treat a prompt that ends in an opened ``<think>``: leave the block open "
             "(``inside``), close it before every response (``closed``), or close it unless the "
-            "response has thinking of its own (``auto``). By default ``inside`` with "
-            "``boundary: prefix``, as in ``paper``; otherwise ``auto``."
+            "response has thinking of its own (``auto``). Where conversations are rendered whole, "
+            "``auto`` and ``closed`` set ``enable_thinking`` of templates with such a switch. By "
+            "default ``auto`` in ``standard`` and ``inside`` in ``paper`` and ``training``."
         ),
+    )
+    rendering: Literal["prompt", "conversation"] = Field(
+        default="prompt",
+        description=(
+            "What the chat template renders: the messages before the response, which follows "
+            "unchanged (``prompt``), or the whole ``conversation``, response included."
+        ),
+    )
+    loss_on: LossOn = Field(
+        default="last",
+        description=(
+            "What carries loss where conversations are rendered whole: the ``last`` message, every "
+            "message of the ``assistant``, the ``completion`` (everything after the prompt), or "
+            "``all`` tokens."
+        ),
+    )
+    end_of_turn: bool = Field(
+        default=False,
+        description="Whether what a template writes to end the assistant's turn carries loss.",
+    )
+    append_eos: bool = Field(
+        default=False,
+        description="Whether a text that no chat template wraps ends in the EOS token, with loss.",
+    )
+    chat_template: str | None = Field(
+        default=None,
+        min_length=1,
+        description="The text of a chat template that replaces the tokenizer's.",
+    )
+    chat_template_kwargs: dict[str, Any] = Field(
+        default_factory=dict,
+        description="Variables for the chat template, such as ``enable_thinking``.",
     )
     template_date: Day = Field(
         default=DEFAULT_TEMPLATE_DATE,
@@ -166,6 +175,16 @@ class Protocol(BaseModel):
         dropped = self.system_unless == "by_name" and "gemma" in name.lower()
         return self.model_copy(update={"system": None}) if dropped else self
 
+    @model_validator(mode="after")
+    def _loss_that_the_rendering_has(self) -> Protocol:
+        if self.rendering == "prompt" and (self.loss_on != "last" or self.end_of_turn):
+            setting = "end_of_turn" if self.loss_on == "last" else "loss_on"
+            raise StudyError(
+                f"`{setting}: {str(getattr(self, setting)).lower()}` needs conversations that are "
+                "rendered whole: use the preset training, or set `rendering: conversation`."
+            )
+        return self
+
     @property
     def as_reference(self) -> bool:
         """Whether tokens are the reference's in every case, even where it loses a header."""
@@ -178,7 +197,8 @@ class Protocol(BaseModel):
 
     @property
     def _default_thinking(self) -> Thinking:
-        return "inside" if self.as_reference else "auto"
+        whole = self.rendering == "conversation"
+        return "inside" if self.as_reference or whole else "auto"
 
     @property
     def later_defaults(self) -> set[str]:
@@ -186,9 +206,14 @@ class Protocol(BaseModel):
 
         They are left out of keys, so that the rows and reports of earlier versions stay valid.
         """
+        defaults = type(self).model_construct(preset=self.preset)
+        unchanged = {n for n in _LATER_SETTINGS if getattr(self, n) == getattr(defaults, n)}
         thinking = self.thinking_mode == self._default_thinking
-        undated = self.template_date == DEFAULT_TEMPLATE_DATE
-        return {*(["thinking"] if thinking else []), *(["template_date"] if undated else [])}
+        return unchanged | ({"thinking"} if thinking else set())
+
+    def __hash__(self) -> int:
+        # Pydantic's own would hash the fields, of which one is a dictionary.
+        return hash(content_hash(self.preset, self.key()))
 
     def key(self) -> dict[str, Any]:
         """Return the settings that numbers depend on; the preset's name is not one of them."""
@@ -206,7 +231,15 @@ PAPER = Protocol(
     overlong="truncate",
 )
 STANDARD = Protocol(preset="standard")
-PRESETS = {"paper": PAPER, "standard": STANDARD}
+TRAINING = Protocol(
+    preset="training",
+    system=None,
+    rendering="conversation",
+    loss_on="assistant",
+    end_of_turn=True,
+    append_eos=True,
+)
+PRESETS = {"paper": PAPER, "standard": STANDARD, "training": TRAINING}
 
 
 def make_protocol(preset: str = "standard", **changes: Any) -> Protocol:

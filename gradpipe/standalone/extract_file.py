@@ -11,10 +11,11 @@ import polars as pl
 from gradpipe.benchmarks.table_files import read_table
 from gradpipe.conversations.examples import Pair
 from gradpipe.errors import DataError
+from gradpipe.gradients.encoder import Encoder
 from gradpipe.gradients.extract import extract_rows
 from gradpipe.gradients.protocol import Protocol
 from gradpipe.gradients.rows import Progress
-from gradpipe.gradients.tokens import Encoder, TokenRow
+from gradpipe.gradients.tokens import TokenRow
 from gradpipe.models.fingerprint import pin
 from gradpipe.models.load import load_config, load_source, load_tokenizer, load_window
 from gradpipe.models.placement import IN_ONE_PIECE, Placement

@@ -9,10 +9,10 @@ import polars as pl
 
 from gradpipe.conversations.examples import Pair
 from gradpipe.errors import DataError
+from gradpipe.gradients.encoder import Encoder
 from gradpipe.gradients.extract import extract_rows
 from gradpipe.gradients.protocol import Protocol, make_protocol
 from gradpipe.gradients.rows import ROW_SCHEMA
-from gradpipe.gradients.tokens import Encoder
 from gradpipe.models.devices import input_device
 from gradpipe.models.load import LoadedModel, model_window
 from gradpipe.models.refusals import refuse_model

@@ -6,7 +6,7 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from gradpipe.gradients.protocol import LayerNames
+from gradpipe.gradients.layer_names import LayerNames
 from gradpipe.models.placement import DeviceMap, MaxMemory, Placement
 
 

@@ -25,7 +25,8 @@ from gradpipe.claims.parse import parse_claim
 from gradpipe.engines.settings import RayConfig
 from gradpipe.errors import GradpipeError
 from gradpipe.generators.config import Budget, GeneratorConfig, TokenPrice
-from gradpipe.gradients.protocol import LayerNames, Protocol
+from gradpipe.gradients.layer_names import LayerNames
+from gradpipe.gradients.protocol import Protocol
 from gradpipe.standalone.pairs import pairs_of_table
 from gradpipe.standalone.ranking import score_spectra_file
 from gradpipe.statistics.reductions import REDUCTIONS

@@ -12,8 +12,8 @@ from transformers.utils import chat_template_utils
 from gradpipe.conversations.examples import Pair
 from gradpipe.conversations.think_blocks import THINK_MARKS
 from gradpipe.errors import StudyError
+from gradpipe.gradients.encoder import Encoder
 from gradpipe.gradients.protocol import PAPER, STANDARD, Protocol, make_protocol
-from gradpipe.gradients.tokens import Encoder
 
 MakeTokenizer = Callable[..., PreTrainedTokenizerFast]
 SYSTEM = "You are a helpful assistant."

@@ -92,11 +92,13 @@ def test_later_settings_with_their_defaults_leave_rows_and_reports_of_earlier_ve
     None
 ):
     for protocol in (PAPER, STANDARD):
-        assert protocol.later_defaults == {"thinking", "template_date"}
+        assert {"thinking", "template_date", "loss_on"} <= protocol.later_defaults
         printed = protocol.model_dump(exclude=protocol.later_defaults)
         assert set(printed) == {*protocol.key(), "preset", "layer_names"}
-    changed = make_protocol(thinking="closed", template_date="2031-05-04")
-    assert changed.later_defaults == set()
+    changed = make_protocol("training", chat_template="{{ messages }}", template_date="2031-05-04")
+    kept = {"thinking", "chat_template_kwargs"}
+    assert changed.later_defaults == kept
+    assert set(changed.key()) == {*changed.model_dump()} - kept - {"preset", "layer_names"}
 
 
 def test_the_key_ignores_what_the_preset_is_called() -> None:

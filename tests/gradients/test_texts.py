@@ -13,9 +13,10 @@ from transformers import PreTrainedTokenizerFast
 
 import gradpipe
 from gradpipe.conversations.examples import Pair
+from gradpipe.gradients.encoder import Encoder
 from gradpipe.gradients.extract import extract_rows
 from gradpipe.gradients.protocol import PAPER, STANDARD, Protocol, make_protocol
-from gradpipe.gradients.tokens import Encoder, TokenRow
+from gradpipe.gradients.tokens import TokenRow
 from gradpipe.models.load import LoadedModel
 
 MakeModel = Callable[..., Any]

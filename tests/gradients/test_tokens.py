@@ -10,8 +10,9 @@ from transformers import ByT5Tokenizer, PreTrainedTokenizerFast
 
 from gradpipe.conversations.examples import Pair
 from gradpipe.errors import DataError, ModelError
+from gradpipe.gradients.encoder import Encoder
 from gradpipe.gradients.protocol import PAPER, STANDARD, Protocol, make_protocol
-from gradpipe.gradients.tokens import Encoder, TokenRow
+from gradpipe.gradients.tokens import TokenRow
 
 MakeTokenizer = Callable[..., PreTrainedTokenizerFast]
 PAIR = Pair("Two plus two?", "4, as ever.")

@@ -13,8 +13,9 @@ from transformers import AutoTokenizer, ByT5Tokenizer, PreTrainedTokenizerFast
 from transformers.convert_slow_tokenizer import bytes_to_unicode
 
 from gradpipe.conversations.examples import Pair
+from gradpipe.gradients.encoder import Encoder
 from gradpipe.gradients.protocol import PAPER, STANDARD, make_protocol
-from gradpipe.gradients.tokens import Encoder, TokenRow
+from gradpipe.gradients.tokens import TokenRow
 
 #: What tokens straddle, templates trim, scripts turn round and tokenizers take for their own.
 PIECES = st.sampled_from(

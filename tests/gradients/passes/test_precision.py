@@ -10,9 +10,10 @@ import torch
 from torch import Tensor
 
 from gradpipe.conversations.examples import Pair
+from gradpipe.gradients.encoder import Encoder
 from gradpipe.gradients.extract import extract_rows
 from gradpipe.gradients.protocol import STANDARD
-from gradpipe.gradients.tokens import Encoder, TokenRow
+from gradpipe.gradients.tokens import TokenRow
 from gradpipe.models.load import LoadedModel, load_model
 from gradpipe.standalone.spectra_table import EXTRACT_STATISTICS, spectra_table
 
