@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
@@ -20,7 +22,7 @@ OPTIONS = (
         "--protocol",
         default="standard",
         show_default=True,
-        metavar="paper|standard",
+        metavar="paper|standard|training",
         help="How an example becomes tokens and a loss.",
     ),
     click.option(
@@ -37,6 +39,21 @@ OPTIONS = (
         "--template-date",
         metavar="DATE",
         help="What chat templates read as today's date (default: 2024-07-26).",
+    ),
+    click.option(
+        "--loss-on",
+        metavar="TURNS",
+        help="last, assistant, completion or all: what carries loss under the protocol training.",
+    ),
+    click.option(
+        "--chat-template",
+        type=click.Path(exists=True, dir_okay=False, path_type=Path),
+        help="A file with a chat template (Jinja) that replaces the tokenizer's.",
+    ),
+    click.option(
+        "--chat-template-kwargs",
+        metavar="JSON",
+        help="Variables for the chat template, for example '{\"enable_thinking\": false}'.",
     ),
     click.option(
         "--projections",
@@ -83,6 +100,9 @@ def how_to_extract(
     chat: bool | None,
     thinking: str | None,
     template_date: str | None,
+    loss_on: str | None,
+    chat_template: Path | None,
+    chat_template_kwargs: str | None,
     projections: str | None,
     layer_names: tuple[str, ...],
     device_map: str | None,
@@ -96,11 +116,41 @@ def how_to_extract(
     memory: Any = {place: size for place, _, size in (part.partition("=") for part in max_memory)}
     placement = Placement(device_map, checkpointing, memory or None)
     changes: dict[str, Any] = {"layer_names": _layer_names(layer_names)}
-    given = {"chat": chat, "thinking": thinking, "template_date": template_date}
+    given = {
+        "chat": chat,
+        "thinking": thinking,
+        "template_date": template_date,
+        "loss_on": loss_on,
+        "chat_template": chat_template and _template_text(chat_template),
+        "chat_template_kwargs": chat_template_kwargs and _variables(chat_template_kwargs),
+    }
     changes |= {name: value for name, value in given.items() if value is not None}
     if projections is not None:
         changes["projections"] = [name.strip() for name in projections.split(",")]
     return make_protocol(protocol, **changes), placement
+
+
+def _template_text(file: Path) -> str:
+    try:
+        return file.read_text("utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise GradpipeError(
+            f"{file} cannot be read as a chat template: give a text file in UTF-8."
+        ) from error
+
+
+def _variables(text: str) -> dict[str, Any]:
+    """Parse the JSON object of --chat-template-kwargs."""
+    try:
+        variables = json.loads(text)
+    except ValueError:
+        variables = None
+    if not isinstance(variables, dict):
+        raise GradpipeError(
+            f"--chat-template-kwargs {text!r} is not a JSON object: write it as in "
+            "'{\"enable_thinking\": false}'."
+        )
+    return variables
 
 
 def _layer_names(given: tuple[str, ...]) -> dict[str, str]:

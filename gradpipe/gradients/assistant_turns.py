@@ -160,10 +160,12 @@ class AssistantTurns:
         return start, max(start, end)
 
     def _without_ending(self, text: str, stretch: Stretch) -> Stretch:
+        """A stretch without what the template writes after the content, all or a part of it."""
         start, end = stretch
         for ending in self._endings:
-            if ending and text.endswith(ending, start, end):
-                return start, end - len(ending)
+            for length in range(len(ending), 0, -1):
+                if text.startswith(ending, end - length):
+                    return start, end - length
         return stretch
 
     def _find_endings(self) -> list[str]:

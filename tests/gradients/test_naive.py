@@ -1,6 +1,7 @@
 """Spectra from factors equal those of the naive twin: full weight gradients and a full SVD."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -116,6 +117,25 @@ def projection_width(config: Any) -> int:
 def run(model: Any, rows: list[TokenRow]) -> list[RowGradients]:
     with frozen(model), spectra_pool("cpu") as pool:
         return run_batch(model, find_projections(model), rows, pool)
+
+
+@pytest.mark.parametrize("family", ["llama", "gpt2"])
+def test_a_loss_on_two_turns_equals_the_naive_twin_in_float64(
+    family: str, make_model: Callable[..., Any], make_rows: Callable[..., list[TokenRow]]
+) -> None:
+    model = make_model(family, torch.float64)
+    turns = [(3, 4, 5, 11, 12), (2,), (7, 8, 30)]
+    rows = [
+        replace(row, start=mask[0], mask=mask)
+        for row, mask in zip(make_rows((19, 11), (9, 2), (40, 7)), turns, strict=True)
+    ]
+    twins = [naive(model, row) for row in rows]
+    assert_equal_to_naive(extract(model, rows), twins, 2e-7)
+    for row, (loss, spectra) in zip(run(model, rows), twins, strict=True):
+        assert row.loss == pytest.approx(loss, rel=1e-12)
+        for place, expected in spectra.items():
+            found = row.spectra[place].singular_values.numpy()
+            assert found[0] == pytest.approx(expected[0], rel=1e-10)
 
 
 @pytest.mark.parametrize("family", FAMILIES)

@@ -24,9 +24,11 @@ def naive(model: Any, row: TokenRow, projections: tuple[str, ...] = ("q", "k", "
     """Loss, and singular values by ordinary autograd and a full SVD, in float64."""
     model.requires_grad_(True)
     model.zero_grad()
-    start = max(row.start, 1)
+    positions = torch.tensor(row.positions)
     logits = model(input_ids=torch.tensor([row.ids])).logits[0]
-    loss = torch.nn.functional.cross_entropy(logits[start - 1 : -1], torch.tensor(row.ids[start:]))
+    loss = torch.nn.functional.cross_entropy(
+        logits[positions - 1], torch.tensor(row.ids)[positions]
+    )
     loss.backward()
     spectra = {}
     for layer in range(model.config.num_hidden_layers):
