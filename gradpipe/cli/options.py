@@ -41,7 +41,7 @@ def _escaped(_: click.Context, __: click.Parameter, given: str | None) -> str | 
 columns_option = click.option(
     "--columns",
     callback=_columns,
-    metavar="ROLE=COLUMN[,...]",
+    metavar="ROLE=COLUMN,...",
     help="The columns to read, for example messages=chat or prompt=q,completion=rejected.",
 )
 response_template_option = click.option(

@@ -38,7 +38,7 @@ _HOLD = {
     "spans": (holds_spans, "lists of objects with `name`, `start` and `end`"),
 }
 #: The roles of columns that hold texts or messages.
-_EITHER = ("prompt", "completion", "response", "chosen", "rejected")
+TEXTS_OR_MESSAGES = ("prompt", "completion", "response", "chosen", "rejected")
 #: Column names that a message lists at most, and the characters of each.
 _NAMED, _CHARACTERS = 8, 40
 
@@ -119,7 +119,7 @@ class DataFormat:
 
     def _form(self, main: list[str]) -> str:
         """Say whether columns that may hold either hold texts or messages."""
-        either = {role for role in main if role in _EITHER}
+        either = {role for role in main if role in TEXTS_OR_MESSAGES}
         if not either:
             return ""
         forms = {"messages" if role in self.messages else "texts" for role in either}
@@ -152,7 +152,7 @@ def find_format(
             return _format(kind, table, given)
         misfits += wrong
     role = misfits[0]
-    what = "texts or messages" if role in _EITHER else "texts"
+    what = "texts or messages" if role in TEXTS_OR_MESSAGES else "texts"
     what = _HOLD[role][1] if role in _HOLD else what
     column = given.get(role, role)
     raise DataError(
@@ -183,7 +183,7 @@ def _kinds_with(given: Mapping[str, str], table: pl.DataFrame, name: str) -> lis
 def _fits(role: str, series: pl.Series, kind: FormatKind) -> bool:
     if role in _HOLD:
         return _HOLD[role][0](series)
-    if role in _EITHER:
+    if role in TEXTS_OR_MESSAGES:
         return holds_texts(series) or holds_messages(series)
     # A column of lists or objects is refused with a message of its own.
     return kind is FORMAT_KINDS[0] or holds_texts(series)
@@ -206,7 +206,9 @@ def _format(kind: FormatKind, table: pl.DataFrame, given: Mapping[str, str]) -> 
     if "prompt" in roles:
         # Without a prompt, it is found by comparing the two responses.
         roles.pop("rejected", None)
-    messages = tuple(r for r, c in roles.items() if r in _EITHER and holds_messages(table[c]))
+    messages = tuple(
+        r for r, c in roles.items() if r in TEXTS_OR_MESSAGES and holds_messages(table[c])
+    )
     return DataFormat(kind.name, roles, messages)
 
 

@@ -16,7 +16,7 @@ from gradpipe.conversations.completions import (
     same_messages,
 )
 from gradpipe.conversations.examples import Conversation, Example, Pair, PlainText, Unusable
-from gradpipe.conversations.formats import DataFormat
+from gradpipe.conversations.formats import TEXTS_OR_MESSAGES, DataFormat
 from gradpipe.conversations.messages import (
     check_conversation,
     check_think_block,
@@ -140,7 +140,7 @@ def _side(cells: RowCells, role: str, data_format: DataFormat) -> TextOrMessages
         if not look_like_messages(cell) and isinstance(cell, str):
             raise RowError(f"the column `{column}` holds a text here, and messages in other rows")
         return read_messages(cell, column)
-    if look_like_messages(cell):
+    if role in TEXTS_OR_MESSAGES and look_like_messages(cell):
         raise RowError(f"the column `{column}` holds messages here, and texts in other rows")
     return str(cell)
 

@@ -230,6 +230,11 @@ CASES: dict[str, tuple[dict[str, Any], dict[str, str] | None, Example]] = {
         None,
         Pair("Add.", "<think>4"),
     ),
+    "instructions in JSON are texts": (
+        {"instruction": json.dumps([user()]), "output": SAY},
+        None,
+        Pair(json.dumps([user()]), SAY),
+    ),
     "text": ({"text": "2+2=4", "url": "x"}, None, PlainText("2+2=4")),
     "ids alone": ({"input_ids": [5, 6, 7]}, None, TokenIds((5, 6, 7), (True, True, True))),
     "ids and labels": (
