@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 import polars as pl
 
 from gradpipe.benchmarks.table_files import read_table
-from gradpipe.conversations.examples import Pair
+from gradpipe.conversations.examples import Example, hash_examples
 from gradpipe.errors import DataError
 from gradpipe.gradients.encoder import Encoder
 from gradpipe.gradients.extract import extract_rows
@@ -22,8 +22,8 @@ from gradpipe.models.placement import IN_ONE_PIECE, Placement
 from gradpipe.models.refusals import refuse_adapter, refuse_config
 from gradpipe.models.source import ModelSource, resolve_model
 from gradpipe.standalone.output_file import check_writable, write_atomically
-from gradpipe.standalone.pairs import hash_pairs, pairs_of_table
 from gradpipe.standalone.spectra_table import spectra_table
+from gradpipe.standalone.user_examples import examples_of_table
 
 
 def extract_file(
@@ -34,19 +34,22 @@ def extract_file(
     *,
     offset: int = 0,
     limit: int | None = None,
+    columns: Mapping[str, str] | None = None,
+    response_template: str | None = None,
     report: Callable[[Progress], None] = lambda _: None,
     placement: Placement = IN_ONE_PIECE,
 ) -> tuple[list[tuple[int, str]], int]:
     """Write the spectra of the rows of ``data`` to ``out``; ``example`` is the row's number.
 
-    ``offset`` rows are skipped, then at most ``limit`` are read. Returns the unusable rows as
+    ``offset`` rows are skipped, then at most ``limit`` are read. ``columns`` and
+    ``response_template`` are those of ``examples_of_table``. Returns the unusable rows as
     (row number, reason), and the number of usable ones. The Parquet metadata of ``out`` has the
-    unusable rows under ``unusable`` and a hash of all texts under ``pairs``.
+    unusable rows under ``unusable`` and a hash of all examples under ``pairs``.
 
     Raises GradpipeError, and writes nothing, if the data, the model or the output file cannot be
     used.
     """
-    pairs = pairs_of_table(read_table(data), data)
+    pairs = examples_of_table(read_table(data), data, columns, response_template)
     if offset >= len(pairs):
         raise DataError(
             f"{data} has {len(pairs)} rows, so an offset of {offset} skips them all: lower it."
@@ -64,7 +67,7 @@ def extract_file(
         reasons.append(rows.filter(pl.col("reason").is_not_null()).select("row", "reason"))
     table = pl.concat(tables).sort("example", maintain_order=True)
     unusable = pl.concat(reasons).sort("row").rows()
-    metadata = {"unusable": json.dumps(unusable), "pairs": hash_pairs(pairs)}
+    metadata = {"unusable": json.dumps(unusable), "pairs": hash_examples(pairs)}
     write_atomically(
         out, lambda path: table.write_parquet(path, compression="zstd", metadata=metadata)
     )
@@ -72,7 +75,7 @@ def extract_file(
 
 
 def extract_pairs(
-    pairs: list[Pair],
+    pairs: Sequence[Example],
     model: str,
     protocol: Protocol,
     *,
@@ -81,11 +84,11 @@ def extract_pairs(
     offset: int = 0,
     aligned: bool = True,
 ) -> Iterator[pl.DataFrame]:
-    """Load ``model`` and yield the spectra of ``pairs``, one frame of ROW_SCHEMA per batch.
+    """Load ``model`` and yield the spectra of examples, one frame of ROW_SCHEMA per batch.
 
-    Errors name pairs by their row numbers in a file, which start at ``offset``. With ``aligned``
-    false, cosines and sketches are null. Raises ModelError or DataError; an error in the pairs is
-    raised before the model's weights are read.
+    Errors name examples by their row numbers in a file, which start at ``offset``. With ``aligned``
+    false, cosines and sketches are null. Raises ModelError or DataError; an error in the examples
+    is raised before the model's weights are read.
     """
     source = pin(resolve_model(model))
     rows = _encode(pairs, model, source, protocol, offset)
@@ -94,9 +97,9 @@ def extract_pairs(
 
 
 def _encode(
-    pairs: list[Pair], model: str, source: ModelSource, protocol: Protocol, offset: int
+    pairs: Sequence[Example], model: str, source: ModelSource, protocol: Protocol, offset: int
 ) -> list[TokenRow]:
-    """The pairs as tokens, with the model's tokenizer and configuration but without its weights."""
+    """The examples as tokens, with the model's tokenizer and configuration, without its weights."""
     refuse_adapter(model, source)
     refuse_config(model, load_config(model, source.revision))
     tokenizer, window = load_tokenizer(model, source.revision), load_window(model, source.revision)
