@@ -32,8 +32,12 @@ BELOW_THE_BOUNDARY = ("gradients", "models", "statistics", "claims", "report")
 LATE_IMPORTS = {
     # Estimates and rankings of finished spectra have no tokenizer.
     "gradpipe/gradients/chat_templates.py": {"transformers.utils.chat_template_utils"},
+    # Renders templates; its answers are remembered.
+    "gradpipe/gradients/row_identity.py": {"transformers.utils.chat_template_utils"},
     # Asks the hub; a study of local models never does.
     "gradpipe/models/fingerprint.py": {"gradpipe.models.hub"},
+    # Reads a .gguf file or asks the hub, once per model.
+    "gradpipe/models/template_text.py": {"gradpipe.models.hub", "gradpipe.untrusted.gguf_header"},
     # Statistics of claims: scipy takes a second to import.
     "gradpipe/claims": {"scipy.special", "scipy.stats"},
     # Charts, pages and their images are drawn when a report is built, some by optional packages.
@@ -122,6 +126,7 @@ def test_what_studies_and_tables_are_made_of_loads_nothing_heavy() -> None:
     modules = (
         "gradpipe.studies.load",
         "gradpipe.gradients.rows",
+        "gradpipe.gradients.row_identity",
         "gradpipe.gradients.protocol",
         "gradpipe.gradients.checks",
         "gradpipe.models.source",
