@@ -1,9 +1,9 @@
 """The model's part of a row's key, new for rows whose numbers were wrong.
 
-Before version 0.2, the prompts of some chat templates lacked the instruction or the assistant's
-header, held the date of the day, or ended inside a think block; and an EOS that the tokenizer
-appended had a loss. The rows of these models get other keys, so that they are recomputed once. All
-other rows keep theirs.
+Before version 0.2, the prompts of some chat templates were without the instruction or the
+assistant's header, contained the date of the day, or ended inside a think block; and an EOS that
+the tokenizer appended had a loss. The rows of these models get other keys, so that they are
+recomputed once. All other rows keep theirs.
 """
 
 from __future__ import annotations
@@ -37,8 +37,8 @@ def row_identity(source: ModelSource, fingerprint: str, protocol: Protocol) -> s
     """Return the model's part of the keys of rows: the fingerprint, marked if rows were wrong.
 
     Neither the model nor its tokenizer is loaded; the answer is remembered per fingerprint and
-    protocol. ``source`` is pinned. Raises ModelError if the files of a hub model are neither in the
-    cache nor to be had.
+    protocol. ``source`` is pinned. Raises ModelError if the files of a hub model are not cached
+    and cannot be downloaded.
     """
     key = protocol.key()
     if not set(key) <= _SETTINGS_THEN:

@@ -16,7 +16,7 @@ def template_text(source: ModelSource) -> str | None:
     """Return the chat template that transformers would use by default, or None without one.
 
     Unreadable files count as missing, since loading the tokenizer reports them. Raises ModelError
-    if a hub model's files are neither in the cache nor to be had; ``source`` is pinned.
+    if a hub model's files are not cached and cannot be downloaded. ``source`` is pinned.
     """
     if source.kind == "gguf":
         return _gguf_template(Path(source.id))
@@ -71,7 +71,7 @@ def _gguf_template(path: Path) -> str | None:
 
 
 def _file(source: ModelSource, name: str) -> Path | None:
-    """The local path of a file, or None if the model has none of that name."""
+    """The local path of a file, or None if the model has no such file."""
     if source.kind == "hub":
         # Imported here, since it takes a quarter of a second and local models do not need it.
         from gradpipe.models.hub import hub_file

@@ -45,7 +45,7 @@ def check_header(path: Path) -> tuple[int, int]:
 def read_header_text(path: Path, key: str) -> str | None:
     """Return the text of a key in a file's header, or None if no text has that key.
 
-    Raises ModelError as ``check_header`` does, for what stands before the key.
+    Reads no further than the key. Raises ModelError as ``check_header`` does.
     """
     with _header(path) as header:
         return header.text_of(key)
