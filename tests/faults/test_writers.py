@@ -140,12 +140,18 @@ def test_four_writers_of_like_and_unlike_keys_one_of_them_killed_beside_readers(
     folder, stop = tmp_path / "rows", tmp_path / "stop"
     context = fork_server()
     readers: list[Any] = [
-        context.Process(target=read, args=(folder, stop, tmp_path / f"reader {number}"))
+        context.Process(
+            target=read, args=(folder, stop, tmp_path / f"reader {number}"), daemon=True
+        )
         for number in range(2)
     ]
     middle = random.Random(5).randrange(PARTS // 3, 2 * PARTS // 3)
     writers: list[Any] = [
-        context.Process(target=append, args=(folder, name, middle if name == "killed" else None))
+        context.Process(
+            target=append,
+            args=(folder, name, middle if name == "killed" else None),
+            daemon=True,
+        )
         for name in ("killed", "b", "c", "d")
     ]
     for process in [*readers, *writers]:
