@@ -66,7 +66,7 @@ def gradient_spectra(
     """Singular values of the loss gradient at Q, K, V and O of every layer, for every example.
 
     A row in the store is never recomputed: its key is a hash of the example, the protocol, the
-    model's fingerprint and the extractor's version. Rows are stored batch by batch, so a stopped
+    model's content and the extractor's version. Rows are stored batch by batch, so a stopped
     run resumes where it left off. If no row is missing, no model is loaded.
     """
     with stage_run(context, workspace, GRADIENT_SPECTRA) as run:
@@ -76,7 +76,7 @@ def gradient_spectra(
         examples = with_keys(
             run.workspace.responses(run.partition.benchmark).read(),
             protocol,
-            run.versions.model(run.partition.model)[1],
+            run.versions.row_identity(run.partition.model),
         )
         with run.workspace.lock(*cell):
             missing_keys = store.missing(examples["key"])
@@ -130,7 +130,7 @@ def _version(versions: Versions, partition: Partition) -> str:
         EXTRACTOR_VERSION,
         versions.data(RESPONSES, RESPONSES.files.partition_of(partition)),
         protocol.key(),
-        versions.model(partition.model)[1],
+        versions.row_identity(partition.model),
     )
 
 

@@ -20,6 +20,8 @@ FILES = [ROOT / "definitions.py", *(file for top in FOLDERS for file in sorted(t
 TESTS = sorted((ROOT / "tests").rglob("*.py"))
 #: Packages that take seconds to import.
 HEAVY = {"torch", "transformers", "datasets", "altair", "ray"}
+#: The hub's client, which takes a quarter of a second; only hub models and branches need it.
+HUB_CLIENT = {"huggingface_hub", "huggingface_hub.hf_api"}
 MOST_LINES = 300
 #: From here on, an argument's place no longer says what it is.
 MOST_POSITIONAL = 5
@@ -29,9 +31,13 @@ BELOW_THE_BOUNDARY = ("gradients", "models", "statistics", "claims", "report")
 #: which must load nothing slow, and used by few of its runs.
 LATE_IMPORTS = {
     # Estimates and rankings of finished spectra have no tokenizer.
-    "gradpipe/gradients/chat_templates.py": {"transformers.utils.chat_template_utils"},
+    "gradpipe/gradients/template_renderer.py": {"transformers.utils.chat_template_utils"},
+    # Renders templates; its answers are remembered.
+    "gradpipe/gradients/row_identity.py": {"transformers.utils.chat_template_utils"},
     # Asks the hub; a study of local models never does.
     "gradpipe/models/fingerprint.py": {"gradpipe.models.hub"},
+    # Reads a .gguf file or asks the hub, once per model.
+    "gradpipe/models/template_text.py": {"gradpipe.models.hub", "gradpipe.untrusted.gguf_header"},
     # Statistics of claims: scipy takes a second to import.
     "gradpipe/claims": {"scipy.special", "scipy.stats"},
     # Charts, pages and their images are drawn when a report is built, some by optional packages.
@@ -103,7 +109,7 @@ def test_the_files_looked_at_are_those_of_every_layer() -> None:
 
 
 def test_importing_the_definitions_loads_nothing_heavy() -> None:
-    assert loaded_by("import definitions", HEAVY) == []
+    assert loaded_by("import definitions", HEAVY | HUB_CLIENT) == []
 
 
 def test_importing_the_library_costs_nothing() -> None:
@@ -120,6 +126,7 @@ def test_what_studies_and_tables_are_made_of_loads_nothing_heavy() -> None:
     modules = (
         "gradpipe.studies.load",
         "gradpipe.gradients.rows",
+        "gradpipe.gradients.row_identity",
         "gradpipe.gradients.protocol",
         "gradpipe.gradients.checks",
         "gradpipe.models.source",

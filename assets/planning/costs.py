@@ -142,10 +142,10 @@ def _missing(
 ) -> tuple[dict[str, pl.DataFrame], dict[str, int]]:
     """Return the examples missing from a model's store and the total count, by benchmark."""
     study, workspace = plan.versions.study, plan.versions.workspace
-    protocol, fingerprint = study.protocol_of(study.model(model)), plan.versions.model(model)[1]
+    protocol, identity = study.protocol_of(study.model(model)), plan.versions.row_identity(model)
     missing, all_rows = {}, {}
     for benchmark, rows in examples.items():
-        keyed = with_keys(rows, protocol, fingerprint).unique("key", maintain_order=True)
+        keyed = with_keys(rows, protocol, identity).unique("key", maintain_order=True)
         missing_keys = workspace.spectra(model, benchmark).missing(keyed["key"])
         missing[benchmark] = keyed.filter(pl.col("key").is_in(missing_keys))
         all_rows[benchmark] = keyed.height

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from gradpipe.benchmarks.read import source_version
 from gradpipe.errors import GradpipeError
+from gradpipe.gradients.row_identity import row_identity
 from gradpipe.models.fingerprint import fingerprint, pin
 from gradpipe.models.source import ModelSource, resolve_model
 from gradpipe.studies.study import Study
@@ -165,13 +166,21 @@ class Versions:
         answer: tuple[ModelSource, str] = self._answer(("model", model), look_up)
         return answer
 
+    def row_identity(self, model: str) -> str:
+        """A model's part of the keys of its rows: the fingerprint, marked if rows were wrong."""
+        protocol = self.study.protocol_of(self.study.model(model))
+        identity: str = self._answer(
+            ("row_identity", model), lambda: row_identity(*self.model(model), protocol)
+        )
+        return identity
+
     def generator(self) -> object:
         """The identity of the study's generator."""
         return self._answer(("generator", ""), self.study.generator.identity)
 
     def reachable_models(self) -> list[str]:
         """List the study's available models; a missing one must not stop the others."""
-        return _answering(self.model, [model.name for model in self.study.models])
+        return _answering(self.row_identity, [model.name for model in self.study.models])
 
     def reachable_benchmarks(self) -> list[str]:
         """List the study's benchmarks whose sources are available now."""
@@ -179,7 +188,7 @@ class Versions:
 
     def ask_all(self, models: Iterable[str], benchmarks: Iterable[str]) -> None:
         """Look up all those sources and models in parallel; raises the first error."""
-        for ask, names in ((self.source, list(benchmarks)), (self.model, list(models))):
+        for ask, names in ((self.source, list(benchmarks)), (self.row_identity, list(models))):
             _answering(ask, names)
             for name in names:
                 ask(name)

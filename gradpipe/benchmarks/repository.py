@@ -3,7 +3,6 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from huggingface_hub import HfApi
 from pydantic import Field
 
 from gradpipe.benchmarks.fetch import content_key, join
@@ -57,6 +56,9 @@ class Repository:
         revision = revision or self.revision
         if len(revision) == 40 and not set(revision) - set("0123456789abcdef"):
             return revision
+        # Imported here, since it takes a quarter of a second and pinned commits do not need it.
+        from huggingface_hub import HfApi
+
         try:
             return str(HfApi().dataset_info(self.name, revision=revision).sha)
         except Exception as error:

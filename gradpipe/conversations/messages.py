@@ -43,8 +43,8 @@ def look_like_messages(cell: Any) -> bool:
 def read_messages(cell: Any, column: str) -> list[Message]:
     """The messages in a cell, in the form that chat templates read.
 
-    The cell is a list of objects, an object of lists, or a text in JSON; so may be each object. Contents
-    become texts; the text of parts is joined. ``content`` is null only beside tool calls. Nulls of
+    The cell is a list of objects, an object of lists, or a text in JSON; so may be each object.
+    Contents become texts; the text of parts is joined. ``content`` is null only beside tool calls. Nulls of
     other keys are left out, and everything else is kept.
 
     Raises RowError if the cell holds anything else, or a message has no role or no text.

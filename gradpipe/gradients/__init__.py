@@ -9,5 +9,6 @@
 ``passes``    forward and backward pass of one batch: inputs X and output gradients D
 ``spectra``   singular values, cosines and sketches from X and D
 ``rows``      schema and keys of the rows
+``row_identity``  the model's part of the keys, marked if earlier prompts were wrong
 ``checks``    whether the spectra of a partition are complete, finite and consistent
 """

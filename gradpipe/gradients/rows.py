@@ -59,12 +59,13 @@ class Progress:
     all_tokens: int
 
 
-def with_keys(examples: pl.DataFrame, protocol: Protocol, fingerprint: str) -> pl.DataFrame:
-    """Add ``key``, a hash of example, protocol, model fingerprint and extractor version.
+def with_keys(examples: pl.DataFrame, protocol: Protocol, model: str) -> pl.DataFrame:
+    """Add ``key``, a hash of example, protocol, model and extractor version.
 
-    Equal pairs have equal keys wherever they occur, so their gradient is computed once.
+    ``model`` is the result of ``row_identity``: for most models, the fingerprint. Equal pairs have
+    equal keys wherever they occur, so their gradient is computed once.
     """
-    constants = content_hash(protocol.key(), fingerprint, EXTRACTOR_VERSION)
+    constants = content_hash(protocol.key(), model, EXTRACTOR_VERSION)
     return examples.with_columns(
         pl.col("example_id")
         .map_elements(lambda example: content_hash(constants, example), return_dtype=pl.String)

@@ -7,8 +7,6 @@ from collections.abc import Mapping, Sequence
 from datetime import date
 from typing import TYPE_CHECKING, Any
 
-from transformers.utils.chat_template_utils import render_jinja_template
-
 from gradpipe.conversations.examples import Message
 from gradpipe.gradients.protocol import DEFAULT_TEMPLATE_DATE, Protocol
 
@@ -92,6 +90,9 @@ class TemplateRenderer:
 
         Raises TemplateRefusal.
         """
+        # Imported here: plans are made with a stand-in for the tokenizer, without transformers.
+        from transformers.utils.chat_template_utils import render_jinja_template
+
         variables = {**self._tokenizer.special_tokens_map, **self._settings, **(settings or {})}
         given = [
             {key: value for key, value in message.items() if value is not None}

@@ -3,8 +3,9 @@
 In the order in which data flows:
 
 ``source``       hub id, folder, .gguf file or demo
-``hub``          commits of models on the hub
+``hub``          commits and small files of models on the hub
 ``fingerprint``  the identity of a model in row keys
+``template_text`` the chat template as text, without a tokenizer
 ``refusals``     unsupported models
 ``files``        checks of weight files
 ``gguf``         conversion of .gguf files

@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import hashlib
-import json
 from dataclasses import replace
 from pathlib import Path
 
 from gradpipe.errors import ModelError
 from gradpipe.models.source import ModelSource
-from gradpipe.system.atomic_files import written_aside
 from gradpipe.system.hashing import content_hash
-from gradpipe.system.user_folders import cache_folder
+from gradpipe.system.remembered import remembered
 
 #: Files of a model folder that decide its outputs.
 PATTERNS = ("*.safetensors", "*.json", "*.jinja", "*.model", "*.txt", "*.tiktoken")
@@ -62,18 +60,9 @@ def file_digest(path: Path) -> str:
     """Return a file's SHA-256, cached by path, size and times, since weights are gigabytes."""
     stat = path.stat()
     identity = [str(path.resolve()), stat.st_size, stat.st_mtime_ns, stat.st_ctime_ns, stat.st_ino]
-    note = cache_folder() / "digests" / f"{content_hash(identity)}.json"
-    try:
-        return str(json.loads(note.read_text())["sha256"])
-    except (OSError, ValueError, KeyError, TypeError):
-        pass
-    with path.open("rb") as file:
-        digest = hashlib.file_digest(file, "sha256").hexdigest()
-    try:
-        note.parent.mkdir(parents=True, exist_ok=True)
-        with written_aside(note) as aside:
-            aside.write_text(json.dumps({"path": str(path), "sha256": digest}))
-    except OSError:
-        # Only the cached digest is lost: a read-only home must not stop a run.
-        pass
-    return digest
+
+    def digest() -> dict[str, str]:
+        with path.open("rb") as file:
+            return {"path": str(path), "sha256": hashlib.file_digest(file, "sha256").hexdigest()}
+
+    return str(remembered("digests", identity, "sha256", digest))

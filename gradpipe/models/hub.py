@@ -1,17 +1,25 @@
-"""Find the commit that a revision of a hub model refers to."""
+"""Find the commit that a revision of a hub model refers to, and its small files."""
 
 from __future__ import annotations
 
 import re
 from pathlib import Path
 
-from huggingface_hub import HfApi, constants
-from huggingface_hub.errors import HFValidationError, RepositoryNotFoundError, RevisionNotFoundError
+from huggingface_hub import HfApi, constants, hf_hub_download, try_to_load_from_cache
+from huggingface_hub.errors import (
+    EntryNotFoundError,
+    HFValidationError,
+    LocalEntryNotFoundError,
+    RepositoryNotFoundError,
+    RevisionNotFoundError,
+)
 from huggingface_hub.file_download import repo_folder_name
 
 from gradpipe.errors import ModelError
 from gradpipe.models.source import ModelSource
 
+#: The file that the tokenizers of all models have.
+CONFIG = "tokenizer_config.json"
 _COMMIT = re.compile("[0-9a-f]{40}")
 
 
@@ -55,3 +63,28 @@ def cached_commit(model_id: str, revision: str) -> str | None:
     reference = folder / "refs" / revision
     commit = reference.read_text("utf-8", "replace").strip() if reference.is_file() else ""
     return commit if _COMMIT.fullmatch(commit) else None
+
+
+def hub_file(source: ModelSource, file: str) -> Path | None:
+    """Return the local path of a small file of a pinned hub model; None if it has no such file.
+
+    Raises ModelError if the file is not cached and cannot be downloaded.
+    """
+    cached = try_to_load_from_cache(source.id, file, revision=source.revision)
+    if cached is not None:
+        # Otherwise an object that says that the hub has no such file.
+        return Path(cached) if isinstance(cached, str) else None
+    try:
+        return Path(hf_hub_download(source.id, file, revision=source.revision))
+    except Exception as error:
+        missing = isinstance(error, EntryNotFoundError)
+        if missing and not isinstance(error, LocalEntryNotFoundError):
+            return None
+        if isinstance(try_to_load_from_cache(source.id, CONFIG, revision=source.revision), str):
+            # The tokenizer was loaded from here without this file.
+            return None
+        raise ModelError(
+            f"{file} of {source.id!r} is not in the cache and cannot be downloaded: connect to the "
+            "hub, or give a local folder.",
+            transient=True,
+        ) from error

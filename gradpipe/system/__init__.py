@@ -6,6 +6,7 @@
 ``failures``       causes of failures, recognized from exceptions
 ``units``          quantities as text
 ``user_folders``   the user's cache and data folders
+``remembered``     small results that are stored in the cache folder
 ``hashing``        content hashes
 ``cpu_settings``   environment variables of torch's CPU libraries
 ``pipeline_path``  where ``assets`` and ``storage`` are in an installed wheel

@@ -12,7 +12,8 @@ from __future__ import annotations
 
 import mmap
 import struct
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from math import prod
 from pathlib import Path
 from typing import Any
@@ -37,9 +38,25 @@ def check_header(path: Path) -> tuple[int, int]:
     Raises ModelError for a file that is truncated or not GGUF, and for one whose header claims more
     than the file can hold or than any model needs.
     """
+    with _header(path) as header:
+        return header.sizes()
+
+
+def read_header_text(path: Path, key: str) -> str | None:
+    """Return the text of a key in a file's header, or None if no text has that key.
+
+    Reads no further than the key. Raises ModelError as ``check_header`` does.
+    """
+    with _header(path) as header:
+        return header.text_of(key)
+
+
+@contextmanager
+def _header(path: Path) -> Iterator[_Header]:
+    """The header of a file; faults and unreadable files become a ModelError."""
     try:
         with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
-            return _Header(data).sizes()
+            yield _Header(data)
     except (_Fault, ValueError) as error:
         # ValueError: an empty file cannot be mapped.
         raise ModelError(
@@ -49,6 +66,10 @@ def check_header(path: Path) -> tuple[int, int]:
         raise ModelError(
             f"{path} cannot be read ({error.strerror}): check the file's permissions."
         ) from error
+
+
+def _whole(value: int | str | None) -> int | None:
+    return value if isinstance(value, int) else None
 
 
 class _Fault(Exception):
@@ -65,6 +86,23 @@ class _Header:
 
     def sizes(self) -> tuple[int, int]:
         """Count the tensors and the numbers in all of them; raises _Fault."""
+        tensors, keys = self._counts()
+        values = dict(self._key() for _ in range(keys))
+        numbers = {name: _whole(value) for name, value in values.items()}
+        claims = [self._tensor() for _ in range(tensors)]
+        self._check_layers(numbers, tensors)
+        self._check_data(numbers.get("general.alignment", _ALIGNMENT), claims)
+        return tensors, sum(count for count, _, _ in claims)
+
+    def text_of(self, key: str) -> str | None:
+        """The text of a key, or None; raises _Fault."""
+        _, keys = self._counts()
+        values = (self._key() for _ in range(keys))
+        value = next((value for name, value in values if name == key), None)
+        return value if isinstance(value, str) else None
+
+    def _counts(self) -> tuple[int, int]:
+        """The numbers of tensors and of keys that the header claims."""
         magic, version, tensors, keys = self._take(_START)
         if magic != b"GGUF":
             raise _Fault("it does not start with GGUF")
@@ -72,11 +110,7 @@ class _Header:
             raise _Fault(f"it is of version {version}; supported are 2 and 3")
         if tensors > MAX_TENSORS or keys > MAX_KEYS:
             raise _Fault(f"it claims {tensors} tensors and {keys} keys")
-        values = dict(self._key() for _ in range(keys))
-        claims = [self._tensor() for _ in range(tensors)]
-        self._check_layers(values, tensors)
-        self._check_data(values.get("general.alignment", _ALIGNMENT), claims)
-        return tensors, sum(count for count, _, _ in claims)
+        return tensors, keys
 
     def _take(self, layout: struct.Struct) -> tuple[Any, ...]:
         self._skip(layout.size)
@@ -98,8 +132,8 @@ class _Header:
         self._skip(length)
         return self._data[self._at - length : self._at].decode("utf-8", "replace")
 
-    def _key(self) -> tuple[str, int | None]:
-        """A key, and its value if that is a whole number."""
+    def _key(self) -> tuple[str, int | str | None]:
+        """A key, and its value if that is a whole number or a text."""
         name, kind = self._text(), self._number("I")
         if kind in _FRACTIONS:
             # It may be infinite or not a number.
@@ -108,8 +142,8 @@ class _Header:
         if kind in _NUMBERS:
             return name, self._number(_NUMBERS[kind])
         if kind == _STRING:
-            self._text()
-        elif kind == _ARRAY:
+            return name, self._text()
+        if kind == _ARRAY:
             self._array(name)
         else:
             raise _Fault(f"its key {name[:60]!r} is of the unknown type {kind}")

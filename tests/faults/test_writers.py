@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import random
 import shutil
 import time
@@ -98,17 +99,26 @@ def test_two_machines_on_one_bucket_may_both_pay_and_read_each_row_once(
     assert_same(tables_of(workspace_at(s3)), expected)
 
 
-def append(folder: Path, name: str, first: int) -> None:
-    """Parts of keys that another writer has too, and of keys that are this writer's alone."""
+def wait(sign: Path) -> None:
+    """Give a sign, and wait to be killed."""
+    sign.touch()
+    time.sleep(600)
+
+
+def append(folder: Path, name: str, waits_at: int | None = None) -> None:
+    """Parts of keys that another writer has too, and of keys that are this writer's alone.
+
+    A writer that is to be killed waits for it in the midst of one of its parts.
+    """
     store = RowStore(folder, SCHEMA)
     for number in range(PARTS):
+        if number == waits_at:
+            setattr(os, "fsync", lambda _: wait(folder.with_name("waits")))  # noqa: B010
         shared = number % 2 == 0
         owner = "all" if shared else name
         keys = [f"{owner} {number} {row}" for row in range(ROWS)]
         values = [number * ROWS + row for row in range(ROWS)]
         store.append(pl.DataFrame({"key": keys, "part": f"{owner} {number}", "value": values}))
-        if first:
-            time.sleep(0.001)
 
 
 def read(folder: Path, stop: Path, faults: Path) -> None:
@@ -130,19 +140,28 @@ def test_four_writers_of_like_and_unlike_keys_one_of_them_killed_beside_readers(
     folder, stop = tmp_path / "rows", tmp_path / "stop"
     context = fork_server()
     readers: list[Any] = [
-        context.Process(target=read, args=(folder, stop, tmp_path / f"reader {number}"))
+        context.Process(
+            target=read, args=(folder, stop, tmp_path / f"reader {number}"), daemon=True
+        )
         for number in range(2)
     ]
+    middle = random.Random(5).randrange(PARTS // 3, 2 * PARTS // 3)
     writers: list[Any] = [
-        context.Process(target=append, args=(folder, name, name == "killed"))
+        context.Process(
+            target=append,
+            args=(folder, name, middle if name == "killed" else None),
+            daemon=True,
+        )
         for name in ("killed", "b", "c", "d")
     ]
     for process in [*readers, *writers]:
         process.start()
     victim, *others = writers
-    moment = random.Random(5).uniform(0.3, 0.7) * PARTS
     store = RowStore(folder, SCHEMA)
-    while len(store.parts()) < 4 * moment and victim.is_alive():
+    deadline = time.monotonic() + 60
+    while not (tmp_path / "waits").exists() or len(store.parts()) < 2 * PARTS:
+        assert victim.is_alive()
+        assert time.monotonic() < deadline, "the writers stopped"
         time.sleep(0.002)
     victim.kill()
     for process in writers:
@@ -150,7 +169,8 @@ def test_four_writers_of_like_and_unlike_keys_one_of_them_killed_beside_readers(
     stop.touch()
     for process in readers:
         process.join(60)
-    assert victim.exitcode in (-9, 0)
+    assert victim.exitcode == -9
+    assert len(list(folder.glob(".part-*"))) == 1
     assert [process.exitcode for process in others] == [0, 0, 0]
     assert [process.exitcode for process in readers] == [0, 0]
     assert not list(tmp_path.glob("reader ?")), "a reader saw a part that is not whole"

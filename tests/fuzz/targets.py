@@ -34,7 +34,7 @@ from gradpipe.studies.load import load_study, parse_study, study_yaml
 from gradpipe.studies.model_config import ModelConfig
 from gradpipe.studies.study import Study
 from gradpipe.styles import STYLES
-from gradpipe.untrusted.gguf_header import check_header
+from gradpipe.untrusted.gguf_header import check_header, read_header_text
 from storage.names import slug, unslug
 from storage.row_store import RowStore
 
@@ -120,8 +120,10 @@ def rows(data: bytes) -> None:
 
 def gguf(data: bytes) -> None:
     """The header of a model's file, as it is looked at before any reader loads it."""
-    with _file(data, ".gguf") as path, suppress(GradpipeError):
-        check_header(path)
+    with _file(data, ".gguf") as path:
+        for read in (check_header, lambda path: read_header_text(path, "tokenizer.chat_template")):
+            with suppress(GradpipeError):
+                read(path)
 
 
 def _table(kind: str) -> Target:

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import itertools
 import random
+import signal
 import subprocess
 import sys
 import threading
-import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from uuid import uuid4
@@ -293,7 +293,7 @@ def test_two_merges_at_once_lose_nothing(root: Location) -> None:
 
 
 MERGE = """
-import sys, time
+import sys
 import polars as pl
 from storage import parts
 from storage.locations import open_location
@@ -301,18 +301,62 @@ from storage.row_store import RowStore
 
 parts.FEWEST_PARTS = 4
 store = RowStore(open_location(sys.argv[1]), pl.Schema({"key": pl.String, "value": pl.Int64}))
-for number in range(int(sys.argv[2]), int(sys.argv[3])):
+appends = int(sys.argv[2])
+for number in range(appends):
     keys = [f"{number} {row}" for row in range(10)]
     store.append(pl.DataFrame({"key": keys, "value": [number] * 10}))
-    print(number, flush=True)
     store.compact()
-    time.sleep(0.02)
+    if number in (appends // 3, 2 * appends // 3):
+        # Until the reader has read once more.
+        sys.stdin.readline()
+"""
+#: A merge of four parts that stops at one moment, says so, and waits to be killed.
+MERGE_AND_WAIT = """
+import itertools, os, sys, time
+from pathlib import Path
+import polars as pl
+from storage import parts
+from storage.local_files import LocalFiles
+from storage.row_store import RowStore
+
+moment = sys.argv[2]
+store = RowStore(Path(sys.argv[1]), pl.Schema({"key": pl.String, "value": pl.Int64}))
+for number in range(4):
+    keys = [f"{number} {row}" for row in range(10)]
+    store.append(pl.DataFrame({"key": keys, "value": [number] * 10}))
+
+def wait_at(here):
+    if here == moment:
+        print(here, flush=True)
+        time.sleep(600)
+
+fsync, delete, deletes = os.fsync, LocalFiles.delete, itertools.count()
+
+def wait_and_fsync(file):
+    wait_at("written")
+    fsync(file)
+
+def wait_and_delete(files, location, first=""):
+    number = next(deletes)
+    if moment == f"deleted {number}":
+        # Let the deletes that other threads began come to their end.
+        while len(store.parts()) > 5 - number:
+            time.sleep(0.001)
+    wait_at(f"deleted {number}")
+    if moment.startswith("deleted") and number > int(moment.split()[1]):
+        time.sleep(600)
+    delete(files, location, first)
+
+os.fsync, LocalFiles.delete = wait_and_fsync, wait_and_delete
+parts.FEWEST_PARTS = 2
+store.compact()
 """
 
 
-def merging(home: str, first: int, end: int) -> subprocess.Popen[str]:
+def python(script: str, *arguments: object) -> subprocess.Popen[str]:
     return subprocess.Popen(
-        [sys.executable, "-c", MERGE, home, str(first), str(end)],
+        [sys.executable, "-c", script, *map(str, arguments)],
+        stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         encoding="utf-8",
@@ -332,7 +376,8 @@ def test_a_reader_beside_merges_sees_every_row_once(shared: str) -> None:
     store = RowStore(open_location(shared), schema)
     seen: set[str] = set()
     reads = 0
-    with merging(shared, 0, appends) as writer:
+    with python(MERGE, shared, appends) as writer:
+        assert writer.stdin is not None
         while writer.poll() is None:
             keys = store.keys().to_list()
             assert len(keys) == len(set(keys))
@@ -346,7 +391,12 @@ def test_a_reader_beside_merges_sees_every_row_once(shared: str) -> None:
             merged = pl.concat(chunks).to_list() if chunks else []
             assert seen <= set(merged)
             assert len(merged) == len(set(merged))
-            reads += 0 < len(seen) < 10 * appends
+            if 0 < len(seen) < 10 * appends:
+                reads += 1
+                # The writer does not end before it has been told of two reads.
+                if reads <= 2:
+                    writer.stdin.write("read\n")
+                    writer.stdin.flush()
         assert writer.stdout is not None
         output = writer.stdout.read()
     assert writer.returncode == 0, output
@@ -355,24 +405,25 @@ def test_a_reader_beside_merges_sees_every_row_once(shared: str) -> None:
     assert len(store.parts()) < appends / 2
 
 
-def test_a_process_killed_while_it_merges_loses_nothing(tmp_path: Path) -> None:
-    moments = random.Random(7)
-    schema = pl.Schema({"key": pl.String, "value": pl.Int64})
-    store = RowStore(tmp_path, schema)
-    appended = 0
-    for _ in range(4):
-        with merging(str(tmp_path), appended, appended + 1000) as writer:
-            assert writer.stdout is not None
-            for _ in range(5):
-                appended = int(writer.stdout.readline()) + 1
-            time.sleep(moments.uniform(0, 0.1))
-            writer.kill()
-            appended += len(writer.stdout.readlines())
-        keys = store.keys()
-        assert {f"{number} {row}" for number in range(appended) for row in range(10)} <= set(keys)
-        assert store.damage() == {}
-        # An append that was killed before it was reported may have been written.
-        appended = keys.len() // 10
+#: How many parts a killed merge of four leaves: the merged one has its name before any is deleted.
+LEFT = {"written": 4, "deleted 0": 5, "deleted 1": 4, "deleted 3": 2}
+
+
+@pytest.mark.parametrize("moment", LEFT)
+def test_a_process_killed_while_it_merges_loses_nothing(moment: str, tmp_path: Path) -> None:
+    store = RowStore(tmp_path, pl.Schema({"key": pl.String, "value": pl.Int64}))
+    with python(MERGE_AND_WAIT, tmp_path, moment) as writer:
+        assert writer.stdout is not None
+        assert writer.stdout.readline() == f"{moment}\n"
+        writer.kill()
+        assert writer.wait() == -signal.SIGKILL
+    assert len(store.parts()) == LEFT[moment]
+    expected = [(f"{number} {row}", number) for number in range(4) for row in range(10)]
+    assert store.scan().collect().rows() == expected
+    assert store.damage() == {}
+    store.compact()
+    assert len(store.parts()) == 1
+    assert store.scan().collect().rows() == expected
 
 
 def test_a_run_merges_the_small_parts_of_its_rows(

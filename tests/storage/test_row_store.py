@@ -1,10 +1,9 @@
 """The row store against plain dictionaries, and against real processes that write and die."""
 
-import random
+import signal
 import subprocess
 import sys
 import tempfile
-import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
@@ -45,7 +44,11 @@ def python(script: str, *arguments: object) -> Iterator[subprocess.Popen[str]]:
     """Another Python process, killed at the end of the block where it is still there."""
     command = [sys.executable, "-c", script, *map(str, arguments)]
     process = subprocess.Popen(
-        command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, encoding="utf-8"
+        command,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        encoding="utf-8",
     )
     try:
         yield process
@@ -220,6 +223,9 @@ store = RowStore(Path(sys.argv[1]), pl.Schema({"key": pl.String, "value": pl.Int
 for number in range(int(sys.argv[2])):
     keys = [f"{number} {row}" for row in range(int(sys.argv[3]))]
     store.append(pl.DataFrame({"key": keys, "value": [number] * len(keys)}))
+    if number == int(sys.argv[4]):
+        # Until the reader has read something.
+        sys.stdin.readline()
 """
 
 
@@ -228,7 +234,8 @@ def test_every_read_is_whole_while_another_process_writes(tmp_path: Path) -> Non
     store = RowStore(tmp_path, SCHEMA)
     seen: set[str] = set()
     reads = 0
-    with python(APPEND, tmp_path, appends, rows) as writer:
+    with python(APPEND, tmp_path, appends, rows, appends // 2) as writer:
+        assert writer.stdin is not None
         while writer.poll() is None:
             keys = store.keys().to_list()
             assert len(keys) == len(set(keys))
@@ -239,6 +246,9 @@ def test_every_read_is_whole_while_another_process_writes(tmp_path: Path) -> Non
             assert counts["len"].unique().to_list() in ([], [rows])
             assert counts.height * rows >= len(seen)
             reads += 0 < len(seen) < appends * rows
+            if reads == 1:
+                writer.stdin.write("read\n")
+                writer.stdin.flush()
         assert writer.returncode == 0, writer.stdout and writer.stdout.read()
     assert reads > 0, "nothing was read while the other process wrote"
     assert store.keys().len() == appends * rows
@@ -249,7 +259,9 @@ def test_processes_that_append_at_once_lose_nothing_and_equal_keys_are_read_once
 ) -> None:
     appends, rows = 30, 20
     with ExitStack() as stack:
-        writers = [stack.enter_context(python(APPEND, tmp_path, appends, rows)) for _ in range(3)]
+        writers = [
+            stack.enter_context(python(APPEND, tmp_path, appends, rows, -1)) for _ in range(3)
+        ]
         for writer in writers:
             output, _ = writer.communicate(timeout=60)
             assert writer.returncode == 0, output
@@ -260,41 +272,82 @@ def test_processes_that_append_at_once_lose_nothing_and_equal_keys_are_read_once
     assert sum(chunk.height for chunk in store.chunks(store.keys(), parts=7)) == len(expected)
 
 
-BIG_ROWS = 100_000
-APPEND_BIG = """
-import os, sys
+BIG_ROWS = 10_000
+#: A writer that stops at one moment of one of its appends, says so, and waits to be killed.
+APPEND_AND_WAIT = """
+import io, os, sys, time
 from pathlib import Path
 import polars as pl
 from storage.row_store import RowStore
 
-store = RowStore(Path(sys.argv[1]), pl.Schema({"key": pl.String, "value": pl.Int64}))
-rows = pl.int_range(int(sys.argv[2]), eager=True).alias("value")
+folder, rows, moment, last = Path(sys.argv[1]), int(sys.argv[2]), sys.argv[3], int(sys.argv[4])
 number = 0
-while True:
-    key = pl.format(f"{os.getpid()} {number} {{}}", rows.hash()).alias("key")
-    store.append(rows.to_frame().with_columns(key))
-    number += 1
+
+def wait_at(here):
+    if (here, number) == (moment, last):
+        print(here, flush=True)
+        time.sleep(600)
+
+class Halves(io.BufferedWriter):
+    def write(self, content):
+        wait_at("empty")
+        super().write(content[: len(content) // 2])
+        self.flush()
+        wait_at("half")
+        return super().write(content[len(content) // 2 :])
+
+real_open, real_fsync, real_replace = Path.open, os.fsync, Path.replace
+
+def open_halves(path, mode="r", *more, **named):
+    if mode == "wb":
+        return Halves(io.FileIO(path, "wb"))
+    return real_open(path, mode, *more, **named)
+
+def fsync(file):
+    wait_at("unsynced")
+    real_fsync(file)
+
+def replace(path, target):
+    wait_at("unnamed")
+    real_replace(path, target)
+    wait_at("named")
+
+Path.open, os.fsync, Path.replace = open_halves, fsync, replace
+store = RowStore(folder, pl.Schema({"key": pl.String, "value": pl.Int64}))
+values = pl.int_range(rows, eager=True).alias("value")
+for number in range(last + 1):
+    key = pl.format(f"{os.getpid()} {number} {{}}", values.hash()).alias("key")
+    store.append(values.to_frame().with_columns(key))
 """
 
 
 def test_a_writer_killed_in_mid_append_leaves_only_whole_parts(tmp_path: Path) -> None:
     store = RowStore(tmp_path, SCHEMA)
-    moments = random.Random(20)
-    strays: list[Path] = []
-    for _ in range(40):
-        before = set(strays)
-        with python(APPEND_BIG, tmp_path, BIG_ROWS) as writer:
-            while writer.poll() is None and set(tmp_path.glob(".part-*")) <= before:
-                time.sleep(0.001)
-            time.sleep(moments.uniform(0, 0.05))
-            assert writer.poll() is None, "the writer ended by itself"
-        strays = list(tmp_path.glob(".part-*"))
-        if len(strays) >= 3:
-            break
-    assert len(strays) >= 3, "no kill hit an append"
+    strays: dict[str, list[int]] = {}
+    parts = 0
+    for moment in ("empty", "half", "unsynced", "unnamed", "named"):
+        for appends in (0, 2):
+            before = set(tmp_path.glob(".part-*"))
+            with python(APPEND_AND_WAIT, tmp_path, BIG_ROWS, moment, appends) as writer:
+                assert writer.stdout is not None
+                assert writer.stdout.readline() == f"{moment}\n"
+                writer.kill()
+                assert writer.wait() == -signal.SIGKILL
+            parts += appends + (moment == "named")
+            assert len(store.parts()) == parts
+            left = set(tmp_path.glob(".part-*")) - before
+            strays.setdefault(moment, []).extend(file.stat().st_size for file in left)
     survivor = frame(["survivor"])
     store.append(survivor)
     *whole, last = store.parts()
+    size = whole[0].stat().st_size
+    assert strays["empty"] == [0, 0]
+    assert all(0 < stray < 0.9 * size for stray in strays["half"])
+    assert all(stray > 0.9 * size for name in ("unsynced", "unnamed") for stray in strays[name])
+    assert {name: len(sizes) for name, sizes in strays.items()} == {
+        **dict.fromkeys(("empty", "half", "unsynced", "unnamed"), 2),
+        "named": 0,
+    }
     assert [pl.read_parquet(part).shape for part in whole] == [(BIG_ROWS, 2)] * len(whole)
     assert pl.read_parquet(last).equals(survivor)
     assert store.keys().len() == len(whole) * BIG_ROWS + 1

@@ -5,6 +5,7 @@ Every row is one change to a finished workspace of one model, ``small``, and two
 """
 
 import json
+import shutil
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,10 +15,13 @@ import polars as pl
 import pytest
 
 import assets.gradient_spectra
+import assets.planning.versions
 import assets.report
 import gradpipe.gradients.rows
 from assets.resources import Accelerator
+from assets.running.runner import Runner
 from gradpipe.studies.study import Study
+from storage.workspace import Workspace
 from tests.assets.conftest import (
     Materialized,
     add_items,
@@ -26,6 +30,7 @@ from tests.assets.conftest import (
     heavier,
     run,
 )
+from tests.conftest import study_of
 
 ITEMS, RESPONSES = "benchmark_items", "responses"
 SPECTRA, STATISTICS, REPORT = "gradient_spectra", "spectral_statistics", "report"
@@ -200,3 +205,39 @@ def test_a_row_of_the_table_names_every_example_of_its_partition(done: Path) -> 
         for path in sorted((done / "workspace" / "gradient_spectra").glob("*/*/index.parquet"))
     )
     assert dict(index.group_by("benchmark").len().iter_rows()) == {"mini_obscure": 4, "mine": 40}
+
+
+CHATML = (
+    "{% for m in messages %}<{{ m.role }}>{{ m.content }}<end>{% endfor %}"
+    "{% if add_generation_prompt %}<assistant>{% endif %}"
+)
+
+
+@pytest.mark.parametrize("opens", [True, False])
+def test_rows_whose_prompts_were_wrong_are_computed_again_once(
+    opens: bool, home: Path, small_model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    model = shutil.copytree(small_model, tmp_path / "model")
+    template = CHATML.replace("<assistant>", "<assistant><think>") if opens else CHATML
+    (model / "chat_template.jinja").write_text(template)
+    study = study_of(model, "mini_obscure")
+    with monkeypatch.context() as earlier:
+        # Earlier versions wrote the fingerprint alone into every key.
+        earlier.setattr(
+            assets.planning.versions, "row_identity", lambda _, fingerprint, __: fingerprint
+        )
+        assert computed_rows(study) == 4
+    old = set(Workspace.current().spectra("small", "mini_obscure").keys())
+    assert computed_rows(study) == (4 if opens else 0)
+    assert computed_rows(study) == 0
+    keys = set(Workspace.current().spectra("small", "mini_obscure").keys())
+    assert old <= keys
+    assert len(keys) == (8 if opens else 4)
+
+
+def computed_rows(study: Study) -> int:
+    """How many gradients one run of a study computes."""
+    runner = Runner(Workspace.current(), study, Accelerator())
+    counts = runner.bring_up_to_date()
+    assert not runner.failures
+    return counts["gradient_spectra"].computed
