@@ -287,15 +287,23 @@ def test_objects_that_datasets_writes_as_json_are_messages(tmp_path: Path) -> No
         {**CALL, "function": {"name": "add", "arguments": given}} for given in ("{}", {"a": 2})
     ]
     chats = [[user(), {**CALLING, "tool_calls": [call]}, RESULT, assistant()] for call in calls]
+    tools = [[{"a": 1}], [{"a": "b"}]]
     lines = tmp_path / "data.jsonl"
-    lines.write_text("\n".join(json.dumps({"messages": chat}) for chat in chats))
+    lines.write_text(
+        "\n".join(
+            json.dumps({"messages": chat, "tools": own})
+            for chat, own in zip(chats, tools, strict=True)
+        )
+    )
     data = datasets.load_dataset(
         "json", data_files=str(lines), split="train", cache_dir=str(tmp_path / "cache")
     )
     data.to_parquet(tmp_path / "data.parquet")
     table = read_table(tmp_path / "data.parquet")
     examples = read_examples(table, find_format(table, "data"), "data")
-    assert examples == [Conversation(tuple(chat)) for chat in chats]
+    assert examples == [
+        Conversation(tuple(chat), tools=tuple(own)) for chat, own in zip(chats, tools, strict=True)
+    ]
 
 
 def test_a_response_begins_after_the_last_response_template(
@@ -348,6 +356,10 @@ UNUSABLE: dict[str, tuple[list[dict[str, Any]], str]] = {
     "a think block that stays open": (
         [{"messages": [user(), assistant("<think>\nTwo and")]}],
         "<think>",
+    ),
+    "tool calls that are a text": (
+        [{"messages": [user(), assistant(tool_calls="add")]}],
+        "message 2.*a text",
     ),
     "an image": (
         [{"messages": [user([{"type": "image", "url": "a.png"}]), assistant()]}],
