@@ -2,5 +2,6 @@
 
 ``examples``      the kinds of examples
 ``think_blocks``  the marks of thinking, and a response divided into thinking and answer
+``generated_text``  what a model generated, divided into its thinking and its answer
 ``formats``       which columns of a table hold what, found from their names and values
 """

@@ -120,10 +120,15 @@ class ChatTemplate:
         day = self._protocol.template_date
         # Keep a template's own constant date unless another date is set.
         dates = {} if day == DEFAULT_TEMPLATE_DATE else {"date_string": f"{day:%d %b %Y}"}
-        template = self._tokenizer.get_chat_template()
+        own, settings = self._protocol.chat_template, self._protocol.chat_template_kwargs
+        template = own or self._tokenizer.get_chat_template()
         if "strftime_now" not in template:
             text: str = self._tokenizer.apply_chat_template(
-                messages, tokenize=False, add_generation_prompt=asked, **dates
+                messages,
+                tokenize=False,
+                add_generation_prompt=asked,
+                chat_template=own,
+                **{**dates, **settings},
             )
             return text
         # The sandbox that apply_chat_template renders in. The public function turns every callable
@@ -135,7 +140,7 @@ class ChatTemplate:
             tools=None,
             documents=None,
             add_generation_prompt=asked,
-            **{**self._tokenizer.special_tokens_map, **dates},
+            **{**self._tokenizer.special_tokens_map, **dates, **settings},
             strftime_now=_clock(day),
         )
         return rendered

@@ -132,6 +132,13 @@ class Protocol(BaseModel):
             "day. Any date but the default also replaces a template's own constant date."
         ),
     )
+    chat_template: str | None = Field(
+        default=None, description="The text of a chat template that replaces the tokenizer's own."
+    )
+    chat_template_kwargs: dict[str, Any] = Field(
+        default={},
+        description="Settings that are passed to the chat template, such as ``enable_thinking``.",
+    )
     max_length: Whole = Field(
         default=2048,
         ge=2,
@@ -188,7 +195,12 @@ class Protocol(BaseModel):
         """
         thinking = self.thinking_mode == self._default_thinking
         undated = self.template_date == DEFAULT_TEMPLATE_DATE
-        return {*(["thinking"] if thinking else []), *(["template_date"] if undated else [])}
+        return {
+            *(["thinking"] if thinking else []),
+            *(["template_date"] if undated else []),
+            *(["chat_template"] if self.chat_template is None else []),
+            *([] if self.chat_template_kwargs else ["chat_template_kwargs"]),
+        }
 
     def key(self) -> dict[str, Any]:
         """Return the settings that numbers depend on; the preset's name is not one of them."""

@@ -69,7 +69,7 @@ class Encoder:
         window: int | None = None,
     ) -> None:
         protocol = protocol.for_model(name)
-        has_template = bool(getattr(tokenizer, "chat_template", None))
+        has_template = bool(protocol.chat_template or getattr(tokenizer, "chat_template", None))
         if protocol.chat and not has_template:
             raise ModelError(
                 f"The tokenizer of {name or 'this model'} has no chat template: use an "
