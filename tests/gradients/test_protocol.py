@@ -110,3 +110,11 @@ def test_the_key_ignores_what_the_preset_is_called() -> None:
 )
 def test_the_key_follows_every_setting(change: dict[str, Any]) -> None:
     assert make_protocol("paper", **change).key() != PAPER.key()
+
+
+def test_a_chat_template_and_its_settings_are_in_the_key_where_there_are_any() -> None:
+    assert not {"chat_template", "chat_template_kwargs"} & STANDARD.key().keys()
+    assert {"chat_template", "chat_template_kwargs"} <= STANDARD.later_defaults
+    changed = make_protocol(chat_template="{{ messages }}", chat_template_kwargs={"a": 1}).key()
+    assert changed["chat_template"] == "{{ messages }}"
+    assert changed["chat_template_kwargs"] == {"a": 1}
