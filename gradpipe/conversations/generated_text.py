@@ -19,7 +19,7 @@ _CLOSINGS = [closing for closing in THINK_MARKS.values() if closing != "<|end|>"
 
 
 class GeneratedText(NamedTuple):
-    """A generated text divided: the thinking, None if there is none, and the answer.
+    """A generated text divided: its thinking, None for a text without it, and the answer.
 
     ``closed`` is false if the text ends within its thinking.
     """

@@ -16,8 +16,8 @@ from gradpipe.generators.calls import CALL_SCHEMA
 class GeneratedAnswer:
     """A generated answer with its tokens and seconds; counts are None if the server gave none.
 
-    ``reasoning`` is the thinking before the answer, None if there is none. ``text`` is empty if the
-    response ended within its thinking.
+    ``reasoning`` is the thinking before the answer, None for a response without it. ``text`` is
+    empty if the response ended within its thinking.
     """
 
     text: str

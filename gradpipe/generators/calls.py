@@ -35,8 +35,8 @@ PLAN_SCHEMA = pl.Schema(
 
 #: One row per answered call, identified by ``key``; item and benchmark are the first to need it.
 #: Token counts are null if the server gave none; ``seconds`` is the time of the last attempt.
-#: ``reasoning`` is the thinking before the text, null if there is none or if the answer was stored
-#: before this column existed.
+#: ``reasoning`` is the thinking before the text: null for an answer without it, and for one that
+#: was stored before this column existed.
 CALL_SCHEMA = pl.Schema(
     {name: dtype for name, dtype in PLAN_SCHEMA.items() if name != "max_tokens"}
     | {

@@ -222,7 +222,7 @@ class GeneratorConfig(BaseModel):
         return self.base_url or plain_address(os.environ.get("OPENAI_BASE_URL") or _OPENAI)
 
     def styles_to_write(self, listed: Sequence[str] | None) -> tuple[str, ...]:
-        """The styles to write: ``styles``, or those that are written by default.
+        """The styles to write: ``styles``, or the default ones.
 
         ``listed`` are the styles that a study lists, None if it lists none: the styles of a
         thinking model are written by default only if they are among them.
@@ -233,7 +233,7 @@ class GeneratorConfig(BaseModel):
         return tuple(style for style in MAX_TOKENS if style in wanted)
 
     def thinking_settings(self, style: str) -> dict[str, Any]:
-        """What makes the model think in this style; part of the keys of its calls."""
+        """The settings that make the model think in this style; part of the keys of its calls."""
         if style not in THINKING_STYLES or self.kind == "source":
             return {}
         if self.kind == "openai":

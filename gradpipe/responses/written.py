@@ -18,7 +18,7 @@ GATES_VERSION = "1"
 Mismatches = Literal["exclude", "keep"]
 
 #: One row per response that a model wrote for an item. ``reasoning`` is the thinking of its call,
-#: null if there was none.
+#: null for a call without it.
 WRITTEN_SCHEMA = pl.Schema(
     {
         "item_id": pl.String(),

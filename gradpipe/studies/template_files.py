@@ -1,4 +1,4 @@
-"""Chat templates that a study lays over a model's own: its files, and those that ship."""
+"""Chat templates that replace a model's own in a study: .jinja files, and packaged ones."""
 
 from __future__ import annotations
 
