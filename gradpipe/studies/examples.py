@@ -25,6 +25,13 @@ from gradpipe.studies.study import Study
 from gradpipe.styles import MATCHED_STYLES, THINKING_STYLES
 
 
+#: What to do if most responses of a style have a verdict.
+_CURES = {
+    "cut_off": "raise the generator's `max_tokens`",
+    "no_thinking": "choose a thinking model, or set `thinking_request` as its server documents",
+}
+
+
 @dataclass(frozen=True)
 class StudyExamples:
     """The ``examples`` (EXAMPLE_SCHEMA) of a benchmark, and the ``quality`` of its responses.
@@ -132,8 +139,9 @@ def _require_passed(quality: pl.DataFrame, benchmark: str) -> None:
         if not any_passed:
             raise DataError(
                 f"No response of style {style!r} that was written for benchmark {benchmark!r} "
-                f"passed the gates (mostly {result.replace('_', ' ')}): choose another model or "
-                "prompt, or set the generator's `mismatches: keep`."
+                f"passed the gates (mostly {result.replace('_', ' ')}): "
+                f"{_CURES.get(result, 'choose another model or prompt')}, or set the generator's "
+                "`mismatches: keep`."
             )
 
 
