@@ -75,10 +75,14 @@ def rationale_responses(items: pl.DataFrame, styles: list[str]) -> pl.DataFrame:
         "answer",
         pl.coalesce(*(f"{style}_text" for style in RATIONALES), "rationale").alias("rationale"),
     ).filter(pl.col("rationale").str.strip_chars() != "")
-    joined = [join_thinking(*row) for row in thoughts.select("rationale", "answer").iter_rows()]
-    texts = {"thinking": pl.Series(joined, dtype=pl.String), "answer_only": thoughts["answer"]}
+    joined = [
+        # The rationale of a thinking model has a think block of its own.
+        join_thinking(divide_generated(rationale).reasoning or rationale, answer)
+        for rationale, answer in thoughts.select("rationale", "answer").iter_rows()
+    ]
+    made = {"thinking": pl.Series(joined, dtype=pl.String), "answer_only": thoughts["answer"]}
     parts = [
-        thoughts.select("item_id", pl.lit(style).alias("style"), texts[style].alias("text")).join(
+        thoughts.select("item_id", pl.lit(style).alias("style"), made[style].alias("text")).join(
             ready.filter(pl.col("style") == style), on="item_id", how="anti", maintain_order="left"
         )
         for style in THINKING_STYLES

@@ -109,6 +109,8 @@ def test_a_rationale_is_the_thinking_and_the_bare_answer_the_answer() -> None:
     assert made(rich) == {"answer_only": "4", "thinking": "<think>\nLong.\n</think>\n\n4"}
     assert made(items("Rationale.", simplified="Short."))["thinking"].startswith("<think>\nShort.")
     assert made(items("Rationale."))["thinking"].startswith("<think>\nRationale.")
+    thought = items(detailed="<think>\nOwn.\n</think>\n\nFour.")
+    assert made(thought)["thinking"] == "<think>\nOwn.\n</think>\n\n4"
     assert made(items(none="4")) == made(items(" ")) == {}
 
 
