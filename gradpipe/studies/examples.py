@@ -24,7 +24,6 @@ from gradpipe.responses.written import (
 from gradpipe.studies.study import Study
 from gradpipe.styles import MATCHED_STYLES, THINKING_STYLES
 
-
 #: What to do if most responses of a style have a verdict.
 _CURES = {
     "cut_off": "raise the generator's `max_tokens`",
