@@ -9,6 +9,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationErr
 
 from gradpipe.errors import StudyError, nearest
 from gradpipe.fields import Day, Whole
+from gradpipe.system.hashing import content_hash
 
 Role = Literal["q", "k", "v", "o", "gate", "up", "down"]
 LayerPath = Annotated[str, Field(min_length=1)]
@@ -201,6 +202,10 @@ class Protocol(BaseModel):
             *(["chat_template"] if self.chat_template is None else []),
             *([] if self.chat_template_kwargs else ["chat_template_kwargs"]),
         }
+
+    def __hash__(self) -> int:
+        # Pydantic's own would hash the fields, of which one is a dictionary.
+        return hash(content_hash(self.preset, self.key()))
 
     def key(self) -> dict[str, Any]:
         """Return the settings that numbers depend on; the preset's name is not one of them."""

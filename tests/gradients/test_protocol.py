@@ -9,6 +9,10 @@ from gradpipe.gradients.protocol import PAPER, STANDARD, make_protocol
 from gradpipe.system.hashing import content_hash
 
 
+#: Settings that are in a key only if they have another value than the default.
+LATER = {"thinking", "template_date", "chat_template", "chat_template_kwargs"}
+
+
 def test_paper_is_the_reference_and_standard_mends_its_quirks() -> None:
     assert make_protocol("paper") == PAPER
     assert make_protocol() == make_protocol("standard") == STANDARD
@@ -92,10 +96,15 @@ def test_later_settings_with_their_defaults_leave_rows_and_reports_of_earlier_ve
     None
 ):
     for protocol in (PAPER, STANDARD):
-        assert protocol.later_defaults == {"thinking", "template_date"}
+        assert protocol.later_defaults == LATER
         printed = protocol.model_dump(exclude=protocol.later_defaults)
         assert set(printed) == {*protocol.key(), "preset", "layer_names"}
-    changed = make_protocol(thinking="closed", template_date="2031-05-04")
+    changed = make_protocol(
+        thinking="closed",
+        template_date="2031-05-04",
+        chat_template="{{ messages }}",
+        chat_template_kwargs={"a": 1},
+    )
     assert changed.later_defaults == set()
 
 
