@@ -8,7 +8,6 @@ from gradpipe.errors import StudyError
 from gradpipe.gradients.protocol import PAPER, STANDARD, make_protocol
 from gradpipe.system.hashing import content_hash
 
-
 #: Settings that are in a key only if they have another value than the default.
 LATER = {"thinking", "template_date", "chat_template", "chat_template_kwargs"}
 
