@@ -23,7 +23,11 @@ from storage.workspace import Workspace
 
 #: Settings of a study, and of its models, that change no number and no word of the report.
 _UNPRINTED = ("automation", "unusable_limit", "mismatch_limit", "engine", "ray")
-_UNPRINTED_OF_MODELS = {"device_map", "gradient_checkpointing", "max_memory"}
+#: Chat templates are in the version of the spectra already.
+_UNPRINTED_OF_MODELS = {
+    *("device_map", "gradient_checkpointing", "max_memory"),
+    *("chat_template", "chat_template_kwargs"),
+}
 
 
 @dg.asset(
@@ -127,6 +131,8 @@ def _version(versions: Versions, _: Partition) -> str:
         }
     unprinted: Any = dict.fromkeys(_UNPRINTED, True)
     unprinted["models"] = {"__all__": _UNPRINTED_OF_MODELS}
+    # In the version of the responses already.
+    unprinted["generator"] = {"thinking_request"}
     unprinted["protocol"] = versions.study.protocol.later_defaults
     printed = versions.study.model_dump(mode="json", exclude=unprinted)
     return content_hash(REPORT_VERSION, printed, statistics, responses)

@@ -22,6 +22,7 @@ from gradpipe.responses.examples import count_styles
 from gradpipe.responses.gates import check_quality, summarize_verdicts
 from gradpipe.responses.written import GATES_VERSION
 from gradpipe.studies.examples import counts_tokens, study_examples
+from gradpipe.styles import THINKING_STYLES
 from gradpipe.system.hashing import content_hash
 from storage.stages import RESPONSES_FILES, Partition
 
@@ -109,13 +110,15 @@ def _generator_version(versions: Versions, benchmark: BenchmarkConfig) -> object
     counter = versions.model(study.models[0].name)[1] if counted else None
     if generator.kind == "source":
         return counter or "source"
+    written = generator.styles_to_write(benchmark.styles or study.styles)
     prompts = {
         style: load_template(style, generator.prompts).hash
         for style in MAX_TOKENS
-        if style in (generator.styles or MAX_TOKENS)
+        if style in written
     }
     settings = versions.generator(), generator.mismatches, generator.styles
-    return GENERATOR_VERSION, settings, prompts, counter
+    thinking = [generator.thinking_settings(style) for style in prompts if style in THINKING_STYLES]
+    return GENERATOR_VERSION, settings, prompts, counter, *thinking
 
 
 RESPONSES = Stage(

@@ -3,8 +3,10 @@
 REASONING_STYLES = ("none", "simplified", "detailed")
 #: Variants of styles with the length of ``simplified``: see gradpipe.responses.length_matched.
 MATCHED_STYLES = ("none_padded", "detailed_cut")
+#: The answer of a thinking model without and with its thinking: two responses of one call.
+THINKING_STYLES = ("answer_only", "thinking")
 #: Styles of a given length, shortest first, each with its target length in tokens.
 LENGTH_STYLES = {"length_100": 100, "length_500": 500, "length_1000": 1000}
 KNOWLEDGE_STYLES = (*LENGTH_STYLES, "article")
-STYLES = REASONING_STYLES + MATCHED_STYLES + KNOWLEDGE_STYLES
+STYLES = REASONING_STYLES + MATCHED_STYLES + THINKING_STYLES + KNOWLEDGE_STYLES
 RELEVANCES = ("correct", "irrelevant")

@@ -11,6 +11,7 @@ import polars as pl
 from gradpipe.benchmarks.config import BenchmarkConfig
 from gradpipe.errors import DataError
 from gradpipe.generators.generate import GenerationProgress, GenerationSummary, generate
+from gradpipe.responses.thinking import written_responses
 from gradpipe.responses.written import WRITTEN_SCHEMA
 from gradpipe.studies.examples import study_calls
 from gradpipe.studies.study import Study
@@ -54,9 +55,8 @@ def written_for(workspace: Workspace, study: Study, calls: pl.DataFrame) -> pl.D
     if calls.is_empty():
         return WRITTEN_SCHEMA.to_frame()
     store = workspace.generations(str(study.generator.model))
-    answers = store.scan(calls["key"]).select("key", "text", "finish_reason").collect()
-    asked = calls.select("key", "item_id", "style")
-    return asked.join(answers, on="key", maintain_order="left").drop("key")
+    answers = store.scan(calls["key"]).select("key", "text", "finish_reason", "reasoning").collect()
+    return written_responses(calls, answers)
 
 
 def unpaid_calls(workspace: Workspace, study: Study, calls: pl.DataFrame) -> pl.DataFrame:

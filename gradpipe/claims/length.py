@@ -20,7 +20,7 @@ from gradpipe.claims.ratios import MEAN_AND_MAD, Ratio, mean_and_mad, ratio_of
 from gradpipe.claims.schemas import LENGTH_SCHEMA
 from gradpipe.claims.values import Array, CellValues, cell_values
 from gradpipe.statistics.table import StatisticsFrame
-from gradpipe.styles import KNOWLEDGE_STYLES, REASONING_STYLES
+from gradpipe.styles import KNOWLEDGE_STYLES, REASONING_STYLES, THINKING_STYLES
 
 #: The variant of each style that has the length of ``simplified`` (see
 #: gradpipe/responses/length_matched.py).
@@ -115,7 +115,7 @@ def length_effects(table: StatisticsFrame, seed: int = 0) -> pl.DataFrame:
     present = {style for style, _ in norms.curves}
     rows = [
         row
-        for family in (REASONING_STYLES, KNOWLEDGE_STYLES)
+        for family in (REASONING_STYLES, THINKING_STYLES, KNOWLEDGE_STYLES)
         for styles in combinations([style for style in family if style in present], 2)
         for controlled in _controlled(norms, tokens, styles, seed)
         for row in _rows(norms, styles, controlled)

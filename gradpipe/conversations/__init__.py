@@ -2,6 +2,7 @@
 
 ``examples``      the kinds of examples
 ``think_blocks``  the marks of thinking, and a response divided into thinking and answer
+``generated_text``  what a model generated, divided into its thinking and its answer
 ``formats``       which columns of a table hold the examples, and in which form
 ``read_examples`` the rows of a table as examples, with the help of one file per form:
                   ``messages`` and ``sharegpt``, ``completions``, ``token_columns``; and

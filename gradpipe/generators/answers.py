@@ -14,13 +14,18 @@ from gradpipe.generators.calls import CALL_SCHEMA
 
 @dataclass(frozen=True)
 class GeneratedAnswer:
-    """A generated text with its tokens and seconds; counts are None if the server gave none."""
+    """A generated answer with its tokens and seconds; counts are None if the server gave none.
+
+    ``reasoning`` is the thinking before the answer, None for a response without it. ``text`` is
+    empty if the response ended within its thinking.
+    """
 
     text: str
     finish_reason: str | None
     prompt_tokens: int | None
     response_tokens: int | None
     seconds: float
+    reasoning: str | None = None
 
 
 @dataclass(frozen=True)

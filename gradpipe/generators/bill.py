@@ -11,13 +11,16 @@ import polars as pl
 from gradpipe.generators.config import GeneratorConfig
 
 #: Tokens of a typical response. For reasoning, the mean number of words in the nine reasoning sets
-#: of the paper's release (simplified 58, detailed 308), times four thirds.
+#: of the paper's release (simplified 58, detailed 308), times four thirds. For thinking models, an
+#: assumption: the length of thinking varies widely between models.
 TYPICAL_TOKENS = {
     "simplified": 80,
     "detailed": 410,
     "length_100": 100,
     "length_500": 500,
     "length_1000": 1000,
+    "answer_only": 1500,
+    "thinking": 1500,
 }
 
 _BYTES_PER_TOKEN = 4

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import polars as pl
@@ -35,6 +35,8 @@ PLAN_SCHEMA = pl.Schema(
 
 #: One row per answered call, identified by ``key``; item and benchmark are the first to need it.
 #: Token counts are null if the server gave none; ``seconds`` is the time of the last attempt.
+#: ``reasoning`` is the thinking before the text: null for an answer without it, and for one that
+#: was stored before this column existed.
 CALL_SCHEMA = pl.Schema(
     {name: dtype for name, dtype in PLAN_SCHEMA.items() if name != "max_tokens"}
     | {
@@ -45,37 +47,49 @@ CALL_SCHEMA = pl.Schema(
         "seconds": pl.Float64(),
         "created": pl.Datetime("ms", "UTC"),
         "error": pl.String(),
+        "reasoning": pl.String(),
     }
 )
 
 
-def plan_calls(items: pl.DataFrame, config: GeneratorConfig) -> pl.DataFrame:
+def plan_calls(
+    items: pl.DataFrame, config: GeneratorConfig, listed: Sequence[str] | None = None
+) -> pl.DataFrame:
     """Return the calls (PLAN_SCHEMA) that ``items`` (ITEM_SCHEMA) need, in their order.
 
     Reasoning items get the reasoning styles, knowledge items the lengths. A style is skipped if the
-    item already has a correct response in it, unless ``config.styles`` names it. Items with the
-    same prompt share a key. Raises DataError for an invalid prompt and for an item without a text
+    item already has a correct response in it, unless ``config.styles`` names it. ``listed`` are the
+    styles that the study lists, if it lists any: ``thinking`` and ``answer_only`` are planned only
+    where the study or the generator lists them. Both are one call, and items with the same prompt
+    share a key. Raises DataError for an invalid prompt and for an item without a text
     that its prompt uses, ModelError for a missing local model.
     """
-    pairs = _pairs_to_generate(items, config)
+    pairs = _pairs_to_generate(items, config, config.styles_to_write(listed))
     if pairs.is_empty():
         return PLAN_SCHEMA.to_frame()
     templates = {style: load_template(style, config.prompts) for style in set(pairs["style"])}
     identity = config.identity()
     rows = [
-        _call(item, templates[item["style"]], config, identity)
+        _call(
+            item,
+            templates[item["style"]],
+            config,
+            identity | config.thinking_settings(item["style"]),
+        )
         for item in pairs.iter_rows(named=True)
     ]
     return pl.DataFrame(rows, schema=PLAN_SCHEMA)
 
 
-def _pairs_to_generate(items: pl.DataFrame, config: GeneratorConfig) -> pl.DataFrame:
+def _pairs_to_generate(
+    items: pl.DataFrame, config: GeneratorConfig, styles: Sequence[str]
+) -> pl.DataFrame:
     """Return one row per item and style to generate: the item's columns and ``style``."""
     if config.kind == "source":
         return items.clear().with_columns(style=pl.lit(""))
     pairs = (
         items.with_row_index("row")
-        .join(_styles_of_family(config), on="family", how="inner", maintain_order="left_right")
+        .join(_styles_of_family(styles), on="family", how="inner", maintain_order="left_right")
         .with_row_index("place")
     )
     if config.styles is None:
@@ -90,9 +104,8 @@ def _pairs_to_generate(items: pl.DataFrame, config: GeneratorConfig) -> pl.DataF
     return pairs
 
 
-def _styles_of_family(config: GeneratorConfig) -> pl.DataFrame:
+def _styles_of_family(styles: Sequence[str]) -> pl.DataFrame:
     """Return the styles to generate, one row per ``family`` and ``style``."""
-    styles = MAX_TOKENS if config.styles is None else config.styles
     rows = [
         (family, style)
         for family in FAMILIES
@@ -106,14 +119,14 @@ def _call(
     item: Mapping[str, Any], template: Template, config: GeneratorConfig, identity: dict[str, Any]
 ) -> dict[str, Any]:
     messages = template.messages(item)
-    max_tokens = config.max_tokens or MAX_TOKENS[template.style]
+    max_tokens = config.max_tokens or MAX_TOKENS[item["style"]]
     settings = {**identity, "max_tokens": max_tokens}
     return {
         # Without item and benchmark: after a rename, the same answers are reused.
         "key": content_hash(GENERATOR_VERSION, messages, settings),
         "item_id": item["item_id"],
         "benchmark": item["benchmark"],
-        "style": template.style,
+        "style": item["style"],
         "prompt_hash": template.hash,
         "messages": json.dumps(messages, ensure_ascii=False),
         "model": config.model,

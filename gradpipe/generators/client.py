@@ -14,6 +14,7 @@ from urllib.parse import urlsplit
 from openai import APIStatusError, APITimeoutError, AsyncOpenAI
 from pydantic import BaseModel, Field, ValidationError
 
+from gradpipe.conversations.generated_text import GeneratedText, divide_generated
 from gradpipe.generators.answers import GeneratedAnswer
 from gradpipe.generators.config import GeneratorConfig
 from gradpipe.generators.retries import read_retry_after
@@ -96,6 +97,7 @@ class ChatClient:
             model=str(self._config.model),
             messages=json.loads(call["messages"]),
             temperature=self._config.temperature,
+            extra_body=json.loads(call["settings"]).get("request"),
             extra_headers={"Idempotency-Key": str(call["key"])},
             **settings,
         )
@@ -139,22 +141,23 @@ class ChatClient:
         except ValidationError:
             return FailedAttempt(_describe(body), transient=True, billed=True)
         choice = completion.choices[0]
-        text, why = choice.message.content or "", choice.finish_reason
+        part, why = choice.message.divided(), choice.finish_reason
         if why == "content_filter" or choice.message.refusal:
             return FailedAttempt("the server's content filter removed the response", billed=True)
-        if not text.strip():
+        if not part.answer.strip() and part.reasoning is None:
             how = f"finish reason {redact(str(why), self.secrets)}"
             if why == "length":
                 how += ": raise the generator's max_tokens"
             return FailedAttempt(f"the response is empty ({how})", billed=True)
-        if any(secret in text for secret in self.secrets):
+        if any(secret in f"{part.reasoning} {part.answer}" for secret in self.secrets):
             return FailedAttempt("the response repeats the API key", billed=True)
         return GeneratedAnswer(
-            text=text,
+            text=part.answer,
             finish_reason=None if why is None else redact(why, self.secrets)[:40],
             prompt_tokens=_count(completion.usage, "prompt_tokens"),
             response_tokens=_count(completion.usage, "completion_tokens"),
             seconds=seconds,
+            reasoning=part.reasoning,
         )
 
     def _reason(self, what: str, detail: str) -> str:
@@ -166,6 +169,20 @@ class ChatClient:
 class _Message(BaseModel):
     content: str | None = None
     refusal: str | None = None
+    #: The thinking, in the fields of vLLM, SGLang and DeepSeek; of OpenRouter and newer versions of
+    #: vLLM; and of Ollama.
+    reasoning_content: Any = None
+    reasoning: Any = None
+    thinking: Any = None
+
+    def divided(self) -> GeneratedText:
+        """The thinking, from its own field or from within the content, and the answer."""
+        part = divide_generated(self.content or "")
+        for field in (self.reasoning_content, self.reasoning, self.thinking):
+            if isinstance(field, str) and field.strip():
+                texts = [field.strip(), *([part.reasoning] if part.reasoning else [])]
+                return part._replace(reasoning="\n\n".join(texts))
+        return part
 
 
 class _Choice(BaseModel):

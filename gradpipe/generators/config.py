@@ -3,27 +3,36 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 from typing import Any, Literal
 from urllib.parse import urlsplit
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+from pydantic import BaseModel, ConfigDict, Field, JsonValue, field_validator, model_validator
 
 from gradpipe.errors import StudyError, nearest
 from gradpipe.fields import Number, Whole
 from gradpipe.generators.secrets import check_key_name, holds_key
+from gradpipe.styles import THINKING_STYLES
 
-#: The styles that a model writes, and the default limit of tokens per response.
+#: The styles that a model writes, and the default limit of tokens per response. A thinking model's
+#: limit holds for its thinking and its answer together.
 MAX_TOKENS = {
     "simplified": 512,
     "detailed": 2048,
     "length_100": 256,
     "length_500": 1024,
     "length_1000": 2048,
+    **dict.fromkeys(THINKING_STYLES, 8192),
 }
 #: ``none`` is the item's own answer and needs no call.
 WRITTEN_STYLES = ("none", *MAX_TOKENS)
 
 _OPENAI = "https://api.openai.com/v1"
+#: Fields of a request that have settings of their own, or that gradpipe decides.
+_OWN_FIELDS = (
+    *("model", "messages", "max_tokens", "max_completion_tokens", "temperature", "seed"),
+    *("stream", "n"),
+)
 _CREDENTIALS = ("key", "token", "secret", "password", "auth")
 
 
@@ -103,6 +112,13 @@ class GeneratorConfig(BaseModel):
             "source does not have."
         ),
     )
+    thinking_request: dict[str, JsonValue] = Field(
+        default={"chat_template_kwargs": {"enable_thinking": True}},
+        description=(
+            "Fields added to the requests of ``thinking`` and ``answer_only``, which make the "
+            "model think; for ``openai``. By default those of vLLM and SGLang."
+        ),
+    )
     prompts: str | None = Field(
         default=None,
         description="A folder with prompt templates, used instead of the packaged ones.",
@@ -176,6 +192,17 @@ class GeneratorConfig(BaseModel):
                 )
         return value
 
+    @field_validator("thinking_request")
+    @classmethod
+    def _additional(cls, value: dict[str, JsonValue]) -> dict[str, JsonValue]:
+        for field in value:
+            if field in _OWN_FIELDS:
+                raise StudyError(
+                    f"The generator's `thinking_request` may not contain {field!r}: leave it out; "
+                    "the model, its limits and its sampling have settings of their own."
+                )
+        return value
+
     @model_validator(mode="after")
     def _complete(self) -> GeneratorConfig:
         if self.kind != "source" and self.model is None:
@@ -193,6 +220,25 @@ class GeneratorConfig(BaseModel):
     def address(self) -> str:
         """The server's base URL, with the openai client's defaults; raises StudyError."""
         return self.base_url or plain_address(os.environ.get("OPENAI_BASE_URL") or _OPENAI)
+
+    def styles_to_write(self, listed: Sequence[str] | None) -> tuple[str, ...]:
+        """The styles to write: ``styles``, or the default ones.
+
+        ``listed`` are the styles that a study lists, None if it lists none: the styles of a
+        thinking model are written by default only if they are among them.
+        """
+        if self.styles is not None:
+            return self.styles
+        wanted = {*MAX_TOKENS} - {*THINKING_STYLES} | {*(listed or ())}
+        return tuple(style for style in MAX_TOKENS if style in wanted)
+
+    def thinking_settings(self, style: str) -> dict[str, Any]:
+        """The settings that make the model think in this style; part of the keys of its calls."""
+        if style not in THINKING_STYLES or self.kind == "source":
+            return {}
+        if self.kind == "openai":
+            return {"request": self.thinking_request}
+        return {"enable_thinking": True}
 
     def identity(self) -> dict[str, Any]:
         """Return everything that determines a response's text: it is part of every call's key.

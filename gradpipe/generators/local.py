@@ -10,25 +10,32 @@ from itertools import groupby, islice
 from typing import Any
 
 import torch
-from jinja2 import TemplateError
 from transformers import GenerationConfig
 
+from gradpipe.conversations.generated_text import divide_generated
+from gradpipe.conversations.think_blocks import THINK_MARKS
 from gradpipe.errors import ModelError
 from gradpipe.generators.answers import CallFailure, GeneratedAnswer, Outcome
 from gradpipe.generators.config import GeneratorConfig
 from gradpipe.generators.ledger import Ledger
+from gradpipe.gradients.chat_templates import ChatTemplate
 from gradpipe.gradients.passes.memory import make_room, out_of_memory
+from gradpipe.gradients.protocol import make_protocol
 from gradpipe.models.load import LoadedModel, load_model
 from gradpipe.system.hashing import content_hash
 
 
 @dataclass(frozen=True)
 class _Prompt:
-    """A call as tokens; ``room`` is the most tokens of its response."""
+    """A call as tokens; ``room`` is the most tokens of its response.
+
+    ``inside``: the prompt ends in a think block that the template opened.
+    """
 
     call: Mapping[str, Any]
     ids: list[int]
     room: int
+    inside: bool
 
 
 def answer_locally(
@@ -88,16 +95,19 @@ class _Writer:
                 f"The tokenizer of {loaded.name} has no chat template: use an instruction-tuned "
                 "model."
             )
+        self._templates: dict[tuple[str | None, bool], ChatTemplate] = {}
         self._ends = _end_tokens(self._model, self._tokenizer)
         # Ignore sampling and penalties that come with the model: only the study's settings count.
         self._model.generation_config = GenerationConfig()
 
     def prompt(self, call: Mapping[str, Any]) -> _Prompt:
         """Return a call's tokens in the model's chat template, and the room left in its window."""
-        text = self._templated(json.loads(call["messages"]))
+        thinks = bool(json.loads(call["settings"]).get("enable_thinking"))
+        text = self._templated(json.loads(call["messages"]), thinks)
         ids = list(self._tokenizer(text, add_special_tokens=False, verbose=False)["input_ids"])
         room = int(call["max_tokens"])
-        return _Prompt(call, ids, min(room, self._window - len(ids)) if self._window else room)
+        room = min(room, self._window - len(ids)) if self._window else room
+        return _Prompt(call, ids, room, text.rstrip().endswith(tuple(THINK_MARKS)))
 
     def overlong(self, prompt: _Prompt) -> CallFailure:
         """Return the failure of a prompt that leaves no room for a response."""
@@ -105,19 +115,25 @@ class _Writer:
             f"the prompt of {len(prompt.ids)} tokens fills the model's window of {self._window}"
         )
 
-    def _templated(self, messages: list[dict[str, str]]) -> str:
-        try:
-            return self._applied(messages)
-        except TemplateError:
-            # Some templates have no system role: prepend its text to the user's message.
-            joined = "\n\n".join(message["content"] for message in messages)
-            return self._applied([{"role": "user", "content": joined}])
+    def _templated(self, messages: list[dict[str, str]], thinks: bool) -> str:
+        texts = {message["role"]: message["content"] for message in messages}
+        system, user = texts.get("system"), texts["user"]
+        text = self._template(system, thinks).prompt(user, "")
+        if system is None or system.strip() in text:
+            return text
+        # Some templates have no system role: prepend its text to the user's message.
+        return self._template(None, thinks).prompt(f"{system}\n\n{user}", "")
 
-    def _applied(self, messages: list[dict[str, str]]) -> str:
-        text: str = self._tokenizer.apply_chat_template(
-            messages, tokenize=False, add_generation_prompt=True
-        )
-        return text
+    def _template(self, system: str | None, thinks: bool) -> ChatTemplate:
+        """The chat template as gradients read it, so that both see the same prompt and date."""
+        if (system, thinks) not in self._templates:
+            protocol = make_protocol(
+                system=system,
+                thinking="inside",
+                chat_template_kwargs={"enable_thinking": True} if thinks else {},
+            )
+            self._templates[system, thinks] = ChatTemplate(self._tokenizer, protocol, self._name)
+        return self._templates[system, thinks]
 
     def write(self, prompts: list[_Prompt]) -> list[GeneratedAnswer | CallFailure]:
         """Generate the responses to prompts of the same room; the seconds are shared equally."""
@@ -172,11 +188,32 @@ class _Writer:
     ) -> GeneratedAnswer | CallFailure:
         end = next((place for place, token in enumerate(row) if token in self._ends), None)
         tokens = row if end is None else row[: end + 1]
-        text: str = self._tokenizer.decode(tokens, skip_special_tokens=True)
-        if not text.strip():
+        reasoning, text = self._read(tokens, prompt.inside)
+        if not text.strip() and reasoning is None:
             return CallFailure("the response is empty")
-        reason = "length" if end is None else "stop"
-        return GeneratedAnswer(text, reason, len(prompt.ids), len(tokens), seconds)
+        return GeneratedAnswer(
+            text=text,
+            finish_reason="length" if end is None else "stop",
+            prompt_tokens=len(prompt.ids),
+            response_tokens=len(tokens),
+            seconds=seconds,
+            reasoning=reasoning,
+        )
+
+    def _read(self, tokens: list[int], inside: bool) -> tuple[str | None, str]:
+        """Return the thinking and the answer in a response's tokens."""
+        # The marks of some models are special tokens.
+        part = divide_generated(self._tokenizer.decode(tokens, skip_special_tokens=False), inside)
+        if part.reasoning is None and part.closed:
+            return None, divide_generated(
+                self._tokenizer.decode(tokens, skip_special_tokens=True), inside
+            ).answer
+        return self._plain(part.reasoning or "") or None, self._plain(part.answer)
+
+    def _plain(self, text: str) -> str:
+        for special in self._tokenizer.all_special_tokens:
+            text = text.replace(special, "")
+        return text.strip()
 
 
 class _Sampling:

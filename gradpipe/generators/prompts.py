@@ -16,6 +16,9 @@ from gradpipe.system.hashing import content_hash
 #: The fields of an item that a template may use, in braces; a literal brace is doubled.
 PLACEHOLDERS = ("instruction", "answer", "rationale")
 
+#: The styles with a prompt of their own.
+_FILES = [style for style in MAX_TOKENS if style != "answer_only"]
+
 _SECTION = re.compile(r"^\[(\w+)\][ \t]*$", re.MULTILINE)
 
 
@@ -60,12 +63,15 @@ class Template:
 def load_template(style: str, folder: str | None = None) -> Template:
     """Return the template of a style: ``STYLE.txt`` in ``folder`` if it exists, else the packaged.
 
+    ``answer_only`` has the template of ``thinking``, because both are one call.
+
     Raises DataError for a style without a prompt, a folder without templates, and a template
     without a user message or with an unknown section or placeholder.
     """
-    if style not in MAX_TOKENS:
+    style = "thinking" if style == "answer_only" else style
+    if style not in _FILES:
         raise DataError(
-            f"There is no prompt for the style {style!r}: use one of {', '.join(MAX_TOKENS)}."
+            f"There is no prompt for the style {style!r}: use one of {', '.join(_FILES)}."
         )
     own = None if folder is None else _own_file(style, folder)
     if own is None:
@@ -82,8 +88,8 @@ def load_template(style: str, folder: str | None = None) -> Template:
 
 def _own_file(style: str, folder: str) -> Path | None:
     directory = Path(folder).expanduser()
-    if not any((directory / f"{known}.txt").is_file() for known in MAX_TOKENS):
-        names = ", ".join(f"{known}.txt" for known in MAX_TOKENS)
+    if not any((directory / f"{known}.txt").is_file() for known in _FILES):
+        names = ", ".join(f"{known}.txt" for known in _FILES)
         raise DataError(f"The prompts folder {folder} has no template: add one of {names}.")
     file = directory / f"{style}.txt"
     return file if file.is_file() else None

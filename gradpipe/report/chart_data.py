@@ -22,6 +22,7 @@ RATIOS = (
     ("simplified", "detailed"),
     ("none_padded", "simplified"),
     ("simplified", "detailed_cut"),
+    ("answer_only", "thinking"),
     ("length_100", "length_500"),
     ("length_100", "length_1000"),
 )

@@ -5,6 +5,7 @@ import re
 import polars as pl
 
 from gradpipe.check import Check
+from gradpipe.conversations.generated_text import divide_generated
 from gradpipe.responses.answers import final_answer, same_answer
 from gradpipe.responses.token_counts import CountTokens
 from gradpipe.styles import KNOWLEDGE_STYLES, LENGTH_STYLES, STYLES
@@ -18,6 +19,7 @@ VERDICTS = (
     "cut_off",
     "off_length",
     "empty",
+    "no_thinking",
 )
 
 #: A knowledge response is off length below or above these multiples of its target length. The
@@ -70,14 +72,24 @@ def judge_responses(
     tokens is off length; this check needs ``count_tokens``. Reasoning is compared with its gold
     answer, if it has one. A ``none`` response is only compared, and a ``detailed_cut`` response
     needs no answer.
+
+    Only the answer after a think block is judged, in every style: an answer within the thinking is
+    not the final answer. A response whose think block is not closed is cut off, and a ``thinking``
+    response without thinking has the verdict ``no_thinking``.
     """
     columns = ["style", "family", "answer", "text", "finish_reason", "instruction"]
     table = responses.select(
         pl.col(name) if name in responses.columns else pl.lit(None, dtype=pl.String).alias(name)
         for name in columns
     )
+    parts = [divide_generated(text or "") for text in table["text"]]
+    table = table.with_columns(
+        pl.Series("text", [part.answer for part in parts], dtype=pl.String),
+        pl.Series("reasoning", [part.reasoning for part in parts], dtype=pl.String),
+        pl.Series("closed", [part.closed for part in parts], dtype=pl.Boolean),
+    )
     off_length = _off_length(table, count_tokens).alias("off_length")
-    judged = [_judge(*row) for row in table.with_columns(off_length).iter_rows()]
+    judged = [_judge(**row) for row in table.with_columns(off_length).iter_rows(named=True)]
     return responses.with_columns(
         pl.Series("verdict", [verdict for verdict, _ in judged], dtype=pl.String),
         pl.Series("found_answer", [found for _, found in judged], dtype=pl.String),
@@ -141,17 +153,24 @@ def check_quality(judged: pl.DataFrame, limit: float) -> Check:
 
 
 def _judge(
+    *,
     style: str,
     family: str,
     answer: str | None,
-    text: str | None,
+    text: str,
     finish_reason: str | None,
     instruction: str | None,
+    reasoning: str | None,
+    closed: bool,
     off_length: bool | None,
 ) -> tuple[str, str | None]:
     knowledge = style in KNOWLEDGE_STYLES or family == "knowledge"
-    if text is None or not text.strip():
+    if not closed or (not text.strip() and finish_reason == "length"):
+        return "cut_off", None
+    if not text.strip():
         return "empty", None
+    if style == "thinking" and reasoning is None:
+        return "no_thinking", None
     if style not in _BARE:
         guess = finish_reason is None and style != _CUT and not knowledge
         fault = _fault(text, finish_reason == "length" or (guess and is_unfinished(text)))

@@ -43,8 +43,14 @@ def shuffled_responses(
     adding items leaves every earlier block unchanged. Only places that a block cannot fill are
     drawn from earlier blocks, and from later ones if necessary.
 
-    Raises DataError for a single item, and for an item that can receive no other item's sentence.
+    Raises DataError for a single item, for an item that can receive no other item's sentence, and
+    for ``thinking``: sentences of a think block and of its answer are not exchangeable.
     """
+    if style == "thinking":
+        raise DataError(
+            f"benchmark {benchmark!r} has responses of the style 'thinking', which a shuffle of "
+            "sentences would take apart: use `irrelevant: derangement`."
+        )
     if responses.height < 2:
         raise DataError(
             f"benchmark {benchmark!r} has {responses.height} item with the style {style!r}: an "

@@ -8,6 +8,7 @@ import polars as pl
 from gradpipe.benchmarks.items import ITEM_SCHEMA, ready_made
 from gradpipe.responses.gates import judge_responses, summarize_verdicts
 from gradpipe.responses.length_matched import matched_responses
+from gradpipe.responses.thinking import rationale_responses
 from gradpipe.responses.token_counts import CountTokens
 from gradpipe.styles import MATCHED_STYLES
 
@@ -16,13 +17,15 @@ GATES_VERSION = "1"
 
 Mismatches = Literal["exclude", "keep"]
 
-#: One row per response that a model wrote for an item.
+#: One row per response that a model wrote for an item. ``reasoning`` is the thinking of its call,
+#: null for a call without it.
 WRITTEN_SCHEMA = pl.Schema(
     {
         "item_id": pl.String(),
         "style": pl.String(),
         "text": pl.String(),
         "finish_reason": pl.String(),
+        "reasoning": pl.String(),
     }
 )
 #: One row per response that the gates judged; ``by_model`` is false for a source's own response.
@@ -44,15 +47,15 @@ def judge_written(
 ) -> pl.DataFrame:
     """Judge each response that a model wrote for one of ``items`` (QUALITY_SCHEMA).
 
-    ``written`` is WRITTEN_SCHEMA, with its columns in any order.
+    ``written`` is WRITTEN_SCHEMA, with its columns in any order. An ``answer_only`` response of a
+    call without thinking has the verdict ``no_thinking``, as the ``thinking`` one has.
     """
-    of_items = written.join(
-        items.select("item_id", "family", "answer", "instruction"),
-        on="item_id",
-        maintain_order="left",
-    )
-    judged = judge_responses(of_items, count_tokens).with_columns(by_model=pl.lit(True))
-    return judged.select(list(QUALITY_SCHEMA)).cast(QUALITY_SCHEMA)
+    judged = _judged(items, written, count_tokens)
+    if "reasoning" not in judged.columns:
+        return _quality(judged, by_model=True)
+    bare = (pl.col("style") == "answer_only") & pl.col("reasoning").is_null()
+    verdict = pl.when(bare).then(pl.lit("no_thinking")).otherwise("verdict").alias("verdict")
+    return _quality(judged.with_columns(verdict), by_model=True)
 
 
 def judge_ready_made(items: pl.DataFrame) -> pl.DataFrame:
@@ -64,8 +67,25 @@ def judge_ready_made(items: pl.DataFrame) -> pl.DataFrame:
         pl.col("relevance") == "correct", pl.col("style") != "none"
     )
     unknown = pl.lit(None, dtype=pl.String)
-    judged = judge_written(items, ready.with_columns(finish_reason=unknown), None)
-    return judged.with_columns(by_model=pl.lit(False))
+    judged = _judged(items, ready.with_columns(finish_reason=unknown), None)
+    return _quality(judged, by_model=False)
+
+
+def _judged(
+    items: pl.DataFrame, responses: pl.DataFrame, count_tokens: CountTokens | None
+) -> pl.DataFrame:
+    """Add the verdicts to responses, each with the question and the answer of its item."""
+    of_items = responses.join(
+        items.select("item_id", "family", "answer", "instruction"),
+        on="item_id",
+        maintain_order="left",
+    )
+    return judge_responses(of_items, count_tokens)
+
+
+def _quality(judged: pl.DataFrame, by_model: bool) -> pl.DataFrame:
+    table = judged.with_columns(by_model=pl.lit(by_model))
+    return table.select(list(QUALITY_SCHEMA)).cast(QUALITY_SCHEMA)
 
 
 def with_written(
@@ -113,6 +133,11 @@ def with_matched(
             made = matched_responses(correct, style, count_tokens)
             items = _with_responses(items, made.with_columns(style=pl.lit(style)))
     return items
+
+
+def with_rationales(items: pl.DataFrame, styles: list[str]) -> pl.DataFrame:
+    """Add the styles of a thinking model among ``styles`` that the source's rationales can make."""
+    return _with_responses(items, rationale_responses(items, styles))
 
 
 def _with_bare_answers(items: pl.DataFrame) -> pl.DataFrame:

@@ -18,10 +18,17 @@ from gradpipe.responses.written import (
     judge_ready_made,
     judge_written,
     with_matched,
+    with_rationales,
     with_written,
 )
 from gradpipe.studies.study import Study
-from gradpipe.styles import MATCHED_STYLES
+from gradpipe.styles import MATCHED_STYLES, THINKING_STYLES
+
+#: What to do if most responses of a style have a verdict.
+_CURES = {
+    "cut_off": "raise the generator's `max_tokens`",
+    "no_thinking": "choose a thinking model, or set `thinking_request` as its server documents",
+}
 
 
 @dataclass(frozen=True)
@@ -48,8 +55,8 @@ def study_calls(study: Study, benchmark: BenchmarkConfig, items: pl.DataFrame) -
     """
     if study.generator.kind == "source":
         return PLAN_SCHEMA.to_frame()
-    calls = plan_calls(items, study.generator)
     wanted = _styles(study, benchmark)
+    calls = plan_calls(items, study.generator, wanted)
     if wanted is None:
         return calls
     needed = set(wanted)
@@ -72,10 +79,14 @@ def study_examples(
 ) -> StudyExamples:
     """The examples that the study makes of these items; raises DataError.
 
-    ``written`` (WRITTEN_SCHEMA) are the responses that its generator wrote for them.
+    ``written`` (WRITTEN_SCHEMA) are the responses that its generator wrote for them. If the study
+    lists ``thinking`` or ``answer_only``, and neither the source nor the generator has them, they
+    are made of the source's rationale and the item's answer.
     """
     styles = _styles(study, benchmark)
     count = token_counter(study) if counts_tokens(study, benchmark) else None
+    if any(style in THINKING_STYLES for style in styles or ()):
+        items = with_rationales(items, styles or [])
     quality = judge_ready_made(items)
     if styles is not None:
         quality = quality.filter(pl.col("style").is_in(styles))
@@ -127,8 +138,9 @@ def _require_passed(quality: pl.DataFrame, benchmark: str) -> None:
         if not any_passed:
             raise DataError(
                 f"No response of style {style!r} that was written for benchmark {benchmark!r} "
-                f"passed the gates (mostly {result.replace('_', ' ')}): choose another model or "
-                "prompt, or set the generator's `mismatches: keep`."
+                f"passed the gates (mostly {result.replace('_', ' ')}): "
+                f"{_CURES.get(result, 'choose another model or prompt')}, or set the generator's "
+                "`mismatches: keep`."
             )
 
 

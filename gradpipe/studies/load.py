@@ -12,6 +12,7 @@ from pydantic import BaseModel, ValidationError
 from gradpipe.errors import DataError, StudyError, nearest
 from gradpipe.generators.secrets import holds_key
 from gradpipe.studies.study import Study
+from gradpipe.studies.template_files import is_template_file
 from gradpipe.untrusted.files import read_regular
 from gradpipe.untrusted.yaml import LARGEST_STUDY, RefusedYAMLError, read_yaml
 
@@ -32,7 +33,8 @@ def load_study(study: str) -> Study:
     home folder; nothing else is expanded, neither ``$HOME`` nor any other variable.
 
     Args:
-        study: The path of a .yaml or .yml file, or ``demo``, ``demo_generated`` or ``paper``.
+        study: The path of a .yaml or .yml file, or ``demo``, ``demo_generated``, ``paper`` or
+            ``thinking``.
 
     Returns:
         The study, validated and with every default filled in.
@@ -140,6 +142,9 @@ def _absolute(content: dict[str, Any], folder: Path) -> dict[str, Any]:
 
     def model(entry: Any) -> Any:
         value = {"id": entry} if isinstance(entry, str) else entry
+        template = value.get("chat_template") if isinstance(value, dict) else None
+        if isinstance(template, str) and is_template_file(template):
+            entry = value = {**value, "chat_template": locate(template)}
         named = isinstance(value, dict) and isinstance(value.get("id"), str)
         if named and (value["id"].startswith((".", "~")) or value["id"].endswith(".gguf")):
             # Its name in tables and charts is as the user wrote it, wherever the study file is.

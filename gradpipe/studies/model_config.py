@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, ConfigDict, Field, JsonValue, field_validator, model_validator
 
 from gradpipe.gradients.layer_names import LayerNames
 from gradpipe.models.placement import DeviceMap, MaxMemory, Placement
+from gradpipe.studies.template_files import read_chat_template
 
 
 class ModelConfig(BaseModel):
@@ -27,6 +28,20 @@ class ModelConfig(BaseModel):
         description=(
             "Overrides the protocol's ``chat`` for this model: base models may have a chat "
             "template too."
+        ),
+    )
+    chat_template: str | None = Field(
+        default=None,
+        description=(
+            "A chat template that replaces the tokenizer's own: a .jinja file, or ``think``, which "
+            "ships and opens a think block."
+        ),
+    )
+    chat_template_kwargs: dict[str, JsonValue] = Field(
+        default={},
+        description=(
+            "Settings that are passed to the chat template, such as ``enable_thinking``; added to "
+            "the protocol's."
         ),
     )
     layer_names: LayerNames = Field(
@@ -87,6 +102,13 @@ class ModelConfig(BaseModel):
         # Its errors say what is allowed; those of a union of types list everything that failed.
         placement = Placement(value.get("device_map"), max_memory=value.get("max_memory"))
         return {**value, "max_memory": placement.max_memory}
+
+    @field_validator("chat_template")
+    @classmethod
+    def _readable(cls, value: str | None) -> str | None:
+        if value is not None:
+            read_chat_template(value)
+        return value
 
     @property
     def placement(self) -> Placement:

@@ -22,6 +22,7 @@ from gradpipe.statistics.reductions import REDUCTIONS
 from gradpipe.studies.base_models import find_model_pairs
 from gradpipe.studies.model_config import ModelConfig
 from gradpipe.studies.names import require_distinct_names
+from gradpipe.studies.template_files import read_chat_template
 from gradpipe.styles import STYLES
 
 Named = TypeVar("Named", ModelConfig, BenchmarkConfig)
@@ -185,11 +186,21 @@ class Study(BaseModel):
         return self
 
     def protocol_of(self, model: ModelConfig) -> Protocol:
-        """The study's protocol as it applies to one model."""
+        """The study's protocol as it applies to one model.
+
+        Raises StudyError if the file of the model's chat template cannot be read.
+        """
         protocol = self.protocol.for_model(model.id)
         names = protocol.layer_names.overridden_by(model.layer_names)
         chat = protocol.chat if model.chat is None else model.chat
-        return protocol.model_copy(update={"chat": chat, "layer_names": names})
+        changes: dict[str, Any] = {"chat": chat, "layer_names": names}
+        if model.chat_template is not None:
+            changes["chat_template"] = read_chat_template(model.chat_template)
+        changes["chat_template_kwargs"] = {
+            **protocol.chat_template_kwargs,
+            **model.chat_template_kwargs,
+        }
+        return protocol.model_copy(update=changes)
 
     def grid(self) -> set[tuple[str, str]]:
         """Every (model, benchmark) pair."""

@@ -12,6 +12,7 @@ from gradpipe.benchmarks.read import read_items
 from gradpipe.errors import DataError
 from gradpipe.generators.calls import PLAN_SCHEMA, plan_calls
 from gradpipe.generators.config import MAX_TOKENS, GeneratorConfig
+from gradpipe.styles import THINKING_STYLES
 from tests.generators.conftest import make_items
 
 
@@ -137,3 +138,42 @@ def test_real_items_are_planned_and_those_with_responses_left_out() -> None:
     calls = plan_calls(items, config(styles=["detailed"]))
     assert calls.height == items.height
     assert calls["key"].n_unique() == items.height
+
+
+def test_a_thinking_models_styles_are_one_call_planned_only_where_they_are_listed() -> None:
+    items = make_items(2)
+    plain = plan_calls(items, config())
+    assert set(plain["style"]) == {"simplified", "detailed"}
+    listed = plan_calls(items, config(), ["none", "thinking", "answer_only"])
+    named = plan_calls(items, config(styles=["thinking", "answer_only"]))
+    thinking = listed.filter(pl.col("style").is_in(list(THINKING_STYLES)))
+    assert thinking.equals(named)
+    assert thinking.filter(style="thinking")["key"].equals(
+        thinking.filter(style="answer_only")["key"]
+    )
+    # The calls that were planned before stay the same calls.
+    assert listed.join(thinking, on=["key", "style"], how="anti").equals(plain)
+
+
+def test_what_makes_a_model_think_is_part_of_the_key_of_its_thinking_alone() -> None:
+    items = make_items(1)
+    styles = ["detailed", "thinking"]
+    one = plan_calls(items, config(styles=styles))
+    other = plan_calls(items, config(styles=styles, thinking_request={"reasoning_effort": "high"}))
+    assert [*zip(one["style"], one["key"] == other["key"], strict=True)] == [
+        ("detailed", True),
+        ("thinking", False),
+    ]
+    assert one.equals(plan_calls(items, config(styles=styles)))
+    earlier = {
+        "key": "d439b274b2f538d2aaf2",
+        "settings": {
+            "base_url": "http://localhost:1/v1",
+            "kind": "openai",
+            "max_tokens": 2048,
+            "model": "writer",
+            "seed": None,
+            "temperature": 0.0,
+        },
+    }
+    assert (one["key"][0], json.loads(one["settings"][0])) == tuple(earlier.values())

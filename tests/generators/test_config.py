@@ -183,3 +183,9 @@ def test_a_local_model_that_is_not_there_is_named() -> None:
 
 def test_prices_are_per_million_tokens() -> None:
     assert TokenPrice(prompt=2, response=10).cost(500_000, 100_000) == pytest.approx(2.0)
+
+
+@pytest.mark.parametrize("field", ["model", "messages", "max_tokens", "temperature", "stream"])
+def test_thinking_is_not_switched_on_by_fields_with_settings_of_their_own(field: str) -> None:
+    with pytest.raises(StudyError, match=f"thinking_request.*{field}"):
+        GeneratorConfig(kind="openai", model="m", thinking_request={field: 1})

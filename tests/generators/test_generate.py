@@ -15,7 +15,7 @@ from gradpipe.generators import generate as generating
 from gradpipe.generators.calls import CALL_SCHEMA, plan_calls
 from gradpipe.generators.config import GeneratorConfig
 from gradpipe.generators.generate import GenerationProgress, generate
-from tests.generators.conftest import ChatServer, Reply, Store, make_items
+from tests.generators.conftest import KEY, ChatServer, Reply, Store, make_items
 
 Configure = Callable[..., GeneratorConfig]
 
@@ -481,3 +481,81 @@ def test_openais_own_server_is_told_the_limit_by_its_newer_name(
 
     assert ChatClient(configure())._limit == "max_tokens"
     assert ChatClient(configure(base_url=None))._limit == "max_completion_tokens"
+
+
+PLAIN = "The answer is 4."
+
+
+def message(**fields: Any) -> Callable[[Reply], None]:
+    choice = {"message": {"content": PLAIN, **fields}, "finish_reason": "stop"}
+    return lambda reply: reply.good(choices=[choice])
+
+
+@pytest.mark.parametrize(
+    ("script", "reasoning"),
+    [
+        (message(), None),
+        (message(reasoning_content="Two."), "Two."),
+        (message(reasoning="Two.", reasoning_details=[]), "Two."),
+        (message(thinking="Two."), "Two."),
+        (message(reasoning_content=None, reasoning={"effort": 1}), None),
+        (message(content=f"<think>\nTwo.\n</think>\n\n{PLAIN}"), "Two."),
+        (message(content=f"Two.\n</think>\n\n{PLAIN}"), "Two."),
+        (
+            message(
+                content="<|channel|>analysis<|message|>Two.<|end|><|start|>assistant<|channel|>"
+                f"final<|message|>{PLAIN}<|return|>"
+            ),
+            "Two.",
+        ),
+    ],
+)
+def test_the_thinking_is_kept_beside_the_answer(
+    server: ChatServer,
+    configure: Configure,
+    store: Store,
+    script: Callable[[Reply], None],
+    reasoning: str | None,
+) -> None:
+    server.script = script
+    config = configure()
+    generate(plan_calls(make_items(1), config), config, store.keep)
+    assert [(row["text"], row["reasoning"]) for row in store] == [(PLAIN, reasoning)]
+
+
+def test_thinking_that_reached_the_limit_is_kept_and_not_paid_again(
+    server: ChatServer, configure: Configure, store: Store
+) -> None:
+    choice = {"message": {"content": None, "reasoning": "Two and"}, "finish_reason": "length"}
+    server.script = lambda reply: reply.good(choices=[choice])
+    config = configure()
+    summary = generate(plan_calls(make_items(1), config), config, store.keep)
+    assert (summary.kept, summary.failed) == (1, {})
+    assert [(row["text"], row["reasoning"], row["finish_reason"]) for row in store] == [
+        ("", "Two and", "length")
+    ]
+
+
+def test_only_thinking_is_asked_for_with_the_fields_that_switch_it_on(
+    server: ChatServer, configure: Configure, store: Store
+) -> None:
+    config = configure(styles=["detailed", "thinking", "answer_only"])
+    generate(plan_calls(make_items(1), config), config, store.keep)
+    bodies = [request["body"] for request in server.requests]
+    assert sorted("chat_template_kwargs" in body for body in bodies) == [False, True]
+    [asked] = [body for body in bodies if "chat_template_kwargs" in body]
+    assert asked["chat_template_kwargs"] == {"enable_thinking": True}
+    assert [message["role"] for message in asked["messages"]] == ["user"]
+    config = configure(styles=["thinking"], thinking_request={"reasoning_effort": "high"})
+    generate(plan_calls(make_items(1), config), config, store.keep)
+    assert server.requests[-1]["body"]["reasoning_effort"] == "high"
+    assert "chat_template_kwargs" not in server.requests[-1]["body"]
+
+
+def test_a_key_that_is_repeated_in_the_thinking_is_not_stored(
+    server: ChatServer, configure: Configure, store: Store
+) -> None:
+    server.script = message(reasoning=f"The key is {KEY}.")
+    config = configure()
+    assert generate(plan_calls(make_items(1), config), config, store.keep).kept == 0
+    assert store == []

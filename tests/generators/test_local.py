@@ -246,3 +246,52 @@ def test_the_demo_model_writes_an_answer(store: Store) -> None:
     assert summary.kept == 2
     assert all(row["text"].isprintable() or "\n" in row["text"] for row in store)
     assert all(row["response_tokens"] <= 8 for row in store)
+
+
+THINKS = TEMPLATE + "{% if add_generation_prompt %}<think>\n{% endif %}"
+#: As a vision-language model's: contents are parts.
+PARTS = (
+    "{% for message in messages %}[{{ message.role }}]{% for part in message.content %}"
+    "{% if part.type == 'text' %}{{ part.text }}{% endif %}{% endfor %}{{ '\\n' }}{% endfor %}"
+    "{% if add_generation_prompt %}[assistant]{% endif %}"
+)
+HEADERLESS = "{% for message in messages %}[{{ message.role }}]{{ message.content }}\n{% endfor %}"
+DATED = "{{ strftime_now('%d %b %Y') }}" + TEMPLATE
+SWITCHED = TEMPLATE + "{% if enable_thinking %}<think>\n{% endif %}"
+
+
+@pytest.mark.parametrize(
+    ("template", "before", "after"),
+    [
+        (TEMPLATE, "", ""),
+        (PARTS, "", ""),
+        (HEADERLESS, "", ""),
+        (DATED, "26 Jul 2024", ""),
+        (THINKS, "", "<think>\n"),
+    ],
+)
+def test_a_prompt_is_whole_whatever_the_template_leaves_out(
+    chat_model: Make, store: Store, template: str, before: str, after: str
+) -> None:
+    config = configure(chat_model(template), max_tokens=2)
+    generate(plan_calls(make_items(1), config), config, store.keep)
+    messages = json.loads(store[0]["messages"])
+    turns = "".join(f"[{each['role']}]{each['content']}\n" for each in messages)
+    # A byte is a token here.
+    assert store[0]["prompt_tokens"] == len(f"{before}{turns}[assistant]{after}")
+
+
+def test_only_thinking_switches_thinking_on(chat_model: Make, store: Store) -> None:
+    config = configure(chat_model(SWITCHED), styles=["simplified", "thinking"], max_tokens=6)
+    generate(plan_calls(make_items(1), config), config, store.keep)
+    rows = {row["style"]: row for row in store}
+    plain, thinking = rows["simplified"], rows["thinking"]
+    assert json.loads(thinking["settings"])["enable_thinking"] is True
+    assert "enable_thinking" not in json.loads(plain["settings"])
+    question = json.loads(thinking["messages"])[0]["content"]
+    assert thinking["prompt_tokens"] == len(f"[user]{question}\n[assistant]<think>\n")
+    # The text began inside the block, and ended there.
+    assert (thinking["text"], thinking["finish_reason"]) == ("", "length")
+    assert thinking["reasoning"]
+    assert plain["text"]
+    assert plain["reasoning"] is None

@@ -7,6 +7,7 @@ import pytest
 from gradpipe.errors import DataError
 from gradpipe.generators.config import MAX_TOKENS
 from gradpipe.generators.prompts import load_template
+from gradpipe.styles import THINKING_STYLES
 
 ITEM = {
     "item_id": "1",
@@ -22,11 +23,17 @@ def own(folder: Path, text: str, style: str = "detailed") -> str:
     return str(folder)
 
 
-@pytest.mark.parametrize("style", MAX_TOKENS)
+@pytest.mark.parametrize("style", [style for style in MAX_TOKENS if style not in THINKING_STYLES])
 def test_every_style_has_a_packaged_prompt(style: str) -> None:
     system, user = load_template(style).messages(ITEM)
     assert (system["role"], user["role"]) == ("system", "user")
     assert ITEM["instruction"] in user["content"]
+
+
+@pytest.mark.parametrize("style", THINKING_STYLES)
+def test_a_model_that_thinks_gets_the_question_alone(style: str) -> None:
+    messages = load_template(style).messages({**ITEM, "answer": None})
+    assert messages == [{"role": "user", "content": ITEM["instruction"]}]
 
 
 @pytest.mark.parametrize("style", ["simplified", "detailed"])
@@ -42,7 +49,9 @@ def test_a_knowledge_prompt_says_its_length_and_needs_no_answer(length: int) -> 
 
 
 def test_the_styles_prompts_differ() -> None:
-    assert len({load_template(style).hash for style in MAX_TOKENS}) == len(MAX_TOKENS)
+    hashes = {style: load_template(style).hash for style in MAX_TOKENS}
+    assert hashes.pop("answer_only") == hashes["thinking"], "both are one call"
+    assert len(set(hashes.values())) == len(hashes)
 
 
 def test_braces_in_the_data_stay_as_they_are(tmp_path: Path) -> None:

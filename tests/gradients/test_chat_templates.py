@@ -307,3 +307,14 @@ def test_keys_change_with_thinking_and_date_only_where_numbers_may() -> None:
 def test_a_date_is_written_as_one(value: Any) -> None:
     with pytest.raises(StudyError, match="'template_date' cannot be "):
         make_protocol(template_date=value)
+
+
+def test_the_protocols_template_replaces_the_tokenizers_and_gets_its_settings(
+    make_tokenizer: MakeTokenizer,
+) -> None:
+    own = "{{ mark }}" + TURNS + HEADER
+    settings = {"chat_template": own, "chat_template_kwargs": {"mark": "!"}}
+    protocol = make_protocol("standard", **settings)
+    assert prompt(make_tokenizer(template=THINKS), protocol) == "!" + chat()
+    dated = make_protocol(chat_template=CLOCK, chat_template_kwargs={"date_string": "today"})
+    assert prompt(make_tokenizer(template=THINKS), dated) == chat(date="<date>today<end>\n")

@@ -196,3 +196,10 @@ def test_two_thousand_items_take_seconds() -> None:
     started = time.perf_counter()
     assert len(shuffled(table)) == 2000
     assert time.perf_counter() - started < 15
+
+
+def test_thinking_is_not_taken_apart() -> None:
+    table = pl.DataFrame({"item_id": ["a", "b"], "index": [0, 1], "answer": ["1", "2"]})
+    texts = table.with_columns(text=pl.lit("<think>\nOne. Two.\n</think>\n\n1"))
+    with pytest.raises(DataError, match="derangement"):
+        shuffled_responses(texts, "sums", "thinking", 0)

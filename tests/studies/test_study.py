@@ -142,7 +142,7 @@ def test_every_study_that_ships_reads_back_too(name: str) -> None:
 
 
 def test_the_studies_that_ship_are_known_by_name() -> None:
-    assert shipped_studies() == ["demo", "demo_generated", "paper"]
+    assert shipped_studies() == ["demo", "demo_generated", "paper", "thinking"]
 
 
 def test_the_demo_takes_a_part_of_every_own_benchmark() -> None:
@@ -405,3 +405,40 @@ def test_every_setting_has_a_description() -> None:
     }
     assert len(properties) > 70
     assert not [key for key, value in properties.items() if not value.get("description")]
+
+
+def test_thinking_is_switched_on_and_off_offline() -> None:
+    study = load_study("thinking")
+    assert [model.id for model in study.models] == ["demo"]
+    assert study.styles == ("answer_only", "thinking")
+    assert {benchmark.source for benchmark in study.benchmarks} == {"mini"}
+    assert study.generator.kind == "source"
+    protocol = study.protocol_of(study.models[0])
+    assert "<think>" in str(protocol.chat_template)
+    assert parse_study(study_yaml(study), "thinking") == study
+
+
+def test_a_model_brings_its_chat_template_and_its_settings(tmp_path: Path) -> None:
+    (tmp_path / "own.jinja").write_text("{{ messages[0].content }}", "utf-8")
+    study = parse_study(
+        "models:\n"
+        "  - demo\n"
+        "  - {id: demo, name: own, chat_template: own.jinja, chat_template_kwargs: {a: 1}}\n"
+        "benchmarks: [mini_maths]\n"
+        "protocol: {preset: standard, chat_template_kwargs: {a: 0, b: 2}}\n",
+        "my.yaml",
+        tmp_path,
+    )
+    plain, own = (study.protocol_of(model) for model in study.models)
+    assert (plain.chat_template, plain.chat_template_kwargs) == (None, {"a": 0, "b": 2})
+    assert own.chat_template == "{{ messages[0].content }}"
+    assert own.chat_template_kwargs == {"a": 1, "b": 2}
+    assert own.key() != plain.key()
+
+
+@pytest.mark.parametrize("template", ["thinks", "missing.jinja", "empty.jinja"])
+def test_a_chat_template_that_is_not_there_is_named(tmp_path: Path, template: str) -> None:
+    (tmp_path / "empty.jinja").write_text(" \n", "utf-8")
+    text = f"models: [{{id: demo, chat_template: {template}}}]\nbenchmarks: [mini_maths]\n"
+    with pytest.raises(StudyError, match=template):
+        parse_study(text, "my.yaml", tmp_path)

@@ -78,10 +78,11 @@ def test_a_misspelled_key_is_answered_with_the_nearest(text: str, key: str, mean
 
 
 def test_a_key_like_no_other_is_answered_with_those_that_are_known() -> None:
-    known = "base, chat, device_map, gradient_checkpointing, id, layer_names, max_memory, name"
-    assert f"known are {known}, revision." in refusal(
-        "models: [{id: demo, zzz: 1}]\nbenchmarks: [aqua]"
+    known = (
+        "base, chat, chat_template, chat_template_kwargs, device_map, gradient_checkpointing, id, "
+        "layer_names, max_memory, name, revision"
     )
+    assert f"known are {known}." in refusal("models: [{id: demo, zzz: 1}]\nbenchmarks: [aqua]")
 
 
 @pytest.mark.parametrize(
@@ -344,7 +345,7 @@ def test_what_cannot_be_a_path_is_not_a_study(study: str) -> None:
 def test_a_study_that_does_not_ship_is_answered_with_the_nearest() -> None:
     with pytest.raises(StudyError, match=r"'dmeo'.*'demo'"):
         load_study("dmeo")
-    with pytest.raises(StudyError, match=r"'mine'.* demo, demo_generated, paper\."):
+    with pytest.raises(StudyError, match=r"'mine'.* demo, demo_generated, paper, thinking\."):
         load_study("mine")
 
 

@@ -6,7 +6,7 @@ import polars as pl
 import pytest
 
 from gradpipe.errors import DataError
-from gradpipe.studies.examples import study_examples, study_items
+from gradpipe.studies.examples import study_calls, study_examples, study_items
 from gradpipe.studies.load import parse_study
 from gradpipe.studies.study import Study
 
@@ -73,3 +73,30 @@ def test_labels_of_the_release_that_are_right_are_no_irrelevant_responses(
     )
     counts = dict(examples(published).group_by("relevance").len().iter_rows())
     assert counts == {"correct": 500, "irrelevant": 500 - right}
+
+
+def test_a_rationale_is_thinking_only_where_the_study_lists_it() -> None:
+    assert not {"thinking", "answer_only"} & set(examples(study("sample: 4"))["style"])
+    listed = examples(study("sample: 4\nstyles: [answer_only, thinking]"))
+    correct = listed.filter(relevance="correct")
+    assert correct.group_by("style").len().sort("style").rows() == [
+        ("answer_only", 4),
+        ("thinking", 4),
+    ]
+    assert correct["verdict"].unique().to_list() == ["passed"]
+    thinking = correct.filter(style="thinking")["response"]
+    assert thinking.str.starts_with("<think>\n").all()
+
+
+def test_calls_of_a_generator_come_before_a_rationale() -> None:
+    written = study(
+        "sample: 2\nstyles: [none, thinking]\n"
+        "generator: {kind: openai, model: m, base_url: 'http://localhost:1/v1'}"
+    )
+    calls = study_calls(written, written.benchmarks[0], items(written))
+    assert calls["style"].to_list() == ["thinking"] * 2
+    unlisted = study(
+        "sample: 2\nstyles: [none, thinking]\n"
+        "generator: {kind: openai, model: m, base_url: 'http://localhost:1/v1', styles: [none]}"
+    )
+    assert study_calls(unlisted, unlisted.benchmarks[0], items(unlisted)).is_empty()

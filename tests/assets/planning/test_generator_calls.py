@@ -14,7 +14,9 @@ from assets.planning.versions import Versions
 from assets.resources import Accelerator
 from assets.running.runner import Runner
 from gradpipe.generators import retries
+from gradpipe.generators.calls import CALL_SCHEMA
 from gradpipe.studies.study import Study
+from storage.row_store import RowStore
 from storage.workspace import Workspace
 from tests.generators.conftest import KEY, ChatServer, Reply
 
@@ -231,3 +233,52 @@ def test_length_matched_styles_are_made_of_written_ones(study: Study, server: Ch
     assert set(examples()["style"]) == set(styles)
     # Both are made of others, which had to be written.
     assert len(server.requests) == 8
+
+
+def test_thinking_and_its_answer_are_one_paid_call(study: Study, server: ChatServer) -> None:
+    def script(reply: Reply) -> None:
+        thought = None if reply.number == 3 else f"It is {reply.number}."
+        message = {"content": f"So {reply.number}.", "reasoning_content": thought}
+        reply.good(choices=[{"message": message, "finish_reason": "stop"}])
+
+    server.script = script
+    thinking = changed(study.model_copy(update={"styles": ("answer_only", "thinking")}))
+    assert not bring(thinking).failures
+    assert len(server.requests) == 4
+    correct = examples().filter(relevance="correct")
+    texts = [list(pair) for pair in correct.select("style", "response").iter_rows()]
+    assert texts == [
+        [style, text]
+        for number in range(3)
+        for style, text in (
+            ("answer_only", f"So {number}."),
+            ("thinking", f"<think>\nIt is {number}.\n</think>\n\nSo {number}."),
+        )
+    ]
+    quality = Workspace.current().quality("sums").read()
+    failed = quality.filter(pl.col("verdict") != "passed")
+    assert sorted(failed.select("style", "verdict").iter_rows()) == [
+        ("answer_only", "no_thinking"),
+        ("thinking", "no_thinking"),
+    ]
+
+
+def test_answers_stored_before_thinking_had_a_column_are_read_without_a_new_call(
+    study: Study, server: ChatServer
+) -> None:
+    def script(reply: Reply) -> None:
+        reply.good(f"<think>\nMaybe 7?\n</think>\n\nThe answer is {reply.number}.")
+
+    server.script = script
+    assert not bring(study).failures
+    store = Workspace.current().generations("writer")
+    whole = pl.concat_str(pl.lit("<think>\nMaybe 7?\n</think>\n\n"), "text").alias("text")
+    rows = store.scan().with_columns(whole).drop("reasoning").collect()
+    assert store.discard(pl.lit(value=True)) == rows.height == 8
+    earlier = pl.Schema({name: kind for name, kind in CALL_SCHEMA.items() if name != "reasoning"})
+    RowStore(store.folder, earlier).append(rows)
+    asked = len(server.requests)
+    assert not bring(study.model_copy(update={"seed": 1})).failures
+    assert len(server.requests) == asked
+    written = examples().filter(pl.col("style") == "detailed", pl.col("relevance") == "correct")
+    assert written["response"].to_list() == [f"The answer is {number}." for number in range(4)]
