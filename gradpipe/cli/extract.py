@@ -7,7 +7,12 @@ from typing import Any
 
 import click
 
-from gradpipe.cli.extraction import extraction_options, how_to_extract
+from gradpipe.cli.extraction import (
+    data_options,
+    data_source,
+    extraction_options,
+    how_to_extract,
+)
 
 
 @click.command()
@@ -22,24 +27,36 @@ from gradpipe.cli.extraction import extraction_options, how_to_extract
 @click.option(
     "--limit", default=None, type=click.IntRange(min=1), help="Maximum number of rows to read."
 )
+@data_options
 @extraction_options
-def extract(data: str, model: str, out: Path, offset: int, limit: int | None, **how: Any) -> None:
+def extract(
+    data: str,
+    model: str,
+    out: Path,
+    offset: int,
+    limit: int | None,
+    config: str | None,
+    split: str | None,
+    revision: str | None,
+    **how: Any,
+) -> None:
     """Write the gradient spectra of every row of DATA to a table.
 
     DATA is a JSON, JSONL, CSV, TSV, Parquet or Arrow file, a folder or quoted pattern of such
-    files, or a folder that `Dataset.save_to_disk` wrote. Its columns are instruction, input
-    (optional) and output. The table has one row per (example, layer, projection), with the
-    statistics and the singular values; `example` is the row's number in DATA. Rows that cannot be
-    used, for example without an output, are listed with the reason and skipped. No workspace is
-    used.
+    files, a folder that `Dataset.save_to_disk` wrote, or hub:ORG/NAME, a data set of the Hugging
+    Face hub. Its columns are instruction, input (optional) and output. The table has one row per
+    (example, layer, projection), with the statistics and the singular values; `example` is the
+    row's number in DATA. Rows that cannot be used, for example without an output, are listed with
+    the reason and skipped. No workspace is used.
     """
     from gradpipe.cli.progress import ProgressView
     from gradpipe.standalone.extract_file import extract_file
 
     protocol, placement = how_to_extract(**how)
+    source = data_source(data, config, split, revision)
     with ProgressView() as view:
         unusable, usable = extract_file(
-            data,
+            source,
             model,
             out,
             protocol,

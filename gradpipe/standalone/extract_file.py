@@ -8,9 +8,7 @@ from pathlib import Path
 
 import polars as pl
 
-from gradpipe.benchmarks.table_files import read_table
 from gradpipe.conversations.examples import Pair
-from gradpipe.errors import DataError
 from gradpipe.gradients.extract import extract_rows
 from gradpipe.gradients.protocol import Protocol
 from gradpipe.gradients.rows import Progress
@@ -20,13 +18,14 @@ from gradpipe.models.load import load_config, load_source, load_tokenizer, load_
 from gradpipe.models.placement import IN_ONE_PIECE, Placement
 from gradpipe.models.refusals import refuse_adapter, refuse_config
 from gradpipe.models.source import ModelSource, resolve_model
+from gradpipe.standalone.data_source import DataSource, revision_of, rows_of_source
 from gradpipe.standalone.output_file import check_writable, write_atomically
 from gradpipe.standalone.pairs import hash_pairs, pairs_of_table
 from gradpipe.standalone.spectra_table import spectra_table
 
 
 def extract_file(
-    data: str,
+    data: DataSource,
     model: str,
     out: Path,
     protocol: Protocol,
@@ -40,17 +39,13 @@ def extract_file(
 
     ``offset`` rows are skipped, then at most ``limit`` are read. Returns the unusable rows as
     (row number, reason), and the number of usable ones. The Parquet metadata of ``out`` has the
-    unusable rows under ``unusable`` and a hash of all texts under ``pairs``.
+    unusable rows under ``unusable``, a hash of all texts under ``pairs``, and of a data set of the
+    hub the commit under ``data_revision``.
 
     Raises GradpipeError, and writes nothing, if the data, the model or the output file cannot be
     used.
     """
-    pairs = pairs_of_table(read_table(data), data)
-    if offset >= len(pairs):
-        raise DataError(
-            f"{data} has {len(pairs)} rows, so an offset of {offset} skips them all: lower it."
-        )
-    pairs = pairs[offset : None if limit is None else offset + limit]
+    pairs = pairs_of_table(rows_of_source(data, offset, limit), str(data))
     check_writable(out)
     tables, reasons = [], []
     batches = extract_pairs(
@@ -64,6 +59,8 @@ def extract_file(
     table = pl.concat(tables).sort("example", maintain_order=True)
     unusable = pl.concat(reasons).sort("row").rows()
     metadata = {"unusable": json.dumps(unusable), "pairs": hash_pairs(pairs)}
+    if revision := revision_of(data):
+        metadata["data_revision"] = revision
     write_atomically(
         out, lambda path: table.write_parquet(path, compression="zstd", metadata=metadata)
     )
