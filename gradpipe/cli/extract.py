@@ -13,6 +13,7 @@ from gradpipe.cli.extraction import (
     extraction_options,
     how_to_extract,
 )
+from gradpipe.cli.options import columns_option, response_template_option
 
 
 @click.command()
@@ -28,6 +29,8 @@ from gradpipe.cli.extraction import (
     "--limit", default=None, type=click.IntRange(min=1), help="Maximum number of rows to read."
 )
 @data_options
+@columns_option
+@response_template_option
 @extraction_options
 def extract(
     data: str,
@@ -38,13 +41,16 @@ def extract(
     config: str | None,
     split: str | None,
     revision: str | None,
+    columns: dict[str, str] | None,
+    response_template: str | None,
     **how: Any,
 ) -> None:
     """Write the gradient spectra of every row of DATA to a table.
 
     DATA is a JSON, JSONL, CSV, TSV, Parquet or Arrow file, a folder or quoted pattern of such
     files, a folder that `Dataset.save_to_disk` wrote, or hub:ORG/NAME, a data set of the Hugging
-    Face hub. Its columns are instruction, input (optional) and output. The table has one row per
+    Face hub. Its columns are those of any format of training data, such as messages, or
+    instruction, input (optional) and output; the format found is printed. The table has one row per
     (example, layer, projection), with the statistics and the singular values; `example` is the
     row's number in DATA. Rows that cannot be used, for example without an output, are listed with
     the reason and skipped. No workspace is used.
@@ -62,6 +68,8 @@ def extract(
             protocol,
             offset=offset,
             limit=limit,
+            columns=columns,
+            response_template=response_template,
             report=lambda progress: view.extraction(data, progress),
             placement=placement,
         )

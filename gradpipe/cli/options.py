@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING
 
 import click
 
+from gradpipe.errors import GradpipeError
+
 if TYPE_CHECKING:
     from pathlib import Path
 
@@ -15,6 +17,38 @@ study_option = click.option(
     "--study",
     metavar="FILE|NAME",
     help="A study's YAML file, or a built-in study: demo, demo_generated or paper.",
+)
+
+
+def _columns(_: click.Context, __: click.Parameter, given: str | None) -> dict[str, str] | None:
+    """Parse words such as messages=chat,tools=functions into a mapping from roles to columns."""
+    if given is None:
+        return None
+    words = [word.partition("=") for word in given.split(",")]
+    if not all(role.strip() and column.strip() for role, _, column in words):
+        raise GradpipeError(
+            f"--columns {given!r} is invalid: write ROLE=COLUMN, for example messages=chat or "
+            "prompt=question,completion=answer."
+        )
+    return {role.strip(): column.strip() for role, _, column in words}
+
+
+def _escaped(_: click.Context, __: click.Parameter, given: str | None) -> str | None:
+    r"""Write each \n of a text as a line break, and \t as a tab, which shells leave as they are."""
+    return given if given is None else given.replace("\\n", "\n").replace("\\t", "\t")
+
+
+columns_option = click.option(
+    "--columns",
+    callback=_columns,
+    metavar="ROLE=COLUMN[,...]",
+    help="The columns to read, for example messages=chat or prompt=q,completion=rejected.",
+)
+response_template_option = click.option(
+    "--response-template",
+    callback=_escaped,
+    metavar="TEXT",
+    help=r"In a column of plain texts, where the response begins, for example '### Response:\n'.",
 )
 account_option = click.option(
     "--json",

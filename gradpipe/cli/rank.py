@@ -16,12 +16,13 @@ from gradpipe.cli.extraction import (
     extraction_options,
     how_to_extract,
 )
+from gradpipe.cli.options import columns_option, response_template_option
 from gradpipe.errors import GradpipeError
 
 if TYPE_CHECKING:
     import polars as pl
 
-    from gradpipe.conversations.examples import Pair
+    from gradpipe.conversations.examples import Example
     from gradpipe.gradients.rows import Progress
 
 #: Number of rows printed on the terminal, and of characters per text.
@@ -94,6 +95,8 @@ def statistic_names() -> list[str]:
 )
 @click.option("--prefix", default="", help="Prefix for the names of the new columns.")
 @data_options
+@columns_option
+@response_template_option
 @extraction_options
 def rank_command(
     data: str,
@@ -108,13 +111,16 @@ def rank_command(
     config: str | None,
     split: str | None,
     revision: str | None,
+    columns: dict[str, str] | None,
+    response_template: str | None,
     **how: Any,
 ) -> None:
     """Score every row of DATA by its gradient and sort the rows.
 
     DATA is a JSON, JSONL, CSV, TSV, Parquet or Arrow file, a folder or quoted pattern of such
     files, a folder that `Dataset.save_to_disk` wrote, or hub:ORG/NAME, a data set of the Hugging
-    Face hub. Its columns are instruction, input (optional) and output. The output file has the
+    Face hub. Its columns are those of any format of training data, such as messages, or
+    instruction, input (optional) and output; the format found is printed. The output file has the
     same format (Parquet for a data set of the hub) and the same rows, with three more columns:
     score, rank, and reason, which says why a row cannot be used. Such rows come last, without a
     score.
@@ -149,6 +155,8 @@ def rank_command(
             top=top,
             prefix=prefix,
             overwrite=overwrite,
+            columns=columns,
+            response_template=response_template,
         )
     _show(order)
     unusable = order["score"].null_count()
@@ -166,7 +174,7 @@ def _source(
     spectra: Path | None,
     how: dict[str, Any],
     report: Callable[[Progress], None],
-) -> Path | Callable[[list[Pair]], Iterable[pl.DataFrame]]:
+) -> Path | Callable[[list[Example]], Iterable[pl.DataFrame]]:
     """The source of the spectra: the path of a table, or a function that computes them."""
     if spectra is not None:
         given = [*(["--model"] if model else []), *_given(how)]
@@ -220,6 +228,6 @@ def _show(order: pl.DataFrame) -> None:
     )
 
 
-def _short(text: str) -> str:
-    line = " ".join(text.split())
+def _short(text: str | None) -> str:
+    line = " ".join((text or "").split())
     return line if len(line) <= SHOWN_CHARACTERS else line[: SHOWN_CHARACTERS - 1] + "…"

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from gradpipe.conversations.examples import Pair
+from gradpipe.conversations.examples import Example, Pair, Unusable
 from gradpipe.errors import DataError, ModelError
 from gradpipe.gradients.chat_templates import ChatTemplate
 from gradpipe.gradients.protocol import Protocol
@@ -105,8 +105,12 @@ class Encoder:
             return instruction + "\n"
         return self._template.prompt(instruction, response)
 
-    def encode(self, pair: Pair) -> TokenRow:
+    def encode(self, pair: Example) -> TokenRow:
         """Tokenize a pair, truncated to the window; unusable pairs get a ``reason``."""
+        if isinstance(pair, Unusable):
+            return TokenRow(ids=[], start=0, truncated=False, reason=pair.reason)
+        if not isinstance(pair, Pair):
+            raise DataError(f"Examples of the kind {type(pair).__name__} cannot be tokenized yet.")
         fault = _fault("instruction", pair.instruction) or _fault("response", pair.response)
         if fault or pair.instruction is None or pair.response is None:
             return TokenRow(ids=[], start=0, truncated=False, reason=fault)
@@ -160,7 +164,9 @@ class Encoder:
             )
         return TokenRow(ids=kept, start=start, truncated=truncated, reason=reason)
 
-    def encode_all(self, pairs: list[Pair], names: Sequence[str] | None = None) -> list[TokenRow]:
+    def encode_all(
+        self, pairs: Sequence[Example], names: Sequence[str] | None = None
+    ) -> list[TokenRow]:
         """Tokenize all pairs; raise DataError if the protocol refuses an overlong response.
 
         The error refers to a pair by its entry in ``names``, by default by its row number.
@@ -171,14 +177,14 @@ class Encoder:
         return rows
 
     def _refuse_overlong(
-        self, pairs: list[Pair], rows: list[TokenRow], names: Sequence[str] | None
+        self, pairs: Sequence[Example], rows: list[TokenRow], names: Sequence[str] | None
     ) -> None:
         lengths = {
             number: len(
                 self.tokenizer(pair.response, add_special_tokens=False, verbose=False).input_ids
             )
             for number, (pair, row) in enumerate(zip(pairs, rows, strict=True))
-            if row.truncated
+            if row.truncated and isinstance(pair, Pair)
         }
         overlong = {number: length for number, length in lengths.items() if length > self.window}
         if overlong:

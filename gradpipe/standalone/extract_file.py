@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 import polars as pl
 
-from gradpipe.conversations.examples import Pair
+from gradpipe.conversations.examples import Example, hash_examples
 from gradpipe.gradients.extract import extract_rows
 from gradpipe.gradients.protocol import Protocol
 from gradpipe.gradients.rows import Progress
@@ -20,8 +20,8 @@ from gradpipe.models.refusals import refuse_adapter, refuse_config
 from gradpipe.models.source import ModelSource, resolve_model
 from gradpipe.standalone.data_source import DataSource, revision_of, rows_of_source
 from gradpipe.standalone.output_file import check_writable, write_atomically
-from gradpipe.standalone.pairs import hash_pairs, pairs_of_table
 from gradpipe.standalone.spectra_table import spectra_table
+from gradpipe.standalone.user_examples import examples_of_table
 
 
 def extract_file(
@@ -32,20 +32,24 @@ def extract_file(
     *,
     offset: int = 0,
     limit: int | None = None,
+    columns: Mapping[str, str] | None = None,
+    response_template: str | None = None,
     report: Callable[[Progress], None] = lambda _: None,
     placement: Placement = IN_ONE_PIECE,
 ) -> tuple[list[tuple[int, str]], int]:
     """Write the spectra of the rows of ``data`` to ``out``; ``example`` is the row's number.
 
-    ``offset`` rows are skipped, then at most ``limit`` are read. Returns the unusable rows as
+    ``offset`` rows are skipped, then at most ``limit`` are read. ``columns`` and
+    ``response_template`` are those of ``examples_of_table``. Returns the unusable rows as
     (row number, reason), and the number of usable ones. The Parquet metadata of ``out`` has the
-    unusable rows under ``unusable``, a hash of all texts under ``pairs``, and of a data set of the
-    hub the commit under ``data_revision``.
+    unusable rows under ``unusable``, a hash of all examples under ``pairs``, and for a data set of
+    the hub its commit under ``data_revision``.
 
     Raises GradpipeError, and writes nothing, if the data, the model or the output file cannot be
     used.
     """
-    pairs = pairs_of_table(rows_of_source(data, offset, limit), str(data))
+    taken = rows_of_source(data, offset, limit)
+    pairs = examples_of_table(taken, str(data), columns, response_template)
     check_writable(out)
     tables, reasons = [], []
     batches = extract_pairs(
@@ -58,7 +62,7 @@ def extract_file(
         reasons.append(rows.filter(pl.col("reason").is_not_null()).select("row", "reason"))
     table = pl.concat(tables).sort("example", maintain_order=True)
     unusable = pl.concat(reasons).sort("row").rows()
-    metadata = {"unusable": json.dumps(unusable), "pairs": hash_pairs(pairs)}
+    metadata = {"unusable": json.dumps(unusable), "pairs": hash_examples(pairs)}
     if revision := revision_of(data):
         metadata["data_revision"] = revision
     write_atomically(
@@ -68,7 +72,7 @@ def extract_file(
 
 
 def extract_pairs(
-    pairs: list[Pair],
+    pairs: Sequence[Example],
     model: str,
     protocol: Protocol,
     *,
@@ -77,11 +81,11 @@ def extract_pairs(
     offset: int = 0,
     aligned: bool = True,
 ) -> Iterator[pl.DataFrame]:
-    """Load ``model`` and yield the spectra of ``pairs``, one frame of ROW_SCHEMA per batch.
+    """Load ``model`` and yield the spectra of examples, one frame of ROW_SCHEMA per batch.
 
-    Errors name pairs by their row numbers in a file, which start at ``offset``. With ``aligned``
-    false, cosines and sketches are null. Raises ModelError or DataError; an error in the pairs is
-    raised before the model's weights are read.
+    Errors name examples by their row numbers in a file, which start at ``offset``. With ``aligned``
+    false, cosines and sketches are null. Raises ModelError or DataError; an error in the examples
+    is raised before the model's weights are read.
     """
     source = pin(resolve_model(model))
     rows = _encode(pairs, model, source, protocol, offset)
@@ -90,9 +94,9 @@ def extract_pairs(
 
 
 def _encode(
-    pairs: list[Pair], model: str, source: ModelSource, protocol: Protocol, offset: int
+    pairs: Sequence[Example], model: str, source: ModelSource, protocol: Protocol, offset: int
 ) -> list[TokenRow]:
-    """The pairs as tokens, with the model's tokenizer and configuration but without its weights."""
+    """The examples as tokens, with the model's tokenizer and configuration, without its weights."""
     refuse_adapter(model, source)
     refuse_config(model, load_config(model, source.revision))
     tokenizer, window = load_tokenizer(model, source.revision), load_window(model, source.revision)

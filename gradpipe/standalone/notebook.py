@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, overload
 
 import polars as pl
 
-from gradpipe.conversations.examples import Pair
+from gradpipe.conversations.examples import Example
 from gradpipe.errors import DataError
 from gradpipe.gradients.extract import extract_rows
 from gradpipe.gradients.protocol import Protocol, make_protocol
@@ -16,9 +16,9 @@ from gradpipe.gradients.tokens import Encoder
 from gradpipe.models.devices import input_device
 from gradpipe.models.load import LoadedModel, model_window
 from gradpipe.models.refusals import refuse_model
-from gradpipe.standalone.pairs import Examples, texts_of_pairs, to_pairs
 from gradpipe.standalone.ranking import rank_scores, score_rows, score_spectra
 from gradpipe.standalone.spectra_table import spectra_table
+from gradpipe.standalone.user_examples import Examples, texts_of_examples, to_examples
 
 
 def extract_spectra(
@@ -29,6 +29,8 @@ def extract_spectra(
     *,
     name: str = "",
     checkpointing: bool = False,
+    columns: Mapping[str, str] | None = None,
+    response_template: str | None = None,
 ) -> pl.DataFrame:
     """Compute the gradient spectra of examples: one row per (example, layer, projection).
 
@@ -38,11 +40,14 @@ def extract_spectra(
     Args:
         model: A causal language model of the transformers library, on any device.
         tokenizer: The model's tokenizer.
-        examples: (instruction, output) tuples, mappings with the keys ``instruction``, optional
-            ``input`` and ``output``, or a Polars frame with columns of these names.
+        examples: (instruction, output) tuples, lists of messages, or mappings or a Polars frame
+            with the columns of any format of data files, such as ``messages``, or ``instruction``,
+            optional ``input`` and ``output``.
         protocol: How an example becomes tokens and a loss: "standard", "paper" or a ``Protocol``.
         name: The model's name in error messages; the "paper" protocol looks for "gemma" in it.
         checkpointing: Recompute each layer's activations in the backward pass to save memory.
+        columns: Names of columns by their roles, for example ``{"messages": "chat"}``.
+        response_template: In plain texts, the text after which the response begins.
 
     Returns:
         ``example`` (the position in ``examples``, from 0), ``loss`` (nats per response token),
@@ -52,7 +57,8 @@ def extract_spectra(
         ``k_v_cosine``, and ``singular_values`` (descending, at most one per token).
 
     Raises:
-        DataError: An example has no instruction or output, or is longer than the model's window.
+        DataError: The examples have no known format, one has no instruction or output, or is longer
+            than the model's window.
         ModelError: The model has no attention projections that gradpipe can find, has quantized
             weights or adapters, or its chat template fails.
         StudyError: There is no protocol of this name.
@@ -69,7 +75,12 @@ def extract_spectra(
     """
     frames = list(
         _extract(
-            model, tokenizer, to_pairs(examples), protocol, name=name, checkpointing=checkpointing
+            model,
+            tokenizer,
+            to_examples(examples, columns, response_template),
+            protocol,
+            name=name,
+            checkpointing=checkpointing,
         )
     )
     return spectra_table(pl.concat(frames) if frames else pl.DataFrame(schema=ROW_SCHEMA))
@@ -95,6 +106,8 @@ def rank(
     by: str = ...,
     ascending: bool = ...,
     top: int | float | None = ...,
+    columns: Mapping[str, str] | None = ...,
+    response_template: str | None = ...,
 ) -> pl.DataFrame: ...
 
 
@@ -107,6 +120,8 @@ def rank(
     by: str = "effective_rank",
     ascending: bool = False,
     top: int | float | None = None,
+    columns: Mapping[str, str] | None = None,
+    response_template: str | None = None,
 ) -> pl.DataFrame:
     """Score examples by one statistic of their gradients and put them in order.
 
@@ -122,6 +137,8 @@ def rank(
         by: The statistic, for example "effective_rank", "nuclear_norm" or "sigma1_ratio".
         ascending: Put the smallest score first instead of the largest.
         top: Keep this many examples (an integer), or this share of those with a score (a float).
+        columns: Names of columns by their roles, as in ``extract_spectra``.
+        response_template: As in ``extract_spectra``.
 
     Returns:
         One row per example, best first: ``example`` (its position in the data, from 0), ``score``
@@ -156,10 +173,10 @@ def rank(
     if model is None or tokenizer is None:
         missing = "model" if model is None else "tokenizer"
         raise DataError(f"The {missing} is missing: pass both a model and its tokenizer.")
-    pairs = to_pairs(data)
+    pairs = to_examples(data, columns, response_template)
     frames = _extract(model, tokenizer, pairs, protocol, aligned=False)
     ranking = _ranking(rank_scores(score_rows(frames, by), ascending, top))
-    return ranking.hstack(texts_of_pairs(pairs)[ranking["example"]])
+    return ranking.hstack(texts_of_examples(pairs)[ranking["example"]])
 
 
 def _ranking(ranked: pl.DataFrame) -> pl.DataFrame:
@@ -169,14 +186,14 @@ def _ranking(ranked: pl.DataFrame) -> pl.DataFrame:
 def _extract(
     model: Any,
     tokenizer: Any,
-    pairs: list[Pair],
+    pairs: Sequence[Example],
     protocol: Protocol | str,
     *,
     name: str = "",
     checkpointing: bool = False,
     aligned: bool = True,
 ) -> Iterator[pl.DataFrame]:
-    """The spectra of pairs as frames of ROW_SCHEMA, one per batch."""
+    """The spectra of examples as frames of ROW_SCHEMA, one per batch."""
     refuse_model(name, model)
     chosen = make_protocol(protocol) if isinstance(protocol, str) else protocol
     loaded = LoadedModel(

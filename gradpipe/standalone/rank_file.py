@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path, PurePosixPath
 from urllib.parse import urlsplit
 
@@ -11,13 +11,13 @@ import polars as pl
 from gradpipe.benchmarks.fetch import is_remote
 from gradpipe.benchmarks.hub_datasets import HubDataset
 from gradpipe.benchmarks.shards import table_locations
-from gradpipe.conversations.examples import Pair
+from gradpipe.conversations.examples import Example, hash_examples
 from gradpipe.errors import DataError
 from gradpipe.standalone.data_source import DataSource, parts_of_source
 from gradpipe.standalone.output_file import check_writable, write_atomically
-from gradpipe.standalone.pairs import hash_pairs, pairs_of_table, texts_of_pairs
 from gradpipe.standalone.ranking import rank_scores, score_rows, score_spectra_file
 from gradpipe.standalone.rewrite_file import rewrite_rows
+from gradpipe.standalone.user_examples import examples_of_table, texts_of_examples
 from gradpipe.statistics.reductions import REDUCTIONS, require_statistics
 from gradpipe.tables.kinds import is_table_name, table_kind
 from gradpipe.tables.parts import frame_of_parts
@@ -31,21 +31,23 @@ def rank_file(
     data: DataSource,
     out: Path,
     by: str,
-    spectra: Path | Callable[[list[Pair]], Iterable[pl.DataFrame]],
+    spectra: Path | Callable[[list[Example]], Iterable[pl.DataFrame]],
     *,
     ascending: bool = False,
     top: int | float | None = None,
     prefix: str = "",
     overwrite: bool = False,
+    columns: Mapping[str, str] | None = None,
+    response_template: str | None = None,
 ) -> pl.DataFrame:
     """Write the rows of ``data`` to ``out``, ordered by a statistic, with ADDED_COLUMNS.
 
     An example's score is the mean of the statistic ``by`` over its layers and projections.
     ``spectra`` is the file that ``gradpipe extract`` wrote for all of ``data``, or a function that
-    computes the spectra of pairs as frames of ROW_SCHEMA. ``ascending`` and ``top`` are those of
-    ``rank_scores``. ``prefix`` is put before the names of the added columns. ``out`` has the same
-    file format as ``data`` (Parquet for a data set of the hub), compressed if its name ends in .gz
-    or .zst.
+    computes the spectra of examples as frames of ROW_SCHEMA. ``ascending`` and ``top`` are those of
+    ``rank_scores``, ``columns`` and ``response_template`` those of ``examples_of_table``.
+    ``prefix`` is put before the names of the added columns. ``out`` has the same file format as
+    ``data`` (Parquet for a data set of the hub), compressed if its name ends in .gz or .zst.
 
     Returns the written rows as ``row`` (the number in ``data``), ``score``, ``rank``, ``reason``,
     ``instruction`` and ``response``. Raises GradpipeError, and writes nothing, if the data, the
@@ -54,7 +56,7 @@ def rank_file(
     require_statistics([by], tuple(REDUCTIONS))
     parts, name = parts_of_source(data), str(data)
     table = frame_of_parts(parts, name)
-    pairs = pairs_of_table(table, name)
+    pairs = examples_of_table(table, name, columns, response_template)
     _refuse_taken_names(table, name, prefix)
     _check_output(out, parts[0].extension, name, overwrite)
     if isinstance(spectra, Path):
@@ -68,7 +70,7 @@ def rank_file(
     if compression := table_kind(str(out)).compression:
         written = compress(written, compression)
     write_atomically(out, lambda path: path.write_bytes(written))
-    return order.hstack(texts_of_pairs(pairs)[order["row"]])
+    return order.hstack(texts_of_examples(pairs)[order["row"]])
 
 
 def default_output(data: DataSource) -> Path:
@@ -110,7 +112,7 @@ def _check_output(out: Path, extension: str, data: str, overwrite: bool) -> None
     check_writable(out)
 
 
-def _check_pairs(scores: pl.DataFrame, spectra: Path, pairs: list[Pair], data: str) -> None:
+def _check_pairs(scores: pl.DataFrame, spectra: Path, pairs: Sequence[Example], data: str) -> None:
     """Raise DataError unless the spectra are those of the pairs, row by row."""
     rows = scores["row"].to_list()
     if rows != list(range(len(pairs))):
@@ -120,7 +122,7 @@ def _check_pairs(scores: pl.DataFrame, spectra: Path, pairs: list[Pair], data: s
             "leave out --spectra."
         )
     extracted = pl.read_parquet_metadata(spectra).get("pairs")
-    if extracted not in (None, hash_pairs(pairs)):
+    if extracted not in (None, hash_examples(pairs)):
         raise DataError(
             f"{spectra} was extracted from other texts than those in {data}, or from the same in "
             "another order: extract them again, or leave out --spectra."

@@ -4,6 +4,7 @@ import json
 import math
 from collections.abc import Iterable
 from dataclasses import dataclass, field
+from itertools import chain
 from typing import Any
 
 import polars as pl
@@ -76,8 +77,9 @@ def read_jsonl(data: bytes) -> JsonRows:
 def frame_of_objects(rows: Iterable[dict[str, Any]]) -> pl.DataFrame:
     """Objects as a data frame; a key that an object does not have is null there.
 
-    Columns that mix kinds of values, or hold numbers beyond 64 bits, become text. NaN among other
-    kinds of values is null; a column of numbers keeps it.
+    Columns that mix kinds of values, or hold numbers beyond 64 bits, become text; so do those whose
+    lists and objects do so inside. NaN among other kinds of values is null; a column of numbers
+    keeps it.
     """
     rows = list(rows)
     names = dict.fromkeys(name for row in rows for name in row)
@@ -119,6 +121,27 @@ def _column(name: str, values: list[Any]) -> pl.Series:
         # What pandas and json.dumps write for a missing text.
         values = [None if isinstance(v, float) and math.isnan(v) else v for v in values]
         kinds = {type(value) for value in values if value is not None}
-    if len(kinds) > 1 or (kinds == {int} and not all(v is None or v in _INT64 for v in values)):
+    if len(kinds) > 1 or _no_column_holds(values):
         values = [v if v is None or isinstance(v, str) else json.dumps(v) for v in values]
     return pl.Series(name, values, strict=False)
+
+
+def _no_column_holds(values: list[Any]) -> bool:
+    """Whether values of one kind mix kinds inside, or hold numbers beyond 64 bits.
+
+    A data frame would write such values in a notation of its own, and lose keys.
+    """
+    groups = [values]
+    while groups:
+        given = [value for value in groups.pop() if value is not None]
+        kinds = {type(value) for value in given}
+        if len(kinds) > 1 or (kinds == {int} and not all(value in _INT64 for value in given)):
+            return True
+        if kinds == {list}:
+            groups.append(list(chain.from_iterable(given)))
+        if kinds == {dict}:
+            by_key: dict[str, list[Any]] = {}
+            for key, item in chain.from_iterable(value.items() for value in given):
+                by_key.setdefault(key, []).append(item)
+            groups.extend(by_key.values())
+    return False

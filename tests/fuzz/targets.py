@@ -26,8 +26,8 @@ from gradpipe.engines.settings import RayConfig
 from gradpipe.errors import GradpipeError
 from gradpipe.generators.config import Budget, GeneratorConfig, TokenPrice
 from gradpipe.gradients.protocol import LayerNames, Protocol
-from gradpipe.standalone.pairs import pairs_of_table
 from gradpipe.standalone.ranking import score_spectra_file
+from gradpipe.standalone.user_examples import examples_of_table
 from gradpipe.statistics.reductions import REDUCTIONS
 from gradpipe.studies.load import load_study, parse_study, study_yaml
 from gradpipe.studies.model_config import ModelConfig
@@ -132,9 +132,9 @@ def _table(kind: str) -> Target:
                 with suppress(GradpipeError):
                     # As keys and tokens, texts are encoded: a text that cannot be is no text.
                     "".join(text_column(table, column, name).drop_nulls()).encode()
-            pairs_of_table(table, name)
+            examples_of_table(table, name)
 
-    read.__doc__ = f"A table of the kind {kind}, its columns as text and its rows as pairs."
+    read.__doc__ = f"A table of the kind {kind}, its columns as text and its rows as examples."
     return read
 
 

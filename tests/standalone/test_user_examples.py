@@ -8,7 +8,7 @@ import pytest
 
 from gradpipe.conversations.examples import Pair
 from gradpipe.errors import DataError
-from gradpipe.standalone.pairs import pairs_of_table, to_pair, to_pairs
+from gradpipe.standalone.user_examples import examples_of_table, to_examples, to_pair
 
 
 @pytest.mark.parametrize(
@@ -48,7 +48,7 @@ def test_a_pair_without_a_side_is_refused_by_its_number(example: Any, missing: s
 @pytest.mark.parametrize("example", ["Add.", ("Add.",), ("Add.", "1", "2"), 7, None], ids=repr)
 def test_an_invalid_example_is_refused_by_its_number(example: Any) -> None:
     with pytest.raises(DataError, match="Example 1 .*instruction"):
-        to_pairs([("Add.", "3"), example])
+        to_examples([("Add.", "3"), example])
 
 
 def test_a_frame_and_its_rows_give_the_same_pairs() -> None:
@@ -56,24 +56,24 @@ def test_a_frame_and_its_rows_give_the_same_pairs() -> None:
         {"instruction": ["a", "b", "c"], "input": ["x", " ", None], "output": ["1", "2", "3"]}
     )
     expected = [Pair("a\nx", "1"), Pair("b", "2"), Pair("c", "3")]
-    assert to_pairs(frame) == to_pairs(frame.to_dicts()) == expected
+    assert to_examples(frame) == to_examples(frame.to_dicts()) == expected
 
 
 def test_a_table_of_numbers_is_text_and_a_missing_one_is_none() -> None:
     table = pl.DataFrame({"instruction": [1, 2], "output": [0.5, math.nan]})
-    assert pairs_of_table(table, "data.parquet") == [Pair("1", "0.5"), Pair("2", None)]
+    assert examples_of_table(table, "data.parquet") == [Pair("1", "0.5"), Pair("2", None)]
 
 
 def test_a_table_gives_its_rows_in_order() -> None:
     table = pl.DataFrame({"output": ["b", ""], "instruction": ["a", "c"], "input": ["x", None]})
-    assert pairs_of_table(table, "data.csv") == [Pair("a\nx", "b"), Pair("c", "")]
+    assert examples_of_table(table, "data.csv") == [Pair("a\nx", "b"), Pair("c", "")]
 
 
 def test_a_row_of_a_table_may_lack_a_side() -> None:
     table = pl.DataFrame(
         {"instruction": ["a", None, "c"], "input": ["x", "y", "z"], "output": [None, "b", "d"]}
     )
-    pairs = pairs_of_table(table, "data.json")
+    pairs = examples_of_table(table, "data.json")
     assert pairs == [Pair("a\nx", None), Pair(None, "b"), Pair("c\nz", "d")]
 
 
@@ -81,18 +81,18 @@ def test_a_row_of_a_table_may_lack_a_side() -> None:
 def test_a_column_that_holds_no_texts_is_refused(value: Any) -> None:
     table = pl.DataFrame({"instruction": ["a"], "output": [value]})
     with pytest.raises(DataError, match=r"'output' .*data\.parquet"):
-        pairs_of_table(table, "data.parquet")
+        examples_of_table(table, "data.parquet")
 
 
 def test_a_table_without_a_needed_column_is_refused_with_the_nearest() -> None:
     table = pl.DataFrame({"instruction": ["a"], "outputs": ["b"]})
     with pytest.raises(DataError, match=r"data\.csv .*'output'.*'outputs'"):
-        pairs_of_table(table, "data.csv")
+        examples_of_table(table, "data.csv")
 
 
 def test_a_table_without_rows_is_refused() -> None:
     with pytest.raises(DataError, match=r"data\.csv"):
-        pairs_of_table(pl.DataFrame(schema={"instruction": pl.String}), "data.csv")
+        examples_of_table(pl.DataFrame(schema={"instruction": pl.String}), "data.csv")
 
 
 def test_every_kind_of_nan_is_a_missing_text() -> None:
