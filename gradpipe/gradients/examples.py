@@ -52,7 +52,9 @@ def encode_examples(
 
 
 def _encode(encoder: Encoder, examples: pl.DataFrame) -> list[TokenRow]:
-    texts = examples.select("instruction", "response", "context")
-    read = [example_of(*row) for row in texts.iter_rows()]
+    if "context" not in examples.columns:
+        examples = examples.with_columns(context=pl.lit(None, dtype=pl.String))
+    rows = examples.select("instruction", "response", "context").iter_rows()
+    read = [example_of(*row) for row in rows]
     name = pl.format("{} {} {} {}", "benchmark", "index", "style", "relevance")
     return encoder.encode_all(read, examples.select(name).to_series().to_list())
