@@ -24,13 +24,13 @@ def _columns(_: click.Context, __: click.Parameter, given: str | None) -> dict[s
     """Parse words such as messages=chat,tools=functions into a mapping from roles to columns."""
     if given is None:
         return None
-    words = [word.partition("=") for word in given.split(",")]
-    if not all(role.strip() and column.strip() for role, _, column in words):
+    entries = [word.partition("=") for word in given.split(",")]
+    if not all(role.strip() and column.strip() for role, _, column in entries):
         raise GradpipeError(
             f"--columns {given!r} is invalid: write ROLE=COLUMN, for example messages=chat or "
             "prompt=question,completion=answer."
         )
-    return {role.strip(): column.strip() for role, _, column in words}
+    return {role.strip(): column.strip() for role, _, column in entries}
 
 
 def _escaped(_: click.Context, __: click.Parameter, given: str | None) -> str | None:
@@ -41,7 +41,7 @@ def _escaped(_: click.Context, __: click.Parameter, given: str | None) -> str | 
 columns_option = click.option(
     "--columns",
     callback=_columns,
-    metavar="ROLE=COLUMN[,...]",
+    metavar="ROLE=COLUMN,...",
     help="The columns to read, for example messages=chat or prompt=q,completion=rejected.",
 )
 response_template_option = click.option(

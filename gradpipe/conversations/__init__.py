@@ -2,5 +2,8 @@
 
 ``examples``      the kinds of examples
 ``think_blocks``  the marks of thinking, and a response divided into thinking and answer
-``formats``       which columns of a table hold what, found from their names and values
+``formats``       which columns of a table hold the examples, and in which form
+``read_examples`` the rows of a table as examples, with the help of one file per form:
+                  ``messages`` and ``sharegpt``, ``completions``, ``token_columns``; and
+                  ``row_settings``, what a row gives beside its messages
 """

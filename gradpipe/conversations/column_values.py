@@ -1,4 +1,4 @@
-"""What the columns of a table hold, told from their types and values."""
+"""Recognize what a column of a table holds, by its type and values."""
 
 from __future__ import annotations
 
@@ -22,6 +22,15 @@ def holds_texts(series: pl.Series) -> bool:
 
 def holds_messages(series: pl.Series) -> bool:
     """Whether at least half of the values that are given are lists of messages, or JSON of them."""
+    return _share_of_messages(series) >= 0.5
+
+
+def holds_any_messages(series: pl.Series) -> bool:
+    """Whether some of the values are lists of messages, or JSON of them."""
+    return _share_of_messages(series) > 0
+
+
+def _share_of_messages(series: pl.Series) -> float:
     if isinstance(series.dtype, (pl.List, pl.Array)):
         return _keys(series.dtype.inner) >= {"role"} or _keys(series.dtype.inner) >= {"from"}
     if isinstance(series.dtype, pl.Struct):
@@ -29,11 +38,11 @@ def holds_messages(series: pl.Series) -> bool:
         fields = {field.name: field.dtype for field in series.dtype.fields}
         return any(isinstance(fields.get(key), pl.List) for key in _MESSAGE_KEYS)
     given = series.drop_nulls()
-    if given.is_empty():
-        return False
+    if given.is_empty() or series.dtype not in (pl.String, pl.Object):
+        return 0
     if series.dtype == pl.String:
-        return 2 * given.str.contains(MESSAGES_JSON).sum() >= given.len()
-    return series.dtype == pl.Object and any(map(look_like_messages, given.head(_LOOKED_AT)))
+        return given.str.contains(MESSAGES_JSON).sum() / given.len()
+    return any(map(look_like_messages, given.head(_LOOKED_AT)))
 
 
 def holds_numbers(series: pl.Series) -> bool:

@@ -1,7 +1,7 @@
 """Which columns of a table hold the training examples, and in which form.
 
-The formats are tried in the order of KINDS: the first whose columns are there, and hold what they
-should, is the table's. Names of columns that the user gives come before all.
+The formats are tried in the order of FORMAT_KINDS: a table has the first whose columns are there
+and hold what they should. Names of columns that the user gives come first.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from difflib import get_close_matches
 import polars as pl
 
 from gradpipe.conversations.column_values import (
+    holds_any_messages,
     holds_messages,
     holds_numbers,
     holds_objects,
@@ -30,61 +31,68 @@ _HOLD = {
     "completion_mask": (holds_numbers, "lists of zeros and ones"),
     "assistant_masks": (holds_numbers, "lists of zeros and ones"),
     "attention_mask": (holds_numbers, "lists of zeros and ones"),
-    "messages": (holds_messages, "messages"),
-    "conversations": (holds_messages, "messages"),
+    "messages": (holds_any_messages, "messages"),
+    "conversations": (holds_any_messages, "messages"),
     "tools": (holds_objects, "lists of tools"),
     "chat_template_kwargs": (holds_objects, "settings of a chat template"),
     "spans": (holds_spans, "lists of objects with `name`, `start` and `end`"),
 }
 #: The roles of columns that hold texts or messages.
-_EITHER = ("prompt", "completion", "response", "chosen", "rejected")
+TEXTS_OR_MESSAGES = ("prompt", "completion", "response", "chosen", "rejected")
 #: Column names that a message lists at most, and the characters of each.
 _NAMED, _CHARACTERS = 8, 40
 
 
 @dataclass(frozen=True)
 class FormatKind:
-    """A format: what it holds in words, and the roles of its columns.
+    """A format: the noun for its examples, and the roles of its columns.
 
-    A column of ``named_only`` is used only if the user names it.
+    ``main`` are those of the examples' own columns, some of them ``required``. A column of
+    ``named_only`` is used only if the user names it.
     """
 
     name: str
     noun: str
     required: tuple[str, ...]
-    main: tuple[str, ...] = ()
+    main: tuple[str, ...]
     beside: tuple[str, ...] = _BESIDE
     named_only: tuple[str, ...] = ()
 
     @property
     def roles(self) -> tuple[str, ...]:
         """All roles that a column may have."""
-        return (*self.required, *self.main, *self.beside)
+        return (*self.main, *self.beside)
+
+
+def _kind(name: str, noun: str, *required: str) -> FormatKind:
+    """A format all of whose own columns are required."""
+    return FormatKind(name, noun, required, required)
 
 
 #: All formats, in order of preference.
-KINDS = (
+FORMAT_KINDS = (
     FormatKind(
         "instruction_output",
         "instructions and outputs",
         ("instruction", "output"),
-        main=("input",),
+        ("instruction", "input", "output"),
         named_only=("system", "tools", "chat_template_kwargs"),
     ),
     FormatKind(
         "tokens",
         "token ids",
         ("input_ids",),
+        ("input_ids",),
         beside=("labels", "completion_mask", "assistant_masks", "attention_mask"),
     ),
-    FormatKind("messages", "messages", ("messages",)),
-    FormatKind("conversations", "conversations", ("conversations",)),
-    FormatKind("prompt_completion", "prompts and completions", ("prompt", "completion")),
-    FormatKind("prompt_response", "prompts and responses", ("prompt", "response")),
-    FormatKind("chosen", "preferred responses", ("chosen",), main=("prompt", "rejected")),
-    FormatKind("question_answer", "questions and answers", ("question", "answer")),
-    FormatKind("problem_solution", "problems and solutions", ("problem", "solution")),
-    FormatKind("text", "texts", ("text",), beside=()),
+    _kind("messages", "messages", "messages"),
+    _kind("conversations", "conversations", "conversations"),
+    _kind("prompt_completion", "prompts and completions", "prompt", "completion"),
+    _kind("prompt_response", "prompts and responses", "prompt", "response"),
+    FormatKind("chosen", "preferred responses", ("chosen",), ("prompt", "chosen", "rejected")),
+    _kind("question_answer", "questions and answers", "question", "answer"),
+    _kind("problem_solution", "problems and solutions", "problem", "solution"),
+    FormatKind("text", "texts", ("text",), ("text",), beside=()),
 )
 
 
@@ -101,8 +109,8 @@ class DataFormat:
 
     def sentence(self) -> str:
         """Name the format, as a phrase without a full stop."""
-        kind = next(kind for kind in KINDS if kind.name == self.kind)
-        main = [role for role in (*kind.required, *kind.main) if role in self.columns]
+        kind = next(kind for kind in FORMAT_KINDS if kind.name == self.kind)
+        main = [role for role in kind.main if role in self.columns]
         columns = _listed([self.columns[role] for role in main], "`")
         place = "column" if len(main) == 1 else "columns"
         sentence = f"{kind.noun}{self._form(main)} in the {place} {columns}"
@@ -111,7 +119,7 @@ class DataFormat:
 
     def _form(self, main: list[str]) -> str:
         """Say whether columns that may hold either hold texts or messages."""
-        either = {role for role in main if role in _EITHER}
+        either = {role for role in main if role in TEXTS_OR_MESSAGES}
         if not either:
             return ""
         forms = {"messages" if role in self.messages else "texts" for role in either}
@@ -124,7 +132,7 @@ def find_format(
     """The format of a table, from its columns' names and values.
 
     ``columns`` gives the names of columns by their roles, for example ``{"messages": "chat"}``;
-    the formats are then those that have these roles. Raises DataError, which calls the table
+    only formats with these roles are then looked for. Raises DataError, which calls the table
     ``name``, if it has no rows, no format fits, or a role or column of ``columns`` is unknown.
     """
     if table.is_empty():
@@ -144,7 +152,7 @@ def find_format(
             return _format(kind, table, given)
         misfits += wrong
     role = misfits[0]
-    what = "texts or messages" if role in _EITHER else "texts"
+    what = "texts or messages" if role in TEXTS_OR_MESSAGES else "texts"
     what = _HOLD[role][1] if role in _HOLD else what
     column = given.get(role, role)
     raise DataError(
@@ -155,17 +163,19 @@ def find_format(
 
 def _kinds_with(given: Mapping[str, str], table: pl.DataFrame, name: str) -> list[FormatKind]:
     """The kinds that have all roles that the user named."""
-    known = list(dict.fromkeys(role for kind in KINDS for role in kind.roles))
+    known = list(dict.fromkeys(role for kind in FORMAT_KINDS for role in kind.roles))
     for role, column in given.items():
         if role not in known:
-            raise DataError(f"{role!r} is no role of a column: {nearest(role, known)}")
+            raise DataError(
+                f"{role!r} is not a role that a column can have: {nearest(role, known)}"
+            )
         if column not in table.columns:
             raise DataError(f"{name} has no column {column!r}: {nearest(column, table.columns)}")
-    kinds = [kind for kind in KINDS if set(given) <= set(kind.roles)]
+    kinds = [kind for kind in FORMAT_KINDS if set(given) <= set(kind.roles)]
     if not kinds:
         raise DataError(
             f"No format has columns for {_listed(list(given), '`')} together: name the "
-            f"columns of one of {_formats(KINDS)}."
+            f"columns of one of {_formats(FORMAT_KINDS)}."
         )
     return kinds
 
@@ -173,15 +183,15 @@ def _kinds_with(given: Mapping[str, str], table: pl.DataFrame, name: str) -> lis
 def _fits(role: str, series: pl.Series, kind: FormatKind) -> bool:
     if role in _HOLD:
         return _HOLD[role][0](series)
-    if role in _EITHER:
+    if role in TEXTS_OR_MESSAGES:
         return holds_texts(series) or holds_messages(series)
-    # Refused by its own message if it is no text, as it has always been.
-    return kind is KINDS[0] or holds_texts(series)
+    # A column of lists or objects is refused with a message of its own.
+    return kind is FORMAT_KINDS[0] or holds_texts(series)
 
 
 def _format(kind: FormatKind, table: pl.DataFrame, given: Mapping[str, str]) -> DataFormat:
     roles = {role: given.get(role, role) for role in kind.required}
-    for role in (*kind.main, *kind.beside):
+    for role in kind.roles:
         column = given.get(role, role)
         if kind.name == "chosen" and role == "rejected" and roles["chosen"] == "rejected":
             column = given.get(role, "chosen")
@@ -193,7 +203,12 @@ def _format(kind: FormatKind, table: pl.DataFrame, given: Mapping[str, str]) -> 
             and _fits(role, table[column], kind)
         ):
             roles[role] = column
-    messages = tuple(r for r, c in roles.items() if r in _EITHER and holds_messages(table[c]))
+    if "prompt" in roles:
+        # Without a prompt, it is found by comparing the two responses.
+        roles.pop("rejected", None)
+    messages = tuple(
+        r for r, c in roles.items() if r in TEXTS_OR_MESSAGES and holds_messages(table[c])
+    )
     return DataFormat(kind.name, roles, messages)
 
 
@@ -211,11 +226,14 @@ def _no_format(
     missing = [role for role in kind.required if role not in there(kind)]
     free = [column for column in columns if column not in present] or columns
     near = get_close_matches(missing[0], free, n=1, cutoff=0.6)
+    conversations = [column for column in free if holds_messages(table[column])]
     needs = f"no column {missing[0]!r} to go with {present[0]!r}" if present else "no known format"
-    example = ",".join(f"{role}={(near or free)[0][:_CHARACTERS]}" for role in missing[:1])
+    role = "messages" if conversations and not present else missing[0]
+    column = ((role == "messages" and conversations) or near or free)[0]
     return DataError(
-        f"{name} has {needs}, only the columns {_listed(columns)}: name the columns "
-        f"(for example --columns {example}), or use those of a known format: {_formats(KINDS)}."
+        f"{name} has {needs} (its columns are {_listed(columns)}): name the columns "
+        f"(for example --columns {role}={column[:_CHARACTERS]}), or use those of a known format: "
+        f"{_formats(FORMAT_KINDS)}."
     )
 
 

@@ -22,17 +22,20 @@ THINKING_KEYS = ("reasoning_content", "reasoning", "thinking")
 
 _TEXT_PARTS = (None, "text", "input_text", "output_text")
 _THINKING_PARTS = ("thinking", "reasoning")
-#: How a list of messages begins as JSON text, and the keys that one of them must have.
-MESSAGES_JSON = r'^\s*\[\s*\{[\s\S]*"(?:role|from)"\s*:'
+#: How messages begin as JSON text: a list of objects, or an object of lists.
+MESSAGES_JSON = r'^\s*\[\s*\{[\s\S]*"(?:role|from)"\s*:|^\s*\{[\s\S]*"(?:role|from)"\s*:\s*\['
 _MESSAGES_JSON = re.compile(MESSAGES_JSON)
 
 
 def look_like_messages(cell: Any) -> bool:
     """Whether a cell is a list of messages, or a text that holds one as JSON."""
     if isinstance(cell, str):
-        return _MESSAGES_JSON.match(cell) is not None and isinstance(parsed(cell), list)
-    first = cell[0] if isinstance(cell, (list, tuple)) and cell else cell
-    return isinstance(first, Mapping) and bool({"role", "from"} & set(first))
+        value = parsed(cell) if _MESSAGES_JSON.match(cell) else None
+        return not isinstance(value, str) and look_like_messages(value)
+    if isinstance(cell, Mapping):
+        return any(isinstance(cell.get(key), list) for key in ("role", "from"))
+    first = cell[0] if isinstance(cell, (list, tuple)) and cell else None
+    return isinstance(first, Mapping) and ("role" in first or "from" in first)
 
 
 def read_messages(cell: Any, column: str) -> list[Message]:

@@ -16,7 +16,7 @@ from gradpipe.conversations.completions import (
     same_messages,
 )
 from gradpipe.conversations.examples import Conversation, Example, Pair, PlainText, Unusable
-from gradpipe.conversations.formats import DataFormat
+from gradpipe.conversations.formats import TEXTS_OR_MESSAGES, DataFormat
 from gradpipe.conversations.messages import (
     check_conversation,
     check_think_block,
@@ -28,7 +28,7 @@ from gradpipe.conversations.token_columns import read_token_ids
 from gradpipe.errors import DataError
 
 #: One row: the cells of the format's columns, by role.
-Cells = Mapping[str, Any]
+RowCells = Mapping[str, Any]
 #: The roles of the two texts of a pair, and whether the second continues the first.
 _PAIRS = {
     "instruction_output": ("instruction", "output", False),
@@ -70,7 +70,7 @@ def read_examples(
     return examples
 
 
-def _read_row(read: Callable[[Cells], Example], cells: Cells) -> Example:
+def _read_row(read: Callable[[RowCells], Example], cells: RowCells) -> Example:
     try:
         return read(cells)
     except RowError as error:
@@ -101,27 +101,29 @@ _TEXT_ROLES = {role for first, second, _ in _PAIRS.values() for role in (first, 
 }
 
 
-def _reader(data_format: DataFormat, response_template: str | None) -> Callable[[Cells], Example]:
+def _reader(
+    data_format: DataFormat, response_template: str | None
+) -> Callable[[RowCells], Example]:
     """The function that makes an example of a row."""
     columns, kind = data_format.columns, data_format.kind
 
-    def conversation(cells: Cells) -> Example:
+    def conversation(cells: RowCells) -> Example:
         return _conversation(read_messages(cells[kind], columns[kind]), None, cells, columns)
 
-    def pair(cells: Cells) -> Example:
+    def pair(cells: RowCells) -> Example:
         first, second, joined = _PAIRS[kind]
         prompt, completion = (_side(cells, role, data_format) for role in (first, second))
         if kind != "instruction_output" and isinstance(completion, str):
             check_think_block(completion)
         return _example(prompt, completion, joined, cells, columns)
 
-    def chosen(cells: Cells) -> Example:
+    def chosen(cells: RowCells) -> Example:
         return _chosen(cells, data_format)
 
-    def text(cells: Cells) -> Example:
+    def text(cells: RowCells) -> Example:
         return _plain_text(cells["text"], response_template)
 
-    def tokens(cells: Cells) -> Example:
+    def tokens(cells: RowCells) -> Example:
         return read_token_ids(cells, columns)
 
     readers = {"tokens": tokens, "chosen": chosen, "text": text}
@@ -129,7 +131,7 @@ def _reader(data_format: DataFormat, response_template: str | None) -> Callable[
     return readers.get(kind, pair)
 
 
-def _side(cells: Cells, role: str, data_format: DataFormat) -> TextOrMessages | None:
+def _side(cells: RowCells, role: str, data_format: DataFormat) -> TextOrMessages | None:
     """The prompt or completion of a row: a text, messages, or None if it is missing."""
     cell, column = cells.get(role), data_format.columns.get(role, role)
     if cell is None:
@@ -138,12 +140,12 @@ def _side(cells: Cells, role: str, data_format: DataFormat) -> TextOrMessages | 
         if not look_like_messages(cell) and isinstance(cell, str):
             raise RowError(f"the column `{column}` holds a text here, and messages in other rows")
         return read_messages(cell, column)
-    if look_like_messages(cell):
+    if role in TEXTS_OR_MESSAGES and look_like_messages(cell):
         raise RowError(f"the column `{column}` holds messages here, and texts in other rows")
     return str(cell)
 
 
-def _chosen(cells: Cells, data_format: DataFormat) -> Example:
+def _chosen(cells: RowCells, data_format: DataFormat) -> Example:
     """The preferred response; without a prompt, that is what both responses begin with."""
     columns = data_format.columns
     chosen, rejected = (_side(cells, role, data_format) for role in ("chosen", "rejected"))
@@ -170,7 +172,7 @@ def _example(
     prompt: TextOrMessages | None,
     completion: TextOrMessages | None,
     joined: bool,
-    cells: Cells,
+    cells: RowCells,
     columns: Mapping[str, str],
 ) -> Example:
     """A pair of texts, or a conversation where there is more than texts."""
@@ -184,7 +186,7 @@ def _example(
 
 
 def _conversation(
-    messages: list[Any], prompt_messages: int | None, cells: Cells, columns: Mapping[str, str]
+    messages: list[Any], prompt_messages: int | None, cells: RowCells, columns: Mapping[str, str]
 ) -> Conversation:
     settings = read_settings(cells, columns)
     has_system = any(message["role"] in ("system", "developer") for message in messages)

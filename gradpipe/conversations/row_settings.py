@@ -23,7 +23,7 @@ class RowSettings:
 def read_settings(cells: Mapping[str, Any], columns: Mapping[str, str]) -> RowSettings:
     """The settings in a row's cells, which are by role, as the names of the ``columns`` are.
 
-    Raises RowError for tools that are no list, and template settings that are no object.
+    Raises RowError unless the tools are a list and the template settings an object.
     """
     system = cells.get("system")
     return RowSettings(

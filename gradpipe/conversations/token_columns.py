@@ -10,7 +10,7 @@ from gradpipe.conversations.examples import TokenIds
 
 #: The label of a token without loss, as PyTorch's cross entropy ignores it.
 IGNORED_LABEL = -100
-#: Columns of zeros and ones; a token carries loss where each of those that a row has is one.
+#: Columns of zeros and ones: a token carries loss if all masks that a row has are one there.
 LOSS_MASKS = ("completion_mask", "assistant_masks")
 
 

@@ -194,6 +194,40 @@ def test_invalid_input_is_refused_before_a_model_is_loaded(data: Path) -> None:
     refused(gradpipe(*words), "'instruction'")
 
 
+def test_other_columns_are_found_or_named_and_rank_the_same(
+    data: Path, spectra: Path, small_model: Path
+) -> None:
+    pairs = [(f"{row['instruction']}\n{row.get('input') or ''}".strip(), row) for row in ROWS]
+    data.write_text(json.dumps([{"question": q, "answer": row["output"]} for q, row in pairs]))
+    result = gradpipe("rank", data, "--spectra", spectra, "--top", "2")
+    assert result.exit_code == 0, result.output
+    assert "`question` and `answer`" in result.stderr
+    found = json.loads(data.with_name("data.ranked.json").read_text())
+    assert found[0]["answer"] == ROWS[4]["output"]
+
+    data.write_text(json.dumps([{"q": q, "a": row["output"], "b": "x"} for q, row in pairs]))
+    words = ("rank", data, "--spectra", spectra, "--top", "2", "--overwrite", "--columns")
+    refused(gradpipe(*words, "question=q"), "'answer'", "'q'", "--columns")
+    refused(gradpipe(*words, "question=q,answer=b"), "spectra.parquet", "data.json")
+    refused(gradpipe(*words, "question"), "--columns 'question'", "ROLE=COLUMN")
+    assert gradpipe(*words, "question=q, answer=a").exit_code == 0
+    again = json.loads(data.with_name("data.ranked.json").read_text())
+    assert [row["score"] for row in again] == [row["score"] for row in found]
+
+
+def test_a_row_of_messages_without_a_response_is_unusable_with_its_reason(
+    data: Path, small_model: Path
+) -> None:
+    question = {"role": "user", "content": "Count to two."}
+    rows = [{"prompt": "Count to two.", "completion": "One, two."}] * 2
+    data.write_text(json.dumps([*rows, {"prompt": [question], "completion": "One."}]))
+    result = gradpipe("rank", data, "--model", small_model)
+    assert result.exit_code == 0, result.output
+    found = json.loads(data.with_name("data.ranked.json").read_text())
+    assert [row["rank"] for row in found] == [1, 2, None]
+    assert "`prompt`" in found[2]["reason"]
+
+
 def test_gradients_come_from_a_model_or_from_a_table_not_both(data: Path, spectra: Path) -> None:
     refused(gradpipe("rank", data), "--model", "--spectra")
     words = ("rank", data, "--spectra", spectra)

@@ -1,4 +1,4 @@
-"""Pairs are read from mappings, tuples and tables."""
+"""Examples are read from mappings, tuples, lists of messages and tables."""
 
 import math
 from typing import Any
@@ -6,7 +6,7 @@ from typing import Any
 import polars as pl
 import pytest
 
-from gradpipe.conversations.examples import Pair
+from gradpipe.conversations.examples import Conversation, Pair, TokenIds
 from gradpipe.errors import DataError
 from gradpipe.standalone.user_examples import examples_of_table, to_examples, to_pair
 
@@ -103,3 +103,41 @@ def test_every_kind_of_nan_is_a_missing_text() -> None:
         assert pair.instruction == "a"
         with pytest.raises(DataError, match="has no output"):
             to_pair(("a", missing))
+
+
+CHAT = [{"role": "user", "content": "a"}, {"role": "assistant", "content": "b"}]
+
+
+@pytest.mark.parametrize(
+    "examples",
+    [
+        [CHAT, CHAT],
+        [tuple(CHAT), CHAT],
+        [{"messages": CHAT}, CHAT],
+        [{"messages": CHAT, "score": math.nan}, {"messages": CHAT, "tags": ["x"]}],
+        [Conversation(tuple(CHAT)), Conversation(tuple(CHAT))],
+        pl.DataFrame({"messages": [CHAT, CHAT]}),
+    ],
+    ids=["lists", "a tuple", "mixed", "mappings", "examples", "frame"],
+)
+def test_messages_are_given_as_lists_mappings_examples_or_a_frame(examples: Any) -> None:
+    assert to_examples(examples) == [Conversation(tuple(CHAT))] * 2
+
+
+def test_numbers_of_other_libraries_in_mappings_are_numbers() -> None:
+    np = pytest.importorskip("numpy")
+    row = {"input_ids": np.array([1, 2]), "labels": np.array([-100, 2])}
+    assert to_examples([row]) == [TokenIds((1, 2), (False, True))]
+
+
+def test_columns_are_named_for_mappings_and_frames_alike() -> None:
+    rows = [{"q": "a", "good": "b", "bad": "c"}]
+    columns = {"prompt": "q", "completion": "bad"}
+    expected = [Pair("a", "c", joined=True)]
+    assert to_examples(rows, columns) == to_examples(pl.DataFrame(rows), columns) == expected
+
+
+def test_the_format_that_was_found_is_logged(caplog: pytest.LogCaptureFixture) -> None:
+    with caplog.at_level("INFO", logger="gradpipe"):
+        examples_of_table(pl.DataFrame({"chat": [CHAT]}), "data.jsonl", {"messages": "chat"})
+    assert caplog.messages == ["data.jsonl has messages in the column `chat`."]

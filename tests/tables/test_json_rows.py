@@ -63,3 +63,25 @@ def test_nan_among_texts_is_a_missing_text() -> None:
     text = '[{"a": "x", "n": 1}, {"a": NaN, "n": NaN}, {"a": null, "n": "y"}, {"n": 2.5}]'
     assert frame(text, "a.json")["a"].to_list() == ["x", None, None, None]
     assert frame(text, "a.json")["n"].to_list() == ["1", None, "y", "2.5"]
+
+
+@pytest.mark.parametrize(
+    "cells",
+    [
+        [[{"a": "x"}], [{"a": [{"b": "x"}]}]],
+        [{"a": {"b": 1}}, {"a": {"b": "1"}}],
+        [[1], [2**70]],
+        [[1, "a"]],
+        [{"a": [1.5, None]}, {"a": [True]}],
+    ],
+    ids=str,
+)
+def test_cells_that_mix_kinds_inside_are_kept_whole_as_text(cells: list[Any]) -> None:
+    text = "\n".join(json.dumps({"n": cell}) for cell in cells)
+    assert [json.loads(cell) for cell in frame(text, "a.jsonl")["n"]] == cells
+
+
+def test_cells_of_one_kind_keep_their_lists_and_objects() -> None:
+    cells = [[{"a": "x", "b": 1}], [{"a": None, "b": 2}], [], None]
+    text = "\n".join(json.dumps({"n": cell}) for cell in cells)
+    assert frame(text, "a.jsonl")["n"].to_list() == cells
