@@ -1,7 +1,6 @@
 """Rows of a table as items: by a column per response style, or in a format of training data."""
 
 from collections.abc import Sequence
-from dataclasses import replace
 
 import polars as pl
 
@@ -9,7 +8,6 @@ from gradpipe.benchmarks.items import build_items
 from gradpipe.benchmarks.settings import ColumnNames, TableSettings
 from gradpipe.benchmarks.table_files import instruction_column, join_input, text_column
 from gradpipe.conversations.context import context_of, is_unusable, pair_of
-from gradpipe.conversations.examples import Example, Unusable
 from gradpipe.conversations.formats import DataFormat, find_format
 from gradpipe.conversations.read_examples import read_examples
 from gradpipe.errors import DataError, nearest
@@ -107,28 +105,34 @@ def _items_of_format(
         ]
     )
     responses = {(GIVEN, "correct"): "given"}
-    if "rejected" in data_format.columns:
-        rejected = _rejected(table, data_format, name, contexts)
+    if column := _rejected_column(table, data_format, config.columns):
+        rejected = _rejected(table, data_format, column, name, contexts)
         rows = rows.with_columns(pl.Series("rejected", rejected, pl.String))
         responses |= {(GIVEN, "rejected"): "rejected"}
     return build_items(rows, config.name, family, responses)
 
 
+def _rejected_column(
+    table: pl.DataFrame, data_format: DataFormat, columns: ColumnNames
+) -> str | None:
+    """The column of rejected responses, which only data with preferred responses have."""
+    column = columns.rejected or "rejected"
+    preferred = data_format.columns.get("chosen")
+    return column if preferred not in (None, column) and column in table.columns else None
+
+
 def _rejected(
-    table: pl.DataFrame, data_format: DataFormat, name: str, contexts: Sequence[str | None]
+    table: pl.DataFrame,
+    data_format: DataFormat,
+    column: str,
+    name: str,
+    contexts: Sequence[str | None],
 ) -> list[str | None]:
     """The rejected responses; None where one cannot be used, or answers other messages."""
-    exchange = {"chosen": "rejected", "rejected": "chosen"}
-    swapped = replace(
-        data_format,
-        columns={exchange.get(role, role): c for role, c in data_format.columns.items()},
-        messages=tuple(exchange.get(role, role) for role in data_format.messages),
-    )
-    examples: list[Example] = read_examples(table, swapped, name)
+    roles = {**data_format.columns, "chosen": column, "rejected": data_format.columns["chosen"]}
+    examples = read_examples(table, find_format(table, name, roles), name)
     return [
-        None
-        if isinstance(example, Unusable) or context_of(example) != context
-        else pair_of(example)[1]
+        pair_of(example)[1] if context_of(example) == context else None
         for example, context in zip(examples, contexts, strict=True)
     ]
 

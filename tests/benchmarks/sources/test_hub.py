@@ -406,3 +406,54 @@ def test_a_setting_that_nobody_would_read_is_refused(setting: dict[str, Any]) ->
     (name,) = setting
     with pytest.raises(DataError, match=f"sets `{name}`, which the source 'release' does not read"):
         BenchmarkConfig(name="gsm8k", source="release", **setting)
+
+
+OWN = """
+import json, sys
+from gradpipe.benchmarks.config import BenchmarkConfig
+from gradpipe.benchmarks.read import read_items, source_revision, source_version
+for revision in sys.argv[1:]:
+    settings = {"path": "org/name", "split": "train[1:3]", "revision": revision or None}
+    config = BenchmarkConfig(name="own", source="hub", **settings)
+    items = read_items(config)
+    print(json.dumps([source_version(config), source_revision(config), items.to_dicts()]))
+"""
+
+
+def test_a_benchmark_of_any_other_name_is_a_data_set_of_the_hub(
+    repository: Any, hub_like: Any, tmp_path: Path
+) -> None:
+    rows = [
+        {"messages": [{"role": role, "content": f"{role} {n}"} for role in ("user", "assistant")]}
+        for n in range(4)
+    ]
+    commit = "d" * 40
+    served = hub_like(repository("data/train.parquet", rows), "org/name", commit)
+    home = {"HF_ENDPOINT": served.endpoint, "HF_HOME": str(tmp_path / "home")}
+    done = subprocess.run(
+        [sys.executable, "-c", OWN, "", commit],
+        env=os.environ | home,
+        cwd=Path(hub.__file__).parents[3],
+        capture_output=True,
+        text=True,
+        timeout=300,
+        check=False,
+    )
+    assert (done.returncode, done.stderr) == (0, "")
+    branch, pinned = map(json.loads, done.stdout.splitlines())
+    assert branch == pinned
+    version, revision, items = pinned
+    assert revision == commit
+    assert [item["instruction"] for item in items] == ["user 1", "user 2"]
+    assert items[0]["responses"] == [
+        {"style": "given", "relevance": "correct", "text": "assistant 1"}
+    ]
+    # Known without a network: this process has no hub.
+    own = config("own", "org/name", split="train[1:3]", revision=commit)
+    assert source_version(own) == version
+    assert source_version(own.model_copy(update={"split": "train"})) != version
+
+
+def test_a_name_without_a_path_is_one_of_the_known() -> None:
+    with pytest.raises(DataError, match=r"did you mean 'gsm8k'\?.*give its `path`"):
+        read_items(config("gsm8", None))
