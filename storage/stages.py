@@ -40,7 +40,7 @@ class StageFiles:
     A pattern may contain ``{model}``, ``{benchmark}`` and ``{generator}`` (a name, as a file name)
     and ``*``. The stage is current if ``table`` is. ``companions`` are tables that are written
     with it, ``parts`` the files of row stores with their schema. Each of ``outputs`` has to exist
-    for the stage to be complete. ``optional`` are those columns of ``table`` that it may lack.
+    for the stage to be complete. ``table`` may come without ``optional`` columns.
     """
 
     name: str

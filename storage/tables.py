@@ -35,8 +35,8 @@ class Notes:
 class Table:
     """A table in one file. Readers see the old table or the new one, never a part of either.
 
-    ``optional`` are columns that stand last. A file that has none of their values lacks them, as
-    the files of earlier versions do: it has the same content either way. Readers get nulls.
+    ``optional`` are columns that stand last. They are not written if they are null in every row,
+    so that the file is the same as one of an earlier version. Readers get nulls.
     """
 
     def __init__(self, path: Location, optional: pl.Schema | None = None) -> None:

@@ -21,8 +21,8 @@ def table_items(
 
     A table has columns of instructions and of responses per style; one with answers needs no
     responses, since a study's generator can write them. A table without these has the columns of a
-    format of training data: its responses are of the style ``given``, and those that it marks as
-    rejected of that relevance. A row that cannot be used stays, with its reason in its context.
+    format of training data: its responses have the style ``given``, and rejected responses have a
+    relevance of their own. A row that cannot be used stays, with its reason in its context.
 
     Raises DataError, which calls the table ``name``, if a named column is missing or not text, no
     column holds responses or answers and no format is found, a row of styles has no instruction, or

@@ -33,7 +33,7 @@ def context_of(example: Example) -> str | None:
 
 
 def pair_of(example: Example) -> tuple[str, str]:
-    """The last instruction and the response, as texts; empty where there is none.
+    """The last instruction and the response, as texts; an empty text if there is no such.
 
     Thinking that a message holds beside its content is joined to it as a think block.
     """

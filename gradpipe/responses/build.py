@@ -121,7 +121,7 @@ def _of_relevance(
         return _drawn(draw, of_style, style, seed, how)
     found = of_style.filter(pl.col("relevance") == relevance)
     if relevance == "rejected":
-        # Few data reject responses; where they do not, there are none to measure.
+        # Few sources reject responses; the others have no examples of this relevance.
         return found.with_columns(donor_item_id=pl.lit(None, dtype=pl.String))
     # No source provides the length-matched styles, so with its own responses they have no
     # counterpart.

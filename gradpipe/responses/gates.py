@@ -25,8 +25,8 @@ VERDICTS = (
 #: 0.8 to 1.0 times the target.
 SHORTEST, LONGEST = 0.5, 1.6
 
-#: Styles with only a bare answer or part of a response, or with what the data give: length and
-#: ending are not checked.
+#: Styles with only a bare answer, part of a response, or whatever the data give: length and ending
+#: are not checked.
 _BARE = ("none", "none_padded", GIVEN)
 _CUT = "detailed_cut"
 
