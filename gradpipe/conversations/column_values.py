@@ -7,7 +7,7 @@ from collections.abc import Callable
 import polars as pl
 
 from gradpipe.conversations.cells import parsed
-from gradpipe.conversations.messages import MESSAGES_JSON, look_like_messages
+from gradpipe.conversations.messages import MESSAGE_JSON, MESSAGES_JSON, look_like_messages
 
 #: Values that are looked at where one is as good as any other.
 _LOOKED_AT = 100
@@ -32,7 +32,10 @@ def holds_any_messages(series: pl.Series) -> bool:
 
 def _share_of_messages(series: pl.Series) -> float:
     if isinstance(series.dtype, (pl.List, pl.Array)):
-        return _keys(series.dtype.inner) >= {"role"} or _keys(series.dtype.inner) >= {"from"}
+        if series.dtype.inner == pl.String:
+            texts = series.drop_nulls().explode().str
+            return float(texts.contains(MESSAGE_JSON).mean() or 0)
+        return bool(_keys(series.dtype.inner) & _MESSAGE_KEYS)
     if isinstance(series.dtype, pl.Struct):
         # An object of lists, as `datasets` stores a sequence of objects.
         fields = {field.name: field.dtype for field in series.dtype.fields}
@@ -41,7 +44,7 @@ def _share_of_messages(series: pl.Series) -> float:
     if given.is_empty() or series.dtype not in (pl.String, pl.Object):
         return 0
     if series.dtype == pl.String:
-        return given.str.contains(MESSAGES_JSON).sum() / given.len()
+        return float(given.str.contains(MESSAGES_JSON).mean() or 0)
     return any(map(look_like_messages, given.head(_LOOKED_AT)))
 
 

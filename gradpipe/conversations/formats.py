@@ -238,7 +238,7 @@ def _no_format(
 
 
 def _formats(kinds: tuple[FormatKind, ...]) -> str:
-    return ", ".join("/".join(kind.required) for kind in kinds)
+    return ", ".join("/".join(f"'{role}'" for role in kind.required) for kind in kinds)
 
 
 def _listed(names: list[str], mark: str = "'") -> str:

@@ -24,6 +24,8 @@ _TEXT_PARTS = (None, "text", "input_text", "output_text")
 _THINKING_PARTS = ("thinking", "reasoning")
 #: How messages begin as JSON text: a list of objects, or an object of lists.
 MESSAGES_JSON = r'^\s*\[\s*\{[\s\S]*"(?:role|from)"\s*:|^\s*\{[\s\S]*"(?:role|from)"\s*:\s*\['
+#: How a single message begins as JSON text.
+MESSAGE_JSON = r'^\s*\{[\s\S]*"(?:role|from)"\s*:'
 _MESSAGES_JSON = re.compile(MESSAGES_JSON)
 
 
@@ -34,20 +36,23 @@ def look_like_messages(cell: Any) -> bool:
         return not isinstance(value, str) and look_like_messages(value)
     if isinstance(cell, Mapping):
         return any(isinstance(cell.get(key), list) for key in ("role", "from"))
-    first = cell[0] if isinstance(cell, (list, tuple)) and cell else None
+    first = parsed(cell[0]) if isinstance(cell, (list, tuple)) and cell else None
     return isinstance(first, Mapping) and ("role" in first or "from" in first)
 
 
 def read_messages(cell: Any, column: str) -> list[Message]:
     """The messages in a cell, in the form that chat templates read.
 
-    The cell is a list of objects, an object of lists, or a text that holds either as JSON. Contents
-    become texts; the text of parts is joined. ``content`` is null only beside tool calls. Nulls of
+    The cell is a list of objects, an object of lists, or a text in JSON; so may be each object.
+    Contents become texts; the text of parts is joined. ``content`` is null only beside tool calls. Nulls of
     other keys are left out, and everything else is kept.
 
     Raises RowError if the cell holds anything else, or a message has no role or no text.
     """
     value = without_nulls(parsed(cell))
+    if isinstance(value, list):
+        # `datasets` writes objects of different kinds as texts in JSON; some readers leave them so.
+        value = [without_nulls(parsed(one)) for one in value]
     messages = _transposed(value) if isinstance(value, dict) else value
     if not isinstance(messages, list) or not all(isinstance(one, dict) for one in messages):
         raise RowError(f"the column `{column}` holds {kind_of(value)}, not a list of messages")

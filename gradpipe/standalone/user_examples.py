@@ -14,7 +14,7 @@ from gradpipe.conversations.formats import find_format
 from gradpipe.conversations.messages import look_like_messages
 from gradpipe.conversations.read_examples import read_examples
 from gradpipe.errors import DataError
-from gradpipe.tables.json_rows import frame_of_objects
+from gradpipe.tables.json_rows import decode_json_columns, frame_of_objects
 
 #: What the notebook functions accept as examples: a Polars frame or mappings in any of the formats
 #: of data files, (instruction, output) tuples, lists of messages, or finished examples.
@@ -34,7 +34,8 @@ def to_examples(
     Raises DataError for an element of another kind, or a pair without a text on each side.
     """
     if isinstance(examples, pl.DataFrame):
-        return examples_of_table(examples, "The data frame", columns, response_template)
+        table = decode_json_columns(examples)
+        return examples_of_table(table, "The data frame", columns, response_template)
     elements = list(examples)
     if elements and (columns or response_template is not None or _need_a_format(elements)):
         rows = [_object(element, number) for number, element in enumerate(elements)]

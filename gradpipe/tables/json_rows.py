@@ -9,6 +9,8 @@ from typing import Any
 
 import polars as pl
 
+#: How Polars writes the type of JSON texts in Arrow and Parquet files.
+_JSON_TYPE = "Extension('arrow.json'"
 #: Integers that fit an integer column; larger ones become text.
 _INT64 = range(-(2**63), 2**63)
 
@@ -86,6 +88,34 @@ def frame_of_objects(rows: Iterable[dict[str, Any]]) -> pl.DataFrame:
     return pl.DataFrame([_column(name, [row.get(name) for row in rows]) for name in names])
 
 
+def decode_json_columns(table: pl.DataFrame) -> pl.DataFrame:
+    """Decode the JSON in columns of Arrow's type ``arrow.json``, wherever it is inside of them.
+
+    ``datasets`` writes values of different kinds so. The columns are then those of a JSON file; a
+    text that is not JSON is kept.
+    """
+    coded = [series for series in table if _JSON_TYPE in str(series.dtype)]
+    return table.with_columns(
+        _column(series.name, [_decoded(value, series.dtype) for value in series.to_list()])
+        for series in coded
+    )
+
+
+def _decoded(value: Any, dtype: Any) -> Any:
+    match value:
+        case list() if isinstance(dtype, (pl.List, pl.Array)):
+            return [_decoded(item, dtype.inner) for item in value]
+        case dict() if isinstance(dtype, pl.Struct):
+            kinds = {field.name: field.dtype for field in dtype.fields}
+            return {key: _decoded(item, kinds[key]) for key, item in value.items()}
+        case str() if str(dtype).startswith(_JSON_TYPE):
+            try:
+                return json.loads(value)
+            except ValueError:
+                return value
+    return value
+
+
 def _keys_of_rows(content: dict[str, Any]) -> list[str]:
     """The keys of lists of objects; without any, those of all lists."""
     lists = {key: value for key, value in content.items() if isinstance(value, list)}
@@ -122,7 +152,9 @@ def _column(name: str, values: list[Any]) -> pl.Series:
         values = [None if isinstance(v, float) and math.isnan(v) else v for v in values]
         kinds = {type(value) for value in values if value is not None}
     if len(kinds) > 1 or _no_column_holds(values):
-        values = [v if v is None or isinstance(v, str) else json.dumps(v) for v in values]
+        values = [
+            v if v is None or isinstance(v, str) else json.dumps(v, default=str) for v in values
+        ]
     return pl.Series(name, values, strict=False)
 
 

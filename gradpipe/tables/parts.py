@@ -14,7 +14,13 @@ import polars as pl
 
 from gradpipe.errors import DataError
 from gradpipe.tables.arrow_rows import frame_of_arrow, read_arrow
-from gradpipe.tables.json_rows import JsonRows, frame_of_objects, read_json, read_jsonl
+from gradpipe.tables.json_rows import (
+    JsonRows,
+    decode_json_columns,
+    frame_of_objects,
+    read_json,
+    read_jsonl,
+)
 from gradpipe.tables.kinds import ARROW_KINDS, JSON_KINDS, SEPARATORS, TEXT_KINDS, table_kind
 from gradpipe.tables.separators import detect_separator
 from gradpipe.tables.text_encoding import to_utf8
@@ -94,9 +100,9 @@ def _frame(part: TablePart) -> pl.DataFrame:
     with well_formed(part):
         if part.extension == ".parquet":
             check_parquet(BytesIO(part.data), part.name)
-            return pl.read_parquet(BytesIO(part.data))
+            return decode_json_columns(pl.read_parquet(BytesIO(part.data)))
         if part.extension in ARROW_KINDS:
-            return frame_of_arrow(read_arrow(part.data, part.name))
+            return decode_json_columns(frame_of_arrow(read_arrow(part.data, part.name)))
         return _frame_of_lines(part.data, separator_of_part(part))
 
 

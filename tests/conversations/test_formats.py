@@ -107,7 +107,7 @@ def test_the_sentence_names_the_format_and_its_columns(
         (
             {"foo": 1, "bar": 2},
             None,
-            r"data\.csv.*'foo' and 'bar'.*--columns.*messages.*question/answer",
+            r"data\.csv.*'foo' and 'bar'.*--columns.*messages.*'question'/'answer'",
         ),
         ({"chat": CHAT}, None, "--columns messages=chat"),
         (

@@ -4,6 +4,7 @@ import json
 import re
 from collections.abc import Callable
 from io import BytesIO
+from pathlib import Path
 from typing import Any
 
 import polars as pl
@@ -11,7 +12,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from gradpipe.benchmarks.table_files import parse_table
+from gradpipe.benchmarks.table_files import parse_table, read_table
 from gradpipe.conversations.examples import (
     Conversation,
     Example,
@@ -278,6 +279,31 @@ def test_each_format_gives_its_example_from_every_container(
 ) -> None:
     row, columns, expected = CASES[case]
     assert read([row], columns) == [expected]
+
+
+def test_objects_that_datasets_writes_as_json_are_messages(tmp_path: Path) -> None:
+    datasets = pytest.importorskip("datasets")
+    calls = [
+        {**CALL, "function": {"name": "add", "arguments": given}} for given in ("{}", {"a": 2})
+    ]
+    chats = [[user(), {**CALLING, "tool_calls": [call]}, RESULT, assistant()] for call in calls]
+    tools = [[{"a": 1}], [{"a": "1"}]]
+    lines = tmp_path / "data.jsonl"
+    lines.write_text(
+        "\n".join(
+            json.dumps({"messages": chat, "tools": own})
+            for chat, own in zip(chats, tools, strict=True)
+        )
+    )
+    data = datasets.load_dataset(
+        "json", data_files=str(lines), split="train", cache_dir=str(tmp_path / "cache")
+    )
+    data.to_parquet(tmp_path / "data.parquet")
+    table = read_table(tmp_path / "data.parquet")
+    examples = read_examples(table, find_format(table, "data"), "data")
+    assert examples == [
+        Conversation(tuple(chat), tools=tuple(own)) for chat, own in zip(chats, tools, strict=True)
+    ]
 
 
 def test_a_response_begins_after_the_last_response_template(
