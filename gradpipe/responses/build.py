@@ -157,6 +157,9 @@ def _drawn(
 ) -> pl.DataFrame:
     correct = of_style.filter(pl.col("relevance") == "correct")
     drawn = draw(correct, str(correct["benchmark"].first()), style, seed, how)
+    if "donor_item_id" not in drawn.columns:
+        # Shuffled sentences are those of several items.
+        drawn = drawn.with_columns(donor_item_id=pl.lit(None, dtype=pl.String))
     own = correct.drop("text", "relevance").join(drawn, on="item_id", how="inner")
     return own.with_columns(relevance=pl.lit("irrelevant")).select(
         *correct.columns, "donor_item_id"

@@ -179,6 +179,16 @@ def test_the_paper_s_examples_can_be_deranged_in_no_time() -> None:
     assert irrelevant == pytest.approx(correct, rel=0.03)
 
 
+def test_shuffled_sentences_have_no_single_donor() -> None:
+    texts = [f"First comes {n}. Then comes {n} again. Last comes {n} too." for n in range(4)]
+    items = items_of(detailed=texts)
+    examples = build_examples(items, None, BOTH, "sentence_shuffle", seed=0)
+    assert examples.schema == EXAMPLE_SCHEMA
+    assert examples["donor_item_id"].null_count() == examples.height == 8
+    drawn = examples.filter(pl.col("relevance") == "irrelevant")["response"]
+    assert not drawn.is_in(texts).any()
+
+
 def preferences() -> pl.DataFrame:
     """Three items, the second of which has no rejected response; the first has a context."""
     table = pl.DataFrame(
