@@ -11,6 +11,7 @@ from gradpipe.benchmarks.items import ITEM_SCHEMA
 from gradpipe.benchmarks.read import read_items, source_version
 from gradpipe.benchmarks.table_items import count_unusable
 from gradpipe.errors import DataError
+from gradpipe.responses.build import build_examples
 
 USER = {"role": "user", "content": "How many?"}
 SYSTEM = {"role": "system", "content": "Be short."}
@@ -95,6 +96,18 @@ def test_a_row_that_cannot_be_used_stays_with_its_reason(items_of: Any) -> None:
     assert count_unusable(items) == 1
     assert "ends with a message of the role 'user'" in json.loads(items["context"][0])["unusable"]
     assert responses(items)[1] == {("given", "correct"): "Two."}
+
+
+@pytest.mark.parametrize("irrelevant", ["derangement", "sentence_shuffle"])
+def test_an_unusable_row_gives_its_text_to_no_other_item(irrelevant: Any, items_of: Any) -> None:
+    rows = [{"messages": [USER]}]
+    for n in range(4):
+        answer = {"role": "assistant", "content": f"There are {n}. That is {n} plus zero."}
+        rows.append({"messages": [{"role": "user", "content": f"Question {n}?"}, answer]})
+    both = ["correct", "irrelevant"]
+    examples = build_examples(items_of(rows), None, both, irrelevant, seed=0)
+    drawn = examples.filter(pl.col("relevance") == "irrelevant")
+    assert (drawn["response"].str.len_chars() > 0).all()
 
 
 def test_whole_texts_are_divided_by_a_response_template(items_of: Any) -> None:

@@ -342,6 +342,10 @@ def test_provenance_tells_what_was_run_on_what() -> None:
     assert model["fingerprint"] == "print"
     (benchmark,) = record["benchmarks"]
     assert (benchmark["version"], benchmark["items"]) == ("version", 12)
+    assert "revision" not in benchmark
+    commits = {"gsm8k": "c0ffee"}
+    (benchmark,) = provenance(study, models, {"gsm8k": ("v", 1)}, computed, commits)["benchmarks"]
+    assert benchmark["revision"] == "c0ffee"
     assert set(record["versions"]) == {"python", *PACKAGES}
     assert record["protocol"]["preset"] == "standard"
 
