@@ -8,7 +8,6 @@ its end.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Sequence
 from io import BytesIO
 from tempfile import TemporaryDirectory
@@ -22,7 +21,6 @@ from gradpipe.benchmarks.hub_datasets import (
 )
 from gradpipe.benchmarks.remote_parquet import quiet_datasets
 from gradpipe.errors import DataError, nearest
-from gradpipe.tables.json_rows import frame_of_objects
 from gradpipe.tables.parts import TablePart
 from gradpipe.untrusted.limits import refuse_large
 
@@ -74,8 +72,7 @@ def _table(dataset: HubDataset, wanted: SplitSlice, folder: str) -> pa.Table:
         tables.append(batch)
         held += batch.nbytes
         refuse_large(held, f"{dataset}, as far as it was read,")
-    whole = pa.concat_tables(tables, promote_options="default") if tables else pa.table({})
-    return _without_json_types(whole)
+    return pa.concat_tables(tables, promote_options="default") if tables else pa.table({})
 
 
 def _builder(dataset: HubDataset, folder: str) -> Any:
@@ -171,30 +168,6 @@ def _as_table(batch: pa.RecordBatch) -> pa.Table:
 def _kept(schema: pa.Schema) -> dict[bytes, bytes]:
     """The features of ``datasets``, of a Parquet file's metadata."""
     return {key: value for key, value in (schema.metadata or {}).items() if key == b"huggingface"}
-
-
-def _without_json_types(table: pa.Table) -> pa.Table:
-    """Columns of JSON that ``datasets`` left as texts, since their kinds are mixed, as values."""
-    if "arrow.json" not in str(table.schema):
-        return table
-    objects = [
-        {name: _value(value, table.schema.field(name).type) for name, value in row.items()}
-        for row in table.to_pylist()
-    ]
-    return frame_of_objects(objects).to_arrow(compat_level=None)
-
-
-def _value(value: Any, kind: pa.DataType) -> Any:
-    """A value of a column, with the JSON texts in it parsed."""
-    from pyarrow import types
-
-    if value is None or "arrow.json" not in str(kind):
-        return value
-    if types.is_struct(kind):
-        return {name: _value(item, kind.field(name).type) for name, item in value.items()}
-    if types.is_list(kind) or types.is_large_list(kind):
-        return [_value(item, kind.value_type) for item in value]
-    return json.loads(value)
 
 
 def _parquet(table: pa.Table, revision: str | None) -> bytes:
