@@ -33,8 +33,8 @@ def holds_any_messages(series: pl.Series) -> bool:
 def _share_of_messages(series: pl.Series) -> float:
     if isinstance(series.dtype, (pl.List, pl.Array)):
         if series.dtype.inner == pl.String:
-            texts = series.drop_nulls().explode().str
-            return float(texts.contains(MESSAGE_JSON).mean() or 0)
+            texts = series.explode().drop_nulls()
+            return int(texts.str.contains(MESSAGE_JSON).sum()) / max(texts.len(), 1)
         return bool(_keys(series.dtype.inner) & _MESSAGE_KEYS)
     if isinstance(series.dtype, pl.Struct):
         # An object of lists, as `datasets` stores a sequence of objects.
@@ -44,7 +44,7 @@ def _share_of_messages(series: pl.Series) -> float:
     if given.is_empty() or series.dtype not in (pl.String, pl.Object):
         return 0
     if series.dtype == pl.String:
-        return float(given.str.contains(MESSAGES_JSON).mean() or 0)
+        return int(given.str.contains(MESSAGES_JSON).sum()) / given.len()
     return any(map(look_like_messages, given.head(_LOOKED_AT)))
 
 

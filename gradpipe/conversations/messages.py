@@ -44,8 +44,8 @@ def read_messages(cell: Any, column: str) -> list[Message]:
     """The messages in a cell, in the form that chat templates read.
 
     The cell is a list of objects, an object of lists, or a text in JSON; so may be each object.
-    Contents become texts; the text of parts is joined. ``content`` is null only beside tool calls. Nulls of
-    other keys are left out, and everything else is kept.
+    Contents become texts; the text of parts is joined. ``content`` is null only beside tool calls.
+    Nulls of other keys are left out, and everything else is kept.
 
     Raises RowError if the cell holds anything else, or a message has no role or no text.
     """
@@ -109,12 +109,25 @@ def _read(message: dict[str, Any], name: str) -> Message:
         if not isinstance(role, str) or not role:
             raise RowError(f"the role is {kind_of(role)}, not a text" if role else "it has no role")
         content, thinking = _content(message.get("content"), role)
+        calls = _tool_calls(message.get("tool_calls"))
     except RowError as error:
         raise RowError(f"{name}: {error}") from error
-    if content is None and not message.get("tool_calls"):
+    if content is None and not calls:
         content = ""
-    more = {"reasoning_content": thinking} if thinking else {}
+    more: dict[str, Any] = {"reasoning_content": thinking} if thinking else {}
+    if calls is not None:
+        more["tool_calls"] = calls
     return {**message, "content": content, **more}
+
+
+def _tool_calls(cell: Any) -> list[dict[str, Any]] | None:
+    """The tool calls of a message, which may be a text in JSON; None if it has none."""
+    calls = parsed(cell) or None if isinstance(cell, str) else cell
+    if calls is not None and not (
+        isinstance(calls, list) and all(isinstance(call, dict) for call in calls)
+    ):
+        raise RowError(f"its `tool_calls` are {kind_of(calls)}, not a list of objects")
+    return calls
 
 
 def _content(content: Any, role: str) -> tuple[Any, str]:
@@ -159,9 +172,11 @@ def _check_turn(message: Message, name: str) -> None:
             raise RowError(f"{name} is not valid Unicode (lone surrogate U+{ord(lone[0]):04X})")
 
 
-def _check_answers(calls: Any, answers: Sequence[Message], name: str) -> None:
+def _check_answers(
+    calls: Sequence[Mapping[str, Any]], answers: Sequence[Message], name: str
+) -> None:
     """Raise RowError unless tool messages follow a message's calls, with all of their ids."""
-    wanted = {call.get("id") for call in calls if isinstance(call, Mapping)} - {None}
-    answered = {answer.get("tool_call_id") for answer in answers} - {None}
-    if not answers or (answered and wanted - answered):
+    wanted = [call["id"] for call in calls if "id" in call]
+    answered = [answer["tool_call_id"] for answer in answers if "tool_call_id" in answer]
+    if not answers or (answered and any(call not in answered for call in wanted)):
         raise RowError(f"{name} has a tool call without an answer")

@@ -287,7 +287,7 @@ def test_objects_that_datasets_writes_as_json_are_messages(tmp_path: Path) -> No
         {**CALL, "function": {"name": "add", "arguments": given}} for given in ("{}", {"a": 2})
     ]
     chats = [[user(), {**CALLING, "tool_calls": [call]}, RESULT, assistant()] for call in calls]
-    tools = [[{"a": 1}], [{"a": "1"}]]
+    tools = [[{"a": 1}], [{"a": "b"}]]
     lines = tmp_path / "data.jsonl"
     lines.write_text(
         "\n".join(
@@ -356,6 +356,10 @@ UNUSABLE: dict[str, tuple[list[dict[str, Any]], str]] = {
     "a think block that stays open": (
         [{"messages": [user(), assistant("<think>\nTwo and")]}],
         "<think>",
+    ),
+    "tool calls that are a text": (
+        [{"messages": [user(), assistant(tool_calls="add")]}],
+        "message 2.*a text",
     ),
     "an image": (
         [{"messages": [user([{"type": "image", "url": "a.png"}]), assistant()]}],
