@@ -9,6 +9,7 @@ from assets.planning.versions import Stage, Versions
 from assets.resources import WorkspaceResource
 from assets.stage_run import ASSET_GROUP, markdown_table, stage_run
 from gradpipe.benchmarks.read import READER_VERSION
+from gradpipe.benchmarks.table_items import count_unusable
 from gradpipe.studies.examples import study_items
 from gradpipe.system.hashing import content_hash
 from storage.stages import ITEMS_FILES, Partition
@@ -34,9 +35,12 @@ def benchmark_items(
         if not run.was_current:
             run.table.write(study_items(run.study, config), run.version)
         items = run.table.read()
+        commit = run.versions.revision(config.name)
         return run.result(
             {
                 "source": config.source,
+                **({"revision": commit} if commit else {}),
+                "unusable_rows": count_unusable(items),
                 "family": items["family"].first() or "none",
                 "first_items": markdown_table(items.select("index", "instruction", "answer")),
             }

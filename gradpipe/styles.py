@@ -8,5 +8,8 @@ THINKING_STYLES = ("answer_only", "thinking")
 #: Styles of a given length, shortest first, each with its target length in tokens.
 LENGTH_STYLES = {"length_100": 100, "length_500": 500, "length_1000": 1000}
 KNOWLEDGE_STYLES = (*LENGTH_STYLES, "article")
-STYLES = REASONING_STYLES + MATCHED_STYLES + THINKING_STYLES + KNOWLEDGE_STYLES
-RELEVANCES = ("correct", "irrelevant")
+#: The response that the data give, of whatever kind it is.
+GIVEN = "given"
+STYLES = (*REASONING_STYLES, *MATCHED_STYLES, *THINKING_STYLES, *KNOWLEDGE_STYLES, GIVEN)
+#: ``rejected``: the response that the data mark as worse than the given one, to the same question.
+RELEVANCES = ("correct", "irrelevant", "rejected")

@@ -12,7 +12,7 @@ from gradpipe.errors import WorkspaceError
 from gradpipe.generators.calls import CALL_SCHEMA
 from storage.names import slug, unslug
 from storage.tables import Table
-from storage.workspace import SPECTRA_SCHEMA
+from storage.workspace import CONTEXT, SPECTRA_SCHEMA
 
 if TYPE_CHECKING:
     import polars as pl
@@ -40,7 +40,7 @@ class StageFiles:
     A pattern may contain ``{model}``, ``{benchmark}`` and ``{generator}`` (a name, as a file name)
     and ``*``. The stage is current if ``table`` is. ``companions`` are tables that are written
     with it, ``parts`` the files of row stores with their schema. Each of ``outputs`` has to exist
-    for the stage to be complete.
+    for the stage to be complete. ``table`` may come without ``optional`` columns.
     """
 
     name: str
@@ -49,6 +49,7 @@ class StageFiles:
     companions: tuple[str, ...] = ()
     parts: Mapping[str, pl.Schema] = field(default_factory=dict)
     outputs: tuple[str, ...] = ()
+    optional: pl.Schema | None = None
 
     def partitions(self, models: Sequence[str], benchmarks: Sequence[str]) -> Iterator[Partition]:
         """Every partition over those models and benchmarks, model by model."""
@@ -66,7 +67,7 @@ class StageFiles:
             model=slug(partition.model) if partition.model else "",
             benchmark=slug(partition.benchmark) if partition.benchmark else "",
         )
-        return Table(workspace.root.joinpath(*path.split("/")))
+        return Table(workspace.root.joinpath(*path.split("/")), self.optional)
 
     def is_complete(self, workspace: Workspace) -> bool:
         """Whether all files of ``outputs`` exist."""
@@ -112,6 +113,7 @@ ITEMS_FILES = StageFiles(
     name="benchmark_items",
     partitioned_by=("benchmark",),
     table="benchmark_items/{benchmark}.parquet",
+    optional=CONTEXT,
 )
 RESPONSES_FILES = StageFiles(
     name="responses",
@@ -119,12 +121,14 @@ RESPONSES_FILES = StageFiles(
     table="responses/{benchmark}.parquet",
     companions=("response_quality/{benchmark}.parquet",),
     parts={"generations/{generator}/part-*.parquet": CALL_SCHEMA},
+    optional=CONTEXT,
 )
 SPECTRA_FILES = StageFiles(
     name="gradient_spectra",
     partitioned_by=("model", "benchmark"),
     table="gradient_spectra/{model}/{benchmark}/index.parquet",
     parts={"gradient_spectra/{model}/{benchmark}/rows/part-*.parquet": SPECTRA_SCHEMA},
+    optional=CONTEXT,
 )
 STATISTICS_FILES = StageFiles(
     name="spectral_statistics",

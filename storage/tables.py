@@ -33,10 +33,15 @@ class Notes:
 
 
 class Table:
-    """A table in one file. Readers see the old table or the new one, never a part of either."""
+    """A table in one file. Readers see the old table or the new one, never a part of either.
 
-    def __init__(self, path: Location) -> None:
+    ``optional`` are columns that stand last. They are not written if they are null in every row,
+    so that the file is the same as one of an earlier version. Readers get nulls.
+    """
+
+    def __init__(self, path: Location, optional: pl.Schema | None = None) -> None:
         self.path = path
+        self._optional = optional or pl.Schema()
         self._files = filesystem_of(path)
 
     def notes(self) -> Notes | None:
@@ -74,7 +79,7 @@ class Table:
             fault = "is not a table that gradpipe wrote"
         if fault is not None:
             raise DamagedError({self.path: fault})
-        return pl.scan_parquet(content)
+        return self._with_optional(pl.scan_parquet(content))
 
     def deferred(self) -> pl.LazyFrame:
         """As ``scan``, but the file is read when the query runs, and released afterwards.
@@ -88,12 +93,26 @@ class Table:
 
         ``data`` identifies the content; by default it is a hash of the rows.
         """
+        empty = [c for c in self._optional if c in frame and not frame[c].count()]
+        frame = frame.drop(empty)
         notes = Notes(version, data or content_of(frame), frame.height)
         if self.notes() is None and (moved := self._files.quarantine(self.path)):
             getLogger(__name__).warning("%s was damaged and was moved to %s", self.path, moved)
         content = sealed_parquet(frame, {_NOTES: json.dumps(asdict(notes))})
         self._files.write(self.path, content)
         return notes
+
+    def _with_optional(self, frame: pl.LazyFrame) -> pl.LazyFrame:
+        if not self._optional:
+            return frame
+        there = set(frame.collect_schema())
+        return frame.select(
+            pl.exclude(list(self._optional)),
+            *(
+                pl.col(name) if name in there else pl.lit(None, dtype=dtype).alias(name)
+                for name, dtype in self._optional.items()
+            ),
+        )
 
     def _missing(self) -> DamagedError:
         return DamagedError({self.path: "is missing"})

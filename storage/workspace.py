@@ -35,6 +35,8 @@ if TYPE_CHECKING:
 SPECTRA_SCHEMA = pl.Schema(
     {KEY: pl.String} | {name: dtype for name, dtype in ROW_SCHEMA.items() if name != "row"}
 )
+#: The last column of items and examples, which only those of conversations have.
+CONTEXT = pl.Schema({"context": pl.String()})
 DEFAULT_STUDY = "demo"
 _REPORT, _PAGE = "report", "index.html"
 _ITEMS, _RESPONSES, _QUALITY = "benchmark_items", "responses", "response_quality"
@@ -151,11 +153,11 @@ class Workspace:
 
     def items(self, benchmark: str) -> Table:
         """The items of a benchmark."""
-        return Table(self.root / _ITEMS / f"{slug(benchmark)}.parquet")
+        return Table(self.root / _ITEMS / f"{slug(benchmark)}.parquet", CONTEXT)
 
     def responses(self, benchmark: str) -> Table:
         """The examples of a benchmark."""
-        return Table(self.root / _RESPONSES / f"{slug(benchmark)}.parquet")
+        return Table(self.root / _RESPONSES / f"{slug(benchmark)}.parquet", CONTEXT)
 
     def quality(self, benchmark: str) -> Table:
         """The results of the gates on a benchmark's responses, one row per response."""
@@ -171,7 +173,7 @@ class Workspace:
 
     def spectra_index(self, model: str, benchmark: str) -> Table:
         """The examples of one model and benchmark with their keys in the row store."""
-        return Table(self._spectra_folder(model, benchmark) / _INDEX)
+        return Table(self._spectra_folder(model, benchmark) / _INDEX, CONTEXT)
 
     def lost_rows(self, model: str, benchmark: str) -> dict[Location, str]:
         """The index of one model and benchmark and its damage, if it names rows that are missing.

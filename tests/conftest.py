@@ -1,12 +1,15 @@
 """What several folders of tests share: a model small enough to run in milliseconds."""
 
 import shutil
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from gradpipe.studies.study import Study
+from tests.fake_hub import FakeHub, fake_hub
 
 ROOT = Path(__file__).resolve().parents[1]
 #: Where there is none, tests that look at pages skip.
@@ -99,6 +102,14 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setenv("DAGSTER_HOME", "")
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     return folder
+
+
+@pytest.fixture
+def hub_like(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[Path, str, str], FakeHub]]:
+    """Serve a folder as a repository of the hub, of a name and at a commit, until the test ends."""
+    monkeypatch.setenv("no_proxy", "127.0.0.1")
+    with ExitStack() as stack:
+        yield lambda *repository: stack.enter_context(fake_hub(*repository))
 
 
 def study_of(model: Path, *benchmarks: str, **changes: Any) -> Study:

@@ -13,7 +13,7 @@ from functools import cache
 from itertools import compress
 from typing import TYPE_CHECKING, Any
 
-from gradpipe.benchmarks.read import source_version
+from gradpipe.benchmarks.read import source_revision, source_version
 from gradpipe.errors import GradpipeError
 from gradpipe.gradients.row_identity import row_identity
 from gradpipe.models.fingerprint import fingerprint, pin
@@ -154,6 +154,12 @@ class Versions:
         config = self.study.benchmark(benchmark)
         version: str = self._answer(("source", benchmark), lambda: source_version(config))
         return version
+
+    def revision(self, benchmark: str) -> str | None:
+        """The commit of a benchmark that is a data set of the hub; None for any other."""
+        config = self.study.benchmark(benchmark)
+        commit: str | None = self._answer(("revision", benchmark), lambda: source_revision(config))
+        return commit
 
     def model(self, model: str) -> tuple[ModelSource, str]:
         """A model's pinned source and its fingerprint."""

@@ -29,12 +29,15 @@ class BenchmarkConfig(WikipediaSettings, FlanSettings, HubSettings):
     false`` allows an altered copy of pinned files. If ``family`` is neither known nor given, it is
     ``knowledge`` when all styles are knowledge styles, else ``commonsense``.
 
-    ``revision`` (a commit, tag or branch of the hub's repository) replaces the pinned one.
+    ``revision`` (a commit, tag or branch of the hub's repository) replaces the pinned one. A
+    ``hub`` benchmark with a name of your own is the data set ``path``, written ORG/NAME, of which
+    ``config`` and ``split`` (with or without a slice of rows) choose the rows.
     ``line_breaks`` sets how line breaks inside instructions and rationales are written: ``source``
     keeps them unchanged, ``real`` turns a literal backslash-n into a line break, and ``escaped``
     does the reverse. ``quotes: csv`` reads FLAN's files as the paper's authors did.
     """
 
+    later = ("config", "response_template")
     source: _SourceName = Field(description=BenchmarkSettings.model_fields["source"].description)
 
     @model_validator(mode="after")

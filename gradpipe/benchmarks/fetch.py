@@ -18,6 +18,9 @@ from gradpipe.untrusted.limits import LARGEST_FILE
 
 _PINNED_GITHUB = re.compile(r"github://([^:/@]+):([^@/]+)@([0-9a-f]{40})/(.+)")
 
+#: ORG/NAME, as the hub names data sets; a table file has an extension.
+_DATASET_NAME = re.compile(r"[\w-]+/[\w-]+(?:\.\d[\w.-]*)?", re.ASCII)
+
 
 def is_remote(location: str | Path) -> bool:
     """Whether ``location`` is a URL that does not refer to a local file."""
@@ -94,7 +97,12 @@ def _read_local(location: str | Path) -> bytes:
 def _whereabouts(missing: Path) -> str:
     folder = missing.parent
     if not folder.is_dir():
-        return f"there is no folder {folder} either; check `path`."
+        hub = (
+            f", or write hub:{missing} for a data set of the hub (in a study, `source: hub`)"
+            if _DATASET_NAME.fullmatch(str(missing))
+            else ""
+        )
+        return f"there is no folder {folder} either; check `path`{hub}."
     with contextlib.suppress(OSError):
         hint = nearest(missing.name, [entry.name for entry in folder.iterdir()])
         if len(hint) < 200:

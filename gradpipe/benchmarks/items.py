@@ -13,7 +13,8 @@ FAMILIES = ("math", "commonsense", "knowledge")
 SamplingMethod = Literal["first", "random"]
 
 #: One row per item. ``index`` is its row in the source. ``responses`` are the ready-made texts that
-#: the source provides, each with its style and relevance.
+#: the source provides, each with its style and relevance. ``context`` is what precedes them, where
+#: it is more than the instruction (see gradpipe.conversations.context).
 ITEM_SCHEMA = pl.Schema(
     {
         "item_id": pl.String(),
@@ -26,6 +27,7 @@ ITEM_SCHEMA = pl.Schema(
         "responses": pl.List(
             pl.Struct({"style": pl.String(), "relevance": pl.String(), "text": pl.String()})
         ),
+        "context": pl.String(),
     }
 )
 
@@ -39,9 +41,10 @@ def build_items(
     """Convert the rows of one source into items (ITEM_SCHEMA), in the order of ``table``.
 
     ``table`` has the text columns ``instruction``, ``answer`` and ``rationale`` (the last two may
-    hold nulls). It has one more column per (style, relevance) in ``responses``, which maps to the
-    column's name. Null responses are omitted from their row. If ``family`` is not given, it is
-    ``knowledge`` when every style is a knowledge style, else ``commonsense``.
+    hold nulls), and optionally ``context``. It has one more column per (style, relevance) in
+    ``responses``, which maps to the column's name. Null responses are omitted from their row. If
+    ``family`` is not given, it is ``knowledge`` when every style is a knowledge style, else
+    ``commonsense``.
     """
     if family is None:
         knowledge = all(style in KNOWLEDGE_STYLES for style, _ in responses)
@@ -70,6 +73,9 @@ def build_items(
         "answer",
         "rationale",
         response_list.alias("responses"),
+        pl.col("context")
+        if "context" in table.columns
+        else pl.lit(None, dtype=pl.String).alias("context"),
     ).match_to_schema(ITEM_SCHEMA)
 
 

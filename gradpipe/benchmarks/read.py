@@ -41,6 +41,14 @@ def source_version(config: BenchmarkConfig) -> str:
     )
 
 
+def source_revision(config: BenchmarkConfig) -> str | None:
+    """The commit that ``read_items`` would read of a data set of the hub that a study names.
+
+    None for every other benchmark. Raises DataError if a branch cannot be resolved.
+    """
+    return SOURCES_BY_NAME[config.source].revision(config)
+
+
 def default_source(benchmark: str) -> str:
     """The name of the source of a benchmark given only by name: ``mini`` or ``release``.
 

@@ -155,19 +155,22 @@ def quiet_datasets() -> Iterator[None]:
     from datasets import utils
     from datasets.utils import logging
 
-    verbosity = logging.get_verbosity()
+    loggers = (logging, huggingface_hub.utils.logging)
+    verbosities = [logger.get_verbosity() for logger in loggers]
     drawn = [
         package
         for package in (utils, huggingface_hub.utils)
         if not package.are_progress_bars_disabled()
     ]
-    logging.set_verbosity(logging.CRITICAL + 1)
+    for logger in loggers:
+        logger.set_verbosity(logging.CRITICAL + 1)
     for package in drawn:
         package.disable_progress_bars()
     try:
         yield
     finally:
-        logging.set_verbosity(verbosity)
+        for logger, verbosity in zip(loggers, verbosities, strict=True):
+            logger.set_verbosity(verbosity)
         for package in drawn:
             package.enable_progress_bars()
 

@@ -54,12 +54,20 @@ class Repository:
 
     def _commit(self, revision: str | None) -> str:
         revision = revision or self.revision
-        if len(revision) == 40 and not set(revision) - set("0123456789abcdef"):
-            return revision
-        # Imported here, since it takes a quarter of a second and pinned commits do not need it.
-        from huggingface_hub import HfApi
-
         try:
-            return str(HfApi().dataset_info(self.name, revision=revision).sha)
+            return commit_of(self.name, revision)
         except Exception as error:
             raise refusal(f"the revision {revision!r} of {self.name}", error) from error
+
+
+def commit_of(name: str, revision: str) -> str:
+    """The commit of a revision of a data set repository; a commit itself is not looked up.
+
+    Raises an error of the hub's client when a branch or tag cannot be resolved.
+    """
+    if len(revision) == 40 and not set(revision) - set("0123456789abcdef"):
+        return revision
+    # Imported here, since it takes a quarter of a second and pinned commits do not need it.
+    from huggingface_hub import HfApi
+
+    return str(HfApi().dataset_info(name, revision=revision).sha)

@@ -1,21 +1,59 @@
 """Settings of a benchmark: the ones that every source has, and the ones that several share."""
 
-from typing import Literal
+from typing import Any, ClassVar, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    SerializerFunctionWrapHandler,
+    model_serializer,
+)
 
 from gradpipe.fields import Whole
 
 
-class ColumnNames(BaseModel):
-    """Column names of a ``files`` benchmark.
+class LaterSettings(BaseModel):
+    """Settings of which those in ``later`` were added in a later version.
+
+    They are written only if they are set, so that what was made without them stays current.
+    """
+
+    later: ClassVar[tuple[str, ...]] = ()
+
+    @model_serializer(mode="wrap")
+    def _without_later_defaults(self, write: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        written: dict[str, Any] = write(self)
+        unset = [
+            name
+            for name in self.later
+            if name in written and getattr(self, name) == type(self).model_fields[name].default
+        ]
+        return {name: value for name, value in written.items() if name not in unset}
+
+
+def _column(of: str) -> Any:
+    return Field(default=None, description=f"The column of {of}; by default by its name.")
+
+
+class ColumnNames(LaterSettings):
+    """Column names of a ``files`` or ``hub`` benchmark.
 
     If ``input``, ``answer`` or ``rationale`` is null, the column of that name is used, if the file
     has one. ``responses`` maps a style to the column that holds it. If it is empty, every column
     named like a style (``none``, ``detailed``, ``length_100``, ...) is used.
+
+    Without such a column, the columns are those of a format of training data, found by their names:
+    ``messages``, ``prompt`` and ``completion``, ``chosen`` and ``rejected``, ... The settings from
+    ``output`` on name columns that are called otherwise.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
+    later = (
+        *("output", "messages", "conversations", "prompt", "completion", "response", "chosen"),
+        *("rejected", "question", "problem", "solution", "text", "system", "tools"),
+        "chat_template_kwargs",
+    )
 
     instruction: str = Field(default="instruction", description="The column of instructions.")
     input: str | None = Field(
@@ -40,9 +78,28 @@ class ColumnNames(BaseModel):
             "a style."
         ),
     )
+    output: str | None = _column("outputs, one per instruction")
+    messages: str | None = _column("conversations, as lists of ``role`` and ``content``")
+    conversations: str | None = _column("conversations, as lists of ``from`` and ``value``")
+    prompt: str | None = _column("prompts, as texts or messages")
+    completion: str | None = _column("completions, as texts or messages")
+    response: str | None = _column("responses to prompts")
+    chosen: str | None = _column("preferred responses")
+    rejected: str | None = _column("rejected responses")
+    question: str | None = _column("questions, whose answers are the responses")
+    problem: str | None = _column("problems")
+    solution: str | None = _column("solutions of problems")
+    text: str | None = _column("whole texts")
+    system: str | None = _column("system messages")
+    tools: str | None = _column("lists of tools")
+    chat_template_kwargs: str | None = _column("settings of the chat template")
+
+    def roles(self) -> dict[str, str]:
+        """The columns that the user named for a format of training data, by their roles."""
+        return {role: column for role in self.later if (column := getattr(self, role)) is not None}
 
 
-class BenchmarkSettings(BaseModel):
+class BenchmarkSettings(LaterSettings):
     """The settings that every source has; a source adds its own in a subclass."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -74,7 +131,8 @@ class BenchmarkSettings(BaseModel):
         ),
     )
     columns: ColumnNames = Field(
-        default=ColumnNames(), description="Names of columns, for the source ``files``."
+        default=ColumnNames(),
+        description="Names of columns, for the sources ``files`` and ``hub``.",
     )
     sample: Whole | None = Field(
         default=None,
@@ -97,4 +155,15 @@ class LineBreakSettings(BenchmarkSettings):
             "Line breaks inside instructions and rationales: unchanged (``source``), a "
             "literal backslash-n made a line break (``real``), or the reverse (``escaped``)."
         ),
+    )
+
+
+class TableSettings(BenchmarkSettings):
+    """The setting of a source whose tables may have any format of training data."""
+
+    response_template: str | None = Field(
+        default=None,
+        min_length=1,
+        max_length=1000,
+        description="The text after which the response begins, in data of whole texts.",
     )

@@ -6,10 +6,11 @@ from typing import cast
 from gradpipe.claims.contrasts import Claim, Quantity, Segment, Term
 from gradpipe.claims.schemas import STUDY_SOURCE
 from gradpipe.errors import StudyError, nearest
-from gradpipe.styles import STYLES
+from gradpipe.styles import RELEVANCES, STYLES
 
 CLAIM_GRAMMAR = (
-    "<style> [irrelevant] > <style> [irrelevant] on [mad of] <statistic> [in early|mid|last layers]"
+    "<style> [irrelevant|rejected] > <style> [irrelevant|rejected] on [mad of] <statistic> "
+    "[in early|mid|last layers]"
 )
 _SEGMENTS = ("early", "mid", "last")
 
@@ -18,8 +19,8 @@ def parse_claim(text: str, statistics: Sequence[str]) -> Claim:
     """Parse a claim written in the form of CLAIM_GRAMMAR.
 
     It compares geometric means over the layers of mean curves or, with ``mad of``, their MADs. A
-    style stands for its correct responses unless ``irrelevant`` follows. Raises StudyError for
-    other text, and for a statistic that is not in ``statistics``.
+    style stands for its correct responses unless ``irrelevant`` or ``rejected`` follows. Raises
+    StudyError for other text, and for a statistic that is not in ``statistics``.
     """
     words = iter([*text.replace(">", " > ").lower().split(), ""])
     reader = _Reader(text, words, next(words))
@@ -89,14 +90,12 @@ class _Reader:
 
     def curve(self, coefficient: int) -> Term:
         style = self.one_of("style", STYLES)
-        irrelevant = self.word == "irrelevant"
-        if irrelevant:
-            self.step()
-        return Term(coefficient, style, "irrelevant" if irrelevant else "correct")
+        relevance = self.step() if self.word in RELEVANCES[1:] else RELEVANCES[0]
+        return Term(coefficient, style, relevance)
 
 
 def _curve(term: Term) -> str:
-    return f"{term.style} irrelevant" if term.relevance == "irrelevant" else term.style
+    return term.style if term.relevance == "correct" else f"{term.style} {term.relevance}"
 
 
 def _name(larger: Term, smaller: Term, statistic: str, quantity: str, segment: str) -> str:

@@ -7,7 +7,12 @@ from typing import Any
 
 import click
 
-from gradpipe.cli.extraction import extraction_options, how_to_extract
+from gradpipe.cli.extraction import (
+    data_options,
+    data_source,
+    extraction_options,
+    how_to_extract,
+)
 from gradpipe.cli.options import columns_option, response_template_option
 
 
@@ -23,6 +28,7 @@ from gradpipe.cli.options import columns_option, response_template_option
 @click.option(
     "--limit", default=None, type=click.IntRange(min=1), help="Maximum number of rows to read."
 )
+@data_options
 @columns_option
 @response_template_option
 @extraction_options
@@ -32,6 +38,9 @@ def extract(
     out: Path,
     offset: int,
     limit: int | None,
+    config: str | None,
+    split: str | None,
+    revision: str | None,
     columns: dict[str, str] | None,
     response_template: str | None,
     **how: Any,
@@ -39,20 +48,21 @@ def extract(
     """Write the gradient spectra of every row of DATA to a table.
 
     DATA is a JSON, JSONL, CSV, TSV, Parquet or Arrow file, a folder or quoted pattern of such
-    files, or a folder that `Dataset.save_to_disk` wrote. Its columns are those of any
-    format of training data, such as messages, or instruction, input (optional) and output; the
-    format found is printed. The table has one row per (example, layer, projection), with the
-    statistics and the singular values; `example` is the row's number in DATA. Rows that cannot be
-    used, for example without an output, are listed with the reason and skipped. No workspace is
-    used.
+    files, a folder that `Dataset.save_to_disk` wrote, or hub:ORG/NAME, a data set of the Hugging
+    Face hub. Its columns are those of any format of training data, such as messages, or
+    instruction, input (optional) and output; the format found is printed. The table has one row per
+    (example, layer, projection), with the statistics and the singular values; `example` is the
+    row's number in DATA. Rows that cannot be used, for example without an output, are listed with
+    the reason and skipped. No workspace is used.
     """
     from gradpipe.cli.progress import ProgressView
     from gradpipe.standalone.extract_file import extract_file
 
     protocol, placement = how_to_extract(**how)
+    source = data_source(data, config, split, revision)
     with ProgressView() as view:
         unusable, usable = extract_file(
-            data,
+            source,
             model,
             out,
             protocol,

@@ -1,4 +1,4 @@
-"""How to compute gradients: the options that ``extract`` and ``rank`` share."""
+"""Which data, and how to compute gradients: the options that ``extract`` and ``rank`` share."""
 
 from __future__ import annotations
 
@@ -14,9 +14,23 @@ from gradpipe.errors import GradpipeError
 if TYPE_CHECKING:
     from gradpipe.gradients.protocol import Protocol
     from gradpipe.models.placement import Placement
+    from gradpipe.standalone.data_source import DataSource
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 
+DATA_OPTIONS = (
+    click.option("--config", metavar="NAME", help="The configuration of a data set of the hub."),
+    click.option(
+        "--split",
+        metavar="NAME[:N]",
+        help="Its split, with or without a slice of rows: train, train[:500], train[100:200].",
+    ),
+    click.option(
+        "--revision",
+        metavar="COMMIT|TAG|BRANCH",
+        help="The revision of its repository (default: main).",
+    ),
+)
 OPTIONS = (
     click.option(
         "--protocol",
@@ -87,11 +101,35 @@ OPTIONS = (
 )
 
 
+def data_options(command: Command) -> Command:
+    """Add DATA_OPTIONS to a command; ``data_source`` reads them."""
+    return _with_options(command, DATA_OPTIONS)
+
+
 def extraction_options(command: Command) -> Command:
     """Add all OPTIONS to a command; ``how_to_extract`` reads them."""
-    for option in reversed(OPTIONS):
+    return _with_options(command, OPTIONS)
+
+
+def _with_options(command: Command, options: tuple[Callable[[Command], Command], ...]) -> Command:
+    for option in reversed(options):
         command = option(command)
     return command
+
+
+def data_source(
+    data: str, config: str | None, split: str | None, revision: str | None
+) -> DataSource:
+    """What DATA and DATA_OPTIONS name; raises DataError.
+
+    Prints the commit of a data set of the hub, by which its rows can be read again.
+    """
+    from gradpipe.standalone.data_source import find_data, revision_of
+
+    source = find_data(data, config, split, revision)
+    if commit := revision_of(source):
+        click.echo(f"{source} is read at the commit {commit}.", err=True)
+    return source
 
 
 def how_to_extract(

@@ -10,7 +10,12 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from gradpipe.cli.extraction import extraction_options, how_to_extract
+from gradpipe.cli.extraction import (
+    data_options,
+    data_source,
+    extraction_options,
+    how_to_extract,
+)
 from gradpipe.cli.options import columns_option, response_template_option
 from gradpipe.errors import GradpipeError
 
@@ -89,6 +94,7 @@ def statistic_names() -> list[str]:
     help="Write only the first N rows, or a share of the usable rows, for example 0.1 or 10%.",
 )
 @click.option("--prefix", default="", help="Prefix for the names of the new columns.")
+@data_options
 @columns_option
 @response_template_option
 @extraction_options
@@ -102,6 +108,9 @@ def rank_command(
     ascending: bool,
     top: int | float | None,
     prefix: str,
+    config: str | None,
+    split: str | None,
+    revision: str | None,
     columns: dict[str, str] | None,
     response_template: str | None,
     **how: Any,
@@ -109,11 +118,12 @@ def rank_command(
     """Score every row of DATA by its gradient and sort the rows.
 
     DATA is a JSON, JSONL, CSV, TSV, Parquet or Arrow file, a folder or quoted pattern of such
-    files, or a folder that `Dataset.save_to_disk` wrote. Its columns are those of any
-    format of training data, such as messages, or instruction, input (optional) and output; the
-    format found is printed. The output file has the same format and the same rows, with three
-    more columns: score, rank, and reason, which says why a row cannot be used. Such rows come last,
-    without a score.
+    files, a folder that `Dataset.save_to_disk` wrote, or hub:ORG/NAME, a data set of the Hugging
+    Face hub. Its columns are those of any format of training data, such as messages, or
+    instruction, input (optional) and output; the format found is printed. The output file has the
+    same format (Parquet for a data set of the hub) and the same rows, with three more columns:
+    score, rank, and reason, which says why a row cannot be used. Such rows come last, without a
+    score.
 
     A score is the mean of one statistic over the layers and projections of the row's gradient:
 
@@ -132,11 +142,12 @@ def rank_command(
     from gradpipe.cli.progress import ProgressView
     from gradpipe.standalone.rank_file import default_output, rank_file
 
-    out = out or default_output(data)
+    named = data_source(data, config, split, revision)
+    out = out or default_output(named)
     with ProgressView() as view:
         source = _source(model, spectra, how, lambda progress: view.extraction(data, progress))
         order = rank_file(
-            data,
+            named,
             out,
             by,
             source,

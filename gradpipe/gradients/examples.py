@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterator
 
 import polars as pl
 
-from gradpipe.conversations.examples import Pair
+from gradpipe.conversations.context import example_of
 from gradpipe.gradients.encoder import Encoder
 from gradpipe.gradients.extract import extract_rows
 from gradpipe.gradients.protocol import Protocol
@@ -53,6 +53,9 @@ def encode_examples(
 
 
 def _encode(encoder: Encoder, examples: pl.DataFrame) -> list[TokenRow]:
-    pairs = [Pair(*row) for row in examples.select("instruction", "response").iter_rows()]
+    if "context" not in examples.columns:
+        examples = examples.with_columns(context=pl.lit(None, dtype=pl.String))
+    rows = examples.select("instruction", "response", "context").iter_rows()
+    read = [example_of(*row) for row in rows]
     name = pl.format("{} {} {} {}", "benchmark", "index", "style", "relevance")
-    return encoder.encode_all(pairs, examples.select(name).to_series().to_list())
+    return encoder.encode_all(read, examples.select(name).to_series().to_list())

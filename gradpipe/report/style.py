@@ -23,7 +23,10 @@ STYLE_COLORS = {
     "length_500": "#009E73",
     "length_1000": "#00543D",
     "article": "#8C4A78",
+    "given": "#444444",
 }
+#: The relevances whose curves charts compare; rejected responses are in tables and claims.
+DRAWN_RELEVANCES = ("correct", "irrelevant")
 OTHER_COLOR = "#666666"
 
 STYLE_LABELS = {
@@ -38,6 +41,7 @@ STYLE_LABELS = {
     "length_500": "500 tokens",
     "length_1000": "1000 tokens",
     "article": "article",
+    "given": "as given",
 }
 STATISTIC_LABELS = {
     "nuclear_norm": "nuclear norm",

@@ -33,8 +33,9 @@ def build_examples(
     irrelevant responses: another item (``derangement``, seeded), shuffled sentences of several
     items (``sentence_shuffle``, seeded) or the source's own (``release``). ``how`` is the method by
     which the items were sampled; the first two origins are stable when a sample grows by that
-    method. An empty response is an example; a missing response is skipped, and so is an irrelevant
-    one that equals the item's own answer. A source has no irrelevant responses of a matched length.
+    method. Rejected responses are the source's own. An empty response is an example; a missing
+    response is skipped, and so is an irrelevant one that equals the item's own answer. A source has
+    no irrelevant responses of a matched length.
 
     Raises DataError for a style or relevance that is unknown or that no item has, for items of
     several benchmarks, and when no irrelevant response can be drawn.
@@ -53,7 +54,12 @@ def build_examples(
         for relevance in dict.fromkeys(relevances)
     ]
     examples = pl.concat([responses.clear().with_columns(donor_item_id=pl.lit("")), *parts])
-    ids = [content_hash(*pair) for pair in examples.select("instruction", "text").iter_rows()]
+    if wanted and examples.is_empty() and set(relevances) == {"rejected"}:
+        raise DataError(
+            f"{_name(items)} has no rejected responses: add `correct` to `relevances`, or take "
+            "data with a column of rejected responses."
+        )
+    ids = [_example_id(*row) for row in examples.select("instruction", "text", "context").rows()]
     return (
         examples.rename({"text": "response"})
         .with_columns(
@@ -67,6 +73,12 @@ def build_examples(
         )
         .select(list(EXAMPLE_SCHEMA))
     )
+
+
+def _example_id(instruction: str | None, text: str | None, context: str | None) -> str:
+    # As it has always been for plain pairs: rows that were computed earlier stay valid.
+    pair = instruction, text
+    return content_hash(*pair) if context is None else content_hash(*pair, context)
 
 
 def available_styles(items: pl.DataFrame, relevance: str = "correct") -> list[str]:
@@ -108,6 +120,9 @@ def _of_relevance(
         draw = irrelevant_responses if irrelevant == "derangement" else shuffled_responses
         return _drawn(draw, of_style, style, seed, how)
     found = of_style.filter(pl.col("relevance") == relevance)
+    if relevance == "rejected":
+        # Few sources reject responses; the others have no examples of this relevance.
+        return found.with_columns(donor_item_id=pl.lit(None, dtype=pl.String))
     # No source provides the length-matched styles, so with its own responses they have no
     # counterpart.
     if found.is_empty() and style not in MATCHED_STYLES:
@@ -142,6 +157,9 @@ def _drawn(
 ) -> pl.DataFrame:
     correct = of_style.filter(pl.col("relevance") == "correct")
     drawn = draw(correct, str(correct["benchmark"].first()), style, seed, how)
+    if "donor_item_id" not in drawn.columns:
+        # Shuffled sentences are those of several items.
+        drawn = drawn.with_columns(donor_item_id=pl.lit(None, dtype=pl.String))
     own = correct.drop("text", "relevance").join(drawn, on="item_id", how="inner")
     return own.with_columns(relevance=pl.lit("irrelevant")).select(
         *correct.columns, "donor_item_id"

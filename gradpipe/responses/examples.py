@@ -2,8 +2,9 @@
 
 import polars as pl
 
-#: One row per example. ``example_id`` hashes only the instruction and response, so the same pair is
-#: the same row of the store wherever it occurs. ``donor_item_id`` is the item an irrelevant
+#: One row per example. ``example_id`` hashes only the instruction, the response and, if there is
+#: one, the ``context`` of the item, so the same example is the same row of the store wherever it
+#: occurs. ``donor_item_id`` is the item an irrelevant
 #: response was taken from (null for correct responses and for shuffles). ``verdict`` is the gates'
 #: verdict on a correct response with reasoning (null for others).
 EXAMPLE_SCHEMA = pl.Schema(
@@ -19,6 +20,7 @@ EXAMPLE_SCHEMA = pl.Schema(
         "response": pl.String,
         "donor_item_id": pl.String,
         "verdict": pl.String,
+        "context": pl.String,
     }
 )
 

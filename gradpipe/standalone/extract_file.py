@@ -8,9 +8,7 @@ from pathlib import Path
 
 import polars as pl
 
-from gradpipe.benchmarks.table_files import read_table
 from gradpipe.conversations.examples import Example, hash_examples
-from gradpipe.errors import DataError
 from gradpipe.gradients.encoder import Encoder
 from gradpipe.gradients.extract import extract_rows
 from gradpipe.gradients.protocol import Protocol
@@ -21,13 +19,14 @@ from gradpipe.models.load import load_config, load_source, load_tokenizer, load_
 from gradpipe.models.placement import IN_ONE_PIECE, Placement
 from gradpipe.models.refusals import refuse_adapter, refuse_config
 from gradpipe.models.source import ModelSource, resolve_model
+from gradpipe.standalone.data_source import DataSource, revision_of, rows_of_source
 from gradpipe.standalone.output_file import check_writable, write_atomically
 from gradpipe.standalone.spectra_table import spectra_table
 from gradpipe.standalone.user_examples import examples_of_table
 
 
 def extract_file(
-    data: str,
+    data: DataSource,
     model: str,
     out: Path,
     protocol: Protocol,
@@ -44,17 +43,14 @@ def extract_file(
     ``offset`` rows are skipped, then at most ``limit`` are read. ``columns`` and
     ``response_template`` are those of ``examples_of_table``. Returns the unusable rows as
     (row number, reason), and the number of usable ones. The Parquet metadata of ``out`` has the
-    unusable rows under ``unusable`` and a hash of all examples under ``pairs``.
+    unusable rows under ``unusable``, a hash of all examples under ``pairs``, and for a data set of
+    the hub its commit under ``data_revision``.
 
     Raises GradpipeError, and writes nothing, if the data, the model or the output file cannot be
     used.
     """
-    pairs = examples_of_table(read_table(data), data, columns, response_template)
-    if offset >= len(pairs):
-        raise DataError(
-            f"{data} has {len(pairs)} rows, so an offset of {offset} skips them all: lower it."
-        )
-    pairs = pairs[offset : None if limit is None else offset + limit]
+    taken = rows_of_source(data, offset, limit)
+    pairs = examples_of_table(taken, str(data), columns, response_template)
     check_writable(out)
     tables, reasons = [], []
     batches = extract_pairs(
@@ -68,6 +64,8 @@ def extract_file(
     table = pl.concat(tables).sort("example", maintain_order=True)
     unusable = pl.concat(reasons).sort("row").rows()
     metadata = {"unusable": json.dumps(unusable), "pairs": hash_examples(pairs)}
+    if revision := revision_of(data):
+        metadata["data_revision"] = revision
     write_atomically(
         out, lambda path: table.write_parquet(path, compression="zstd", metadata=metadata)
     )

@@ -9,9 +9,11 @@ from urllib.parse import urlsplit
 import polars as pl
 
 from gradpipe.benchmarks.fetch import is_remote
-from gradpipe.benchmarks.shards import read_parts, table_locations
+from gradpipe.benchmarks.hub_datasets import HubDataset
+from gradpipe.benchmarks.shards import table_locations
 from gradpipe.conversations.examples import Example, hash_examples
 from gradpipe.errors import DataError
+from gradpipe.standalone.data_source import DataSource, parts_of_source
 from gradpipe.standalone.output_file import check_writable, write_atomically
 from gradpipe.standalone.ranking import rank_scores, score_rows, score_spectra_file
 from gradpipe.standalone.rewrite_file import rewrite_rows
@@ -26,7 +28,7 @@ ADDED_COLUMNS = ("score", "rank", "reason")
 
 
 def rank_file(
-    data: str,
+    data: DataSource,
     out: Path,
     by: str,
     spectra: Path | Callable[[list[Example]], Iterable[pl.DataFrame]],
@@ -45,21 +47,21 @@ def rank_file(
     computes the spectra of examples as frames of ROW_SCHEMA. ``ascending`` and ``top`` are those of
     ``rank_scores``, ``columns`` and ``response_template`` those of ``examples_of_table``.
     ``prefix`` is put before the names of the added columns. ``out`` has the same file format as
-    ``data``, compressed if its name ends in .gz or .zst.
+    ``data`` (Parquet for a data set of the hub), compressed if its name ends in .gz or .zst.
 
     Returns the written rows as ``row`` (the number in ``data``), ``score``, ``rank``, ``reason``,
     ``instruction`` and ``response``. Raises GradpipeError, and writes nothing, if the data, the
     statistic, the spectra or the output file cannot be used.
     """
     require_statistics([by], tuple(REDUCTIONS))
-    parts = read_parts(data)
-    table = frame_of_parts(parts, data)
-    pairs = examples_of_table(table, data, columns, response_template)
-    _refuse_taken_names(table, data, prefix)
-    _check_output(out, parts[0].extension, data, overwrite)
+    parts, name = parts_of_source(data), str(data)
+    table = frame_of_parts(parts, name)
+    pairs = examples_of_table(table, name, columns, response_template)
+    _refuse_taken_names(table, name, prefix)
+    _check_output(out, parts[0].extension, name, overwrite)
     if isinstance(spectra, Path):
         scores = score_spectra_file(spectra, by)
-        _check_pairs(scores, spectra, pairs, data)
+        _check_pairs(scores, spectra, pairs, name)
     else:
         scores = score_rows(spectra(pairs), by)
     order = rank_scores(scores, ascending, top)
@@ -71,12 +73,14 @@ def rank_file(
     return order.hstack(texts_of_examples(pairs)[order["row"]])
 
 
-def default_output(data: str) -> Path:
-    """The ranked file's default path: beside ``data``; in the current folder if that is a URL.
+def default_output(data: DataSource) -> Path:
+    """The ranked file's default path: beside ``data``; in the current folder if that is remote.
 
     A folder's rows, and those of a pattern's files, are ranked in one file beside the folder.
     Raises DataError like ``table_locations``.
     """
+    if isinstance(data, HubDataset):
+        return Path(f"{data.name.rpartition('/')[2]}.ranked.parquet")
     first = table_locations(data)[0]
     location = data if first == data else str(Path(first).parent)
     path = Path(PurePosixPath(urlsplit(location).path).name if is_remote(location) else location)

@@ -60,7 +60,7 @@ class AlignmentCollector:
         * "same_layer", ``pair`` one of SAME_LAYER: two projections' gradients in a layer;
         * "next_layer", ``pair`` a projection: its gradients in a layer and in the next;
         * "responses", ``pair`` a projection: one item's correct responses of two styles, in the
-          order of STYLES, or its correct and irrelevant response of one style. The second of the
+          order of STYLES, or its correct and another response of one style. The second of the
           two is in ``against_style`` and ``against_relevance``, null for the other kinds.
 
         A zero gradient has no direction, so its pairs have no rows. Sorted by item, kind, pair,
@@ -161,7 +161,7 @@ def _response_pairs(examples: pl.DataFrame) -> pl.DataFrame:
         pl.col("style").cast(order) < pl.col("against_style").cast(order)
     )
     relevances = correct.join(
-        others.filter(against_relevance="irrelevant"), on=_ITEM_COLUMNS
+        others.filter(pl.col("against_relevance") != "correct"), on=_ITEM_COLUMNS
     ).filter(pl.col("style") == pl.col("against_style"))
     return pl.concat([styles, relevances])
 

@@ -9,6 +9,7 @@ from typing import Any, get_args
 import yaml
 from pydantic import BaseModel, ValidationError
 
+from gradpipe.benchmarks.sources.hub import HUB_FILES
 from gradpipe.errors import DataError, StudyError, nearest
 from gradpipe.generators.secrets import holds_key
 from gradpipe.studies.study import Study
@@ -132,7 +133,11 @@ def _absolute(content: dict[str, Any], folder: Path) -> dict[str, Any]:
     def benchmark(entry: Any) -> Any:
         if not isinstance(entry, dict):
             return entry
-        located = {**entry, "path": locate(entry["path"])} if "path" in entry else dict(entry)
+        located = dict(entry)
+        # The path of any other benchmark of the hub is the name of a data set.
+        on_hub = entry.get("source") == "hub" and entry.get("name") not in HUB_FILES
+        if "path" in entry and not on_hub:
+            located["path"] = locate(entry["path"])
         pages = entry.get("wikipedia")
         if isinstance(pages, dict):
             # A list of titles is not a path and is kept.

@@ -32,6 +32,7 @@ def provenance(
     models: Mapping[str, tuple[ModelSource, str]],
     benchmarks: Mapping[str, tuple[str, int]],
     computed: pl.DataFrame,
+    revisions: Mapping[str, str | None] | None = None,
 ) -> dict[str, Any]:
     """The study, its models and data, and the hardware and time that its gradients took.
 
@@ -40,6 +41,7 @@ def provenance(
         models: The source and fingerprint of each model by name; others are left out.
         benchmarks: The version and number of items of each benchmark by name.
         computed: The tables of ``extraction_costs``, concatenated.
+        revisions: The commit of each benchmark that is a data set of the hub, by its name.
     """
     return {
         "study": study.model_dump(mode="json"),
@@ -63,6 +65,7 @@ def provenance(
                 "version": benchmarks[benchmark.name][0],
                 "items": benchmarks[benchmark.name][1],
             }
+            | ({"revision": commit} if (commit := (revisions or {}).get(benchmark.name)) else {})
             for benchmark in study.benchmarks
         ],
         "gradients": computed.group_by("model", "hardware", maintain_order=True)

@@ -50,10 +50,13 @@ class Study(BaseModel):
         default=None,
         description="Response styles; by default every style that a benchmark's source provides.",
     )
-    relevances: tuple[Literal["correct", "irrelevant"], ...] = Field(
+    relevances: tuple[Literal["correct", "irrelevant", "rejected"], ...] = Field(
         default=("correct", "irrelevant"),
         min_length=1,
-        description="Correct responses, irrelevant ones, or both.",
+        description=(
+            "Any of ``correct``, ``irrelevant``, and ``rejected``: the responses that the data "
+            "reject, where they do."
+        ),
     )
     irrelevant: Irrelevant = Field(
         default="derangement",

@@ -34,6 +34,12 @@ def test_irrelevant_follows_the_style_it_belongs_to() -> None:
     assert "irrelevant responses of style detailed than for correct" in claim.statement
 
 
+def test_rejected_follows_the_style_it_belongs_to() -> None:
+    claim = parse_claim("given rejected > given on nuclear_norm", STATISTICS)
+    assert claim.terms == (Term(1, "given", "rejected"), Term(-1, "given", "correct"))
+    assert claim.claim == "given rejected > given on nuclear_norm"
+
+
 def test_a_claims_name_reads_as_the_claim_again() -> None:
     text = "length_100>article irrelevant  on mad of effective_rank in mid layers"
     claim = parse_claim(text, STATISTICS)

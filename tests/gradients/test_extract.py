@@ -138,6 +138,30 @@ def test_examples_keep_their_keys(make_model: MakeModel, make_tokenizer: MakeTok
         next(extract_examples(loaded, overlong, STANDARD))
 
 
+def test_an_example_is_made_with_the_context_of_its_item(
+    make_model: MakeModel, make_tokenizer: MakeTokenizer
+) -> None:
+    contexts = [None, '{"unusable": "the response opens a think block"}']
+    examples = pl.DataFrame(
+        {
+            "key": ["a", "b"],
+            "instruction": ["Two plus two?"] * 2,
+            "response": ["4"] * 2,
+            "context": contexts,
+            "benchmark": ["sums"] * 2,
+            "index": [0, 1],
+            "style": ["given"] * 2,
+            "relevance": ["correct"] * 2,
+        }
+    )
+    loaded = load(make_model("llama"), make_tokenizer())
+    table = pl.concat(extract_examples(loaded, examples, STANDARD))
+    assert dict(table.select("key", "reason").iter_rows()) == {
+        "a": None,
+        "b": "the response opens a think block",
+    }
+
+
 def test_a_notebook_takes_spectra_from_pairs_and_mappings_alike(
     make_model: MakeModel, make_tokenizer: MakeTokenizer
 ) -> None:

@@ -12,6 +12,7 @@ from gradpipe.benchmarks.read import read_items
 from gradpipe.errors import DataError
 from gradpipe.responses.build import available_styles, build_examples
 from gradpipe.responses.examples import EXAMPLE_SCHEMA
+from gradpipe.system.hashing import content_hash
 
 BOTH = ["correct", "irrelevant"]
 TEXT = {"instruction": pl.String, "answer": pl.String, "rationale": pl.String}
@@ -176,3 +177,66 @@ def test_the_paper_s_examples_can_be_deranged_in_no_time() -> None:
         for relevance in BOTH
     )
     assert irrelevant == pytest.approx(correct, rel=0.03)
+
+
+def test_shuffled_sentences_have_no_single_donor() -> None:
+    texts = [f"First comes {n}. Then comes {n} again. Last comes {n} too." for n in range(4)]
+    items = items_of(detailed=texts)
+    examples = build_examples(items, None, BOTH, "sentence_shuffle", seed=0)
+    assert examples.schema == EXAMPLE_SCHEMA
+    assert examples["donor_item_id"].null_count() == examples.height == 8
+    drawn = examples.filter(pl.col("relevance") == "irrelevant")["response"].to_list()
+    assert all(f" {n} " not in text for n, text in enumerate(drawn))
+
+
+def preferences() -> pl.DataFrame:
+    """Three items, the second of which has no rejected response; the first has a context."""
+    table = pl.DataFrame(
+        {
+            "instruction": ["q", "q", "r"],
+            "answer": [None] * 3,
+            "rationale": [None] * 3,
+            "given": ["good", "good", "fine"],
+            "rejected": ["bad", None, "worse"],
+            "context": ['{"joined": true}', None, None],
+        },
+        schema_overrides=TEXT,
+    )
+    columns = {
+        ("given", relevance): name
+        for relevance, name in (("correct", "given"), ("rejected", "rejected"))
+    }
+    return build_items(table, "pairs", None, columns)
+
+
+def test_rejected_responses_are_taken_only_where_asked_for_and_never_as_irrelevant() -> None:
+    items = preferences()
+    usual = build_examples(items, None, BOTH, "derangement", seed=0)
+    assert not usual["response"].is_in(["bad", "worse"]).any()
+    every = build_examples(items, None, [*BOTH, "rejected"], "derangement", seed=0)
+    assert every.filter(pl.col("relevance") != "rejected").equals(usual)
+    rejected = every.filter(pl.col("relevance") == "rejected")
+    assert rejected.select("index", "style", "response", "donor_item_id").rows() == [
+        (0, "given", "bad", None),
+        (2, "given", "worse", None),
+    ]
+
+
+def test_without_any_rejected_response_there_is_nothing_to_measure(items: pl.DataFrame) -> None:
+    with pytest.raises(DataError, match="no rejected responses: add `correct`"):
+        build_examples(items, None, ["rejected"], "derangement", seed=0)
+    both = build_examples(items, None, ["correct", "rejected"], "derangement", seed=0)
+    assert set(both["relevance"]) == {"correct"}
+
+
+def test_a_context_is_part_of_an_examples_identity_and_goes_to_every_response() -> None:
+    examples = build_examples(preferences(), None, BOTH, "derangement", seed=0)
+    plain = examples.filter(pl.col("context").is_null())
+    assert plain["example_id"].to_list() == [
+        content_hash(*pair) for pair in plain.select("instruction", "response").iter_rows()
+    ]
+    with_context = examples.filter(pl.col("context").is_not_null())
+    assert with_context.select("index", "relevance").rows() == [(0, "correct"), (0, "irrelevant")]
+    # The first two items have the same texts, and another context.
+    correct = examples.filter(pl.col("relevance") == "correct")
+    assert correct["example_id"].n_unique() == 3

@@ -42,6 +42,26 @@ def test_the_name_of_the_content_can_be_given(tmp_path: Path) -> None:
     assert Table(tmp_path / "t.parquet").write(FRAME, "v1", "known").data == "known"
 
 
+def test_an_optional_column_without_values_leaves_the_file_as_it_always_was(
+    tmp_path: Path,
+) -> None:
+    later = pl.Schema({"d": pl.String()})
+    old, new = Table(tmp_path / "old.parquet"), Table(tmp_path / "new.parquet", later)
+    empty = FRAME.with_columns(d=pl.lit(None, dtype=pl.String))
+    assert old.write(FRAME, "v1") == new.write(empty, "v1")
+    assert old.path.read_bytes() == new.path.read_bytes()
+    for table in (new, Table(old.path, later)):
+        assert table.read().equals(empty)
+        assert table.deferred().select("d", "a").collect().equals(empty.select("d", "a"))
+
+
+def test_an_optional_column_with_values_is_kept_and_stands_last(tmp_path: Path) -> None:
+    table = Table(tmp_path / "t.parquet", pl.Schema({"d": pl.String()}))
+    frame = FRAME.select(pl.Series("d", ["x", None, None]), "a")
+    table.write(frame, "v1")
+    assert table.read().equals(frame.select("a", "d"))
+
+
 def test_an_empty_table_is_a_table(tmp_path: Path) -> None:
     table = Table(tmp_path / "t.parquet")
     assert table.write(FRAME.clear(), "v1").rows == 0

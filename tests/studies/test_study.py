@@ -342,6 +342,10 @@ def test_provenance_tells_what_was_run_on_what() -> None:
     assert model["fingerprint"] == "print"
     (benchmark,) = record["benchmarks"]
     assert (benchmark["version"], benchmark["items"]) == ("version", 12)
+    assert "revision" not in benchmark
+    commits = {"gsm8k": "c0ffee"}
+    (benchmark,) = provenance(study, models, {"gsm8k": ("v", 1)}, computed, commits)["benchmarks"]
+    assert benchmark["revision"] == "c0ffee"
     assert set(record["versions"]) == {"python", *PACKAGES}
     assert record["protocol"]["preset"] == "standard"
 
@@ -442,3 +446,31 @@ def test_a_chat_template_that_is_not_there_is_named(tmp_path: Path, template: st
     text = f"models: [{{id: demo, chat_template: {template}}}]\nbenchmarks: [mini_maths]\n"
     with pytest.raises(StudyError, match=template):
         parse_study(text, "my.yaml", tmp_path)
+
+
+def test_the_path_of_a_hub_data_set_is_its_name_wherever_the_study_is(tmp_path: Path) -> None:
+    file = tmp_path / "study.yaml"
+    file.write_text(
+        "models: [demo]\nrelevances: [correct, rejected]\nbenchmarks:\n"
+        "  - {name: own, source: hub, path: org/name, config: c, split: 'train[:5]'}\n"
+        "  - {name: gsm8k, source: hub, path: copy}\n"
+    )
+    study = load_study(str(file))
+    own, known = study.benchmarks
+    assert (own.path, own.config, own.split) == ("org/name", "c", "train[:5]")
+    assert known.path == str(tmp_path / "copy")
+    assert parse_study(study_yaml(study), "again") == study
+
+
+@pytest.mark.parametrize(
+    ("benchmark", "message"),
+    [
+        ("{name: own, source: hub, path: name}", "write ORG/NAME"),
+        ("{name: own, source: hub, path: a/b, split: 'train[:5%]'}", "percent"),
+        ("{name: gsm8k, source: hub, config: c}", "`config`"),
+        ("{name: own, source: files, path: a.csv, config: c}", "`config`, which the source"),
+    ],
+)
+def test_settings_that_do_not_fit_a_hub_data_set_are_refused(benchmark: str, message: str) -> None:
+    with pytest.raises(StudyError, match=message):
+        parse_study(f"models: [demo]\nbenchmarks: [{benchmark}]\n", "my.yaml")

@@ -1,4 +1,4 @@
-"""GSM8K, AQuA-RAT and MATH from the hub: Parquet files of a pinned revision."""
+"""The hub: GSM8K, AQuA-RAT and MATH at a pinned revision, and any other data set by its name."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -9,6 +9,8 @@ import polars as pl
 from pydantic import Field
 
 from gradpipe.benchmarks.fetch import join
+from gradpipe.benchmarks.hub_datasets import HubDataset, parse_split, require_dataset_name
+from gradpipe.benchmarks.hub_rows import read_hub_dataset
 from gradpipe.benchmarks.items import build_items
 from gradpipe.benchmarks.remote_parquet import read_parquet
 from gradpipe.benchmarks.repository import (
@@ -16,9 +18,10 @@ from gradpipe.benchmarks.repository import (
     RepositorySettings,
     check_folder_or_revision,
 )
-from gradpipe.benchmarks.settings import LineBreakSettings
+from gradpipe.benchmarks.settings import LineBreakSettings, TableSettings
 from gradpipe.benchmarks.sources.source import Source
 from gradpipe.benchmarks.table_files import instruction_column, text_column
+from gradpipe.benchmarks.table_items import table_items, template_content
 from gradpipe.benchmarks.texts import (
     FINAL_ANSWER,
     after_answer_line,
@@ -29,17 +32,27 @@ from gradpipe.benchmarks.texts import (
     without_calculator_marks,
 )
 from gradpipe.errors import DataError, nearest
+from gradpipe.tables.parts import frame_of_parts
 
 GSM8K = Repository("openai/gsm8k", "740312add88f781978c0658806c59bc2815b9866")
 AQUA = Repository("deepmind/aqua_rat", "33301c6a050c96af81f63cad5562cb5363e88971")
 MATH = Repository("EleutherAI/hendrycks_math", "21a5633873b6a120296cce3e2df9d5550074f4a3")
 
 
-class HubSettings(LineBreakSettings, RepositorySettings):
+class HubSettings(LineBreakSettings, RepositorySettings, TableSettings):
     """The settings of a benchmark on the hub."""
 
     split: str = Field(
-        default="train", min_length=1, max_length=50, description="The split of a hub data set."
+        default="train",
+        min_length=1,
+        max_length=100,
+        description="The split of a hub data set; of your own also a slice, ``train[:500]``.",
+    )
+    config: str | None = Field(
+        default=None,
+        min_length=1,
+        max_length=200,
+        description="The configuration of a hub data set of your own, if it has several.",
     )
 
 
@@ -137,23 +150,46 @@ class Hub(Source[HubSettings]):
     families: ClassVar = dict.fromkeys(HUB_FILES, "math")
 
     def check(self, config: HubSettings) -> None:
-        """Raise DataError for a ``path`` together with a ``revision``."""
-        check_folder_or_revision(config)
+        """Raise DataError for settings that the benchmark's data set does not have.
+
+        Those are a ``path`` with a ``revision`` for a known benchmark, and for any other a ``path``
+        that is not ORG/NAME.
+        """
+        if config.name in HUB_FILES:
+            check_folder_or_revision(config)
+            _refuse(config, ("config", "response_template"), "reads its own columns and files")
+        elif config.path is not None:
+            require_dataset_name(config.path)
+            parse_split(config.split)
+            _refuse(config, ("line_breaks",), "is a data set of your own")
+
+    def check_name(self, benchmark: str) -> None:
+        """Do nothing: any name may be that of a data set, given as ``path``."""
+
+    def revision(self, config: HubSettings) -> str | None:
+        """The commit of a data set of the user's own."""
+        return None if config.name in HUB_FILES else _dataset(config).revision
 
     def content(self, config: HubSettings) -> dict[str, str]:
         """Identify the content of the file that ``read`` would read, and its line breaks."""
+        if config.name not in HUB_FILES:
+            return _dataset_content(_dataset(config)) | template_content(config)
         file = HUB_FILES[config.name]
         breaks = {"line_breaks": "escaped"} if config.line_breaks == "escaped" else {}
         return file.repository.content(config, [file.path(config)]) | breaks
 
     def read(self, config: HubSettings) -> pl.DataFrame:
-        """Read all rows of a split as items, with the styles ``none`` and ``simplified``.
+        """Read all rows of a split as items; of a data set of the user's own by ``table_items``.
 
-        ``none`` is the answer. ``simplified`` is the source's rationale followed by FLAN's last
-        line; for MATH it is the solution itself, as in the paper's release. GSM8K's calculator
-        marks are removed. Raises DataError when the file is missing, unreachable or has different
-        columns.
+        A known benchmark has the styles ``none`` and ``simplified``. ``none`` is the answer.
+        ``simplified`` is the source's rationale followed by FLAN's last line; for MATH it is the
+        solution itself, as in the paper's release. GSM8K's calculator marks are removed. Raises
+        DataError when the data are missing, unreachable or have different columns.
         """
+        if config.name not in HUB_FILES:
+            dataset = _dataset(config)
+            rows = frame_of_parts([read_hub_dataset(dataset)], str(dataset))
+            return table_items(rows, config, str(dataset), self.family(config))
         file = HUB_FILES[config.name]
         location = join(file.repository.folder(config), file.path(config))
         rows = read_parquet(location)
@@ -171,3 +207,28 @@ class Hub(Source[HubSettings]):
         )
         responses = {("none", "correct"): "none", ("simplified", "correct"): "simplified"}
         return build_items(table, config.name, self.family(config), responses)
+
+
+def _dataset(config: HubSettings) -> HubDataset:
+    """The data set of a benchmark that is not a known one, pinned; raises DataError."""
+    if config.path is None:
+        raise DataError(
+            f"the source 'hub' has no benchmark {config.name!r}: "
+            f"{nearest(config.name, list(HUB_FILES))} For another data set, give its `path`, "
+            "written ORG/NAME."
+        )
+    return HubDataset(config.path, config.config, config.split, config.revision).pinned()
+
+
+def _dataset_content(dataset: HubDataset) -> dict[str, str]:
+    choice = {"config": dataset.config, "split": dataset.split}
+    chosen = {name: value for name, value in choice.items() if value is not None}
+    return {dataset.name: str(dataset.revision)} | chosen
+
+
+def _refuse(config: HubSettings, settings: tuple[str, ...], why: str) -> None:
+    for setting in settings:
+        if getattr(config, setting) != type(config).model_fields[setting].default:
+            raise DataError(
+                f"the benchmark {config.name!r} sets `{setting}`, but it {why}: remove it."
+            )

@@ -39,6 +39,10 @@ class Source(ABC, Generic[Settings]):
         Raises DataError for data that is missing, altered or malformed.
         """
 
+    def revision(self, config: Settings) -> str | None:
+        """The commit that ``read`` would read, if only its metadata tells; else None."""
+        return None
+
     def check(self, config: Settings) -> None:
         """Raise DataError for settings that contradict each other; called before any reading."""
 

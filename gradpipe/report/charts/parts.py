@@ -6,6 +6,7 @@ import altair as alt
 import polars as pl
 
 from gradpipe.report.style import (
+    DRAWN_RELEVANCES,
     ORDERS,
     PANEL_TITLES,
     statistic_label,
@@ -13,7 +14,6 @@ from gradpipe.report.style import (
     style_label,
     theme,
 )
-from gradpipe.styles import RELEVANCES
 
 #: The name of the data set in a chart without rows; the page's script fills it.
 DATA = "rows"
@@ -124,7 +124,7 @@ def dashes(field: str, values: tuple[str, ...], title: str) -> alt.StrokeDash:
 
 def relevance_dashes() -> alt.StrokeDash:
     """Solid for correct, dashed for irrelevant responses."""
-    return dashes("relevance", RELEVANCES, "response")
+    return dashes("relevance", DRAWN_RELEVANCES, "response")
 
 
 def legend(title: str, symbol: str = "stroke") -> alt.Legend:

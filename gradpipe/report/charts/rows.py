@@ -20,7 +20,7 @@ from gradpipe.report.chart_data import (
     style_ratio_table,
     with_errors,
 )
-from gradpipe.report.style import STYLE_LABELS, statistic_label
+from gradpipe.report.style import DRAWN_RELEVANCES, STYLE_LABELS, statistic_label
 
 _LINE = ("projection", "style", "relevance", "layer")
 _POINT = ("mean", "low", "high", "se", "examples")
@@ -44,7 +44,7 @@ def ratio_rows(curves: pl.DataFrame) -> pl.DataFrame:
 
 def relevance_rows(curves: pl.DataFrame) -> pl.DataFrame:
     """The curves of correct and irrelevant responses; no rows if one of the two is missing."""
-    rows = _drawable(curves)
+    rows = _of_drawn_relevances(_drawable(curves))
     if rows.get_column("relevance").n_unique() < 2:
         rows = rows.clear()
     return _in_line_order(rows, _POINT)
@@ -80,12 +80,12 @@ def tuning_rows(curves: pl.DataFrame) -> pl.DataFrame:
 
 def mad_rows(mads: pl.DataFrame) -> pl.DataFrame:
     """The MADs of reasoning styles, over one segment of the layers."""
-    return _in_dot_order(mads.filter(~IS_KNOWLEDGE), "mad", "relevance")
+    return _in_dot_order(_of_drawn_relevances(mads.filter(~IS_KNOWLEDGE)), "mad", "relevance")
 
 
 def knowledge_rows(mads: pl.DataFrame) -> pl.DataFrame:
     """The MADs of the lengths of a knowledge answer, over one segment of the layers."""
-    return _in_dot_order(mads.filter(IS_KNOWLEDGE), "mad", "relevance")
+    return _in_dot_order(_of_drawn_relevances(mads.filter(IS_KNOWLEDGE)), "mad", "relevance")
 
 
 def rd_rows(rds: pl.DataFrame) -> pl.DataFrame:
@@ -180,6 +180,10 @@ def extreme_rows(extremes: pl.DataFrame) -> pl.DataFrame:
 
 def _drawable(curves: pl.DataFrame) -> pl.DataFrame:
     return drawn_curves(curves).filter(pl.col("mean").is_not_null())
+
+
+def _of_drawn_relevances(rows: pl.DataFrame) -> pl.DataFrame:
+    return rows.filter(pl.col("relevance").is_in(list(DRAWN_RELEVANCES)))
 
 
 def _correct(curves: pl.DataFrame) -> pl.DataFrame:

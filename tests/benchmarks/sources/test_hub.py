@@ -5,12 +5,9 @@ import os
 import re
 import subprocess
 import sys
-import threading
-from collections.abc import Callable, Iterator
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
-from urllib.parse import unquote
 
 import polars as pl
 import pytest
@@ -91,80 +88,6 @@ def repository(tmp_path: Path) -> Callable[..., Path]:
         return tmp_path / "repository"
 
     return lay_out
-
-
-class _Hub(BaseHTTPRequestHandler):
-    """As much of the hub as reading one file of one repository asks for."""
-
-    folder: Path
-    name: str
-    commit: str
-    requests: list[str]
-
-    def do_GET(self) -> None:
-        self.requests.append(f"{self.command} {self.path}")
-        path = unquote(self.path.split("?")[0])
-        if path.startswith(f"/datasets/{self.name}/resolve/"):
-            revision, _, file = path.partition("/resolve/")[2].partition("/")
-            data = (self.folder / file).read_bytes()
-            if asked := self.headers.get("Range"):
-                first, _, last = asked.removeprefix("bytes=").partition("-")
-                data = data[int(first) : int(last) + 1]
-            self._answer(data, revision)
-        elif path.startswith(f"/api/datasets/{self.name}"):
-            revision = path.partition("/revision/")[2] or path.partition("/tree/")[2].split("/")[0]
-            files = [file for file in self.folder.rglob("*") if file.is_file()]
-            found: Any = {"id": self.name, "sha": self.commit, "siblings": [], "tags": []}
-            if "/tree/" in path:
-                found = [self._described(file) for file in files]
-            self._answer(json.dumps(found).encode(), revision)
-        else:
-            self._answer(b"{}", "unknown")
-
-    do_HEAD = do_GET
-
-    def do_POST(self) -> None:
-        self.requests.append(f"{self.command} {self.path}")
-        asked = json.loads(self.rfile.read(int(self.headers["Content-Length"])))["paths"]
-        files = [self.folder / file for file in asked]
-        found = [self._described(file) for file in files if file.is_file()]
-        self._answer(json.dumps(found).encode(), self.path.rpartition("/")[2])
-
-    def _described(self, file: Path) -> dict[str, Any]:
-        path = file.relative_to(self.folder).as_posix()
-        return {"type": "file", "path": path, "size": file.stat().st_size, "oid": "0" * 40}
-
-    def _answer(self, data: bytes, revision: str) -> None:
-        known = revision in ("", "main", self.commit)
-        self.send_response(200 if known else 404)
-        if not known:
-            self.send_header("X-Error-Code", "RevisionNotFound")
-        self.send_header("Content-Length", str(len(data) if known else 0))
-        self.end_headers()
-        if known and self.command != "HEAD":
-            self.wfile.write(data)
-
-    def log_message(self, format: str, *args: object) -> None:
-        pass
-
-
-@pytest.fixture
-def hub_like(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[..., tuple[str, list[str]]]]:
-    """Serve a folder as a repository of the hub: the endpoint, and what it was asked."""
-    monkeypatch.setenv("no_proxy", "127.0.0.1")
-    servers: list[ThreadingHTTPServer] = []
-
-    def serve(folder: Path, name: str, commit: str) -> tuple[str, list[str]]:
-        known: dict[str, Any] = {"folder": folder, "name": name, "commit": commit, "requests": []}
-        server = ThreadingHTTPServer(("127.0.0.1", 0), type("Hub", (_Hub,), known))
-        threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True).start()
-        servers.append(server)
-        return f"http://127.0.0.1:{server.server_address[1]}", known["requests"]
-
-    yield serve
-    for server in servers:
-        server.shutdown()
-        server.server_close()
 
 
 def config(name: str, path: Path | str | None, **settings: Any) -> BenchmarkConfig:
@@ -444,14 +367,14 @@ def test_the_hub_itself_is_read_at_its_pinned_revision(
 ) -> None:
     folder = repository(file_of("gsm8k"), gsm8k())
     pinned = hub.GSM8K.revision
-    endpoint, requests = hub_like(folder, hub.GSM8K.name, pinned)
-    lines = _read_from_hub(endpoint, tmp_path / "home", pinned, "main", "gone")
+    served = hub_like(folder, hub.GSM8K.name, pinned)
+    lines = _read_from_hub(served.endpoint, tmp_path / "home", pinned, "main", "gone")
     answers = "['72', '624', '48', '41', '448000']"
     assert lines[0] == f"{source_version(config('gsm8k', None))} {answers}"
     # A branch is known by the commit that it stands at.
     assert lines[1] == lines[0]
     assert lines[2].startswith("False there is no file at the revision 'gone' of openai/gsm8k")
-    downloads = [line for line in requests if line.startswith("GET") and "/resolve/" in line]
+    downloads = [line for line in served.requests if line.startswith("GET") and "/resolve/" in line]
     assert downloads
     assert all(f"/resolve/{pinned}/" in line or "/resolve/main/" in line for line in downloads)
 
@@ -464,10 +387,10 @@ def test_a_hub_out_of_reach_is_told_in_a_sentence(tmp_path: Path) -> None:
 
 def test_no_cache_needs_to_be_writable(repository: Any, hub_like: Any, tmp_path: Path) -> None:
     pinned = hub.GSM8K.revision
-    endpoint, _ = hub_like(repository(file_of("gsm8k"), gsm8k()), hub.GSM8K.name, pinned)
+    served = hub_like(repository(file_of("gsm8k"), gsm8k()), hub.GSM8K.name, pinned)
     (tmp_path / "file").touch()
     blocked = {"HF_DATASETS_CACHE": str(tmp_path / "file")}
-    [line] = _read_from_hub(endpoint, tmp_path / "home", pinned, **blocked)
+    [line] = _read_from_hub(served.endpoint, tmp_path / "home", pinned, **blocked)
     assert line.endswith("['72', '624', '48', '41', '448000']")
 
 
@@ -483,3 +406,54 @@ def test_a_setting_that_nobody_would_read_is_refused(setting: dict[str, Any]) ->
     (name,) = setting
     with pytest.raises(DataError, match=f"sets `{name}`, which the source 'release' does not read"):
         BenchmarkConfig(name="gsm8k", source="release", **setting)
+
+
+OWN = """
+import json, sys
+from gradpipe.benchmarks.config import BenchmarkConfig
+from gradpipe.benchmarks.read import read_items, source_revision, source_version
+for revision in sys.argv[1:]:
+    settings = {"path": "org/name", "split": "train[1:3]", "revision": revision or None}
+    config = BenchmarkConfig(name="own", source="hub", **settings)
+    items = read_items(config)
+    print(json.dumps([source_version(config), source_revision(config), items.to_dicts()]))
+"""
+
+
+def test_a_benchmark_of_any_other_name_is_a_data_set_of_the_hub(
+    repository: Any, hub_like: Any, tmp_path: Path
+) -> None:
+    rows = [
+        {"messages": [{"role": role, "content": f"{role} {n}"} for role in ("user", "assistant")]}
+        for n in range(4)
+    ]
+    commit = "d" * 40
+    served = hub_like(repository("data/train.parquet", rows), "org/name", commit)
+    home = {"HF_ENDPOINT": served.endpoint, "HF_HOME": str(tmp_path / "home")}
+    done = subprocess.run(
+        [sys.executable, "-c", OWN, "", commit],
+        env=os.environ | home,
+        cwd=Path(hub.__file__).parents[3],
+        capture_output=True,
+        text=True,
+        timeout=300,
+        check=False,
+    )
+    assert (done.returncode, done.stderr) == (0, "")
+    branch, pinned = map(json.loads, done.stdout.splitlines())
+    assert branch == pinned
+    version, revision, items = pinned
+    assert revision == commit
+    assert [item["instruction"] for item in items] == ["user 1", "user 2"]
+    assert items[0]["responses"] == [
+        {"style": "given", "relevance": "correct", "text": "assistant 1"}
+    ]
+    # Known without a network: this process has no hub.
+    own = config("own", "org/name", split="train[1:3]", revision=commit)
+    assert source_version(own) == version
+    assert source_version(own.model_copy(update={"split": "train"})) != version
+
+
+def test_a_name_without_a_path_is_one_of_the_known() -> None:
+    with pytest.raises(DataError, match=r"did you mean 'gsm8k'\?.*give its `path`"):
+        read_items(config("gsm8", None))

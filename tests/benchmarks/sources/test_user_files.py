@@ -154,8 +154,8 @@ def test_a_response_column_that_is_missing_is_answered_with_the_nearest(write: A
 
 
 def test_a_table_without_responses_says_how_to_name_them(write: Any) -> None:
-    path = write("sums.csv", "instruction,output\nOne?,1\n")
-    with pytest.raises(DataError, match="only instruction, output.*responses: {detailed: output}"):
+    path = write("sums.csv", "instruction,reply\nOne?,1\n")
+    with pytest.raises(DataError, match="only instruction, reply.*responses: {detailed: reply}"):
         read_items(config(path))
 
 
