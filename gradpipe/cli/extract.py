@@ -22,6 +22,16 @@ from gradpipe.cli.extraction import extraction_options, how_to_extract
 @click.option(
     "--limit", default=None, type=click.IntRange(min=1), help="Maximum number of rows to read."
 )
+@click.option(
+    "--spans",
+    metavar="think|steps|none",
+    help="Also measure the parts of each response: thinking and answer, or steps.",
+)
+@click.option(
+    "--step-pattern",
+    metavar="REGEX",
+    help="Where a step starts, for --spans steps (default: after a blank line).",
+)
 @extraction_options
 def extract(data: str, model: str, out: Path, offset: int, limit: int | None, **how: Any) -> None:
     """Write the gradient spectra of every row of DATA to a table.
@@ -29,9 +39,9 @@ def extract(data: str, model: str, out: Path, offset: int, limit: int | None, **
     DATA is a JSON, JSONL, CSV, TSV, Parquet or Arrow file, a folder or quoted pattern of such
     files, or a folder that `Dataset.save_to_disk` wrote. Its columns are instruction, input
     (optional) and output. The table has one row per (example, layer, projection), with the
-    statistics and the singular values; `example` is the row's number in DATA. Rows that cannot be
-    used, for example without an output, are listed with the reason and skipped. No workspace is
-    used.
+    statistics and the singular values; `example` is the row's number in DATA. With --spans, rows of
+    each part of the response follow, named in `span`. Rows that cannot be used, for example without
+    an output, are listed with the reason and skipped. No workspace is used.
     """
     from gradpipe.cli.progress import ProgressView
     from gradpipe.standalone.extract_file import extract_file

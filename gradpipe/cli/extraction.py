@@ -88,8 +88,13 @@ def how_to_extract(
     device_map: str | None,
     checkpointing: bool,
     max_memory: tuple[str, ...],
+    spans: str | None = None,
+    step_pattern: str | None = None,
 ) -> tuple[Protocol, Placement]:
-    """The protocol and the model's placement that OPTIONS describe; raises GradpipeError."""
+    """The protocol and the model's placement that OPTIONS describe; raises GradpipeError.
+
+    ``spans`` and ``step_pattern`` are options of ``extract`` alone.
+    """
     from gradpipe.gradients.protocol import make_protocol
     from gradpipe.models.placement import Placement
 
@@ -98,6 +103,7 @@ def how_to_extract(
     changes: dict[str, Any] = {"layer_names": _layer_names(layer_names)}
     given = {"chat": chat, "thinking": thinking, "template_date": template_date}
     changes |= {name: value for name, value in given.items() if value is not None}
+    changes |= {"spans": None if spans == "none" else spans, "step_pattern": step_pattern}
     if projections is not None:
         changes["projections"] = [name.strip() for name in projections.split(",")]
     return make_protocol(protocol, **changes), placement

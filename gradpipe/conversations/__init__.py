@@ -2,5 +2,6 @@
 
 ``examples``      the kinds of examples
 ``think_blocks``  the marks of thinking, and a response divided into thinking and answer
+``spans``         a response divided into named spans, and the tokens of each
 ``formats``       which columns of a table hold what, found from their names and values
 """

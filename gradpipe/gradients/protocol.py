@@ -2,10 +2,19 @@
 
 from __future__ import annotations
 
+import re
 from datetime import date
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_serializer
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Field,
+    ValidationError,
+    ValidationInfo,
+    model_serializer,
+)
 
 from gradpipe.errors import StudyError, nearest
 from gradpipe.fields import Day, Whole
@@ -13,6 +22,7 @@ from gradpipe.fields import Day, Whole
 Role = Literal["q", "k", "v", "o", "gate", "up", "down"]
 LayerPath = Annotated[str, Field(min_length=1)]
 Dtype = Literal["float32", "bfloat16", "float16"]
+Division = Literal["think", "steps", "data"]
 Thinking = Literal["auto", "inside", "closed"]
 #: The date that Llama's templates write where there is no clock.
 DEFAULT_TEMPLATE_DATE = date(2024, 7, 26)
@@ -66,6 +76,17 @@ def _distinct(projections: tuple[Role, ...]) -> tuple[Role, ...]:
     if len(set(projections)) < len(projections):
         raise ValueError("each projection should be named once")
     return projections
+
+
+def _pattern(pattern: str | None, settings: ValidationInfo) -> str | None:
+    if pattern is not None:
+        if settings.data.get("spans") != "steps":
+            raise ValueError("it needs spans: steps")
+        try:
+            re.compile(pattern)
+        except re.error as error:
+            raise ValueError(f"it is not a regular expression ({error})") from None
+    return pattern
 
 
 class Protocol(BaseModel):
@@ -156,6 +177,20 @@ class Protocol(BaseModel):
             description="The projections whose gradients are computed.",
         )
     )
+    spans: Division | None = Field(
+        default=None,
+        description=(
+            "Also compute the spectra of the response's spans: thinking and answer (``think``), "
+            "the parts between blank lines or by ``step_pattern`` (``steps``), or the character "
+            "offsets that the data give (``data``)."
+        ),
+    )
+    step_pattern: Annotated[str | None, AfterValidator(_pattern)] = Field(
+        default=None,
+        description=(
+            "A regular expression; with ``spans: steps``, a step starts at each of its matches."
+        ),
+    )
     layer_names: LayerNames = Field(
         default=LayerNames(),
         description="Paths of the projections, for a model whose layers have unknown names.",
@@ -188,7 +223,9 @@ class Protocol(BaseModel):
         """
         thinking = self.thinking_mode == self._default_thinking
         undated = self.template_date == DEFAULT_TEMPLATE_DATE
-        return {*(["thinking"] if thinking else []), *(["template_date"] if undated else [])}
+        unset = {name for name in ("spans", "step_pattern") if getattr(self, name) is None}
+        dated = ["template_date"] if undated else []
+        return {*(["thinking"] if thinking else []), *dated, *unset}
 
     def key(self) -> dict[str, Any]:
         """Return the settings that numbers depend on; the preset's name is not one of them."""

@@ -51,8 +51,8 @@ SPAN = pl.Struct(
     }
 )
 #: One row per pair. ``row`` is its position in the input. ``reason`` says why the row is unusable;
-#: ``matrices``, ``layers`` and ``spans`` are then empty and ``loss`` may be null. ``seconds`` is its
-#: share of its batch's time on ``hardware``. ``spans`` is null in rows stored before there were any.
+#: ``matrices``, ``layers`` and ``spans`` are then empty and ``loss`` may be null. ``seconds`` is
+#: its share of its batch's time on ``hardware``. ``spans`` is null in rows of earlier versions.
 ROW_SCHEMA = pl.Schema(
     {
         "row": pl.Int64(),

@@ -4,24 +4,23 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from gradpipe.conversations.examples import Pair
+from gradpipe.conversations.spans import (
+    DivisionError,
+    TokenSpan,
+    divide_response,
+    token_spans,
+)
+from gradpipe.conversations.think_blocks import opens_thinking
 from gradpipe.errors import DataError, ModelError
 from gradpipe.gradients.chat_templates import ChatTemplate
 from gradpipe.gradients.protocol import Protocol
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
-
-
-@dataclass(frozen=True)
-class TokenSpan:
-    """A named stretch of a row's loss: the ``positions`` in ``ids`` of its tokens, ascending."""
-
-    name: str
-    positions: tuple[int, ...]
 
 
 @dataclass(frozen=True)
@@ -74,6 +73,12 @@ class Encoder:
             raise ModelError(
                 f"The tokenizer of {name or 'this model'} has no chat template: use an "
                 "instruction-tuned model, or turn the chat template off (chat: false, --no-chat)."
+            )
+        if protocol.spans and not tokenizer.is_fast:
+            raise ModelError(
+                f"The tokenizer of {name or 'this model'} does not say which characters its tokens "
+                "stand for, so responses cannot be divided into spans: use a model with a fast "
+                "tokenizer, or leave the protocol's spans out."
             )
         self.tokenizer: Any = tokenizer
         self.protocol = protocol
@@ -132,7 +137,28 @@ class Encoder:
                 # Without offsets, the first token that differs from the prompt's belongs to the
                 # response, at least in part.
                 start = _common_prefix(self._without_appended(prompt, prefix), ids)
-        return self._truncate(ids, start, pair)
+        row = self._truncate(ids, start, pair)
+        if self.protocol.spans is None or row.reason:
+            return row
+        return self._divided(row, pair, encoded["offset_mapping"], prompt)
+
+    def _divided(
+        self, row: TokenRow, pair: Pair, offsets: list[tuple[int, int]], prompt: str
+    ) -> TokenRow:
+        """Return a row with the spans of its response; it is unusable if that has none."""
+        assert pair.response is not None
+        assert self.protocol.spans is not None
+        try:
+            spans = divide_response(
+                pair.response,
+                self.protocol.spans,
+                step_pattern=self.protocol.step_pattern,
+                named=pair.spans,
+                inside=opens_thinking(prompt),
+            )
+        except DivisionError as error:
+            return replace(row, reason=str(error))
+        return replace(row, spans=token_spans(spans, offsets, row.positions, len(prompt)))
 
     def _without_appended(self, text: str, ids: list[int]) -> list[int]:
         """Drop the special tokens that the tokenizer appended: the protocol appends no EOS.

@@ -13,6 +13,7 @@ from gradpipe.gradients.passes.span_passes import (
     CurrentSink,
     SpanGradients,
     gradients_of_spans,
+    only_span,
 )
 from gradpipe.gradients.spectra.inner_products import RowAlignment
 from gradpipe.gradients.spectra.sink import SpectraSink
@@ -85,10 +86,15 @@ def run_batch(
     except BaseException:
         sink.abandon()
         raise
-    results = zip(losses, spectra, sink.alignments, spans, strict=True)
+    results = zip(rows, losses, spectra, sink.alignments, spans, strict=True)
     return [
-        RowGradients(loss=loss, spectra=row_spectra, alignment=alignment, spans=row_spans)
-        for loss, row_spectra, alignment, row_spans in results
+        RowGradients(
+            loss=loss,
+            spectra=row_spectra,
+            alignment=alignment,
+            spans=row_spans or only_span(row, loss, row_spectra),
+        )
+        for row, loss, row_spectra, alignment, row_spans in results
     ]
 
 

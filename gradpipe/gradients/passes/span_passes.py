@@ -13,11 +13,12 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor
 
+from gradpipe.conversations.spans import TokenSpan
 from gradpipe.gradients.passes.loss import ForwardPass
 from gradpipe.gradients.spectra.sink import SpectraSink
 from gradpipe.gradients.spectra.spectrum import Spectrum
 from gradpipe.gradients.spectra.workers import SpectraPool
-from gradpipe.gradients.tokens import TokenRow, TokenSpan
+from gradpipe.gradients.tokens import TokenRow
 from gradpipe.models.projections import Projection
 
 
@@ -54,7 +55,12 @@ class CurrentSink:
 
 def count_passes(rows: list[TokenRow]) -> int:
     """The number of backward passes of a batch: one for the responses, and one per span."""
-    return 1 + max(len(row.spans) for row in rows)
+    return 1 + max(map(_passes, rows))
+
+
+def _passes(row: TokenRow) -> int:
+    """The number of passes for a row's spans; an only span is the whole response."""
+    return len(row.spans) if len(row.spans) > 1 else 0
 
 
 def gradients_of_spans(
@@ -64,7 +70,7 @@ def gradients_of_spans(
     pool: SpectraPool,
     current: CurrentSink,
 ) -> list[tuple[SpanGradients, ...]]:
-    """Return the gradients of each row's spans; the graph of ``forward`` is kept.
+    """Return the gradients of each row's spans if there are several; keeps ``forward``'s graph.
 
     Pass k is that of the k-th span of every row that has one. ``current`` receives the factors of
     the passes. Spans are neither compared nor sketched.
@@ -72,7 +78,7 @@ def gradients_of_spans(
     spans: list[tuple[SpanGradients, ...]] = [() for _ in rows]
     token_losses = forward.token_losses.cpu()
     for number in range(count_passes(rows) - 1):
-        members = [place for place, row in enumerate(rows) if len(row.spans) > number]
+        members = [place for place, row in enumerate(rows) if _passes(row) > number]
         divided = [rows[place].spans[number] for place in members]
         # Behind its last predicting token, a span has no gradient.
         lengths = [span.positions[-1] for span in divided]
@@ -91,6 +97,13 @@ def gradients_of_spans(
             loss = share * rows[place].response_tokens / tokens
             spans[place] += (SpanGradients(span.name, tokens, loss, span_spectra),)
     return spans
+
+
+def only_span(
+    row: TokenRow, loss: float, spectra: dict[tuple[int, str], Spectrum]
+) -> tuple[SpanGradients, ...]:
+    """Return the span of a row that has no other, from the row's own loss and spectra."""
+    return tuple(SpanGradients(span.name, len(span.positions), loss, spectra) for span in row.spans)
 
 
 def _inside(gradient: Tensor, members: list[int], spans: list[TokenSpan]) -> Tensor:

@@ -130,10 +130,10 @@ class SpectraSink:
 
     These are its spectra and, if ``pool`` has a sketcher, inner products and sketches of its
     gradients. ``lengths`` are the rows' numbers of tokens; factors are cut to them. ``members`` are
-    the positions of these rows in the batch, ascending; by default they are the whole batch.
-    Factors are held until there are enough jobs to keep every thread of ``pool`` busy, then dropped.
-    Comparisons keep those of one layer until the next layer is finished. Raises ModelError if the
-    model does not call each projection exactly once.
+    these rows' positions in the batch, ascending, by default all. Factors are held until there are
+    enough jobs to keep every thread of ``pool`` busy, then dropped. Comparisons keep those of one
+    layer until the next layer is finished. Raises ModelError if the model does not call each
+    projection exactly once.
     """
 
     def __init__(
