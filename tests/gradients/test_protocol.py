@@ -92,11 +92,29 @@ def test_later_settings_with_their_defaults_leave_rows_and_reports_of_earlier_ve
     None
 ):
     for protocol in (PAPER, STANDARD):
-        assert protocol.later_defaults == {"thinking", "template_date"}
+        assert protocol.later_defaults == {"thinking", "template_date", "spans", "step_pattern"}
         printed = protocol.model_dump(exclude=protocol.later_defaults)
         assert set(printed) == {*protocol.key(), "preset", "layer_names"}
-    changed = make_protocol(thinking="closed", template_date="2031-05-04")
+    changed = make_protocol(
+        thinking="closed", template_date="2031-05-04", spans="steps", step_pattern="^Step"
+    )
     assert changed.later_defaults == set()
+    assert {"spans", "step_pattern"} <= set(changed.key())
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {"spans": "words"},
+        {"step_pattern": "^Step"},
+        {"spans": "think", "step_pattern": "^Step"},
+        {"spans": "steps", "step_pattern": "("},
+    ],
+    ids=str,
+)
+def test_a_division_that_cannot_be_is_refused(settings: dict[str, str]) -> None:
+    with pytest.raises(StudyError, match=list(settings)[-1]):
+        make_protocol(**settings)
 
 
 def test_the_key_ignores_what_the_preset_is_called() -> None:
