@@ -14,8 +14,8 @@ from torch import Tensor, nn
 from gradpipe.conversations.spans import TokenSpan
 from gradpipe.gradients.extract import extract_rows
 from gradpipe.gradients.loop import BatchLoop
+from gradpipe.gradients.passes import fast_linear, span_passes
 from gradpipe.gradients.passes import run_batch as batch_passes
-from gradpipe.gradients.passes import span_passes
 from gradpipe.gradients.passes.factors import frozen
 from gradpipe.gradients.passes.run_batch import RowGradients, run_batch
 from gradpipe.gradients.passes.span_passes import SpanGradients
@@ -36,6 +36,13 @@ FAMILIES = ("llama", "qwen3", "gemma2", "phi3", "gpt2", "mixtral", "gpt_oss")
 FLOAT32_INSIDE = {"gemma2", "gpt_oss"}
 #: Tokens and response start of rows that share a batch, and how many spans each has.
 SHAPES = {(30, 12): 3, (29, 11): 0, (28, 1): 2, (28, 20): 1, (28, 25): 3, (27, 9): 6}
+
+
+@pytest.fixture(autouse=True)
+def one_product(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The same matrix product each time: a trial may end one way now and the other way later."""
+    faster = torch.backends.mkldnn.is_available()
+    monkeypatch.setattr(fast_linear, "_onednn_is_faster", lambda _modules: faster)
 
 
 def divided(row: TokenRow, count: int) -> TokenRow:
