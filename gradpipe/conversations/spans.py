@@ -115,7 +115,7 @@ def step_spans(response: str, pattern: str | None = None) -> tuple[TextSpan, ...
         starts = [match.start() for match in re.finditer(pattern, response, re.MULTILINE)]
     bounds = [0]
     for start in starts:
-        # White space alone is no step.
+        # A step has more than white space.
         if response[bounds[-1] : start].strip() and response[start:].strip():
             bounds.append(start)
     return tuple(
