@@ -86,7 +86,7 @@ def gradient_spectra(
                 _extract(context, accelerator, run, missing.unique("key", maintain_order=True))
             store.compact()
         # The inputs of the spectra identify their content, so there is no need to read them all.
-        measured = store.scan(examples["key"]).drop("matrices", "layers").collect()
+        measured = store.scan(examples["key"]).drop("matrices", "layers", "spans").collect()
         rows = examples.join(measured, on="key", how="left", maintain_order="left")
         checks = [
             *check_spectra(rows, store.chunks(rows["key"]), protocol.projections),

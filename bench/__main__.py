@@ -103,6 +103,13 @@ def alignment(out: Path | None, **chosen: Any) -> None:
 
 
 @main.command()
+@taking("model", "budget", "rounds")
+def spans(out: Path | None, **chosen: Any) -> None:
+    """Time rows with spans, which share a forward pass, against spans as rows."""
+    _run("spans", ["spans"], out, chosen)
+
+
+@main.command()
 @taking("shapes", "tokens", "rounds")
 def layer(out: Path | None, **chosen: Any) -> None:
     """Time one layer at the shapes of larger models against the naive method."""

@@ -80,6 +80,21 @@ def run_alignment(settings: Settings, say: Say) -> Part:
     return Part("alignment", note, summarize_alignment(timings), timings)
 
 
+def run_spans(settings: Settings, say: Say) -> Part:
+    """Time rows with spans against the same rows without, and against spans as rows."""
+    from bench.spans import CASES, measure_spans, summarize_spans
+    from gradpipe.models.load import load_model
+
+    loaded = load_model(settings.model)
+    timings = pl.concat([measure_spans(loaded, *case, settings, say) for case in CASES])
+    note = (
+        f"Seconds per example on {settings.model_name} in float32, random tokens, without cosines; "
+        f"{_rounds(settings)}. Spans share the forward pass of their row; as rows, each span runs "
+        "through the model again, whole or without the tokens behind it (cut)."
+    )
+    return Part("spans", note, summarize_spans(timings), timings)
+
+
 def run_layer(settings: Settings, say: Say) -> Part:
     """Time one layer at the shapes of large models."""
     from bench.layer import measure_shape, shape_settings, summarize_layers
@@ -177,6 +192,7 @@ def run_page(settings: Settings, say: Say) -> Part:
 PARTS: dict[str, Callable[[Settings, Say], Part]] = {
     "passes": run_passes,
     "alignment": run_alignment,
+    "spans": run_spans,
     "layer": run_layer,
     "memory": run_memory,
     "cuda": run_cuda,

@@ -87,6 +87,14 @@ COLUMNS: dict[str, list[Column]] = {
         Column("without", "without_seconds", seconds),
         Column("with / without", "over_without", "{:.3f} ×".format),
     ],
+    "spans": [
+        Column("row", "case"),
+        Column("without spans", "without_seconds", seconds),
+        Column("with spans", "shared_seconds", seconds),
+        Column("with / without", "over_without", times),
+        Column("with / spans as rows", "over_rows", times),
+        Column("with / spans as cut rows", "over_cut_rows", times),
+    ],
     "layer": [
         Column("shape", "case"),
         Column("ours, whole", "ours_seconds", seconds),

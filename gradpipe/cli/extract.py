@@ -31,6 +31,16 @@ from gradpipe.cli.options import columns_option, response_template_option
 @data_options
 @columns_option
 @response_template_option
+@click.option(
+    "--spans",
+    metavar="think|steps|none",
+    help="Also measure the parts of each response: thinking and answer, or steps.",
+)
+@click.option(
+    "--step-pattern",
+    metavar="REGEX",
+    help="Where a step starts, for --spans steps (default: after a blank line).",
+)
 @extraction_options
 def extract(
     data: str,
@@ -52,8 +62,9 @@ def extract(
     Face hub. Its columns are those of any format of training data, such as messages, or
     instruction, input (optional) and output; the format found is printed. The table has one row per
     (example, layer, projection), with the statistics and the singular values; `example` is the
-    row's number in DATA. Rows that cannot be used, for example without an output, are listed with
-    the reason and skipped. No workspace is used.
+    row's number in DATA. With --spans, rows of each part of the response follow, named in `span`.
+    Rows that cannot be used, for example without an output, are listed with the reason and skipped.
+    No workspace is used.
     """
     from gradpipe.cli.progress import ProgressView
     from gradpipe.standalone.extract_file import extract_file

@@ -146,8 +146,13 @@ def how_to_extract(
     device_map: str | None,
     checkpointing: bool,
     max_memory: tuple[str, ...],
+    spans: str | None = None,
+    step_pattern: str | None = None,
 ) -> tuple[Protocol, Placement]:
-    """The protocol and the model's placement that OPTIONS describe; raises GradpipeError."""
+    """The protocol and the model's placement that OPTIONS describe; raises GradpipeError.
+
+    ``spans`` and ``step_pattern`` are options of ``extract`` alone.
+    """
     from gradpipe.gradients.protocol import make_protocol
     from gradpipe.models.placement import Placement
 
@@ -163,6 +168,7 @@ def how_to_extract(
         "chat_template_kwargs": chat_template_kwargs and _variables(chat_template_kwargs),
     }
     changes |= {name: value for name, value in given.items() if value is not None}
+    changes |= {"spans": None if spans == "none" else spans, "step_pattern": step_pattern}
     if projections is not None:
         changes["projections"] = [name.strip() for name in projections.split(",")]
     return make_protocol(protocol, **changes), placement

@@ -7,4 +7,5 @@
 ``read_examples`` the rows of a table as examples, with the help of one file per form:
                   ``messages`` and ``sharegpt``, ``completions``, ``token_columns``; and
                   ``row_settings``, what a row gives beside its messages
+``spans``         a response divided into named spans, and the tokens of each
 """

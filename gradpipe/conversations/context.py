@@ -15,15 +15,13 @@ from typing import Any
 from gradpipe.conversations.examples import (
     Conversation,
     Example,
-    Message,
     Pair,
     PlainText,
     TokenIds,
     Unusable,
     texts_of,
 )
-from gradpipe.conversations.messages import THINKING_KEYS
-from gradpipe.conversations.think_blocks import join_thinking
+from gradpipe.conversations.messages import response_text
 
 
 def context_of(example: Example) -> str | None:
@@ -41,7 +39,7 @@ def pair_of(example: Example) -> tuple[str, str]:
         return "", ""
     instruction, response = texts_of(example)
     if isinstance(example, Conversation):
-        response = _response_text(example.messages[-1])
+        response = response_text(example.messages[-1])
     return instruction or "", response or ""
 
 
@@ -115,9 +113,3 @@ def _fault(example: Example) -> str | None:
         case Conversation() if example.messages[-1].get("tool_calls"):
             return "the response calls a tool, and a study's responses are texts"
     return None
-
-
-def _response_text(message: Message) -> str:
-    content = str(message.get("content") or "")
-    thinking = next((message[key] for key in THINKING_KEYS if message.get(key)), None)
-    return content if thinking is None else join_thinking(str(thinking), content)

@@ -11,7 +11,7 @@ from typing import Any
 from gradpipe.conversations.cells import RowError, kind_of, parsed, without_nulls
 from gradpipe.conversations.examples import Message
 from gradpipe.conversations.sharegpt import from_sharegpt
-from gradpipe.conversations.think_blocks import THINK_MARKS
+from gradpipe.conversations.think_blocks import THINK_MARKS, join_thinking
 
 #: Roles of the results of tool calls.
 TOOL_ROLES = ("tool", "function", "ipython")
@@ -180,3 +180,23 @@ def _check_answers(
     answered = [answer["tool_call_id"] for answer in answers if "tool_call_id" in answer]
     if not answers or (answered and any(call not in answered for call in wanted)):
         raise RowError(f"{name} has a tool call without an answer")
+
+
+def response_text(message: Message) -> str:
+    """The text of a response: its thinking, if it has any apart, as a think block before it."""
+    content = content_text(message)
+    thinking = thinking_text(message)
+    return join_thinking(thinking, content) if thinking else content
+
+
+def content_text(message: Message) -> str:
+    """The text of a message's content, which may be a list of parts."""
+    content: Any = message.get("content")
+    if isinstance(content, list):
+        return "".join(str(part.get("text", "")) for part in content if isinstance(part, dict))
+    return content if isinstance(content, str) else ""
+
+
+def thinking_text(message: Message) -> str:
+    """The thinking that a message has in a field of its own; an empty text without any."""
+    return next((str(message[name]) for name in THINKING_KEYS if message.get(name)), "")

@@ -38,6 +38,11 @@ def divide_at_thinking(response: str) -> Divided | None:
     return None
 
 
+def opens_thinking(prompt: str) -> bool:
+    """Return whether a prompt ends with an opened think block."""
+    return prompt.rstrip().endswith(tuple(THINK_MARKS))
+
+
 def join_thinking(thinking: str, answer: str) -> str:
     """Write thinking and answer as one response, with the marks that most models use."""
     return f"<think>\n{thinking.strip()}\n</think>\n\n{answer.strip()}"

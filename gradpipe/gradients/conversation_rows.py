@@ -3,16 +3,27 @@
 from __future__ import annotations
 
 import json
-from typing import Any
+from dataclasses import replace
 
-from gradpipe.conversations.examples import Conversation, Message
-from gradpipe.conversations.think_blocks import divide_at_thinking, join_thinking
-from gradpipe.gradients.assistant_turns import AssistantTurns, Stretch
+from gradpipe.conversations.examples import Conversation, Message, TextSpan
+from gradpipe.conversations.messages import (
+    THINKING_KEYS,
+    content_text,
+    response_text,
+    thinking_text,
+)
+from gradpipe.conversations.think_blocks import divide_at_thinking
+from gradpipe.gradients.assistant_turns import AssistantTurns, RenderedConversation, Stretch
 from gradpipe.gradients.chat_templates import ChatTemplate
 from gradpipe.gradients.protocol import Protocol
+from gradpipe.gradients.row_spans import ResponseText, with_spans
 from gradpipe.gradients.template_renderer import TemplateRefusal
 from gradpipe.gradients.text_tokens import TextTokens, common_prefix
 from gradpipe.gradients.tokens import TokenRow, unusable_row
+
+
+class _Unusable(Exception):
+    """A conversation cannot be tokenized; the argument is the row's reason."""
 
 
 class ConversationRows:
@@ -23,62 +34,96 @@ class ConversationRows:
         self._tokens = tokens
         self._protocol = protocol
         self._turns = AssistantTurns(template, self._by_token)
+        renderer = template.renderer
+        reads_fields = any(map(renderer.reads_field, THINKING_KEYS))
+        #: Whether the template reads thinking only where it is a field of a message.
+        self._reads_fields = reads_fields and "</think>" not in renderer.text()
 
     def row(self, conversation: Conversation) -> TokenRow:
         """Tokenize a conversation; one that the template refuses or changes gets a ``reason``."""
         try:
             if self._protocol.rendering == "conversation":
-                return self._whole(conversation)
+                return self._whole(self._with_fields(conversation))
             return self._behind_prompt(conversation)
         except TemplateRefusal as refusal:
             return unusable_row(f"the chat template does not take the conversation: {refusal}")
+        except _Unusable as error:
+            return unusable_row(str(error))
 
     def _behind_prompt(self, conversation: Conversation) -> TokenRow:
         """The messages before the response as a prompt, and the response's text behind it."""
         *before, last = conversation.messages
         if last.get("tool_calls"):
-            return unusable_row(
+            raise _Unusable(
                 "the response calls a tool, which only the chat template can write: use the "
                 "protocol training"
             )
         response = response_text(last)
         if not response:
-            return unusable_row("the response is empty")
+            raise _Unusable("the response is empty")
         prompt = self._template.prompt_of(conversation, response)
-        if (lost := _lost(before, prompt)) is not None:
-            return unusable_row(lost)
-        return self._tokens.row(prompt, response, wrapped=True)
+        _require_turns(before, prompt)
+        return self._tokens.row(prompt, response, conversation.spans, wrapped=True)
 
     def _whole(self, conversation: Conversation) -> TokenRow:
         """All messages as the template writes them."""
-        rendered = self._turns.find(
-            conversation, self._protocol.loss_on, self._protocol.end_of_turn
-        )
+        loss_on, end_of_turn = self._protocol.loss_on, self._protocol.end_of_turn
+        rendered = self._turns.find(conversation, loss_on, end_of_turn)
         *before, last = conversation.messages
-        if (lost := _lost(before, rendered.text)) is not None:
-            return unusable_row(lost)
-        if (lost := _lost_of_response(last, rendered.text)) is not None:
-            return unusable_row(lost)
+        _require_turns(before, rendered.text)
+        _require_response(last, rendered.text)
         special = self._tokens.adds_special(wrapped=True, text=rendered.text)
         ids, offsets = self._tokens.encode(rendered.text, special)
         if offsets is None:
-            return self._without_offsets(ids, rendered.text, rendered.loss, special)
+            return self._without_offsets(ids, rendered, special)
         mask = _tokens_in(rendered.loss, offsets)
         if not mask:
-            return unusable_row("no token carries loss")
-        return TokenRow(ids=ids, start=mask[0], truncated=False, mask=mask)
+            raise _Unusable("no token carries loss")
+        row = TokenRow(ids=ids, start=mask[0], truncated=False, mask=mask)
+        if self._protocol.spans is None:
+            return row
+        return with_spans(row, self._response(conversation, rendered, offsets), self._protocol)
+
+    def _response(
+        self,
+        conversation: Conversation,
+        rendered: RenderedConversation,
+        offsets: list[tuple[int, int]],
+    ) -> ResponseText:
+        """The last turn in the rendered text, with the spans that the data name in its content."""
+        start = self._turns.response(conversation, rendered.text)
+        content, end = self._turns.content(conversation, rendered.text)
+        named = conversation.spans
+        if named and rendered.text[content:end] != content_text(conversation.messages[-1]):
+            raise _Unusable("the chat template changes the response, so its spans are unknown")
+        moved = content - start
+        named = tuple(TextSpan(s.name, s.start + moved, s.end + moved) for s in named)
+        return ResponseText(rendered.text, offsets, start=start, end=end, named=named)
 
     def _without_offsets(
-        self, ids: list[int], text: str, loss: list[Stretch], special: bool
+        self, ids: list[int], rendered: RenderedConversation, special: bool
     ) -> TokenRow:
         """A row of a tokenizer that does not say which characters a token has."""
+        text, loss = rendered.text, rendered.loss
         if len(loss) != 1 or loss[0][1] != len(text):
-            return unusable_row(
+            raise _Unusable(
                 "the model's tokenizer does not say where its tokens are in the text, so only a "
                 "last turn can carry loss"
             )
         start = common_prefix(self._tokens.encode(text[: loss[0][0]], special).ids, ids)
         return TokenRow(ids=ids, start=start, truncated=False)
+
+    def _with_fields(self, conversation: Conversation) -> Conversation:
+        """A conversation whose response has its thinking where the template reads it.
+
+        Responses of studies are texts, with a think block inside.
+        """
+        *before, last = conversation.messages
+        divided = divide_at_thinking(content_text(last)) if self._reads_fields else None
+        if divided is None or conversation.spans:
+            return conversation
+        last = {**last, "content": divided.answer, "reasoning_content": divided.thinking}
+        return replace(conversation, messages=(*before, last))
 
     def _by_token(self, text: str) -> list[tuple[Stretch, int]]:
         """The tokens of a text, each with its characters; single characters without offsets."""
@@ -88,50 +133,28 @@ class ConversationRows:
         return list(zip(offsets, ids, strict=True))
 
 
-def response_text(message: Message) -> str:
-    """The text of a response: its thinking, if it has any apart, as a think block before it."""
-    content = content_text(message)
-    thinking = _thinking(message)
-    return join_thinking(thinking, content) if thinking else content
-
-
-def content_text(message: Message) -> str:
-    """The text of a message's content, which may be a list of parts."""
-    content: Any = message.get("content")
-    if isinstance(content, list):
-        return "".join(str(part.get("text", "")) for part in content if isinstance(part, dict))
-    return content if isinstance(content, str) else ""
-
-
-def _thinking(message: Message) -> str:
-    fields = ("reasoning_content", "reasoning", "thinking")
-    return next((str(message[name]) for name in fields if message.get(name)), "")
-
-
-def _lost(messages: list[Message], text: str) -> str | None:
-    """Why a rendered text does not hold what the user and the system say, or None."""
+def _require_turns(messages: list[Message], text: str) -> None:
+    """Raise _Unusable unless a rendered text has everything that the user and the system say."""
     for message in messages:
-        role = message.get("role")
-        if role in ("user", "system") and content_text(message).strip() not in text:
-            return (
-                f"the chat template leaves out what the {role} says, or changes it: "
-                f"{json.dumps(content_text(message).strip()[:40], ensure_ascii=False)}"
+        role, content = message.get("role"), content_text(message).strip()
+        if role in ("user", "system") and content not in text:
+            quoted = json.dumps(content[:40], ensure_ascii=False)
+            raise _Unusable(
+                f"the chat template leaves out what the {role} says, or changes it: {quoted}"
             )
-    return None
 
 
-def _lost_of_response(message: Message, text: str) -> str | None:
-    """Why a rendered text does not hold the response, or None."""
+def _require_response(message: Message, text: str) -> None:
+    """Raise _Unusable unless a rendered text has the response, and its thinking if it has any."""
     divided = divide_at_thinking(content_text(message))
-    thinking = _thinking(message) or (divided.thinking if divided else "")
+    thinking = thinking_text(message) or (divided.thinking if divided else "")
     if thinking.strip() not in text:
-        return (
+        raise _Unusable(
             "the chat template leaves the response's thinking out: use the protocol standard, "
             "which writes the response behind the prompt"
         )
     if (divided.answer if divided else content_text(message).strip()) not in text:
-        return "the chat template leaves out the response, or changes it"
-    return None
+        raise _Unusable("the chat template leaves out the response, or changes it")
 
 
 def _tokens_in(stretches: list[Stretch], offsets: list[tuple[int, int]]) -> tuple[int, ...]:

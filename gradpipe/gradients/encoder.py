@@ -12,6 +12,7 @@ from gradpipe.conversations.examples import (
     Example,
     Pair,
     PlainText,
+    TextSpan,
     TokenIds,
     Unusable,
     texts_of,
@@ -49,6 +50,12 @@ class Encoder:
             raise ModelError(
                 f"The tokenizer of {self._name} has no chat template: use an instruction-tuned "
                 "model, or turn the chat template off (chat: false, --no-chat)."
+            )
+        if protocol.spans and not tokenizer.is_fast:
+            raise ModelError(
+                f"The tokenizer of {self._name} does not say which characters its tokens stand "
+                "for, so responses cannot be divided into spans: use a model with a fast "
+                "tokenizer, or leave the protocol's spans out."
             )
         self.tokenizer = tokenizer
         self.protocol = protocol
@@ -96,16 +103,16 @@ class Encoder:
         # A fine-tuning run wraps no template around texts that continue each other.
         if self._template is None or (whole and pair.joined and self.protocol.chat is None):
             prompt = pair.instruction + ("" if pair.joined else "\n")
-            return self._encode_text(prompt + pair.response, len(prompt))
+            return self._encode_text(prompt + pair.response, len(prompt), pair.spans)
         if whole:
             return self._encode_conversation(_as_conversation(pair))
         prompt = self._template.prompt(pair.instruction, pair.response)
         if pair.instruction.strip() not in prompt:
             reason = "the chat template leaves the instruction out of the prompt, or changes it"
             return unusable_row(reason)
-        return self._tokens.row(prompt, pair.response, wrapped=True)
+        return self._tokens.row(prompt, pair.response, pair.spans, wrapped=True)
 
-    def _encode_text(self, text: str, start: int) -> TokenRow:
+    def _encode_text(self, text: str, start: int, named: tuple[TextSpan, ...] = ()) -> TokenRow:
         """A text without a template; its loss is on the characters from ``start`` on."""
         if fault := text_fault("text", text):
             return unusable_row(fault)
@@ -113,7 +120,7 @@ class Encoder:
             text = self._tokens.with_eos(text)
         if self.protocol.loss_on == "all":
             start = 0
-        return self._tokens.row(text[:start], text[start:], wrapped=False)
+        return self._tokens.row(text[:start], text[start:], named, wrapped=False)
 
     def _encode_conversation(self, conversation: Conversation) -> TokenRow:
         if self._conversations is None:

@@ -11,6 +11,7 @@ from gradpipe.errors import ModelError
 from gradpipe.gradients.loop import BatchLoop
 from gradpipe.gradients.passes.nonfinite import broken_weight
 from gradpipe.gradients.passes.run_batch import RowGradients
+from gradpipe.gradients.passes.span_passes import SpanGradients
 from gradpipe.gradients.protocol import Protocol
 from gradpipe.gradients.rows import ROW_SCHEMA, Progress
 from gradpipe.gradients.spectra.comparisons import SAME_LAYER
@@ -101,6 +102,7 @@ def _unusable(number: int, row: TokenRow) -> dict[str, Any]:
         "seconds": 0.0,
         "matrices": [],
         "layers": [],
+        "spans": [],
     }
 
 
@@ -113,6 +115,7 @@ def _record(number: int, row: TokenRow, gradients: RowGradients, seconds: float)
         "seconds": seconds,
         "matrices": [] if fault else _matrices(gradients),
         "layers": [] if fault else _layers(gradients),
+        "spans": [] if fault else [_span(span) for span in gradients.spans],
     }
 
 
@@ -151,6 +154,21 @@ def _layers(gradients: RowGradients) -> list[dict[str, Any]]:
         }
         for layer in sorted({layer for layer, _ in norms})
     ]
+
+
+def _span(span: SpanGradients) -> dict[str, Any]:
+    """A span of a usable row, as SPAN."""
+    spectra = {} if span.fault else span.spectra
+    matrices = [
+        {
+            "layer": layer,
+            "projection": name,
+            "frobenius_norm": spectrum.squared_norm**0.5,
+            "singular_values": spectrum.singular_values.float().cpu().numpy(),
+        }
+        for (layer, name), spectrum in sorted(spectra.items(), key=lambda entry: entry[0])
+    ]
+    return {"name": span.name, "tokens": span.tokens, "loss": span.loss, "matrices": matrices}
 
 
 def _cosine(product: float | None, one: float | None, other: float | None) -> float | None:

@@ -23,6 +23,7 @@ from gradpipe.gradients.passes.memory import (
 )
 from gradpipe.gradients.passes.nonfinite import FaultFinder
 from gradpipe.gradients.passes.run_batch import RowGradients, run_batch
+from gradpipe.gradients.passes.span_passes import count_passes
 from gradpipe.gradients.spectra.workers import SpectraPool, spectra_pool
 from gradpipe.gradients.tokens import TokenRow
 from gradpipe.models.devices import devices, offloaded
@@ -103,7 +104,8 @@ class BatchLoop:
         members = [self.rows[number] for number in batch.rows]
         model = self.loaded.model
         layers = len(decoder_layers(model, self.projections)) if self.twice else 0
-        with nullcontext() if self.measured else saved_bytes(model, layers) as saved:
+        passes = count_passes(members)
+        with nullcontext() if self.measured else saved_bytes(model, layers, passes) as saved:
             gradients = run_batch(model, self.projections, members, pool)
         if saved is not None and any(row.spectra for row in gradients):
             self._set_budget(saved.bytes / batch.tokens)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from datetime import date
 from typing import Annotated, Any, Literal
 
@@ -11,6 +12,7 @@ from pydantic import (
     ConfigDict,
     Field,
     ValidationError,
+    ValidationInfo,
     model_validator,
 )
 
@@ -21,6 +23,7 @@ from gradpipe.system.hashing import content_hash
 
 Role = Literal["q", "k", "v", "o", "gate", "up", "down"]
 Dtype = Literal["float32", "bfloat16", "float16"]
+Division = Literal["think", "steps", "data"]
 Thinking = Literal["auto", "inside", "closed"]
 LossOn = Literal["last", "assistant", "completion", "all"]
 #: The date that Llama's templates write where there is no clock.
@@ -34,6 +37,8 @@ _LATER_SETTINGS = (
     "append_eos",
     "chat_template",
     "chat_template_kwargs",
+    "spans",
+    "step_pattern",
 )
 
 
@@ -41,6 +46,17 @@ def _distinct(projections: tuple[Role, ...]) -> tuple[Role, ...]:
     if len(set(projections)) < len(projections):
         raise ValueError("each projection should be named once")
     return projections
+
+
+def _pattern(pattern: str | None, settings: ValidationInfo) -> str | None:
+    if pattern is not None:
+        if settings.data.get("spans") != "steps":
+            raise ValueError("it needs spans: steps")
+        try:
+            re.compile(pattern)
+        except re.error as error:
+            raise ValueError(f"it is not a regular expression ({error})") from None
+    return pattern
 
 
 class Protocol(BaseModel):
@@ -164,6 +180,20 @@ class Protocol(BaseModel):
             ),
             description="The projections whose gradients are computed.",
         )
+    )
+    spans: Division | None = Field(
+        default=None,
+        description=(
+            "Also compute the spectra of the response's spans: thinking and answer (``think``), "
+            "the parts between blank lines or by ``step_pattern`` (``steps``), or the character "
+            "offsets that the data give (``data``)."
+        ),
+    )
+    step_pattern: Annotated[str | None, AfterValidator(_pattern)] = Field(
+        default=None,
+        description=(
+            "A regular expression; with ``spans: steps``, a step starts at each of its matches."
+        ),
     )
     layer_names: LayerNames = Field(
         default=LayerNames(),

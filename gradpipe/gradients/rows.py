@@ -30,9 +30,29 @@ MATRIX = pl.Struct(
 #: One row per layer with its cosines (see ``comparisons.SAME_LAYER``). A cosine is null if a
 #: gradient is zero or missing, or if the two gradients differ in their number of entries.
 LAYER = pl.Struct({"layer": pl.Int64, **{f"{pair}_cosine": pl.Float32 for pair in SAME_LAYER}})
+#: One row per span of a response: its number of ``tokens``, their mean ``loss``, and the gradients
+#: of its share of the response's loss, which sum to the response's own. No ``matrices``: one of
+#: them is not finite, although the response's are.
+SPAN = pl.Struct(
+    {
+        "name": pl.String,
+        "tokens": pl.Int64,
+        "loss": pl.Float64,
+        "matrices": pl.List(
+            pl.Struct(
+                {
+                    "layer": pl.Int64,
+                    "projection": pl.String,
+                    "frobenius_norm": pl.Float64,
+                    "singular_values": pl.List(pl.Float32),
+                }
+            )
+        ),
+    }
+)
 #: One row per pair. ``row`` is its position in the input. ``reason`` says why the row is unusable;
-#: ``matrices`` and ``layers`` are then empty and ``loss`` may be null. ``seconds`` is its share of
-#: its batch's time on ``hardware``.
+#: ``matrices``, ``layers`` and ``spans`` are then empty and ``loss`` may be null. ``seconds`` is
+#: its share of its batch's time on ``hardware``. ``spans`` is null in rows of earlier versions.
 ROW_SCHEMA = pl.Schema(
     {
         "row": pl.Int64(),
@@ -45,6 +65,7 @@ ROW_SCHEMA = pl.Schema(
         "hardware": pl.String(),
         "matrices": pl.List(MATRIX),
         "layers": pl.List(LAYER),
+        "spans": pl.List(SPAN),
     }
 )
 
@@ -76,9 +97,9 @@ def with_keys(examples: pl.DataFrame, protocol: Protocol, model: str) -> pl.Data
 def explode_matrices(rows: pl.LazyFrame) -> pl.LazyFrame:
     """Return one row per pair, layer and projection, from the usable rows of a ROW_SCHEMA frame.
 
-    Drops ``layers``; see ``explode_layers``.
+    Drops ``layers`` and ``spans``; see ``explode_layers`` and ``explode_spans``.
     """
-    usable = rows.filter(pl.col("reason").is_null()).drop("layers", strict=False)
+    usable = rows.filter(pl.col("reason").is_null()).drop("layers", "spans", strict=False)
     return usable.explode("matrices").unnest("matrices")
 
 
@@ -90,3 +111,21 @@ def explode_layers(rows: pl.LazyFrame) -> pl.LazyFrame:
     names = pl.selectors.by_name("row", "key", "layers", require_all=False)
     usable = rows.filter(pl.col("reason").is_null()).select(names)
     return usable.explode("layers").unnest("layers")
+
+
+def explode_spans(rows: pl.LazyFrame) -> pl.LazyFrame:
+    """Return one row per pair, span, layer and projection, from the usable rows of such a frame.
+
+    ``span`` is the span's name; ``loss`` and ``response_tokens`` are its own, and so are the
+    gradient's columns.
+    """
+    usable = rows.filter(pl.col("reason").is_null() & (pl.col("spans").list.len() > 0))
+    each = usable.drop("matrices", "layers", strict=False).explode("spans")
+    span = pl.col("spans").struct.field
+    own = each.with_columns(
+        span("name").alias("span"),
+        span("loss"),
+        span("tokens").alias("response_tokens"),
+        span("matrices"),
+    )
+    return own.drop("spans").explode("matrices").drop_nulls("matrices").unnest("matrices")

@@ -44,9 +44,9 @@ class TemplateRenderer:
         template = self._given or self._tokenizer.get_chat_template(tools=tools)
         return _on_day(template, self._day) if "strftime_now" in template else template
 
-    def reads(self, variable: str) -> bool:
-        """Whether the template mentions a variable."""
-        return re.search(rf"\b{re.escape(variable)}\b", self.text()) is not None
+    def reads_field(self, name: str) -> bool:
+        """Whether the template reads a field of messages."""
+        return re.search(rf"(?:\.|\[['\"]){name}\b", self.text()) is not None
 
     @property
     def marks_generation(self) -> bool:

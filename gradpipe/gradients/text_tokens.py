@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from gradpipe.conversations.examples import TextSpan
 from gradpipe.gradients.protocol import Protocol
+from gradpipe.gradients.row_spans import ResponseText, with_spans
 from gradpipe.gradients.tokens import TokenRow
 
 if TYPE_CHECKING:
@@ -27,13 +29,17 @@ class TextTokens:
         self._protocol = protocol
         self._leading, self._trailing = self._added_tokens()
 
-    def row(self, prompt: str, response: str, *, wrapped: bool) -> TokenRow:
+    def row(
+        self, prompt: str, response: str, named: tuple[TextSpan, ...] = (), *, wrapped: bool
+    ) -> TokenRow:
         """Tokenize a prompt and its response as one text.
 
-        ``wrapped``: a chat template wrote the prompt, and with it the special tokens.
+        ``wrapped``: a chat template wrote the prompt, and with it the special tokens. ``named`` are
+        spans of the response that the data name.
         """
-        special = self.adds_special(wrapped, prompt + response)
-        ids, offsets = self.encode(prompt + response, special)
+        text = prompt + response
+        special = self.adds_special(wrapped, text)
+        ids, offsets = self.encode(text, special)
         if self._protocol.boundary == "offsets" and offsets is not None:
             start = first_after(offsets, len(prompt), len(ids))
         else:
@@ -43,7 +49,11 @@ class TextTokens:
                 # Without offsets, the first token that differs from the prompt's belongs to the
                 # response, at least in part.
                 start = common_prefix(self._without_appended(prompt, prefix, special), ids)
-        return TokenRow(ids=ids, start=start, truncated=False)
+        row = TokenRow(ids=ids, start=start, truncated=False)
+        if offsets is None:
+            return row
+        place = ResponseText(text, offsets, start=len(prompt), end=len(text), named=named)
+        return with_spans(row, place, self._protocol)
 
     def encode(self, text: str, special: bool) -> EncodedText:
         """Tokenize a text; ``special``: with the tokenizer's own special tokens before it."""

@@ -5,13 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-
-@dataclass(frozen=True)
-class TokenSpan:
-    """A named stretch of a row's loss: the ``positions`` in ``ids`` of its tokens, ascending."""
-
-    name: str
-    positions: tuple[int, ...]
+from gradpipe.conversations.spans import TokenSpan
 
 
 @dataclass(frozen=True)

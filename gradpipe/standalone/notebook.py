@@ -50,7 +50,8 @@ def extract_spectra(
         response_template: In plain texts, the text after which the response begins.
 
     Returns:
-        ``example`` (the position in ``examples``, from 0), ``loss`` (nats per response token),
+        ``example`` (the position in ``examples``, from 0), ``span`` (null for the whole response;
+        with ``Protocol(spans=...)``, the rows of its spans follow), ``loss`` (nats per token),
         ``tokens`` and ``response_tokens`` (counts), ``layer`` (from 0), ``projection`` ("q", "k",
         "v", "o"), ``nuclear_norm``, ``spectral_norm``, ``sigma1_ratio``, ``frobenius_norm``,
         ``effective_rank``, the cosines ``next_layer_cosine``, ``q_o_cosine``, ``q_ot_cosine`` and

@@ -20,7 +20,7 @@ from gradpipe.statistics.reductions import (
     reduce_spectra,
     require_statistics,
 )
-from gradpipe.statistics.table import conform_to_schema
+from gradpipe.statistics.table import conform_to_schema, whole_responses
 
 #: One row per example: its number, its score, and why it has no score if it has none.
 SCORE_SCHEMA = pl.Schema({"row": pl.Int64, "score": pl.Float64, "reason": pl.String})
@@ -72,9 +72,10 @@ def score_spectra_file(path: Path, by: str) -> pl.DataFrame:
         columns, unusable = _columns_and_unusable(path)
         require_statistics([by], available_statistics(columns))
         needed = [by] if by in columns else REDUCTIONS[by].meta.root_names()
+        span = [name for name in columns if name == "span"]
         parts = [
             _reduced(matrices.lazy(), "example", by)
-            for matrices in _batches(path, ["example", *needed])
+            for matrices in _batches(path, ["example", *needed, *span])
         ]
         scores = [_usable_scores(parts), conform_to_schema(unusable, SCORE_SCHEMA)]
         return _with_reasons(pl.concat(scores), by)
@@ -136,7 +137,8 @@ def _batches(path: Path, columns: list[str]) -> Iterator[pl.DataFrame]:
 
 
 def _reduced(matrices: pl.LazyFrame, example: str, by: str) -> pl.DataFrame:
-    """The column ``example`` and the ``score`` of each gradient matrix."""
+    """The column ``example`` and the ``score`` of each gradient matrix of a whole response."""
+    matrices = whole_responses(matrices)
     reduced = (
         matrices if by in matrices.collect_schema().names() else reduce_spectra(matrices, [by])
     )

@@ -2,7 +2,7 @@
 
 import polars as pl
 
-from gradpipe.gradients.rows import explode_layers, explode_matrices
+from gradpipe.gradients.rows import explode_layers, explode_matrices, explode_spans
 from gradpipe.gradients.spectra.comparisons import SAME_LAYER
 from gradpipe.models.roles import ROLES
 from gradpipe.statistics.reductions import reduce_spectra
@@ -20,13 +20,24 @@ EXTRACT_STATISTICS = (
 def spectra_table(rows: pl.DataFrame) -> pl.DataFrame:
     """Extracted rows (ROW_SCHEMA) as the table of ``gradpipe extract``, ordered by example.
 
-    Each cosine of a layer is repeated in all rows of that layer.
+    Each cosine of a layer is repeated in all rows of that layer. ``span`` is null for the whole
+    response; the rows of its spans follow, in their order, without cosines.
     """
-    spectra = reduce_spectra(explode_matrices(rows.lazy()), EXTRACT_STATISTICS)
+    whole = explode_matrices(rows.lazy()).join(
+        explode_layers(rows.lazy()), on=["row", "layer"], how="left"
+    )
+    spans = explode_spans(rows.lazy())
+    place = pl.col("span").rle_id().over("row")
+    both = pl.concat(
+        [whole.with_columns(place=pl.lit(None, pl.UInt32)), spans.with_columns(place=place)],
+        how="diagonal",
+    )
     return (
-        spectra.join(explode_layers(rows.lazy()), on=["row", "layer"], how="left")
+        reduce_spectra(both, EXTRACT_STATISTICS)
+        .sort("row", "place", "layer", pl.col("projection").cast(pl.Enum(list(ROLES))))
         .select(
             pl.col("row").alias("example"),
+            "span",
             "loss",
             "tokens",
             "response_tokens",
@@ -37,6 +48,5 @@ def spectra_table(rows: pl.DataFrame) -> pl.DataFrame:
             *(f"{pair}_cosine" for pair in SAME_LAYER),
             "singular_values",
         )
-        .sort("example", "layer", pl.col("projection").cast(pl.Enum(list(ROLES))))
         .collect()
     )

@@ -43,8 +43,8 @@ def statistics_table(
             "commonsense" or "knowledge"), ``item`` (the question that an example answers, shared
             by its responses in all styles), ``style`` and ``relevance`` ("correct" or
             "irrelevant"). Missing ones are empty; ``relevance`` is "correct" and ``item`` the
-            example's number. Rows of a workspace's row store, joined with their examples, are
-            accepted too.
+            example's number. Rows of spans are left out. Rows of a workspace's row store, joined
+            with their examples, are accepted too.
         statistics: Names of statistics, by default all that follow from the columns of ``spectra``.
 
     Returns:
@@ -90,9 +90,11 @@ def with_labels(table: pl.LazyFrame) -> pl.LazyFrame:
     """A table of matrices with every label column: DEFAULT_LABELS, ``item_id`` and ``index``.
 
     ``item_id`` is the column ``item``, or else ``example``; ``index`` is ``example``, or else the
-    item's rank among the items of its model and benchmark. Raises DataError for a table without
-    ``layer``, ``projection``, or any column that identifies the example.
+    item's rank among the items of its model and benchmark. Rows of spans are left out. Raises
+    DataError for a table without ``layer``, ``projection``, or any column that identifies the
+    example.
     """
+    table = whole_responses(table)
     columns = table.collect_schema().names()
     item = next((name for name in ("item_id", "item", "example") if name in columns), None)
     missing = [name for name in ("layer", "projection") if name not in columns]
@@ -114,6 +116,13 @@ def with_labels(table: pl.LazyFrame) -> pl.LazyFrame:
         number = pl.col("example") if "example" in columns else rank
         labeled = labeled.with_columns(number.cast(pl.Int64).alias("index"))
     return labeled
+
+
+def whole_responses(table: pl.LazyFrame) -> pl.LazyFrame:
+    """Drop the rows of spans, and the column ``span``, from a table of ``extract_spectra``."""
+    if "span" not in table.collect_schema().names():
+        return table
+    return table.filter(pl.col("span").is_null()).drop("span")
 
 
 def conform_to_schema(frame: pl.DataFrame, schema: pl.Schema) -> pl.DataFrame:

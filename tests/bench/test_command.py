@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from click.testing import CliRunner, Result
 
-from bench import layer, memory
+from bench import layer, memory, spans
 from bench.__main__ import main
 from bench.cuda import measure_length, random_rows, summarize_cuda
 from bench.goals import GOALS, check_goals
@@ -86,6 +86,23 @@ def test_alignment_compares_both_ways_in_every_round(
         for style in ("none", "detailed")
         for number, methods in ((1, ("with", "without")), (2, ("without", "with")))
         for method in methods
+    ]
+
+
+def test_spans_are_compared_with_spans_as_rows(
+    small_model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(spans, "CASES", ((20, 2), (30, 3)))
+    monkeypatch.setattr(spans, "TOKENS", 60)
+    found = measured("spans", tmp_path / "s.json", "--model", small_model, "--rounds", 1)
+    assert [record["case"] for record in found["summary"]] == [
+        "20 tokens, 2 spans",
+        "30 tokens, 3 spans",
+    ]
+    assert [(row["method"], row["examples"]) for row in found["rows"]] == [
+        (method, examples)
+        for examples in (3, 2)
+        for method in ("without", "shared", "rows", "cut rows")
     ]
 
 

@@ -179,6 +179,7 @@ def test_extract_writes_the_table_and_names_unusable_rows(
     assert table.height == 2 * 3 * 4
     assert table.columns == [
         "example",
+        "span",
         "loss",
         "tokens",
         "response_tokens",

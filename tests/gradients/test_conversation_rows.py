@@ -7,7 +7,14 @@ from typing import Any
 
 import pytest
 
-from gradpipe.conversations.examples import Conversation, Message, Pair, PlainText, TokenIds
+from gradpipe.conversations.examples import (
+    Conversation,
+    Message,
+    Pair,
+    PlainText,
+    TextSpan,
+    TokenIds,
+)
 from gradpipe.errors import ModelError, StudyError
 from gradpipe.gradients.encoder import Encoder
 from gradpipe.gradients.protocol import PAPER, STANDARD, TRAINING, Protocol, make_protocol
@@ -218,3 +225,50 @@ def test_a_cut_conversation_keeps_the_loss_that_is_left() -> None:
 def test_the_loss_of_other_turns_needs_conversations_rendered_whole(change: Any) -> None:
     with pytest.raises(StudyError, match=next(iter(change))):
         make_protocol("standard", **change)
+
+
+def test_thinking_inside_a_text_reaches_a_template_that_reads_a_field() -> None:
+    inside = {**SAID, "content": "<think>\n2 + 2 = 4\n</think>\n\n4"}
+    field = texts(GPT_OSS, Conversation((ASKED, {**SAID, "thinking": "2 + 2 = 4"})))
+    assert texts(GPT_OSS, Conversation((ASKED, inside))) == field
+    assert texts(GPT_OSS, Pair(ASKED["content"], inside["content"])) == field
+
+
+SPANS_OF_TURNS = {
+    CHATML: {"think": "<think>\nAdd.\n</think>\n\n", "answer": "4<|im_end|>\n"},
+    QWEN_3: {"think": "<think>\nAdd.\n</think>\n\n", "answer": "4<|im_end|>\n"},
+    GPT_OSS: {
+        "think": "<|channel|>analysis<|message|>Add.<|end|>"
+        "<|start|>assistant<|channel|>final<|message|>",
+        "answer": "4<|return|>",
+    },
+}
+
+
+@pytest.mark.parametrize("template", SPANS_OF_TURNS, ids=["chatml", "qwen-3", "gpt-oss"])
+def test_the_last_turn_is_divided_into_spans_with_its_end_in_the_last_one(template: str) -> None:
+    inside = {**SAID, "content": "<think>\nAdd.\n</think>\n\n4"}
+    earlier = ({"role": "user", "content": "Hi."}, {"role": "assistant", "content": "Hello."})
+    tokenizer = tokenizer_for(template)
+    encoder = Encoder(tokenizer, make_protocol("training", spans="think"))
+    row = encoder.encode(Conversation((*earlier, ASKED, inside)))
+    divided = {
+        span.name: tokenizer.decode([row.ids[position] for position in span.positions])
+        for span in row.spans
+    }
+    assert "Hello." in divided.pop("earlier_turns")
+    assert divided == SPANS_OF_TURNS[template]
+    assert sorted(at for span in row.spans for at in span.positions) == list(row.positions)
+
+
+def test_spans_that_the_data_name_are_of_the_content() -> None:
+    named = (TextSpan("sum", 0, 5), TextSpan("result", 8, 9))
+    said = Conversation((ASKED, {**SAID, "content": "2 + 2 = 4"}), spans=named)
+    for protocol in ("standard", "training"):
+        tokenizer = tokenizer_for(CHATML)
+        row = Encoder(tokenizer, make_protocol(protocol, spans="data")).encode(said)
+        end = "<|im_end|>\n" if protocol == "training" else ""
+        assert {
+            span.name: tokenizer.decode([row.ids[position] for position in span.positions])
+            for span in row.spans
+        } == {"sum": "2 + 2", "rest": " =", "result": " 4" + end}

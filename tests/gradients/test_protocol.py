@@ -96,9 +96,24 @@ def test_later_settings_with_their_defaults_leave_rows_and_reports_of_earlier_ve
         printed = protocol.model_dump(exclude=protocol.later_defaults)
         assert set(printed) == {*protocol.key(), "preset", "layer_names"}
     changed = make_protocol("training", chat_template="{{ messages }}", template_date="2031-05-04")
-    kept = {"thinking", "chat_template_kwargs"}
+    kept = {"thinking", "chat_template_kwargs", "spans", "step_pattern"}
     assert changed.later_defaults == kept
     assert set(changed.key()) == {*changed.model_dump()} - kept - {"preset", "layer_names"}
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {"spans": "words"},
+        {"step_pattern": "^Step"},
+        {"spans": "think", "step_pattern": "^Step"},
+        {"spans": "steps", "step_pattern": "("},
+    ],
+    ids=str,
+)
+def test_a_division_that_cannot_be_is_refused(settings: dict[str, str]) -> None:
+    with pytest.raises(StudyError, match=list(settings)[-1]):
+        make_protocol(**settings)
 
 
 def test_the_key_ignores_what_the_preset_is_called() -> None:

@@ -26,6 +26,7 @@ EMPTY = "the response is empty"
 AWAY = "the response was truncated away: the prompt alone fills the window of 128 tokens"
 COLUMNS = {
     "example": pl.Int64,
+    "span": pl.String,
     "loss": pl.Float64,
     "tokens": pl.Int64,
     "response_tokens": pl.Int64,

@@ -10,6 +10,7 @@ import pytest
 from polars.testing import assert_frame_equal
 
 from gradpipe.errors import DamagedError, WorkspaceError
+from gradpipe.gradients.rows import explode_spans
 from storage.checksums import sealed_parquet
 from storage.locations import filesystem_of, open_location
 from storage.object_reads import TAIL_BYTES
@@ -22,6 +23,17 @@ if TYPE_CHECKING:
     from upath import UPath
 
     from storage.filesystem import Location
+
+
+def span(values: np.ndarray, name: str) -> dict[str, Any]:
+    """A span with one matrix."""
+    matrix = {
+        "layer": 0,
+        "projection": "q",
+        "frobenius_norm": 1.0,
+        "singular_values": values.tolist(),
+    }
+    return {"name": name, "tokens": 3, "loss": 0.5, "matrices": [matrix]}
 
 
 def spectra(part: int, count: int = 4) -> pl.DataFrame:
@@ -45,6 +57,7 @@ def spectra(part: int, count: int = 4) -> pl.DataFrame:
                     for layer, spectrum in enumerate(values[row])
                 ],
                 "layers": [{"layer": layer, "q_o_cosine": 0.5 * row} for layer in range(8)],
+                "spans": [span(values[row, 0, :4], f"step_{n}") for n in range(row % 3)],
             }
             for row in range(count)
         ],
@@ -65,12 +78,12 @@ def test_whole_spectra_come_back_as_they_were(root: "Location") -> None:
 
 
 def as_before(rows: pl.DataFrame) -> pl.DataFrame:
-    """Spectra as they were written before there were cosines and sketches."""
+    """Spectra as they were written before there were cosines, sketches and spans."""
     field = pl.element().struct.field
     kept = pl.struct(
         field(name) for name in ("layer", "projection", "frobenius_norm", "singular_values")
     )
-    return rows.drop("layers").with_columns(pl.col("matrices").list.eval(kept))
+    return rows.drop("layers", "spans").with_columns(pl.col("matrices").list.eval(kept))
 
 
 def test_parts_of_an_older_schema_are_read_beside_newer_ones(root: "Location") -> None:
@@ -79,14 +92,16 @@ def test_parts_of_an_older_schema_are_read_beside_newer_ones(root: "Location") -
     part = store.folder / unique_part_name()
     filesystem_of(part).write(part, sealed_parquet(as_before(older)))
     store.append(newer)
-    layers = pl.lit(None, SPECTRA_SCHEMA["layers"]).alias("layers")
-    expected = pl.concat([older.with_columns(layers), newer])
+    later = [pl.lit(None, SPECTRA_SCHEMA[name]).alias(name) for name in ("layers", "spans")]
+    expected = pl.concat([older.with_columns(later), newer])
     read = store.scan().collect()
     assert read.schema == SPECTRA_SCHEMA
     assert_frame_equal(read, expected)
     assert_frame_equal(pl.concat(store.chunks(expected["key"], parts=1)), expected)
     assert store.keys().sort().to_list() == expected["key"].sort().to_list()
-    assert store.scan().select("key", "layers").collect().height == expected.height
+    assert store.scan().select("key", "layers", "spans").collect().height == expected.height
+    matrices = explode_spans(read.lazy().with_columns(reason=pl.lit(None, pl.String))).collect()
+    assert matrices["key"].to_list() == ["1 1", "1 2", "1 2"]
     assert store.discard(pl.col("key") == "0 1") == 1
     kept = expected.filter(pl.col("key") != "0 1").sort("key")
     assert_frame_equal(store.scan().collect().sort("key"), kept)

@@ -4,6 +4,7 @@
 ``limits``            shares of memory that a batch may take
 ``memory``            how much memory is free, and what a batch takes
 ``run_batch``         the passes of one batch
+``span_passes``       one backward pass per span of a response, from one forward pass
 ``loss``              cross-entropy over response tokens, in blocks of the vocabulary
 ``factors``           hooks that take inputs X and output gradients D of each projection
 ``replaced_forward``  replacement of modules' forward methods

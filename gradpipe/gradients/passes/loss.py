@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -70,8 +71,39 @@ def predictions(rows: list[TokenRow]) -> Predictions:
     return Predictions(row=row, position=position, target=target, weight=columns[3])
 
 
+@dataclass(frozen=True, kw_only=True)
+class ForwardPass:
+    """The forward pass of a batch, from which any number of backward passes may follow.
+
+    ``hidden`` [rows, T, width] is the decoder's output and ``gradient`` that of the sum of all
+    ``losses``, the rows' means. ``token_losses`` [rows, T], float64, are zero but where a token is
+    predicted; those of a row sum to its loss.
+    """
+
+    hidden: Tensor
+    gradient: Tensor
+    losses: list[float]
+    token_losses: Tensor
+
+    @property
+    def usable(self) -> bool:
+        """Whether any loss is finite."""
+        return any(map(math.isfinite, self.losses))
+
+
 def backward_of_losses(model: Any, rows: list[TokenRow]) -> list[float]:
     """Return each row's mean cross-entropy over its response tokens; run their backward pass.
+
+    The backward pass stops at the decoder's output if no loss is finite.
+    """
+    forward = forward_to_losses(model, rows)
+    if forward.usable:
+        forward.hidden.backward(forward.gradient)
+    return forward.losses
+
+
+def forward_to_losses(model: Any, rows: list[TokenRow]) -> ForwardPass:
+    """Compute each row's mean cross-entropy over its response tokens, and the head's backward pass.
 
     Logits are computed in blocks from the decoder's output; each block is dropped before the next.
 
@@ -79,8 +111,6 @@ def backward_of_losses(model: Any, rows: list[TokenRow]) -> list[float]:
     a sliding window would attend to nothing, and some softmax implementations then return NaN. Rows
     are padded with their own last token: a non-finite embedding of any other token would reach the
     row through attention weights of zero.
-
-    The backward pass stops at the decoder's output if no loss is finite.
     """
     length = max(len(row.ids) for row in rows)
     ids = torch.tensor([row.ids + row.ids[-1:] * (length - len(row.ids)) for row in rows])
@@ -89,16 +119,19 @@ def backward_of_losses(model: Any, rows: list[TokenRow]) -> list[float]:
     block = CPU_BLOCK if hidden.device.type == "cpu" else ACCELERATOR_BLOCK
     step = max(1, block // vocabulary // ROUND_TO) * ROUND_TO
     losses = torch.zeros(len(rows), dtype=torch.float64, device=hidden.device)
+    by_token = losses.new_zeros(hidden.shape[:2])
     gradient = torch.zeros_like(hidden)
     for start in range(0, len(targets), step):
         part = targets[start : start + step]
-        block_hidden = hidden.detach()[part.row, part.position].requires_grad_()
-        token_losses = _backward_of_block(logits_of(block_hidden), part)
-        losses.index_add_(0, part.row, token_losses.to(losses.device))
-        gradient.index_put_((part.row, part.position), _gradient_of(block_hidden), accumulate=True)
-    if bool(torch.isfinite(losses).any()):
-        hidden.backward(gradient)
-    return losses.tolist()
+        places = part.row, part.position
+        block_hidden = hidden.detach()[places].requires_grad_()
+        token_losses = _backward_of_block(logits_of(block_hidden), part).to(losses.device)
+        losses.index_add_(0, part.row, token_losses)
+        by_token.index_put_(places, token_losses, accumulate=True)
+        gradient.index_put_(places, _gradient_of(block_hidden), accumulate=True)
+    return ForwardPass(
+        hidden=hidden, gradient=gradient, losses=losses.tolist(), token_losses=by_token
+    )
 
 
 def _gradient_of(leaf: Tensor) -> Tensor:

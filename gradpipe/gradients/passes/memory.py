@@ -25,26 +25,27 @@ class SavedBytes:
     """Bytes saved at once for the backward pass, without weights.
 
     ``forward`` are saved by the forward pass, ``recomputed`` by ``layers`` checkpointed layers
-    during the backward pass, of which one exists at a time.
+    during ``passes`` backward passes; one such layer exists at a time.
     """
 
     layers: int
+    passes: int = 1
     forward: int = 0
     recomputed: int = 0
 
     @property
     def bytes(self) -> float:
         """Bytes of the forward pass and of one recomputed layer."""
-        return self.forward + self.recomputed / max(1, self.layers)
+        return self.forward + self.recomputed / max(1, self.layers * self.passes)
 
 
 @contextmanager
-def saved_bytes(model: Any, layers: int = 0) -> Iterator[SavedBytes]:
+def saved_bytes(model: Any, layers: int = 0, passes: int = 1) -> Iterator[SavedBytes]:
     """While open, count the bytes that autograd saves of ``model``'s passes on this thread.
 
-    ``layers`` is the number of checkpointed layers.
+    ``layers`` is the number of checkpointed layers, ``passes`` that of the backward passes.
     """
-    saved = SavedBytes(layers)
+    saved = SavedBytes(layers, passes)
     # Not by address, which is reused after a tensor is freed.
     seen = {StorageWeakRef(parameter.untyped_storage()) for parameter in model.parameters()}
 

@@ -8,7 +8,13 @@ from functools import cached_property
 from typing import Any
 
 from gradpipe.gradients.passes.factors import factors_to
-from gradpipe.gradients.passes.loss import backward_of_losses
+from gradpipe.gradients.passes.loss import forward_to_losses
+from gradpipe.gradients.passes.span_passes import (
+    CurrentSink,
+    SpanGradients,
+    gradients_of_spans,
+    only_span,
+)
 from gradpipe.gradients.spectra.inner_products import RowAlignment
 from gradpipe.gradients.spectra.sink import SpectraSink
 from gradpipe.gradients.spectra.spectrum import Spectrum
@@ -23,12 +29,14 @@ class RowGradients:
 
     ``alignment`` has inner products and sketches; it is empty if the pool computes none. There may
     be no spectra if the loss is not finite. ``origin`` says where non-finite values first occur.
+    ``spans`` are the gradients of the row's spans, in their order.
     """
 
     loss: float
     spectra: dict[tuple[int, str], Spectrum]
     alignment: RowAlignment = field(default_factory=RowAlignment)
     origin: str | None = None
+    spans: tuple[SpanGradients, ...] = ()
 
     @cached_property
     def norms(self) -> dict[tuple[int, str], float]:
@@ -62,6 +70,8 @@ def run_batch(
 ) -> list[RowGradients]:
     """Run forward and backward pass of rows padded on the right; compute spectra meanwhile.
 
+    Rows with spans take one more backward pass per span, from the same forward pass.
+
     The model must be frozen. A row's results do not depend on the other rows of the batch: a causal
     model's tokens never see the padding after them, padding has no loss, and each row's factors are
     cut to its own tokens. There are no spectra if no loss is finite. If the batch does not fit,
@@ -69,15 +79,41 @@ def run_batch(
     """
     sink = SpectraSink([len(row.ids) for row in rows], projections, pool)
     try:
-        with factors_to(sink, model, projections):
-            losses = backward_of_losses(model, rows)
+        losses, spans = _run_passes(model, projections, rows, pool, sink=sink)
         if not any(map(math.isfinite, losses)):
             return [RowGradients(loss, {}) for loss in losses]
         spectra = sink.finish()
     except BaseException:
         sink.abandon()
         raise
+    results = zip(rows, losses, spectra, sink.alignments, spans, strict=True)
     return [
-        RowGradients(loss=loss, spectra=row_spectra, alignment=alignment)
-        for loss, row_spectra, alignment in zip(losses, spectra, sink.alignments, strict=True)
+        RowGradients(
+            loss=loss,
+            spectra=row_spectra,
+            alignment=alignment,
+            spans=row_spans or only_span(row, loss, row_spectra),
+        )
+        for row, loss, row_spectra, alignment, row_spans in results
     ]
+
+
+def _run_passes(
+    model: Any,
+    projections: list[Projection],
+    rows: list[TokenRow],
+    pool: SpectraPool,
+    *,
+    sink: SpectraSink,
+) -> tuple[list[float], list[tuple[SpanGradients, ...]]]:
+    """Return the rows' losses and the gradients of their spans; ``sink`` gets the rows' factors."""
+    current = CurrentSink()
+    with factors_to(current, model, projections):
+        forward = forward_to_losses(model, rows)
+        if not forward.usable:
+            return forward.losses, [() for _ in rows]
+        spans = gradients_of_spans(forward, rows, projections, pool, current)
+        # Last, since it frees the graph on its way.
+        current.sink = sink
+        forward.hidden.backward(forward.gradient)
+    return forward.losses, spans

@@ -129,16 +129,22 @@ class SpectraSink:
     """Receives a batch's factors during the backward pass and computes each row's numbers.
 
     These are its spectra and, if ``pool`` has a sketcher, inner products and sketches of its
-    gradients. ``lengths`` are the rows' numbers of tokens; factors are cut to them. Factors are
-    held until there are enough jobs to keep every thread of ``pool`` busy, then dropped.
-    Comparisons keep those of one layer until the next layer is finished. Raises ModelError if the
-    model does not call each projection exactly once.
+    gradients. ``lengths`` are the rows' numbers of tokens; factors are cut to them. ``members`` are
+    these rows' positions in the batch, ascending, by default all. Factors are held until there are
+    enough jobs to keep every thread of ``pool`` busy, then dropped. Comparisons keep those of one
+    layer until the next layer is finished. Raises ModelError if the model does not call each
+    projection exactly once.
     """
 
     def __init__(
-        self, lengths: list[int], projections: list[Projection], pool: SpectraPool
+        self,
+        lengths: list[int],
+        projections: list[Projection],
+        pool: SpectraPool,
+        members: list[int] | None = None,
     ) -> None:
         self.lengths = lengths
+        self._members = list(range(len(lengths))) if members is None else members
         self._pool = pool
         self._awaited: dict[int, int] = {}
         for projection in projections:
@@ -210,7 +216,7 @@ class SpectraSink:
         comparisons: list[SpectraJob | ComparisonJob] = []
         for start in range(0, len(self.lengths), step):
             lengths = self.lengths[start : start + step]
-            rows, tokens = slice(start, start + step), slice(max(lengths))
+            rows, tokens = _consecutive(self._members[start : start + step]), slice(max(lengths))
             groups = [
                 (x[rows, tokens], {name: d[rows, tokens] for name, d in ds.items()})
                 for x, ds in by_inputs(factors)
@@ -262,6 +268,12 @@ class SpectraSink:
         rows = len(next(iter(results.sketches.values())))
         for row in range(rows):
             self.alignments[start + row].add(layer, results, row)
+
+
+def _consecutive(numbers: list[int]) -> slice | list[int]:
+    """Return ascending numbers as a slice, which copies nothing, if none is left out."""
+    first, behind = numbers[0], numbers[-1] + 1
+    return slice(first, behind) if behind - first == len(numbers) else numbers
 
 
 def by_inputs(factors: LayerFactors) -> Groups:
