@@ -13,6 +13,7 @@ from gradpipe.cli.doctor import doctor
 from gradpipe.cli.estimate import estimate_command
 from gradpipe.cli.extract import extract
 from gradpipe.cli.extras import missing_extra
+from gradpipe.cli.look import look
 from gradpipe.cli.models import models
 from gradpipe.cli.pipeline import backfill, report_command, run, status, ui
 from gradpipe.cli.rank import rank_command
@@ -61,6 +62,7 @@ def main() -> None:
     gradpipe run                     run the demo study: small model, small data
     gradpipe run --study my.yaml     run a study of your own models and data
     gradpipe estimate                estimate the cost of a study before running it
+    gradpipe look DATA --model M     show what a file holds for a model
     gradpipe extract DATA --model M  write the gradient spectra of a file's rows
     gradpipe rank DATA --model M     score and sort the rows of a file
     gradpipe compare A B             compare two models, data sets or studies
@@ -82,6 +84,7 @@ COMMANDS = (
     run,
     backfill,
     estimate_command,
+    look,
     extract,
     rank_command,
     compare_command,

@@ -14,6 +14,7 @@ from gradpipe.cli.extraction import (
     how_to_extract,
 )
 from gradpipe.cli.options import columns_option, response_template_option
+from gradpipe.cli.token_options import span_options
 
 
 @click.command()
@@ -31,16 +32,7 @@ from gradpipe.cli.options import columns_option, response_template_option
 @data_options
 @columns_option
 @response_template_option
-@click.option(
-    "--spans",
-    metavar="think|steps|none",
-    help="Also measure the parts of each response: thinking and answer, or steps.",
-)
-@click.option(
-    "--step-pattern",
-    metavar="REGEX",
-    help="Where a step starts, for --spans steps (default: after a blank line).",
-)
+@span_options
 @extraction_options
 def extract(
     data: str,

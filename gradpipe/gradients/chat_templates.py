@@ -36,11 +36,17 @@ class ChatTemplate:
 
     def __init__(self, tokenizer: PreTrainedTokenizerBase, protocol: Protocol, name: str) -> None:
         self.renderer = TemplateRenderer(tokenizer, protocol)
-        self._protocol = protocol
+        self.protocol = protocol
         self._name = name or "this model"
         self._form = self._find_form()
-        self._header = "" if protocol.as_reference else self._missing_header()
-        self._marks = self._opened_marks()
+        #: What the prompt lacks of the assistant's header, and the marks of a block that it opens.
+        self.header = "" if protocol.as_reference else self._missing_header()
+        self.opened_marks = self._opened_marks()
+
+    @property
+    def writes_parts(self) -> bool:
+        """Whether the template reads contents as lists of parts."""
+        return self._form.parts
 
     def prompt(self, instruction: str, response: str) -> str:
         """Return the text before a response; raises ModelError if the template fails."""
@@ -66,7 +72,7 @@ class ChatTemplate:
         Raises TemplateRefusal.
         """
         before = len(conversation.messages) - 1 if before is None else before
-        return self.rendered(conversation, before, asked=True) + self._header
+        return self.rendered(conversation, before, asked=True) + self.header
 
     def rendered(
         self, conversation: Conversation, count: int | None = None, *, asked: bool = False
@@ -106,9 +112,9 @@ class ChatTemplate:
         off switch of most templates, unless the study, the model or the row does.
         """
         own = dict(conversation.template_settings)
-        given = {**self._protocol.chat_template_kwargs, **own}
-        mode = self._protocol.thinking_mode
-        if self._protocol.rendering == "prompt" or mode == "inside" or "enable_thinking" in given:
+        given = {**self.protocol.chat_template_kwargs, **own}
+        mode = self.protocol.thinking_mode
+        if self.protocol.rendering == "prompt" or mode == "inside" or "enable_thinking" in given:
             return own
         return {**own, "enable_thinking": mode == "auto" and thinks(conversation.messages[-1])}
 
@@ -120,10 +126,10 @@ class ChatTemplate:
 
     def _with_think_block(self, text: str, response: str) -> str:
         """Close or remove the think block that a prompt opens, as the protocol says."""
-        thinking = self._protocol.thinking_mode
-        if self._marks is None or thinking == "inside":
+        thinking = self.protocol.thinking_mode
+        if self.opened_marks is None or thinking == "inside":
             return text
-        opening, closing = self._marks
+        opening, closing = self.opened_marks
         if not text.rstrip().endswith(opening):
             # Some templates leave the block out if the instruction asks for it.
             return text
@@ -144,8 +150,8 @@ class ChatTemplate:
 
     def _system(self, parts: bool) -> str | None:
         """The system message, unless the protocol leaves it to the template, which rejects it."""
-        system = self._protocol.system
-        by_name = self._protocol.system_unless == "by_name"
+        system = self.protocol.system
+        by_name = self.protocol.system_unless == "by_name"
         accepted = by_name or self._try(_Form(parts, system)) is not None
         return system if accepted else None
 
@@ -162,7 +168,7 @@ class ChatTemplate:
 
     def _opened_marks(self) -> tuple[str, str] | None:
         """The marks of the think block that the template's generation prompt opens."""
-        prompt = (self._try(self._form) or "") + self._header
+        prompt = (self._try(self._form) or "") + self.header
         generation = prompt.rpartition(INSTRUCTION_MARKER)[2].rstrip()
         return next((marks for marks in THINK_MARKS.items() if generation.endswith(marks[0])), None)
 

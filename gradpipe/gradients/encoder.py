@@ -21,6 +21,7 @@ from gradpipe.errors import DataError, ModelError
 from gradpipe.gradients.chat_templates import ChatTemplate
 from gradpipe.gradients.conversation_rows import ConversationRows
 from gradpipe.gradients.protocol import Protocol
+from gradpipe.gradients.template_notes import template_notes
 from gradpipe.gradients.text_tokens import TextTokens
 from gradpipe.gradients.tokens import TokenRow, unusable_row
 
@@ -66,6 +67,11 @@ class Encoder:
         self._conversations = (
             ConversationRows(self._template, self._tokens, protocol) if self._template else None
         )
+
+    @property
+    def notes(self) -> list[str]:
+        """Sentences on what is done beyond what the chat template says; see ``template_notes``."""
+        return [] if self._template is None else template_notes(self._template, self._name)
 
     def prompt(self, instruction: str, response: str = "") -> str:
         """Return the text before the response; raises ModelError if the chat template fails.

@@ -49,6 +49,11 @@ class TemplateRenderer:
         return re.search(rf"(?:\.|\[['\"]){name}\b", self.text()) is not None
 
     @property
+    def reads_clock(self) -> bool:
+        """Whether the template asks for today's date."""
+        return "strftime_now" in self.text()
+
+    @property
     def marks_generation(self) -> bool:
         """Whether the template marks what the assistant wrote by ``{% generation %}``."""
         return _GENERATION.search(self.text()) is not None

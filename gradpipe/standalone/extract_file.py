@@ -3,26 +3,27 @@
 from __future__ import annotations
 
 import json
+import logging
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 import polars as pl
 
 from gradpipe.conversations.examples import Example, hash_examples
-from gradpipe.gradients.encoder import Encoder
 from gradpipe.gradients.extract import extract_rows
 from gradpipe.gradients.protocol import Protocol
 from gradpipe.gradients.rows import Progress
-from gradpipe.gradients.tokens import TokenRow
 from gradpipe.models.fingerprint import pin
-from gradpipe.models.load import load_config, load_source, load_tokenizer, load_window
+from gradpipe.models.load import load_source
 from gradpipe.models.placement import IN_ONE_PIECE, Placement
-from gradpipe.models.refusals import refuse_adapter, refuse_config
-from gradpipe.models.source import ModelSource, resolve_model
+from gradpipe.models.source import resolve_model
 from gradpipe.standalone.data_source import DataSource, revision_of, rows_of_source
+from gradpipe.standalone.model_encoder import encoder_of_model
 from gradpipe.standalone.output_file import check_writable, write_atomically
 from gradpipe.standalone.spectra_table import spectra_table
 from gradpipe.standalone.user_examples import examples_of_table
+
+_log = logging.getLogger(__name__)
 
 
 def extract_file(
@@ -89,17 +90,10 @@ def extract_pairs(
     is raised before the model's weights are read.
     """
     source = pin(resolve_model(model))
-    rows = _encode(pairs, model, source, protocol, offset)
+    names = [f"row {offset + number}" for number in range(len(pairs))]
+    encoder = encoder_of_model(model, source, protocol)
+    rows = encoder.encode_all(pairs, names)
+    for note in encoder.notes:
+        _log.info("%s", note)
     loaded = load_source(source, model, protocol.dtype, placement)
     yield from extract_rows(loaded, rows, protocol, report, aligned=aligned)
-
-
-def _encode(
-    pairs: Sequence[Example], model: str, source: ModelSource, protocol: Protocol, offset: int
-) -> list[TokenRow]:
-    """The examples as tokens, with the model's tokenizer and configuration, without its weights."""
-    refuse_adapter(model, source)
-    refuse_config(model, load_config(model, source.revision))
-    tokenizer, window = load_tokenizer(model, source.revision), load_window(model, source.revision)
-    names = [f"row {offset + number}" for number in range(len(pairs))]
-    return Encoder(tokenizer, protocol, model, window).encode_all(pairs, names)

@@ -1,0 +1,46 @@
+"""What is done beyond what a chat template says, in sentences for the user."""
+
+from __future__ import annotations
+
+from gradpipe.gradients.chat_templates import ChatTemplate
+
+
+def template_notes(template: ChatTemplate, name: str) -> list[str]:
+    """Say what a template needs under its protocol: one sentence each, none for most templates.
+
+    ``name`` is the model's name.
+    """
+    protocol = template.protocol
+    notes = []
+    if template.writes_parts:
+        notes.append(f"The chat template of {name} gets contents as lists of parts.")
+    if template.header:
+        notes.append(
+            f"The chat template of {name} ignores `add_generation_prompt`: the assistant's header "
+            "is restored."
+        )
+    if template.renderer.reads_clock:
+        notes.append(
+            f"The chat template of {name} writes today's date: it is {protocol.template_date} "
+            "(`template_date`)."
+        )
+    if template.opened_marks is not None:
+        notes.append(f"The chat template of {name} {_block(template)}.")
+    return notes
+
+
+def _block(template: ChatTemplate) -> str:
+    """What becomes of the think block that a generation prompt opens."""
+    assert template.opened_marks is not None
+    opening = template.opened_marks[0]
+    opens = f"opens a think block ({opening}) in its prompt"
+    if template.protocol.rendering == "conversation":
+        return f"{opens}, which a rendered conversation does not have unless the response does"
+    return (
+        f"{opens}: "
+        + {
+            "inside": "responses are measured inside it (`thinking: inside`)",
+            "closed": "it is closed before every response (`thinking: closed`)",
+            "auto": "it is closed before responses that have no thinking (`thinking: auto`)",
+        }[template.protocol.thinking_mode]
+    )

@@ -1,0 +1,20 @@
+"""Tokenize examples for a model that a user names, without reading its weights."""
+
+from __future__ import annotations
+
+from gradpipe.gradients.encoder import Encoder
+from gradpipe.gradients.protocol import Protocol
+from gradpipe.models.load import load_config, load_tokenizer, load_window
+from gradpipe.models.refusals import refuse_adapter, refuse_config
+from gradpipe.models.source import ModelSource
+
+
+def encoder_of_model(model: str, source: ModelSource, protocol: Protocol) -> Encoder:
+    """The encoder with the tokenizer and the window of ``model``, whose pinned place is ``source``.
+
+    Raises ModelError for a model that gradpipe cannot measure, or without a tokenizer.
+    """
+    refuse_adapter(model, source)
+    refuse_config(model, load_config(model, source.revision))
+    tokenizer, window = load_tokenizer(model, source.revision), load_window(model, source.revision)
+    return Encoder(tokenizer, protocol, model, window)
