@@ -2,20 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any
 
 import click
 
-from gradpipe.cli.token_options import token_options, token_settings, with_options
+from gradpipe.cli.token_options import Command, token_options, token_settings, with_options
 from gradpipe.errors import GradpipeError
 
 if TYPE_CHECKING:
     from gradpipe.gradients.protocol import Protocol
     from gradpipe.models.placement import Placement
     from gradpipe.standalone.data_source import DataSource
-
-Command = TypeVar("Command", bound=Callable[..., Any])
 
 DATA_OPTIONS = (
     click.option("--config", metavar="NAME", help="The configuration of a data set of the hub."),

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from gradpipe.standalone.look import DataView, RenderedExample, TextPiece
 
 #: Characters shown of a piece of text, at its beginning and at its end.
-SHOWN_CHARACTERS = 400
+PIECE_CHARACTERS = 400
 #: Reasons of unusable rows, and columns, that are listed.
 SHOWN_REASONS, SHOWN_COLUMNS = 10, 30
 #: What encloses text that carries loss.
@@ -84,7 +84,8 @@ def look(
 
 
 def _show(view: DataView, data: str, model: str, protocol: str, limit: int) -> None:
-    rows = f"the first {view.rows:,} rows" if view.rows == limit else f"{view.rows:,} rows"
+    rows = f"{view.rows:,} row{'' if view.rows == 1 else 's'}"
+    rows = f"the first {rows}" if view.rows == limit else rows
     click.echo(f"{data}, {rows}: {view.format}")
     _show_table(
         ["column", "type", "role"],
@@ -96,7 +97,7 @@ def _show(view: DataView, data: str, model: str, protocol: str, limit: int) -> N
     if not view.lengths.is_empty():
         _show_lengths(view.lengths)
     if view.truncated:
-        click.echo(f"  {view.truncated:,} rows are longer than the window")
+        click.echo(f"  rows that are longer than the window: {view.truncated:,}")
     _show_unusable(view.unusable)
     for example in view.examples:
         _show_example(example)
@@ -130,7 +131,7 @@ def _show_example(example: RenderedExample) -> None:
 
 
 def _marked(piece: TextPiece) -> str:
-    text = _visible(_shortened(piece.text, 2 * SHOWN_CHARACTERS))
+    text = _visible(_shortened(piece.text, 2 * PIECE_CHARACTERS))
     if not piece.loss:
         return click.style(text, dim=True)
     span = f"{piece.span}: " if piece.span else ""

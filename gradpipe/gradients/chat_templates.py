@@ -39,7 +39,7 @@ class ChatTemplate:
         self.protocol = protocol
         self._name = name or "this model"
         self._form = self._find_form()
-        #: What the prompt lacks of the assistant's header, and the marks of a block that it opens.
+        #: The header that is added to prompts, and the marks of a think block that they open.
         self.header = "" if protocol.as_reference else self._missing_header()
         self.opened_marks = self._opened_marks()
 

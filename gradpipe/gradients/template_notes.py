@@ -6,7 +6,7 @@ from gradpipe.gradients.chat_templates import ChatTemplate
 
 
 def template_notes(template: ChatTemplate, name: str) -> list[str]:
-    """Say what a template needs under its protocol: one sentence each, none for most templates.
+    """Say what a template needs under its protocol: one sentence each; most templates need nothing.
 
     ``name`` is the model's name.
     """
