@@ -110,7 +110,8 @@ def _inputs(run: StageRun, cells: list[CellResults], curves: pl.DataFrame) -> Re
             {model: versions.model(model) for model in versions.reachable_models()},
             {name: (notes.data, notes.rows) if notes else ("", 0) for name, notes in items.items()},
             pl.concat(extraction_costs(cell.model, cell.examples) for cell in cells),
-            {name: versions.revision(name) for name in versions.reachable_benchmarks()},
+            revisions={name: versions.revision(name) for name in versions.reachable_benchmarks()},
+            notes={name: versions.prompt_notes(name) for name in versions.reachable_models()},
         ),
         quality=quality_of({name: workspace.quality(name).read() for name in benchmarks}),
     )

@@ -33,7 +33,7 @@ LATE_IMPORTS = {
     # Estimates and rankings of finished spectra have no tokenizer.
     "gradpipe/gradients/template_renderer.py": {"transformers.utils.chat_template_utils"},
     # Renders templates; its answers are remembered.
-    "gradpipe/gradients/row_identity.py": {"transformers.utils.chat_template_utils"},
+    "gradpipe/gradients/template_alone.py": {"transformers.utils.chat_template_utils"},
     # Asks the hub; a study of local models never does.
     "gradpipe/models/fingerprint.py": {"gradpipe.models.hub"},
     # Reads a .gguf file or asks the hub, once per model.

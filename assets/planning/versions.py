@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 from gradpipe.benchmarks.read import source_revision, source_version
 from gradpipe.errors import GradpipeError
 from gradpipe.gradients.row_identity import row_identity
+from gradpipe.gradients.template_notes import notes_of_model
 from gradpipe.models.fingerprint import fingerprint, pin
 from gradpipe.models.source import ModelSource, resolve_model
 from gradpipe.studies.study import Study
@@ -179,6 +180,11 @@ class Versions:
             ("row_identity", model), lambda: row_identity(*self.model(model), protocol)
         )
         return identity
+
+    def prompt_notes(self, model: str) -> list[str]:
+        """What is done beyond a model's chat template, in sentences."""
+        config = self.study.model(model)
+        return notes_of_model(self.model(model)[0], model, self.study.protocol_of(config))
 
     def generator(self) -> object:
         """The identity of the study's generator."""

@@ -1,5 +1,6 @@
 """Extract the gradient spectra of keyed examples, for a store that caches rows by key."""
 
+import logging
 from collections.abc import Callable, Iterator
 
 import polars as pl
@@ -11,6 +12,8 @@ from gradpipe.gradients.protocol import Protocol
 from gradpipe.gradients.rows import Progress
 from gradpipe.gradients.tokens import TokenRow
 from gradpipe.models.load import LoadedModel, load_tokenizer, load_window
+
+_log = logging.getLogger(__name__)
 
 
 def extract_examples(
@@ -26,6 +29,8 @@ def extract_examples(
     DataError if a response is longer than the window and the protocol refuses such responses.
     """
     encoder = Encoder(loaded.tokenizer, protocol, loaded.name, loaded.window)
+    for note in encoder.notes:
+        _log.info("%s", note)
     keys = examples.select(pl.int_range(pl.len(), dtype=pl.Int64).alias("row"), "key")
     for frame in extract_rows(loaded, _encode(encoder, examples), protocol, report, budget):
         yield keys.join(frame, on="row", maintain_order="right").drop("row")

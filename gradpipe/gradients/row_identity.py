@@ -14,6 +14,7 @@ from typing import Any
 from gradpipe.errors import ModelError
 from gradpipe.gradients.chat_templates import ChatTemplate
 from gradpipe.gradients.protocol import Protocol
+from gradpipe.gradients.template_alone import TemplateAlone, render_alone
 from gradpipe.models.source import ModelSource
 from gradpipe.models.template_text import appends_tokens, template_text
 from gradpipe.system.remembered import remembered
@@ -30,7 +31,6 @@ _SETTINGS_OF_PROMPTS = ("chat", "system", "system_unless", "special_tokens", "bo
 _INSTRUCTION, _RESPONSE = "What is 2 + 2?", "It is 4."
 #: A moment that no protocol has by default: its texts differ in year, month, day and weekday.
 _MOMENT = datetime(2001, 3, 13, 17, 48, 59)
-_TOKENS = {f"{name}_token": f"<{name}>" for name in ("bos", "eos", "unk", "pad", "sep", "cls")}
 
 
 def row_identity(source: ModelSource, fingerprint: str, protocol: Protocol) -> str:
@@ -74,7 +74,7 @@ def prompts_changed(template: str, protocol: Protocol) -> bool:
 
 
 def _present_prompt(template: str, protocol: Protocol) -> str | None:
-    tokenizer: Any = _TemplateAlone(template)
+    tokenizer: Any = TemplateAlone(template)
     try:
         return ChatTemplate(tokenizer, protocol, "").prompt(_INSTRUCTION, _RESPONSE)
     except ModelError:
@@ -93,41 +93,7 @@ def _earlier_prompt(template: str, protocol: Protocol) -> str | None:
 
 def _try(template: str, messages: list[dict[str, Any]]) -> str | None:
     try:
-        return _rendered(template, messages, strftime_now=_MOMENT.strftime)
+        return render_alone(template, messages, strftime_now=_MOMENT.strftime)
     # Templates are sandboxed programs that come with the model: they may raise anything.
     except Exception:
         return None
-
-
-class _TemplateAlone:
-    """What ``ChatTemplate`` uses of a tokenizer, for a template without its tokenizer."""
-
-    special_tokens_map = _TOKENS
-
-    def __init__(self, template: str) -> None:
-        self.chat_template = template
-
-    def get_chat_template(self, *_: Any, **__: Any) -> str:
-        return self.chat_template
-
-    def apply_chat_template(
-        self,
-        messages: list[dict[str, Any]],
-        *,
-        chat_template: str,
-        tokenize: bool = False,
-        **variables: Any,
-    ) -> str:
-        return _rendered(chat_template, messages, **variables)
-
-
-def _rendered(template: str, messages: list[dict[str, Any]], **variables: Any) -> str:
-    """Render a conversation in the sandbox of transformers, asking for the generation prompt."""
-    # Imported here: it takes a second, and the answers of most runs are remembered.
-    from transformers.utils.chat_template_utils import _compile_jinja_template
-
-    given = {"tools": None, "documents": None, "add_generation_prompt": True, **_TOKENS}
-    text: str = _compile_jinja_template(template).render(
-        messages=messages, **{**given, **variables}
-    )
-    return text

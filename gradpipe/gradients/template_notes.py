@@ -2,7 +2,13 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from gradpipe.gradients.chat_templates import ChatTemplate
+from gradpipe.gradients.protocol import Protocol
+from gradpipe.gradients.template_alone import TemplateAlone
+from gradpipe.models.source import ModelSource
+from gradpipe.models.template_text import template_text
 
 
 def template_notes(template: ChatTemplate, name: str) -> list[str]:
@@ -27,6 +33,18 @@ def template_notes(template: ChatTemplate, name: str) -> list[str]:
     if template.opened_marks is not None:
         notes.append(f"The chat template of {name} {_block(template)}.")
     return notes
+
+
+def notes_of_model(source: ModelSource, name: str, protocol: Protocol) -> list[str]:
+    """The ``template_notes`` of a model, from its template's text alone.
+
+    ``source`` is pinned. Raises ModelError if the files of a hub model cannot be had.
+    """
+    text = None if protocol.chat is False else protocol.chat_template or template_text(source)
+    if text is None:
+        return []
+    tokenizer: Any = TemplateAlone(text)
+    return template_notes(ChatTemplate(tokenizer, protocol, name), name)
 
 
 def _block(template: ChatTemplate) -> str:

@@ -32,7 +32,9 @@ def provenance(
     models: Mapping[str, tuple[ModelSource, str]],
     benchmarks: Mapping[str, tuple[str, int]],
     computed: pl.DataFrame,
+    *,
     revisions: Mapping[str, str | None] | None = None,
+    notes: Mapping[str, list[str]] | None = None,
 ) -> dict[str, Any]:
     """The study, its models and data, and the hardware and time that its gradients took.
 
@@ -42,6 +44,7 @@ def provenance(
         benchmarks: The version and number of items of each benchmark by name.
         computed: The tables of ``extraction_costs``, concatenated.
         revisions: The commit of each benchmark that is a data set of the hub, by its name.
+        notes: What is done beyond each model's chat template, by its name.
     """
     return {
         "study": study.model_dump(mode="json"),
@@ -54,6 +57,7 @@ def provenance(
                 "revision": models[model.name][0].revision,
                 "fingerprint": models[model.name][1],
             }
+            | ({"prompts": " ".join(said)} if (said := (notes or {}).get(model.name)) else {})
             for model in study.models
             if model.name in models
         ],

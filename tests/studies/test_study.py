@@ -344,8 +344,10 @@ def test_provenance_tells_what_was_run_on_what() -> None:
     assert (benchmark["version"], benchmark["items"]) == ("version", 12)
     assert "revision" not in benchmark
     commits = {"gsm8k": "c0ffee"}
-    (benchmark,) = provenance(study, models, {"gsm8k": ("v", 1)}, computed, commits)["benchmarks"]
-    assert benchmark["revision"] == "c0ffee"
+    notes = {"org/base@v2": ["One thing.", "Another."]}
+    more = provenance(study, models, {"gsm8k": ("v", 1)}, computed, revisions=commits, notes=notes)
+    assert more["benchmarks"][0]["revision"] == "c0ffee"
+    assert more["models"] == [model | {"prompts": "One thing. Another."}]
     assert set(record["versions"]) == {"python", *PACKAGES}
     assert record["protocol"]["preset"] == "standard"
 
