@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from typing import Any
 
 import polars as pl
@@ -38,6 +39,7 @@ def extract_rows(
     sketches are null.
     """
     projections = _projections(loaded, protocol)
+    rows = [_within_vocabulary(row, loaded) for row in rows]
     all_tokens = sum(len(row.ids) for row in rows if row.reason is None)
     unusable = [number for number, row in enumerate(rows) if row.reason is not None]
     hardware = device_name(loaded.device)
@@ -80,6 +82,19 @@ def _projections(loaded: LoadedModel, protocol: Protocol) -> list[Projection]:
             f"The projections of {loaded.name or 'this model'} cannot be distinguished, since "
             f"{broken}: download it again, or use a wider dtype."
         ) from error
+
+
+def _within_vocabulary(row: TokenRow, loaded: LoadedModel) -> TokenRow:
+    """A row, unusable if it has a token without an embedding, which would stop the whole batch."""
+    size = loaded.model.get_input_embeddings().weight.shape[0]
+    largest = max(row.ids, default=0)
+    if row.reason is not None or largest < size:
+        return row
+    reason = (
+        f"the token id {largest} is beyond the model's {size} embeddings: the ids are those of "
+        "another tokenizer, or tokens were added without resizing the model"
+    )
+    return replace(row, reason=reason)
 
 
 def _too_large(number: int, row: TokenRow, seconds: float, twice: bool) -> dict[str, Any]:

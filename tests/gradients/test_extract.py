@@ -48,6 +48,21 @@ def test_every_row_comes_out_once_usable_or_with_its_reason(
     assert set(explode_matrices(table.lazy()).collect()["row"]) == {0, 2, 3, 4}
 
 
+def test_a_token_beyond_the_embeddings_makes_its_row_unusable_and_no_other(
+    make_model: MakeModel, make_rows: MakeRows
+) -> None:
+    model = make_model("llama")
+    size = model.get_input_embeddings().num_embeddings
+    rows = make_rows((9, 4), (9, 4))
+    rows.insert(1, TokenRow([4, 5, size, 6], 2, False))
+    table = pl.concat(extract_rows(load(model), rows, STANDARD)).sort("row")
+    assert table["reason"].is_null().to_list() == [True, False, True]
+    assert str(size) in table["reason"][1]
+    assert table["matrices"].list.len().to_list() == [12, 0, 12]
+    alone = pl.concat(extract_rows(load(model), [rows[0], rows[2]], STANDARD)).sort("row")
+    assert alone["loss"].to_list() == table["loss"].drop_nulls().to_list()
+
+
 def test_what_shares_the_batch_changes_no_row(make_model: MakeModel, make_rows: MakeRows) -> None:
     loaded = load(make_model("llama"))
     rows = make_rows(*((12 + 7 * (number % 5), 1 + number % 9) for number in range(14)))
