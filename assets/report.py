@@ -114,6 +114,7 @@ def _inputs(run: StageRun, cells: list[CellResults], curves: pl.DataFrame) -> Re
             notes={name: versions.prompt_notes(name) for name in versions.reachable_models()},
         ),
         quality=quality_of({name: workspace.quality(name).read() for name in benchmarks}),
+        divided=study.protocol.spans is not None,
     )
 
 

@@ -17,6 +17,7 @@ from gradpipe.statistics.curves import curves
 from gradpipe.statistics.differences import mad, relative_difference
 from gradpipe.statistics.examples import example_scores, extremes
 from gradpipe.statistics.rows import count_rows, unusable_rows
+from gradpipe.statistics.spans import SPAN_SCHEMA, span_statistics
 
 
 @dataclass(frozen=True)
@@ -49,12 +50,16 @@ def gather(
     seed: int,
     provenance: dict[str, Any],
     quality: pl.DataFrame,
+    *,
+    divided: bool = False,
 ) -> ReportInputs:
     """The inputs of a report on ``cells``, which are read one at a time.
 
     ``curve_table`` has the cells' curves, see ``all_curves``. ``claims`` are judged with ``seed``.
-    ``twins`` are (base, tuned) models; pairs without cells are skipped.
+    ``twins`` are (base, tuned) models; pairs without cells are skipped. ``divided``: whether the
+    responses were divided into spans.
     """
+    statistics = curve_table["statistic"].unique(maintain_order=True).to_list()
     parts = [_parts_of(cell, seed) for cell in cells]
     measured = pl.concat(part.measured for part in parts)
     verdicts = judge([cell.statistics for cell in cells], claims, model_pairs=twins, seed=seed)
@@ -75,7 +80,19 @@ def gather(
         examples=pl.concat(part.scores for part in parts),
         extremes=pl.concat(part.extremes for part in parts),
         twins=pl.DataFrame(shown, schema=TWIN_SCHEMA, orient="row"),
+        spans=pl.concat(
+            [
+                SPAN_SCHEMA.to_frame(),
+                *(_spans(cell, statistics) for cell in cells if divided),
+            ]
+        ),
     )
+
+
+def _spans(cell: CellResults, statistics: Sequence[str]) -> pl.DataFrame:
+    examples = cell.examples.collect().with_columns(model=pl.lit(cell.model))
+    usable = examples.filter(pl.col("reason").is_null())
+    return span_statistics(usable, cell.rows_of(usable["key"]), statistics)
 
 
 class _Parts(NamedTuple):

@@ -7,6 +7,7 @@ import polars as pl
 
 from gradpipe.claims.schemas import CLAIM_SCHEMA, LENGTH_SCHEMA, VERDICT_SCHEMA
 from gradpipe.errors import DataError
+from gradpipe.statistics.spans import SPAN_SCHEMA
 
 REPORT_CURVE_COLUMNS = (
     "model",
@@ -151,6 +152,7 @@ COLUMNS = {
     "examples": tuple(EXAMPLE_SCORE_SCHEMA),
     "extremes": tuple(EXTREME_SCHEMA),
     "twins": tuple(TWIN_SCHEMA),
+    "spans": tuple(SPAN_SCHEMA),
 }
 
 
@@ -170,7 +172,8 @@ class ReportInputs:
     ``claims`` and ``verdicts``: claims about the results, and the verdicts on them.
     ``length``: style comparisons with controls for length. ``alignment``: curves of cosines.
     ``examples``: statistics per example. ``extremes``: the most extreme examples with their texts.
-    ``twins``: pairs of base and tuned models. Every table may be empty.
+    ``twins``: pairs of base and tuned models. ``spans``: statistics of the parts of responses.
+    Every table may be empty.
 
     Raises DataError if a table has no such column.
     """
@@ -189,6 +192,7 @@ class ReportInputs:
     examples: pl.DataFrame = field(default_factory=EXAMPLE_SCORE_SCHEMA.to_frame)
     extremes: pl.DataFrame = field(default_factory=EXTREME_SCHEMA.to_frame)
     twins: pl.DataFrame = field(default_factory=TWIN_SCHEMA.to_frame)
+    spans: pl.DataFrame = field(default_factory=SPAN_SCHEMA.to_frame)
 
     def __post_init__(self) -> None:
         for table, columns in COLUMNS.items():

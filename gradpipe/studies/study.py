@@ -172,6 +172,15 @@ class Study(BaseModel):
         return self
 
     @model_validator(mode="after")
+    def _spans_that_texts_have(self) -> Study:
+        if self.protocol.spans == "data":
+            raise StudyError(
+                "`spans: data` needs character offsets, which a study's responses do not have: use "
+                "`spans: think` or `spans: steps`, or `gradpipe extract` on data that name spans."
+            )
+        return self
+
+    @model_validator(mode="after")
     def _known_bases(self) -> Study:
         for model in self.models:
             if model.base == model.name:

@@ -23,6 +23,7 @@ _PICKED_COLUMNS = {
     "base_and_tuned": ("base", "tuned"),
     "length": ("model", "benchmark"),
     "alignment": ("model", "benchmark"),
+    "spans": ("model", "benchmark"),
 }
 #: A table that no picker changes is part of the HTML if it has at most this many rows.
 MOST_STATIC_ROWS = 60

@@ -37,6 +37,7 @@ _SECTIONS = {
     "knowledge": ("Knowledge", ("knowledge",)),
     "length": ("Length", ("length",)),
     "alignment": ("Alignment", ("alignment", "responses")),
+    "spans": ("Spans", ()),
     "examples": ("Examples", ("sizes", "spectra")),
     "run": ("What was run", ()),
     "provenance": ("Provenance", ()),
@@ -104,7 +105,7 @@ def _sections(
 ) -> list[tuple[str, str]]:
     """The sections of the page in their order: ids, and names in the navigation."""
     judged = tables["verdicts_overall"].frame.height > 0
-    always = {"run", "provenance", *(["verdicts"] if judged else [])}
+    always = {"run", "provenance", *(["verdicts"] if judged else []), *({"spans"} & set(tables))}
     return [
         (section, name)
         for section, (name, needed) in _SECTIONS.items()

@@ -23,6 +23,7 @@ from gradpipe.report.tables.examples import (
     unusable_table,
 )
 from gradpipe.report.tables.latex import write_latex
+from gradpipe.report.tables.spans import spans_table
 from gradpipe.report.tables.table import ReportTable
 from gradpipe.report.tables.verdicts import (
     length_in_full,
@@ -51,6 +52,7 @@ def all_tables(inputs: ReportInputs) -> dict[str, ReportTable]:
         unusable_table(inputs.unusable),
         quality_table(inputs.quality),
         examples_table(inputs.examples),
+        *([] if inputs.spans.is_empty() else [spans_table(inputs.spans)]),
     )
     return {table.name: table for table in tables}
 
