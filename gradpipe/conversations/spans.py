@@ -7,9 +7,11 @@ from __future__ import annotations
 
 import re
 from bisect import bisect_right
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from itertools import pairwise
+from typing import NamedTuple
 
 from gradpipe.conversations.examples import TextSpan
 from gradpipe.conversations.think_blocks import THINK_MARKS
@@ -19,16 +21,32 @@ _HARMONY = "<|channel|>analysis<|message|>"
 _HARMONY_HEADER = (
     r"<\|start\|>assistant<\|channel\|>(?!analysis)(?:(?!<\|message\|>).)*<\|message\|>"
 )
-#: What closes a block of each opening mark.
-_CLOSINGS = {opening: re.escape(closing) for opening, closing in THINK_MARKS.items()}
-#: What closes a block that the response does not open: other models end turns with ``<|end|>``.
-_LONE_CLOSINGS = _CLOSINGS | {_HARMONY: rf"<\|end\|>\s*{_HARMONY_HEADER}"}
-# More analysis may follow: its header is then a block of its own.
-_CLOSINGS[_HARMONY] += rf"(?:\s*(?:{_HARMONY_HEADER}|<\|start\|>assistant))?"
-_CLOSING = {opening: re.compile(closing, re.DOTALL) for opening, closing in _CLOSINGS.items()}
-_LONE_CLOSING = re.compile("|".join(_LONE_CLOSINGS.values()), re.DOTALL)
-_OPENING = re.compile("|".join(map(re.escape, THINK_MARKS)))
 _BLANK_LINE = re.compile(r"(?<=\n)[^\S\n]*\n\s*")
+
+
+class _Marks(NamedTuple):
+    """Patterns of think marks: what opens a block, and what closes it, by its opening mark.
+
+    ``lone`` is what closes a block that the response does not open.
+    """
+
+    opening: re.Pattern[str]
+    closing: dict[str, re.Pattern[str]]
+    lone: re.Pattern[str]
+
+
+@lru_cache
+def _patterns(marks: tuple[tuple[str, str], ...]) -> _Marks:
+    closings = {opening: re.escape(closing) for opening, closing in marks}
+    # Other models end turns with ``<|end|>``.
+    lone = closings | {_HARMONY: rf"<\|end\|>\s*{_HARMONY_HEADER}"}
+    # More analysis may follow: its header is then a block of its own.
+    closings[_HARMONY] += rf"(?:\s*(?:{_HARMONY_HEADER}|<\|start\|>assistant))?"
+    return _Marks(
+        opening=re.compile("|".join(map(re.escape, closings))),
+        closing={opening: re.compile(text, re.DOTALL) for opening, text in closings.items()},
+        lone=re.compile("|".join(lone.values()), re.DOTALL),
+    )
 
 
 @dataclass(frozen=True)
@@ -50,21 +68,25 @@ def divide_response(
     step_pattern: str | None = None,
     named: Sequence[TextSpan] = (),
     inside: bool = False,
+    marks: Mapping[str, str] = THINK_MARKS,
 ) -> tuple[TextSpan, ...]:
     """Divide a response into spans that partition it; an empty response has none.
 
     ``division`` is "think", "steps" (see ``step_pattern``) or "data" (see ``named``). ``inside``
-    says, for "think", whether the prompt has opened a think block. Raises DivisionError for a
+    says, for "think", whether the prompt has opened a think block, and ``marks`` are those of think
+    blocks. Raises DivisionError for a
     think block that is not closed, and for named spans that overlap or reach beyond the response.
     """
     if division == "think":
-        return think_spans(response, inside)
+        return think_spans(response, inside, marks)
     if division == "steps":
         return step_spans(response, step_pattern)
     return named_spans(response, named)
 
 
-def think_spans(response: str, inside: bool = False) -> tuple[TextSpan, ...]:
+def think_spans(
+    response: str, inside: bool = False, marks: Mapping[str, str] = THINK_MARKS
+) -> tuple[TextSpan, ...]:
     """Divide a response into ``think`` and ``answer``.
 
     A think block has its marks and the white space around it; there may be several, and answers
@@ -73,25 +95,26 @@ def think_spans(response: str, inside: bool = False) -> tuple[TextSpan, ...]:
     DivisionError for a block that is not closed.
     """
     spans: list[TextSpan] = []
+    patterns = _patterns(tuple(marks.items()))
     divided = 0
-    for start, end in [*_think_blocks(response, inside), (len(response), len(response))]:
+    for start, end in [*_think_blocks(response, inside, patterns), (len(response), len(response))]:
         parts = TextSpan("answer", divided, start), TextSpan("think", start, end)
         spans += [span for span in parts if span.start < span.end]
         divided = end
     return tuple(spans)
 
 
-def _think_blocks(response: str, inside: bool) -> Iterator[tuple[int, int]]:
+def _think_blocks(response: str, inside: bool, marks: _Marks) -> Iterator[tuple[int, int]]:
     """Yield the start and the end of each think block, with the white space around it."""
     place = 0
-    first, closing = _OPENING.search(response), _LONE_CLOSING.search(response)
+    first, closing = marks.opening.search(response), marks.lone.search(response)
     if closing and (first is None or closing.start() < first.start()):
         place = _behind_white_space(response, closing.end())
         yield 0, place
     elif inside and not (first and not response[: first.start()].strip()):
         raise DivisionError("the think block that the prompt opens is not closed")
-    while opening := _OPENING.search(response, place):
-        closed = _CLOSING[opening[0]].search(response, opening.end())
+    while opening := marks.opening.search(response, place):
+        closed = marks.closing[opening[0]].search(response, opening.end())
         if closed is None:
             raise DivisionError(f"the think block {opening[0]} is not closed")
         start = place + len(response[place : opening.start()].rstrip())

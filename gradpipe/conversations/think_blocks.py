@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import NamedTuple
 
 #: The marks of the blocks in which models think, as templates write them: opening to closing. A
-#: new model's marks are one more line here.
+#: protocol's ``think_marks`` add to them.
 THINK_MARKS = {
     "<think>": "</think>",
     "<thinking>": "</thinking>",
@@ -25,22 +26,22 @@ class Divided(NamedTuple):
     answer: str
 
 
-def divide_at_thinking(response: str) -> Divided | None:
+def divide_at_thinking(response: str, marks: Mapping[str, str] = THINK_MARKS) -> Divided | None:
     """Divide a response that begins with a closed think block; None for any other response.
 
     The white space around both parts is dropped.
     """
     text = response.lstrip()
-    for opening, closing in THINK_MARKS.items():
+    for opening, closing in marks.items():
         if text.startswith(opening):
             thinking, closed, answer = text.removeprefix(opening).partition(closing)
             return Divided(thinking.strip(), answer.strip()) if closed else None
     return None
 
 
-def opens_thinking(prompt: str) -> bool:
+def opens_thinking(prompt: str, marks: Mapping[str, str] = THINK_MARKS) -> bool:
     """Return whether a prompt ends with an opened think block."""
-    return prompt.rstrip().endswith(tuple(THINK_MARKS))
+    return prompt.rstrip().endswith(tuple(marks))
 
 
 def join_thinking(thinking: str, answer: str) -> str:

@@ -13,7 +13,7 @@ import torch
 from transformers import GenerationConfig
 
 from gradpipe.conversations.generated_text import divide_generated
-from gradpipe.conversations.think_blocks import THINK_MARKS
+from gradpipe.conversations.think_blocks import opens_thinking
 from gradpipe.errors import ModelError
 from gradpipe.generators.answers import CallFailure, GeneratedAnswer, Outcome
 from gradpipe.generators.config import GeneratorConfig
@@ -107,7 +107,7 @@ class _Writer:
         ids = list(self._tokenizer(text, add_special_tokens=False, verbose=False)["input_ids"])
         room = int(call["max_tokens"])
         room = min(room, self._window - len(ids)) if self._window else room
-        return _Prompt(call, ids, room, text.rstrip().endswith(tuple(THINK_MARKS)))
+        return _Prompt(call, ids, room, opens_thinking(text))
 
     def overlong(self, prompt: _Prompt) -> CallFailure:
         """Return the failure of a prompt that leaves no room for a response."""

@@ -12,7 +12,6 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 from gradpipe.conversations.examples import Conversation
-from gradpipe.conversations.think_blocks import THINK_MARKS
 from gradpipe.gradients.chat_templates import INSTRUCTION_MARKER, RESPONSE_MARKER, ChatTemplate
 from gradpipe.gradients.protocol import LossOn
 from gradpipe.gradients.template_renderer import TemplateRefusal
@@ -100,7 +99,7 @@ class AssistantTurns:
         start = min(self._common(prompt, text), content)
         # A think block that only the prompt has does not belong to the conversation.
         left_out = prompt[start:]
-        for marks in THINK_MARKS.items():
+        for marks in self._template.protocol.all_think_marks.items():
             for mark in marks:
                 left_out = left_out.replace(mark, "")
         if left_out.strip():

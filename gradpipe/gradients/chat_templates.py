@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from gradpipe.conversations.examples import Conversation, Message
-from gradpipe.conversations.think_blocks import THINK_MARKS
+from gradpipe.conversations.messages import content_text, thinking_text
 from gradpipe.errors import ModelError
 from gradpipe.gradients.protocol import Protocol
 from gradpipe.gradients.template_renderer import TemplateRefusal, TemplateRenderer
@@ -116,7 +116,13 @@ class ChatTemplate:
         mode = self.protocol.thinking_mode
         if self.protocol.rendering == "prompt" or mode == "inside" or "enable_thinking" in given:
             return own
-        return {**own, "enable_thinking": mode == "auto" and thinks(conversation.messages[-1])}
+        return {**own, "enable_thinking": mode == "auto" and self._thinks(conversation)}
+
+    def _thinks(self, conversation: Conversation) -> bool:
+        """Whether the last message has thinking, in a field of its own or in its content."""
+        last = conversation.messages[-1]
+        opened = content_text(last).lstrip().startswith(tuple(self.protocol.all_think_marks))
+        return opened or bool(thinking_text(last))
 
     def _in_form(self, message: Message) -> dict[str, Any]:
         content = message.get("content")
@@ -170,7 +176,8 @@ class ChatTemplate:
         """The marks of the think block that the template's generation prompt opens."""
         prompt = (self._try(self._form) or "") + self.header
         generation = prompt.rpartition(INSTRUCTION_MARKER)[2].rstrip()
-        return next((marks for marks in THINK_MARKS.items() if generation.endswith(marks[0])), None)
+        marks = self.protocol.all_think_marks.items()
+        return next((pair for pair in marks if generation.endswith(pair[0])), None)
 
     def _try(self, form: _Form, response: str | None = None, asked: bool = True) -> str | None:
         """Render the marker instruction; None if the template fails."""
@@ -195,11 +202,3 @@ def _turns(instruction: str, response: str) -> tuple[Message, Message]:
         {"role": "user", "content": instruction},
         {"role": "assistant", "content": response},
     )
-
-
-def thinks(message: Message) -> bool:
-    """Whether a message has thinking: a field of its own, or a think block in its content."""
-    if message.get("reasoning_content") or message.get("thinking") or message.get("reasoning"):
-        return True
-    content = message.get("content")
-    return isinstance(content, str) and content.lstrip().startswith(tuple(THINK_MARKS))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from dataclasses import replace
 
 from gradpipe.conversations.examples import Conversation, Message, TextSpan
@@ -71,7 +72,7 @@ class ConversationRows:
         rendered = self._turns.find(conversation, loss_on, end_of_turn)
         *before, last = conversation.messages
         _require_turns(before, rendered.text)
-        _require_response(last, rendered.text)
+        _require_response(last, rendered.text, self._protocol.all_think_marks)
         special = self._tokens.adds_special(wrapped=True, text=rendered.text)
         ids, offsets = self._tokens.encode(rendered.text, special)
         if offsets is None:
@@ -119,7 +120,8 @@ class ConversationRows:
         Responses of studies are texts, with a think block inside.
         """
         *before, last = conversation.messages
-        divided = divide_at_thinking(content_text(last)) if self._reads_fields else None
+        marks = self._protocol.all_think_marks
+        divided = divide_at_thinking(content_text(last), marks) if self._reads_fields else None
         if divided is None or conversation.spans:
             return conversation
         last = {**last, "content": divided.answer, "reasoning_content": divided.thinking}
@@ -144,9 +146,9 @@ def _require_turns(messages: list[Message], text: str) -> None:
             )
 
 
-def _require_response(message: Message, text: str) -> None:
+def _require_response(message: Message, text: str, marks: Mapping[str, str]) -> None:
     """Raise _Unusable unless a rendered text has the response, and its thinking if it has any."""
-    divided = divide_at_thinking(content_text(message))
+    divided = divide_at_thinking(content_text(message), marks)
     thinking = thinking_text(message) or (divided.thinking if divided else "")
     if thinking.strip() not in text:
         raise _Unusable(

@@ -16,6 +16,7 @@ from pydantic import (
     model_validator,
 )
 
+from gradpipe.conversations.think_blocks import THINK_MARKS
 from gradpipe.errors import StudyError, nearest
 from gradpipe.fields import Day, Whole
 from gradpipe.gradients.layer_names import LayerNames
@@ -30,15 +31,8 @@ LossOn = Literal["last", "assistant", "completion", "all"]
 DEFAULT_TEMPLATE_DATE = date(2024, 7, 26)
 #: Settings that were added after rows had been measured: at their defaults they are in no key.
 _LATER_SETTINGS = (
-    "template_date",
-    "rendering",
-    "loss_on",
-    "end_of_turn",
-    "append_eos",
-    "chat_template",
-    "chat_template_kwargs",
-    "spans",
-    "step_pattern",
+    *("template_date", "rendering", "loss_on", "end_of_turn", "append_eos"),
+    *("chat_template", "chat_template_kwargs", "think_marks", "spans", "step_pattern"),
 )
 
 
@@ -121,8 +115,8 @@ class Protocol(BaseModel):
     rendering: Literal["prompt", "conversation"] = Field(
         default="prompt",
         description=(
-            "What the chat template renders: the messages before the response, which follows "
-            "unchanged (``prompt``), or the whole ``conversation``, response included."
+            "What the template renders: the messages before the response, which follows unchanged "
+            "(``prompt``), or the whole ``conversation``, response included."
         ),
     )
     loss_on: LossOn = Field(
@@ -150,6 +144,12 @@ class Protocol(BaseModel):
         default_factory=dict,
         description="Variables for the chat template, such as ``enable_thinking``.",
     )
+    think_marks: dict[str, str] = Field(
+        default_factory=dict,
+        description=(
+            "Marks of think blocks, opening to closing, beside the known ones such as ``<think>``."
+        ),
+    )
     template_date: Day = Field(
         default=DEFAULT_TEMPLATE_DATE,
         description=(
@@ -172,12 +172,7 @@ class Protocol(BaseModel):
     dtype: Dtype = Field(default="float32", description="The precision of weights and activations.")
     projections: Annotated[tuple[Role, ...], Field(min_length=1), AfterValidator(_distinct)] = (
         Field(
-            default=(
-                "q",
-                "k",
-                "v",
-                "o",
-            ),
+            default=("q", "k", "v", "o"),
             description="The projections whose gradients are computed.",
         )
     )
@@ -219,6 +214,11 @@ class Protocol(BaseModel):
     def as_reference(self) -> bool:
         """Whether tokens are the reference's in every case, even where it loses a header."""
         return self.boundary == "prefix"
+
+    @property
+    def all_think_marks(self) -> dict[str, str]:
+        """The marks of think blocks that are known, and those of ``think_marks``."""
+        return {**THINK_MARKS, **self.think_marks}
 
     @property
     def thinking_mode(self) -> Thinking:

@@ -42,7 +42,8 @@ def with_spans(row: TokenRow, response: ResponseText, protocol: Protocol) -> Tok
             protocol.spans,
             step_pattern=protocol.step_pattern,
             named=response.named,
-            inside=opens_thinking(response.text[: response.start]),
+            inside=opens_thinking(response.text[: response.start], protocol.all_think_marks),
+            marks=protocol.all_think_marks,
         )
     except DivisionError as error:
         return replace(row, reason=str(error))

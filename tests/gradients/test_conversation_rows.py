@@ -272,3 +272,21 @@ def test_spans_that_the_data_name_are_of_the_content() -> None:
             span.name: tokenizer.decode([row.ids[position] for position in span.positions])
             for span in row.spans
         } == {"sum": "2 + 2", "rest": " =", "result": " 4" + end}
+
+
+def test_a_protocol_adds_think_marks_of_its_own() -> None:
+    marks = {"[[": "]]"}
+    opened = "{% for m in messages %}<|{{ m.role }}|>{{ m.content }}{% endfor %}" + (
+        "{% if add_generation_prompt %}<|assistant|>[[{% endif %}"
+    )
+    inside = Pair("2+2?", "[[Add.]] 4")
+    known = make_protocol(think_marks=marks, spans="think", system=None)
+    tokenizer = tokenizer_for(opened)
+    row = Encoder(tokenizer, known).encode(inside)
+    assert tokenizer.decode(row.ids) == "<|user|>2+2?<|assistant|>[[Add.]] 4"
+    assert [span.name for span in row.spans] == ["think", "answer"]
+    plain = Encoder(tokenizer, known).encode(Pair("2+2?", "4"))
+    assert tokenizer.decode(plain.ids) == "<|user|>2+2?<|assistant|>[[\n]]\n\n4"
+    unknown = Encoder(tokenizer, make_protocol(system=None)).encode(inside)
+    assert "[[[[" in tokenizer.decode(unknown.ids)
+    assert known.key() != make_protocol(spans="think", system=None).key()
