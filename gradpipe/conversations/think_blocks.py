@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from typing import NamedTuple
 
@@ -17,6 +18,9 @@ THINK_MARKS = {
     "<|begin_of_thought|>": "<|end_of_thought|>",
     "<|channel|>analysis<|message|>": "<|end|>",
 }
+
+#: What gpt-oss writes before the answer: the header of another channel.
+_HEADER = re.compile(r"^\s*<\|start\|>assistant<\|channel\|>.*?<\|message\|>", re.DOTALL)
 
 
 class Divided(NamedTuple):
@@ -35,6 +39,7 @@ def divide_at_thinking(response: str, marks: Mapping[str, str] = THINK_MARKS) ->
     for opening, closing in marks.items():
         if text.startswith(opening):
             thinking, closed, answer = text.removeprefix(opening).partition(closing)
+            answer = _HEADER.sub("", answer, count=1)
             return Divided(thinking.strip(), answer.strip()) if closed else None
     return None
 

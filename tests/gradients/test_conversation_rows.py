@@ -231,6 +231,9 @@ def test_thinking_inside_a_text_reaches_a_template_that_reads_a_field() -> None:
     inside = {**SAID, "content": "<think>\n2 + 2 = 4\n</think>\n\n4"}
     field = texts(GPT_OSS, Conversation((ASKED, {**SAID, "thinking": "2 + 2 = 4"})))
     assert texts(GPT_OSS, Conversation((ASKED, inside))) == field
+    channels = "<|channel|>analysis<|message|>2 + 2 = 4<|end|>"
+    channels += "<|start|>assistant<|channel|>final<|message|>4"
+    assert texts(GPT_OSS, Conversation((ASKED, {**SAID, "content": channels}))) == field
     assert texts(GPT_OSS, Pair(ASKED["content"], inside["content"])) == field
 
 
