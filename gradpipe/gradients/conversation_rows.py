@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 from gradpipe.conversations.examples import Conversation, Message, TextSpan
@@ -64,6 +64,7 @@ class ConversationRows:
             raise _Unusable("the response is empty")
         prompt = self._template.prompt_of(conversation, response)
         _require_turns(before, prompt)
+        _require_calls(before, prompt)
         return self._tokens.row(prompt, response, conversation.spans, wrapped=True)
 
     def _whole(self, conversation: Conversation) -> TokenRow:
@@ -72,6 +73,7 @@ class ConversationRows:
         rendered = self._turns.find(conversation, loss_on, end_of_turn)
         *before, last = conversation.messages
         _require_turns(before, rendered.text)
+        _require_calls(conversation.messages, rendered.text)
         _require_response(last, rendered.text, self._protocol.all_think_marks)
         special = self._tokens.adds_special(wrapped=True, text=rendered.text)
         ids, offsets = self._tokens.encode(rendered.text, special)
@@ -144,6 +146,19 @@ def _require_turns(messages: list[Message], text: str) -> None:
             raise _Unusable(
                 f"the chat template leaves out what the {role} says, or changes it: {quoted}"
             )
+
+
+def _require_calls(messages: Sequence[Message], text: str) -> None:
+    """Raise _Unusable unless a rendered text has the name of every tool that is called."""
+    for message in messages:
+        for call in message.get("tool_calls") or ():
+            called = call.get("function", call)
+            name = called.get("name") if isinstance(called, Mapping) else None
+            if name is not None and str(name) not in text:
+                raise _Unusable(
+                    f"the chat template leaves out the call of the tool {str(name)[:40]!r}: use a "
+                    "model whose template writes tool calls"
+                )
 
 
 def _require_response(message: Message, text: str, marks: Mapping[str, str]) -> None:

@@ -160,6 +160,9 @@ def test_a_call_of_a_tool_is_a_turn_of_the_assistants() -> None:
     assert spoken.count("<|im_end|>\n") == 2
     assert spoken.endswith("4<|im_end|>\n")
     assert "tool" in reason(QWEN_2_5, *turns[:2], protocol=STANDARD)
+    # A template that knows no tools would train on an empty turn.
+    assert "'add'" in reason(CHATML, *turns)
+    assert "'add'" in reason(CHATML, *turns, protocol=STANDARD)
 
 
 def test_what_the_template_refuses_or_changes_is_a_reason() -> None:
