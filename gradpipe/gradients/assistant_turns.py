@@ -12,6 +12,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 from gradpipe.conversations.examples import Conversation
+from gradpipe.conversations.messages import response_text
 from gradpipe.gradients.chat_templates import INSTRUCTION_MARKER, RESPONSE_MARKER, ChatTemplate
 from gradpipe.gradients.protocol import LossOn
 from gradpipe.gradients.template_renderer import TemplateRefusal
@@ -45,19 +46,34 @@ class AssistantTurns:
     def __init__(self, template: ChatTemplate, tokenize: Tokenize) -> None:
         self._template = template
         self._tokenize = tokenize
-        self._marked = template.renderer.marks_generation
+        #: Whether the template itself marks what the assistant wrote.
+        self.marked = template.renderer.marks_generation
+        closings = template.protocol.all_think_marks.values()
+        source = template.renderer.text()
+        self._knows_think_blocks = any(mark in source for mark in closings if mark != "<|end|>")
         self._endings = self._find_endings()
 
+    def render(self, conversation: Conversation, thinking: str = "") -> str:
+        """Render a conversation; raises TemplateRefusal.
+
+        ``thinking`` is that of the last message, which some templates of thinking models leave out
+        of every turn: the message's whole text then replaces what they write.
+        """
+        text = self._template.rendered(conversation)
+        if self.marked or thinking.strip() in text or not self._knows_think_blocks:
+            return text
+        start, end = self.content(conversation, text)
+        return text[:start] + response_text(conversation.messages[-1]) + text[end:]
+
     def find(
-        self, conversation: Conversation, loss_on: LossOn, end_of_turn: bool
+        self, conversation: Conversation, text: str, loss_on: LossOn, end_of_turn: bool
     ) -> RenderedConversation:
-        """Render a conversation and find what carries loss; see ``Protocol.loss_on``.
+        """Find what carries loss in a conversation's rendered ``text``; see ``Protocol.loss_on``.
 
         Without ``end_of_turn``, what the template writes after a turn's content has no loss. Raises
         TemplateRefusal for a conversation that the template does not take, or whose turns cannot be
         told apart.
         """
-        text = self._template.rendered(conversation)
         prompt_messages = conversation.prompt_messages
         if loss_on == "all":
             return RenderedConversation(text, [(0, len(text))])
@@ -79,7 +95,7 @@ class AssistantTurns:
 
     def _turns(self, conversation: Conversation, text: str, *, only_last: bool) -> list[Stretch]:
         """The stretches of the assistant's turns, or of the last one."""
-        if self._marked:
+        if self.marked:
             marked = self._template.generated(conversation)
             start = self.response(conversation, text) if only_last else 0
             return [(max(start, begin), end) for begin, end in marked if end > start]

@@ -70,11 +70,14 @@ class ConversationRows:
     def _whole(self, conversation: Conversation) -> TokenRow:
         """All messages as the template writes them."""
         loss_on, end_of_turn = self._protocol.loss_on, self._protocol.end_of_turn
-        rendered = self._turns.find(conversation, loss_on, end_of_turn)
         *before, last = conversation.messages
+        divided = divide_at_thinking(content_text(last), self._protocol.all_think_marks)
+        thinking = thinking_text(last) or (divided.thinking if divided else "")
+        text = self._turns.render(conversation, thinking)
+        rendered = self._turns.find(conversation, text, loss_on, end_of_turn)
         _require_turns(before, rendered.text)
         _require_calls(conversation.messages, rendered.text)
-        _require_response(last, rendered.text, self._protocol.all_think_marks)
+        _require_response(thinking, divided.answer if divided else content_text(last), text)
         special = self._tokens.adds_special(wrapped=True, text=rendered.text)
         ids, offsets = self._tokens.encode(rendered.text, special)
         if offsets is None:
@@ -161,16 +164,14 @@ def _require_calls(messages: Sequence[Message], text: str) -> None:
                 )
 
 
-def _require_response(message: Message, text: str, marks: Mapping[str, str]) -> None:
+def _require_response(thinking: str, answer: str, text: str) -> None:
     """Raise _Unusable unless a rendered text has the response, and its thinking if it has any."""
-    divided = divide_at_thinking(content_text(message), marks)
-    thinking = thinking_text(message) or (divided.thinking if divided else "")
     if thinking.strip() not in text:
         raise _Unusable(
             "the chat template leaves the response's thinking out: use the protocol standard, "
             "which writes the response behind the prompt"
         )
-    if (divided.answer if divided else content_text(message).strip()) not in text:
+    if answer.strip() not in text:
         raise _Unusable("the chat template leaves out the response, or changes it")
 
 

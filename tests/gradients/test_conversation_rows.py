@@ -109,15 +109,20 @@ def test_thinking_is_shown_under_whatever_name_the_template_reads(
     assert "2 + 2 = 4" in spoken
 
 
-def test_a_template_that_drops_the_responses_thinking_makes_the_row_unusable() -> None:
+def test_thinking_that_a_template_does_not_know_makes_the_row_unusable() -> None:
+    assert "thinking" in reason(CHATML, ASKED, THOUGHT)
+
+
+def test_the_responses_thinking_stays_where_a_template_drops_that_of_all_turns() -> None:
     inside = {**SAID, "content": "<think>\n2 + 2 = 4\n</think>\n\n4"}
-    for template, message in ((R1_DISTILL, inside), (CHATML, THOUGHT)):
-        assert "thinking" in reason(template, ASKED, message)
+    whole, spoken = texts(R1_DISTILL, Conversation((ASKED, inside)))
+    assert whole.endswith("<|Assistant|><think>\n2 + 2 = 4\n</think>\n\n4<|end_of_sentence|>")
+    assert spoken == "2 + 2 = 4\n</think>\n\n4<|end_of_sentence|>"
+    assert texts(R1_DISTILL, Conversation((ASKED, THOUGHT)))[1] == spoken
     # Of earlier turns, templates drop it on purpose.
     later = (ASKED, inside, {"role": "user", "content": "And 3?"}, {**SAID, "content": "7"})
-    assert (
-        texts(R1_DISTILL, Conversation(later))[1] == "\n\n4<|end_of_sentence|>7<|end_of_sentence|>"
-    )
+    end = "<|end_of_sentence|>"
+    assert texts(R1_DISTILL, Conversation(later))[1] == f"\n\n4{end}7{end}"
 
 
 def test_a_response_without_thinking_has_the_templates_off_switch_where_asked_for() -> None:

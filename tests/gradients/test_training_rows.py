@@ -166,6 +166,19 @@ def test_marked_templates_of_todays_families_have_trls_labels(name: str, tmp_pat
     assert not more or name.startswith(MARKS_MORE)
 
 
+@pytest.mark.usefixtures("on_the_protocols_day")
+def test_r1s_thinking_is_that_of_trls_variant_of_its_template(tmp_path: Path) -> None:
+    folder = resources.files("trl") / "chat_templates"
+    own, variant = (
+        tokenizer_for((folder / f"deepseek_r1_distill{end}.jinja").read_text("utf-8"))
+        for end in ("", "_training")
+    )
+    divided = {"prompt": list(SPOKEN[:-1]), "completion": list(SPOKEN[-1:])}
+    [theirs] = trl_rows(variant, [divided], str(tmp_path), completion_only=True)
+    protocol = make_protocol("training", loss_on="completion")
+    assert encoded(own, Conversation(SPOKEN), protocol) == of_trl(theirs)
+
+
 @pytest.mark.parametrize("text", ["What is 2 + 2? ", "2 + 2 =\n\n"])
 def test_texts_end_in_one_eos_as_trls_do(text: str, tmp_path: Path) -> None:
     tokenizer = tokenizer_for(CHAT_TEMPLATES["chatml"], [("Ċ", "Ċ")])
