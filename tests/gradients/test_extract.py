@@ -130,6 +130,16 @@ def test_the_model_comes_back_as_it_was(make_model: MakeModel, make_rows: MakeRo
     assert not model.get_input_embeddings()._forward_hooks
 
 
+def test_each_module_comes_back_in_its_own_mode(make_model: MakeModel, make_rows: MakeRows) -> None:
+    model = make_model("llama").train()
+    model.model.layers[1].eval()
+    model.model.layers[1].mlp.train()
+    modes = {name: module.training for name, module in model.named_modules()}
+    for _ in extract_rows(load(model), make_rows((9, 4), (19, 4)), STANDARD, budget=20):
+        assert not any(module.training for module in model.modules())
+    assert {name: module.training for name, module in model.named_modules()} == modes
+
+
 def test_examples_keep_their_keys(make_model: MakeModel, make_tokenizer: MakeTokenizer) -> None:
     examples = pl.DataFrame(
         {
