@@ -140,6 +140,20 @@ def test_each_module_comes_back_in_its_own_mode(make_model: MakeModel, make_rows
     assert {name: module.training for name, module in model.named_modules()} == modes
 
 
+@pytest.mark.parametrize("family", ["llama", "gpt2"])
+def test_a_model_that_returns_tuples_has_the_same_gradients(
+    family: str, make_model: MakeModel, make_rows: MakeRows
+) -> None:
+    rows, model = make_rows((9, 4), (19, 4)), make_model(family, return_dict=False)
+    found, expected = (
+        pl.concat(extract_rows(load(each), rows, STANDARD)) for each in (model, make_model(family))
+    )
+    assert_same_gradients(
+        *(explode_matrices(f.lazy()).drop("seconds").collect() for f in (found, expected)), 1e-5
+    )
+    assert model.config.return_dict is False
+
+
 def test_examples_keep_their_keys(make_model: MakeModel, make_tokenizer: MakeTokenizer) -> None:
     examples = pl.DataFrame(
         {
