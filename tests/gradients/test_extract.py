@@ -154,6 +154,29 @@ def test_a_model_that_returns_tuples_has_the_same_gradients(
     assert model.config.return_dict is False
 
 
+@pytest.mark.parametrize("mode", [torch.no_grad, torch.inference_mode])
+@pytest.mark.parametrize("family", ["llama", "gemma2", "gpt2"])
+def test_the_callers_mode_of_autograd_neither_matters_nor_changes(
+    family: str, mode: Callable[[], Any], make_model: MakeModel, make_rows: MakeRows
+) -> None:
+    model, rows = make_model(family), make_rows((9, 4), (19, 4))
+    expected = pl.concat(extract_rows(load(model), rows, STANDARD, budget=20))
+    frames = []
+    with mode():
+        before = torch.is_grad_enabled(), torch.is_inference_mode_enabled()
+        for frame in extract_rows(load(model), rows, STANDARD, budget=20):
+            assert (torch.is_grad_enabled(), torch.is_inference_mode_enabled()) == before
+            frames.append(frame)
+    assert len(frames) == 2
+    assert_same_gradients(
+        *(
+            explode_matrices(f.lazy()).drop("seconds").collect()
+            for f in (pl.concat(frames), expected)
+        ),
+        1e-5,
+    )
+
+
 def test_examples_keep_their_keys(make_model: MakeModel, make_tokenizer: MakeTokenizer) -> None:
     examples = pl.DataFrame(
         {
