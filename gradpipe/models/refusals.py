@@ -48,7 +48,7 @@ def refuse_config(name: str, config: Any, plain: bool = False) -> None:
 def refuse_model(name: str, model: Any) -> None:
     """Raise ModelError for a loaded model that is unsupported.
 
-    Unsupported are models with adapters, with weights created in inference mode, and those that
+    Unsupported are models with adapters, models with weights created in inference mode, and what
     ``refuse_config`` refuses. Adapters add to a projection's output separately, so the gradient
     would be that of the base model's weight only.
     """
