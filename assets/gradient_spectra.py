@@ -42,7 +42,8 @@ SPECTRA_CHECKS = [
     check_spec(
         "gradient_spectra",
         "rows_usable",
-        "The share of unusable rows is within the study's `unusable_limit`.",
+        "The share of unusable rows is within the study's `unusable_limit`; rows that were cut to "
+        "the window are counted.",
         grid_partitions,
         blocking=False,
     ),

@@ -13,14 +13,19 @@ STORED_ENERGY_TOLERANCE = 1e-6
 
 
 def check_rows(rows: pl.DataFrame, unusable_limit: float) -> Check:
-    """Check that the share of rows with a ``reason`` is at most ``unusable_limit``."""
+    """Check that the share of rows with a ``reason`` is at most ``unusable_limit``.
+
+    The result also says how many of the other rows were cut to the window.
+    """
+    truncated = rows.filter(pl.col("reason").is_null() & pl.col("truncated")).height
+    cut = f"; {truncated} usable rows are cut to the window" if truncated else ""
     unusable = rows.filter(pl.col("reason").is_not_null()).height
     share = unusable / max(rows.height, 1)
     return Check(
         "rows_usable",
         share <= unusable_limit,
-        f"{unusable} of {rows.height} rows cannot be used ({unusable_limit:.0%} are allowed)",
-        {"unusable": unusable, "rows": rows.height, "share": share},
+        f"{unusable} of {rows.height} rows cannot be used ({unusable_limit:.0%} are allowed){cut}",
+        {"unusable": unusable, "rows": rows.height, "share": share, "truncated": truncated},
     )
 
 

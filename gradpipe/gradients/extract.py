@@ -7,6 +7,7 @@ from dataclasses import replace
 from typing import Any
 
 import polars as pl
+import torch
 
 from gradpipe.errors import ModelError
 from gradpipe.gradients.loop import BatchLoop
@@ -23,6 +24,10 @@ from gradpipe.models.load import LoadedModel
 from gradpipe.models.projections import Projection, find_projections
 
 
+# A notebook may call this inside torch.no_grad() or torch.inference_mode(). As decorators of a
+# generator, these apply while it runs, not between two frames.
+@torch.inference_mode(False)
+@torch.enable_grad()
 def extract_rows(
     loaded: LoadedModel,
     rows: list[TokenRow],

@@ -12,9 +12,10 @@ from gradpipe.conversations.spans import TokenSpan
 class TokenRow:
     """A tokenized example: ``ids`` of prompt and response; the response is ``ids[start:]``.
 
-    ``mask`` has the positions that carry loss, ascending, where these are not all of the response.
-    ``spans`` divide the loss: each of its positions is in exactly one of them. ``reason`` says why
-    the row is unusable; None for a usable row.
+    ``truncated``: the end was cut off, to fit into the window. ``mask`` has the positions that
+    carry loss, ascending, where these are not all of the response. ``spans`` divide the loss: each
+    of its positions is in exactly one of them. ``reason`` says why the row is unusable; None for a
+    usable row.
     """
 
     ids: list[int]
@@ -35,6 +36,18 @@ class TokenRow:
     def response_tokens(self) -> int:
         """The number of tokens with a loss."""
         return len(self.positions)
+
+
+def truncation_note(rows: Sequence[TokenRow], window: int) -> str | None:
+    """Say how many usable rows were cut to the ``window`` (tokens); None if none was."""
+    usable = [row for row in rows if row.reason is None]
+    truncated = sum(row.truncated for row in usable)
+    if not truncated:
+        return None
+    return (
+        f"The window of {window:,} tokens cuts off the ends of {truncated:,} of {len(usable):,} "
+        "usable rows."
+    )
 
 
 def unusable_row(reason: str | None) -> TokenRow:

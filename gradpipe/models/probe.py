@@ -9,14 +9,15 @@ the same factor.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import ExitStack, contextmanager
+from collections.abc import Callable, Mapping
+from contextlib import ExitStack
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from gradpipe.models.devices import input_device
+from gradpipe.models.evaluation import evaluation
 from gradpipe.models.layouts import ColumnLayout, layouts
 
 #: Largest gradient at columns that should have none, relative to the largest at columns with one.
@@ -127,7 +128,7 @@ def _gradient(
         seen["inner"], seen["result"] = inputs[0], result
         return result.detach()
 
-    with _evaluation(model):
+    with evaluation(model), torch.no_grad():
         _forward(model, tokens, {fused: cut, output: keep})
     if seen.keys() != {"leaf", "inner", "result"} or not seen["result"].requires_grad:
         return None
@@ -161,7 +162,7 @@ def _scaled(
     def keep(_module: nn.Module, inputs: tuple[Tensor, ...], _result: Tensor) -> None:
         seen["inner"] = inputs[0].detach().float().cpu()
 
-    with _evaluation(model):
+    with evaluation(model), torch.no_grad():
         _forward(model, _TOKENS, {fused: scale, down: keep})
     return seen.get("inner"), seen["fused"].shape[-1] if "fused" in seen else None
 
@@ -175,16 +176,3 @@ def _forward(model: Any, tokens: int, hooks: Mapping[nn.Module, Callable[..., An
         for module, hook in hooks.items():
             stack.callback(module.register_forward_hook(hook).remove)
         model(input_ids=ids[None].to(input_device(model)), use_cache=False)
-
-
-@contextmanager
-def _evaluation(model: nn.Module) -> Iterator[None]:
-    """Disable gradients, set evaluation mode, and restore the mode of each module afterwards."""
-    modes = [(module, module.training) for module in model.modules()]
-    model.eval()
-    try:
-        with torch.no_grad():
-            yield
-    finally:
-        for module, training in modes:
-            module.training = training

@@ -46,15 +46,21 @@ def refuse_config(name: str, config: Any, plain: bool = False) -> None:
 
 
 def refuse_model(name: str, model: Any) -> None:
-    """Raise ModelError for a loaded model with adapters, or whose configuration is unsupported.
+    """Raise ModelError for a loaded model that is unsupported.
 
-    Adapters add to a projection's output separately, so the gradient would be that of the base
-    model's weight only.
+    Unsupported are models with adapters, models with weights created in inference mode, and what
+    ``refuse_config`` refuses. Adapters add to a projection's output separately, so the gradient
+    would be that of the base model's weight only.
     """
     shown_name = name or type(model).__name__
     if any(type(module).__module__.startswith("peft.") for module in model.modules()):
         raise ModelError(
             f"{shown_name} carries an adapter (peft): merge it with model.merge_and_unload() first."
+        )
+    if any(parameter.is_inference() for parameter in model.parameters()):
+        raise ModelError(
+            f"The weights of {shown_name} were created or converted inside torch.inference_mode(), "
+            "and torch cannot use such tensors for gradients: load and convert the model outside."
         )
     if hasattr(model, "config"):
         plain = all(parameter.is_floating_point() for parameter in model.parameters())

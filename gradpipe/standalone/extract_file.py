@@ -13,6 +13,7 @@ from gradpipe.conversations.examples import Example, hash_examples
 from gradpipe.gradients.extract import extract_rows
 from gradpipe.gradients.protocol import Protocol
 from gradpipe.gradients.rows import Progress
+from gradpipe.gradients.tokens import truncation_note
 from gradpipe.models.fingerprint import pin
 from gradpipe.models.load import load_source
 from gradpipe.models.placement import IN_ONE_PIECE, Placement
@@ -87,7 +88,7 @@ def extract_pairs(
 
     Errors name examples by their row numbers in a file, which start at ``offset``. With ``aligned``
     false, cosines and sketches are null. Raises ModelError or DataError; an error in the examples
-    is raised before the model's weights are read.
+    is raised before the model's weights are read. Logs how many examples are cut to the window.
     """
     source = pin(resolve_model(model))
     names = [f"row {offset + number}" for number in range(len(pairs))]
@@ -95,5 +96,7 @@ def extract_pairs(
     rows = encoder.encode_all(pairs, names)
     for note in encoder.notes:
         _log.info("%s", note)
+    if truncated := truncation_note(rows, encoder.window):
+        _log.warning("%s", truncated)
     loaded = load_source(source, model, protocol.dtype, placement)
     yield from extract_rows(loaded, rows, protocol, report, aligned=aligned)

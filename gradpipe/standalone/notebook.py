@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, overload
 
@@ -13,12 +14,15 @@ from gradpipe.gradients.encoder import Encoder
 from gradpipe.gradients.extract import extract_rows
 from gradpipe.gradients.protocol import Protocol, make_protocol
 from gradpipe.gradients.rows import ROW_SCHEMA
+from gradpipe.gradients.tokens import truncation_note
 from gradpipe.models.devices import input_device
 from gradpipe.models.load import LoadedModel, model_window
 from gradpipe.models.refusals import refuse_model
 from gradpipe.standalone.ranking import rank_scores, score_rows, score_spectra
 from gradpipe.standalone.spectra_table import spectra_table
 from gradpipe.standalone.user_examples import Examples, texts_of_examples, to_examples
+
+_log = logging.getLogger(__name__)
 
 
 def extract_spectra(
@@ -52,7 +56,8 @@ def extract_spectra(
     Returns:
         ``example`` (the position in ``examples``, from 0), ``span`` (null for the whole response;
         with ``Protocol(spans=...)``, the rows of its spans follow), ``loss`` (nats per token),
-        ``tokens`` and ``response_tokens`` (counts), ``layer`` (from 0), ``projection`` ("q", "k",
+        ``tokens`` and ``response_tokens`` (counts), ``truncated`` (whether the end of the example
+        was cut off to fit into the window), ``layer`` (from 0), ``projection`` ("q", "k",
         "v", "o"), ``nuclear_norm``, ``spectral_norm``, ``sigma1_ratio``, ``frobenius_norm``,
         ``effective_rank``, the cosines ``next_layer_cosine``, ``q_o_cosine``, ``q_ot_cosine`` and
         ``k_v_cosine``, and ``singular_values`` (descending, at most one per token).
@@ -205,5 +210,8 @@ def _extract(
         device=str(input_device(model)),
         checkpointing=checkpointing,
     )
-    rows = Encoder(tokenizer, chosen, name, model_window(model)).encode_all(pairs)
+    encoder = Encoder(tokenizer, chosen, name, model_window(model))
+    rows = encoder.encode_all(pairs)
+    if truncated := truncation_note(rows, encoder.window):
+        _log.warning("%s", truncated)
     yield from extract_rows(loaded, rows, chosen, aligned=aligned)

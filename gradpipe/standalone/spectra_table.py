@@ -20,8 +20,9 @@ EXTRACT_STATISTICS = (
 def spectra_table(rows: pl.DataFrame) -> pl.DataFrame:
     """Extracted rows (ROW_SCHEMA) as the table of ``gradpipe extract``, ordered by example.
 
-    Each cosine of a layer is repeated in all rows of that layer. ``span`` is null for the whole
-    response; the rows of its spans follow, in their order, without cosines.
+    ``truncated`` says whether the example was cut to the window. Each cosine of a layer is repeated
+    in all rows of that layer. ``span`` is null for the whole response; the rows of its spans
+    follow, in their order, without cosines.
     """
     whole = explode_matrices(rows.lazy()).join(
         explode_layers(rows.lazy()), on=["row", "layer"], how="left"
@@ -41,6 +42,7 @@ def spectra_table(rows: pl.DataFrame) -> pl.DataFrame:
             "loss",
             "tokens",
             "response_tokens",
+            "truncated",
             "layer",
             "projection",
             *EXTRACT_STATISTICS,

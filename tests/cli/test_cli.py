@@ -1,6 +1,7 @@
 """The command line as a user types it: what it prints, and its exit codes."""
 
 import json
+import re
 import shutil
 import subprocess
 import sys
@@ -183,6 +184,7 @@ def test_extract_writes_the_table_and_names_unusable_rows(
         "loss",
         "tokens",
         "response_tokens",
+        "truncated",
         "layer",
         "projection",
         "nuclear_norm",
@@ -196,6 +198,20 @@ def test_extract_writes_the_table_and_names_unusable_rows(
         "k_v_cosine",
         "singular_values",
     ]
+
+
+def test_extract_says_how_many_rows_are_cut_to_the_window(
+    tmp_path: Path, small_model: Path, pairs: Path
+) -> None:
+    data, out = tmp_path / "data.json", tmp_path / "out.parquet"
+    data.write_text(json.dumps([{"instruction": "Q " * 1000, "output": "on " * 300}]))
+    words = ("--model", str(small_model), "--out", str(out))
+    result = gradpipe("extract", str(data), *words)
+    assert result.exit_code == 0
+    assert pl.read_parquet(out)["truncated"].all()
+    lines = [line for line in result.stderr.splitlines() if "window" in line]
+    assert [re.findall("[0-9,]+", line) for line in lines] == [["2,048", "1", "1"]]
+    assert "window" not in gradpipe("extract", str(pairs), *words).stderr
 
 
 def test_extract_uses_the_named_projections_and_layers(

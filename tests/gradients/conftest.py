@@ -44,6 +44,12 @@ EXPERTS |= {"moe_intermediate_size": 16}
 LATENT = {"q_lora_rank": 12, "kv_lora_rank": 16, "qk_rope_head_dim": 4, "qk_nope_head_dim": 8}
 LATENT |= {"v_head_dim": 6, "n_routed_experts": 4, "n_group": 1, "topk_group": 1}
 LATENT |= {"first_k_dense_replace": 1, "num_key_value_heads": 4}
+#: Recurrent layers between those with attention; their norms have gates.
+DELTA = {"linear_num_key_heads": 2, "linear_num_value_heads": 4, "linear_key_head_dim": 8}
+DELTA |= {"linear_value_head_dim": 8, "linear_conv_kernel_dim": 4, "head_dim": 16}
+DELTA |= {"layer_types": ["linear_attention", "full_attention"]}
+MAMBA = {"mamba_n_heads": 4, "mamba_d_head": 16, "mamba_d_state": 8, "mamba_n_groups": 1}
+MAMBA |= {"mamba_expand": 2, "mamba_chunk_size": 16}
 #: By family, and behind it what of its kinds this is.
 SETTINGS: dict[str, dict[str, Any]] = {
     "llama": LLAMA_LIKE | {"num_hidden_layers": 3},
@@ -80,6 +86,10 @@ SETTINGS: dict[str, dict[str, Any]] = {
     "gpt_oss": LLAMA_LIKE | EXPERTS | {"head_dim": 8, "sliding_window": 8},
     "deepseek_v2": LLAMA_LIKE | EXPERTS | LATENT,
     "deepseek_v3": LLAMA_LIKE | EXPERTS | LATENT,
+    "qwen3_5_text": LLAMA_LIKE | DELTA,
+    "qwen3_next": LLAMA_LIKE | DELTA | EXPERTS | {"mlp_only_layers": [0, 1]},
+    "bamba": LLAMA_LIKE | MAMBA | {"attn_layer_indices": [1]},
+    "falcon_h1": LLAMA_LIKE | MAMBA | {"mamba_d_ssm": 64, "mamba_rms_norm": True},
 }
 
 

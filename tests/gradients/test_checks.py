@@ -128,11 +128,22 @@ def test_equal_pairs_are_one_row_of_the_store() -> None:
 
 @pytest.mark.parametrize(("limit", "passed"), [(0.24, False), (0.25, True), (1.0, True)])
 def test_the_share_of_unusable_rows_is_held_against_the_limit(limit: float, passed: bool) -> None:
-    rows = pl.DataFrame({"reason": [None, None, "empty", None]})
+    rows = pl.DataFrame({"reason": [None, None, "empty", None], "truncated": [False] * 4})
     check = check_rows(rows, limit)
     assert check.passed is passed
     assert check.numbers["unusable"] == 1
 
 
+def test_usable_rows_that_are_cut_to_the_window_are_counted() -> None:
+    reasons = [None, None, "truncated away", None]
+    rows = pl.DataFrame({"reason": reasons, "truncated": [True, False, True, True]})
+    check = check_rows(rows, 0.5)
+    assert check.passed
+    assert check.numbers["truncated"] == 2
+    assert "2 usable rows" in check.note
+    assert "window" not in check_rows(rows.with_columns(truncated=pl.lit(False)), 0.5).note
+
+
 def test_no_rows_at_all_are_within_any_limit() -> None:
-    assert check_rows(pl.DataFrame(schema={"reason": pl.String}), 0.0).passed
+    schema = {"reason": pl.String, "truncated": pl.Boolean}
+    assert check_rows(pl.DataFrame(schema=schema), 0.0).passed

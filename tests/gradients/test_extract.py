@@ -130,6 +130,53 @@ def test_the_model_comes_back_as_it_was(make_model: MakeModel, make_rows: MakeRo
     assert not model.get_input_embeddings()._forward_hooks
 
 
+def test_each_module_comes_back_in_its_own_mode(make_model: MakeModel, make_rows: MakeRows) -> None:
+    model = make_model("llama").train()
+    model.model.layers[1].eval()
+    model.model.layers[1].mlp.train()
+    modes = {name: module.training for name, module in model.named_modules()}
+    for _ in extract_rows(load(model), make_rows((9, 4), (19, 4)), STANDARD, budget=20):
+        assert not any(module.training for module in model.modules())
+    assert {name: module.training for name, module in model.named_modules()} == modes
+
+
+@pytest.mark.parametrize("family", ["llama", "gpt2"])
+def test_a_model_that_returns_tuples_has_the_same_gradients(
+    family: str, make_model: MakeModel, make_rows: MakeRows
+) -> None:
+    rows, model = make_rows((9, 4), (19, 4)), make_model(family, return_dict=False)
+    found, expected = (
+        pl.concat(extract_rows(load(each), rows, STANDARD)) for each in (model, make_model(family))
+    )
+    assert_same_gradients(
+        *(explode_matrices(f.lazy()).drop("seconds").collect() for f in (found, expected)), 1e-5
+    )
+    assert model.config.return_dict is False
+
+
+@pytest.mark.parametrize("mode", [torch.no_grad, torch.inference_mode])
+@pytest.mark.parametrize("family", ["llama", "gemma2", "gpt2"])
+def test_the_callers_mode_of_autograd_neither_matters_nor_changes(
+    family: str, mode: Callable[[], Any], make_model: MakeModel, make_rows: MakeRows
+) -> None:
+    model, rows = make_model(family), make_rows((9, 4), (19, 4))
+    expected = pl.concat(extract_rows(load(model), rows, STANDARD, budget=20))
+    frames = []
+    with mode():
+        before = torch.is_grad_enabled(), torch.is_inference_mode_enabled()
+        for frame in extract_rows(load(model), rows, STANDARD, budget=20):
+            assert (torch.is_grad_enabled(), torch.is_inference_mode_enabled()) == before
+            frames.append(frame)
+    assert len(frames) == 2
+    assert_same_gradients(
+        *(
+            explode_matrices(f.lazy()).drop("seconds").collect()
+            for f in (pl.concat(frames), expected)
+        ),
+        1e-5,
+    )
+
+
 def test_examples_keep_their_keys(make_model: MakeModel, make_tokenizer: MakeTokenizer) -> None:
     examples = pl.DataFrame(
         {

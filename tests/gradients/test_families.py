@@ -21,6 +21,7 @@ from tests.gradients.twins import naive
 ATTENTION = ("q", "k", "v", "o")
 GATED = (*ATTENTION, "gate", "up", "down")
 PLAIN = (*ATTENTION, "up", "down")
+MLP = ("gate", "up", "down")
 FAMILIES = {
     "llama": GATED,
     "llama tied": GATED,
@@ -53,9 +54,16 @@ FAMILIES = {
     "qwen3_moe": ATTENTION,
     "olmoe": ATTENTION,
     "gpt_oss": ATTENTION,
+    # Some or all of their layers are recurrent, with norms that have gates.
+    "qwen3_5_text": MLP,
+    "qwen3_next": MLP,
+    "bamba": MLP,
+    "falcon_h1": MLP,
 }
-#: Something in them is float32 whatever the model's dtype: a softmax, a router.
-FLOAT32_INSIDE = re.compile("gemma2|codegen|bloom|mpt|moe|mixtral|oss|deepseek")
+#: Something in them is float32 whatever the model's dtype: a softmax, a router, a recurrence.
+FLOAT32_INSIDE = re.compile(
+    "gemma2|codegen|bloom|mpt|moe|mixtral|oss|deepseek|qwen3_5|qwen3_next|bamba|falcon_h1"
+)
 LATENT = {
     "q": "self_attn.q_b_proj",
     "k": "self_attn.kv_b_proj",
@@ -98,6 +106,21 @@ def test_every_projection_of_every_layer_equals_full_autograd_in_one_padded_batc
     rows = make_rows((6, 2), (33, 20), (14, 13), (21, 1), seed=len(family))
     model = make_model(family, torch.float64)
     assert_equal_to_the_oracle(family, model, rows, FAMILIES[family])
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_the_default_dtype_gives_the_norms_of_full_autograd(
+    family: str, make_model: Callable[..., Any], make_rows: Callable[..., list[TokenRow]]
+) -> None:
+    rows, names = make_rows((33, 20), (14, 13), seed=len(family)), FAMILIES[family]
+    model = make_model(family)
+    table = extract(model, rows, make_protocol(projections=names))
+    for example, row in enumerate(rows):
+        loss, expected = naive(model.double(), row, names)
+        found = table.filter(pl.col("example") == example)
+        norms = [math.sqrt((values**2).sum()) for values in expected.values()]
+        assert found["loss"].to_list() == pytest.approx([loss] * len(norms), rel=1e-5)
+        assert found["frobenius_norm"].to_list() == pytest.approx(norms, rel=1e-4)
 
 
 @pytest.mark.parametrize("family", ["deepseek_v2", "deepseek_v3"])

@@ -200,12 +200,21 @@ def _deepseek(model: Any, layer: int) -> dict[str, Tensor]:
     }
 
 
+def _hybrid(model: Any, layer: int) -> dict[str, Tensor]:
+    """The MLP, which layers with and without attention have."""
+    block = model.model.layers[layer]
+    mlp = block.mlp if hasattr(block, "mlp") else block.feed_forward
+    return {name: getattr(mlp, f"{name}_proj").weight.grad for name in ("gate", "up", "down")}
+
+
 FAMILIES = {
+    "bamba": _hybrid,
     "bloom": _bloom,
     "codegen": _codegen,
     "deepseek_v2": _deepseek,
     "deepseek_v3": _deepseek,
     "falcon": _falcon,
+    "falcon_h1": _hybrid,
     "glm4": _glm4,
     "gpt2": _gpt2,
     "gpt_bigcode": _gpt_bigcode,
@@ -217,6 +226,8 @@ FAMILIES = {
     "phi": _phi,
     "phi3": _phi3,
     "qwen2_moe": _qwen2_moe,
+    "qwen3_5_text": _hybrid,
+    "qwen3_next": _hybrid,
 }
 
 

@@ -128,3 +128,11 @@ def test_a_quantized_model_in_memory_is_refused_and_one_from_a_gguf_file_is_not(
     model.config.quantization_config = {"quant_method": "gptq"}
     with pytest.raises(ModelError, match=r"The weights of 'LlamaForCausalLM' are quantized"):
         extract_spectra(model, None, [("a", "b")])
+
+
+def test_weights_created_in_inference_mode_are_refused(folder: Path) -> None:
+    model = AutoModelForCausalLM.from_pretrained(folder)
+    with torch.inference_mode():
+        model.double()
+    with pytest.raises(ModelError, match=r"LlamaForCausalLM were .* inside torch.inference_mode"):
+        extract_spectra(model, None, [("a", "b")])

@@ -30,6 +30,7 @@ COLUMNS = {
     "loss": pl.Float64,
     "tokens": pl.Int64,
     "response_tokens": pl.Int64,
+    "truncated": pl.Boolean,
     "layer": pl.Int64,
     "projection": pl.String,
     "nuclear_norm": pl.Float64,
@@ -100,6 +101,29 @@ def test_cosines_stand_in_every_row_of_their_layer(data: Path, tiny_folder: Path
     last = pl.col("layer") == 2
     assert table.filter(last)["next_layer_cosine"].is_null().all()
     assert table.filter(~last)["next_layer_cosine"].is_between(-1, 1).all()
+
+
+def test_rows_that_are_cut_to_the_window_are_marked_and_counted(
+    data: Path, tiny_folder: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    # A byte is a token: of the 116 + 1 + 60, the window of 128 keeps 11 of the response.
+    data.write_text(json.dumps([{"instruction": "Q" * 116, "output": "A" * 60}, *ROWS]))
+    table, unusable, usable = extract(data, tiny_folder, make_protocol(spans="think"))
+    assert (usable, unusable) == (4, [(2, EMPTY), (4, AWAY)])
+    # With the rows of the spans.
+    by_example = table.group_by("example").agg(pl.col("truncated", "response_tokens").unique())
+    assert by_example.sort("example").rows() == [
+        (0, [True], [11]),
+        (1, [False], [1]),
+        (3, [False], [23]),
+        (5, [False], [1]),
+    ]
+    notes = [message for message in caplog.messages if "window" in message]
+    assert len(notes) == 1
+    assert re.findall("[0-9]+", notes[0]) == ["128", "1", "4"]
+    caplog.clear()
+    extract(data, tiny_folder, offset=1)
+    assert not any("window" in message for message in caplog.messages)
 
 
 def test_unusable_rows_stand_in_the_files_metadata(data: Path, tiny_folder: Path) -> None:

@@ -14,6 +14,7 @@ from gradpipe.models.load import LoadedModel, load_model
 from gradpipe.standalone.extract_file import extract_file
 from gradpipe.standalone.notebook import extract_spectra, rank
 from gradpipe.standalone.rank_file import rank_file
+from gradpipe.statistics.table import statistics_table
 
 ROWS = [
     {"instruction": "Add.", "input": "2 2", "output": "4"},
@@ -50,6 +51,21 @@ def test_a_protocol_is_given_by_its_name_or_whole(loaded: LoadedModel) -> None:
     assert_frame_equal(named, extract_spectra(loaded.model, loaded.tokenizer, ROWS[:1], PAPER))
     with pytest.raises(StudyError, match="'paper'"):
         extract_spectra(loaded.model, loaded.tokenizer, ROWS[:1], "papers")
+
+
+def test_examples_that_are_cut_to_the_window_are_marked_and_counted(
+    loaded: LoadedModel, caplog: pytest.LogCaptureFixture
+) -> None:
+    pairs = [("Q" * 120, "A" * 60), ("Q", "A")]
+    found = extract_spectra(loaded.model, loaded.tokenizer, pairs)
+    assert found.filter(pl.col("truncated"))["example"].unique().to_list() == [0]
+    # Without a handler of the notebook's, only warnings are shown.
+    assert [(r.levelname, "1 of 2" in r.getMessage()) for r in caplog.records] == [
+        ("WARNING", True)
+    ]
+    statistics = statistics_table(found)
+    assert statistics["item_id"].unique().sort().to_list() == ["0", "1"]
+    assert rank(found)["example"].to_list() == rank(found.drop("truncated"))["example"].to_list()
 
 
 def test_no_examples_give_an_empty_table(loaded: LoadedModel) -> None:

@@ -14,6 +14,7 @@ from typing import Any
 from torch import Tensor, nn
 
 from gradpipe.errors import ModelError
+from gradpipe.models.evaluation import evaluation
 from gradpipe.models.projections import Projection
 
 #: Called once per projection during the backward pass, with X [rows, T, d_in] and
@@ -25,17 +26,15 @@ Sink = Callable[[Projection, Tensor, Tensor], None]
 def frozen(model: nn.Module) -> Iterator[None]:
     """Set evaluation mode and freeze all weights; restore both on exit."""
     trainable = [name for name, parameter in model.named_parameters() if parameter.requires_grad]
-    training = model.training
-    model.eval()
-    for name in trainable:
-        model.get_parameter(name).requires_grad_(False)
-    try:
-        yield
-    finally:
-        # By name, since weights offloaded to disk are new objects after each use.
+    with evaluation(model):
         for name in trainable:
-            model.get_parameter(name).requires_grad_(True)
-        model.train(training)
+            model.get_parameter(name).requires_grad_(False)
+        try:
+            yield
+        finally:
+            # By name, since weights offloaded to disk are new objects after each use.
+            for name in trainable:
+                model.get_parameter(name).requires_grad_(True)
 
 
 @contextmanager

@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import partial
+from inspect import signature
 from typing import Any
 
 import torch
@@ -30,8 +31,8 @@ GATED_MLP_CHILDREN = ("gate_proj", "up_proj", "down_proj", "act_fn")
 def fused_blocks(model: nn.Module) -> Iterator[None]:
     """While open, each float32 RMS norm and SiLU-gated MLP of the model is one operation.
 
-    They then compute no gradients of their weights. Modules with a replaced forward do not
-    change.
+    They then compute no gradients of their weights. Modules with a replaced forward, or with more
+    inputs than the activations, do not change.
     """
     fused = {}
     for module in model.modules():
@@ -48,6 +49,8 @@ def _twins(module: Any) -> list[Callable[[Tensor], Tensor]]:
     if (
         not weights
         or "forward" in vars(module)
+        # The norms of recurrent layers take a gate as well.
+        or len(signature(module.forward).parameters) != 1
         or any(
             weight.dtype != torch.float32 or weight.requires_grad or weight.device.type == "meta"
             for weight in weights
