@@ -126,14 +126,21 @@ def discrimination(
             pl.struct(labels).alias("labels"),
             pl.col("item_id").rank("dense").alias("item"),
             (pl.col(column) == first).alias("is_first"),
-            "projection",
+            pl.col("projection").cast(pl.String),
             "layer",
             *dict.fromkeys([*names, *baselines]),
         )
         .collect()
     )
+    if rows.select(*_RESPONSE, "projection", "layer").is_duplicated().any():
+        raise DataError(
+            "The table holds an example twice: keep one row per model, benchmark, item, style, "
+            "relevance, projection and layer."
+        )
+    # One statistic at a time, so that memory does not grow with their number.
+    parts = [_of_responses(rows, baselines), *(_of_curves(rows, name) for name in names)]
     return (
-        _measured(_values(rows, names, baselines))
+        pl.concat(_measured(part) for part in parts)
         .with_columns(first=pl.lit(first), second=pl.lit(second))
         .unnest("labels")
         .select(*labels, *(pl.col(name).cast(kind) for name, kind in DISCRIMINATION_SCHEMA.items()))
@@ -141,37 +148,29 @@ def discrimination(
     )
 
 
-def _values(rows: pl.DataFrame, names: Sequence[str], baselines: Sequence[str]) -> pl.DataFrame:
-    """Every finite value of every response: _COLUMN, ``item``, ``is_first`` and ``value``."""
-    if rows.select(*_RESPONSE, "projection", "layer").is_duplicated().any():
-        raise DataError(
-            "The table holds an example twice: keep one row per model, benchmark, item, style, "
-            "relevance, projection and layer."
-        )
+def _of_curves(rows: pl.DataFrame, name: str) -> pl.DataFrame:
+    """A statistic's values per layer and their means over layers, of complete curves."""
     curve = [*_RESPONSE, "projection"]
-    finite = [pl.col(name).is_finite().fill_null(False).all().over(curve) for name in names]
-    usable = rows.with_columns(
-        pl.when(is_finite).then(pl.col(name).cast(pl.Float64)).alias(name)
-        for name, is_finite in zip(names, finite, strict=True)
+    value = pl.col(name).cast(pl.Float64)
+    usable = rows.filter(value.is_finite().fill_null(False).all().over(curve)).select(
+        *curve, pl.col("layer").cast(pl.Int64), pl.lit(name).alias("statistic"), value=value
     )
-    means = usable.group_by(curve).agg(pl.col(names).mean()).with_columns(layer=None)
-    free = rows.group_by(_RESPONSE).agg(pl.col(name).first() for name in baselines)
-    parts = [
-        (usable, names),
-        (means, names),
-        (free.with_columns(projection=None, layer=None), baselines),
-    ]
-    index = [*_RESPONSE, "projection", "layer"]
-    return pl.concat(
-        part.select(
-            *_RESPONSE,
-            pl.col("projection").cast(pl.String),
-            pl.col("layer").cast(pl.Int64),
-            pl.col(list(on)).cast(pl.Float64),
-        ).unpivot(on=list(on), index=index, variable_name="statistic", value_name="value")
-        for part, on in parts
-        if on
-    ).filter(pl.col("value").is_finite())
+    means = usable.group_by(*curve, "statistic", maintain_order=True).agg(
+        pl.lit(None, pl.Int64).alias("layer"), pl.col("value").mean()
+    )
+    return pl.concat([usable, means.select(usable.columns)])
+
+
+def _of_responses(rows: pl.DataFrame, baselines: Sequence[str]) -> pl.DataFrame:
+    """The baselines of every response, in the columns of ``_of_curves``."""
+    return (
+        rows.group_by(_RESPONSE, maintain_order=True)
+        .agg(pl.col(name).first().cast(pl.Float64) for name in baselines)
+        .unpivot(on=list(baselines), index=_RESPONSE, variable_name="statistic")
+        .with_columns(projection=pl.lit(None, pl.String), layer=pl.lit(None, pl.Int64))
+        .select(*_RESPONSE, "projection", "layer", "statistic", pl.col("value").cast(pl.Float64))
+        .filter(pl.col("value").is_finite())
+    )
 
 
 def _measured(values: pl.DataFrame) -> pl.DataFrame:
