@@ -140,7 +140,10 @@ TWIN_SCHEMA = pl.Schema({"base": pl.String, "tuned": pl.String})
 
 #: Irrelevant and rejected responses (``first``) against the correct ones of the same style.
 REPORT_DISCRIMINATION_SCHEMA = pl.Schema(
-    dict.fromkeys(("model", "benchmark", "family", "style"), pl.String()) | DISCRIMINATION_SCHEMA
+    {
+        **dict.fromkeys(("model", "benchmark", "family", "style"), pl.String()),
+        **DISCRIMINATION_SCHEMA,
+    }
 )
 
 #: The required columns of each table; other columns are ignored.
