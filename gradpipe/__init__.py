@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from gradpipe.standalone.notebook import extract_spectra, rank
     from gradpipe.statistics.curves import curves
     from gradpipe.statistics.differences import mad, relative_difference
+    from gradpipe.statistics.discrimination import discrimination
     from gradpipe.statistics.table import statistics_table
     from gradpipe.studies.load import load_study
 
@@ -30,6 +31,7 @@ __all__ = [
     "charts",
     "compare",
     "curves",
+    "discrimination",
     "extract_spectra",
     "judge",
     "load_model",
@@ -50,6 +52,7 @@ PUBLIC = {
     "curves": "gradpipe.statistics.curves",
     "mad": "gradpipe.statistics.differences",
     "relative_difference": "gradpipe.statistics.differences",
+    "discrimination": "gradpipe.statistics.discrimination",
     "load_study": "gradpipe.studies.load",
     "judge": "gradpipe.claims.verdicts",
     "compare": "gradpipe.claims.comparison",

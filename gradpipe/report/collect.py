@@ -15,9 +15,11 @@ from gradpipe.report.report_data import TWIN_SCHEMA, ReportInputs
 from gradpipe.statistics.alignment import alignment_curves
 from gradpipe.statistics.curves import curves
 from gradpipe.statistics.differences import mad, relative_difference
+from gradpipe.statistics.discrimination import discrimination
 from gradpipe.statistics.examples import example_scores, extremes
 from gradpipe.statistics.rows import count_rows, unusable_rows
 from gradpipe.statistics.spans import SPAN_SCHEMA, span_statistics
+from gradpipe.styles import RELEVANCES
 
 
 @dataclass(frozen=True)
@@ -60,7 +62,7 @@ def gather(
     responses were divided into spans.
     """
     statistics = curve_table["statistic"].unique(maintain_order=True).to_list()
-    parts = [_parts_of(cell, seed) for cell in cells]
+    parts = [_parts_of(cell, statistics, seed) for cell in cells]
     measured = pl.concat(part.measured for part in parts)
     verdicts = judge([cell.statistics for cell in cells], claims, model_pairs=twins, seed=seed)
     models = {cell.model for cell in cells}
@@ -80,6 +82,7 @@ def gather(
         examples=pl.concat(part.scores for part in parts),
         extremes=pl.concat(part.extremes for part in parts),
         twins=pl.DataFrame(shown, schema=TWIN_SCHEMA, orient="row"),
+        discrimination=pl.concat(part.discrimination for part in parts),
         spans=pl.concat(
             [
                 SPAN_SCHEMA.to_frame(),
@@ -103,9 +106,10 @@ class _Parts(NamedTuple):
     length: pl.DataFrame
     alignment: pl.DataFrame
     extremes: pl.DataFrame
+    discrimination: pl.DataFrame
 
 
-def _parts_of(cell: CellResults, seed: int) -> _Parts:
+def _parts_of(cell: CellResults, names: Sequence[str], seed: int) -> _Parts:
     """Read each table of the cell once and reduce it to the tables of the report."""
     examples, statistics = cell.examples.collect(), cell.statistics.collect()
     scores = example_scores(statistics.lazy())
@@ -115,4 +119,9 @@ def _parts_of(cell: CellResults, seed: int) -> _Parts:
         length=length_effects(statistics, seed),
         alignment=alignment_curves(cell.alignments),
         extremes=extremes(scores, examples, cell.rows_of),
+        discrimination=pl.concat(
+            discrimination(statistics, names, first=relevance, second="correct")
+            for relevance in RELEVANCES
+            if relevance != "correct"
+        ),
     )

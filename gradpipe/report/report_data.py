@@ -7,6 +7,7 @@ import polars as pl
 
 from gradpipe.claims.schemas import CLAIM_SCHEMA, LENGTH_SCHEMA, VERDICT_SCHEMA
 from gradpipe.errors import DataError
+from gradpipe.statistics.discrimination import DISCRIMINATION_SCHEMA
 from gradpipe.statistics.spans import SPAN_SCHEMA
 
 REPORT_CURVE_COLUMNS = (
@@ -137,6 +138,14 @@ EXTREME_SCHEMA = pl.Schema(
 #: Tuned models and their base models, by their names in the tables.
 TWIN_SCHEMA = pl.Schema({"base": pl.String, "tuned": pl.String})
 
+#: Irrelevant and rejected responses (``first``) against the correct ones of the same style.
+REPORT_DISCRIMINATION_SCHEMA = pl.Schema(
+    {
+        **dict.fromkeys(("model", "benchmark", "family", "style"), pl.String()),
+        **DISCRIMINATION_SCHEMA,
+    }
+)
+
 #: The required columns of each table; other columns are ignored.
 COLUMNS = {
     "curves": REPORT_CURVE_COLUMNS,
@@ -153,6 +162,7 @@ COLUMNS = {
     "extremes": tuple(EXTREME_SCHEMA),
     "twins": tuple(TWIN_SCHEMA),
     "spans": tuple(SPAN_SCHEMA),
+    "discrimination": tuple(REPORT_DISCRIMINATION_SCHEMA),
 }
 
 
@@ -173,7 +183,8 @@ class ReportInputs:
     ``length``: style comparisons with controls for length. ``alignment``: curves of cosines.
     ``examples``: statistics per example. ``extremes``: the most extreme examples with their texts.
     ``twins``: pairs of base and tuned models. ``spans``: statistics of the parts of responses.
-    Every table may be empty.
+    ``discrimination``: how well irrelevant and rejected responses are distinguished from correct
+    ones. Every table may be empty.
 
     Raises DataError if a table has no such column.
     """
@@ -193,6 +204,7 @@ class ReportInputs:
     extremes: pl.DataFrame = field(default_factory=EXTREME_SCHEMA.to_frame)
     twins: pl.DataFrame = field(default_factory=TWIN_SCHEMA.to_frame)
     spans: pl.DataFrame = field(default_factory=SPAN_SCHEMA.to_frame)
+    discrimination: pl.DataFrame = field(default_factory=REPORT_DISCRIMINATION_SCHEMA.to_frame)
 
     def __post_init__(self) -> None:
         for table, columns in COLUMNS.items():

@@ -5,6 +5,7 @@ table         the statistics table: one row per example, layer and projection
 partition     both tables of one model and benchmark, from one pass over its spectra
 curves        means over examples, per layer
 differences   MAD of a curve, and relative difference (RD) of two
+discrimination  how well one number per response distinguishes two kinds of responses
 alignment     cosines between gradients
 examples      scores of single examples, and the most extreme examples with their texts
 rows          how many examples are usable, and how fast they were computed

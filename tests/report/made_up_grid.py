@@ -3,8 +3,9 @@
 import numpy as np
 import polars as pl
 
-from gradpipe.report.report_data import ReportInputs
+from gradpipe.report.report_data import REPORT_DISCRIMINATION_SCHEMA, ReportInputs
 from gradpipe.report.style import STATISTIC_LABELS
+from gradpipe.statistics.discrimination import BASELINES
 from tests.report.made_up import (
     curves_of,
     mad_of,
@@ -79,6 +80,7 @@ def paper_grid() -> ReportInputs:
         examples=single,
         extremes=texts_of_their_own(extremes_of(single, places=5, text="", values=900)),
         twins=twins,
+        discrimination=discrimination_of(curves),
     )
 
 
@@ -88,6 +90,30 @@ def noisy(curves: pl.DataFrame, seed: int) -> pl.DataFrame:
     mean, sd = np.exp(0.2 * random[:, 0]), np.exp(0.1 * random[:, 1])
     return curves.with_columns(
         pl.col("mean") * pl.Series(mean), pl.col("sd") * pl.Series(mean * sd)
+    )
+
+
+def discrimination_of(curves: pl.DataFrame) -> pl.DataFrame:
+    """Random AUROCs of the means over layers of every curve, and of the baselines."""
+    labels = ["model", "benchmark", "family", "style"]
+    compared = curves.select(*labels, "statistic", "projection").unique(maintain_order=True)
+    free = compared.select(labels).unique(maintain_order=True)
+    parts = [compared, *(free.with_columns(statistic=pl.lit(name)) for name in BASELINES)]
+    rows = pl.concat(parts, how="diagonal")
+    auroc = np.random.default_rng(4).random((rows.height, 3))
+    ends = pl.DataFrame(np.sort(auroc), schema=["auroc_low", "auroc", "auroc_high"])
+    rates = [pl.col(name).alias(name.replace("auroc", "win_rate")) for name in ends.columns]
+    counts = ("first_responses", "second_responses", "items")
+    return (
+        pl.concat([rows, ends], how="horizontal")
+        .with_columns(
+            *rates,
+            *(pl.lit(ITEMS).alias(name) for name in counts),
+            first=pl.lit("irrelevant"),
+            second=pl.lit("correct"),
+            layer=None,
+        )
+        .select(pl.col(name).cast(kind) for name, kind in REPORT_DISCRIMINATION_SCHEMA.items())
     )
 
 

@@ -32,6 +32,7 @@ _SECTIONS = {
     "curves": ("Curves", ("curves",)),
     "ratio": ("Ratios", ("ratio",)),
     "relevance": ("Correct and irrelevant", ("relevance",)),
+    "discrimination": ("Discrimination", ()),
     "mad": ("MAD", ("mad", "knowledge")),
     "twins": ("Base and tuned", ("twins",)),
     "knowledge": ("Knowledge", ("knowledge",)),
@@ -105,7 +106,11 @@ def _sections(
 ) -> list[tuple[str, str]]:
     """The sections of the page in their order: ids, and names in the navigation."""
     judged = tables["verdicts_overall"].frame.height > 0
-    always = {"run", "provenance", *(["verdicts"] if judged else []), *({"spans"} & set(tables))}
+    always = {
+        *("run", "provenance"),
+        *(["verdicts"] if judged else []),
+        *({"discrimination", "spans"} & set(tables)),
+    }
     return [
         (section, name)
         for section, (name, needed) in _SECTIONS.items()

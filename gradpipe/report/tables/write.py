@@ -15,6 +15,7 @@ from gradpipe.report.tables.curves import (
     mad_table,
     rd_table,
 )
+from gradpipe.report.tables.discrimination import discrimination_table
 from gradpipe.report.tables.examples import (
     examples_table,
     quality_table,
@@ -43,6 +44,7 @@ def all_tables(inputs: ReportInputs) -> dict[str, ReportTable]:
         mad_table(inputs.mad),
         mad_segment_table(inputs.mad),
         rd_table(inputs.rd),
+        *_discrimination(inputs),
         base_and_tuned_table(inputs),
         knowledge_table(inputs.mad),
         length_table(inputs.length),
@@ -57,6 +59,12 @@ def all_tables(inputs: ReportInputs) -> dict[str, ReportTable]:
     return {table.name: table for table in tables}
 
 
+def _discrimination(inputs: ReportInputs) -> list[ReportTable]:
+    """The table of discrimination, if there are responses of two kinds to distinguish."""
+    table = discrimination_table(inputs.discrimination)
+    return [] if table.frame.is_empty() else [table]
+
+
 def write_tables(inputs: ReportInputs, folder: Path) -> list[Path]:
     """Write every table and the curves as CSV, and a paper's tables as LaTeX; return the paths.
 
@@ -68,6 +76,8 @@ def write_tables(inputs: ReportInputs, folder: Path) -> list[Path]:
     frames = {name: table.frame for name, table in tables.items()}
     frames["curves"] = in_reading_order(inputs.curves, *CURVE, "projection", "statistic", "layer")
     frames["length_in_full"] = length_in_full(inputs.length)
+    if not inputs.discrimination.is_empty():
+        frames["discrimination_in_full"] = inputs.discrimination
     for name, frame in frames.items():
         # A list, such as the layers with the largest differences, is one field.
         fields = pl.selectors.list().cast(pl.List(pl.String)).list.join(" ")
