@@ -55,9 +55,9 @@ def judge(
 
     Args:
         table: A statistics table, as ``gp.statistics_table`` returns it, of any number of models
-            and benchmarks. An optional column ``donor_item_id`` names the ``item_id`` that an
-            irrelevant response is the correct response of. Or a sequence of tables, each of one model and benchmark; scanned ones
-            are then read one benchmark at a time.
+            and benchmarks. Or a sequence of tables, each of one model and benchmark; scanned ones
+            are then read one benchmark at a time. An optional column ``donor_item_id`` says of
+            which item an irrelevant response is the correct response.
         claims: Claims, or their text, such as ``"none > detailed on mad of nuclear_norm"`` or
             ``"detailed irrelevant > detailed on effective_rank in early layers"``. By default the
             paper's claims.
@@ -72,8 +72,8 @@ def judge(
         how many cells support and contradict the claim. ``effect`` is the ratio that the claim is
         about, with its 95 % interval ``low`` to ``high``; ``p`` is two-sided, ``p_adjusted``
         corrected for the claim's cells (Holm); ``items`` is a count. ``pairing`` is "response" if
-        irrelevant responses are compared with the same texts, otherwise "item". Claims about curves that the
-        table does not have are skipped.
+        irrelevant responses are compared with the same texts, otherwise "item". Claims about
+        curves that the table does not have are skipped.
 
     Raises:
         DataError: ``table`` is another kind of table, or holds an example twice.
