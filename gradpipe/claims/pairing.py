@@ -11,8 +11,9 @@ error, so along a cycle of the derangement (item, its donor, the donor's donor, 
 instructions and of texts cancel. What is left is independent between cycles. So whole cycles are
 resampled: a cluster bootstrap (Cameron, Gelbach and Miller 2008). If single responses were
 resampled, the effects of instructions would widen the interval though they are not in its error.
-A cycle of more than CHAIN_LENGTH responses is cut into chains. Only the effects of the instructions
-at their ends do not cancel, and that can only widen the interval.
+With few cycles, the spread of their sums is not known well enough. Then they are cut into chains of
+at most CHAIN_LENGTH responses, or into single responses. The effects of the instructions at the
+ends of a chain do not cancel, and that can only widen the interval.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -28,8 +29,11 @@ from gradpipe.claims.values import Array, CellValues
 
 #: Paired "item": an item's responses are compared. "response": the uses of a response.
 PairingName = Literal["item", "response"]
-#: The largest number of responses that are resampled together.
+#: The largest number of responses that are resampled together if there are few cycles.
 CHAIN_LENGTH = 4
+#: With fewer cycles than this, they are cut into chains; with fewer chains than MIN_ITEMS, into
+#: single responses. Cycles need more, since their sizes differ more.
+MIN_CYCLES = 2 * MIN_ITEMS
 #: The kurtosis of an item's value, minus 3, that degrees of freedom allow for.
 _EXCESS_KURTOSIS = 2.0
 
@@ -105,10 +109,8 @@ def pairings(
     same style, and every irrelevant response of these styles has a donor, the same in all cells.
     Otherwise it is paired by item. Claims with equal pairings share one object.
 
-    With two styles the chains are those of the first: each style has its own derangement, so the
-    effects of instructions on the second do not cancel, which can only widen the interval. With
-    fewer than MIN_ITEMS chains their spread is not known well enough, and single responses are
-    resampled, whose interval is the wider one if the instructions matter.
+    With two styles the cycles are those of the first: each style has its own derangement, so the
+    effects of instructions on the second do not cancel, which can only widen the interval.
     """
     donors = _shared_donors(cells, items)
     by_item = Pairing(name="item", units=np.arange(len(items)))
@@ -161,18 +163,20 @@ def _shared_donors(cells: Iterable[CellValues], items: Sequence[str]) -> dict[st
 
 
 def _units(donors: _Ints) -> _Ints:
-    """The unit of each row: its chain, or the row alone if there are too few chains."""
+    """The unit of each row: its cycle, or its chain or the row alone if those are too few."""
     chains = chains_of(donors)
+    if len(chains) < MIN_CYCLES:
+        chains = chains_of(donors, CHAIN_LENGTH)
     if len(chains) < MIN_ITEMS:
-        return np.arange(len(donors))
+        chains = chains_of(donors, 1)
     units = np.empty(len(donors), dtype=np.int64)
     for number, chain in enumerate(chains):
         units[chain] = number
     return units
 
 
-def chains_of(donors: _Ints) -> list[list[int]]:
-    """Rows in chains along their donors: whole cycles, or parts of up to CHAIN_LENGTH rows.
+def chains_of(donors: _Ints, longest: int | None = None) -> list[list[int]]:
+    """Rows in chains along their donors: whole cycles, or equal parts of at most ``longest`` rows.
 
     A row whose donor is missing, or is in another chain already, ends its chain.
     """
@@ -189,6 +193,6 @@ def chains_of(donors: _Ints) -> list[list[int]]:
             chain.append(row)
             row = int(donors[row])
         if chain:
-            parts = np.array_split(chain, -(-len(chain) // CHAIN_LENGTH))
+            parts = np.array_split(chain, -(-len(chain) // (longest or len(chain))))
             chains += [part.tolist() for part in parts]
     return chains

@@ -14,7 +14,7 @@ from gradpipe.claims.bootstrap import MIN_ITEMS, degrees_of_freedom, standard_er
 from gradpipe.claims.contrasts import Claim, Quantity, Term
 from gradpipe.claims.decisions import decide
 from gradpipe.claims.effects import Effects, measure_effects
-from gradpipe.claims.pairing import CHAIN_LENGTH, Pairing, chains_of, pairings
+from gradpipe.claims.pairing import CHAIN_LENGTH, MIN_CYCLES, Pairing, chains_of, pairings
 from gradpipe.claims.parse import parse_claim
 from gradpipe.claims.values import Array, CellValues, cell_values
 from gradpipe.claims.verdicts import judge
@@ -151,7 +151,9 @@ def test_the_standard_error_is_that_of_the_sums_over_chains() -> None:
     means = cell.values.mean(0)
     moves = (cell.values / means).mean(-1)
     sums = []
-    for chain in chains_of(donors):
+    chains = chains_of(donors)
+    assert len(chains) >= MIN_CYCLES
+    for chain in chains:
         total = np.zeros(2)
         for row in chain:
             total += moves[donors.tolist().index(row), 1] - moves[row, 0]
@@ -168,24 +170,26 @@ donors_of = st.integers(1, 40).flatmap(
 )
 
 
-@given(donors_of)
-def test_chains_hold_every_row_once_and_follow_the_donors(donors: list[int]) -> None:
-    chains = chains_of(np.array(donors))
+@given(donors_of, st.sampled_from([None, 1, CHAIN_LENGTH]))
+def test_chains_hold_every_row_once_and_follow_the_donors(
+    donors: list[int], longest: int | None
+) -> None:
+    chains = chains_of(np.array(donors), longest)
     assert sorted(row for chain in chains for row in chain) == list(range(len(donors)))
     for chain in chains:
-        assert len(chain) <= CHAIN_LENGTH
+        assert len(chain) <= (longest or len(donors))
         assert [donors[row] for row in chain[:-1]] == chain[1:]
 
 
-@given(st.permutations(range(30)))
-def test_short_cycles_stay_whole(donors: list[int]) -> None:
-    chains = chains_of(np.array(donors))
+@given(st.permutations(range(30)), st.sampled_from([30, CHAIN_LENGTH]))
+def test_short_cycles_stay_whole(donors: list[int], longest: int) -> None:
+    chains = chains_of(np.array(donors), longest)
     closed = {row for chain in chains if donors[chain[-1]] == chain[0] for row in chain}
     for start in range(30):
         cycle = [start]
         while donors[cycle[-1]] != start:
             cycle.append(donors[cycle[-1]])
-        assert (start in closed) == (len(cycle) <= CHAIN_LENGTH)
+        assert (start in closed) == (len(cycle) <= longest)
 
 
 @given(donors_of, st.integers(0, 99))
@@ -222,11 +226,25 @@ def test_degrees_of_freedom_are_those_of_items_if_single_rows_are_resampled() ->
     assert free_of_pairs[0] == pytest.approx(5 / 1.5)
 
 
-def test_few_chains_are_resampled_as_single_responses() -> None:
-    few, many = deranged(2, 8), deranged(2, 80)
-    assert effects_of(few).units.tolist() == [8, 8]
-    assert MIN_ITEMS <= effects_of(many).units[0] < 80
-    assert effects_of(few).pairing == effects_of(many).pairing == "response"
+def test_cycles_are_cut_only_if_there_are_too_few() -> None:
+    def pairing(donors: list[int]) -> Pairing:
+        items = [str(row) for row in range(len(donors))]
+        cell = replace(
+            deranged(1, 2),
+            donors={"detailed": {item: str(donors[int(item)]) for item in items}},
+        )
+        (found,) = pairings([apart()], [cell], items)
+        return found
+
+    def cycles(count: int, length: int) -> list[int]:
+        return [
+            cycle * length + (row + 1) % length for cycle in range(count) for row in range(length)
+        ]
+
+    assert pairing(cycles(MIN_CYCLES, 6)).count == MIN_CYCLES
+    assert pairing(cycles(MIN_CYCLES - 1, 6)).count == 2 * (MIN_CYCLES - 1)
+    assert pairing(cycles(MIN_ITEMS, 2)).count == MIN_ITEMS
+    assert pairing(cycles(MIN_ITEMS - 1, 2)).count == 2 * (MIN_ITEMS - 1)
 
 
 @pytest.mark.parametrize(
