@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from gradpipe.claims.bootstrap import Replicates, derive_seed, replicates
 from gradpipe.claims.contrasts import Claim, ModelRole, Quantity, Segment
 from gradpipe.claims.measures import NOISE_BOUNDS, CurveQuantity
+from gradpipe.claims.pairing import Pairing, PairingName, pairings
 from gradpipe.claims.values import Array, CellValues, mean_curves
 
 #: The smallest share of a measured MAD that its lower bound may be. Below that, the noise is too
@@ -43,7 +44,8 @@ class Effects:
 
     Arrays are [projection]. Apart from sampling error the log ratio lies between ``lower`` and
     ``upper``. ``items`` counts the items that have every curve that the claim compares; only these
-    are used.
+    are used. Paired by response, an item stands for its response (see gradpipe/claims/pairing.py).
+    ``units`` counts what is resampled together, with ``degrees_of_freedom``.
     """
 
     model: str
@@ -54,6 +56,9 @@ class Effects:
     lower: Bound
     upper: Bound
     items: NDArray[np.int64]
+    units: NDArray[np.int64]
+    degrees_of_freedom: Array
+    pairing: PairingName
     #: Whether the quantity of every curve is defined and not 0.
     defined: NDArray[np.bool_]
 
@@ -84,6 +89,30 @@ class _Block:
         ]
 
 
+@dataclass
+class _Sample:
+    """Values of one pairing, and those of them that some claims use, resampled together."""
+
+    pairing: Pairing
+    values: Mapping[tuple[str, str], Array]
+    blocks: dict[tuple[object, ...], _Block] = field(default_factory=dict)
+
+    def draw(self, seed: int, resamples: int) -> Replicates:
+        """Replicates of every quantity of the blocks, and where each block's are in them."""
+        width = 0
+        for block in self.blocks.values():
+            for wanted in block.quantities:
+                start, width = width, width + len(NOISE_BOUNDS) * block.values.shape[2]
+                block.columns[wanted] = slice(start, width)
+
+        def measured(counts: Array) -> Array:
+            rows = self.pairing.counts_of_rows(counts)
+            parts = [part for block in self.blocks.values() for part in block.measured(rows)]
+            return np.concatenate(parts, axis=1)
+
+        return replicates(measured, self.pairing.count, seed, resamples)
+
+
 @dataclass(frozen=True, kw_only=True)
 class _Comparison:
     """A claim about one model, or pair of models, and where each of its terms is measured."""
@@ -93,7 +122,8 @@ class _Comparison:
     against_model: str | None
     benchmark: str
     projections: tuple[str, ...]
-    items: NDArray[np.int64]
+    #: Whether an item has every curve, [item, projection].
+    complete: NDArray[np.bool_]
     terms: tuple[tuple[_Block, _Wanted], ...]
 
 
@@ -107,33 +137,37 @@ def measure_effects(
     """Each claim's effects on one benchmark, for every model or pair of models with its curves.
 
     ``cells`` are those of one benchmark, ``model_pairs`` are (base, tuned). The resamples depend on
-    ``seed``, the benchmark's name and the number of its items.
+    ``seed``, the benchmark's name and the number of its items, or of chains of its donors.
     """
     items = sorted({item for cell in cells.values() for item in cell.items})
     aligned = {key: _aligned(cell, items) for key, cell in cells.items()}
-    blocks: dict[tuple[object, ...], _Block] = {}
+    paired = pairings(claims, cells.values(), items)
+    samples = {id(pairing): _sample(pairing, cells, aligned) for pairing in paired}
     comparisons = [
         [
-            _comparison(claim, roles, aligned, blocks)
+            _comparison(claim, roles, samples[id(pairing)])
             for roles in _roles(claim, cells, model_pairs)
             if all((term.style, term.relevance) in roles[term.role].curves for term in claim.terms)
         ]
-        for claim in claims
+        for claim, pairing in zip(claims, paired, strict=True)
     ]
-    if not blocks:
-        return [[] for _ in claims]
-    width = 0
-    for block in blocks.values():
-        for wanted in block.quantities:
-            start, width = width, width + len(NOISE_BOUNDS) * block.values.shape[2]
-            block.columns[wanted] = slice(start, width)
+    benchmark = next(iter(cell.benchmark for cell in cells.values()), "")
+    drawn = {
+        key: sample.draw(derive_seed(seed, "items", benchmark), resamples)
+        for key, sample in samples.items()
+        if sample.blocks
+    }
+    return [
+        [_effects(one, pairing, drawn[id(pairing)]) for one in by_model]
+        for by_model, pairing in zip(comparisons, paired, strict=True)
+    ]
 
-    def measured(counts: Array) -> Array:
-        return np.concatenate([q for b in blocks.values() for q in b.measured(counts)], axis=1)
 
-    benchmark = next(iter(cells.values())).benchmark
-    drawn = replicates(measured, len(items), derive_seed(seed, "items", benchmark), resamples)
-    return [[_effects(one, drawn) for one in by_model] for by_model in comparisons]
+def _sample(pairing: Pairing, cells: Cells, aligned: Mapping[tuple[str, str], Array]) -> _Sample:
+    return _Sample(
+        pairing,
+        {key: pairing.arrange(values, cells[key].curves) for key, values in aligned.items()},
+    )
 
 
 def _aligned(cell: CellValues, items: Sequence[str]) -> Array:
@@ -168,10 +202,10 @@ def _roles(
 def _comparison(
     claim: Claim,
     roles: dict[ModelRole, CellValues],
-    aligned: Mapping[tuple[str, str], Array],
-    blocks: dict[tuple[object, ...], _Block],
+    sample: _Sample,
 ) -> _Comparison:
-    """Where the claim's terms are measured; adds the blocks that it needs to ``blocks``."""
+    """Where the claim's terms are measured; adds the blocks that it needs to the sample."""
+    aligned, blocks = sample.values, sample.blocks
     cells = list(roles.values())
     projections = tuple(p for p in cells[0].projections if all(p in c.projections for c in cells))
 
@@ -200,15 +234,15 @@ def _comparison(
         against_model=roles["base"].model if pair else None,
         benchmark=cells[0].benchmark,
         projections=projections,
-        items=complete.sum(0),
+        complete=complete,
         terms=tuple(terms),
     )
 
 
 # Two quantities of zero have logs of minus infinity, and no difference.
 @np.errstate(invalid="ignore")
-def _effects(comparison: _Comparison, drawn: Replicates) -> Effects:
-    projections = comparison.items.size
+def _effects(comparison: _Comparison, pairing: Pairing, drawn: Replicates) -> Effects:
+    projections = len(comparison.projections)
     effect = np.zeros(projections)
     defined = np.ones(projections, bool)
     ends = [(effect, np.zeros((len(drawn.resampled), projections))) for _ in range(2)]
@@ -225,6 +259,7 @@ def _effects(comparison: _Comparison, drawn: Replicates) -> Effects:
             value = value + term.coefficient * logs[bound]
             ends[end] = value, moved + term.coefficient * moves[:, bound]
     lower, upper = (Bound(*end) for end in ends)
+    units, free = pairing.independent(comparison.complete)
     return Effects(
         model=comparison.model,
         against_model=comparison.against_model,
@@ -233,7 +268,10 @@ def _effects(comparison: _Comparison, drawn: Replicates) -> Effects:
         effect=effect,
         lower=lower,
         upper=upper,
-        items=comparison.items,
+        items=comparison.complete.sum(0),
+        units=units,
+        degrees_of_freedom=free,
+        pairing=pairing.name,
         defined=defined,
     )
 

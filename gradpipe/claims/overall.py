@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from gradpipe.claims.bootstrap import degrees_of_freedom, standard_error
+from gradpipe.claims.bootstrap import standard_error
 from gradpipe.claims.decisions import ValueAndError, decide
 from gradpipe.claims.effects import Bound, Effects
 
@@ -37,20 +37,22 @@ def benchmark_total(
     if not any(kept.any() for kept in counted):
         return None
     pairs = list(zip(effects, counted, strict=True))
-    items = min(int(one.items[kept].min()) for one, kept in pairs if kept.any())
+    units = min(int(one.units[kept].min()) for one, kept in pairs if kept.any())
 
     def total(bounds: Sequence[Bound]) -> tuple[float, float]:
         kept = list(zip(bounds, counted, strict=True))
         resampled = sum(bound.resampled[:, used].sum(1, keepdims=True) for bound, used in kept)
         value = sum(float(bound.value[used].sum()) for bound, used in kept)
-        return value, float(standard_error(np.asarray(resampled), items)[0])
+        return value, float(standard_error(np.asarray(resampled), units)[0])
 
     return BenchmarkTotal(
         cells=sum(int(kept.sum()) for kept in counted),
         effect=sum(float(one.effect[kept].sum()) for one, kept in pairs),
         lower=total([one.lower for one in effects]),
         upper=total([one.upper for one in effects]),
-        degrees_of_freedom=float(degrees_of_freedom(items)),
+        degrees_of_freedom=min(
+            float(one.degrees_of_freedom[kept].min()) for one, kept in pairs if kept.any()
+        ),
         items=max(int(one.items[kept].max()) for one, kept in pairs if kept.any()),
     )
 

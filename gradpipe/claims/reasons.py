@@ -13,12 +13,17 @@ _CONTRADICTED = {
     "within": "outside {i} to {m}",
     "not_greater": "above {m}",
 }
+_PAIRINGS = {
+    "response": " (paired by response)",
+    "item": " (paired by item)",
+    "mixed": " (paired by response or by item)",
+}
 
 
 def cell_reason(claim: Claim, row: Mapping[str, Any]) -> str:
     """The reason for a cell's verdict.
 
-    ``row`` has its verdict, log ratios and p-values, and ``cells``: how many cells are judged.
+    ``row`` has its verdict, pairing, log ratios and p-values, and ``cells``: how many are judged.
     """
     if row["items"] < MIN_ITEMS:
         plural = "" if row["items"] == 1 else "s"
@@ -28,13 +33,15 @@ def cell_reason(claim: Claim, row: Mapping[str, Any]) -> str:
     if row["p"] is None:
         return f"noise may account for more than a quarter of a MAD at {row['items']} items"
     if row["verdict"] != "undecided":
-        return f"{_interval(row)} lies {_where(claim, row)}"
-    if row["p"] < 1 - CONFIDENCE_LEVEL:
-        return (
+        text = f"{_interval(row)} lies {_where(claim, row)}"
+    elif row["p"] < 1 - CONFIDENCE_LEVEL:
+        text = (
             f"{_interval(row)} lies {_where(claim, row)}, but not significantly among "
             f"{row['cells']} cells (p = {row['p_adjusted']:.2g} after Holm's correction)"
         )
-    return f"{_interval(row)} is inconclusive"
+    else:
+        text = f"{_interval(row)} is inconclusive"
+    return text + _pairing(claim, row)
 
 
 def overall_reason(claim: Claim, row: Mapping[str, Any]) -> str:
@@ -52,7 +59,7 @@ def overall_reason(claim: Claim, row: Mapping[str, Any]) -> str:
         text += ", but not every cell agrees" if row["verdict"] == "undecided" else ""
     else:
         text += " is inconclusive"
-    return text
+    return text + _pairing(claim, row)
 
 
 def cell_agreement(row: Mapping[str, Any]) -> str | None:
@@ -73,6 +80,12 @@ def cell_agreement(row: Mapping[str, Any]) -> str | None:
 
 def _interval(row: Mapping[str, Any]) -> str:
     return f"the interval {_number(exp(row['low']))} to {_number(exp(row['high']))}"
+
+
+def _pairing(claim: Claim, row: Mapping[str, Any]) -> str:
+    """What irrelevant responses are compared with, "" for claims on correct ones only."""
+    relevances = {term.relevance for term in claim.terms}
+    return _PAIRINGS[row["pairing"]] if relevances >= {"correct", "irrelevant"} else ""
 
 
 def _where(claim: Claim, row: Mapping[str, Any]) -> str:

@@ -23,7 +23,8 @@ CLAIM_SCHEMA = pl.Schema(
 #: interval ``low`` to ``high`` is a ratio; ``against_model`` is the base if a tuned model is
 #: compared with it; ``reason`` explains the verdict; ``agreement`` says how many cells support and
 #: contradict the claim (null for cells); ``p_adjusted`` is ``p`` after Holm's correction for the
-#: claim's cells; ``items`` is a count.
+#: claim's cells; ``items`` is a count; ``pairing`` is "item" or "response" (see
+#: gradpipe/claims/pairing.py), and "mixed" overall if cells differ.
 VERDICT_SCHEMA = pl.Schema(
     {
         "claim": pl.String,
@@ -41,6 +42,7 @@ VERDICT_SCHEMA = pl.Schema(
         "p": pl.Float64,
         "p_adjusted": pl.Float64,
         "items": pl.Int64,
+        "pairing": pl.String,
     }
 )
 #: One row per comparison of two styles and control for length: ``control`` is "none",

@@ -1,6 +1,7 @@
 """One statistic of one model and benchmark as an array, and mean curves of resampled items."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
 import numpy as np
 import polars as pl
@@ -32,6 +33,9 @@ class CellValues:
     projections: tuple[str, ...]
     layers: tuple[int, ...]
     values: Array
+    #: For each style, the item that each item's irrelevant response was taken from, None if it was
+    #: not taken from one.
+    donors: Mapping[str, Mapping[str, str | None]] = field(default_factory=dict)
 
 
 def split_cells(table: StatisticsFrame) -> dict[tuple[str, str], pl.LazyFrame]:
@@ -50,12 +54,15 @@ def cell_values(table: StatisticsFrame, statistic: str) -> CellValues:
     """A statistic's values from the statistics table of one model and benchmark.
 
     As in ``curves``, an example without a finite value at some layer of a projection is excluded
-    from that whole curve. Raises DataError for a table without rows, with several models or
-    benchmarks, or with two rows for the same matrix of an example.
+    from that whole curve. ``donors`` come from the column ``donor_item_id``, if there is one.
+    Raises DataError for a table without rows, with several models or benchmarks, or with two rows
+    for the same matrix of an example.
     """
+    labeled = with_labels(table.lazy())
+    with_donors = "donor_item_id" in labeled.collect_schema().names()
+    donor = pl.col("donor_item_id") if with_donors else pl.lit(None)
     rows = (
-        with_labels(table.lazy())
-        .select(
+        labeled.select(
             "model",
             "benchmark",
             "family",
@@ -64,6 +71,7 @@ def cell_values(table: StatisticsFrame, statistic: str) -> CellValues:
             "projection",
             "layer",
             pl.col(statistic).cast(pl.Float64).fill_null(np.nan).alias("value"),
+            donor.cast(pl.String).alias("donor"),
         )
         .with_columns((pl.col(_AXES).rank("dense") - 1).name.suffix("_index"))
         .collect()
@@ -97,7 +105,18 @@ def cell_values(table: StatisticsFrame, statistic: str) -> CellValues:
         projections=tuple(labels["projection"]),
         layers=tuple(labels["layer"]),
         values=values,
+        donors=_donors(rows) if with_donors else {},
     )
+
+
+def _donors(rows: pl.DataFrame) -> dict[str, dict[str, str | None]]:
+    """The donor of each item's irrelevant response, by style."""
+    style, relevance = (pl.col("curve").struct.field(name) for name in ("style", "relevance"))
+    irrelevant = rows.filter(relevance == "irrelevant").select(style, "item", "donor").unique()
+    return {
+        str(name): dict(part.select("item", "donor").iter_rows())
+        for (name,), part in irrelevant.group_by("style")
+    }
 
 
 def mean_curves(values: Array, counts: Array) -> Array:

@@ -17,7 +17,6 @@ from gradpipe.claims.bootstrap import (
     CONFIDENCE_LEVEL,
     MIN_ITEMS,
     RESAMPLES,
-    degrees_of_freedom,
     standard_error,
 )
 from gradpipe.claims.contrasts import Claim
@@ -50,12 +49,15 @@ def judge(
     """Judge claims: which ones the results support, contradict or leave undecided.
 
     A claim compares curves of a statistic, by their size or by their MAD. Items are resampled with
-    replacement, 8 at least are required, and the verdict follows from 95 % intervals.
+    replacement, 8 at least are required, and the verdict follows from 95 % intervals. If ``table``
+    says from which item each irrelevant response was taken, claims on relevance compare each
+    response with itself, behind another instruction and behind its own.
 
     Args:
         table: A statistics table, as ``gp.statistics_table`` returns it, of any number of models
             and benchmarks. Or a sequence of tables, each of one model and benchmark; scanned ones
-            are then read one benchmark at a time.
+            are then read one benchmark at a time. An optional column ``donor_item_id`` says of
+            which item an irrelevant response is the correct response.
         claims: Claims, or their text, such as ``"none > detailed on mad of nuclear_norm"`` or
             ``"detailed irrelevant > detailed on effective_rank in early layers"``. By default the
             paper's claims.
@@ -69,8 +71,9 @@ def judge(
         "supported", "contradicted" or "undecided" and ``reason`` explains it; ``agreement`` says
         how many cells support and contradict the claim. ``effect`` is the ratio that the claim is
         about, with its 95 % interval ``low`` to ``high``; ``p`` is two-sided, ``p_adjusted``
-        corrected for the claim's cells (Holm); ``items`` is a count. Claims about curves that the
-        table does not have are skipped.
+        corrected for the claim's cells (Holm); ``items`` is a count. ``pairing`` is "response" if
+        irrelevant responses are compared with the same texts, otherwise "item". Claims about
+        curves that the table does not have are skipped.
 
     Raises:
         DataError: ``table`` is another kind of table, or holds an example twice.
@@ -158,9 +161,10 @@ def _cells(claim: Claim, effects: Effects, counted: NDArray[np.bool_]) -> pl.Dat
     """One row per projection: log ratios, and p-values if it can be judged."""
     items = effects.items
     lower, upper = (
-        (end.value, standard_error(end.resampled, items)) for end in (effects.lower, effects.upper)
+        (end.value, standard_error(end.resampled, effects.units))
+        for end in (effects.lower, effects.upper)
     )
-    decided = decide(lower, upper, degrees_of_freedom(items), claim.region)
+    decided = decide(lower, upper, effects.degrees_of_freedom, claim.region)
     known = np.isfinite(decided.low) & np.isfinite(decided.high)
     numbers = {
         "effect": (effects.effect, np.isfinite(effects.effect)),
@@ -173,6 +177,7 @@ def _cells(claim: Claim, effects: Effects, counted: NDArray[np.bool_]) -> pl.Dat
         "model": effects.model,
         "against_model": effects.against_model,
         "benchmark": effects.benchmark,
+        "pairing": effects.pairing,
     }
     return pl.DataFrame(
         {name: [value] * items.size for name, value in labels.items()}
@@ -207,6 +212,10 @@ def _verdicts(
             pl.col("p").count().alias("cells"),
             pl.len().alias("all_cells"),
             pl.col("items").max().alias("most_items"),
+            pl.when(pl.col("pairing").n_unique() == 1)
+            .then(pl.col("pairing").first())
+            .otherwise(pl.lit("mixed"))
+            .alias("pairing"),
             support,
             contradict,
         ),

@@ -64,7 +64,7 @@ def gather(
     statistics = curve_table["statistic"].unique(maintain_order=True).to_list()
     parts = [_parts_of(cell, statistics, seed) for cell in cells]
     measured = pl.concat(part.measured for part in parts)
-    verdicts = judge([cell.statistics for cell in cells], claims, model_pairs=twins, seed=seed)
+    verdicts = judge([_with_donors(cell) for cell in cells], claims, model_pairs=twins, seed=seed)
     models = {cell.model for cell in cells}
     shown = [pair for pair in twins if set(pair) <= models]
     return ReportInputs(
@@ -90,6 +90,13 @@ def gather(
             ]
         ),
     )
+
+
+def _with_donors(cell: CellResults) -> pl.LazyFrame:
+    """The statistics with ``donor_item_id``, which only the examples have."""
+    keys = ["item_id", "style", "relevance"]
+    donors = cell.examples.select(*keys, "donor_item_id")
+    return cell.statistics.join(donors, on=keys, how="left", maintain_order="left")
 
 
 def _spans(cell: CellResults, statistics: Sequence[str]) -> pl.DataFrame:

@@ -64,6 +64,22 @@ def test_reasons_of_cells(snapshot: SnapshotAssertion) -> None:
     assert [cell_reason(of, ROW | changes) for of, changes in rows] == snapshot
 
 
+@pytest.mark.parametrize(
+    ("pairing", "words"),
+    [
+        ("response", "(paired by response)"),
+        ("item", "(paired by item)"),
+        ("mixed", "(paired by response or by item)"),
+    ],
+)
+def test_reasons_on_relevance_name_the_pairing(pairing: str, words: str) -> None:
+    of = parse_claim("detailed irrelevant > detailed on nuclear_norm", ["nuclear_norm"])
+    row = ROW | {"pairing": pairing}
+    for explain in (cell_reason, overall_reason):
+        assert explain(of, row).endswith(words)
+        assert "paired" not in explain(claim("greater"), row)
+
+
 def test_reasons_over_all_cells(snapshot: SnapshotAssertion) -> None:
     rows = [
         {},

@@ -146,6 +146,7 @@ def verdicts_of(
         (0.001 + pl.col("jitter") / 20).alias("p"),
         (0.004 + pl.col("jitter") / 10).alias("p_adjusted"),
         pl.lit(items, dtype=pl.Int64).alias("items"),
+        pl.lit("item").alias("pairing"),
     )
     overall = judged.group_by("claim", maintain_order=True).agg(
         pl.lit("overall").alias("level"),
@@ -158,6 +159,7 @@ def verdicts_of(
         pl.format("{} cells agree", pl.len()).alias("agreement"),
         pl.col("effect", "low", "high", "p", "p_adjusted").median(),
         pl.col("items").sum(),
+        pl.lit("item").alias("pairing"),
     )
     return pl.concat([judged, overall]).select(
         pl.col(name).cast(kind) for name, kind in VERDICT_SCHEMA.items()

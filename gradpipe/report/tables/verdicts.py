@@ -14,7 +14,7 @@ CONTROL_LABELS = {
     "matched": "matched length",
     "regression": "regression on length",
 }
-_MEASURED = ["verdict", "effect", "low", "high", "p", "p_adjusted", "items", "reason"]
+_MEASURED = ["verdict", "effect", "low", "high", "p", "p_adjusted", "items", "pairing", "reason"]
 _LABELS = {
     "title": "claim",
     "statement": "part",

@@ -41,7 +41,7 @@ def claim(name: str = "1", group: str = "1", **changes: Any) -> Row:
 def cell(name: str = "1", verdict: str = "supported", **changes: Any) -> Row:
     measured: Row = {"effect": 6.4, "low": 5.1, "high": 8.0, "p": 0.001, "p_adjusted": 0.01}
     place = {"model": "demo", "benchmark": "aqua", "projection": "q", "against_model": None}
-    explained = {"reason": None, "agreement": None, "items": 24}
+    explained = {"reason": None, "agreement": None, "items": 24, "pairing": "item"}
     return (
         {"claim": name, "level": "cell", "verdict": verdict}
         | explained
