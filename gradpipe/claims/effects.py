@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from gradpipe.claims.bootstrap import Replicates, derive_seed, replicates
 from gradpipe.claims.contrasts import Claim, ModelRole, Quantity, Segment
+from gradpipe.claims.layers import LayerRatios, LayerValues
 from gradpipe.claims.measures import NOISE_BOUNDS, CurveQuantity
 from gradpipe.claims.values import Array, CellValues, mean_curves
 
@@ -56,6 +57,9 @@ class Effects:
     items: NDArray[np.int64]
     #: Whether the quantity of every curve is defined and not 0.
     defined: NDArray[np.bool_]
+    #: The ratios of all layers, for a claim about each of them. The effect and its bounds are then
+    #: those of the layer whose ratio is farthest from 1.
+    layers: LayerRatios | None = None
 
 
 @dataclass
@@ -64,8 +68,9 @@ class _Block:
 
     values: Array
     curves: tuple[tuple[str, str], ...]
-    quantities: dict[_Wanted, CurveQuantity] = field(default_factory=dict)
-    #: The columns of each quantity in the replicates: its NOISE_BOUNDS, one after the other.
+    quantities: dict[_Wanted, CurveQuantity | LayerValues] = field(default_factory=dict)
+    #: The columns of each quantity in the replicates: its NOISE_BOUNDS, one after the other, or its
+    #: layers.
     columns: dict[_Wanted, slice] = field(default_factory=dict)
 
     def want(self, wanted: _Wanted) -> None:
@@ -73,10 +78,14 @@ class _Block:
         curve, name, segment = wanted
         if wanted not in self.quantities:
             values = self.values[:, self.curves.index(curve)]
-            self.quantities[wanted] = CurveQuantity(values, name, segment)
+            self.quantities[wanted] = (
+                LayerValues(values, segment)
+                if name == "layers"
+                else CurveQuantity(values, name, segment)
+            )
 
     def measured(self, counts: Array) -> list[Array]:
-        """Each quantity as [resample, bound · projection]."""
+        """Each quantity as [resample, bound · projection], or [resample, projection · layer]."""
         means = mean_curves(self.values, counts)
         return [
             quantity(means[:, self.curves.index(curve)]).reshape(len(counts), -1)
@@ -124,8 +133,8 @@ def measure_effects(
         return [[] for _ in claims]
     width = 0
     for block in blocks.values():
-        for wanted in block.quantities:
-            start, width = width, width + len(NOISE_BOUNDS) * block.values.shape[2]
+        for wanted, quantity in block.quantities.items():
+            start, width = width, width + quantity.width
             block.columns[wanted] = slice(start, width)
 
     def measured(counts: Array) -> Array:
@@ -133,7 +142,13 @@ def measure_effects(
 
     benchmark = next(iter(cells.values())).benchmark
     drawn = replicates(measured, len(items), derive_seed(seed, "items", benchmark), resamples)
-    return [[_effects(one, drawn) for one in by_model] for by_model in comparisons]
+    return [
+        [
+            (_layer_effects if one.claim.quantity == "layers" else _effects)(one, drawn)
+            for one in by_model
+        ]
+        for by_model in comparisons
+    ]
 
 
 def _aligned(cell: CellValues, items: Sequence[str]) -> Array:
@@ -235,6 +250,40 @@ def _effects(comparison: _Comparison, drawn: Replicates) -> Effects:
         upper=upper,
         items=comparison.items,
         defined=defined,
+    )
+
+
+def _layer_effects(comparison: _Comparison, drawn: Replicates) -> Effects:
+    """The ratios of all layers, and as the effect that of the layer where it is farthest from 1."""
+    projections = comparison.items.size
+    value, moved = np.zeros((projections, 1)), np.zeros((1, projections, 1))
+    present: NDArray[np.bool_] = np.ones((projections, 1), bool)
+    defined = present
+    for term, (block, wanted) in zip(comparison.claim.terms, comparison.terms, strict=True):
+        columns = block.columns[wanted]
+        observed = drawn.observed[columns].reshape(projections, -1)
+        resampled = drawn.resampled[:, columns].reshape(-1, *observed.shape)
+        positive = np.where(observed > 0, observed, np.nan)
+        present = present & np.isfinite(observed)
+        defined = defined & np.isfinite(positive)
+        value = value + term.coefficient * np.log(positive)
+        moved = moved + term.coefficient * resampled / positive
+    whole: NDArray[np.bool_] = present.any(-1) & (defined | ~present).all(-1)
+    ratios = LayerRatios(np.where(whole[:, None], value, np.nan), moved)
+    farthest = ratios.farthest[:, None]
+    effect = np.take_along_axis(ratios.value, farthest, -1)[:, 0]
+    bound = Bound(effect, np.take_along_axis(moved, farthest[None], -1)[..., 0])
+    return Effects(
+        model=comparison.model,
+        against_model=comparison.against_model,
+        benchmark=comparison.benchmark,
+        projections=comparison.projections,
+        effect=effect,
+        lower=bound,
+        upper=bound,
+        items=comparison.items,
+        defined=whole,
+        layers=ratios,
     )
 
 

@@ -316,7 +316,9 @@ def test_the_papers_claims_are_judged_on_what_they_are_about(cell: Make, table_o
     found = judge(tables, model_pairs=[("m-7b", "m-7b-it")], resamples=300)
     overall = dict(found.filter(level="overall").select("claim", "verdict").rows())
     expected = {claim.claim for claim in PAPER_CLAIMS} - {"6f"}
-    assert overall == dict.fromkeys(expected, "supported")
+    # The styles differ in size alone, so apart from size none is more uneven.
+    equal = {"1d": "undecided", "1e": "undecided", "1f": "contradicted"}
+    assert overall == dict.fromkeys(expected, "supported") | equal
 
 
 def test_one_table_of_many_cells_is_judged_as_its_cells_are(cell: Make, table_of: Tabled) -> None:

@@ -11,9 +11,11 @@ from gradpipe.report.tables.curves import (
     base_and_tuned_table,
     cosine_table,
     knowledge_table,
+    mad_in_full,
     mad_segment_table,
     mad_table,
     rd_table,
+    scale_free_table,
 )
 from gradpipe.report.tables.examples import (
     examples_table,
@@ -41,6 +43,7 @@ def all_tables(inputs: ReportInputs) -> dict[str, ReportTable]:
         verdict_grid_table(inputs),
         verdict_table(inputs),
         mad_table(inputs.mad),
+        scale_free_table(inputs.mad),
         mad_segment_table(inputs.mad),
         rd_table(inputs.rd),
         base_and_tuned_table(inputs),
@@ -67,6 +70,7 @@ def write_tables(inputs: ReportInputs, folder: Path) -> list[Path]:
     tables = all_tables(inputs)
     frames = {name: table.frame for name, table in tables.items()}
     frames["curves"] = in_reading_order(inputs.curves, *CURVE, "projection", "statistic", "layer")
+    frames["mad_in_full"] = mad_in_full(inputs.mad)
     frames["length_in_full"] = length_in_full(inputs.length)
     for name, frame in frames.items():
         # A list, such as the layers with the largest differences, is one field.
