@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from gradpipe.claims.bootstrap import Replicates, derive_seed, replicates
 from gradpipe.claims.contrasts import Claim, ModelRole, Quantity, Segment
-from gradpipe.claims.layers import LayerRatios, LayerValues
+from gradpipe.claims.layers import LayerRatios, LayerValues, combine_curves
 from gradpipe.claims.measures import NOISE_BOUNDS, CurveQuantity
 from gradpipe.claims.values import Array, CellValues, mean_curves
 
@@ -255,24 +255,15 @@ def _effects(comparison: _Comparison, drawn: Replicates) -> Effects:
 
 def _layer_effects(comparison: _Comparison, drawn: Replicates) -> Effects:
     """The ratios of all layers, and as the effect that of the layer where it is farthest from 1."""
-    projections = comparison.items.size
-    value, moved = np.zeros((projections, 1)), np.zeros((1, projections, 1))
-    present: NDArray[np.bool_] = np.ones((projections, 1), bool)
-    defined = present
+    parts = []
     for term, (block, wanted) in zip(comparison.claim.terms, comparison.terms, strict=True):
         columns = block.columns[wanted]
-        observed = drawn.observed[columns].reshape(projections, -1)
+        observed = drawn.observed[columns].reshape(comparison.items.size, -1)
         resampled = drawn.resampled[:, columns].reshape(-1, *observed.shape)
-        positive = np.where(observed > 0, observed, np.nan)
-        present = present & np.isfinite(observed)
-        defined = defined & np.isfinite(positive)
-        value = value + term.coefficient * np.log(positive)
-        moved = moved + term.coefficient * resampled / positive
-    whole: NDArray[np.bool_] = present.any(-1) & (defined | ~present).all(-1)
-    ratios = LayerRatios(np.where(whole[:, None], value, np.nan), moved)
-    farthest = ratios.farthest[:, None]
-    effect = np.take_along_axis(ratios.value, farthest, -1)[:, 0]
-    bound = Bound(effect, np.take_along_axis(moved, farthest[None], -1)[..., 0])
+        parts.append((term.coefficient, observed, resampled))
+    ratios = combine_curves(parts)
+    effect, moved = ratios.farthest()
+    bound = Bound(effect, moved)
     return Effects(
         model=comparison.model,
         against_model=comparison.against_model,
@@ -282,7 +273,7 @@ def _layer_effects(comparison: _Comparison, drawn: Replicates) -> Effects:
         lower=bound,
         upper=bound,
         items=comparison.items,
-        defined=whole,
+        defined=np.isfinite(effect),
         layers=ratios,
     )
 

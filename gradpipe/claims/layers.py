@@ -15,6 +15,7 @@ A ratio is either within the margin at every layer or not, so only one of the tw
 possible, and each has its full 5 %.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -50,18 +51,39 @@ class LayerValues:
 class LayerRatios:
     """Log ratios [projection, layer], and their changes [resample, projection, layer].
 
-    NaN at layers that lack the projection, or where the ratio is undefined.
+    NaN at layers where the projection is missing, and at all layers of a projection whose ratio is
+    undefined at one of them.
     """
 
     value: Array
     resampled: Array
 
-    @property
-    def farthest(self) -> NDArray[np.intp]:
-        """The position of the layer whose ratio is farthest from 1, for each projection."""
+    def farthest(self) -> tuple[Array, Array]:
+        """The log ratio of the layer where it is farthest from 0, and its changes.
+
+        Returns [projection] and [resample, projection].
+        """
         distance = np.abs(self.value)
-        farthest: NDArray[np.intp] = np.where(np.isfinite(distance), distance, -1.0).argmax(-1)
-        return farthest
+        layer = np.where(np.isfinite(distance), distance, -1.0).argmax(-1)[:, None]
+        value = np.take_along_axis(self.value, layer, -1)[:, 0]
+        return value, np.take_along_axis(self.resampled, layer[None], -1)[..., 0]
+
+
+def combine_curves(parts: Sequence[tuple[int, Array, Array]]) -> LayerRatios:
+    """The ratios of curves: of each its exponent, values and resampled values.
+
+    They are as in LayerRatios. Changes are to first order. A value that is not positive leaves the
+    ratio undefined.
+    """
+    logs, changes = [], []
+    present = np.logical_and.reduce([np.isfinite(observed) for _, observed, _ in parts])
+    for coefficient, observed, resampled in parts:
+        positive = np.where(observed > 0, observed, np.nan)
+        logs.append(coefficient * np.log(positive))
+        changes.append(coefficient * resampled / positive)
+    value = np.sum(logs, axis=0)
+    undefined = (present & ~np.isfinite(value)).any(-1, keepdims=True)
+    return LayerRatios(np.where(undefined, np.nan, value), np.sum(changes, axis=0))
 
 
 @dataclass(frozen=True)
