@@ -9,9 +9,12 @@ import polars as pl
 
 from gradpipe.claims.schemas import CLAIM_SCHEMA
 
-#: "mad": the MAD of a mean curve. "mean": its geometric mean over layers, so that the ratio of two
-#: is the typical ratio of a layer, and no layer with a large norm dominates.
-Quantity = Literal["mad", "mean"]
+#: "mad": the MAD of a mean curve. "relative_mad": its MAD divided by its mean over layers, and
+#: "log_mad": the MAD of its logs, neither of which depends on the curve's size. "mean": its
+#: geometric mean over layers, so that the ratio of two is the typical ratio of a layer, and no
+#: layer with a large norm dominates. "layers": the curve itself; the claim is about the ratio at
+#: each layer (see gradpipe/claims/layers.py).
+Quantity = Literal["mad", "relative_mad", "log_mad", "mean", "layers"]
 Segment = Literal["all", "early", "mid", "last"]
 #: Which model's curve a term takes: the only one, or one of a tuned model and its base.
 ModelRole = Literal["self", "tuned", "base"]
@@ -36,6 +39,8 @@ class Claim:
     q is the ``quantity`` of a ``statistic``'s mean curve inside a ``segment`` of layers. The claim
     holds if the log ratio lies in ``region``, and is contradicted if it lies outside. ``benchmark``
     limits it to one. ``claim`` is its name; the parts of a claim share ``group`` and ``title``.
+    ``scale_free`` names the claim that states the same of a quantity without the curve's size.
+    A claim whose quantity is "layers" has the test "within".
     """
 
     claim: str
@@ -50,6 +55,7 @@ class Claim:
     quantity: Quantity = "mean"
     segment: Segment = "all"
     benchmark: str | None = None
+    scale_free: str | None = None
 
     @property
     def compares_models(self) -> bool:

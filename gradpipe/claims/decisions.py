@@ -4,6 +4,7 @@ Decisions follow from the 95 % interval. A claim is supported if the interval li
 and contradicted if it lies entirely outside. A p-value is twice the one-sided p of the t-test that
 decides the same, so that p < 0.05 exactly if the interval decides. A region with two ends takes the
 larger p of its two one-sided tests, which is the equivalence test of Schuirmann (1987).
+Claims about each layer are decided in gradpipe/claims/layers.py.
 """
 
 from dataclasses import dataclass
@@ -47,10 +48,12 @@ def decide(
     # The log of a quantity of zero is infinite, and so may be an end of the region.
     with np.errstate(invalid="ignore"):
         inside = np.maximum(
-            _p(lower[0] - start, lower[1], free), _p(end - upper[0], upper[1], free)
+            one_sided_p(lower[0] - start, lower[1], free),
+            one_sided_p(end - upper[0], upper[1], free),
         )
         outside = np.minimum(
-            _p(start - upper[0], upper[1], free), _p(lower[0] - end, lower[1], free)
+            one_sided_p(start - upper[0], upper[1], free),
+            one_sided_p(lower[0] - end, lower[1], free),
         )
     return Decisions(
         low=low,
@@ -60,7 +63,7 @@ def decide(
     )
 
 
-def _p(distance: Array, se: Array, free: Array) -> Array:
+def one_sided_p(distance: Array, se: Array, free: Array) -> Array:
     """The one-sided p-value of an effect ``distance`` inside a border (negative: outside).
 
     Without any spread, the side of the effect is certain, and an effect on the border is on

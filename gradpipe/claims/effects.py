@@ -6,16 +6,18 @@ Kolesár 2018).
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
-from gradpipe.claims.bootstrap import Replicates, derive_seed, replicates
-from gradpipe.claims.contrasts import Claim, ModelRole, Quantity, Segment
-from gradpipe.claims.measures import NOISE_BOUNDS, CurveQuantity
+from gradpipe.claims.bootstrap import Replicates, derive_seed
+from gradpipe.claims.contrasts import Claim, ModelRole
+from gradpipe.claims.layers import LayerRatios, combine_curves
+from gradpipe.claims.measures import NOISE_BOUNDS
 from gradpipe.claims.pairing import Pairing, PairingName, pairings
-from gradpipe.claims.values import Array, CellValues, mean_curves
+from gradpipe.claims.samples import CurveBlock, PairedSample, Wanted
+from gradpipe.claims.values import Array, CellValues
 
 #: The smallest share of a measured MAD that its lower bound may be. Below that, the noise is too
 #: large a part to be known well itself, and the lower bound is taken as 0.
@@ -23,8 +25,6 @@ MIN_SIGNAL_SHARE = 0.75
 
 #: CellValues by (model, statistic).
 Cells = Mapping[tuple[str, str], CellValues]
-#: Which quantity of which curve, in which segment of layers.
-_Wanted = tuple[tuple[str, str], Quantity, Segment]
 
 
 @dataclass(frozen=True)
@@ -61,56 +61,9 @@ class Effects:
     pairing: PairingName
     #: Whether the quantity of every curve is defined and not 0.
     defined: NDArray[np.bool_]
-
-
-@dataclass
-class _Block:
-    """Values [item, curve, projection, layer] of the items that some claims use."""
-
-    values: Array
-    curves: tuple[tuple[str, str], ...]
-    quantities: dict[_Wanted, CurveQuantity] = field(default_factory=dict)
-    #: The columns of each quantity in the replicates: its NOISE_BOUNDS, one after the other.
-    columns: dict[_Wanted, slice] = field(default_factory=dict)
-
-    def want(self, wanted: _Wanted) -> None:
-        """Add a quantity, unless it is already there."""
-        curve, name, segment = wanted
-        if wanted not in self.quantities:
-            values = self.values[:, self.curves.index(curve)]
-            self.quantities[wanted] = CurveQuantity(values, name, segment)
-
-    def measured(self, counts: Array) -> list[Array]:
-        """Each quantity as [resample, bound · projection]."""
-        means = mean_curves(self.values, counts)
-        return [
-            quantity(means[:, self.curves.index(curve)]).reshape(len(counts), -1)
-            for (curve, _, _), quantity in self.quantities.items()
-        ]
-
-
-@dataclass
-class _Sample:
-    """Values of one pairing, and those of them that some claims use, resampled together."""
-
-    pairing: Pairing
-    values: Mapping[tuple[str, str], Array]
-    blocks: dict[tuple[object, ...], _Block] = field(default_factory=dict)
-
-    def draw(self, seed: int, resamples: int) -> Replicates:
-        """Replicates of every quantity of the blocks, and where each block's are in them."""
-        width = 0
-        for block in self.blocks.values():
-            for wanted in block.quantities:
-                start, width = width, width + len(NOISE_BOUNDS) * block.values.shape[2]
-                block.columns[wanted] = slice(start, width)
-
-        def measured(counts: Array) -> Array:
-            rows = self.pairing.counts_of_rows(counts)
-            parts = [part for block in self.blocks.values() for part in block.measured(rows)]
-            return np.concatenate(parts, axis=1)
-
-        return replicates(measured, self.pairing.count, seed, resamples)
+    #: The ratios of all layers, for a claim about each of them. The effect and its bounds are then
+    #: those of the layer whose ratio is farthest from 1.
+    layers: LayerRatios | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -124,7 +77,7 @@ class _Comparison:
     projections: tuple[str, ...]
     #: Whether an item has every curve, [item, projection].
     complete: NDArray[np.bool_]
-    terms: tuple[tuple[_Block, _Wanted], ...]
+    terms: tuple[tuple[CurveBlock, Wanted], ...]
 
 
 def measure_effects(
@@ -158,13 +111,20 @@ def measure_effects(
         if sample.blocks
     }
     return [
-        [_effects(one, pairing, drawn[id(pairing)]) for one in by_model]
+        [
+            (_layer_effects if one.claim.quantity == "layers" else _effects)(
+                one, pairing, drawn[id(pairing)]
+            )
+            for one in by_model
+        ]
         for by_model, pairing in zip(comparisons, paired, strict=True)
     ]
 
 
-def _sample(pairing: Pairing, cells: Cells, aligned: Mapping[tuple[str, str], Array]) -> _Sample:
-    return _Sample(
+def _sample(
+    pairing: Pairing, cells: Cells, aligned: Mapping[tuple[str, str], Array]
+) -> PairedSample:
+    return PairedSample(
         pairing,
         {key: pairing.arrange(values, cells[key].curves) for key, values in aligned.items()},
     )
@@ -202,7 +162,7 @@ def _roles(
 def _comparison(
     claim: Claim,
     roles: dict[ModelRole, CellValues],
-    sample: _Sample,
+    sample: PairedSample,
 ) -> _Comparison:
     """Where the claim's terms are measured; adds the blocks that it needs to the sample."""
     aligned, blocks = sample.values, sample.blocks
@@ -223,8 +183,8 @@ def _comparison(
         key = (cell.model, claim.statistic, projections, complete.tobytes())
         if key not in blocks:
             usable = np.where(complete[:, None, :, None], values(cell), np.nan)
-            blocks[key] = _Block(usable, cell.curves)
-        wanted: _Wanted = ((term.style, term.relevance), claim.quantity, claim.segment)
+            blocks[key] = CurveBlock(usable, cell.curves)
+        wanted: Wanted = ((term.style, term.relevance), claim.quantity, claim.segment)
         blocks[key].want(wanted)
         terms.append((blocks[key], wanted))
     pair = claim.compares_models
@@ -273,6 +233,35 @@ def _effects(comparison: _Comparison, pairing: Pairing, drawn: Replicates) -> Ef
         degrees_of_freedom=free,
         pairing=pairing.name,
         defined=defined,
+    )
+
+
+def _layer_effects(comparison: _Comparison, pairing: Pairing, drawn: Replicates) -> Effects:
+    """The ratios of all layers, and as the effect that of the layer where it is farthest from 1."""
+    parts = []
+    for term, (block, wanted) in zip(comparison.claim.terms, comparison.terms, strict=True):
+        columns = block.columns[wanted]
+        observed = drawn.observed[columns].reshape(len(comparison.projections), -1)
+        resampled = drawn.resampled[:, columns].reshape(-1, *observed.shape)
+        parts.append((term.coefficient, observed, resampled))
+    ratios = combine_curves(parts)
+    effect, moved = ratios.farthest()
+    bound = Bound(effect, moved)
+    units, free = pairing.independent(comparison.complete)
+    return Effects(
+        model=comparison.model,
+        against_model=comparison.against_model,
+        benchmark=comparison.benchmark,
+        projections=comparison.projections,
+        effect=effect,
+        lower=bound,
+        upper=bound,
+        items=comparison.complete.sum(0),
+        units=units,
+        degrees_of_freedom=free,
+        pairing=pairing.name,
+        defined=np.isfinite(effect),
+        layers=ratios,
     )
 
 

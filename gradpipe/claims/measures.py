@@ -1,4 +1,4 @@
-"""Quantities of a mean curve, MAD and geometric mean, with bounds for the effect of noise.
+"""Quantities of a mean curve, its MADs and geometric mean, with bounds for the effect of noise.
 
 Noise raises a MAD: it adds to every difference of adjacent layers, and more so for a noisier curve.
 A difference whose true value is d, measured with standard error τ, has the mean absolute value of a
@@ -10,6 +10,9 @@ known, neither is what noise added; but it has bounds:
   is noise, and the share grows with d. So |measured d| − b / (√2 − 1) is a lower bound.
 
 The likely value is between them: |measured d| − b.
+
+A relative MAD is that of the curve divided by its mean over layers, whose noise averages out. For
+the MAD of the log curve, d and τ are those of differences of logs, with τ to first order.
 """
 
 from itertools import accumulate
@@ -36,28 +39,44 @@ class CurveQuantity:
 
     def __init__(self, values: Array, name: Quantity, segment: Segment) -> None:
         self.name = name
-        inside = np.arange(values.shape[-1])[_inside(values.shape[-1], segment)]
+        inside = np.arange(values.shape[-1])[segment_slice(values.shape[-1], segment)]
         present: NDArray[np.bool_] = np.any(np.isfinite(values), axis=0)
         self._layers = [inside[row[inside]] for row in present]
         self._errors = [
-            _errors_of_differences(values[:, projection, layers])
+            _errors_of_differences(values[:, projection, layers], name == "log_mad")
             for projection, layers in enumerate(self._layers)
         ]
 
     def __call__(self, curves: Array) -> Array:
         """NOISE_BOUNDS from mean curves: [resample, projection, layer] → [resample, 3, projection].
 
-        The three values of a geometric mean are equal. NaN for a MAD of fewer than two layers, and
-        for a geometric mean of no layers or of a value that is not positive.
+        The three values of a geometric mean are equal. NaN for a MAD of fewer than two layers, for
+        a relative one unless the mean is positive, and for a geometric mean of no layers. NaN for a
+        geometric mean or the MAD of the log curve if a value is not positive.
         """
         bounds = np.full((len(curves), len(NOISE_BOUNDS), len(self._layers)), np.nan)
         for projection, (layers, errors) in enumerate(zip(self._layers, self._errors, strict=True)):
             curve = curves[:, projection, layers]
-            if self.name == "mad" and len(layers) > 1:
-                bounds[:, :, projection] = _mad(np.abs(np.diff(curve)), errors)
-            elif self.name == "mean" and len(layers) > 0:
-                bounds[:, :, projection] = _geometric_mean(curve)[:, None]
+            if self.name == "mean" and len(layers) > 0:
+                bounds[:, :, projection] = np.exp(_logs(curve).mean(-1))[:, None]
+            elif self.name != "mean" and len(layers) > 1:
+                bounds[:, :, projection] = self._mads(curve, errors)
         return bounds
+
+    @property
+    def width(self) -> int:
+        """The number of values per resample."""
+        return len(NOISE_BOUNDS) * len(self._layers)
+
+    def _mads(self, curve: Array, errors: Array) -> Array:
+        """The bounds of the curve's MAD of this name: [resample, layer] → [resample, 3]."""
+        if self.name == "log_mad":
+            return _mad(np.abs(np.diff(_logs(curve))), errors)
+        mads = _mad(np.abs(np.diff(curve)), errors)
+        if self.name == "mad":
+            return mads
+        mean = curve.mean(-1, keepdims=True)
+        return mads / np.where(mean > 0, mean, np.nan)
 
 
 def _mad(differences: Array, errors: Array) -> Array:
@@ -73,23 +92,27 @@ def _mad(differences: Array, errors: Array) -> Array:
     return np.stack([mad - noise / VISIBLE_NOISE_SHARE, mad - noise, mad], axis=-1)
 
 
-def _geometric_mean(curves: Array) -> Array:
+def _logs(curves: Array) -> Array:
     with np.errstate(invalid="ignore", divide="ignore"):
-        logs = np.where(curves > 0, np.log(curves), np.nan)
-    mean: Array = np.exp(logs.mean(-1))
-    return mean
+        return np.where(curves > 0, np.log(curves), np.nan)
 
 
-def _errors_of_differences(values: Array) -> Array:
-    """The standard error of each difference of adjacent layers of the mean curve."""
+def _errors_of_differences(values: Array, of_logs: bool) -> Array:
+    """The standard error of each difference of adjacent layers of the mean curve, or of its logs.
+
+    Errors of logs are to first order, where the mean is positive.
+    """
     values = values[np.isfinite(values).all(-1)]
     if len(values) < 2:
         return np.zeros(max(values.shape[-1] - 1, 0))
+    if of_logs:
+        mean = values.mean(0)
+        values = values / np.where(mean > 0, mean, np.nan)
     errors: Array = np.diff(values).std(0, ddof=1) / np.sqrt(len(values))
     return errors
 
 
-def _inside(depth: int, segment: Segment) -> slice:
+def segment_slice(depth: int, segment: Segment) -> slice:
     """The positions of a segment's layers."""
     if segment == "all":
         return slice(0, depth)

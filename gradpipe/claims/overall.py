@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
+import polars as pl
 from numpy.typing import NDArray
 
 from gradpipe.claims.bootstrap import standard_error
@@ -80,6 +81,26 @@ def combine_totals(
         "contradicted_p": float(decided.contradicted_p[0]),
         "items": sum(total.items for total in totals),
     }
+
+
+def combine_layer_cells(cells: pl.DataFrame) -> dict[str, float | int | None]:
+    """A claim about each layer over all ``cells`` that can be judged: every one has to hold.
+
+    As for the layers of a cell (see gradpipe/claims/layers.py), the p-value for the claim is the
+    largest, and the one against it the smallest, corrected for the number of cells. The log ratio
+    is the one farthest from 0, ``low`` and ``high`` are the ends of all cells.
+    """
+    judged = cells.filter(pl.col("p").is_not_null())
+    contradicted = (pl.col("contradicted_p").min() * pl.len()).clip(upper_bound=1.0)
+    return judged.select(
+        pl.col("effect").sort_by(pl.col("effect").abs()).last(),
+        pl.col("low").min(),
+        pl.col("high").max(),
+        pl.col("supported_p").max(),
+        contradicted,
+        pl.col("layers").sum(),
+        pl.col("outside").sum(),
+    ).row(0, named=True)
 
 
 def _degrees_of_freedom(totals: Sequence[BenchmarkTotal]) -> float:

@@ -13,7 +13,14 @@ PAPER_CITATION = "Li, Li and Zhou (ACL 2025)"
 NEAR_MARGIN = 1.1
 
 _UNEVEN = "The shorter the chain of thought, the more uneven the layers"
+_UNEVEN_TO_SIZE = (
+    "The shorter the chain of thought, the more uneven the layers, relative to the curve's mean"
+)
 _AQUA = "On AQuA, bare answers are over ten times as uneven as detailed responses"
+_AQUA_TO_SIZE = (
+    "On AQuA, bare answers are over ten times as uneven as detailed responses, relative to the "
+    "curve's mean"
+)
 _EARLY = "Fast thinking gives larger gradients in the early layers"
 _IRRELEVANT = "Irrelevant responses stand out if they are detailed, but not as bare answers"
 _TUNING = "Instruction tuning does not help to distinguish irrelevant responses from correct ones"
@@ -42,6 +49,7 @@ PAPER_CLAIMS: tuple[Claim, ...] = (
         source=PAPER_CITATION,
         terms=(Term(1, "none"), Term(-1, "simplified")),
         quantity="mad",
+        scale_free="1d",
     ),
     Claim(
         claim="1b",
@@ -54,6 +62,7 @@ PAPER_CLAIMS: tuple[Claim, ...] = (
         source=PAPER_CITATION,
         terms=(Term(1, "simplified"), Term(-1, "detailed")),
         quantity="mad",
+        scale_free="1e",
     ),
     Claim(
         claim="1c",
@@ -67,6 +76,43 @@ PAPER_CLAIMS: tuple[Claim, ...] = (
         terms=(Term(1, "none"), Term(-1, "detailed")),
         margin=10.0,
         quantity="mad",
+        benchmark="aqua",
+        scale_free="1f",
+    ),
+    *(
+        Claim(
+            claim=name,
+            group="1d",
+            title=_UNEVEN_TO_SIZE,
+            statement=(
+                f"The MAD of the nuclear norm's curve divided by the curve's mean is larger {what}."
+            ),
+            source=f"{PAPER_CITATION}, without the curve's size",
+            terms=(Term(1, shorter), Term(-1, longer)),
+            quantity="relative_mad",
+        )
+        for name, shorter, longer, what in (
+            ("1d", "none", "simplified", "without a chain of thought than with a simplified one"),
+            (
+                "1e",
+                "simplified",
+                "detailed",
+                "with a simplified chain of thought than with a detailed one",
+            ),
+        )
+    ),
+    Claim(
+        claim="1f",
+        group="1f",
+        title=_AQUA_TO_SIZE,
+        statement=(
+            "On AQuA the MAD of the nuclear norm's curve divided by the curve's mean is over ten "
+            "times as large without a chain of thought as with a detailed one."
+        ),
+        source=f"{PAPER_CITATION}, without the curve's size",
+        terms=(Term(1, "none"), Term(-1, "detailed")),
+        margin=10.0,
+        quantity="relative_mad",
         benchmark="aqua",
     ),
     Claim(
@@ -99,12 +145,13 @@ PAPER_CLAIMS: tuple[Claim, ...] = (
         title=_IRRELEVANT,
         statement=(
             "Without a chain of thought the curves of irrelevant and correct responses nearly "
-            "coincide: their signed ratio, layer by layer, is within 10 %."
+            "coincide: at every layer, their signed ratio is within 10 %."
         ),
         source=PAPER_CITATION,
         terms=_apart("none"),
         test="within",
         margin=NEAR_MARGIN,
+        quantity="layers",
     ),
     Claim(
         claim="3c",
@@ -167,13 +214,14 @@ PAPER_CLAIMS: tuple[Claim, ...] = (
             group="6",
             title=_KNOWLEDGE,
             statement=(
-                f"The curves of irrelevant and correct {what} nearly coincide: their signed "
-                "ratio, layer by layer, is within 10 %."
+                f"The curves of irrelevant and correct {what} nearly coincide: at every "
+                "layer, their signed ratio is within 10 %."
             ),
             source=PAPER_CITATION,
             terms=_apart(style),
             test="within",
             margin=NEAR_MARGIN,
+            quantity="layers",
         )
         for part, style, what in (
             ("c", "length_100", "answers of 100 tokens"),

@@ -9,18 +9,26 @@ from gradpipe.errors import StudyError, nearest
 from gradpipe.styles import RELEVANCES, STYLES
 
 CLAIM_GRAMMAR = (
-    "<style> [irrelevant|rejected] > <style> [irrelevant|rejected] on [mad of] <statistic> "
-    "[in early|mid|last layers]"
+    "<style> [irrelevant|rejected] > <style> [irrelevant|rejected] on [[relative|log] mad of] "
+    "<statistic> [in early|mid|last layers]"
 )
 _SEGMENTS = ("early", "mid", "last")
+#: The words before a statistic, and those of the claim's statement, for each quantity.
+_QUANTITIES: dict[Quantity, tuple[str, str]] = {
+    "mean": ("", "curve"),
+    "mad": ("mad of ", "MAD of the curve"),
+    "relative_mad": ("relative mad of ", "MAD divided by the mean of the curve"),
+    "log_mad": ("log mad of ", "MAD of the log curve"),
+}
 
 
 def parse_claim(text: str, statistics: Sequence[str]) -> Claim:
     """Parse a claim written in the form of CLAIM_GRAMMAR.
 
-    It compares geometric means over the layers of mean curves or, with ``mad of``, their MADs. A
-    style stands for its correct responses unless ``irrelevant`` or ``rejected`` follows. Raises
-    StudyError for other text, and for a statistic that is not in ``statistics``.
+    It compares geometric means over the layers of mean curves or, with ``mad of``, their MADs; with
+    ``relative mad of``, their MADs divided by their means; with ``log mad of``, the MADs of their
+    logs. A style stands for its correct responses unless ``irrelevant`` or ``rejected`` follows.
+    Raises StudyError for other text, and for a statistic that is not in ``statistics``.
     """
     words = iter([*text.replace(">", " > ").lower().split(), ""])
     reader = _Reader(text, words, next(words))
@@ -28,11 +36,7 @@ def parse_claim(text: str, statistics: Sequence[str]) -> Claim:
     reader.expect(">")
     smaller = reader.curve(-1)
     reader.expect("on")
-    quantity: Quantity = "mean"
-    if reader.word == "mad":
-        reader.step()
-        reader.expect("of")
-        quantity = "mad"
+    quantity = reader.quantity()
     statistic = reader.one_of("statistic", statistics)
     segment = "all"
     if reader.word == "in":
@@ -85,6 +89,20 @@ class _Reader:
             )
         return self.step()
 
+    def quantity(self) -> Quantity:
+        quantities: dict[str, Quantity] = {
+            "mad": "mad",
+            "relative": "relative_mad",
+            "log": "log_mad",
+        }
+        if self.word not in quantities:
+            return "mean"
+        quantity = quantities[self.word]
+        if self.step() != "mad":
+            self.expect("mad")
+        self.expect("of")
+        return quantity
+
     def _current(self) -> str:
         return repr(self.word) if self.word else "nothing"
 
@@ -98,14 +116,16 @@ def _curve(term: Term) -> str:
     return term.style if term.relevance == "correct" else f"{term.style} {term.relevance}"
 
 
-def _name(larger: Term, smaller: Term, statistic: str, quantity: str, segment: str) -> str:
-    mad = "mad of " if quantity == "mad" else ""
+def _name(larger: Term, smaller: Term, statistic: str, quantity: Quantity, segment: str) -> str:
+    measure, _ = _QUANTITIES[quantity]
     where = "" if segment == "all" else f" in {segment} layers"
-    return f"{_curve(larger)} > {_curve(smaller)} on {mad}{statistic}{where}"
+    return f"{_curve(larger)} > {_curve(smaller)} on {measure}{statistic}{where}"
 
 
-def _statement(larger: Term, smaller: Term, statistic: str, quantity: str, segment: str) -> str:
-    measure = "MAD of the curve" if quantity == "mad" else "curve"
+def _statement(
+    larger: Term, smaller: Term, statistic: str, quantity: Quantity, segment: str
+) -> str:
+    _, measure = _QUANTITIES[quantity]
     where = "" if segment == "all" else f" in the {segment} layers"
     curves = [f"{term.relevance} responses of style {term.style}" for term in (larger, smaller)]
     return f"The {measure} of {statistic} is higher for {curves[0]} than for {curves[1]}{where}."

@@ -32,16 +32,14 @@ def cell_reason(claim: Claim, row: Mapping[str, Any]) -> str:
         return "the quantity is undefined here, or 0"
     if row["p"] is None:
         return f"noise may account for more than a quarter of a MAD at {row['items']} items"
-    if row["verdict"] != "undecided":
-        text = f"{_interval(row)} lies {_where(claim, row)}"
-    elif row["p"] < 1 - CONFIDENCE_LEVEL:
-        text = (
-            f"{_interval(row)} lies {_where(claim, row)}, but not significantly among "
-            f"{row['cells']} cells (p = {row['p_adjusted']:.2g} after Holm's correction)"
-        )
-    else:
-        text = f"{_interval(row)} is inconclusive"
-    return text + _pairing(claim, row)
+    result = _result(claim, row, _interval(claim, row))
+    if row["verdict"] != "undecided" or row["p"] >= 1 - CONFIDENCE_LEVEL:
+        return result + _pairing(claim, row)
+    return (
+        f"{result}, but not significantly among {row['cells']} cells "
+        f"(p = {row['p_adjusted']:.2g} after Holm's correction)"
+        f"{_pairing(claim, row)}"
+    )
 
 
 def overall_reason(claim: Claim, row: Mapping[str, Any]) -> str:
@@ -53,13 +51,12 @@ def overall_reason(claim: Claim, row: Mapping[str, Any]) -> str:
             if row["most_items"] < MIN_ITEMS
             else "no cell can be judged, for the reasons given there"
         )
-    text = _interval(row) + (f" of the mean over {cells} cells" if cells > 1 else "")
-    if row["p"] < 1 - CONFIDENCE_LEVEL:
-        text += f" lies {_where(claim, row)}"
-        text += ", but not every cell agrees" if row["verdict"] == "undecided" else ""
-    else:
-        text += " is inconclusive"
-    return text + _pairing(claim, row)
+    mean = "" if claim.quantity == "layers" else " of the mean"
+    over = "over" if mean else "in"
+    interval = _interval(claim, row) + (f"{mean} {over} {cells} cells" if cells > 1 else "")
+    agrees = row["verdict"] != "undecided" or row["p"] >= 1 - CONFIDENCE_LEVEL
+    disagrees = "" if agrees else ", but not every cell agrees"
+    return _result(claim, row, interval) + disagrees + _pairing(claim, row)
 
 
 def cell_agreement(row: Mapping[str, Any]) -> str | None:
@@ -78,8 +75,21 @@ def cell_agreement(row: Mapping[str, Any]) -> str | None:
     return "; ".join(parts) or None
 
 
-def _interval(row: Mapping[str, Any]) -> str:
-    return f"the interval {_number(exp(row['low']))} to {_number(exp(row['high']))}"
+def _result(claim: Claim, row: Mapping[str, Any], interval: str) -> str:
+    """Where ``interval`` lies, or which layers lie outside."""
+    if row["p"] >= 1 - CONFIDENCE_LEVEL:
+        return f"{interval} is inconclusive"
+    if claim.quantity == "layers" and row["supported_p"] > row["contradicted_p"]:
+        lie = "lies" if row["outside"] == 1 else "lie"
+        return f"{row['outside']} of {row['layers']} layers {lie} {_where(claim, row)}"
+    return f"{interval} lies {_where(claim, row)}"
+
+
+def _interval(claim: Claim, row: Mapping[str, Any]) -> str:
+    ends = f"{_number(exp(row['low']))} to {_number(exp(row['high']))}"
+    if claim.quantity == "layers":
+        return f"the range of all {row['layers']} layers, {ends} by 95 % bounds,"
+    return f"the interval {ends}"
 
 
 def _pairing(claim: Claim, row: Mapping[str, Any]) -> str:

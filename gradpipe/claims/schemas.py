@@ -16,15 +16,18 @@ CLAIM_SCHEMA = pl.Schema(
         "source": pl.String,
         "test": pl.String,
         "margin": pl.Float64,
+        "quantity": pl.String,
+        "scale_free": pl.String,
     }
 )
 #: One row per verdict ("supported", "contradicted", "undecided"): ``level`` is "cell" (a model,
 #: benchmark and projection) or "overall", where those three are null. ``effect`` with its 95 %
-#: interval ``low`` to ``high`` is a ratio; ``against_model`` is the base if a tuned model is
-#: compared with it; ``reason`` explains the verdict; ``agreement`` says how many cells support and
-#: contradict the claim (null for cells); ``p_adjusted`` is ``p`` after Holm's correction for the
-#: claim's cells; ``items`` is a count; ``pairing`` is "item" or "response" (see
-#: gradpipe/claims/pairing.py), and "mixed" overall if cells differ.
+#: interval ``low`` to ``high`` is a ratio (of a claim about each layer: that of the layer farthest
+#: from 1, and 95 % bounds of the smallest and largest layer's ratio); ``against_model`` is the base
+#: if a tuned model is compared with it; ``reason`` explains the verdict; ``agreement`` says how
+#: many cells support and contradict the claim (null for cells); ``p_adjusted`` is ``p`` after
+#: Holm's correction for the claim's cells; ``items`` is a count; ``pairing`` is "item" or
+#: "response" (see gradpipe/claims/pairing.py), and "mixed" overall if cells differ.
 VERDICT_SCHEMA = pl.Schema(
     {
         "claim": pl.String,

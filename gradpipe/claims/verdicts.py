@@ -4,7 +4,9 @@ A cell is a model (or a tuned model and its base), benchmark and projection. Its
 by Holm's method for all cells of the same claim that can be judged; there is no correction across
 claims. A claim is supported overall if the interval of the cells' mean effect supports it and no
 cell contradicts it, and contradicted overall if that interval contradicts it and no cell supports
-it.
+it. A claim about each layer is about each cell too: a mean would let opposite cells cancel. It is
+supported if all cells are within the margin, without a correction for their number, and
+contradicted if a cell is outside and none supports it.
 """
 
 from collections.abc import Sequence
@@ -22,7 +24,13 @@ from gradpipe.claims.bootstrap import (
 from gradpipe.claims.contrasts import Claim
 from gradpipe.claims.decisions import decide, holm
 from gradpipe.claims.effects import Effects, measure_effects
-from gradpipe.claims.overall import BenchmarkTotal, benchmark_total, combine_totals
+from gradpipe.claims.layers import decide_layers
+from gradpipe.claims.overall import (
+    BenchmarkTotal,
+    benchmark_total,
+    combine_layer_cells,
+    combine_totals,
+)
 from gradpipe.claims.paper import PAPER_CLAIMS
 from gradpipe.claims.parse import parse_claim
 from gradpipe.claims.reasons import cell_agreement, cell_reason, overall_reason
@@ -34,7 +42,9 @@ from gradpipe.statistics.table import StatisticsFrame, with_labels
 _RATIOS = ("effect", "low", "high")
 _CELL = ("model", "against_model", "benchmark", "projection")
 _OVERALL_TYPES = dict.fromkeys((*_RATIOS, "supported_p", "contradicted_p"), pl.Float64()) | {
-    "items": pl.Int64()
+    "items": pl.Int64(),
+    "layers": pl.Int64(),
+    "outside": pl.Int64(),
 }
 
 
@@ -164,7 +174,11 @@ def _cells(claim: Claim, effects: Effects, counted: NDArray[np.bool_]) -> pl.Dat
         (end.value, standard_error(end.resampled, effects.units))
         for end in (effects.lower, effects.upper)
     )
-    decided = decide(lower, upper, effects.degrees_of_freedom, claim.region)
+    free = effects.degrees_of_freedom
+    decided, counts = decide(lower, upper, free, claim.region), {}
+    if effects.layers is not None:
+        decided = decide_layers(effects.layers, effects.units, free, claim.region)
+        counts = {"layers": decided.layers, "outside": decided.outside}
     known = np.isfinite(decided.low) & np.isfinite(decided.high)
     numbers = {
         "effect": (effects.effect, np.isfinite(effects.effect)),
@@ -183,7 +197,8 @@ def _cells(claim: Claim, effects: Effects, counted: NDArray[np.bool_]) -> pl.Dat
         {name: [value] * items.size for name, value in labels.items()}
         | {"projection": effects.projections, "items": items}
         | {"defined": effects.defined}
-        | {name: np.where(kept, values, np.nan) for name, (values, kept) in numbers.items()},
+        | {name: np.where(kept, values, np.nan) for name, (values, kept) in numbers.items()}
+        | counts,
         schema_overrides={"against_model": pl.String},
         nan_to_null=True,
     )
@@ -202,8 +217,14 @@ def _verdicts(
         pl.col("verdict").eq(verdict).sum().alias(name)
         for verdict, name in (("supported", "support"), ("contradicted", "contradict"))
     )
+    items = sum(total.items for total in totals)
+    combined = (
+        combine_layer_cells(cells) | {"items": items or None}
+        if claim.quantity == "layers"
+        else combine_totals(totals, claim.region)
+    )
     overall = _decided(
-        pl.DataFrame([combine_totals(totals, claim.region)], schema_overrides=_OVERALL_TYPES),
+        pl.DataFrame([combined], schema_overrides=_OVERALL_TYPES),
         corrected=pl.col("p"),
     ).with_columns(
         pl.lit("overall").alias("level"),

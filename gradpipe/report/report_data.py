@@ -7,6 +7,7 @@ import polars as pl
 
 from gradpipe.claims.schemas import CLAIM_SCHEMA, LENGTH_SCHEMA, VERDICT_SCHEMA
 from gradpipe.errors import DataError
+from gradpipe.statistics.differences import MADS
 from gradpipe.statistics.discrimination import DISCRIMINATION_SCHEMA
 from gradpipe.statistics.spans import SPAN_SCHEMA
 
@@ -23,7 +24,7 @@ REPORT_CURVE_COLUMNS = (
     "sd",
     "examples",
 )
-MAD_COLUMNS = (*REPORT_CURVE_COLUMNS[:7], "segment", "mad")
+MAD_COLUMNS = (*REPORT_CURVE_COLUMNS[:7], "segment", *MADS)
 RD_COLUMNS = (
     "model",
     "benchmark",
@@ -171,7 +172,7 @@ class ReportInputs:
     """All results that a report shows, as tables, and their provenance.
 
     ``curves``: one row per layer of a curve, its mean and standard deviation over ``examples``.
-    ``mad``: one row per curve and segment ("all", "early", "mid", "last").
+    ``mad``: one row per curve and segment ("all", "early", "mid", "last"), from ``gp.mad``.
     ``rd``: correct as the reference, irrelevant as the other; ``largest_layers`` is a list.
     ``rows``: one row per model × benchmark × style × relevance with counts of examples and means.
     ``unusable``: one row per unusable example, with its reason.

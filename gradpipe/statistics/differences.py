@@ -1,4 +1,4 @@
-"""MAD and RD: how uneven a curve is, and how far apart two curves are."""
+"""MAD and RD: how uneven a curve is, with or without its size, and how far apart two are."""
 
 import polars as pl
 
@@ -9,6 +9,8 @@ from gradpipe.statistics.curves import CURVE_LABELS
 PAPER_SEGMENTS = {26: (7, 13, 6), 28: (7, 14, 7), 32: (10, 10, 12), 42: (12, 18, 12)}
 SEGMENTS = ("all", "early", "mid", "last")
 LARGEST_LAYERS = 5
+#: MAD, and the two measures of unevenness that do not depend on the curve's size.
+MADS = ("mad", "relative_mad", "log_mad")
 
 _CURVE = (*CURVE_LABELS, "statistic")
 
@@ -29,15 +31,19 @@ def mad(curves: pl.DataFrame) -> pl.DataFrame:
     """Compute the mean absolute difference (MAD) of adjacent layers of each curve.
 
     MAD = 1/(N−1) Σ |s(i+1) − s(i)| over the N layers of a curve s: how uneven a statistic is from
-    layer to layer. Take it of a mean curve, not of single examples: the order matters.
+    layer to layer. Take it of a mean curve, not of single examples: the order matters. A curve
+    twice as large has twice the MAD. Two more columns do not depend on a curve's size: MAD divided
+    by the mean over the same layers, and the MAD of log s.
 
     Args:
         curves: Curves as ``gp.curves`` returns them.
 
     Returns:
         One row per curve and ``segment`` of its layers ("all", "early", "mid", "last"): the
-        columns that identify the curve, ``segment`` and ``mad`` (in the statistic's unit), null
-        if the segment has fewer than two layers.
+        columns that identify the curve, ``segment``, ``mad`` (in the statistic's unit),
+        ``relative_mad`` (``mad`` / mean; 0.1 is 10 %) and ``log_mad``. All are null if the segment
+        has fewer than two layers, ``relative_mad`` unless the mean is positive, and ``log_mad``
+        unless every value is.
 
     Raises:
         DataError: ``curves`` is another kind of table.
@@ -64,12 +70,22 @@ def mad(curves: pl.DataFrame) -> pl.DataFrame:
     parts = [
         located.sort(*_CURVE, "layer")
         .group_by(_CURVE, maintain_order=True)
-        .agg(pl.col("mean").filter(inside[segment]).diff().abs().mean().alias("mad"))
+        .agg(_mads(pl.col("mean").filter(inside[segment])))
         .with_columns(pl.lit(segment).alias("segment"))
         for segment in SEGMENTS
     ]
     order = pl.col("segment").cast(pl.Enum(SEGMENTS))
-    return pl.concat(parts).sort(*_CURVE, order).select(*_CURVE, "segment", "mad")
+    return pl.concat(parts).sort(*_CURVE, order).select(*_CURVE, "segment", *MADS)
+
+
+def _mads(curve: pl.Expr) -> list[pl.Expr]:
+    """MADS of one curve, whose layers are sorted."""
+    mad = curve.diff().abs().mean()
+    return [
+        mad.alias("mad"),
+        pl.when(curve.mean() > 0).then(mad / curve.mean()).alias("relative_mad"),
+        pl.when((curve > 0).all()).then(curve.log().diff().abs().mean()).alias("log_mad"),
+    ]
 
 
 def _bounds(curves: pl.DataFrame) -> pl.DataFrame:

@@ -4,7 +4,7 @@ import numpy as np
 import polars as pl
 import pytest
 
-from gradpipe.claims.contrasts import Segment
+from gradpipe.claims.contrasts import Quantity, Segment
 from gradpipe.claims.measures import NOISE_BOUNDS, CurveQuantity
 from gradpipe.claims.values import Array
 from gradpipe.statistics.differences import mad
@@ -39,6 +39,51 @@ def test_the_most_is_the_mad_as_tables_have_it(depth: int, segment: Segment) -> 
         assert np.isnan(found).all()
     else:
         np.testing.assert_allclose(found, expected, rtol=1e-12)
+
+
+@pytest.mark.parametrize("name", ["relative_mad", "log_mad"])
+@pytest.mark.parametrize("segment", ["all", "early", "mid", "last"])
+def test_measures_apart_from_size_are_those_of_the_tables(name: Quantity, segment: Segment) -> None:
+    true = np.random.default_rng(28).lognormal(size=28)
+    labels = ("model", "benchmark", "family", "style", "relevance", "projection", "statistic")
+    curve = pl.DataFrame({"mean": true, "layer": range(28)}).with_columns(
+        pl.lit("x").alias(label) for label in labels
+    )
+    expected = mad(curve).filter(segment=segment)[name].item()
+    for size in (1.0, 1e6):
+        items = size * values(true, 3, 0.0, 0)
+        found = CurveQuantity(items, name, segment)(items.mean(0)[None])[0, :, 0]
+        np.testing.assert_allclose(found, expected, rtol=1e-12)
+
+
+@pytest.mark.parametrize("name", ["relative_mad", "log_mad"])
+@pytest.mark.parametrize("true", [0.3, 1.0, 3.0])
+def test_the_true_value_apart_from_size_lies_between_the_bounds_on_average(
+    name: Quantity, true: float
+) -> None:
+    curve = 20 + true * (np.arange(40) % 2)
+    expected = true / curve.mean() if name == "relative_mad" else np.log(curve[1] / curve[0])
+    found = np.array(
+        [
+            CurveQuantity(items, name, "all")(items.mean(0)[None])[0, :, 0]
+            for items in (values(curve, 32, 2.0, seed) for seed in range(400))
+        ]
+    )
+    lower, likely, upper = found.mean(0)
+    error = found.std(0) / np.sqrt(len(found))
+    assert lower - 3 * error[LEAST] <= expected <= upper + 3 * error[MOST]
+    assert lower < likely < upper
+
+
+def test_a_measure_apart_from_size_is_undefined_below_zero() -> None:
+    below, crossing = np.full((4, 1, 3), -1.0), np.array([[[-1.0, 2.0, 5.0]]] * 4)
+    for items, name, defined in (
+        (below, "relative_mad", False),
+        (crossing, "relative_mad", True),
+        (crossing, "log_mad", False),
+    ):
+        found = CurveQuantity(items, name, "all")(items.mean(0)[None])  # type: ignore[arg-type]
+        assert np.isfinite(found).all() == defined
 
 
 def test_layers_without_the_projection_are_passed_over() -> None:

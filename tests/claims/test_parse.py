@@ -14,6 +14,8 @@ STATISTICS = ("nuclear_norm", "effective_rank")
     [
         ("none > detailed on effective_rank", "mean", "effective_rank", "all"),
         ("none > detailed on mad of nuclear_norm", "mad", "nuclear_norm", "all"),
+        ("none > detailed on relative mad of nuclear_norm", "relative_mad", "nuclear_norm", "all"),
+        ("none > detailed on Log MAD of nuclear_norm", "log_mad", "nuclear_norm", "all"),
         ("none>detailed on MAD of nuclear_norm in early layers", "mad", "nuclear_norm", "early"),
         ("  None  >  detailed on nuclear_norm in last layers ", "mean", "nuclear_norm", "last"),
     ],
@@ -40,10 +42,13 @@ def test_rejected_follows_the_style_it_belongs_to() -> None:
     assert claim.claim == "given rejected > given on nuclear_norm"
 
 
-def test_a_claims_name_reads_as_the_claim_again() -> None:
-    text = "length_100>article irrelevant  on mad of effective_rank in mid layers"
+@pytest.mark.parametrize("measure", ["mad", "relative mad", "log mad"])
+def test_a_claims_name_reads_as_the_claim_again(measure: str) -> None:
+    text = f"length_100>article irrelevant  on {measure} of effective_rank in mid layers"
     claim = parse_claim(text, STATISTICS)
-    assert claim.claim == ("length_100 > article irrelevant on mad of effective_rank in mid layers")
+    assert claim.claim == (
+        f"length_100 > article irrelevant on {measure} of effective_rank in mid layers"
+    )
     assert parse_claim(claim.claim, STATISTICS) == claim
 
 
@@ -58,6 +63,7 @@ def test_a_claims_name_reads_as_the_claim_again() -> None:
         ("none < detailed on nuclear_norm", ("'<'", "'>'", CLAIM_GRAMMAR)),
         ("none > detailed", ("'on'",)),
         ("none > detailed on mad nuclear_norm", ("'nuclear_norm'", "'of'")),
+        ("none > detailed on relative nuclear_norm", ("'nuclear_norm'", "'mad'")),
         ("none > detailed on nuclear_norm or so", ("'or'",)),
         ("none > none on nuclear_norm", ("'none > none on nuclear_norm'",)),
         ("", ("style",)),

@@ -6,14 +6,14 @@ from syrupy.assertion import SnapshotAssertion
 
 from gradpipe.claims.comparison import COMPARISON_SCHEMA
 from gradpipe.claims.comparison_text import comparison_sentences, comparison_summary
-from gradpipe.claims.contrasts import Claim, ClaimTest, claims_table
+from gradpipe.claims.contrasts import Claim, ClaimTest, Quantity, claims_table
 from gradpipe.claims.paper import PAPER_CLAIMS
 from gradpipe.claims.parse import parse_claim
 from gradpipe.claims.reasons import cell_agreement, cell_reason, overall_reason
 from gradpipe.errors import StudyError
 
 
-def claim(test: ClaimTest, margin: float = 1.0) -> Claim:
+def claim(test: ClaimTest, margin: float = 1.0, quantity: Quantity = "mean") -> Claim:
     return Claim(
         claim="c",
         group="c",
@@ -23,6 +23,7 @@ def claim(test: ClaimTest, margin: float = 1.0) -> Claim:
         terms=(),
         test=test,
         margin=margin,
+        quantity=quantity,
     )
 
 
@@ -95,6 +96,23 @@ def test_reasons_over_all_cells(snapshot: SnapshotAssertion) -> None:
         for changes in rows
     ]
     assert explained == snapshot
+
+
+def test_reasons_of_claims_about_each_layer(snapshot: SnapshotAssertion) -> None:
+    coincide = claim("within", 1.1, "layers")
+    row = ROW | {"low": -0.05, "high": 0.04, "layers": 28, "outside": 0}
+    against = AGAINST | {"low": -0.5, "high": 0.6, "outside": 1}
+    rows = [
+        {},
+        against,
+        against | {"outside": 9, "verdict": "undecided", "p_adjusted": 0.12345},
+        UNCLEAR,
+    ]
+    overall = [row | {"layers": 224} | changes for changes in rows]
+    assert [
+        [cell_reason(coincide, row | changes) for changes in rows],
+        [overall_reason(coincide, changes) for changes in overall],
+    ] == snapshot
 
 
 def comparison(**columns: object) -> pl.DataFrame:

@@ -316,7 +316,9 @@ def test_the_papers_claims_are_judged_on_what_they_are_about(cell: Make, table_o
     found = judge(tables, model_pairs=[("m-7b", "m-7b-it")], resamples=300)
     overall = dict(found.filter(level="overall").select("claim", "verdict").rows())
     expected = {claim.claim for claim in PAPER_CLAIMS} - {"6f"}
-    assert overall == dict.fromkeys(expected, "supported")
+    # The styles differ in size alone, so apart from size none is more uneven.
+    equal = {"1d": "undecided", "1e": "undecided", "1f": "contradicted"}
+    assert overall == dict.fromkeys(expected, "supported") | equal
 
 
 def test_one_table_of_many_cells_is_judged_as_its_cells_are(cell: Make, table_of: Tabled) -> None:
@@ -336,3 +338,25 @@ def test_claims_may_be_given_as_text(cell: Make, table_of: Tabled) -> None:
     assert text.drop("claim").equals(data.drop("claim"))
     with pytest.raises(StudyError, match="effective_rank"):
         judge(table, ["none > detailed on effective_rank"])
+
+
+def test_a_curve_that_is_only_larger_is_not_more_uneven_apart_from_size(
+    cell: Make, table_of: Tabled
+) -> None:
+    table = table_of(cell(1, 100, LARGER, noise=0.1))
+    found = judge(
+        [table],
+        [f"none > detailed on {name}mad of nuclear_norm" for name in ("", "relative ", "log ")],
+        resamples=300,
+    ).filter(level="overall")
+    assert found["verdict"].to_list() == ["supported", "undecided", "undecided"]
+    assert found["effect"].to_list() == pytest.approx([3, 1, 1], rel=0.15)
+
+
+def test_what_is_more_uneven_apart_from_size_is_found(cell: Make, table_of: Tabled) -> None:
+    # None's curve is smaller, and twice as uneven for its size.
+    uneven = {NONE: (10 + 2 * (CURVE - 10)) / 4, DETAILED: CURVE}
+    table = table_of(cell(1, 100, uneven, noise=0.02))
+    claims = [f"none > detailed on {name}mad of nuclear_norm" for name in ("", "relative ", "log ")]
+    found = judge([table], claims, resamples=300).filter(level="overall")
+    assert found["verdict"].to_list() == ["contradicted", "supported", "supported"]

@@ -182,7 +182,12 @@ def _words() -> set[str]:
     models += [GeneratorConfig, Budget, TokenPrice, RayConfig]
     keys = {name for model in models for name in model.model_fields}
     syntax = {"<<: *a", "&a ", "*a", "!!python/", "!!binary ", ".inf", ".nan", "0x", "? ", "---"}
-    return keys | {*STYLES, *REDUCTIONS} | syntax | {"irrelevant", "mad of", "in early layers"}
+    return (
+        keys
+        | {*STYLES, *REDUCTIONS}
+        | syntax
+        | {"irrelevant", "mad of", "relative mad of", "log mad of", "in early layers"}
+    )
 
 
 WORDS = _words()

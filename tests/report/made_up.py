@@ -98,8 +98,13 @@ def mad_of(curves: pl.DataFrame) -> pl.DataFrame:
         segment.then(pl.lit("mid")).otherwise(pl.lit("last")).alias("segment")
     )
     both = pl.concat([curves.with_columns(pl.lit("all").alias("segment")), parts], how="diagonal")
-    jumps = pl.col("mean").sort_by("layer").diff().abs().mean().alias("mad")
-    return both.group_by([*CURVE, "segment"], maintain_order=True).agg(jumps)
+    values = pl.col("mean").sort_by("layer")
+    jumps = values.diff().abs().mean()
+    return both.group_by([*CURVE, "segment"], maintain_order=True).agg(
+        jumps.alias("mad"),
+        (jumps / values.mean()).alias("relative_mad"),
+        values.log().diff().abs().mean().alias("log_mad"),
+    )
 
 
 def rd_of(curves: pl.DataFrame) -> pl.DataFrame:

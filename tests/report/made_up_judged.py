@@ -93,7 +93,10 @@ CONTROLS = {
 
 def claims_of() -> pl.DataFrame:
     """Claims of the paper and one of the study's own."""
-    rows = [(*claim[:-1], 0.05 if claim[5] == "relevance_same" else None) for claim in CLAIMS]
+    rows = [
+        (*claim[:-1], 0.05 if claim[5] == "relevance_same" else None, claim[5].split("_")[0], None)
+        for claim in CLAIMS
+    ]
     return pl.DataFrame(rows, schema=CLAIM_SCHEMA, orient="row")
 
 

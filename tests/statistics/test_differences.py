@@ -11,6 +11,7 @@ from gradpipe.errors import DataError
 from gradpipe.statistics.curves import curves
 from gradpipe.statistics.differences import (
     LARGEST_LAYERS,
+    MADS,
     PAPER_SEGMENTS,
     SEGMENTS,
     mad,
@@ -77,6 +78,33 @@ def test_mad_equals_the_formula_at_every_depth(curve: Build, depth: int) -> None
         assert value == pytest.approx(part, rel=1e-12) if part is not None else value is None
 
 
+@pytest.mark.parametrize("factor", [1.0, 1000.0])
+def test_relative_and_log_mad_do_not_depend_on_the_size(curve: Build, factor: float) -> None:
+    values = [3.0, 1.0, 2.0, 8.0]
+    found = mad(curve([factor * value for value in values])).row(0, named=True)
+    assert found["mad"] == pytest.approx(factor * 3)
+    assert found["relative_mad"] == pytest.approx(3 / 3.5)
+    assert found["log_mad"] == pytest.approx((np.log(3) + np.log(2) + np.log(4)) / 3)
+
+
+def test_each_segment_is_divided_by_its_own_mean(curve: Build) -> None:
+    found = mad(curve([1.0, 3.0, 10.0, 10.0, 10.0, 10.0, 4.0, 12.0])).select("segment", *MADS[:2])
+    assert found.filter(segment="early").row(0)[1:] == (2.0, 1.0)
+    assert found.filter(segment="last").row(0)[1:] == (8.0, 1.0)
+
+
+@pytest.mark.parametrize(
+    ("values", "relative", "log"),
+    [([-1.0, 1.0], None, None), ([0.0, 1.0], 2.0, None), ([-2.0, -1.0], None, None)],
+)
+def test_a_measure_that_is_undefined_is_null(
+    curve: Build, values: list[float], relative: float | None, log: float | None
+) -> None:
+    found = mad(curve(values)).filter(segment="all").row(0, named=True)
+    assert (found["relative_mad"], found["log_mad"]) == (relative, log)
+    assert found["mad"] is not None
+
+
 def test_models_of_different_depth_are_cut_each_by_itself(
     curve: Build, statistics: pl.DataFrame
 ) -> None:
@@ -112,7 +140,7 @@ def test_layers_may_be_numbered_from_anywhere(curve: Build) -> None:
 def test_mad_of_no_curves_is_an_empty_table(curve: Build) -> None:
     empty = mad(curve([]))
     assert empty.height == 0
-    assert empty.columns == [*CURVE, "segment", "mad"]
+    assert empty.columns == [*CURVE, "segment", *MADS]
     assert relative_difference(curve([])).height == 0
 
 

@@ -18,6 +18,7 @@ from gradpipe.styles import KNOWLEDGE_STYLES
 _PICKED_COLUMNS = {
     "verdicts_by_projection": ("model", "statement"),
     "mad": ("model",),
+    "mad_scale_free": ("model",),
     "mad_segments": ("model",),
     "rd": ("model",),
     "base_and_tuned": ("base", "tuned"),

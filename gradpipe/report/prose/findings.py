@@ -48,11 +48,15 @@ class ClaimFinding:
 
 @dataclass(frozen=True)
 class _Part:
-    """A part of a claim with its overall verdict and the verdicts on its cells."""
+    """A part of a claim with its overall verdict and the verdicts on its cells.
+
+    ``scale_free`` is the overall verdict on what states the same apart from the curve's size.
+    """
 
     claim: dict[str, Any]
     overall: dict[str, Any]
     cells: pl.DataFrame
+    scale_free: dict[str, Any] | None = None
 
     @property
     def verdict(self) -> Verdict:
@@ -90,7 +94,15 @@ def _part(claim: dict[str, Any], verdicts: pl.DataFrame) -> _Part | None:
     overall = of_claim.filter(pl.col("level") == "overall")
     if overall.is_empty():
         return None
-    return _Part(claim, overall.row(0, named=True), of_claim.filter(pl.col("level") == "cell"))
+    beside = verdicts.filter(
+        pl.col("claim") == pl.lit(claim["scale_free"], pl.String), pl.col("level") == "overall"
+    ).to_dicts()
+    return _Part(
+        claim,
+        overall.row(0, named=True),
+        of_claim.filter(pl.col("level") == "cell"),
+        beside[0] if beside else None,
+    )
 
 
 def _finding(parts: list[_Part]) -> ClaimFinding:
@@ -139,7 +151,8 @@ def _combined_verdict(parts: list[_Part]) -> Verdict:
 def _summary(part: _Part, lead: str | None = None) -> str:
     """The sentences about a part as a whole, after ``lead`` or its verdict.
 
-    The statement, the measured effect, the reason if it is not supported, and the cells' verdicts.
+    The statement, the measured effect, the reason if it is not supported, the cells' verdicts, and
+    the effect apart from the curve's size.
     """
     statement = sentence_start(part.claim["statement"])
     sentences = [f"{lead or sentence_start(part.verdict)}: {statement}"]
@@ -149,16 +162,34 @@ def _summary(part: _Part, lead: str | None = None) -> str:
         sentences.append(sentence_start(part.overall["reason"] or ""))
     if part.cells.height > 1:
         sentences.append(_cell_verdicts(part))
+    if part.scale_free is not None:
+        sentences.append(_apart_from_size(part.scale_free))
     return " ".join(f"{text}." for text in sentences if text)
 
 
 def _measured(part: _Part) -> str:
-    """The mean ratio of the cells that have one, with its interval and number of items."""
+    """The mean ratio of the cells that have one, with its interval and number of items.
+
+    For a claim about each layer, the ratio of the layer that differs most.
+    """
     overall, cells = part.overall, part.cells.get_column("p").count()
     over = f" on average over {count_text(cells, 'cell')}" if cells > 1 else ""
-    interval = interval_text(overall["effect"], overall["low"], overall["high"])
+    name = "95 % interval"
+    if part.claim["quantity"] == "layers":
+        within = f" of {count_text(cells, 'cell')}" if cells > 1 else ""
+        over, name = f" at the layer{within} that differs most", "95 % bounds of all layers"
+    interval = interval_text(overall["effect"], overall["low"], overall["high"], name)
     items = f"; {count_text(overall['items'], 'item')}" if overall["items"] else ""
     return f"Measured: {ratio_text(overall['effect'])}{over} ({interval}{items})"
+
+
+def _apart_from_size(overall: dict[str, Any]) -> str:
+    """The ratio of MADs divided by the curves' means, with its interval and verdict."""
+    if overall["effect"] is None:
+        return f"Relative to the curve's mean (MAD / mean): {overall['verdict']}"
+    interval = interval_text(overall["effect"], overall["low"], overall["high"])
+    ratio = ratio_text(overall["effect"])
+    return f"Relative to the curve's mean (MAD / mean): {ratio} ({interval}), {overall['verdict']}"
 
 
 def _cell_verdicts(part: _Part) -> str:

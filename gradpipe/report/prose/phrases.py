@@ -24,22 +24,24 @@ def ratio_text(ratio: float | None) -> str:
     return f"{_percent(ratio)} {_side(ratio)}"
 
 
-def interval_text(ratio: float, low: float | None, high: float | None) -> str:
-    """The 95 % interval of a ratio, as times or percentages like the ratio itself."""
+def interval_text(
+    ratio: float, low: float | None, high: float | None, name: str = "95 % interval"
+) -> str:
+    """The interval of a ratio, ``name`` first, as times or percentages like the ratio itself."""
     low = 0.0 if low is None or math.isnan(low) else low
     high = math.inf if high is None or math.isnan(high) else high
     if low <= 0 and math.isinf(high):
-        return "no 95 % interval"
+        return f"no {name}"
     if math.isinf(high):
-        return f"95 % interval {short_number(low)} times or more"
+        return f"{name} {short_number(low)} times or more"
     if low <= 0:
-        return f"95 % interval up to {short_number(high)} times"
+        return f"{name} up to {short_number(high)} times"
     if not CLOSE_TO_ONE[0] < ratio < CLOSE_TO_ONE[1] or low < 0.5 or high > 2:
-        return f"95 % interval {range_text(low, high)} times"
+        return f"{name} {range_text(low, high)} times"
     if _side(low) == _side(high):
         near, far = sorted((low, high), key=lambda end: abs(end - 1))
-        return f"95 % interval {_percent(near)} to {_percent(far)} {_side(ratio)}"
-    return f"95 % interval {_percent(low)} {_side(low)} to {_percent(high)} {_side(high)}"
+        return f"{name} {_percent(near)} to {_percent(far)} {_side(ratio)}"
+    return f"{name} {_percent(low)} {_side(low)} to {_percent(high)} {_side(high)}"
 
 
 def short_number(value: float) -> str:

@@ -6,7 +6,7 @@ from gradpipe.report.chart_data import IS_KNOWLEDGE, distinct, finite, in_readin
 from gradpipe.report.report_data import ALIGNMENT_SCHEMA, ReportInputs
 from gradpipe.report.style import SEGMENT_LABELS, style_label
 from gradpipe.report.tables.table import ReportTable, projections_of, where, wide
-from gradpipe.statistics.differences import SEGMENTS
+from gradpipe.statistics.differences import MADS, SEGMENTS
 
 CURVE = ["model", "benchmark", "style", "relevance"]
 
@@ -37,6 +37,39 @@ def mad_segment_table(mad: pl.DataFrame) -> ReportTable:
         labels={f"{segment}_{p}": p for segment in segments for p in projections},
         sections=2,
     )
+
+
+def scale_free_table(mad: pl.DataFrame) -> ReportTable:
+    """Unevenness apart from size, over all layers: two columns per projection.
+
+    MAD divided by the curve's mean, then the MAD of the log curve.
+    """
+    projections = projections_of(mad)
+    measures = {"relative_mad": "MAD / mean", "log_mad": "MAD of the log curve"}
+    shown = {f"{measure}_{p}": p for measure in measures for p in projections}
+    values = [
+        where(measure, projection=p).alias(f"{measure}_{p}")
+        for measure in measures
+        for p in projections
+    ]
+    return ReportTable(
+        "mad_scale_free",
+        "Unevenness of each curve apart from its size, over all layers, by projection: MAD divided "
+        "by the curve’s mean, and the MAD of the log curve",
+        wide(mad.filter(pl.col("segment") == "all"), CURVE, values),
+        heads=4,
+        groups=[(label, len(projections)) for label in measures.values()],
+        labels=shown,
+        sections=2,
+    )
+
+
+def mad_in_full(mad: pl.DataFrame) -> pl.DataFrame:
+    """One row per curve and segment, with all measures of unevenness."""
+    keys = [*CURVE, "projection", "statistic"]
+    segment = pl.col("segment").cast(pl.Enum(SEGMENTS))
+    ordered = in_reading_order(mad.sort(segment), *keys)
+    return ordered.select(*keys, "segment", *MADS)
 
 
 def rd_table(rd: pl.DataFrame) -> ReportTable:

@@ -35,6 +35,7 @@ PRINTED: dict[str, list[str] | None] = {
     ],
     "verdicts_by_projection": None,
     "mad": None,
+    "mad_scale_free": None,
     "mad_segments": None,
     "rd": None,
     "base_and_tuned": None,

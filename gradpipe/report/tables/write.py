@@ -11,9 +11,11 @@ from gradpipe.report.tables.curves import (
     base_and_tuned_table,
     cosine_table,
     knowledge_table,
+    mad_in_full,
     mad_segment_table,
     mad_table,
     rd_table,
+    scale_free_table,
 )
 from gradpipe.report.tables.discrimination import discrimination_table
 from gradpipe.report.tables.examples import (
@@ -42,6 +44,7 @@ def all_tables(inputs: ReportInputs) -> dict[str, ReportTable]:
         verdict_grid_table(inputs),
         verdict_table(inputs),
         mad_table(inputs.mad),
+        scale_free_table(inputs.mad),
         mad_segment_table(inputs.mad),
         rd_table(inputs.rd),
         *_discrimination(inputs),
@@ -75,6 +78,7 @@ def write_tables(inputs: ReportInputs, folder: Path) -> list[Path]:
     tables = all_tables(inputs)
     frames = {name: table.frame for name, table in tables.items()}
     frames["curves"] = in_reading_order(inputs.curves, *CURVE, "projection", "statistic", "layer")
+    frames["mad_in_full"] = mad_in_full(inputs.mad)
     frames["length_in_full"] = length_in_full(inputs.length)
     if not inputs.discrimination.is_empty():
         frames["discrimination_in_full"] = inputs.discrimination

@@ -128,6 +128,30 @@ def test_the_sentences_of_a_study(find: Find, snapshot: SnapshotAssertion) -> No
     assert [asdict(finding) for finding in find(claims, verdicts)] == snapshot
 
 
+def test_a_claim_on_mad_says_what_it_is_apart_from_the_curves_size(find: Find) -> None:
+    claims = [claim(quantity="mad", scale_free="2"), claim("2", "2", quantity="relative_mad")]
+    changes = {"effect": 1.19, "low": 0.98, "high": 1.31}
+    found = find(claims, [overall(), cell(), overall("2", "undecided", **changes), cell("2")])
+    assert [finding.verdict for finding in found] == ["supported", "undecided"]
+    apart = f"{ratio_text(1.19)} ({interval_text(1.19, 0.98, 1.31)}), undecided."
+    assert found[0].summary.endswith(f"Relative to the curve's mean (MAD / mean): {apart}")
+    assert "Relative to" not in found[1].summary
+    unjudged = find(claims, [overall(), cell(), overall("2", "undecided", **NOT_MEASURED)])
+    assert unjudged[0].summary.endswith("(MAD / mean): undecided.")
+    (alone,) = find([claims[0]], [overall(), cell()])
+    assert "Relative to" not in alone.summary
+
+
+def test_a_claim_on_each_layer_has_no_average(find: Find) -> None:
+    changes = {"effect": 1.04, "low": 0.95, "high": 1.07}
+    verdicts = [overall(**changes), cell(**changes), cell(projection="k", **changes)]
+    (finding,) = find([claim(quantity="layers")], verdicts)
+    bounds = interval_text(1.04, 0.95, 1.07, "95 % bounds of all layers")
+    assert f"at the layer of 2 cells that differs most ({bounds}; 24 items)" in finding.summary
+    assert "average" not in finding.summary
+    assert "95 % interval" not in finding.summary
+
+
 def test_a_supported_claim_has_its_effect_interval_items_and_cells(find: Find) -> None:
     (finding,) = find([claim()], [overall(), *grid({})])
     assert (finding.group, finding.title, finding.verdict) == ("1", "Thought smooths", "supported")

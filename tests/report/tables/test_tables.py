@@ -43,6 +43,26 @@ def test_the_mad_csv_holds_every_mad_at_full_precision(
     assert both.filter(pl.col("mad") != pl.col("read")).is_empty()
 
 
+def test_unevenness_apart_from_size_is_in_a_table_and_in_full(
+    inputs: ReportInputs, tmp_path: Path
+) -> None:
+    tables.write_tables(inputs, tmp_path)
+    keys = ["model", "benchmark", "style", "relevance", "statistic"]
+    row = pl.read_csv(tmp_path / "mad_scale_free.csv").row(3, named=True)
+    of_row = inputs.mad.filter(
+        *(pl.col(key) == row[key] for key in keys), projection="k", segment="all"
+    )
+    assert row["relative_mad_k"] == of_row["relative_mad"].item()
+    assert row["log_mad_k"] == of_row["log_mad"].item()
+    assert row["log_mad_k"] != row["relative_mad_k"]
+    full = pl.read_csv(tmp_path / "mad_in_full.csv")
+    assert full.height == inputs.mad.height
+    both = full.join(inputs.mad, on=[*keys, "projection", "segment"], suffix="_given")
+    assert both.height == full.height
+    for name in ("mad", "relative_mad", "log_mad"):
+        assert (both[name] == both[f"{name}_given"]).all()
+
+
 def test_the_segment_csv_has_a_column_for_each_segment_and_projection(
     inputs: ReportInputs, tmp_path: Path
 ) -> None:
