@@ -35,8 +35,8 @@ HOW_JUDGED = (
     "instruction and behind another one, and both of its uses are kept together. The more cells "
     "there are, the more of them would be decided by chance. The p-values are therefore corrected "
     "for all cells of the claim by Holm’s method, and a cell is decided only if its corrected "
-    "p-value is below 0.05. There is no correction across claims. With too few items nothing is decided. A verdict applies to these models and "
-    "data only."
+    "p-value is below 0.05. There is no correction across claims. With too few items nothing is "
+    "decided. A verdict applies to these models and data only."
 )
 
 #: The first sentence names at most this many models or benchmarks, and otherwise counts them.
