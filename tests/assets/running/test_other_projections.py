@@ -4,6 +4,7 @@ from pathlib import Path
 
 import polars as pl
 
+from gradpipe.statistics.discrimination import BASELINES
 from storage.workspace import Workspace
 from tests.assets.conftest import run
 from tests.conftest import study_of
@@ -21,3 +22,8 @@ def test_gate_up_and_down_go_through_to_the_report(home: Path, small_model: Path
     mad = pl.read_csv(page.parent / "tables" / "mad.csv")
     assert mad.columns[-4:] == names
     assert mad.select(pl.all_horizontal(pl.col(names).is_finite().all())).item()
+    found = pl.read_csv(page.parent / "tables" / "discrimination.csv").drop("items")
+    measured = found.select(pl.selectors.numeric())
+    assert measured.columns[:6] == [f"auroc_{name}" for name in (*names, *BASELINES)]
+    assert found["relevance"].unique().to_list() == ["irrelevant"]
+    assert measured.select(pl.all_horizontal(pl.all().is_between(0, 1).all())).item()
