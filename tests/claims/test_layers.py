@@ -73,15 +73,15 @@ def test_opposite_layers_do_not_cancel(cell: Make, table_of: Tabled) -> None:
     assert (found["low"] < 0.55).all()
     assert (found["high"] > 1.9).all()
     reasons = found["reason"].to_list()
-    assert reasons[0] == "56 of 56 layers lie outside 0.909 to 1.1"
-    assert reasons[1:] == 2 * ["28 of 28 layers lie outside 0.909 to 1.1"]
+    assert reasons[0] == "56 of 56 layers lie outside 0.909 to 1.1 (paired by item)"
+    assert reasons[1:] == 2 * ["28 of 28 layers lie outside 0.909 to 1.1 (paired by item)"]
 
 
 def test_a_single_layer_outside_is_enough_to_contradict(cell: Make, table_of: Tabled) -> None:
     planted = curves(np.where(np.arange(PAPER_DEPTH) == 9, 1.4, 1.0))
     found = judge([table_of(cell(1, PAPER_ITEMS, planted))], [COINCIDE], resamples=RESAMPLES)
     assert set(found["verdict"]) == {"contradicted"}
-    assert found["reason"][1] == "1 of 28 layers lies outside 0.909 to 1.1"
+    assert found["reason"][1] == "1 of 28 layers lies outside 0.909 to 1.1 (paired by item)"
     assert found["effect"].to_list() == pytest.approx(3 * [1.4], rel=0.05)
 
 

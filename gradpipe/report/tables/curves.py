@@ -40,11 +40,13 @@ def mad_segment_table(mad: pl.DataFrame) -> ReportTable:
 
 
 def scale_free_table(mad: pl.DataFrame) -> ReportTable:
-    """Unevenness apart from size, over all layers: two columns per projection.
+    """Unevenness apart from size, of correct responses over all layers.
 
-    MAD divided by the curve's mean, then the MAD of the log curve.
+    Two columns per projection: MAD divided by the curve's mean, then the MAD of the log curve.
+    `mad_in_full` has them for all curves.
     """
-    projections = projections_of(mad)
+    of_correct = mad.filter(pl.col("segment") == "all", pl.col("relevance") == "correct")
+    projections = projections_of(of_correct)
     measures = {"relative_mad": "MAD / mean", "log_mad": "MAD of the log curve"}
     shown = {f"{measure}_{p}": p for measure in measures for p in projections}
     values = [
@@ -54,10 +56,10 @@ def scale_free_table(mad: pl.DataFrame) -> ReportTable:
     ]
     return ReportTable(
         "mad_scale_free",
-        "Unevenness of each curve apart from its size, over all layers, by projection: MAD divided "
-        "by the curve’s mean, and the MAD of the log curve",
-        wide(mad.filter(pl.col("segment") == "all"), CURVE, values),
-        heads=4,
+        "Unevenness of the correct responses’ curves apart from their size, over all layers, by "
+        "projection: MAD divided by the curve’s mean, and the MAD of the log curve",
+        wide(of_correct, CURVE[:3], values),
+        heads=3,
         groups=[(label, len(projections)) for label in measures.values()],
         labels=shown,
         sections=2,
