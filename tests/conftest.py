@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import settings
 
 from gradpipe.studies.study import Study
 from tests.fake_hub import FakeHub, fake_hub
@@ -16,6 +17,10 @@ ROOT = Path(__file__).resolve().parents[1]
 BROWSER = next(
     filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None
 )
+
+# No example is timed: beside other work, any of them may take a second.
+settings.register_profile("untimed", deadline=None)
+settings.load_profile("untimed")
 
 
 @pytest.fixture(scope="session")
