@@ -9,6 +9,7 @@ import click
 from gradpipe.cli.extraction import data_options, data_source
 from gradpipe.cli.options import columns_option, response_template_option
 from gradpipe.cli.token_options import span_options, token_options, token_settings
+from gradpipe.untrusted.terminal_text import without_controls
 
 if TYPE_CHECKING:
     import polars as pl
@@ -116,7 +117,7 @@ def _show_unusable(unusable: pl.DataFrame) -> None:
         return
     click.echo(f"\nrows that cannot be used: {unusable['rows'].sum():,}")
     for reason, rows, first in unusable.head(SHOWN_REASONS).rows():
-        click.echo(f"  {rows:>6,}  {_visible(reason)} (first: row {first})")
+        click.echo(f"  {rows:>6,}  {without_controls(reason)} (first: row {first})")
     if unusable.height > SHOWN_REASONS:
         click.echo(f"  and {unusable.height - SHOWN_REASONS} more reasons")
 
@@ -131,7 +132,7 @@ def _show_example(example: RenderedExample) -> None:
 
 
 def _marked(piece: TextPiece) -> str:
-    text = _visible(_shortened(piece.text, 2 * PIECE_CHARACTERS))
+    text = without_controls(_shortened(piece.text, 2 * PIECE_CHARACTERS))
     if not piece.loss:
         return click.style(text, dim=True)
     span = f"{piece.span}: " if piece.span else ""
@@ -145,14 +146,6 @@ def _shortened(text: str, most: int) -> str:
     if len(text) <= most:
         return text
     return f"{text[:half]} [... {len(text) - 2 * half:,} characters ...] {text[-half:]}"
-
-
-def _visible(text: str) -> str:
-    """A text whose control characters, which could steer a terminal, are written as codes."""
-    return "".join(
-        letter if letter.isprintable() or letter in "\n\t" else f"\\x{ord(letter):02x}"
-        for letter in text
-    )
 
 
 def _show_table(header: list[str], rows: list[tuple[str, ...]]) -> None:

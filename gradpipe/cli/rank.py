@@ -18,6 +18,7 @@ from gradpipe.cli.extraction import (
 )
 from gradpipe.cli.options import columns_option, response_template_option
 from gradpipe.errors import GradpipeError
+from gradpipe.untrusted.terminal_text import without_controls
 
 if TYPE_CHECKING:
     import polars as pl
@@ -229,5 +230,5 @@ def _show(order: pl.DataFrame) -> None:
 
 
 def _short(text: str | None) -> str:
-    line = " ".join((text or "").split())
+    line = without_controls(" ".join((text or "").split()))
     return line if len(line) <= SHOWN_CHARACTERS else line[: SHOWN_CHARACTERS - 1] + "…"

@@ -7,5 +7,6 @@
 ``shared_texts``    texts that an Arrow table stores once and names many times
 ``parquet_footer``  a Parquet file's footer, checked before a reader trusts it
 ``gguf_header``     a GGUF file's header, checked before a reader trusts it
+``terminal_text``   texts shown on a terminal, without control characters
 ``yaml``            plain YAML values of a bounded size
 """
