@@ -7,6 +7,7 @@ Kolesár 2018).
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -219,19 +220,11 @@ def _effects(comparison: _Comparison, pairing: Pairing, drawn: Replicates) -> Ef
             value = value + term.coefficient * logs[bound]
             ends[end] = value, moved + term.coefficient * moves[:, bound]
     lower, upper = (Bound(*end) for end in ends)
-    units, free = pairing.independent(comparison.complete)
     return Effects(
-        model=comparison.model,
-        against_model=comparison.against_model,
-        benchmark=comparison.benchmark,
-        projections=comparison.projections,
+        **_described(comparison, pairing),
         effect=effect,
         lower=lower,
         upper=upper,
-        items=comparison.complete.sum(0),
-        units=units,
-        degrees_of_freedom=free,
-        pairing=pairing.name,
         defined=defined,
     )
 
@@ -247,22 +240,29 @@ def _layer_effects(comparison: _Comparison, pairing: Pairing, drawn: Replicates)
     ratios = combine_curves(parts)
     effect, moved = ratios.farthest()
     bound = Bound(effect, moved)
-    units, free = pairing.independent(comparison.complete)
     return Effects(
-        model=comparison.model,
-        against_model=comparison.against_model,
-        benchmark=comparison.benchmark,
-        projections=comparison.projections,
+        **_described(comparison, pairing),
         effect=effect,
         lower=bound,
         upper=bound,
-        items=comparison.complete.sum(0),
-        units=units,
-        degrees_of_freedom=free,
-        pairing=pairing.name,
         defined=np.isfinite(effect),
         layers=ratios,
     )
+
+
+def _described(comparison: _Comparison, pairing: Pairing) -> dict[str, Any]:
+    """What is compared, and how many items and units of them: fields of Effects."""
+    units, free = pairing.independent(comparison.complete)
+    return {
+        "model": comparison.model,
+        "against_model": comparison.against_model,
+        "benchmark": comparison.benchmark,
+        "projections": comparison.projections,
+        "items": comparison.complete.sum(0),
+        "units": units,
+        "degrees_of_freedom": free,
+        "pairing": pairing.name,
+    }
 
 
 def _logs(observed: Array) -> Array:

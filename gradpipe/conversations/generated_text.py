@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from typing import NamedTuple
 
-from gradpipe.conversations.think_blocks import THINK_MARKS
+from gradpipe.conversations.think_blocks import THINK_MARKS, own_closings
 
 #: The message of a channel, as gpt-oss writes it: its name, its text and the mark that ends it.
 _CHANNEL = re.compile(
@@ -13,9 +13,6 @@ _CHANNEL = re.compile(
     re.DOTALL,
 )
 _CHANNELS = re.compile(r"\s*(?:<\|start\|>assistant)?<\|channel\|>")
-#: Closing marks that nothing but a think block has: one without its opening mark ends a block that
-#: the prompt opened.
-_CLOSINGS = [closing for closing in THINK_MARKS.values() if closing != "<|end|>"]
 
 
 class GeneratedText(NamedTuple):
@@ -42,7 +39,8 @@ def divide_generated(text: str, inside: bool = False) -> GeneratedText:
     for opening, closing in THINK_MARKS.items():
         if body.startswith(opening):
             return _divided(*body.removeprefix(opening).partition(closing))
-    places = [(text.index(closing), closing) for closing in _CLOSINGS if closing in text]
+    # One without its opening mark ends a block that the prompt opened.
+    places = [(text.index(closing), closing) for closing in own_closings() if closing in text]
     if places:
         return _divided(*text.partition(min(places)[1]))
     return _divided(text, "", "") if inside else GeneratedText(None, text)

@@ -44,6 +44,11 @@ def divide_at_thinking(response: str, marks: Mapping[str, str] = THINK_MARKS) ->
     return None
 
 
+def own_closings(marks: Mapping[str, str] = THINK_MARKS) -> list[str]:
+    """The closing marks that nothing but a think block has: ``<|end|>`` also ends turns."""
+    return [closing for closing in marks.values() if closing != "<|end|>"]
+
+
 def opens_thinking(prompt: str, marks: Mapping[str, str] = THINK_MARKS) -> bool:
     """Return whether a prompt ends with an opened think block."""
     return prompt.rstrip().endswith(tuple(marks))

@@ -9,10 +9,11 @@ conversation is refused.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from gradpipe.conversations.examples import Conversation
 from gradpipe.conversations.messages import response_text
+from gradpipe.conversations.think_blocks import own_closings
 from gradpipe.gradients.chat_templates import INSTRUCTION_MARKER, RESPONSE_MARKER, ChatTemplate
 from gradpipe.gradients.protocol import LossOn
 from gradpipe.gradients.template_renderer import TemplateRefusal
@@ -29,14 +30,6 @@ _NOT_PREFIX = (
 )
 
 
-@dataclass(frozen=True)
-class RenderedConversation:
-    """A rendered conversation: its text, and the stretches that carry loss, in order."""
-
-    text: str
-    loss: list[Stretch]
-
-
 class AssistantTurns:
     """Finds the text that carries loss in conversations rendered by one template.
 
@@ -48,9 +41,9 @@ class AssistantTurns:
         self._tokenize = tokenize
         #: Whether the template itself marks what the assistant wrote.
         self.marked = template.renderer.marks_generation
-        closings = template.protocol.all_think_marks.values()
+        closings = own_closings(template.protocol.all_think_marks)
         source = template.renderer.text()
-        self._knows_think_blocks = any(mark in source for mark in closings if mark != "<|end|>")
+        self._knows_think_blocks = any(mark in source for mark in closings)
         self._endings = self._find_endings()
 
     def render(self, conversation: Conversation, thinking: str = "") -> str:
@@ -67,7 +60,7 @@ class AssistantTurns:
 
     def find(
         self, conversation: Conversation, text: str, loss_on: LossOn, end_of_turn: bool
-    ) -> RenderedConversation:
+    ) -> list[Stretch]:
         """Find what carries loss in a conversation's rendered ``text``; see ``Protocol.loss_on``.
 
         Without ``end_of_turn``, what the template writes after a turn's content has no loss. Raises
@@ -76,14 +69,14 @@ class AssistantTurns:
         """
         prompt_messages = conversation.prompt_messages
         if loss_on == "all":
-            return RenderedConversation(text, [(0, len(text))])
+            return [(0, len(text))]
         if loss_on == "completion" and prompt_messages is not None:
             loss = [(self._start(conversation, text, prompt_messages), len(text))]
         else:
             loss = self._turns(conversation, text, only_last=loss_on != "assistant")
         if not end_of_turn:
             loss = [self._without_ending(text, stretch) for stretch in loss]
-        return RenderedConversation(text, [(start, end) for start, end in loss if start < end])
+        return [(start, end) for start, end in loss if start < end]
 
     def response(self, conversation: Conversation, text: str) -> int:
         """Where the last turn starts in the rendered text; raises TemplateRefusal."""

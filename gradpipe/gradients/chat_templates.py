@@ -103,7 +103,7 @@ class ChatTemplate:
         system = self._form.system
         if system is not None and not any(m.get("role") == "system" for m in messages):
             messages = [{"role": "system", "content": system}, *messages]
-        return [self._in_form(message) for message in messages]
+        return [_in_form(message, self._form.parts) for message in messages]
 
     def settings(self, conversation: Conversation) -> dict[str, Any]:
         """The template's variables: the row's own, and the switch for thinking.
@@ -123,12 +123,6 @@ class ChatTemplate:
         last = conversation.messages[-1]
         opened = content_text(last).lstrip().startswith(tuple(self.protocol.all_think_marks))
         return opened or bool(thinking_text(last))
-
-    def _in_form(self, message: Message) -> dict[str, Any]:
-        content = message.get("content")
-        if self._form.parts and isinstance(content, str):
-            return {**message, "content": [{"type": "text", "text": content}]}
-        return dict(message)
 
     def _with_think_block(self, text: str, response: str) -> str:
         """Close or remove the think block that a prompt opens, as the protocol says."""
@@ -187,7 +181,7 @@ class ChatTemplate:
             "assistant": response,
         }
         messages = [
-            {"role": role, "content": [{"type": "text", "text": text}] if form.parts else text}
+            _in_form({"role": role, "content": text}, form.parts)
             for role, text in turns.items()
             if text is not None
         ]
@@ -202,3 +196,11 @@ def _turns(instruction: str, response: str) -> tuple[Message, Message]:
         {"role": "user", "content": instruction},
         {"role": "assistant", "content": response},
     )
+
+
+def _in_form(message: Message, parts: bool) -> dict[str, Any]:
+    """A message with its content as a text, or as a list of parts."""
+    content = message.get("content")
+    if parts and isinstance(content, str):
+        return {**message, "content": [{"type": "text", "text": content}]}
+    return dict(message)

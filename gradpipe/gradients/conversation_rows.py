@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from functools import cached_property
 
 from gradpipe.conversations.examples import Conversation, Message, TextSpan
 from gradpipe.conversations.messages import (
@@ -14,7 +15,7 @@ from gradpipe.conversations.messages import (
     thinking_text,
 )
 from gradpipe.conversations.think_blocks import divide_at_thinking
-from gradpipe.gradients.assistant_turns import AssistantTurns, RenderedConversation, Stretch
+from gradpipe.gradients.assistant_turns import AssistantTurns, Stretch
 from gradpipe.gradients.chat_templates import ChatTemplate
 from gradpipe.gradients.protocol import Protocol
 from gradpipe.gradients.row_spans import ResponseText, with_spans
@@ -34,11 +35,18 @@ class ConversationRows:
         self._template = template
         self._tokens = tokens
         self._protocol = protocol
-        self._turns = AssistantTurns(template, self._by_token)
-        renderer = template.renderer
+
+    # Rows behind a prompt, which are most, need neither of the two.
+    @cached_property
+    def _turns(self) -> AssistantTurns:
+        return AssistantTurns(self._template, self._by_token)
+
+    @cached_property
+    def _reads_fields(self) -> bool:
+        """Whether the template reads thinking only where it is a field of a message."""
+        renderer = self._template.renderer
         reads_fields = any(map(renderer.reads_field, THINKING_KEYS))
-        #: Whether the template reads thinking only where it is a field of a message.
-        self._reads_fields = reads_fields and "</think>" not in renderer.text()
+        return reads_fields and "</think>" not in renderer.text()
 
     def row(self, conversation: Conversation) -> TokenRow:
         """Tokenize a conversation; one that the template refuses or changes gets a ``reason``."""
@@ -74,43 +82,39 @@ class ConversationRows:
         divided = divide_at_thinking(content_text(last), self._protocol.all_think_marks)
         thinking = thinking_text(last) or (divided.thinking if divided else "")
         text = self._turns.render(conversation, thinking)
-        rendered = self._turns.find(conversation, text, loss_on, end_of_turn)
-        _require_turns(before, rendered.text)
-        _require_calls(conversation.messages, rendered.text)
+        loss = self._turns.find(conversation, text, loss_on, end_of_turn)
+        _require_turns(before, text)
+        _require_calls(conversation.messages, text)
         _require_response(thinking, divided.answer if divided else content_text(last), text)
-        special = self._tokens.adds_special(wrapped=True, text=rendered.text)
-        ids, offsets = self._tokens.encode(rendered.text, special)
+        special = self._tokens.adds_special(wrapped=True, text=text)
+        ids, offsets = self._tokens.encode(text, special)
         if offsets is None:
-            return self._without_offsets(ids, rendered, special)
-        mask = _tokens_in(rendered.loss, offsets)
+            return self._without_offsets(ids, text, loss, special)
+        mask = _tokens_in(loss, offsets)
         if not mask:
             raise _Unusable("no token carries loss")
         row = TokenRow(ids=ids, start=mask[0], truncated=False, mask=mask)
         if self._protocol.spans is None:
             return row
-        return with_spans(row, self._response(conversation, rendered, offsets), self._protocol)
+        return with_spans(row, self._response(conversation, text, offsets), self._protocol)
 
     def _response(
-        self,
-        conversation: Conversation,
-        rendered: RenderedConversation,
-        offsets: list[tuple[int, int]],
+        self, conversation: Conversation, text: str, offsets: list[tuple[int, int]]
     ) -> ResponseText:
         """The last turn in the rendered text, with the spans that the data name in its content."""
-        start = self._turns.response(conversation, rendered.text)
-        content, end = self._turns.content(conversation, rendered.text)
+        start = self._turns.response(conversation, text)
+        content, end = self._turns.content(conversation, text)
         named = conversation.spans
-        if named and rendered.text[content:end] != content_text(conversation.messages[-1]):
+        if named and text[content:end] != content_text(conversation.messages[-1]):
             raise _Unusable("the chat template changes the response, so its spans are unknown")
         moved = content - start
         named = tuple(TextSpan(s.name, s.start + moved, s.end + moved) for s in named)
-        return ResponseText(rendered.text, offsets, start=start, end=end, named=named)
+        return ResponseText(text, offsets, start=start, end=end, named=named)
 
     def _without_offsets(
-        self, ids: list[int], rendered: RenderedConversation, special: bool
+        self, ids: list[int], text: str, loss: list[Stretch], special: bool
     ) -> TokenRow:
         """A row of a tokenizer that does not say which characters a token has."""
-        text, loss = rendered.text, rendered.loss
         if len(loss) != 1 or loss[0][1] != len(text):
             raise _Unusable(
                 "the model's tokenizer does not say where its tokens are in the text, so only a "

@@ -38,11 +38,15 @@ class TemplateRenderer:
         self._settings: dict[str, Any] = {**dates, **protocol.chat_template_kwargs}
         self._given = protocol.chat_template
         self._day = day
+        self._texts: dict[bool, str] = {}
 
     def text(self, tools: Sequence[Any] | None = None) -> str:
         """The template itself; some tokenizers have another one for ``tools``."""
-        template = self._given or self._tokenizer.get_chat_template(tools=tools)
-        return _on_day(template, self._day) if "strftime_now" in template else template
+        if bool(tools) not in self._texts:
+            template = self._given or self._tokenizer.get_chat_template(tools=tools or None)
+            dated = _on_day(template, self._day) if "strftime_now" in template else template
+            self._texts[bool(tools)] = dated
+        return self._texts[bool(tools)]
 
     def reads_field(self, name: str) -> bool:
         """Whether the template reads a field of messages."""
