@@ -126,10 +126,10 @@ def test_markup_in_names_and_reasons_is_text(make_inputs: Make) -> None:
     assert SCRIPT in unescape(page)
 
 
-def test_all_data_in_the_page_is_base64_and_no_markup(small: ReportInputs) -> None:
+def test_data_in_the_page_contain_no_markup(small: ReportInputs) -> None:
     blocks = re.findall('<script type="text/plain" id="[^"]+">(.*?)</script>', render_page(small))
     assert len(blocks) > 20
-    assert all(base64.b64decode(block, validate=True) for block in blocks)
+    assert not any(set("<>&") & set(block) for block in blocks)
 
 
 def test_only_the_pages_own_scripts_and_style_are_let_run(small: ReportInputs) -> None:

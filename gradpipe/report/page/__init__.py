@@ -4,5 +4,5 @@
 ``text``    the page's sentences: names, findings, totals, choices, provenance
 ``charts``  the specifications that the script draws, and what can be chosen
 ``blocks``  numbers and texts in blocks that the browser unpacks when they are asked for
-``pack``    a table as a short text: base64 of deflated columns
+``pack``    a table as a short text: base85 of deflated columns
 """

@@ -22,8 +22,8 @@ _CELL = ("model", "benchmark")
 #: A key, which names the kind of the block and its part of the results; and the packed text.
 Block = tuple[tuple[str, ...], str]
 
-#: The step of standard errors, as a share of them.
-_ERROR_STEP = 1 / 8
+#: The step of standard errors, as a share of them; of many curves, and of fewer.
+_COARSE_ERROR, _FINE_ERROR = 1 / 4, 1 / 8
 #: Curves with more rows than this are packed in coarser steps.
 MANY = 200_000
 #: A model × benchmark with more examples than EXAMPLES_PER_CELL shows only the ENDS largest and the
@@ -89,7 +89,7 @@ def kept_extremes(extremes: pl.DataFrame) -> pl.DataFrame:
 
 
 def _curves(curves: pl.DataFrame) -> Iterator[Block]:
-    step = COARSE if curves.height > MANY else FINE
+    step, error_step = (COARSE, _COARSE_ERROR) if curves.height > MANY else (FINE, _FINE_ERROR)
     share = pl.col("se") / pl.col("mean").abs()
     rows = with_errors(curves).with_columns(
         pl.when(share.is_finite()).then(share).alias("error"), pl.col("layer", "examples").cast(int)
@@ -98,7 +98,7 @@ def _curves(curves: pl.DataFrame) -> Iterator[Block]:
     rows = in_reading_order(rows.sort("layer"), *order)
     shown = ["benchmark", "projection", "style", "relevance", "layer", "examples", "mean", "error"]
     for keys, part in _parts(rows, ["model", "statistic"]):
-        text = packed(part.select(shown), {"mean": step, "error": _ERROR_STEP})
+        text = packed(part.select(shown), {"mean": step, "error": error_step})
         yield ("curves", *keys), text
 
 
@@ -127,7 +127,7 @@ def _alignment(alignment: pl.DataFrame) -> Iterator[Block]:
     rows = rows.sort("model", "benchmark", "kind", "pair", *names, "layer")
     shown = ["benchmark", "pair", *names, "layer", "examples", "mean", "se"]
     for keys, part in _parts(rows, ["model", "kind"]):
-        steps = {"mean": COARSE, "se": _ERROR_STEP}
+        steps = {"mean": COARSE, "se": _FINE_ERROR}
         yield ("alignment", *keys), packed(part.select(shown), steps)
 
 

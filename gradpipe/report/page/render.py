@@ -1,9 +1,9 @@
 """The page: one self-contained HTML file that needs no network and evaluates no code.
 
-Its data are blocks of base64, so they contain no markup. Vega's libraries are such a block too: the
-page's script unpacks them into a script element. The Content-Security-Policy allows only the two
-scripts and the style sheet, by their hashes, so a script in the data could not run even if it were
-not escaped. Chart expressions are interpreted, not compiled, so ``unsafe-eval`` is not needed.
+Its data are blocks of base85 without the letters of markup. Vega's libraries are such a block too:
+the page's script unpacks them into a script element. The Content-Security-Policy allows only the
+two scripts and the style sheet, by their hashes, so a script in the data could not run even if it
+were not escaped. Chart expressions are interpreted, not compiled, so ``unsafe-eval`` is not needed.
 """
 
 import base64

@@ -2,7 +2,23 @@
 const byId = (name) => document.getElementById(name);
 const all = (selector) => Array.from(document.querySelectorAll(selector));
 
-const bytesOf = (base64) => Uint8Array.from(atob(base64), (letter) => letter.charCodeAt(0));
+// Base85 in the alphabet of pack.py: five letters hold four bytes, and a shorter end holds fewer.
+const LETTERS = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz!#$%.()*+-;,=/?@^_`{|}~";
+const DIGITS = new Uint8Array(128);
+Array.from(LETTERS, (letter, digit) => { DIGITS[letter.charCodeAt(0)] = digit; });
+
+const bytesOf = (text) => {
+  const groups = Math.ceil(text.length / 5);
+  const view = new DataView(new ArrayBuffer(4 * groups));
+  for (let group = 0; group < groups; group += 1) {
+    let value = 0;
+    for (let at = 5 * group; at < 5 * group + 5; at += 1) {
+      value = 85 * value + (at < text.length ? DIGITS[text.charCodeAt(at)] : 84);
+    }
+    view.setUint32(4 * group, value);
+  }
+  return new Uint8Array(view.buffer, 0, text.length - groups);
+};
 
 const inflate = async (id) => {
   const bytes = bytesOf(byId(id).textContent);

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from gradpipe.report.page.pack import COARSE, FINE, deflated, packed
+from gradpipe.report.page.pack import COARSE, FINE, MARKUP_LETTERS, deflated, packed
 from gradpipe.report.page.render import packaged_text
 
 FRAME = pl.DataFrame(
@@ -25,7 +25,8 @@ FRAME = pl.DataFrame(
 
 
 def inflated(text: str) -> bytes:
-    return zlib.decompress(base64.b64decode(text, validate=True))
+    back = {written: letter for letter, written in MARKUP_LETTERS.items()}
+    return zlib.decompress(base64.b85decode(text.translate(back)))
 
 
 def unpacked(text: str) -> dict[str, list[Any]]:
@@ -62,7 +63,9 @@ def value_of(column: dict[str, Any], code: int) -> Any:
 @given(st.lists(st.binary(max_size=200)))
 @settings(deadline=None, max_examples=60)
 def test_any_bytes_come_back_from_their_text(parts: list[bytes]) -> None:
-    assert inflated(deflated(*parts)) == b"".join(parts)
+    text = deflated(*parts)
+    assert inflated(text) == b"".join(parts)
+    assert not set("<>&\"'\\") & set(text)
 
 
 def test_texts_and_whole_numbers_come_back_exactly_and_numbers_to_half_a_step() -> None:
@@ -119,11 +122,18 @@ def test_the_page_unpacks_what_was_packed(browser: Any) -> None:
         }
     )
     text = packed(frame, {"mean": COARSE})
+    # Texts of every length modulo 5, the letters of one group.
+    ends = [deflated(bytes(range(length))) for length in range(12)]
+    assert {len(end) % 5 for end in ends} >= {0, 2, 3, 4}
     page = browser.new_page()
     page.set_content('<script type="text/plain" id="block-0"></script>')
     page.eval_on_selector("#block-0", "(block, text) => { block.textContent = text; }", text)
     store = packaged_text("store.js")
     seen = page.evaluate(f"async () => {{ {store}\n return columnsOf(await inflate('block-0')); }}")
+    read_ends = f"(texts) => {{ {store}\n return texts.map((text) => Array.from(bytesOf(text))); }}"
+    assert [zlib.decompress(bytes(end)) for end in page.evaluate(read_ends, ends)] == [
+        bytes(range(length)) for length in range(12)
+    ]
     expected = unpacked(text)
     assert seen["rows"] == rows
     assert seen["columns"]["name"] == expected["name"]
