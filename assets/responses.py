@@ -90,6 +90,8 @@ def responses(
 def _version(versions: Versions, partition: Partition) -> str:
     """Item content, styles, generator and its settings."""
     study, config = versions.study, versions.study.benchmark(partition.benchmark)
+    # Only where it is set, so that examples that were built before the setting existed stay valid.
+    correct = [study.correct] if study.correct != "all" else []
     return content_hash(
         RESPONSES_VERSION,
         versions.data(BENCHMARK_ITEMS, partition),
@@ -100,6 +102,7 @@ def _version(versions: Versions, partition: Partition) -> str:
         else None,
         _generator_version(versions, config),
         GATES_VERSION,
+        *correct,
     )
 
 

@@ -10,16 +10,22 @@ import polars as pl
 
 from gradpipe.claims.contrasts import Claim, claims_table
 from gradpipe.claims.length import length_effects
+from gradpipe.claims.schemas import VERDICT_SCHEMA
 from gradpipe.claims.verdicts import judge
 from gradpipe.report.report_data import TWIN_SCHEMA, ReportInputs
+from gradpipe.responses.verified import verified_examples
 from gradpipe.statistics.alignment import alignment_curves
 from gradpipe.statistics.curves import curves
-from gradpipe.statistics.differences import mad, relative_difference
+from gradpipe.statistics.differences import mad, of_common_items, relative_difference
 from gradpipe.statistics.discrimination import discrimination
 from gradpipe.statistics.examples import example_scores, extremes
 from gradpipe.statistics.rows import count_rows, unusable_rows
 from gradpipe.statistics.spans import SPAN_SCHEMA, span_statistics
 from gradpipe.styles import RELEVANCES
+
+_CELL = ("model", "benchmark")
+#: The columns that identify an example of a cell.
+_EXAMPLE = ("item_id", "style", "relevance")
 
 
 @dataclass(frozen=True)
@@ -70,13 +76,14 @@ def gather(
     return ReportInputs(
         curves=curve_table,
         mad=mad(curve_table),
-        rd=relative_difference(curve_table),
+        rd=relative_difference(_comparable(cells, curve_table, statistics)),
         rows=count_rows(measured),
         unusable=unusable_rows(measured),
         provenance=provenance,
         quality=quality,
         claims=claims_table(claims),
         verdicts=verdicts,
+        verified=_on_verified(cells, claims, twins, seed),
         length=pl.concat(part.length for part in parts),
         alignment=pl.concat(part.alignment for part in parts),
         examples=pl.concat(part.scores for part in parts),
@@ -94,9 +101,49 @@ def gather(
 
 def _with_donors(cell: CellResults) -> pl.LazyFrame:
     """The statistics with ``donor_item_id``, which only the examples have."""
-    keys = ["item_id", "style", "relevance"]
-    donors = cell.examples.select(*keys, "donor_item_id")
-    return cell.statistics.join(donors, on=keys, how="left", maintain_order="left")
+    donors = cell.examples.select(*_EXAMPLE, "donor_item_id")
+    return cell.statistics.join(donors, on=_EXAMPLE, how="left", maintain_order="left")
+
+
+def _on_verified(
+    cells: Sequence[CellResults],
+    claims: Sequence[Claim],
+    twins: Sequence[tuple[str, str]],
+    seed: int,
+) -> pl.DataFrame:
+    """The overall verdicts without the responses that failed the gates; empty if none failed."""
+    examples = [
+        cell.examples.select(*_EXAMPLE, "donor_item_id", "verdict").collect() for cell in cells
+    ]
+    verified = [verified_examples(part) for part in examples]
+    if all(part.height == kept.height for part, kept in zip(examples, verified, strict=True)):
+        return VERDICT_SCHEMA.to_frame()
+    tables = [
+        _with_donors(cell).join(
+            kept.lazy().select(_EXAMPLE), on=_EXAMPLE, how="semi", maintain_order="left"
+        )
+        for cell, kept in zip(cells, verified, strict=True)
+    ]
+    verdicts = judge(tables, claims, model_pairs=twins, seed=seed)
+    return verdicts.filter(pl.col("level") == "overall")
+
+
+def _comparable(
+    cells: Sequence[CellResults], curve_table: pl.DataFrame, names: Sequence[str]
+) -> pl.DataFrame:
+    """The curves of the items with correct and irrelevant responses, for relative differences.
+
+    Curves that are of the same items already are not computed again.
+    """
+    sides = ["model", "benchmark", "style", "projection", "statistic"]
+    compared = pl.col("relevance").is_in(["correct", "irrelevant"])
+    uneven = curve_table.filter(compared).filter(pl.col("examples").n_unique().over(sides) > 1)
+    places = set(uneven.select("model", "benchmark").iter_rows())
+    again = [cell for cell in cells if (cell.model, cell.benchmark) in places]
+    kept = curve_table.join(
+        uneven.select("model", "benchmark").unique(), on=list(_CELL), how="anti"
+    )
+    return pl.concat([kept, *(curves(of_common_items(one.statistics), names) for one in again)])
 
 
 def _spans(cell: CellResults, statistics: Sequence[str]) -> pl.DataFrame:

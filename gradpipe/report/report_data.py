@@ -157,6 +157,7 @@ COLUMNS = {
     "quality": tuple(QUALITY_COUNT_SCHEMA),
     "claims": tuple(CLAIM_SCHEMA),
     "verdicts": tuple(VERDICT_SCHEMA),
+    "verified": tuple(VERDICT_SCHEMA),
     "length": tuple(LENGTH_SCHEMA),
     "alignment": tuple(ALIGNMENT_SCHEMA),
     "examples": tuple(EXAMPLE_SCORE_SCHEMA),
@@ -180,7 +181,8 @@ class ReportInputs:
     "protocol" (dict), "gradients" (dicts: model, hardware, examples, tokens, seconds), "versions"
     (package to version), "created" (ISO time), "hardware" (text). The page marks missing ones.
     ``quality``: responses per verdict of the gates, by benchmark, writer and style.
-    ``claims`` and ``verdicts``: claims about the results, and the verdicts on them.
+    ``claims`` and ``verdicts``: claims about the results, and the verdicts on them. ``verified``:
+    the overall verdicts without the responses that failed the gates, if any failed.
     ``length``: style comparisons with controls for length. ``alignment``: curves of cosines.
     ``examples``: statistics per example. ``extremes``: the most extreme examples with their texts.
     ``twins``: pairs of base and tuned models. ``spans``: statistics of the parts of responses.
@@ -199,6 +201,7 @@ class ReportInputs:
     quality: pl.DataFrame = field(default_factory=QUALITY_COUNT_SCHEMA.to_frame)
     claims: pl.DataFrame = field(default_factory=CLAIM_SCHEMA.to_frame)
     verdicts: pl.DataFrame = field(default_factory=VERDICT_SCHEMA.to_frame)
+    verified: pl.DataFrame = field(default_factory=VERDICT_SCHEMA.to_frame)
     length: pl.DataFrame = field(default_factory=LENGTH_SCHEMA.to_frame)
     alignment: pl.DataFrame = field(default_factory=ALIGNMENT_SCHEMA.to_frame)
     examples: pl.DataFrame = field(default_factory=EXAMPLE_SCORE_SCHEMA.to_frame)

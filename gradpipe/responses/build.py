@@ -16,7 +16,7 @@ from gradpipe.system.hashing import content_hash
 #: Part of every examples table's version: increase it when the same items yield different examples.
 RESPONSES_VERSION = "2"
 
-Irrelevant = Literal["derangement", "release", "sentence_shuffle"]
+Irrelevant = Literal["derangement", "release", "release_as_published", "sentence_shuffle"]
 
 
 def build_examples(
@@ -34,8 +34,8 @@ def build_examples(
     items (``sentence_shuffle``, seeded) or the source's own (``release``). ``how`` is the method by
     which the items were sampled; the first two origins are stable when a sample grows by that
     method. Rejected responses are the source's own. An empty response is an example; a missing
-    response is skipped, and so is an irrelevant one that equals the item's own answer. A source has
-    no irrelevant responses of a matched length.
+    response is skipped, and so is an irrelevant one that equals the item's own answer, unless
+    ``release_as_published`` keeps it. A source has no irrelevant responses of a matched length.
 
     Raises DataError for a style or relevance that is unknown or that no item has, for items of
     several benchmarks, and when no irrelevant response can be drawn.
@@ -116,7 +116,8 @@ def _of_relevance(
     how: SamplingMethod,
 ) -> pl.DataFrame:
     of_style = responses.filter(pl.col("style") == style)
-    if relevance == "irrelevant" and irrelevant != "release":
+    as_published = irrelevant == "release_as_published"
+    if relevance == "irrelevant" and irrelevant != "release" and not as_published:
         draw = irrelevant_responses if irrelevant == "derangement" else shuffled_responses
         return _drawn(draw, of_style, style, seed, how)
     found = of_style.filter(pl.col("relevance") == relevance)
@@ -130,9 +131,8 @@ def _of_relevance(
             f"{_name(responses)} comes without irrelevant responses of the style {style!r}: "
             "let gradpipe draw them with `irrelevant: derangement`."
         )
-    return found.filter(~_equals_the_answer()).with_columns(
-        donor_item_id=pl.lit(None, dtype=pl.String)
-    )
+    kept = found if as_published else found.filter(~_equals_the_answer())
+    return kept.with_columns(donor_item_id=pl.lit(None, dtype=pl.String))
 
 
 def _equals_the_answer() -> pl.Expr:

@@ -180,6 +180,16 @@ def relative_difference(
     )
 
 
+def of_common_items(table: pl.LazyFrame) -> pl.LazyFrame:
+    """The rows of a statistics table's correct and irrelevant responses of items with both.
+
+    The difference of two curves then has no part that is due to different items.
+    """
+    both = table.filter(pl.col("relevance").is_in(["correct", "irrelevant"]))
+    item = ["model", "benchmark", "style", "item_id"]
+    return both.filter(pl.col("relevance").n_unique().over(item) == 2)
+
+
 def _require_curves(curves: pl.DataFrame) -> None:
     missing = [name for name in (*_CURVE, "layer", "mean") if name not in curves.columns]
     if missing:

@@ -14,6 +14,7 @@ from gradpipe.generators.calls import PLAN_SCHEMA, plan_calls
 from gradpipe.responses.build import build_examples
 from gradpipe.responses.length_matched import MATCHED_FROM
 from gradpipe.responses.token_counts import CountTokens
+from gradpipe.responses.verified import verified_examples
 from gradpipe.responses.written import (
     judge_ready_made,
     judge_written,
@@ -106,7 +107,11 @@ def study_examples(
         seed=study.seed,
         how=study.sampling,
     )
-    return StudyExamples(_with_gate_results(examples, quality), quality)
+    examples = _with_gate_results(examples, quality)
+    if study.correct == "verified":
+        examples = verified_examples(examples)
+        _require_examples(examples, benchmark.name)
+    return StudyExamples(examples, quality)
 
 
 def token_counter(study: Study) -> CountTokens | None:
@@ -142,6 +147,14 @@ def _require_passed(quality: pl.DataFrame, benchmark: str) -> None:
                 f"{_CURES.get(result, 'choose another model or prompt')}, or set the generator's "
                 "`mismatches: keep`."
             )
+
+
+def _require_examples(examples: pl.DataFrame, benchmark: str) -> None:
+    if examples.is_empty():
+        raise DataError(
+            f"No response to benchmark {benchmark!r} is verified: set `correct: all`, or check "
+            "its gold answers."
+        )
 
 
 def _with_gate_results(examples: pl.DataFrame, quality: pl.DataFrame) -> pl.DataFrame:

@@ -64,7 +64,15 @@ class Study(BaseModel):
             "How irrelevant responses are made: ``derangement``: another item's response of "
             "the same style, with another answer and a similar length; ``sentence_shuffle``: "
             "the sentences of several items shuffled, as in the paper; ``release``: the "
-            "paper's own shuffled files."
+            "paper's own shuffled files without the rows whose answer is right after all; "
+            "``release_as_published``: with them."
+        ),
+    )
+    correct: Literal["all", "verified"] = Field(
+        default="all",
+        description=(
+            "Which responses count as correct: ``all`` that the source marks so, or only the "
+            "``verified`` ones, whose final answer the gates found to be the gold answer."
         ),
     )
     sample: Whole | None = Field(

@@ -75,6 +75,27 @@ def test_labels_of_the_release_that_are_right_are_no_irrelevant_responses(
     assert counts == {"correct": 500, "irrelevant": 500 - right}
 
 
+def test_the_release_as_published_keeps_labels_that_are_right(shared: Path) -> None:
+    release = {"name": "aqua", "source": "release", "path": str(shared / "layer-gradient")}
+    settings = {"models": [], "benchmarks": [release], "styles": ["none"]}
+    published = Study.model_validate({**settings, "irrelevant": "release_as_published"})
+    counts = dict(examples(published).group_by("relevance").len().iter_rows())
+    assert counts == {"correct": 500, "irrelevant": 500}
+
+
+def test_verified_responses_are_those_that_the_gates_passed(shared: Path) -> None:
+    release = {"name": "math_geometry", "source": "release", "path": str(shared / "layer-gradient")}
+    settings = {"models": [], "benchmarks": [release], "styles": ["detailed"], "sample": 60}
+    every = examples(Study.model_validate(settings))
+    verified = examples(Study.model_validate({**settings, "correct": "verified"}))
+    passed = every.filter(relevance="correct", verdict="passed")
+    assert 0 < passed.height < 60
+    assert verified.filter(relevance="correct").equals(passed)
+    texts = set(passed["response"])
+    assert set(verified.filter(relevance="irrelevant")["response"]) <= texts
+    assert set(verified["example_id"]) < set(every["example_id"])
+
+
 def test_a_rationale_is_thinking_only_where_the_study_lists_it() -> None:
     assert not {"thinking", "answer_only"} & set(examples(study("sample: 4"))["style"])
     listed = examples(study("sample: 4\nstyles: [answer_only, thinking]"))

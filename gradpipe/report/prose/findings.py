@@ -50,13 +50,15 @@ class ClaimFinding:
 class _Part:
     """A part of a claim with its overall verdict and the verdicts on its cells.
 
-    ``scale_free`` is the overall verdict on what states the same apart from the curve's size.
+    ``scale_free`` is the overall verdict on what states the same apart from the curve's size, and
+    ``verified`` that on the responses that passed the gates, if some failed.
     """
 
     claim: dict[str, Any]
     overall: dict[str, Any]
     cells: pl.DataFrame
     scale_free: dict[str, Any] | None = None
+    verified: dict[str, Any] | None = None
 
     @property
     def verdict(self) -> Verdict:
@@ -76,7 +78,9 @@ def findings(inputs: ReportInputs) -> list[ClaimFinding]:
     results = []
     for group in claims.partition_by("finding", maintain_order=True):
         first = group.row(0, named=True)
-        parts = [part for claim in group.to_dicts() if (part := _part(claim, verdicts))]
+        parts = [
+            part for claim in group.to_dicts() if (part := _part(claim, verdicts, inputs.verified))
+        ]
         if parts:
             results.append(_finding(parts))
         elif first["source"] == STUDY_SOURCE:
@@ -89,20 +93,24 @@ def _title(claim: dict[str, Any]) -> str:
     return str(claim["claim"] if claim["source"] == STUDY_SOURCE else claim["title"])
 
 
-def _part(claim: dict[str, Any], verdicts: pl.DataFrame) -> _Part | None:
+def _part(claim: dict[str, Any], verdicts: pl.DataFrame, verified: pl.DataFrame) -> _Part | None:
     of_claim = verdicts.filter(pl.col("claim") == claim["claim"])
     overall = of_claim.filter(pl.col("level") == "overall")
     if overall.is_empty():
         return None
-    beside = verdicts.filter(
-        pl.col("claim") == pl.lit(claim["scale_free"], pl.String), pl.col("level") == "overall"
-    ).to_dicts()
     return _Part(
         claim,
         overall.row(0, named=True),
         of_claim.filter(pl.col("level") == "cell"),
-        beside[0] if beside else None,
+        scale_free=_overall(verdicts, claim["scale_free"]),
+        verified=_overall(verified, claim["claim"]),
     )
+
+
+def _overall(verdicts: pl.DataFrame, claim: str | None) -> dict[str, Any] | None:
+    is_overall = pl.col("level") == "overall"
+    rows = verdicts.filter(is_overall, pl.col("claim") == pl.lit(claim, pl.String)).to_dicts()
+    return rows[0] if rows else None
 
 
 def _finding(parts: list[_Part]) -> ClaimFinding:
@@ -152,7 +160,7 @@ def _summary(part: _Part, lead: str | None = None) -> str:
     """The sentences about a part as a whole, after ``lead`` or its verdict.
 
     The statement, the measured effect, the reason if it is not supported, the cells' verdicts, and
-    the effect apart from the curve's size.
+    the effects apart from the curve's size and on verified responses.
     """
     statement = sentence_start(part.claim["statement"])
     sentences = [f"{lead or sentence_start(part.verdict)}: {statement}"]
@@ -163,7 +171,9 @@ def _summary(part: _Part, lead: str | None = None) -> str:
     if part.cells.height > 1:
         sentences.append(_cell_verdicts(part))
     if part.scale_free is not None:
-        sentences.append(_apart_from_size(part.scale_free))
+        sentences.append(_beside("Relative to the curve's mean (MAD / mean)", part.scale_free))
+    if part.verified is not None:
+        sentences.append(_beside("On verified responses alone", part.verified))
     return " ".join(f"{text}." for text in sentences if text)
 
 
@@ -183,13 +193,12 @@ def _measured(part: _Part) -> str:
     return f"Measured: {ratio_text(overall['effect'])}{over} ({interval}{items})"
 
 
-def _apart_from_size(overall: dict[str, Any]) -> str:
-    """The ratio of MADs divided by the curves' means, with its interval and verdict."""
+def _beside(name: str, overall: dict[str, Any]) -> str:
+    """The ratio of another overall verdict on the same claim, with its interval and verdict."""
     if overall["effect"] is None:
-        return f"Relative to the curve's mean (MAD / mean): {overall['verdict']}"
+        return f"{name}: {overall['verdict']}"
     interval = interval_text(overall["effect"], overall["low"], overall["high"])
-    ratio = ratio_text(overall["effect"])
-    return f"Relative to the curve's mean (MAD / mean): {ratio} ({interval}), {overall['verdict']}"
+    return f"{name}: {ratio_text(overall['effect'])} ({interval}), {overall['verdict']}"
 
 
 def _cell_verdicts(part: _Part) -> str:
