@@ -1,5 +1,6 @@
 """Stage five: statistics become curves, tables, charts and the page."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import dagster as dg
@@ -17,6 +18,7 @@ from gradpipe.report.collect import CellResults, all_curves, gather
 from gradpipe.report.report_data import ReportInputs
 from gradpipe.responses.written import quality_of
 from gradpipe.studies.provenance import extraction_costs, provenance
+from gradpipe.studies.study import Study
 from gradpipe.system.hashing import content_hash
 from storage.stages import REPORT_FILES, Partition
 from storage.workspace import Workspace
@@ -51,12 +53,7 @@ def report(
         with run.versions.snapshot(REPORT.upstream):
             cells = run.versions.current_partitions(SPECTRAL_STATISTICS)
             was_current = run.was_current
-        if not cells:
-            raise WorkspaceError(
-                "There are no statistics to report on yet: run `gradpipe run`, or materialize "
-                "spectral_statistics first."
-            )
-        results = [_results(run.workspace, cell) for cell in cells]
+        results = _all_results(run.workspace, cells)
         curves = all_curves(results, run.study.statistics)
         page = run.workspace.report_page
         if not was_current:
@@ -81,6 +78,22 @@ def report(
                 "curves": dg.MetadataValue.md(curve_thumbnail(curves)),
             }
         )
+
+
+def finished_cells(workspace: Workspace, study: Study) -> list[CellResults]:
+    """The results of every current partition of a study; raises WorkspaceError without any."""
+    versions = Versions(workspace, study)
+    with versions.snapshot(REPORT.upstream):
+        return _all_results(workspace, versions.current_partitions(SPECTRAL_STATISTICS))
+
+
+def _all_results(workspace: Workspace, cells: Sequence[Partition]) -> list[CellResults]:
+    if not cells:
+        raise WorkspaceError(
+            "There are no statistics to report on yet: run `gradpipe run`, or materialize "
+            "spectral_statistics first."
+        )
+    return [_results(workspace, cell) for cell in cells]
 
 
 def _results(workspace: Workspace, cell: Partition) -> CellResults:

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from gradpipe.claims.comparison import compare
+    from gradpipe.claims.power import items_needed
     from gradpipe.claims.verdicts import judge
     from gradpipe.gradients.protocol import Protocol
     from gradpipe.models.load import load_model
@@ -33,6 +34,7 @@ __all__ = [
     "curves",
     "discrimination",
     "extract_spectra",
+    "items_needed",
     "judge",
     "load_model",
     "load_study",
@@ -55,6 +57,7 @@ PUBLIC = {
     "discrimination": "gradpipe.statistics.discrimination",
     "load_study": "gradpipe.studies.load",
     "judge": "gradpipe.claims.verdicts",
+    "items_needed": "gradpipe.claims.power",
     "compare": "gradpipe.claims.comparison",
 }
 #: The module behind the public name ``charts``; it needs the extra "report".

@@ -25,6 +25,15 @@ if TYPE_CHECKING:
     help="Time a few batches of every model, or of none (default: of models without rows).",
 )
 @click.option(
+    "--power",
+    is_flag=False,
+    flag_value=0.8,
+    type=click.FloatRange(0, 1, min_open=True, max_open=True),
+    metavar="[SHARE]",
+    help="Instead, how many items decide each claim with this probability [0.8], from the results "
+    "that the workspace has.",
+)
+@click.option(
     "--model",
     metavar="SHAPE",
     help="Estimate without a study: a model such as 70b or llama-3.1-8b, a folder, a hub id, or "
@@ -59,7 +68,12 @@ if TYPE_CHECKING:
 )
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object instead of a table.")
 def estimate_command(
-    study: str | None, calibration: bool | None, model: str | None, as_json: bool, **setting: Any
+    study: str | None,
+    calibration: bool | None,
+    power: float | None,
+    model: str | None,
+    as_json: bool,
+    **setting: Any,
 ) -> None:
     """Estimate the time, memory and disk space of a study.
 
@@ -70,13 +84,16 @@ def estimate_command(
 
     With --model, the estimate is calculated from the model's shape, for machines that you do not
     have: `gradpipe estimate --model 70b --examples 1000000 --gpus 64`. Its assumptions are printed.
+
+    With --power, the study's own results serve as a pilot: their variances say how many items per
+    benchmark each claim needs.
     """
     given = {name: value for name, value in setting.items() if value is not None}
     if model is not None:
-        if study is not None or calibration is not None:
+        if study is not None or calibration is not None or power is not None:
             raise GradpipeError(
                 "--model estimates without a study and without a calibration: leave out --study, "
-                "--calibration and --no-calibration."
+                "--calibration, --no-calibration and --power."
             )
         _print_bill(model, given, as_json)
         return
@@ -86,6 +103,11 @@ def estimate_command(
 
     workspace = current_workspace()
     chosen = load_study(study) if study else workspace.study()
+    if power is not None:
+        from gradpipe.cli.power import print_power
+
+        print_power(workspace, chosen, power, as_json)
+        return
     _print_study(workspace, chosen, calibration, as_json)
 
 

@@ -50,6 +50,16 @@ def all_curves(cells: Iterable[CellResults], names: Sequence[str]) -> pl.DataFra
     return pl.concat(curves(cell.statistics, names) for cell in cells)
 
 
+def cell_verdicts(
+    cells: Iterable[CellResults],
+    claims: Sequence[Claim],
+    twins: Sequence[tuple[str, str]],
+    seed: int,
+) -> pl.DataFrame:
+    """The verdicts on ``claims`` (VERDICT_SCHEMA); ``twins`` are (base, tuned) models."""
+    return judge([_with_donors(cell) for cell in cells], claims, model_pairs=twins, seed=seed)
+
+
 def gather(
     cells: Sequence[CellResults],
     curve_table: pl.DataFrame,
@@ -70,7 +80,7 @@ def gather(
     statistics = curve_table["statistic"].unique(maintain_order=True).to_list()
     parts = [_parts_of(cell, statistics, seed) for cell in cells]
     measured = pl.concat(part.measured for part in parts)
-    verdicts = judge([_with_donors(cell) for cell in cells], claims, model_pairs=twins, seed=seed)
+    verdicts = cell_verdicts(cells, claims, twins, seed)
     models = {cell.model for cell in cells}
     shown = [pair for pair in twins if set(pair) <= models]
     return ReportInputs(

@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner, Result
 
+from gradpipe.claims.bootstrap import MIN_ITEMS
 from gradpipe.cli import main
 from storage.workspace import Workspace
 
@@ -45,6 +46,11 @@ def test_a_study_that_never_ran_is_calibrated_and_nothing_is_written(
         assert store.bytes() == pytest.approx(cells[name]["bytes"], rel=0.25)
     after = json.loads(gradpipe("estimate", "--json").stdout)["total"]
     assert (after["rows"], after["flops"], after["seconds"], after["bytes"]) == (0, 0, 0, 0)
+    # A pilot of two items per benchmark decides nothing, and has no variances to plan with.
+    plans = json.loads(gradpipe("estimate", "--power", "--json").stdout)
+    assert plans["power"] == 0.8
+    assert {(plan["items"], plan["items_needed"]) for plan in plans["claims"]} == {(2, MIN_ITEMS)}
+    assert "2 of 8 required items" in gradpipe("estimate", "--power", "0.9").stdout
 
 
 def test_without_a_calibration_the_time_is_at_one_teraflop(home: Path, study: str) -> None:

@@ -1,5 +1,6 @@
 """The findings: what the verdicts say about each claim, in plain sentences."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from math import prod
 from typing import Any, Literal, cast
@@ -9,6 +10,7 @@ import polars as pl
 from gradpipe.claims.schemas import STUDY_SOURCE
 from gradpipe.report import style
 from gradpipe.report.chart_data import finite
+from gradpipe.report.prose.notes import claim_notes
 from gradpipe.report.prose.phrases import (
     CLAIM_VERDICTS,
     count_text,
@@ -50,15 +52,13 @@ class ClaimFinding:
 class _Part:
     """A part of a claim with its overall verdict and the verdicts on its cells.
 
-    ``scale_free`` is the overall verdict on what states the same apart from the curve's size, and
-    ``verified`` that on the responses that passed the gates, if some failed.
+    ``notes`` are further sentences about it (see gradpipe/report/prose/notes.py).
     """
 
     claim: dict[str, Any]
     overall: dict[str, Any]
     cells: pl.DataFrame
-    scale_free: dict[str, Any] | None = None
-    verified: dict[str, Any] | None = None
+    notes: Sequence[str] = ()
 
     @property
     def verdict(self) -> Verdict:
@@ -75,12 +75,11 @@ def findings(inputs: ReportInputs) -> list[ClaimFinding]:
     # The study's own claims are separate findings, although they share a group.
     groups = pl.when(pl.col("source") == STUDY_SOURCE).then("claim").otherwise("group")
     claims = claims_in_order(inputs.claims).with_columns(groups.alias("finding"))
+    notes = claim_notes(inputs)
     results = []
     for group in claims.partition_by("finding", maintain_order=True):
         first = group.row(0, named=True)
-        parts = [
-            part for claim in group.to_dicts() if (part := _part(claim, verdicts, inputs.verified))
-        ]
+        parts = [part for claim in group.to_dicts() if (part := _part(claim, verdicts, notes))]
         if parts:
             results.append(_finding(parts))
         elif first["source"] == STUDY_SOURCE:
@@ -93,24 +92,15 @@ def _title(claim: dict[str, Any]) -> str:
     return str(claim["claim"] if claim["source"] == STUDY_SOURCE else claim["title"])
 
 
-def _part(claim: dict[str, Any], verdicts: pl.DataFrame, verified: pl.DataFrame) -> _Part | None:
+def _part(
+    claim: dict[str, Any], verdicts: pl.DataFrame, notes: dict[str, list[str]]
+) -> _Part | None:
     of_claim = verdicts.filter(pl.col("claim") == claim["claim"])
     overall = of_claim.filter(pl.col("level") == "overall")
     if overall.is_empty():
         return None
-    return _Part(
-        claim,
-        overall.row(0, named=True),
-        of_claim.filter(pl.col("level") == "cell"),
-        scale_free=_overall(verdicts, claim["scale_free"]),
-        verified=_overall(verified, claim["claim"]),
-    )
-
-
-def _overall(verdicts: pl.DataFrame, claim: str | None) -> dict[str, Any] | None:
-    is_overall = pl.col("level") == "overall"
-    rows = verdicts.filter(is_overall, pl.col("claim") == pl.lit(claim, pl.String)).to_dicts()
-    return rows[0] if rows else None
+    cells = of_claim.filter(pl.col("level") == "cell")
+    return _Part(claim, overall.row(0, named=True), cells, notes.get(claim["claim"], ()))
 
 
 def _finding(parts: list[_Part]) -> ClaimFinding:
@@ -160,7 +150,7 @@ def _summary(part: _Part, lead: str | None = None) -> str:
     """The sentences about a part as a whole, after ``lead`` or its verdict.
 
     The statement, the measured effect, the reason if it is not supported, the cells' verdicts, and
-    the effects apart from the curve's size and on verified responses.
+    the part's notes.
     """
     statement = sentence_start(part.claim["statement"])
     sentences = [f"{lead or sentence_start(part.verdict)}: {statement}"]
@@ -170,10 +160,7 @@ def _summary(part: _Part, lead: str | None = None) -> str:
         sentences.append(sentence_start(part.overall["reason"] or ""))
     if part.cells.height > 1:
         sentences.append(_cell_verdicts(part))
-    if part.scale_free is not None:
-        sentences.append(_beside("Relative to the curve's mean (MAD / mean)", part.scale_free))
-    if part.verified is not None:
-        sentences.append(_beside("On verified responses alone", part.verified))
+    sentences += part.notes
     return " ".join(f"{text}." for text in sentences if text)
 
 
@@ -191,14 +178,6 @@ def _measured(part: _Part) -> str:
     interval = interval_text(overall["effect"], overall["low"], overall["high"], name)
     items = f"; {count_text(overall['items'], 'item')}" if overall["items"] else ""
     return f"Measured: {ratio_text(overall['effect'])}{over} ({interval}{items})"
-
-
-def _beside(name: str, overall: dict[str, Any]) -> str:
-    """The ratio of another overall verdict on the same claim, with its interval and verdict."""
-    if overall["effect"] is None:
-        return f"{name}: {overall['verdict']}"
-    interval = interval_text(overall["effect"], overall["low"], overall["high"])
-    return f"{name}: {ratio_text(overall['effect'])} ({interval}), {overall['verdict']}"
 
 
 def _cell_verdicts(part: _Part) -> str:

@@ -175,6 +175,17 @@ def test_a_contradicted_claim_has_its_reason_without_the_count_of_cells(find: Fi
     assert finding.summary.endswith(" The interval; as measured; lies below 1.")
 
 
+def test_an_undecided_claim_says_how_many_items_would_decide_it(find: Find) -> None:
+    measured = {"effect": 1.2, "low": 0.9, "high": 1.6, "p": 0.2, "p_adjusted": 0.2}
+    few = [overall(verdict="undecided", **NOT_MEASURED), cell(verdict="undecided", items=3)]
+    wide = [overall(verdict="undecided", **measured), cell(verdict="undecided", items=24)]
+    (first,), (second,) = find([claim()], few), find([claim()], wide)
+    assert "5 more items" in first.summary
+    items = re.search(r"about (\d+) items", second.summary)
+    assert items is not None
+    assert 24 < int(items[1]) < 200
+
+
 def test_a_claim_that_could_not_be_measured_has_a_reason_and_no_number(find: Find) -> None:
     row = overall(verdict="undecided", reason="no cell has enough items", **NOT_MEASURED)
     (finding,) = find([claim()], [row])
