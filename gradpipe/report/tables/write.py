@@ -26,6 +26,7 @@ from gradpipe.report.tables.examples import (
     unusable_table,
 )
 from gradpipe.report.tables.latex import write_latex
+from gradpipe.report.tables.sets import set_cosine_table, set_diversity_table
 from gradpipe.report.tables.spans import spans_table
 from gradpipe.report.tables.table import ReportTable
 from gradpipe.report.tables.verdicts import (
@@ -52,6 +53,7 @@ def all_tables(inputs: ReportInputs) -> dict[str, ReportTable]:
         knowledge_table(inputs.mad),
         length_table(inputs.length),
         cosine_table(inputs.alignment),
+        *_sets(inputs),
         rows_table(inputs.rows),
         reasons_table(inputs.unusable),
         unusable_table(inputs.unusable),
@@ -68,6 +70,13 @@ def _discrimination(inputs: ReportInputs) -> list[ReportTable]:
     return [] if table.frame.is_empty() else [table]
 
 
+def _sets(inputs: ReportInputs) -> list[ReportTable]:
+    """The tables of sets of examples that have rows: single examples are no sets."""
+    diversity = set_diversity_table(inputs.set_diversity, inputs.set_consensus)
+    tables = [diversity, set_cosine_table(inputs.set_cosines)]
+    return [table for table in tables if table.frame.height]
+
+
 def write_tables(inputs: ReportInputs, folder: Path) -> list[Path]:
     """Write every table and the curves as CSV, and a paper's tables as LaTeX; return the paths.
 
@@ -82,6 +91,10 @@ def write_tables(inputs: ReportInputs, folder: Path) -> list[Path]:
     frames["length_in_full"] = length_in_full(inputs.length)
     if not inputs.discrimination.is_empty():
         frames["discrimination_in_full"] = inputs.discrimination
+    if not inputs.set_diversity.is_empty():
+        frames["set_diversity_in_full"] = inputs.set_diversity
+        frames["set_consensus"] = inputs.set_consensus
+        frames["set_cosines_in_full"] = inputs.set_cosines
     for name, frame in frames.items():
         # A list, such as the layers with the largest differences, is one field.
         fields = pl.selectors.list().cast(pl.List(pl.String)).list.join(" ")
