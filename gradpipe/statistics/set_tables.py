@@ -47,7 +47,9 @@ def set_diversity(sets: pl.DataFrame) -> pl.DataFrame:
         .explode("sizes")
         .unnest("sizes")
     )
-    ended = with_intervals(sizes, ["ln_diversity"], pl.col("examples") - 1)
+    ended = with_intervals(
+        sizes.rename({"error": "ln_diversity_error"}), ["ln_diversity"], pl.col("examples") - 1
+    )
     bias = pl.col("sketch_bias").exp() - 1
     return conform_to_schema(
         ended.with_columns(
