@@ -80,7 +80,7 @@ def vendi_score(vectors: ArrayLike) -> float:
 
 def kernel_entropies(kernels: Array) -> Array:
     """The entropy −Σ λ ln λ of the eigenvalues of each symmetric matrix [..., n, n] of trace 1."""
-    return _entropies(np.linalg.eigvalsh(kernels))
+    return _entropies(np.asarray(np.linalg.eigvalsh(kernels), dtype=np.float64))
 
 
 def matched_sizes(examples: int) -> list[int]:

@@ -71,10 +71,12 @@ def _discrimination(inputs: ReportInputs) -> list[ReportTable]:
 
 
 def _sets(inputs: ReportInputs) -> list[ReportTable]:
-    """The tables of sets of examples that have rows: single examples are no sets."""
-    diversity = set_diversity_table(inputs.set_diversity, inputs.set_consensus)
-    tables = [diversity, set_cosine_table(inputs.set_cosines)]
-    return [table for table in tables if table.frame.height]
+    """The tables of sets of examples, if the sets are large enough for any number in them."""
+    tables = {
+        "size": set_diversity_table(inputs.set_diversity, inputs.set_consensus),
+        "cosine": set_cosine_table(inputs.set_cosines),
+    }
+    return [table for needed, table in tables.items() if table.frame[needed].count()]
 
 
 def write_tables(inputs: ReportInputs, folder: Path) -> list[Path]:
