@@ -22,7 +22,7 @@ from gradpipe.statistics.table import conform_to_schema
 ALL_PROJECTIONS = "all"
 #: Items are divided into blocks by their index; the sums of a set are kept by block, so that means
 #: of different sets can be compared without examples of the same item.
-BLOCKS = 10
+ITEM_BLOCKS = 10
 #: Of a larger set, this many examples are compared with each other, spread over its items.
 MOST_COMPARED = 512
 #: The columns that identify a set.
@@ -40,7 +40,7 @@ _SIZE = pl.Struct(
 #: One row per set and projection. ``examples`` have a gradient that is not zero; ``sizes`` is
 #: explained at ``diversity_by_size``, the measures of agreement at ``Consensus``.
 #: ``sketch_error`` is the standard error of a cosine of two examples. ``sums`` has each layer's sum
-#: of sketches times norms as BLOCKS vectors in one list, and ``block_examples`` the number of
+#: of sketches times norms as ITEM_BLOCKS vectors in one list, and ``block_examples`` the number of
 #: examples per block, gradients of zero included; both are null for ALL_PROJECTIONS.
 EXAMPLE_SET_SCHEMA = pl.Schema(
     {
@@ -77,7 +77,7 @@ def example_sets(examples: pl.DataFrame, sketches: pl.DataFrame, model: str) -> 
         _Members(
             dict(zip(SET_COLUMNS, labels, strict=True)),
             part["place"].to_numpy(),
-            part["index"].to_numpy() % BLOCKS,
+            part["index"].to_numpy() % ITEM_BLOCKS,
         )
         for labels, part in known.group_by(SET_COLUMNS, maintain_order=True)
     ]
@@ -130,7 +130,7 @@ def _measure(
             for members, of_set in zip(sets, sums, strict=True):
                 _add_layer(of_set, members, layer, vectors, scale)
         for members, of_set, whole, of_rows in zip(sets, sums, everything, rows, strict=True):
-            counts = np.bincount(members.blocks, minlength=BLOCKS).tolist()
+            counts = np.bincount(members.blocks, minlength=ITEM_BLOCKS).tolist()
             of_rows.append(
                 _row(of_set, projection) | {"block_examples": counts, "sums": of_set.layers}
             )
@@ -164,7 +164,7 @@ def _add_layer(
 ) -> None:
     own = vectors[members.places]
     sums.has_gradient |= own.any(1)
-    in_block = np.arange(BLOCKS)[:, None] == members.blocks
+    in_block = np.arange(ITEM_BLOCKS)[:, None] == members.blocks
     by_block = in_block.astype(np.float32) @ own * np.float32(scale)
     sums.layers.append({"layer": layer, "values": by_block.ravel()})
     compared = vectors[members.compared]
@@ -174,7 +174,7 @@ def _add_layer(
 
 
 def _row(sums: _Sums, projection: str) -> dict[str, Any]:
-    """The measures of one set and projection; none for fewer than two examples."""
+    """The measures of one set and projection; without a gradient to compare, only counts."""
     examples = int(sums.has_gradient.sum())
     row: dict[str, Any] = {"projection": projection, "examples": examples}
     cosines = _cosines(sums.halves.sum(0))

@@ -16,9 +16,9 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-Array = NDArray[np.float64]
+_Array = NDArray[np.float64]
 #: Fewer examples have no triples without each of them.
-LEAST_EXAMPLES = 4
+_LEAST_EXAMPLES = 4
 
 
 class Consensus(NamedTuple):
@@ -33,10 +33,10 @@ class Consensus(NamedTuple):
     mean_share_error: float
 
 
-def consensus(cosines: Array) -> Consensus:
+def consensus(cosines: _Array) -> Consensus:
     """Compute how far a set's gradients agree, from their cosines [n, n]."""
     n = len(cosines)
-    if n < LEAST_EXAMPLES:
+    if n < _LEAST_EXAMPLES:
         return Consensus(*[float("nan")] * 4)
     others = cosines - np.diag(np.diag(cosines))
     sums, squares = others.sum(0), (others**2).sum(0)
@@ -53,13 +53,13 @@ def consensus(cosines: Array) -> Consensus:
     return Consensus(float(values[0]), errors[0], float(values[1]), errors[1])
 
 
-def jackknife_error(without: Array) -> float:
+def jackknife_error(without: _Array) -> float:
     """The standard error of a statistic from its values without each example [n] (Tukey 1958)."""
     n = len(without)
     return float(np.sqrt((n - 1) / n * ((without - without.mean()) ** 2).sum()))
 
 
-def _measures(pairs: Array, triples: Array, n: int) -> tuple[Array, Array]:
+def _measures(pairs: _Array, triples: _Array, n: int) -> tuple[_Array, _Array]:
     """Mean cosine and mean share from the sums over pairs and triples of n examples."""
     cosine = np.asarray(pairs / (n * (n - 1)))
     positive = np.where(cosine > 0, cosine, np.nan)

@@ -19,12 +19,12 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from gradpipe.statistics.example_sets import ALL_PROJECTIONS, BLOCKS, SET_COLUMNS
+from gradpipe.statistics.example_sets import ALL_PROJECTIONS, ITEM_BLOCKS, SET_COLUMNS
 from gradpipe.statistics.t_intervals import t_quantiles
 from gradpipe.statistics.table import conform_to_schema
 from gradpipe.styles import STYLES
 
-Array = NDArray[np.float64]
+_Array = NDArray[np.float64]
 #: One row per pair of sets and projection. ``kind`` is "styles" (of one benchmark) or "benchmarks"
 #: (in one style); both sets have one relevance. ``plain_cosine`` is that of the sample means.
 #: ``norm_ratio`` divides the first norm by the second.
@@ -87,27 +87,27 @@ def _pairs(labels: pl.DataFrame) -> Iterator[tuple[str, int, int]]:
             yield "benchmarks", one["set"], other["set"]
 
 
-def _products(sets: pl.DataFrame, count: int) -> Array:
-    """The inner products of all blocks of all sets [sets, BLOCKS, sets, BLOCKS]."""
-    products = np.zeros((count * BLOCKS, count * BLOCKS))
+def _products(sets: pl.DataFrame, count: int) -> _Array:
+    """The inner products of all blocks of all sets [sets, ITEM_BLOCKS, sets, ITEM_BLOCKS]."""
+    products = np.zeros((count * ITEM_BLOCKS, count * ITEM_BLOCKS))
     layers = sets.select("set", "sums").explode("sums").unnest("sums")
     for _, layer in layers.group_by("layer"):
         values = np.array(layer["values"].to_list(), dtype=np.float64)
-        vectors = np.zeros((count, BLOCKS, values.shape[1] // BLOCKS))
+        vectors = np.zeros((count, ITEM_BLOCKS, values.shape[1] // ITEM_BLOCKS))
         vectors[layer["set"].to_numpy()] = values.reshape(-1, *vectors.shape[1:])
-        flat = vectors.reshape(count * BLOCKS, -1)
+        flat = vectors.reshape(count * ITEM_BLOCKS, -1)
         products += flat @ flat.T
-    return products.reshape(count, BLOCKS, count, BLOCKS)
+    return products.reshape(count, ITEM_BLOCKS, count, ITEM_BLOCKS)
 
 
 class _Means(NamedTuple):
-    """Means over pairs of blocks: of all of them [S, S], and without each block [S, S, BLOCKS]."""
+    """Means over pairs of blocks: of all [S, S], and without each block [S, S, ITEM_BLOCKS]."""
 
-    whole: Array
-    without: Array
+    whole: _Array
+    without: _Array
 
 
-def _means(products: Array, counts: Array) -> _Means:
+def _means(products: _Array, counts: _Array) -> _Means:
     """Mean inner products over pairs of examples from different blocks."""
     pairs = counts[:, :, None, None] * counts[None, None]
     (sums, sums_without), (numbers, numbers_without) = map(_off_diagonal, (products, pairs))
@@ -115,15 +115,15 @@ def _means(products: Array, counts: Array) -> _Means:
         return _Means(sums / numbers, sums_without / numbers_without)
 
 
-def _off_diagonal(values: Array) -> tuple[Array, Array]:
+def _off_diagonal(values: _Array) -> tuple[_Array, _Array]:
     """Sums over pairs of different blocks, and without each block."""
-    off = values * (1 - np.eye(BLOCKS))[:, None, :]
+    off = values * (1 - np.eye(ITEM_BLOCKS))[:, None, :]
     whole = off.sum((1, 3))
     return whole, whole[:, :, None] - off.sum(3).transpose(0, 2, 1) - off.sum(1)
 
 
 def _compared(
-    products: Array, counts: Array, labels: pl.DataFrame, pairs: list[tuple[str, int, int]]
+    products: _Array, counts: _Array, labels: pl.DataFrame, pairs: list[tuple[str, int, int]]
 ) -> pl.DataFrame:
     kinds, one, other = (
         (list(column) for column in zip(*pairs, strict=True)) if pairs else ([],) * 3
@@ -172,15 +172,15 @@ def _compared(
     )
 
 
-def _reach(without: Array, used: NDArray[np.bool_]) -> Array:
-    """Half of the width of each 95 % interval, from values without each block [n, BLOCKS].
+def _reach(without: _Array, used: NDArray[np.bool_]) -> _Array:
+    """Half of the width of each 95 % interval, from values without each block [n, ITEM_BLOCKS].
 
-    Infinite if fewer than LEAST_BLOCKS blocks are ``used`` [n, BLOCKS].
+    Infinite if fewer than LEAST_BLOCKS blocks are ``used`` [n, ITEM_BLOCKS].
     """
     blocks = used.sum(1)
     kept = np.where(used, without, 0)
     mean = kept.sum(1) / np.maximum(blocks, 1)
     squares = np.where(used, (without - mean[:, None]) ** 2, 0).sum(1)
     error = np.sqrt(squares * (blocks - 1) / np.maximum(blocks, 1))
-    reach: Array = np.where(blocks >= LEAST_BLOCKS, t_quantiles(blocks - 1) * error, np.inf)
+    reach: _Array = np.where(blocks >= LEAST_BLOCKS, t_quantiles(blocks - 1) * error, np.inf)
     return reach

@@ -28,7 +28,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from gradpipe.errors import DataError
 
-Array = NDArray[np.float64]
+_Array = NDArray[np.float64]
 #: Random subsets of each size.
 SUBSETS = 32
 #: How many of them the bias is estimated from, as a mean of differences that vary little.
@@ -59,7 +59,7 @@ def vendi_score(vectors: ArrayLike) -> float:
         DataError: ``vectors`` is not a finite table of numbers, or all rows are zero.
 
     Examples:
-        >>> gp.vendi_score([[1, 0, 0], [0, 2, 0], [0, 0, 3]])
+        >>> round(gp.vendi_score([[1, 0, 0], [0, 2, 0], [0, 0, 3]]), 6)
         3.0
         >>> round(gp.vendi_score([[1, 0], [2, 0], [0, 1], [0, 1]]), 6)
         2.0
@@ -78,7 +78,7 @@ def vendi_score(vectors: ArrayLike) -> float:
     return float(np.exp(kernel_entropies(product / len(rows))))
 
 
-def kernel_entropies(kernels: Array) -> Array:
+def kernel_entropies(kernels: _Array) -> _Array:
     """The entropy −Σ λ ln λ of the eigenvalues of each symmetric matrix [..., n, n] of trace 1."""
     return _entropies(np.asarray(np.linalg.eigvalsh(kernels), dtype=np.float64))
 
@@ -90,7 +90,7 @@ def matched_sizes(examples: int) -> list[int]:
 
 
 def diversity_by_size(
-    cosines: Array, halves: Array | None = None
+    cosines: _Array, halves: _Array | None = None
 ) -> Iterator[dict[str, float | int | None]]:
     """Yield the diversity of a set at each of its matched sizes, and of the whole set.
 
@@ -99,8 +99,8 @@ def diversity_by_size(
     ``ln_diversity``, a mean over subsets; its ``error`` (standard error, None for the whole set);
     ``sketch_bias``, which is subtracted from it already; and ``top1_share``, ``top4_share`` and
     ``top16_share``: the mean share of the energy of an example outside the subset in the subset's
-    principal directions. Shares are None if the directions are no fewer than the examples inside,
-    or if more examples are inside than outside.
+    principal directions. Shares are None if the subset has more than half of the examples,
+    or too few for that number of directions.
     """
     n = len(cosines)
     for size in matched_sizes(n):
@@ -133,7 +133,9 @@ def diversity_by_size(
     }
 
 
-def _sketch_bias(entropies: Array, halves: Array | None, inside: NDArray[np.int64]) -> float | None:
+def _sketch_bias(
+    entropies: _Array, halves: _Array | None, inside: NDArray[np.int64]
+) -> float | None:
     """The bias of the entropies of subsets [subsets]; None without ``halves``."""
     if halves is None:
         return None
@@ -142,16 +144,16 @@ def _sketch_bias(entropies: Array, halves: Array | None, inside: NDArray[np.int6
     return float((of_halves - entropies[:CORRECTED_SUBSETS]).mean())
 
 
-def _parts(cosines: Array, inside: NDArray[np.int64]) -> Array:
+def _parts(cosines: _Array, inside: NDArray[np.int64]) -> _Array:
     """The kernels [subsets, k, k] of subsets [subsets, k], of trace 1."""
-    parts: Array = cosines[inside[:, :, None], inside[:, None, :]] / inside.shape[1]
+    parts: _Array = cosines[inside[:, :, None], inside[:, None, :]] / inside.shape[1]
     return parts
 
 
-def _entropies(values: Array) -> Array:
+def _entropies(values: _Array) -> _Array:
     used = values > _ROUNDING
-    entropies: Array = -np.where(used, values * np.log(np.where(used, values, 1)), 0).sum(-1)
-    return entropies + 0.0
+    entropies: _Array = -np.where(used, values * np.log(np.where(used, values, 1)), 0).sum(-1)
+    return entropies
 
 
 def _subsets(n: int, size: int) -> NDArray[np.int64]:
@@ -161,7 +163,7 @@ def _subsets(n: int, size: int) -> NDArray[np.int64]:
 
 
 def _held_out_shares(
-    cosines: Array, inside: NDArray[np.int64], values: Array, directions: Array
+    cosines: _Array, inside: NDArray[np.int64], values: _Array, directions: _Array
 ) -> dict[str, float | None]:
     """Mean shares of the energy of examples outside each subset in its principal directions.
 

@@ -20,8 +20,8 @@ from gradpipe.standalone.model_encoder import encoder_of_model
 from gradpipe.statistics import example_sets as module
 from gradpipe.statistics.example_sets import (
     ALL_PROJECTIONS,
-    BLOCKS,
     EXAMPLE_SET_SCHEMA,
+    ITEM_BLOCKS,
     example_sets,
 )
 from gradpipe.statistics.set_diversity import vendi_score
@@ -97,11 +97,11 @@ def test_sums_are_those_of_loops_over_the_items() -> None:
     keys = [f"key {number}" for number in range(23)]
     gradients = random_gradients(keys)
     row = row_of(example_sets(examples(keys), sketches_of(gradients), "m"), projection="q")
-    expected = np.zeros((LAYERS, BLOCKS, WIDTH))
+    expected = np.zeros((LAYERS, ITEM_BLOCKS, WIDTH))
     for index, key in enumerate(keys):
-        expected[:, index % BLOCKS] += gradients[key]
+        expected[:, index % ITEM_BLOCKS] += gradients[key]
     for layer in row["sums"]:
-        values = np.reshape(layer["values"], (BLOCKS, WIDTH))
+        values = np.reshape(layer["values"], (ITEM_BLOCKS, WIDTH))
         np.testing.assert_allclose(values, expected[layer["layer"]], rtol=1e-4, atol=1e-5)
     assert row["block_examples"] == [3, 3, 3, 2, 2, 2, 2, 2, 2, 2]
 

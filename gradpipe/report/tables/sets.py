@@ -8,7 +8,7 @@ from gradpipe.statistics.example_sets import ALL_PROJECTIONS
 
 _SET = ["model", "benchmark", "style", "relevance"]
 #: Smaller sets do not limit the size at which the sets of a model are compared.
-LEAST_EXAMPLES = 8
+LEAST_SET_EXAMPLES = 8
 _ENDS = ("diversity", "diversity_low", "diversity_high")
 _AGREEMENT = ("mean_cosine", "mean_share")
 
@@ -16,9 +16,9 @@ _AGREEMENT = ("mean_cosine", "mean_share")
 def matched_diversity(diversity: pl.DataFrame) -> pl.DataFrame:
     """The rows of each model's largest size at which all of its sets have an interval.
 
-    Sets of fewer than LEAST_EXAMPLES have no row.
+    Sets of fewer than LEAST_SET_EXAMPLES have no row.
     """
-    large = diversity.filter(pl.col("examples") >= LEAST_EXAMPLES)
+    large = diversity.filter(pl.col("examples") >= LEAST_SET_EXAMPLES)
     inside = large.filter(pl.col("size") < pl.col("examples").min().over("model"))
     return inside.filter(pl.col("size") == pl.col("size").max().over("model"))
 
