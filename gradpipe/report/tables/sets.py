@@ -18,7 +18,7 @@ def matched_diversity(diversity: pl.DataFrame) -> pl.DataFrame:
 
     Sets of fewer than LEAST_SET_EXAMPLES have no row.
     """
-    large = diversity.filter(pl.col("examples") >= LEAST_SET_EXAMPLES)
+    large = diversity.filter(pl.col("examples") >= LEAST_SET_EXAMPLES).drop_nulls("diversity_low")
     inside = large.filter(pl.col("size") < pl.col("examples").min().over("model"))
     return inside.filter(pl.col("size") == pl.col("size").max().over("model"))
 

@@ -43,6 +43,12 @@ def test_sets_are_shown_at_the_largest_size_that_all_of_them_have(sets: SetTable
         assert found.filter(is_small).is_empty() is (examples < 8)
 
 
+def test_a_whole_set_without_an_interval_is_not_the_size_of_comparison(sets: SetTables) -> None:
+    whole = pl.when(pl.col("size") == 8).then(None).otherwise("diversity_low")
+    found = matched_diversity(sets.diversity.with_columns(diversity_low=whole))
+    assert found["size"].unique().to_list() == [6]
+
+
 def test_a_row_has_the_diversity_of_each_projection_and_the_agreement(sets: SetTables) -> None:
     frame = set_diversity_table(sets.diversity, sets.consensus).frame
     keys = {"benchmark": "mini_maths", "style": "detailed", "relevance": "irrelevant"}
