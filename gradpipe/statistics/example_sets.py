@@ -101,7 +101,9 @@ class _Members(NamedTuple):
     def compared(self) -> NDArray[Any]:
         """The places of the examples that are compared with each other."""
         n = len(self.places)
-        return self.places[np.unique(np.linspace(0, n - 1, min(n, MOST_COMPARED)).astype(int))]
+        spread = np.linspace(0, n - 1, min(n, MOST_COMPARED)).astype(int)
+        compared: NDArray[Any] = self.places[np.unique(spread)]
+        return compared
 
 
 @dataclass
@@ -156,7 +158,7 @@ def _vectors(
         norms = (part["frobenius_norm"] / scale).to_numpy().astype(np.float32)
         vectors = np.zeros((keys, values.shape[1]), np.float32)
         vectors[part["place"].to_numpy()] = values * norms[:, None]
-        yield int(layer), vectors  # type: ignore[call-overload]
+        yield int(layer), vectors
 
 
 def _add_layer(

@@ -12,10 +12,8 @@ def t_quantiles(degrees: ArrayLike, level: float = 0.95) -> NDArray[np.float64]:
     from scipy.special import stdtrit
 
     freedom = np.asarray(degrees, dtype=np.float64)
-    quantiles: NDArray[np.float64] = stdtrit(
-        np.where(freedom > 0, freedom, np.nan), (1 + level) / 2
-    )
-    return quantiles
+    known = np.where(freedom > 0, freedom, np.nan)
+    return np.asarray(stdtrit(known, (1 + level) / 2), dtype=np.float64)
 
 
 def with_intervals(frame: pl.DataFrame, names: Sequence[str], degrees: pl.Expr) -> pl.DataFrame:
