@@ -141,7 +141,10 @@ def _sketch_bias(
         return None
     inside = inside[:CORRECTED_SUBSETS]
     of_halves = np.mean([kernel_entropies(_parts(half, inside)) for half in halves], axis=0)
-    return float((of_halves - entropies[:CORRECTED_SUBSETS]).mean())
+    bias = (of_halves - entropies[:CORRECTED_SUBSETS]).mean()
+    # The corrected entropy stays within its bounds: one direction, and all of them orthogonal.
+    mean = entropies.mean()
+    return float(np.clip(bias, mean - np.log(inside.shape[1]), mean))
 
 
 def _parts(cosines: _Array, inside: NDArray[np.int64]) -> _Array:

@@ -122,6 +122,15 @@ def test_the_bias_of_sketches_is_corrected() -> None:
     assert found["sketch_bias"] == pytest.approx(-64 / (2 * 128), rel=0.1)
 
 
+def test_no_correction_leaves_the_possible_range() -> None:
+    """Halves that disagree by chance say more or less than any set can have."""
+    related, unrelated = with_common_direction(8, 0.999), np.eye(8)
+    below = of_size(related, 8, np.stack([unrelated, unrelated]))
+    above = of_size(unrelated, 8, np.stack([related, related]))
+    assert below["ln_diversity"] == pytest.approx(0, abs=1e-12)
+    assert above["ln_diversity"] == pytest.approx(np.log(8))
+
+
 def with_common_direction(items: int, share: float) -> Array:
     """Cosines of ĝᵢ = √share · u + √(1 − share) · eᵢ, with orthogonal eᵢ."""
     cosines: Array = np.full((items, items), share)
