@@ -104,6 +104,7 @@ def _results(workspace: Workspace, cell: Partition) -> CellResults:
         examples=workspace.spectra_index(model, benchmark).deferred(),
         statistics=workspace.statistics(model, benchmark).deferred(),
         alignments=workspace.alignments(model, benchmark).deferred(),
+        sets=workspace.example_sets(model, benchmark).deferred(),
         rows_of=workspace.spectra(model, benchmark).scan,
     )
 

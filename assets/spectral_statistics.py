@@ -46,7 +46,8 @@ def spectral_statistics(
 
     One row per example, layer and projection. A new statistic is computed from the stored spectra,
     without a model. A second table says which gradients point in the same direction: within a
-    layer, from one layer to the next, and between the responses to one item.
+    layer, from one layer to the next, and between the responses to one item. A third describes the
+    sets of examples: how diverse they are, and their mean gradients.
     """
     with stage_run(context, workspace, SPECTRAL_STATISTICS) as run:
         names = run.study.statistics
@@ -56,6 +57,8 @@ def spectral_statistics(
         if built:
             alignments = run.workspace.alignments(run.partition.model, run.partition.benchmark)
             alignments.write(built.alignments, run.version, run.version)
+            sets = run.workspace.example_sets(run.partition.model, run.partition.benchmark)
+            sets.write(built.sets, run.version, run.version)
             run.table.write(statistics, run.version, run.version)
         yield run.result(
             {
@@ -69,7 +72,7 @@ def spectral_statistics(
 
 
 def _reduce(run: StageRun) -> PartitionTables:
-    """Both tables of the partition; raises DamagedError if rows of the spectra are missing."""
+    """The tables of the partition; raises DamagedError if rows of the spectra are missing."""
     cell = run.partition.model, run.partition.benchmark
     if lost := run.workspace.lost_rows(*cell):
         raise DamagedError(lost)

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from gradpipe.statistics.curves import curves
     from gradpipe.statistics.differences import mad, relative_difference
     from gradpipe.statistics.discrimination import discrimination
+    from gradpipe.statistics.set_diversity import vendi_score
     from gradpipe.statistics.table import statistics_table
     from gradpipe.studies.load import load_study
 
@@ -42,6 +43,7 @@ __all__ = [
     "rank",
     "relative_difference",
     "statistics_table",
+    "vendi_score",
 ]
 
 #: The module that defines each public name, in the order of the reference page.
@@ -55,6 +57,7 @@ PUBLIC = {
     "mad": "gradpipe.statistics.differences",
     "relative_difference": "gradpipe.statistics.differences",
     "discrimination": "gradpipe.statistics.discrimination",
+    "vendi_score": "gradpipe.statistics.set_diversity",
     "load_study": "gradpipe.studies.load",
     "judge": "gradpipe.claims.verdicts",
     "items_needed": "gradpipe.claims.power",

@@ -138,11 +138,9 @@ def _missing_companions(
     """
     folders = {_folder(workspace, place) for place in files}
     for place, file in files.items():
-        companion = workspace.companion(place)
-        if companion is None or companion in files:
-            continue
-        if _folder(workspace, companion) in folders:
-            yield _fault(companion, "is missing", file)
+        for companion in workspace.companions(place):
+            if companion not in files and _folder(workspace, companion) in folders:
+                yield _fault(companion, "is missing", file)
 
 
 def _folder(workspace: Workspace, place: Location) -> str:

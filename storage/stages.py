@@ -134,7 +134,10 @@ STATISTICS_FILES = StageFiles(
     name="spectral_statistics",
     partitioned_by=("model", "benchmark"),
     table="spectral_statistics/{model}/{benchmark}.parquet",
-    companions=("gradient_alignments/{model}/{benchmark}.parquet",),
+    companions=(
+        "gradient_alignments/{model}/{benchmark}.parquet",
+        "example_sets/{model}/{benchmark}.parquet",
+    ),
 )
 REPORT_FILES = StageFiles(
     name="report", table="report_notes.parquet", outputs=("report/index.html",)

@@ -42,8 +42,9 @@ _REPORT, _PAGE = "report", "index.html"
 _ITEMS, _RESPONSES, _QUALITY = "benchmark_items", "responses", "response_quality"
 _GENERATIONS, _SPECTRA, _ROWS, _INDEX = "generations", "gradient_spectra", "rows", "index.parquet"
 _STATISTICS, _ALIGNMENTS = "spectral_statistics", "gradient_alignments"
-#: Folders of the tables that mark a stage as current: the folder of the tables written with them.
-_COMPANIONS = {_RESPONSES: _QUALITY, _STATISTICS: _ALIGNMENTS}
+_SETS = "example_sets"
+#: Folders of the tables that mark a stage as current: the folders of the tables written with them.
+_COMPANIONS = {_RESPONSES: (_QUALITY,), _STATISTICS: (_ALIGNMENTS, _SETS)}
 
 
 class Workspace:
@@ -193,6 +194,10 @@ class Workspace:
         """The cosines of one model and benchmark."""
         return Table(self.root / _ALIGNMENTS / slug(model) / f"{slug(benchmark)}.parquet")
 
+    def example_sets(self, model: str, benchmark: str) -> Table:
+        """The sets of examples of one model and benchmark."""
+        return Table(self.root / _SETS / slug(model) / f"{slug(benchmark)}.parquet")
+
     def delete_model(self, name: str) -> None:
         """Delete a model's rows, indices and statistics, if there are any.
 
@@ -200,6 +205,7 @@ class Workspace:
         """
         self.files.delete(self.root / _STATISTICS / slug(name))
         self.files.delete(self.root / _ALIGNMENTS / slug(name))
+        self.files.delete(self.root / _SETS / slug(name))
         self.files.delete(self.root / _SPECTRA / slug(name), first=_INDEX)
 
     def discard_unusable(self, model: str, benchmark: str) -> int:
@@ -228,20 +234,18 @@ class Workspace:
                 self.files.delete(marker)
         return [moved for file in damage if (moved := self.files.quarantine(file)) is not None]
 
-    def companion(self, table: Location) -> Location | None:
-        """The table that a stage writes with ``table``, which marks the stage as current."""
-        return self._counterpart(table, _COMPANIONS)
+    def companions(self, table: Location) -> list[Location]:
+        """The tables that a stage writes with ``table``, which marks the stage as current."""
+        folder, *below = table.parts[len(self.root.parts) :]
+        return [self.root.joinpath(name, *below) for name in _COMPANIONS.get(folder, ())]
 
     def _marker_of(self, file: Location) -> Location | None:
         """The table that marks a stage as current, if the stage wrote ``file`` with it."""
         if file.parent.name == _ROWS:
             return file.parent.parent / _INDEX
-        return self._counterpart(file, {theirs: ours for ours, theirs in _COMPANIONS.items()})
-
-    def _counterpart(self, file: Location, folders: Mapping[str, str]) -> Location | None:
-        """The file of the same name in the folder that ``folders`` gives for this one's folder."""
         folder, *below = file.parts[len(self.root.parts) :]
-        return self.root.joinpath(folders[folder], *below) if folder in folders else None
+        ours = (name for name, companions in _COMPANIONS.items() if folder in companions)
+        return next((self.root.joinpath(name, *below) for name in ours), None)
 
     def report_notes(self) -> Table:
         """The versions of the tables that the report was made from."""

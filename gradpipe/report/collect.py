@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -20,6 +20,7 @@ from gradpipe.statistics.differences import mad, of_common_items, relative_diffe
 from gradpipe.statistics.discrimination import discrimination
 from gradpipe.statistics.examples import example_scores, extremes
 from gradpipe.statistics.rows import count_rows, unusable_rows
+from gradpipe.statistics.set_tables import set_tables
 from gradpipe.statistics.spans import SPAN_SCHEMA, span_statistics
 from gradpipe.styles import RELEVANCES
 
@@ -33,8 +34,8 @@ class CellResults:
     """The results of one model on one benchmark; the frames are lazy.
 
     ``examples`` has one row per example with key, texts and measurements (loss, tokens, reason).
-    ``statistics`` and ``alignments`` are the tables of their spectra. ``rows_of`` returns the
-    stored rows of some keys.
+    ``statistics`` and ``alignments`` are the tables of their spectra, ``sets`` that of the sets of
+    examples. ``rows_of`` returns the stored rows of some keys.
     """
 
     model: str
@@ -42,6 +43,7 @@ class CellResults:
     examples: pl.LazyFrame
     statistics: pl.LazyFrame
     alignments: pl.LazyFrame
+    sets: pl.LazyFrame
     rows_of: Callable[[pl.Series], pl.LazyFrame]
 
 
@@ -82,6 +84,7 @@ def gather(
     measured = pl.concat(part.measured for part in parts)
     verdicts = cell_verdicts(cells, claims, twins, seed)
     models = {cell.model for cell in cells}
+    sets = set_tables(_sets_by_model(cells))
     shown = [pair for pair in twins if set(pair) <= models]
     return ReportInputs(
         curves=curve_table,
@@ -100,6 +103,9 @@ def gather(
         extremes=pl.concat(part.extremes for part in parts),
         twins=pl.DataFrame(shown, schema=TWIN_SCHEMA, orient="row"),
         discrimination=pl.concat(part.discrimination for part in parts),
+        set_diversity=sets.diversity,
+        set_consensus=sets.consensus,
+        set_cosines=sets.cosines,
         spans=pl.concat(
             [
                 SPAN_SCHEMA.to_frame(),
@@ -154,6 +160,11 @@ def _comparable(
         uneven.select("model", "benchmark").unique(), on=list(_CELL), how="anti"
     )
     return pl.concat([kept, *(curves(of_common_items(one.statistics), names) for one in again)])
+
+
+def _sets_by_model(cells: Sequence[CellResults]) -> Iterator[pl.DataFrame]:
+    for model in dict.fromkeys(cell.model for cell in cells):
+        yield pl.concat(cell.sets.collect() for cell in cells if cell.model == model)
 
 
 def _spans(cell: CellResults, statistics: Sequence[str]) -> pl.DataFrame:

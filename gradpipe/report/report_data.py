@@ -9,6 +9,8 @@ from gradpipe.claims.schemas import CLAIM_SCHEMA, LENGTH_SCHEMA, VERDICT_SCHEMA
 from gradpipe.errors import DataError
 from gradpipe.statistics.differences import MADS
 from gradpipe.statistics.discrimination import DISCRIMINATION_SCHEMA
+from gradpipe.statistics.set_cosines import SET_COSINE_SCHEMA
+from gradpipe.statistics.set_tables import SET_CONSENSUS_SCHEMA, SET_DIVERSITY_SCHEMA
 from gradpipe.statistics.spans import SPAN_SCHEMA
 
 REPORT_CURVE_COLUMNS = (
@@ -165,6 +167,9 @@ COLUMNS = {
     "twins": tuple(TWIN_SCHEMA),
     "spans": tuple(SPAN_SCHEMA),
     "discrimination": tuple(REPORT_DISCRIMINATION_SCHEMA),
+    "set_diversity": tuple(SET_DIVERSITY_SCHEMA),
+    "set_consensus": tuple(SET_CONSENSUS_SCHEMA),
+    "set_cosines": tuple(SET_COSINE_SCHEMA),
 }
 
 
@@ -187,7 +192,8 @@ class ReportInputs:
     ``examples``: statistics per example. ``extremes``: the most extreme examples with their texts.
     ``twins``: pairs of base and tuned models. ``spans``: statistics of the parts of responses.
     ``discrimination``: how well irrelevant and rejected responses are distinguished from correct
-    ones. Every table may be empty.
+    ones. ``set_diversity``, ``set_consensus`` and ``set_cosines``: in how many directions a set's
+    gradients point, how far they agree, and how two sets compare. Every table may be empty.
 
     Raises DataError if a table has no such column.
     """
@@ -209,6 +215,9 @@ class ReportInputs:
     twins: pl.DataFrame = field(default_factory=TWIN_SCHEMA.to_frame)
     spans: pl.DataFrame = field(default_factory=SPAN_SCHEMA.to_frame)
     discrimination: pl.DataFrame = field(default_factory=REPORT_DISCRIMINATION_SCHEMA.to_frame)
+    set_diversity: pl.DataFrame = field(default_factory=SET_DIVERSITY_SCHEMA.to_frame)
+    set_consensus: pl.DataFrame = field(default_factory=SET_CONSENSUS_SCHEMA.to_frame)
+    set_cosines: pl.DataFrame = field(default_factory=SET_COSINE_SCHEMA.to_frame)
 
     def __post_init__(self) -> None:
         for table, columns in COLUMNS.items():

@@ -2,11 +2,17 @@
 
 reductions    the statistics of one spectrum, each a Polars expression
 table         the statistics table: one row per example, layer and projection
-partition     both tables of one model and benchmark, from one pass over its spectra
+partition     the tables of one model and benchmark, from one pass over its spectra
 curves        means over examples, per layer
 differences   MAD of a curve, and relative difference (RD) of two
 discrimination  how well one number per response distinguishes two kinds of responses
 alignment     cosines between gradients
+example_sets  sets of examples: diversity, consensus and mean gradient of each
+set_diversity  how many different directions a set of gradients has
+set_consensus  how far single gradients agree with the mean of their set
+set_cosines   mean gradients of two sets, compared
+set_tables    the tables of a report about sets
+t_intervals   intervals of estimates with standard errors
 examples      scores of single examples, and the most extreme examples with their texts
 rows          how many examples are usable, and how fast they were computed
 checks        whether a statistics table is possible at all

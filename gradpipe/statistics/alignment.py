@@ -19,7 +19,16 @@ from gradpipe.gradients.spectra.comparisons import SAME_LAYER
 from gradpipe.statistics.table import EXAMPLE_COLUMNS, conform_to_schema
 from gradpipe.styles import STYLES
 
-_MATRIX_COLUMNS = ("key", "layer", "projection", "next_layer_cosine", "sketch")
+_MATRIX_COLUMNS = ("key", "layer", "projection", "next_layer_cosine", "frobenius_norm", "sketch")
+_SKETCH_SCHEMA = pl.Schema(
+    {
+        "key": pl.String(),
+        "layer": pl.Int64(),
+        "projection": pl.String(),
+        "frobenius_norm": pl.Float64(),
+        "sketch": pl.List(pl.Float16),
+    }
+)
 _ITEM_COLUMNS = ("item_id", "benchmark", "family", "index")
 _RESPONSE_COLUMNS = ("style", "relevance", "against_style", "against_relevance")
 #: The columns that identify one curve of cosines.
@@ -50,7 +59,11 @@ class AlignmentCollector:
         """Add rows of ROW_SCHEMA with ``key`` in place of ``row``, and their exploded matrices."""
         kept = matrices.select(_MATRIX_COLUMNS)
         self._cosines += [_same_layer(rows), _next_layer(kept)]
-        self._sketches.append(kept.drop("next_layer_cosine").drop_nulls("sketch"))
+        self._sketches.append(kept.select(list(_SKETCH_SCHEMA)).drop_nulls("sketch"))
+
+    def sketches(self) -> pl.DataFrame:
+        """The sketches of all gradients that are not zero: what ``example_sets`` takes."""
+        return pl.concat([_SKETCH_SCHEMA.to_frame(), *self._sketches])
 
     def table(self, model: str) -> pl.DataFrame:
         """The table of ALIGNMENT_TABLE_SCHEMA: one row per (example, layer, kind, pair).
@@ -68,7 +81,7 @@ class AlignmentCollector:
         """
         parts = [self._examples.join(cosines, on="key") for cosines in self._cosines]
         if self._sketches:
-            parts += _responses(self._examples, pl.concat(self._sketches))
+            parts += _responses(self._examples, self.sketches())
         tables = [conform_to_schema(part, ALIGNMENT_TABLE_SCHEMA) for part in parts]
         return (
             pl.concat([ALIGNMENT_TABLE_SCHEMA.to_frame(), *tables])

@@ -1,4 +1,4 @@
-"""Both tables of one model and benchmark, from one pass over its spectra."""
+"""The tables of one model and benchmark, from one pass over its spectra."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -7,6 +7,7 @@ import polars as pl
 
 from gradpipe.gradients.rows import explode_matrices
 from gradpipe.statistics.alignment import AlignmentCollector
+from gradpipe.statistics.example_sets import example_sets
 from gradpipe.statistics.reductions import reduce_spectra
 from gradpipe.statistics.table import EXAMPLE_COLUMNS, ROW_COLUMNS
 
@@ -16,10 +17,11 @@ ROWS_AT_ONCE = 100
 
 @dataclass(frozen=True, kw_only=True)
 class PartitionTables:
-    """The ``statistics`` and ``alignments`` of one model and benchmark."""
+    """The ``statistics``, ``alignments`` and ``sets`` of one model and benchmark."""
 
     statistics: pl.DataFrame
     alignments: pl.DataFrame
+    sets: pl.DataFrame
 
 
 def partition_tables(
@@ -33,8 +35,8 @@ def partition_tables(
     ``examples`` has ``key`` and EXAMPLE_COLUMNS; ``spectra`` are frames of ROW_SCHEMA with ``key``
     in place of ``row``, each row once, and are read once. The statistics table has ``model``,
     EXAMPLE_COLUMNS, ROW_COLUMNS and the named statistics, sorted by item, style, relevance, layer
-    and projection; for the alignments see ``AlignmentCollector``. Raises StudyError for an unknown
-    statistic.
+    and projection; for the alignments see ``AlignmentCollector``, for the sets ``example_sets``.
+    Raises StudyError for an unknown statistic.
     """
     columns = ["key", *ROW_COLUMNS, *statistics]
     empty = pl.DataFrame(
@@ -55,4 +57,8 @@ def partition_tables(
         .select(pl.lit(model).alias("model"), *EXAMPLE_COLUMNS, *ROW_COLUMNS, *statistics)
         .sort("index", "item_id", "style", "relevance", "layer", "projection")
     )
-    return PartitionTables(statistics=table, alignments=alignments.table(model))
+    return PartitionTables(
+        statistics=table,
+        alignments=alignments.table(model),
+        sets=example_sets(examples, alignments.sketches(), model),
+    )

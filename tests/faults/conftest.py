@@ -32,7 +32,7 @@ PRODUCTS = {
     "benchmark_items": ("benchmark_items",),
     "responses": ("responses", "response_quality", "generations"),
     "gradient_spectra": ("gradient_spectra",),
-    "spectral_statistics": ("spectral_statistics", "gradient_alignments"),
+    "spectral_statistics": ("spectral_statistics", "gradient_alignments", "example_sets"),
     "report": ("report", "report_notes.parquet"),
 }
 STAGES = tuple(PRODUCTS)

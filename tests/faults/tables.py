@@ -40,6 +40,7 @@ def tables_of(workspace: Workspace) -> Tables:
         found[f"index {cell}"] = workspace.spectra_index(model, benchmark).read()
         found[f"statistics {cell}"] = workspace.statistics(model, benchmark).read()
         found[f"alignments {cell}"] = workspace.alignments(model, benchmark).read()
+        found[f"sets {cell}"] = workspace.example_sets(model, benchmark).read()
     if study.generator.model is not None:
         found["generations"] = _rows(workspace.generations(str(study.generator.model)))
     if isinstance(workspace.report_folder, Path):

@@ -118,10 +118,12 @@ def test_rows_and_tables_that_were_deleted_by_hand_are_missed(root: "Location") 
     for benchmark in (BENCHMARK, "other"):
         workspace.quality(benchmark).write(pl.DataFrame({"key": ["a"]}), "v")
         workspace.alignments(MODEL, benchmark).write(pl.DataFrame({"key": ["a"]}), "v")
+        workspace.example_sets(MODEL, benchmark).write(pl.DataFrame({"key": ["a"]}), "v")
     for place in (
         workspace.spectra(MODEL, BENCHMARK).parts()[0],
         workspace.quality(BENCHMARK).path,
         workspace.alignments(MODEL, BENCHMARK).path,
+        workspace.example_sets(MODEL, BENCHMARK).path,
     ):
         place.unlink()
     found = {fault.place: fault.reason for fault in find_faults(workspace)}
@@ -129,6 +131,7 @@ def test_rows_and_tables_that_were_deleted_by_hand_are_missed(root: "Location") 
         workspace.spectra_index(MODEL, BENCHMARK).path: ("names 1 rows that are not in the store"),
         workspace.quality(BENCHMARK).path: "is missing",
         workspace.alignments(MODEL, BENCHMARK).path: "is missing",
+        workspace.example_sets(MODEL, BENCHMARK).path: "is missing",
     }
     set_faults_aside(workspace, find_faults(workspace))
     # The table that marks a stage as current is deleted too, so that the stage is recomputed.

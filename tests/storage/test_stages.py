@@ -30,6 +30,7 @@ TABLES = {
     STATISTICS_FILES: [
         WORKSPACE.statistics(CELL.model, CELL.benchmark),
         WORKSPACE.alignments(CELL.model, CELL.benchmark),
+        WORKSPACE.example_sets(CELL.model, CELL.benchmark),
     ],
     REPORT_FILES: [WORKSPACE.report_notes()],
 }

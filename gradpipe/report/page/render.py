@@ -38,6 +38,7 @@ _SECTIONS = {
     "knowledge": ("Knowledge", ("knowledge",)),
     "length": ("Length", ("length",)),
     "alignment": ("Alignment", ("alignment", "responses")),
+    "sets": ("Sets", ()),
     "spans": ("Spans", ()),
     "examples": ("Examples", ("sizes", "spectra")),
     "run": ("What was run", ()),
@@ -110,6 +111,7 @@ def _sections(
         *("run", "provenance"),
         *(["verdicts"] if judged else []),
         *({"discrimination", "spans"} & set(tables)),
+        *(["sets"] if {"set_diversity", "set_cosines"} & set(tables) else []),
     }
     return [
         (section, name)

@@ -8,6 +8,7 @@ from gradpipe.report.chart_data import distinct
 from gradpipe.report.prose.findings import findings
 from gradpipe.report.prose.length_note import length_note
 from gradpipe.report.prose.phrases import join_words, tally
+from gradpipe.report.prose.sets_note import sets_note
 from gradpipe.report.report_data import ReportInputs
 from gradpipe.statistics.differences import SEGMENTS
 from gradpipe.system.units import format_duration
@@ -79,6 +80,7 @@ def page_text(inputs: ReportInputs) -> dict[str, Any]:
         "findings_summary": tally([finding.verdict for finding in all_findings], "claim"),
         "how_judged": HOW_JUDGED,
         "length_note": length_note(inputs),
+        "sets_note": sets_note(inputs),
         "totals": {**totals, "unusable": max(totals["unusable"], inputs.unusable.height)},
         "mismatches": provenance.get("study", {}).get("generator", {}).get("mismatches"),
         "unusable_listed": inputs.unusable.height,

@@ -26,6 +26,7 @@ from gradpipe.report.tables.examples import (
     unusable_table,
 )
 from gradpipe.report.tables.latex import write_latex
+from gradpipe.report.tables.sets import set_cosine_table, set_diversity_table
 from gradpipe.report.tables.spans import spans_table
 from gradpipe.report.tables.table import ReportTable
 from gradpipe.report.tables.verdicts import (
@@ -52,6 +53,7 @@ def all_tables(inputs: ReportInputs) -> dict[str, ReportTable]:
         knowledge_table(inputs.mad),
         length_table(inputs.length),
         cosine_table(inputs.alignment),
+        *_sets(inputs),
         rows_table(inputs.rows),
         reasons_table(inputs.unusable),
         unusable_table(inputs.unusable),
@@ -66,6 +68,15 @@ def _discrimination(inputs: ReportInputs) -> list[ReportTable]:
     """The table of discrimination, if there are responses of two kinds to distinguish."""
     table = discrimination_table(inputs.discrimination)
     return [] if table.frame.is_empty() else [table]
+
+
+def _sets(inputs: ReportInputs) -> list[ReportTable]:
+    """The tables of sets of examples, if the sets are large enough for any number in them."""
+    tables = {
+        "size": set_diversity_table(inputs.set_diversity, inputs.set_consensus),
+        "cosine": set_cosine_table(inputs.set_cosines),
+    }
+    return [table for needed, table in tables.items() if table.frame[needed].count()]
 
 
 def write_tables(inputs: ReportInputs, folder: Path) -> list[Path]:
@@ -84,6 +95,10 @@ def write_tables(inputs: ReportInputs, folder: Path) -> list[Path]:
         frames["verdicts_verified"] = inputs.verified
     if not inputs.discrimination.is_empty():
         frames["discrimination_in_full"] = inputs.discrimination
+    if not inputs.set_diversity.is_empty():
+        frames["set_diversity_in_full"] = inputs.set_diversity
+        frames["set_consensus"] = inputs.set_consensus
+        frames["set_cosines_in_full"] = inputs.set_cosines
     for name, frame in frames.items():
         # A list, such as the layers with the largest differences, is one field.
         fields = pl.selectors.list().cast(pl.List(pl.String)).list.join(" ")

@@ -87,6 +87,10 @@ def test_a_first_run_computes_every_stage(done: dict[str, StageCount], home: Pat
     tail = pl.selectors.starts_with("tail_")
     assert statistics.drop(tail).null_count().sum_horizontal().item() == 0
     assert Workspace.current().alignments("small", "mini_maths").read()["kind"].n_unique() == 3
+    sets = Workspace.current().example_sets("small", "mini_maths").read()
+    assert sets.height == 3 * 2 * 5
+    written = pl.read_csv(home / "report" / "tables" / "set_diversity_in_full.csv")
+    assert written.filter(benchmark="mini_maths")["diversity"].is_between(0.999, 2.001).all()
 
 
 def test_the_same_study_again_does_no_work_and_loads_no_model(
