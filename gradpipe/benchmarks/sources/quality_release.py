@@ -90,9 +90,7 @@ class QualityRelease(Source[BenchmarkSettings]):
         table = pl.concat(rows, how="diagonal").sort("place", maintain_order=True)
         missing = [pl.lit(None, pl.String).alias(name) for name in ("answer", "rationale")]
         responses = {(style, "correct"): style for style in QUALITY_STYLES}
-        return build_items(
-            table.with_columns(missing), config.name, self.family(config), responses
-        )
+        return build_items(table.with_columns(missing), config.name, self.family(config), responses)
 
 
 def _read_rows(config: BenchmarkSettings, file: str, style: str) -> pl.DataFrame:
