@@ -44,7 +44,7 @@ def judge_sequel(
         seed: Seed of the resamples.
 
     Returns:
-        The verdicts on SEQUEL_CLAIMS, on COSINE_CLAIMS and on REASONING_CLAIMSS, without claims for
+        The verdicts on SEQUEL_CLAIMS, on COSINE_CLAIMS and on REASONING_CLAIMS, without claims for
         which the tables have no data: on families of models, only of several sizes and beside
         another family; on reasoning data, only beside instruction data (by ``family``).
 
