@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 import polars as pl
 
-from gradpipe.claims.bootstrap import MIN_ITEMS
+from gradpipe.claims.bootstrap import MIN_ITEMS, RESAMPLES
 from gradpipe.claims.length_matched_items import EqualLengthClaim
 from gradpipe.claims.schemas import VERDICT_SCHEMA
 from gradpipe.claims.sequel import (
@@ -34,6 +34,7 @@ def judge_sequel(
     alignments: Sequence[pl.LazyFrame],
     *,
     seed: int = 0,
+    resamples: int = RESAMPLES,
 ) -> pl.DataFrame:
     """Judge the sequel's claims on data of low and high quality (VERDICT_SCHEMA).
 
@@ -42,6 +43,7 @@ def judge_sequel(
             ``quality_low`` and ``quality_high``.
         alignments: Tables of cosines (ALIGNMENT_TABLE_SCHEMA) of the same cells.
         seed: Seed of the resamples.
+        resamples: Number of resamples.
 
     Returns:
         The verdicts on SEQUEL_CLAIMS, on COSINE_CLAIMS and on REASONING_CLAIMS, without claims for
@@ -52,14 +54,14 @@ def judge_sequel(
         DataError: A table holds an example twice.
     """
     cosines = [
-        judge([_cosines(table, kind) for table in alignments], claims, seed=seed)
+        judge([_cosines(table, kind) for table in alignments], claims, seed=seed, resamples=resamples)
         for kind, claims in COSINE_CLAIMS.items()
     ]
     pooled = _reasoning_and_instruction(statistics)
     tables = [
-        judge(statistics, SEQUEL_CLAIMS, seed=seed),
+        judge(statistics, SEQUEL_CLAIMS, seed=seed, resamples=resamples),
         *cosines,
-        *([judge(pooled, REASONING_CLAIMS, seed=seed)] if pooled else []),
+        *([judge(pooled, REASONING_CLAIMS, seed=seed, resamples=resamples)] if pooled else []),
     ]
     return _with_reasons(pl.concat([VERDICT_SCHEMA.to_frame(), *tables]))
 
@@ -100,18 +102,22 @@ def _reasoning_and_instruction(statistics: Sequence[StatisticsFrame]) -> list[pl
         .then(pl.lit(INSTRUCTION_DATA))
         .otherwise("style")
     )
+    statistic = REASONING_CLAIMS[0].statistic
     high = [
         with_labels(table.lazy())
         .filter(pl.col("style") == HIGH)
         .select(
             *columns,
-            "effective_rank",
+            statistic,
             style=kind,
             benchmark=pl.lit(ALL_INSTRUCTION),
             family=pl.lit(""),
         )
         for table in statistics
+        if statistic in table.lazy().collect_schema().names()
     ]
+    if not high:
+        return []
     # Equal examples in other batches have losses that differ by rounding.
     rounded = pl.col("loss").cast(pl.Float64).round(4)
     rows = (
