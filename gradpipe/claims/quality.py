@@ -54,7 +54,9 @@ def judge_sequel(
         DataError: A table holds an example twice.
     """
     cosines = [
-        judge([_cosines(table, kind) for table in alignments], claims, seed=seed, resamples=resamples)
+        judge(
+            [_cosines(table, kind) for table in alignments], claims, seed=seed, resamples=resamples
+        )
         for kind, claims in COSINE_CLAIMS.items()
     ]
     pooled = _reasoning_and_instruction(statistics)

@@ -36,7 +36,9 @@ def verdicts() -> pl.DataFrame:
     instruction = table(0, "wiz_reward", "instruction")
     reasoning = table(1, "reasoning_r1", "math", rank=0.8)
     return judge_sequel(
-        [instruction, reasoning], [cosines(instruction, 0.02), cosines(reasoning, 0.3)], resamples=200
+        [instruction, reasoning],
+        [cosines(instruction, 0.02), cosines(reasoning, 0.3)],
+        resamples=200,
     )
 
 
@@ -86,7 +88,8 @@ def test_an_example_of_several_benchmarks_counts_once() -> None:
 def test_too_little_overlap_of_lengths_is_the_reason() -> None:
     made = sizes_and_lengths(2, low=(2.0, 0.2), high=(6.0, 0.2))
     only = quality_table(*made, benchmark="her_reward")
-    verdicts = judge_sequel([only], [cosines(only.with_columns(effective_rank=pl.lit(1.0)), 0.1)], resamples=50)
+    alignments = [cosines(only.with_columns(effective_rank=pl.lit(1.0)), 0.1)]
+    verdicts = judge_sequel([only], alignments, resamples=50)
     reasons = verdicts.filter(claim="S1-matched", level="cell")["reason"].unique().to_list()
     assert reasons == [
         "lengths do not overlap enough: 0 pairs of equal length, at least 8 are required"
