@@ -40,7 +40,7 @@ class FamilyClaim(MeasuredClaim):
     def measure(self, cells: Cells, seed: int, resamples: int) -> list[Effects]:
         """One effect per family of two or more sizes; ``model`` is its name.
 
-        There is none unless the study has a model of another family.
+        Empty unless the study also has a model of another family.
         """
         samples = samples_of(self, cells, seed, resamples)
         own = {model: of_model[0] for model, of_model in models_with(self, cells)}
