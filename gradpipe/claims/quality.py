@@ -75,14 +75,23 @@ def _with_reasons(verdicts: pl.DataFrame) -> pl.DataFrame:
         for claim in ALL_SEQUEL_CLAIMS
         if isinstance(claim, EqualLengthClaim)
     }
-    too_few = pl.col("claim").is_in(list(counted)) & (pl.col("items") < MIN_ITEMS)
-    lengths = pl.format(
-        "lengths do not overlap enough: {} {}, at least {} are required",
-        "items",
-        pl.col("claim").replace(counted),
-        pl.lit(MIN_ITEMS),
+    counts, least = pl.col("claim").replace(counted), pl.lit(MIN_ITEMS)
+    enough = ~pl.col("claim").is_in(list(counted)) | (pl.col("items") >= MIN_ITEMS).fill_null(False)
+    reason = (
+        pl.when(enough)
+        .then("reason")
+        .when(pl.col("level") == "overall")
+        .then(pl.format("lengths do not overlap enough: no cell has {} {}", least, counts))
+        .otherwise(
+            pl.format(
+                "lengths do not overlap enough: {} {}, at least {} are required",
+                "items",
+                counts,
+                least,
+            )
+        )
     )
-    return verdicts.with_columns(reason=pl.when(too_few).then(lengths).otherwise("reason"))
+    return verdicts.with_columns(reason=reason)
 
 
 def _cosines(alignments: pl.LazyFrame, kind: str) -> StatisticsFrame:

@@ -94,3 +94,5 @@ def test_too_little_overlap_of_lengths_is_the_reason() -> None:
     assert reasons == [
         "lengths do not overlap enough: 0 pairs of equal length, at least 8 are required"
     ]
+    overall = verdicts.filter(claim="S1-matched", level="overall")["reason"].item()
+    assert overall == "lengths do not overlap enough: no cell has 8 pairs of equal length"
