@@ -145,12 +145,18 @@ def claims() -> Iterator[str]:
     """The paper's claims as they are judged, and how to state one's own."""
     from gradpipe.claims.paper import PAPER_CLAIMS
     from gradpipe.claims.parse import CLAIM_GRAMMAR
+    from gradpipe.claims.sequel import ALL_SEQUEL_CLAIMS
 
     yield "# Claims\n"
     yield "## The paper's\n"
     yield "| claim | statement | source |"
     yield "|---|---|---|"
     for claim in PAPER_CLAIMS:
+        yield f"| {claim.claim} | {escape(claim.statement)} | {escape(claim.source)} |"
+    yield "\n## The sequel's, on data of high and low quality\n"
+    yield "| claim | statement | source |"
+    yield "|---|---|---|"
+    for claim in ALL_SEQUEL_CLAIMS:
         yield f"| {claim.claim} | {escape(claim.statement)} | {escape(claim.source)} |"
     yield "\n## Your own\n"
     yield "A line under `claims` in a study:\n"

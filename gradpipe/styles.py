@@ -10,6 +10,11 @@ LENGTH_STYLES = {"length_100": 100, "length_500": 500, "length_1000": 1000}
 KNOWLEDGE_STYLES = (*LENGTH_STYLES, "article")
 #: The response that the data give, of whatever kind it is.
 GIVEN = "given"
-STYLES = (*REASONING_STYLES, *MATCHED_STYLES, *THINKING_STYLES, *KNOWLEDGE_STYLES, GIVEN)
+#: Responses of data of lower and of higher quality. An item has only one of them.
+QUALITY_STYLES = ("quality_low", "quality_high")
+STYLES = (
+    *(*REASONING_STYLES, *MATCHED_STYLES, *THINKING_STYLES, *KNOWLEDGE_STYLES, GIVEN),
+    *QUALITY_STYLES,
+)
 #: ``rejected``: the response that the data mark as worse than the given one, to the same question.
 RELEVANCES = ("correct", "irrelevant", "rejected")

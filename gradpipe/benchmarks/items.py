@@ -9,7 +9,7 @@ from gradpipe.errors import DataError
 from gradpipe.styles import KNOWLEDGE_STYLES
 from gradpipe.system.hashing import content_hash
 
-FAMILIES = ("math", "commonsense", "knowledge")
+FAMILIES = ("math", "commonsense", "knowledge", "instruction")
 SamplingMethod = Literal["first", "random"]
 
 #: One row per item. ``index`` is its row in the source. ``responses`` are the ready-made texts that

@@ -124,7 +124,7 @@ class BenchmarkSettings(LaterSettings):
             "A local file or folder, or an fsspec URL; by default the source's own pinned address."
         ),
     )
-    family: Literal["math", "commonsense", "knowledge"] | None = Field(
+    family: Literal["math", "commonsense", "knowledge", "instruction"] | None = Field(
         default=None,
         description=(
             "The kind of task; by default that of the known benchmark, or found by its styles."

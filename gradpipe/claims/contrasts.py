@@ -63,6 +63,11 @@ class Claim:
         return any(term.role != "self" for term in self.terms)
 
     @property
+    def statistics(self) -> tuple[str, ...]:
+        """The columns of a statistics table that the claim is about."""
+        return (self.statistic,)
+
+    @property
     def region(self) -> tuple[float, float]:
         """The open interval in which the log ratio lies if the claim holds."""
         margin = log(self.margin)

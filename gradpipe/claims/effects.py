@@ -18,6 +18,7 @@ from gradpipe.claims.layers import LayerRatios, combine_curves
 from gradpipe.claims.measures import NOISE_BOUNDS
 from gradpipe.claims.pairing import Pairing, PairingName, pairings
 from gradpipe.claims.samples import CurveBlock, PairedSample, Wanted
+from gradpipe.claims.unpaired import independent_items, usable_items
 from gradpipe.claims.values import Array, CellValues
 
 #: The smallest share of a measured MAD that its lower bound may be. Below that, the noise is too
@@ -46,6 +47,7 @@ class Effects:
     Arrays are [projection]. Apart from sampling error the log ratio lies between ``lower`` and
     ``upper``. ``items`` counts the items that have every curve that the claim compares; only these
     are used. Paired by response, an item stands for its response (see gradpipe/claims/pairing.py).
+    Unpaired, they are the items of the smaller side (see gradpipe/claims/unpaired.py).
     ``units`` counts what is resampled together, with ``degrees_of_freedom``.
     """
 
@@ -76,8 +78,10 @@ class _Comparison:
     against_model: str | None
     benchmark: str
     projections: tuple[str, ...]
-    #: Whether an item has every curve, [item, projection].
+    #: Whether an item is used, [item, projection]: it has every curve, or any if it has a side.
     complete: NDArray[np.bool_]
+    #: How many items have each curve, [term, projection], if no item can have two of them.
+    sides: NDArray[np.int64] | None
     terms: tuple[tuple[CurveBlock, Wanted], ...]
 
 
@@ -174,10 +178,11 @@ def _comparison(
         kept = [cell.projections.index(projection) for projection in projections]
         return aligned[cell.model, claim.statistic][:, :, kept]
 
-    complete = np.ones((len(aligned[cells[0].model, claim.statistic]), len(projections)), bool)
+    present = []
     for term in claim.terms:
         curve = roles[term.role].curves.index((term.style, term.relevance))
-        complete &= np.isfinite(values(roles[term.role])[:, curve]).any(-1)
+        present.append(np.isfinite(values(roles[term.role])[:, curve]).any(-1))
+    complete, sides = usable_items(claim, np.array(present))
     terms = []
     for term in claim.terms:
         cell = roles[term.role]
@@ -196,6 +201,7 @@ def _comparison(
         benchmark=cells[0].benchmark,
         projections=projections,
         complete=complete,
+        sides=sides,
         terms=tuple(terms),
     )
 
@@ -253,15 +259,18 @@ def _layer_effects(comparison: _Comparison, pairing: Pairing, drawn: Replicates)
 def _described(comparison: _Comparison, pairing: Pairing) -> dict[str, Any]:
     """What is compared, and how many items and units of them: fields of Effects."""
     units, free = pairing.independent(comparison.complete)
+    items, name = comparison.complete.sum(0), pairing.name
+    if comparison.sides is not None:
+        (items, free), name = independent_items(comparison.sides), "unpaired"
     return {
         "model": comparison.model,
         "against_model": comparison.against_model,
         "benchmark": comparison.benchmark,
         "projections": comparison.projections,
-        "items": comparison.complete.sum(0),
+        "items": items,
         "units": units,
         "degrees_of_freedom": free,
-        "pairing": pairing.name,
+        "pairing": name,
     }
 
 

@@ -27,8 +27,9 @@ from gradpipe.claims.bootstrap import MIN_ITEMS
 from gradpipe.claims.contrasts import Claim, Term
 from gradpipe.claims.values import Array, CellValues
 
-#: Paired "item": an item's responses are compared. "response": the uses of a response.
-PairingName = Literal["item", "response"]
+#: Paired "item": an item's responses are compared. "response": the uses of a response. "unpaired":
+#: responses of different items (see gradpipe/claims/unpaired.py).
+PairingName = Literal["item", "response", "unpaired"]
 #: The largest number of responses that are resampled together if there are few cycles.
 CHAIN_LENGTH = 4
 #: With fewer cycles than this, they are cut into chains; with fewer chains than MIN_ITEMS, into

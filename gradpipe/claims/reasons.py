@@ -16,6 +16,7 @@ _CONTRADICTED = {
 _PAIRINGS = {
     "response": " (paired by response)",
     "item": " (paired by item)",
+    "unpaired": " (unpaired)",
     "mixed": " (paired by response or by item)",
 }
 

@@ -26,8 +26,9 @@ CLAIM_SCHEMA = pl.Schema(
 #: from 1, and 95 % bounds of the smallest and largest layer's ratio); ``against_model`` is the base
 #: if a tuned model is compared with it; ``reason`` explains the verdict; ``agreement`` says how
 #: many cells support and contradict the claim (null for cells); ``p_adjusted`` is ``p`` after
-#: Holm's correction for the claim's cells; ``items`` is a count; ``pairing`` is "item" or
-#: "response" (see gradpipe/claims/pairing.py), and "mixed" overall if cells differ.
+#: Holm's correction for the claim's cells; ``items`` is a count; ``pairing`` is "item",
+#: "response" or "unpaired" (see gradpipe/claims/pairing.py), and "mixed" overall if cells differ;
+#: of unpaired items, ``items`` are those of the smaller side.
 VERDICT_SCHEMA = pl.Schema(
     {
         "claim": pl.String,

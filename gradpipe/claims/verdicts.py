@@ -23,8 +23,9 @@ from gradpipe.claims.bootstrap import (
 )
 from gradpipe.claims.contrasts import Claim
 from gradpipe.claims.decisions import decide, holm
-from gradpipe.claims.effects import Effects, measure_effects
+from gradpipe.claims.effects import Effects
 from gradpipe.claims.layers import decide_layers
+from gradpipe.claims.measured_claims import measure_all
 from gradpipe.claims.overall import (
     BenchmarkTotal,
     benchmark_total,
@@ -82,8 +83,9 @@ def judge(
         how many cells support and contradict the claim. ``effect`` is the ratio that the claim is
         about, with its 95 % interval ``low`` to ``high``; ``p`` is two-sided, ``p_adjusted``
         corrected for the claim's cells (Holm); ``items`` is a count. ``pairing`` is "response" if
-        irrelevant responses are compared with the same texts, otherwise "item". Claims about
-        curves that the table does not have are skipped.
+        irrelevant responses are compared with the same texts, "unpaired" if the responses belong to
+        different items, otherwise "item". Claims about curves that the table does not have are
+        skipped.
 
     Raises:
         DataError: ``table`` is another kind of table, or holds an example twice.
@@ -107,12 +109,12 @@ def judge(
     """
     tables = _tables(table)
     parsed = _parsed(claims, tables)
-    statistics = {claim.statistic for claim in parsed}
+    statistics = {name for claim in parsed for name in claim.statistics}
     cells: list[list[pl.DataFrame]] = [[] for _ in parsed]
     totals: list[list[BenchmarkTotal]] = [[] for _ in parsed]
     for of_benchmark in _by_benchmark(tables):
         values = _values(of_benchmark, statistics)
-        measured = measure_effects(parsed, values, model_pairs, seed, resamples)
+        measured = measure_all(parsed, values, model_pairs, seed, resamples)
         for index, effects in enumerate(measured):
             counted = [_countable(one) for one in effects]
             cells[index] += [

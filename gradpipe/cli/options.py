@@ -16,7 +16,10 @@ if TYPE_CHECKING:
 study_option = click.option(
     "--study",
     metavar="FILE|NAME",
-    help="A study's YAML file, or a built-in study: demo, demo_generated, paper or thinking.",
+    help=(
+        "A study's YAML file, or a built-in study: demo, demo_generated, paper, quality or "
+        "thinking."
+    ),
 )
 
 

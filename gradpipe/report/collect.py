@@ -10,7 +10,9 @@ import polars as pl
 
 from gradpipe.claims.contrasts import Claim, claims_table
 from gradpipe.claims.length import length_effects
+from gradpipe.claims.quality import judge_sequel
 from gradpipe.claims.schemas import VERDICT_SCHEMA
+from gradpipe.claims.sequel import ALL_SEQUEL_CLAIMS
 from gradpipe.claims.verdicts import judge
 from gradpipe.report.report_data import TWIN_SCHEMA, ReportInputs
 from gradpipe.responses.verified import verified_examples
@@ -22,7 +24,7 @@ from gradpipe.statistics.examples import example_scores, extremes
 from gradpipe.statistics.rows import count_rows, unusable_rows
 from gradpipe.statistics.set_tables import set_tables
 from gradpipe.statistics.spans import SPAN_SCHEMA, span_statistics
-from gradpipe.styles import RELEVANCES
+from gradpipe.styles import QUALITY_STYLES, RELEVANCES
 
 _CELL = ("model", "benchmark")
 #: The columns that identify an example of a cell.
@@ -83,6 +85,12 @@ def gather(
     parts = [_parts_of(cell, statistics, seed) for cell in cells]
     measured = pl.concat(part.measured for part in parts)
     verdicts = cell_verdicts(cells, claims, twins, seed)
+    if set(QUALITY_STYLES) <= set(curve_table["style"]):
+        tables = [[cell.statistics for cell in cells], [cell.alignments for cell in cells]]
+        sequel = judge_sequel(*tables, seed=seed)
+        verdicts = pl.concat([verdicts, sequel])
+        judged = set(sequel["claim"])
+        claims = [*claims, *(claim for claim in ALL_SEQUEL_CLAIMS if claim.claim in judged)]
     models = {cell.model for cell in cells}
     sets = set_tables(_sets_by_model(cells))
     shown = [pair for pair in twins if set(pair) <= models]

@@ -24,6 +24,8 @@ STYLE_COLORS = {
     "length_1000": "#00543D",
     "article": "#8C4A78",
     "given": "#444444",
+    "quality_low": "#D55E00",
+    "quality_high": "#0072B2",
 }
 #: The relevances whose curves charts compare; rejected responses are in tables and claims.
 DRAWN_RELEVANCES = ("correct", "irrelevant")
@@ -42,6 +44,8 @@ STYLE_LABELS = {
     "length_1000": "1000 tokens",
     "article": "article",
     "given": "as given",
+    "quality_low": "low quality",
+    "quality_high": "high quality",
 }
 STATISTIC_LABELS = {
     "nuclear_norm": "nuclear norm",

@@ -8,7 +8,7 @@ from gradpipe.check import Check
 from gradpipe.conversations.generated_text import divide_generated
 from gradpipe.responses.answers import final_answer, same_answer
 from gradpipe.responses.token_counts import CountTokens
-from gradpipe.styles import GIVEN, KNOWLEDGE_STYLES, LENGTH_STYLES, STYLES
+from gradpipe.styles import GIVEN, KNOWLEDGE_STYLES, LENGTH_STYLES, QUALITY_STYLES, STYLES
 
 #: Possible verdicts on a response; only the first is a pass.
 VERDICTS = (
@@ -29,7 +29,7 @@ SHORTEST, LONGEST = 0.5, 1.6
 
 #: Styles with only a bare answer, part of a response, or whatever the data give: length and ending
 #: are not checked.
-_BARE = ("none", "none_padded", GIVEN)
+_BARE = ("none", "none_padded", GIVEN, *QUALITY_STYLES)
 _CUT = "detailed_cut"
 
 _DECLINES = (
@@ -71,8 +71,8 @@ def judge_responses(
     it says. A response that a limit ended is cut off; so is reasoning with an unknown finish reason
     that stops within a sentence or formula. Knowledge outside SHORTEST to LONGEST times its style's
     tokens is off length; this check needs ``count_tokens``. Reasoning is compared with its gold
-    answer, if it has one. A ``none`` or ``given`` response is only compared, and a ``detailed_cut``
-    response needs no answer.
+    answer, if it has one. A ``none`` response, and whatever the data give, is only compared, and a
+    ``detailed_cut`` response needs no answer.
 
     Only the answer after a think block is judged, in every style: an answer within the thinking is
     not the final answer. A response whose think block is not closed is cut off, and a ``thinking``

@@ -8,5 +8,6 @@
 ``base_models``  which models of a study are tuned from which
 ``provenance``   what was run on what, for the report
 
-The studies that ship lie here too: ``demo``, ``demo_generated``, ``paper`` and ``thinking``.
+The studies that ship lie here too: ``demo``, ``demo_generated``, ``paper``, ``quality`` and
+``thinking``.
 """

@@ -34,8 +34,8 @@ def load_study(study: str) -> Study:
     home folder; nothing else is expanded, neither ``$HOME`` nor any other variable.
 
     Args:
-        study: The path of a .yaml or .yml file, or ``demo``, ``demo_generated``, ``paper`` or
-            ``thinking``.
+        study: The path of a .yaml or .yml file, or ``demo``, ``demo_generated``, ``paper``,
+            ``quality`` or ``thinking``.
 
     Returns:
         The study, validated and with every default filled in.

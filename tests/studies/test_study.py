@@ -142,7 +142,7 @@ def test_every_study_that_ships_reads_back_too(name: str) -> None:
 
 
 def test_the_studies_that_ship_are_known_by_name() -> None:
-    assert shipped_studies() == ["demo", "demo_generated", "paper", "thinking"]
+    assert shipped_studies() == ["demo", "demo_generated", "paper", "quality", "thinking"]
 
 
 def test_the_demo_takes_a_part_of_every_own_benchmark() -> None:

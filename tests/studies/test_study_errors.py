@@ -345,7 +345,9 @@ def test_what_cannot_be_a_path_is_not_a_study(study: str) -> None:
 def test_a_study_that_does_not_ship_is_answered_with_the_nearest() -> None:
     with pytest.raises(StudyError, match=r"'dmeo'.*'demo'"):
         load_study("dmeo")
-    with pytest.raises(StudyError, match=r"'mine'.* demo, demo_generated, paper, thinking\."):
+    with pytest.raises(
+        StudyError, match=r"'mine'.* demo, demo_generated, paper, quality, thinking\."
+    ):
         load_study("mine")
 
 

@@ -1,11 +1,12 @@
 """Where benchmarks come from, one file per source.
 
-``mini``           gradpipe's own small sets
-``paper_release``  the paper's published data (``release`` in a study)
-``flan``           FLAN's chain-of-thought files
-``hub``            data sets of the hub
-``wikipedia``      pages of a Wikipedia snapshot; ``page_views`` finds popular ones
-``user_files``     a user's own table (``files`` in a study)
+``mini``            gradpipe's own small sets
+``paper_release``   the paper's published data (``release`` in a study)
+``quality_release`` the sequel's subsets of low and high quality
+``flan``            FLAN's chain-of-thought files
+``hub``             data sets of the hub
+``wikipedia``       pages of a Wikipedia snapshot; ``page_views`` finds popular ones
+``user_files``      a user's own table (``files`` in a study)
 
 To add a source, write a subclass of ``Source`` in a file of its own and add one line to
 ``SOURCES``:
@@ -34,6 +35,7 @@ from gradpipe.benchmarks.sources.flan import Flan
 from gradpipe.benchmarks.sources.hub import Hub
 from gradpipe.benchmarks.sources.mini import Mini
 from gradpipe.benchmarks.sources.paper_release import PaperRelease
+from gradpipe.benchmarks.sources.quality_release import QualityRelease
 from gradpipe.benchmarks.sources.source import Source
 from gradpipe.benchmarks.sources.user_files import UserFiles
 from gradpipe.benchmarks.sources.wikipedia import Wikipedia
@@ -42,6 +44,7 @@ from gradpipe.benchmarks.sources.wikipedia import Wikipedia
 SOURCES: tuple[Source[Any], ...] = (
     Mini(),
     PaperRelease(),
+    QualityRelease(),
     Flan(),
     Hub(),
     Wikipedia(),
