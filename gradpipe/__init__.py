@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from gradpipe.models.load import load_model
     from gradpipe.report.charts import notebook as charts
     from gradpipe.standalone.notebook import extract_spectra, rank
+    from gradpipe.statistics.correlation import correlate
     from gradpipe.statistics.curves import curves
     from gradpipe.statistics.differences import mad, relative_difference
     from gradpipe.statistics.discrimination import discrimination
@@ -30,6 +31,7 @@ __all__ = [
     "Protocol",
     "charts",
     "compare",
+    "correlate",
     "curves",
     "discrimination",
     "extract_spectra",
@@ -53,6 +55,7 @@ PUBLIC = {
     "mad": "gradpipe.statistics.differences",
     "relative_difference": "gradpipe.statistics.differences",
     "discrimination": "gradpipe.statistics.discrimination",
+    "correlate": "gradpipe.statistics.correlation",
     "load_study": "gradpipe.studies.load",
     "judge": "gradpipe.claims.verdicts",
     "compare": "gradpipe.claims.comparison",

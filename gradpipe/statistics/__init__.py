@@ -6,6 +6,7 @@ partition     both tables of one model and benchmark, from one pass over its spe
 curves        means over examples, per layer
 differences   MAD of a curve, and relative difference (RD) of two
 discrimination  how well one number per response distinguishes two kinds of responses
+correlation   a column of the user's own against each statistic, given the length
 alignment     cosines between gradients
 examples      scores of single examples, and the most extreme examples with their texts
 rows          how many examples are usable, and how fast they were computed
