@@ -8,11 +8,14 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+import numpy as np
 import polars as pl
+from numpy.typing import NDArray
 from pyarrow import parquet
 
 from gradpipe.errors import DataError, GradpipeError
 from gradpipe.gradients.rows import explode_matrices
+from gradpipe.statistics.diverse_subset import diverse_order
 from gradpipe.statistics.examples import mean_over_matrices
 from gradpipe.statistics.reductions import (
     REDUCTIONS,
@@ -82,21 +85,54 @@ def score_spectra_file(path: Path, by: str) -> pl.DataFrame:
 
 
 def rank_scores(
-    scores: pl.DataFrame, ascending: bool = False, top: int | float | None = None
+    scores: pl.DataFrame,
+    ascending: bool = False,
+    top: int | float | None = None,
+    by: str = "score",
 ) -> pl.DataFrame:
-    """Scores in order, the largest first, with their ``rank`` from 1; SCORE_SCHEMA and ``rank``.
+    """Scores in order, the largest first, with their ``rank`` from 1, added to SCORE_SCHEMA.
 
-    ``ascending`` puts the smallest first. Equal scores keep the order of their rows. An integer
-    ``top`` keeps that many rows, a float that share of the rows with a score, rounded up; without
-    it, rows without a score come last, in their order.
+    ``by`` is the column to order by. ``ascending`` puts the smallest first. Equal scores keep the
+    order of their rows. An integer ``top`` keeps that many rows, a float that share of the rows
+    with a score, rounded up; without it, rows without a score come last, in their order.
     """
-    scored = scores.filter(pl.col("score").is_not_null())
-    scored = scored.sort("score", "row", descending=[not ascending, False])
+    scored = scores.filter(pl.col(by).is_not_null())
+    scored = scored.sort(by, "row", descending=[not ascending, False])
     scored = scored.with_columns(rank=pl.int_range(1, pl.len() + 1).cast(pl.Int64))
     if top is not None:
-        return scored.head(math.ceil(top * scored.height) if isinstance(top, float) else top)
-    rest = scores.filter(pl.col("score").is_null()).sort("row")
+        return scored.head(number_of_rows(top, scored.height))
+    rest = scores.filter(pl.col(by).is_null()).sort("row")
     return pl.concat([scored, rest.with_columns(rank=pl.lit(None, pl.Int64))])
+
+
+def choose_diverse(
+    ranked: pl.DataFrame,
+    rows: NDArray[np.int64],
+    directions: NDArray[np.float32],
+    top: int | float | None = None,
+) -> pl.DataFrame:
+    """Rows in the order of a diverse choice, with their ``diverse_rank`` from 1.
+
+    ``ranked`` is what ``rank_scores`` returns without ``top``: its first row with a direction is
+    chosen first. ``rows`` [n] are the numbers of the rows of ``directions`` [n, d], see
+    ``diverse_order``. ``top`` keeps that many chosen rows, or that share of ``rows``; without it,
+    rows without a direction come last.
+    """
+    places = pl.DataFrame({"row": rows, "place": np.arange(len(rows))})
+    candidates = ranked.select("row").join(places, on="row", maintain_order="left")
+    most = None if top is None else number_of_rows(top, candidates.height)
+    order = diverse_order(directions[candidates["place"].to_numpy()], most)
+    chosen = candidates.select("row")[order].with_columns(
+        diverse_rank=pl.int_range(1, pl.len() + 1).cast(pl.Int64)
+    )
+    found = ranked.join(chosen, on="row", how="left", maintain_order="left")
+    ordered = found.sort("diverse_rank", nulls_last=True, maintain_order=True)
+    return ordered if top is None else ordered.drop_nulls("diverse_rank")
+
+
+def number_of_rows(top: int | float, rows: int) -> int:
+    """How many of ``rows`` the number or share ``top`` keeps; a share is rounded up."""
+    return min(rows, math.ceil(top * rows) if isinstance(top, float) else top)
 
 
 @contextmanager

@@ -1,8 +1,8 @@
 """Correlation of a column of the user's own with each statistic, with length held constant.
 
-Spearman's rho is Pearson's correlation of ranks. The partial rho correlates what is left of both ranks
-after a linear regression on the ranks of the controls; a logarithm of a control changes nothing,
-since it keeps the ranks.
+Spearman's rho is Pearson's correlation of ranks. The partial rho correlates what is left of both
+ranks after a linear regression on the ranks of the controls; a logarithm of a control changes
+nothing, since it keeps the ranks.
 
 Intervals are Fisher's, with the standard error √((1 + rho²/2) / (n − 3 − k)) of Bonett and Wright
 (2000) for n examples and k controls. p-values are those of t = rho √(f / (1 − rho²)) with
