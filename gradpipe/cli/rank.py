@@ -180,7 +180,9 @@ def rank_command(
     extras = _extras(target, diverse, extra, columns, response_template)
     out = out or default_output(named)
     with ProgressView() as view:
-        source = _source(model, spectra, how, lambda progress: view.extraction(data, progress))
+        source = spectra_source(
+            model, spectra, how, lambda progress: view.extraction(data, progress)
+        )
         order = rank_file(
             named,
             out,
@@ -228,7 +230,7 @@ def _extras(
     return Extras(names=given, target=examples, target_name=target or "", diverse=diverse)
 
 
-def _source(
+def spectra_source(
     model: str | None,
     spectra: Path | None,
     how: dict[str, Any],
@@ -245,7 +247,7 @@ def _source(
         return spectra
     if model is None:
         raise GradpipeError(
-            "Ranking needs gradients: give --model, or --spectra with the table that `gradpipe "
+            "There are no gradients yet: give --model, or --spectra with the table that `gradpipe "
             "extract` wrote for DATA."
         )
     from gradpipe.standalone.example_runner import ExampleRunner

@@ -8,6 +8,9 @@ differences   MAD of a curve, and relative difference (RD) of two
 discrimination  how well one number per response distinguishes two kinds of responses
 correlation   a column of the user's own against each statistic, given the length
 alignment     cosines between gradients
+sketch_vectors  the gradient of an example as one vector, estimated from its sketches
+target_alignment  cosines of examples with a small target set
+diverse_subset  examples whose gradients point in many directions, chosen greedily
 examples      scores of single examples, and the most extreme examples with their texts
 rows          how many examples are usable, and how fast they were computed
 checks        whether a statistics table is possible at all

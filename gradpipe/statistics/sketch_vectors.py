@@ -2,8 +2,10 @@
 
 The sketches of all layers and projections, each scaled to its gradient's norm, are concatenated.
 Inner products of these vectors estimate those of the whole gradients. The errors of the matrices
-are independent, so the cosine of two whole gradients has a much smaller error than that of two
-matrices (see ``sketches.py``): on TODO
+are independent, so the cosine of two whole gradients has a smaller error than that of two matrices
+(see ``sketches.py``). Measured against dense gradients of the 120 attention matrices of a 135M
+model, on all 55 pairs of 11 responses: standard error 0.0085 of a cosine, 0.0075 of one with a mean
+gradient, 0.021 after folding to FOLDED_VALUES; mean errors up to 0.002.
 """
 
 from __future__ import annotations
