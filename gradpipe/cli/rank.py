@@ -176,6 +176,8 @@ def rank_command(
     from gradpipe.cli.progress import ProgressView
     from gradpipe.standalone.rank_file import default_output, rank_file
 
+    if diverse and sort is not None:
+        raise GradpipeError("--diverse has an order of its own: leave out --sort.")
     named = data_source(data, config, split, revision)
     extras = _extras(target, diverse, extra, columns, response_template)
     out = out or default_output(named)
