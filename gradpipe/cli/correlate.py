@@ -114,7 +114,7 @@ def correlate_command(
 
 
 def _names(words: str) -> list[str]:
-    return [name for word in words.split(",") if (name := word.strip())]
+    return [word.strip() for word in words.split(",") if word.strip()]
 
 
 def _check_out(out: Path, overwrite: bool) -> None:

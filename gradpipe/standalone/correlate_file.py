@@ -80,7 +80,7 @@ def _require_controls(controls: Sequence[str]) -> None:
 
 
 def _numbers(table: pl.DataFrame, column: str, data: str) -> pl.DataFrame:
-    """``example`` and the column as numbers, null where there is none; raises DataError."""
+    """``example`` and the column as numbers, null if it has no number; raises DataError."""
     if column not in table.columns:
         raise DataError(f"{data} has no column {column!r}: {nearest(column, table.columns)}")
     values = table[column]

@@ -63,7 +63,7 @@ class ExampleRunner:
     ) -> list[TokenRow]:
         """Tokenize examples; log how many are cut to the window.
 
-        Errors name an example by ``name`` and its number, which starts at ``offset``. Raises
+        In errors an example is called ``name`` with its number, counted from ``offset``. Raises
         ModelError or DataError.
         """
         names = [f"{name} {offset + number}" for number in range(len(examples))]
@@ -80,6 +80,6 @@ class ExampleRunner:
         yield from extract_rows(self._loaded, rows, self.protocol, self._report, aligned=aligned)
 
     def losses_alone(self, rows: list[TokenRow]) -> list[float | None]:
-        """The loss of each response without its instruction; None if there is none."""
+        """The loss of each response without its instruction, or None."""
         tokenizer = self._encoder.tokenizer
         return forward_losses(self._loaded, [response_alone(row, tokenizer) for row in rows])

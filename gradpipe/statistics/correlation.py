@@ -82,7 +82,7 @@ def correlate(
         StudyError: ``table`` has no such statistic.
 
     Examples:
-        >>> pairs = [(f"Add {n} and {n}.", f"It is {2 * n}." + "!" * (n % 5)) for n in range(9)]
+        >>> pairs = [(f"Add {n} and {n}.", f"It is {2 * n + 10}." + "!" * (n % 5)) for n in range(9)]
         >>> spectra = gp.extract_spectra(model, tokenizer, pairs)
         >>> grades = pl.DataFrame({"example": range(9), "grade": [n % 5 for n in range(9)]})
         >>> table = gp.correlate(spectra.join(grades, on="example"), "grade", ["effective_rank"])

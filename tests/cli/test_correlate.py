@@ -13,10 +13,7 @@ from gradpipe.cli import main
 from gradpipe.statistics.correlation import CORRELATION_SCHEMA
 from gradpipe.statistics.reductions import REDUCTIONS
 
-WORDS = [
-    "One",
-    *["two", "three", "four", "five", "six", "seven", "eight", "nine", "ten", "eleven", "twelve"],
-]
+WORDS = ["One", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten", "eleven"]
 ROWS = [
     {"instruction": f"Say {n}.", "output": " ".join(WORDS[: n + 1]), "quality": [3, 1, 2][n % 3]}
     for n in range(len(WORDS))

@@ -277,7 +277,7 @@ def test_a_target_set_more_scores_and_a_diverse_choice_are_options(
     existing = ("rank", data, "--spectra", spectra, "--overwrite")
     refused(gradpipe(*existing, "--diverse"), "--diverse", "--model")
     refused(gradpipe(*words, "--with", "los"), "'loss'")
-    refused(gradpipe(*words, "--sort", "loss"), "'loss'", "'score'")
+    refused(gradpipe(*words, "--sort", "loss"), "'loss'", "score")
     refused(gradpipe(*words, "--diverse", "--sort", "score"), "--diverse", "--sort")
     refused(gradpipe(*words, "--target", data.with_name("no.json")), "no.json")
 
