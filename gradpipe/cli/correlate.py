@@ -113,8 +113,8 @@ def correlate_command(
         click.echo(json.dumps({"column": column, "correlations": table.to_dicts()}))
 
 
-def _names(words: str) -> list[str]:
-    return [word.strip() for word in words.split(",") if word.strip()]
+def _names(given: str) -> list[str]:
+    return [name.strip() for name in given.split(",") if name.strip()]
 
 
 def _check_out(out: Path, overwrite: bool) -> None:

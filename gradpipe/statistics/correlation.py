@@ -82,9 +82,9 @@ def correlate(
         StudyError: ``table`` has no such statistic.
 
     Examples:
-        >>> pairs = [(f"Add {n} and {n}.", f"It is {2 * n + 10}." + "!" * (n % 5)) for n in range(9)]
+        >>> pairs = [(f"Double {n}.", f"It is {2 * n}." + "!" * (n % 5)) for n in range(10, 19)]
         >>> spectra = gp.extract_spectra(model, tokenizer, pairs)
-        >>> grades = pl.DataFrame({"example": range(9), "grade": [n % 5 for n in range(9)]})
+        >>> grades = pl.DataFrame({"example": range(9), "grade": [n % 5 for n in range(10, 19)]})
         >>> table = gp.correlate(spectra.join(grades, on="example"), "grade", ["effective_rank"])
         >>> table.height  # 4 projections × (3 layers and their mean), all, loss, response tokens
         19
