@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from gradpipe.models.load import load_model
     from gradpipe.report.charts import notebook as charts
     from gradpipe.standalone.notebook import extract_spectra, rank
+    from gradpipe.statistics.correlation import correlate
     from gradpipe.statistics.curves import curves
     from gradpipe.statistics.differences import mad, relative_difference
     from gradpipe.statistics.discrimination import discrimination
@@ -32,6 +33,7 @@ __all__ = [
     "Protocol",
     "charts",
     "compare",
+    "correlate",
     "curves",
     "discrimination",
     "extract_spectra",
@@ -58,6 +60,7 @@ PUBLIC = {
     "relative_difference": "gradpipe.statistics.differences",
     "discrimination": "gradpipe.statistics.discrimination",
     "vendi_score": "gradpipe.statistics.set_diversity",
+    "correlate": "gradpipe.statistics.correlation",
     "load_study": "gradpipe.studies.load",
     "judge": "gradpipe.claims.verdicts",
     "items_needed": "gradpipe.claims.power",

@@ -41,6 +41,7 @@ LATE_IMPORTS = {
     # Statistics of claims: scipy takes a second to import.
     "gradpipe/claims": {"scipy.special", "scipy.stats"},
     "gradpipe/statistics/t_intervals.py": {"scipy.special"},
+    "gradpipe/statistics/correlation.py": {"scipy.special"},
     # Charts, pages and their images are drawn when a report is built, some by optional packages.
     "gradpipe/report": {"altair", "jinja2", "markupsafe", "vl_convert"},
 }

@@ -9,6 +9,7 @@ from typing import Any
 import click
 
 from gradpipe.cli.compare import compare_command
+from gradpipe.cli.correlate import correlate_command
 from gradpipe.cli.doctor import doctor
 from gradpipe.cli.estimate import estimate_command
 from gradpipe.cli.extract import extract
@@ -65,6 +66,7 @@ def main() -> None:
     gradpipe look DATA --model M     show what a file holds for a model
     gradpipe extract DATA --model M  write the gradient spectra of a file's rows
     gradpipe rank DATA --model M     score and sort the rows of a file
+    gradpipe correlate DATA ...      relate a column of a file to its gradients
     gradpipe compare A B             compare two models, data sets or studies
     gradpipe ui                      open the pipeline in the Dagster UI
     gradpipe doctor                  check this machine and the workspace
@@ -87,6 +89,7 @@ COMMANDS = (
     look,
     extract,
     rank_command,
+    correlate_command,
     compare_command,
     status,
     report_command,

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -23,8 +22,9 @@ from gradpipe.untrusted.terminal_text import without_controls
 if TYPE_CHECKING:
     import polars as pl
 
-    from gradpipe.conversations.examples import Example
     from gradpipe.gradients.rows import Progress
+    from gradpipe.standalone.example_runner import ExampleRunner
+    from gradpipe.standalone.extra_scores import Extras
 
 #: Number of rows printed on the terminal, and of characters per text.
 SHOWN_ROWS = 10
@@ -94,6 +94,27 @@ def statistic_names() -> list[str]:
     metavar="N|SHARE",
     help="Write only the first N rows, or a share of the usable rows, for example 0.1 or 10%.",
 )
+@click.option(
+    "--target",
+    metavar="FILE",
+    help="Add each row's cosine with the mean gradient of this file's rows, and sort by it.",
+)
+@click.option(
+    "--diverse",
+    is_flag=True,
+    help="Choose rows with different gradients one after another; --top gives their number.",
+)
+@click.option(
+    "--with",
+    "extra",
+    metavar="LIST",
+    help="Add any of loss,tokens,ppl,ifd, separated by commas.",
+)
+@click.option(
+    "--sort",
+    metavar="COLUMN",
+    help="The new column to sort by (default: target_cosine with --target, otherwise score).",
+)
 @click.option("--prefix", default="", help="Prefix for the names of the new columns.")
 @data_options
 @columns_option
@@ -108,6 +129,10 @@ def rank_command(
     overwrite: bool,
     ascending: bool,
     top: int | float | None,
+    target: str | None,
+    diverse: bool,
+    extra: str | None,
+    sort: str | None,
     prefix: str,
     config: str | None,
     split: str | None,
@@ -136,22 +161,37 @@ def rank_command(
 
     Scores grow or shrink with a response's length: compare rows of similar length.
 
+    More columns: target_cosine and target_cosine_max say how far a row's gradient points where the
+    mean gradient of --target, or the most similar row of it, points. diverse_rank is the order in
+    which --diverse chooses. loss is in nats per response token, and response_tokens their number;
+    perplexity is exp(loss); ifd is the perplexity over that of the response without its
+    instruction.
+
     \b
     gradpipe rank data.jsonl --model demo --top 10%
+    gradpipe rank data.jsonl --model demo --target wanted.jsonl --with loss,ifd
+    gradpipe rank data.jsonl --model demo --diverse --top 100
     gradpipe rank data.jsonl --spectra spectra.parquet --by nuclear_norm --ascending
     """
     from gradpipe.cli.progress import ProgressView
     from gradpipe.standalone.rank_file import default_output, rank_file
 
+    if diverse and sort is not None:
+        raise GradpipeError("--diverse has an order of its own: leave out --sort.")
     named = data_source(data, config, split, revision)
+    extras = _extras(target, diverse, extra, columns, response_template)
     out = out or default_output(named)
     with ProgressView() as view:
-        source = _source(model, spectra, how, lambda progress: view.extraction(data, progress))
+        source = spectra_source(
+            model, spectra, how, lambda progress: view.extraction(data, progress)
+        )
         order = rank_file(
             named,
             out,
             by,
             source,
+            extras=extras,
+            sort=sort,
             ascending=ascending,
             top=top,
             prefix=prefix,
@@ -160,23 +200,45 @@ def rank_command(
             response_template=response_template,
         )
     _show(order)
-    unusable = order["score"].null_count()
+    unusable = order["reason"].count()
     usable = order.height - unusable
+    sorted_by = sort or ("target_cosine" if target else "score")
+    ranked = f"ranked by {by if sorted_by == 'score' else sorted_by}"
     click.echo(
-        f"{usable} rows ranked by {by} in {out}"
+        f"{usable} rows {'chosen for diversity' if diverse else ranked} in {out}"
         + (f", followed by {unusable} unusable rows" if unusable else "")
     )
     if not usable:
         raise click.exceptions.Exit(1)
 
 
-def _source(
+def _extras(
+    target: str | None,
+    diverse: bool,
+    names: str | None,
+    columns: dict[str, str] | None,
+    response_template: str | None,
+) -> Extras:
+    """The scores that the options add."""
+    from gradpipe.standalone.data_source import rows_of_source
+    from gradpipe.standalone.extra_scores import Extras
+    from gradpipe.standalone.user_examples import examples_of_table
+
+    examples = None
+    if target is not None:
+        table = rows_of_source(data_source(target, None, None, None))
+        examples = examples_of_table(table, target, columns, response_template)
+    given = [] if names is None else [name.strip() for name in names.split(",")]
+    return Extras(names=given, target=examples, target_name=target or "", diverse=diverse)
+
+
+def spectra_source(
     model: str | None,
     spectra: Path | None,
     how: dict[str, Any],
     report: Callable[[Progress], None],
-) -> Path | Callable[[list[Example]], Iterable[pl.DataFrame]]:
-    """The source of the spectra: the path of a table, or a function that computes them."""
+) -> Path | ExampleRunner:
+    """The source of the spectra: the path of a table, or a model that computes them."""
     if spectra is not None:
         given = [*(["--model"] if model else []), *_given(how)]
         if given:
@@ -187,20 +249,13 @@ def _source(
         return spectra
     if model is None:
         raise GradpipeError(
-            "Ranking needs gradients: give --model, or --spectra with the table that `gradpipe "
+            "There are no gradients yet: give --model, or --spectra with the table that `gradpipe "
             "extract` wrote for DATA."
         )
-    from gradpipe.standalone.extract_file import extract_pairs
+    from gradpipe.standalone.example_runner import ExampleRunner
 
     protocol, placement = how_to_extract(**how)
-    return partial(
-        extract_pairs,
-        model=model,
-        protocol=protocol,
-        report=report,
-        placement=placement,
-        aligned=False,
-    )
+    return ExampleRunner(model, protocol, placement, report)
 
 
 def _given(names: Iterable[str]) -> list[str]:
@@ -215,18 +270,21 @@ def _given(names: Iterable[str]) -> list[str]:
 
 
 def _show(order: pl.DataFrame) -> None:
-    """Print the first rows; ``row`` is the row's number in the user's file."""
+    """Print the first usable rows; ``row`` is the row's number in the user's file."""
     from gradpipe.cli.progress import print_table
 
-    first = order.drop_nulls("score").head(SHOWN_ROWS)
-    columns = ("rank", "score", "row", "instruction", "response")
-    print_table(
-        columns,
-        (
-            (str(rank), f"{score:.5g}", str(row), _short(instruction), _short(response))
-            for rank, score, row, instruction, response in first.select(columns).rows()
-        ),
-    )
+    first = order.filter(order["reason"].is_null()).drop("reason").head(SHOWN_ROWS)
+    texts = ["instruction", "response"]
+    leading = ["rank", "score"]
+    numbers = [name for name in first.columns if name not in ("row", *leading, *texts)]
+    columns = (*leading, *numbers, "row", *texts)
+    print_table(columns, (tuple(map(_cell, row)) for row in first.select(columns).rows()))
+
+
+def _cell(value: float | str | None) -> str:
+    if isinstance(value, float):
+        return f"{value:.5g}"
+    return _short(value) if value is None or isinstance(value, str) else str(value)
 
 
 def _short(text: str | None) -> str:

@@ -3,28 +3,20 @@
 from __future__ import annotations
 
 import json
-import logging
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 import polars as pl
 
 from gradpipe.conversations.examples import Example, hash_examples
-from gradpipe.gradients.extract import extract_rows
 from gradpipe.gradients.protocol import Protocol
 from gradpipe.gradients.rows import Progress
-from gradpipe.gradients.tokens import truncation_note
-from gradpipe.models.fingerprint import pin
-from gradpipe.models.load import load_source
 from gradpipe.models.placement import IN_ONE_PIECE, Placement
-from gradpipe.models.source import resolve_model
 from gradpipe.standalone.data_source import DataSource, revision_of, rows_of_source
-from gradpipe.standalone.model_encoder import encoder_of_model
+from gradpipe.standalone.example_runner import ExampleRunner
 from gradpipe.standalone.output_file import check_writable, write_atomically
 from gradpipe.standalone.spectra_table import spectra_table
 from gradpipe.standalone.user_examples import examples_of_table
-
-_log = logging.getLogger(__name__)
 
 
 def extract_file(
@@ -90,13 +82,5 @@ def extract_pairs(
     false, cosines and sketches are null. Raises ModelError or DataError; an error in the examples
     is raised before the model's weights are read. Logs how many examples are cut to the window.
     """
-    source = pin(resolve_model(model))
-    names = [f"row {offset + number}" for number in range(len(pairs))]
-    encoder = encoder_of_model(model, source, protocol)
-    rows = encoder.encode_all(pairs, names)
-    for note in encoder.notes:
-        _log.info("%s", note)
-    if truncated := truncation_note(rows, encoder.window):
-        _log.warning("%s", truncated)
-    loaded = load_source(source, model, protocol.dtype, placement)
-    yield from extract_rows(loaded, rows, protocol, report, aligned=aligned)
+    runner = ExampleRunner(model, protocol, placement, report)
+    yield from runner.spectra(runner.encode(pairs, offset), aligned=aligned)

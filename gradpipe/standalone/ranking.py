@@ -2,17 +2,23 @@
 
 from __future__ import annotations
 
-import json
 import math
-from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Iterable
 from pathlib import Path
 
+import numpy as np
 import polars as pl
-from pyarrow import parquet
+from numpy.typing import NDArray
 
-from gradpipe.errors import DataError, GradpipeError
+from gradpipe.errors import DataError
 from gradpipe.gradients.rows import explode_matrices
+from gradpipe.standalone.spectra_file import (
+    MATRICES_AT_ONCE,
+    columns_and_unusable,
+    readable_spectra,
+    spectra_batches,
+)
+from gradpipe.statistics.diverse_subset import diverse_order
 from gradpipe.statistics.examples import mean_over_matrices
 from gradpipe.statistics.reductions import (
     REDUCTIONS,
@@ -24,8 +30,6 @@ from gradpipe.statistics.table import conform_to_schema, whole_responses
 
 #: One row per example: its number, its score, and why it has no score if it has none.
 SCORE_SCHEMA = pl.Schema({"row": pl.Int64, "score": pl.Float64, "reason": pl.String})
-#: Gradient matrices whose spectra are reduced at once: about 50 MB in float64.
-MATRICES_AT_ONCE = 2**14
 
 
 def score_rows(frames: Iterable[pl.DataFrame], by: str) -> pl.DataFrame:
@@ -68,72 +72,68 @@ def score_spectra_file(path: Path, by: str) -> pl.DataFrame:
     Raises DataError if the file is not of this kind, StudyError for a statistic that it cannot
     give.
     """
-    with _one_sentence_errors(path):
-        columns, unusable = _columns_and_unusable(path)
+    with readable_spectra(path):
+        columns, unusable = columns_and_unusable(path)
         require_statistics([by], available_statistics(columns))
         needed = [by] if by in columns else REDUCTIONS[by].meta.root_names()
         span = [name for name in columns if name == "span"]
         parts = [
             _reduced(matrices.lazy(), "example", by)
-            for matrices in _batches(path, ["example", *needed, *span])
+            for matrices in spectra_batches(path, ["example", *needed, *span])
         ]
         scores = [_usable_scores(parts), conform_to_schema(unusable, SCORE_SCHEMA)]
         return _with_reasons(pl.concat(scores), by)
 
 
 def rank_scores(
-    scores: pl.DataFrame, ascending: bool = False, top: int | float | None = None
+    scores: pl.DataFrame,
+    ascending: bool = False,
+    top: int | float | None = None,
+    by: str = "score",
 ) -> pl.DataFrame:
-    """Scores in order, the largest first, with their ``rank`` from 1; SCORE_SCHEMA and ``rank``.
+    """Scores in order, the largest first, with their ``rank`` from 1, added to SCORE_SCHEMA.
 
-    ``ascending`` puts the smallest first. Equal scores keep the order of their rows. An integer
-    ``top`` keeps that many rows, a float that share of the rows with a score, rounded up; without
-    it, rows without a score come last, in their order.
+    ``by`` is the column to order by. ``ascending`` puts the smallest first. Equal scores keep the
+    order of their rows. An integer ``top`` keeps that many rows, a float that share of the rows
+    with a score, rounded up; without it, rows without a score come last, in their order.
     """
-    scored = scores.filter(pl.col("score").is_not_null())
-    scored = scored.sort("score", "row", descending=[not ascending, False])
+    scored = scores.filter(pl.col(by).is_not_null())
+    scored = scored.sort(by, "row", descending=[not ascending, False])
     scored = scored.with_columns(rank=pl.int_range(1, pl.len() + 1).cast(pl.Int64))
     if top is not None:
-        return scored.head(math.ceil(top * scored.height) if isinstance(top, float) else top)
-    rest = scores.filter(pl.col("score").is_null()).sort("row")
+        return scored.head(number_of_rows(top, scored.height))
+    rest = scores.filter(pl.col(by).is_null()).sort("row")
     return pl.concat([scored, rest.with_columns(rank=pl.lit(None, pl.Int64))])
 
 
-@contextmanager
-def _one_sentence_errors(path: Path) -> Iterator[None]:
-    """Turn what readers raise for a damaged file, or one of another kind, into one DataError."""
-    try:
-        yield
-    except GradpipeError:
-        raise
-    # Readers raise many kinds of errors; Polars' panic is not a subclass of Exception.
-    except (Exception, pl.exceptions.PanicException) as error:
-        raise DataError(
-            f"{path} is damaged or not a Parquet file of spectra: give a table that "
-            "`gradpipe extract` wrote."
-        ) from error
+def choose_diverse(
+    ranked: pl.DataFrame,
+    rows: NDArray[np.int64],
+    directions: NDArray[np.float32],
+    top: int | float | None = None,
+) -> pl.DataFrame:
+    """Rows in the order of a diverse choice, with their ``diverse_rank`` from 1.
+
+    ``ranked`` is what ``rank_scores`` returns without ``top``: its first row with a direction is
+    chosen first. ``rows`` [n] are the numbers of the rows of ``directions`` [n, d], see
+    ``diverse_order``. ``top`` keeps that many chosen rows, or that share of ``rows``; without it,
+    rows without a direction come last.
+    """
+    places = pl.DataFrame({"row": rows, "place": np.arange(len(rows))})
+    candidates = ranked.select("row").join(places, on="row", maintain_order="left")
+    most = None if top is None else number_of_rows(top, candidates.height)
+    order = diverse_order(directions[candidates["place"].to_numpy()], most)
+    chosen = candidates.select("row")[order].with_columns(
+        diverse_rank=pl.int_range(1, pl.len() + 1).cast(pl.Int64)
+    )
+    found = ranked.join(chosen, on="row", how="left", maintain_order="left")
+    ordered = found.sort("diverse_rank", nulls_last=True, maintain_order=True)
+    return ordered if top is None else ordered.drop_nulls("diverse_rank")
 
 
-def _columns_and_unusable(path: Path) -> tuple[list[str], pl.DataFrame]:
-    """The column names of a file of spectra, and its unusable rows with their reasons."""
-    # Opening a named pipe would block.
-    if not path.is_file():
-        raise DataError(f"{path} does not exist: give a table that `gradpipe extract` wrote.")
-    with parquet.ParquetFile(path) as file:
-        names, metadata = file.schema_arrow.names, file.metadata.metadata or {}
-    if "example" not in names:
-        raise DataError(
-            f"{path} has no column 'example', only {', '.join(names)}: give a table that "
-            "`gradpipe extract` wrote."
-        )
-    unusable = json.loads(metadata.get(b"unusable", b"[]"))
-    return names, pl.DataFrame(unusable, schema=["row", "reason"], orient="row")
-
-
-def _batches(path: Path, columns: list[str]) -> Iterator[pl.DataFrame]:
-    """Some columns of a file whose spectra may not fit in memory together."""
-    for batch in parquet.ParquetFile(path).iter_batches(MATRICES_AT_ONCE, columns=columns):
-        yield pl.DataFrame(batch)
+def number_of_rows(top: int | float, rows: int) -> int:
+    """How many of ``rows`` the number or share ``top`` keeps; a share is rounded up."""
+    return min(rows, math.ceil(top * rows) if isinstance(top, float) else top)
 
 
 def _reduced(matrices: pl.LazyFrame, example: str, by: str) -> pl.DataFrame:

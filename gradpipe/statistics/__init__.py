@@ -6,6 +6,7 @@ partition     the tables of one model and benchmark, from one pass over its spec
 curves        means over examples, per layer
 differences   MAD of a curve, and relative difference (RD) of two
 discrimination  how well one number per response distinguishes two kinds of responses
+correlation   a column of the user's own against each statistic, given the length
 alignment     cosines between gradients
 example_sets  sets of examples: diversity, consensus and mean gradient of each
 set_diversity  how many different directions a set of gradients has
@@ -13,6 +14,9 @@ set_consensus  how far single gradients agree with the mean of their set
 set_cosines   mean gradients of two sets, compared
 set_tables    the tables of a report about sets
 t_intervals   intervals of estimates with standard errors
+sketch_vectors  the gradient of an example as one vector, estimated from its sketches
+target_alignment  cosines of examples with a small target set
+diverse_subset  examples whose gradients point in many directions, chosen greedily
 examples      scores of single examples, and the most extreme examples with their texts
 rows          how many examples are usable, and how fast they were computed
 checks        whether a statistics table is possible at all

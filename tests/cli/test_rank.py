@@ -250,6 +250,38 @@ def test_rows_that_are_all_unusable_are_written_with_their_reasons_and_fail(
     assert row == {**ROWS[1], "score": None, "rank": None}
 
 
+def test_a_target_set_more_scores_and_a_diverse_choice_are_options(
+    data: Path, spectra: Path, small_model: Path
+) -> None:
+    target = data.with_name("target.json")
+    target.write_text(json.dumps(ROWS[2:3]))
+    words = ("rank", data, "--model", small_model, "--overwrite")
+    result = gradpipe(*words, "--target", target, "--with", "loss, ifd")
+    assert result.exit_code == 0, result.output
+    assert "1 of 5 rows" in result.stderr
+    header = result.stdout.splitlines()[0].split()
+    assert header[:3] == ["rank", "score", "loss"]
+    found = json.loads(data.with_name("data.ranked.json").read_text())
+    added = ["loss", "ifd", "target_cosine", "target_cosine_max"]
+    assert list(found[0])[-len(added) :] == added
+    assert found[0]["id"] == 2
+    assert found[0]["target_cosine"] == pytest.approx(1, abs=1e-3)
+
+    result = gradpipe(*words, "--diverse", "--top", "3")
+    assert result.stdout.splitlines()[-1].startswith("3 rows chosen")
+    found = json.loads(data.with_name("data.ranked.json").read_text())
+    assert [row["diverse_rank"] for row in found] == [1, 2, 3]
+    # The two rows of equal texts are never both chosen.
+    assert sum(row["instruction"] == "Count" for row in found) == 1
+
+    existing = ("rank", data, "--spectra", spectra, "--overwrite")
+    refused(gradpipe(*existing, "--diverse"), "--diverse", "--model")
+    refused(gradpipe(*words, "--with", "los"), "'loss'")
+    refused(gradpipe(*words, "--sort", "loss"), "'loss'", "score")
+    refused(gradpipe(*words, "--diverse", "--sort", "score"), "--diverse", "--sort")
+    refused(gradpipe(*words, "--target", data.with_name("no.json")), "no.json")
+
+
 def test_help_names_every_statistic() -> None:
     text = gradpipe("rank", "--help").stdout
     for name in REDUCTIONS:
