@@ -154,6 +154,8 @@ def _matrices(gradients: RowGradients) -> list[dict[str, Any]]:
                 norms.get((layer + 1, name)),
             ),
             "sketch": kept_sketch(alignment.sketches.get((layer, name)), norms[layer, name]),
+            "token_norms": spectrum.tokens.norms,
+            "token_energy": spectrum.tokens.energy,
         }
         for (layer, name), spectrum in sorted(gradients.spectra.items())
     ]
@@ -185,6 +187,8 @@ def _span(span: SpanGradients) -> dict[str, Any]:
             "projection": name,
             "frobenius_norm": spectrum.squared_norm**0.5,
             "singular_values": spectrum.singular_values.float().cpu().numpy(),
+            "token_norms": spectrum.tokens.norms,
+            "token_energy": spectrum.tokens.energy,
         }
         for (layer, name), spectrum in sorted(spectra.items(), key=lambda entry: entry[0])
     ]

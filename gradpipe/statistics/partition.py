@@ -7,7 +7,7 @@ import polars as pl
 
 from gradpipe.gradients.rows import explode_matrices
 from gradpipe.statistics.alignment import AlignmentCollector
-from gradpipe.statistics.reductions import reduce_spectra
+from gradpipe.statistics.reductions import TOKEN_STATISTICS, reduce_spectra
 from gradpipe.statistics.table import EXAMPLE_COLUMNS, ROW_COLUMNS
 
 #: Rows that are reduced together: the spectra of a hundred take about 50 MB in float64.
@@ -32,10 +32,11 @@ def partition_tables(
 
     ``examples`` has ``key`` and EXAMPLE_COLUMNS; ``spectra`` are frames of ROW_SCHEMA with ``key``
     in place of ``row``, each row once, and are read once. The statistics table has ``model``,
-    EXAMPLE_COLUMNS, ROW_COLUMNS and the named statistics, sorted by item, style, relevance, layer
-    and projection; for the alignments see ``AlignmentCollector``. Raises StudyError for an unknown
-    statistic.
+    EXAMPLE_COLUMNS, ROW_COLUMNS, the named statistics and TOKEN_STATISTICS, sorted by item, style,
+    relevance, layer and projection; for the alignments see ``AlignmentCollector``. Raises
+    StudyError for an unknown statistic.
     """
+    statistics = list(dict.fromkeys([*statistics, *TOKEN_STATISTICS]))
     columns = ["key", *ROW_COLUMNS, *statistics]
     empty = pl.DataFrame(
         schema=dict.fromkeys(columns, pl.Float64)
