@@ -14,6 +14,7 @@ from gradpipe.claims.verdicts import judge
 from gradpipe.report.report_data import TWIN_SCHEMA, ReportInputs
 from gradpipe.statistics.alignment import alignment_curves
 from gradpipe.statistics.curves import curves
+from gradpipe.statistics.decomposition import token_decomposition
 from gradpipe.statistics.differences import mad, relative_difference
 from gradpipe.statistics.discrimination import discrimination
 from gradpipe.statistics.examples import example_scores, extremes
@@ -83,6 +84,7 @@ def gather(
         extremes=pl.concat(part.extremes for part in parts),
         twins=pl.DataFrame(shown, schema=TWIN_SCHEMA, orient="row"),
         discrimination=pl.concat(part.discrimination for part in parts),
+        decomposition=pl.concat(part.decomposition for part in parts),
         spans=pl.concat(
             [
                 SPAN_SCHEMA.to_frame(),
@@ -114,6 +116,7 @@ class _Parts(NamedTuple):
     alignment: pl.DataFrame
     extremes: pl.DataFrame
     discrimination: pl.DataFrame
+    decomposition: pl.DataFrame
 
 
 def _parts_of(cell: CellResults, names: Sequence[str], seed: int) -> _Parts:
@@ -131,4 +134,5 @@ def _parts_of(cell: CellResults, names: Sequence[str], seed: int) -> _Parts:
             for relevance in RELEVANCES
             if relevance != "correct"
         ),
+        decomposition=token_decomposition(statistics),
     )

@@ -1,4 +1,4 @@
-"""The factors of a ratio of norms against scipy, and against gradients that are made to have them."""
+"""The factors of a ratio of norms against scipy, and against gradients made to have them."""
 
 import math
 
@@ -121,7 +121,9 @@ def test_an_item_without_a_number_at_some_layer_is_left_out_of_that_projection()
     ]
     for hole in holes:
         found = token_decomposition(table.with_columns(hole))
-        counts = found.filter(against="detailed").group_by("projection").agg(pl.col("items").unique())
+        counts = (
+            found.filter(against="detailed").group_by("projection").agg(pl.col("items").unique())
+        )
         assert dict(counts.rows()) == {"q": [ITEMS - 1], "v": [ITEMS]}
         others = table.filter(pl.col("item_id") != "item3")
         chosen = pl.col("against").eq("detailed") & pl.col("projection").eq("q")

@@ -26,6 +26,7 @@ _PICKED_COLUMNS = {
     "alignment": ("model", "benchmark"),
     "spans": ("model", "benchmark"),
     "discrimination": ("model", "benchmark"),
+    "decomposition": ("model", "benchmark"),
 }
 #: A table that no picker changes is part of the HTML if it has at most this many rows.
 MOST_STATIC_ROWS = 60
