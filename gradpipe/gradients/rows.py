@@ -19,7 +19,8 @@ EXTRACTOR_VERSION = "2"
 #: above, null for the last layer. ``sketch`` comes from ``sketches.kept_sketch``: cosines of
 #: sketches approximate cosines of gradients. Both are null if the gradient is zero. G is the sum of
 #: one term gₜ per token position (see ``spectrum.TokenSizes``): ``token_norms`` is Σ‖gₜ‖ and
-#: ``token_energy`` Σ‖gₜ‖², both null in rows of earlier versions.
+#: ``token_energy`` Σ‖gₜ‖², both null in rows of earlier versions. ``layer_type`` is that of the
+#: layer's attention if the model mixes several (see ``models.layer_types``), or else null.
 MATRIX = pl.Struct(
     {
         "layer": pl.Int64,
@@ -30,6 +31,7 @@ MATRIX = pl.Struct(
         "sketch": pl.List(pl.Float16),
         "token_norms": pl.Float64,
         "token_energy": pl.Float64,
+        "layer_type": pl.String,
     }
 )
 #: One row per layer with its cosines (see ``comparisons.SAME_LAYER``). A cosine is null if a
@@ -52,6 +54,7 @@ SPAN = pl.Struct(
                     "singular_values": pl.List(pl.Float32),
                     "token_norms": pl.Float64,
                     "token_energy": pl.Float64,
+                    "layer_type": pl.String,
                 }
             )
         ),

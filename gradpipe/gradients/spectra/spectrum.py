@@ -133,7 +133,8 @@ class Inputs:
     @cached_property
     def sizes(self) -> Tensor:
         """‖xₜ‖ [R, T]."""
-        return torch.linalg.vector_norm(self.x, dim=2)
+        sizes: Tensor = torch.linalg.vector_norm(self.x, dim=2)
+        return sizes
 
     def select(self, tokens: Tensor) -> Inputs:
         """Return the inputs at some tokens (positions [R, n])."""
