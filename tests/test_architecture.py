@@ -42,6 +42,7 @@ LATE_IMPORTS = {
     "gradpipe/claims": {"scipy.special", "scipy.stats"},
     "gradpipe/statistics/t_intervals.py": {"scipy.special"},
     "gradpipe/statistics/correlation.py": {"scipy.special"},
+    "gradpipe/statistics/decomposition.py": {"scipy.special"},
     # Charts, pages and their images are drawn when a report is built, some by optional packages.
     "gradpipe/report": {"altair", "jinja2", "markupsafe", "vl_convert"},
 }

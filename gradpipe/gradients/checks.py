@@ -34,6 +34,7 @@ def check_spectra(
 ) -> list[Check]:
     """Check that usable rows have all layers and projections, finite, with Σσ² = ‖G‖²_F.
 
+    A model that mixes layers of several types may have layers without some of the projections.
     ``rows`` are the partition's rows without their matrices (``key``, ``reason``, ``loss``).
     ``spectra`` are the same rows as frames of ROW_SCHEMA with ``key``, split in any way.
     """
@@ -42,7 +43,7 @@ def check_spectra(
     summary = (
         pl.concat([_summarize(pl.DataFrame(schema=ROW_SCHEMA)), *summaries])
         .group_by("layer", "projection")
-        .agg(pl.col("matrices", "broken").sum(), pl.col("gap").max())
+        .agg(pl.col("matrices", "broken").sum(), pl.col("gap").max(), pl.col("mixed").any())
     )
     return [
         _check_complete(summary, usable.height, projections),
@@ -55,7 +56,7 @@ def _summarize(spectra: pl.DataFrame) -> pl.DataFrame:
     """Count the matrices of some rows by layer and projection.
 
     ``broken`` is the number of non-finite matrices, ``gap`` the largest relative difference between
-    Σσ² and ‖G‖²_F.
+    Σσ² and ‖G‖²_F. ``mixed`` says whether the layer has a type.
     """
     squares = pl.element().cast(pl.Float64).pow(2)
     energy = pl.col("singular_values").list.eval(squares).list.sum()
@@ -69,9 +70,15 @@ def _summarize(spectra: pl.DataFrame) -> pl.DataFrame:
             "projection",
             (~finite).alias("broken"),
             pl.when(finite & (energy > 0)).then(gap).alias("gap"),
+            pl.col("layer_type").is_not_null().alias("mixed"),
         )
         .group_by("layer", "projection")
-        .agg(pl.len().alias("matrices"), pl.col("broken").sum(), pl.col("gap").max())
+        .agg(
+            pl.len().alias("matrices"),
+            pl.col("broken").sum(),
+            pl.col("gap").max(),
+            pl.col("mixed").any(),
+        )
         .collect()
     )
 
@@ -80,7 +87,10 @@ def _check_complete(summary: pl.DataFrame, usable: int, projections: Sequence[st
     columns = summary.select("layer", "projection", "matrices")
     counts = {(layer, projection): count for layer, projection, count in columns.iter_rows()}
     layers = max((layer + 1 for layer, _ in counts), default=0)
-    expected = [(layer, projection) for layer in range(layers) for projection in projections]
+    places = [(layer, projection) for layer in range(layers) for projection in projections]
+    present = {name for _, name in counts}
+    gaps_allowed = bool(summary["mixed"].any()) and set(projections) <= present
+    expected = [place for place in places if place in counts or not gaps_allowed]
     incomplete = [place for place in expected if counts.get(place, 0) != usable]
     unexpected = [place for place in counts if place not in set(expected)]
     passed = not incomplete and not unexpected and (usable == 0 or layers > 0)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -22,6 +22,9 @@ from gradpipe.gradients.tokens import TokenRow
 from gradpipe.models.devices import device_name
 from gradpipe.models.load import LoadedModel
 from gradpipe.models.projections import Projection, find_projections
+
+#: The type of each (layer, projection) in a model of mixed layers, or None.
+LayerTypes = Mapping[tuple[int, str], str | None]
 
 
 # A notebook may call this inside torch.no_grad() or torch.inference_mode(). As decorators of a
@@ -44,6 +47,7 @@ def extract_rows(
     sketches are null.
     """
     projections = _projections(loaded, protocol)
+    types = {(p.layer, p.name): p.layer_type for p in projections}
     rows = [_within_vocabulary(row, loaded) for row in rows]
     all_tokens = sum(len(row.ids) for row in rows if row.reason is None)
     unusable = [number for number, row in enumerate(rows) if row.reason is not None]
@@ -65,7 +69,7 @@ def extract_rows(
             yield _frame(
                 hardware,
                 [
-                    _record(number, rows[number], gradient, seconds)
+                    _record(number, rows[number], gradient, seconds, types)
                     for number, gradient in zip(numbers, finished.gradients, strict=True)
                 ],
             )
@@ -126,20 +130,22 @@ def _unusable(number: int, row: TokenRow) -> dict[str, Any]:
     }
 
 
-def _record(number: int, row: TokenRow, gradients: RowGradients, seconds: float) -> dict[str, Any]:
+def _record(
+    number: int, row: TokenRow, gradients: RowGradients, seconds: float, types: LayerTypes
+) -> dict[str, Any]:
     fault = gradients.fault
     return {
         **_unusable(number, row),
         "loss": gradients.loss,
         "reason": gradients.reason,
         "seconds": seconds,
-        "matrices": [] if fault else _matrices(gradients),
+        "matrices": [] if fault else _matrices(gradients, types),
         "layers": [] if fault else _layers(gradients),
-        "spans": [] if fault else [_span(span) for span in gradients.spans],
+        "spans": [] if fault else [_span(span, types) for span in gradients.spans],
     }
 
 
-def _matrices(gradients: RowGradients) -> list[dict[str, Any]]:
+def _matrices(gradients: RowGradients, types: LayerTypes) -> list[dict[str, Any]]:
     """The gradients of a usable row, as MATRIX."""
     norms, alignment = gradients.norms, gradients.alignment
     return [
@@ -154,6 +160,9 @@ def _matrices(gradients: RowGradients) -> list[dict[str, Any]]:
                 norms.get((layer + 1, name)),
             ),
             "sketch": kept_sketch(alignment.sketches.get((layer, name)), norms[layer, name]),
+            "token_norms": spectrum.tokens.norms,
+            "token_energy": spectrum.tokens.energy,
+            "layer_type": types[layer, name],
         }
         for (layer, name), spectrum in sorted(gradients.spectra.items())
     ]
@@ -176,7 +185,7 @@ def _layers(gradients: RowGradients) -> list[dict[str, Any]]:
     ]
 
 
-def _span(span: SpanGradients) -> dict[str, Any]:
+def _span(span: SpanGradients, types: LayerTypes) -> dict[str, Any]:
     """A span of a usable row, as SPAN."""
     spectra = {} if span.fault else span.spectra
     matrices = [
@@ -185,6 +194,9 @@ def _span(span: SpanGradients) -> dict[str, Any]:
             "projection": name,
             "frobenius_norm": spectrum.squared_norm**0.5,
             "singular_values": spectrum.singular_values.float().cpu().numpy(),
+            "token_norms": spectrum.tokens.norms,
+            "token_energy": spectrum.tokens.energy,
+            "layer_type": types[layer, name],
         }
         for (layer, name), spectrum in sorted(spectra.items(), key=lambda entry: entry[0])
     ]

@@ -10,13 +10,17 @@ from gradpipe.gradients.protocol import Protocol
 from gradpipe.gradients.spectra.comparisons import SAME_LAYER
 from gradpipe.system.hashing import content_hash
 
-#: Part of every row's key: a change recomputes every gradient. Raise it when numbers change or are
-#: added. Version 2 added the cosines and the sketches.
+#: Part of every row's key: a change recomputes every gradient. Raise it when numbers change, or
+#: when old rows without new numbers would be wrong; columns that may be null need no new version.
+#: Version 2 added the cosines and the sketches.
 EXTRACTOR_VERSION = "2"
 
 #: One row per gradient. ``next_layer_cosine`` is the cosine with the same projection of the layer
 #: above, null for the last layer. ``sketch`` comes from ``sketches.kept_sketch``: cosines of
-#: sketches approximate cosines of gradients. Both are null if the gradient is zero.
+#: sketches approximate cosines of gradients. Both are null if the gradient is zero. G is the sum of
+#: one term gₜ per token position (see ``spectrum.TokenSizes``): ``token_norms`` is Σ‖gₜ‖ and
+#: ``token_energy`` Σ‖gₜ‖², both null in rows of earlier versions. ``layer_type`` is that of the
+#: layer's attention if the model mixes several (see ``models.layer_types``), or else null.
 MATRIX = pl.Struct(
     {
         "layer": pl.Int64,
@@ -25,6 +29,9 @@ MATRIX = pl.Struct(
         "singular_values": pl.List(pl.Float32),
         "next_layer_cosine": pl.Float32,
         "sketch": pl.List(pl.Float16),
+        "token_norms": pl.Float64,
+        "token_energy": pl.Float64,
+        "layer_type": pl.String,
     }
 )
 #: One row per layer with its cosines (see ``comparisons.SAME_LAYER``). A cosine is null if a
@@ -45,6 +52,9 @@ SPAN = pl.Struct(
                     "projection": pl.String,
                     "frobenius_norm": pl.Float64,
                     "singular_values": pl.List(pl.Float32),
+                    "token_norms": pl.Float64,
+                    "token_energy": pl.Float64,
+                    "layer_type": pl.String,
                 }
             )
         ),

@@ -7,6 +7,7 @@ with gate, up and down. A linear layer with several roles is split by the effect
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -14,6 +15,7 @@ from typing import Any
 from torch import nn
 
 from gradpipe.errors import ModelError, nearest
+from gradpipe.models.layer_types import SOFTMAX_ATTENTION, layer_types
 from gradpipe.models.layouts import ColumnLayout, OutputColumns
 from gradpipe.models.places import (
     attention_places,
@@ -25,6 +27,7 @@ from gradpipe.models.places import (
 from gradpipe.models.probe import probe_attention, probe_gate
 from gradpipe.models.roles import ATTENTION, MLP, Places
 
+_log = logging.getLogger(__name__)
 #: End of a sentence that explains how to name an unknown model's layers.
 NAMING = (
     "name them with `layer_names` in the study, as {q: attn.wq, k: attn.wk, ...}, or with "
@@ -34,13 +37,18 @@ NAMING = (
 
 @dataclass(frozen=True, kw_only=True)
 class Projection:
-    """One projection of one layer: the module that computes it and the columns of its outputs."""
+    """One projection of one layer: the module that computes it and the columns of its outputs.
+
+    ``layer_type`` is that of the layer's attention if the model mixes several types. It is None for
+    other models, and for projections of an MLP.
+    """
 
     layer: int
     name: str
     path: str
     module: nn.Module
     columns: OutputColumns = field(default_factory=OutputColumns)
+    layer_type: str | None = None
 
 
 def find_projections(
@@ -48,20 +56,28 @@ def find_projections(
     names: tuple[str, ...] = ATTENTION,
     layer_names: Mapping[str, str] | None = None,
 ) -> list[Projection]:
-    """Return the named projections of every layer, in layer order.
+    """Return the named projections of every layer that has them, in layer order.
 
     ``names`` are roles: q, k, v, o, gate, up, down. ``layer_names`` gives paths inside a decoder
     layer by role, for modules with unusual names; a fused module is named for each of its roles.
     Passes run through the model for fused modules only, and the model is restored afterwards.
-    Raises ModelError, listing the linear layers, if a projection is missing or a layer cannot be
-    split.
+    In a model that mixes layers with and without softmax attention, those without it may have no q,
+    k, v and o; they are left out, with a message in the log. Raises ModelError, listing the linear
+    layers, if a projection is missing or a layer cannot be split.
     """
     path, layers = _decoder_layers(model)
     fused = _FusedLayers(model)
     projections: list[Projection] = []
-    for number, layer in enumerate(layers):
+    types = layer_types(model, len(layers))
+    left_out: list[int] = []
+    for number, (layer, layer_type) in enumerate(zip(layers, types, strict=True)):
         layer_path = f"{path}.{number}"
-        places = _places(f"Layer {number} ({layer_path})", layer, names, layer_names or {})
+        roles, named = names, layer_names or {}
+        if layer_type not in (None, SOFTMAX_ATTENTION) and not _has_attention(layer, named):
+            left_out.append(number)
+            roles = tuple(name for name in names if name not in ATTENTION)
+            named = {role: place for role, place in named.items() if role not in ATTENTION}
+        places = _places(f"Layer {number} ({layer_path})", layer, roles, named)
         columns = fused.columns(layer_path, layer, places)
         projections += [
             Projection(
@@ -70,9 +86,13 @@ def find_projections(
                 path=f"{layer_path}.{places[name]}",
                 module=layer.get_submodule(places[name]),
                 columns=columns[name],
+                layer_type=layer_type if name in ATTENTION else None,
             )
-            for name in names
+            for name in roles
         ]
+    if left_out and set(names) & set(ATTENTION):
+        message = "%d of %d layers have no softmax attention, and no q, k, v and o: %s"
+        _log.info(message, len(left_out), len(layers), ", ".join(map(str, left_out)))
     return projections
 
 
@@ -105,6 +125,13 @@ def _configured_layers(model: Any) -> int | None:
     if not hasattr(model, "config"):
         return None
     return getattr(model.config.get_text_config(), "num_hidden_layers", None)
+
+
+def _has_attention(layer: nn.Module, named: Mapping[str, str]) -> bool:
+    """Whether a layer has all projections of an attention, under known names or as named."""
+    linears = linear_layers(layer)
+    given = {role: place for role, place in named.items() if role in ATTENTION}
+    return set(given.values()) <= set(linears) and bool(attention_places(linears, given))
 
 
 def _places(

@@ -18,6 +18,7 @@ from gradpipe.report.report_data import TWIN_SCHEMA, ReportInputs
 from gradpipe.responses.verified import verified_examples
 from gradpipe.statistics.alignment import alignment_curves
 from gradpipe.statistics.curves import curves
+from gradpipe.statistics.decomposition import token_decomposition
 from gradpipe.statistics.differences import mad, of_common_items, relative_difference
 from gradpipe.statistics.discrimination import discrimination
 from gradpipe.statistics.examples import example_scores, extremes
@@ -114,6 +115,7 @@ def gather(
         set_diversity=sets.diversity,
         set_consensus=sets.consensus,
         set_cosines=sets.cosines,
+        decomposition=pl.concat(part.decomposition for part in parts),
         spans=pl.concat(
             [
                 SPAN_SCHEMA.to_frame(),
@@ -190,6 +192,7 @@ class _Parts(NamedTuple):
     alignment: pl.DataFrame
     extremes: pl.DataFrame
     discrimination: pl.DataFrame
+    decomposition: pl.DataFrame
 
 
 def _parts_of(cell: CellResults, names: Sequence[str], seed: int) -> _Parts:
@@ -207,4 +210,5 @@ def _parts_of(cell: CellResults, names: Sequence[str], seed: int) -> _Parts:
             for relevance in RELEVANCES
             if relevance != "correct"
         ),
+        decomposition=token_decomposition(statistics),
     )

@@ -7,6 +7,7 @@ import polars as pl
 
 from gradpipe.claims.schemas import CLAIM_SCHEMA, LENGTH_SCHEMA, VERDICT_SCHEMA
 from gradpipe.errors import DataError
+from gradpipe.statistics.decomposition import DECOMPOSITION_SCHEMA
 from gradpipe.statistics.differences import MADS
 from gradpipe.statistics.discrimination import DISCRIMINATION_SCHEMA
 from gradpipe.statistics.set_cosines import SET_COSINE_SCHEMA
@@ -170,6 +171,7 @@ COLUMNS = {
     "set_diversity": tuple(SET_DIVERSITY_SCHEMA),
     "set_consensus": tuple(SET_CONSENSUS_SCHEMA),
     "set_cosines": tuple(SET_COSINE_SCHEMA),
+    "decomposition": tuple(DECOMPOSITION_SCHEMA),
 }
 
 
@@ -193,7 +195,8 @@ class ReportInputs:
     ``twins``: pairs of base and tuned models. ``spans``: statistics of the parts of responses.
     ``discrimination``: how well irrelevant and rejected responses are distinguished from correct
     ones. ``set_diversity``, ``set_consensus`` and ``set_cosines``: in how many directions a set's
-    gradients point, how far they agree, and how two sets compare. Every table may be empty.
+    gradients point, how far they agree, and how two sets compare. ``decomposition``: why the norms
+    of two styles differ. Every table may be empty.
 
     Raises DataError if a table has no such column.
     """
@@ -218,6 +221,7 @@ class ReportInputs:
     set_diversity: pl.DataFrame = field(default_factory=SET_DIVERSITY_SCHEMA.to_frame)
     set_consensus: pl.DataFrame = field(default_factory=SET_CONSENSUS_SCHEMA.to_frame)
     set_cosines: pl.DataFrame = field(default_factory=SET_COSINE_SCHEMA.to_frame)
+    decomposition: pl.DataFrame = field(default_factory=DECOMPOSITION_SCHEMA.to_frame)
 
     def __post_init__(self) -> None:
         for table, columns in COLUMNS.items():

@@ -60,6 +60,9 @@ STATISTIC_LABELS = {
     "top16_energy": "energy in the top 16 directions",
     "tail_exponent": "power law of the tail: exponent",
     "tail_distance": "power law of the tail: misfit",
+    "token_gradient_norm": "sum of the tokens’ gradient norms",
+    "token_alignment": "alignment of the tokens’ gradients",
+    "effective_tokens": "effective number of tokens",
 }
 SEGMENT_LABELS = {
     "all": "all layers",

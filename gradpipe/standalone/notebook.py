@@ -60,7 +60,9 @@ def extract_spectra(
         was cut off to fit into the window), ``layer`` (from 0), ``projection`` ("q", "k",
         "v", "o"), ``nuclear_norm``, ``spectral_norm``, ``sigma1_ratio``, ``frobenius_norm``,
         ``effective_rank``, the cosines ``next_layer_cosine``, ``q_o_cosine``, ``q_ot_cosine`` and
-        ``k_v_cosine``, and ``singular_values`` (descending, at most one per token).
+        ``k_v_cosine``, ``layer_type`` (null unless the model mixes types of attention), the sums
+        ``token_norms`` and ``token_energy`` of the norms and squared norms of the terms of the
+        gradient at single tokens, and ``singular_values`` (descending, at most one per token).
 
     Raises:
         DataError: The examples have no known format, one has no instruction or output, or is longer

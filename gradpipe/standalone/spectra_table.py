@@ -48,6 +48,9 @@ def spectra_table(rows: pl.DataFrame) -> pl.DataFrame:
             *EXTRACT_STATISTICS,
             "next_layer_cosine",
             *(f"{pair}_cosine" for pair in SAME_LAYER),
+            "layer_type",
+            "token_norms",
+            "token_energy",
             "singular_values",
         )
         .collect()

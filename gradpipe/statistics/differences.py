@@ -32,8 +32,9 @@ def mad(curves: pl.DataFrame) -> pl.DataFrame:
 
     MAD = 1/(N−1) Σ |s(i+1) − s(i)| over the N layers of a curve s: how uneven a statistic is from
     layer to layer. Take it of a mean curve, not of single examples: the order matters. A curve
-    twice as large has twice the MAD. Two more columns do not depend on a curve's size: MAD divided
-    by the mean over the same layers, and the MAD of log s.
+    twice as large has twice the MAD. In a model that mixes types of layers, each type has curves of
+    its own, and adjacent are consecutive layers of that type. Two more columns do not depend on a
+    curve's size: MAD divided by the mean over the same layers, and the MAD of log s.
 
     Args:
         curves: Curves as ``gp.curves`` returns them.

@@ -72,15 +72,28 @@ REDUCTIONS: dict[str, pl.Expr] = {
     "tail_exponent": _where_tail(1 + 1 / _logarithms.list.mean()),
     #: The Kolmogorov–Smirnov distance between that power law and the tail, small if it fits
     "tail_distance": _where_tail(_distance),
+    #: Σ‖gₜ‖ of the terms of G = Σ gₜ over token positions t: ‖G‖_F if all pointed the same way
+    "token_gradient_norm": pl.col("token_norms"),
+    #: ‖G‖_F / Σ‖gₜ‖, from 0 to 1: how far the tokens' gradients add up or cancel
+    "token_alignment": pl.col("frobenius_norm") / pl.col("token_norms"),
+    #: (Σ‖gₜ‖)² / Σ‖gₜ‖²: how many equal tokens would share the gradient as evenly. The alignment
+    #: of orthogonal gₜ is 1 over its square root
+    "effective_tokens": pl.col("token_norms").pow(2) / pl.col("token_energy"),
 }
+
+#: How G is composed of its tokens' gradients. Every statistics table has them, null where rows are
+#: of an earlier version. No study has them by default: those of older workspaces stay current.
+TOKEN_STATISTICS = ("token_gradient_norm", "token_alignment", "effective_tokens")
+DEFAULT_STATISTICS = tuple(name for name in REDUCTIONS if name not in TOKEN_STATISTICS)
 
 
 def reduce_spectra(spectra: pl.LazyFrame, names: Sequence[str] = tuple(REDUCTIONS)) -> pl.LazyFrame:
     """Add the named statistics to a frame of spectra.
 
-    ``spectra`` has ``singular_values`` (list), ``frobenius_norm``, ``loss`` and
-    ``response_tokens``, as far as the named statistics need them. A statistic that is not defined
-    (the ratios and ranks of a zero gradient, the tail of a short spectrum) is null. Raises
+    ``spectra`` has ``singular_values`` (list), ``frobenius_norm``, ``token_norms``,
+    ``token_energy``, ``loss`` and ``response_tokens``, as far as the named statistics need them. A
+    statistic that is not defined (the ratios and ranks of a zero gradient, the tail of a short
+    spectrum) is null. Raises
     StudyError for an unknown statistic.
     """
     require_statistics(names, tuple(REDUCTIONS))

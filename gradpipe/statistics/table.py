@@ -6,6 +6,7 @@ import polars as pl
 
 from gradpipe.errors import DataError
 from gradpipe.gradients.rows import explode_matrices
+from gradpipe.models.layer_types import SOFTMAX_ATTENTION
 from gradpipe.statistics.reductions import (
     available_statistics,
     computable_statistics,
@@ -90,11 +91,11 @@ def with_labels(table: pl.LazyFrame) -> pl.LazyFrame:
     """A table of matrices with every label column: DEFAULT_LABELS, ``item_id`` and ``index``.
 
     ``item_id`` is the column ``item``, or else ``example``; ``index`` is ``example``, or else the
-    item's rank among the items of its model and benchmark. Rows of spans are left out. Raises
-    DataError for a table without ``layer``, ``projection``, or any column that identifies the
-    example.
+    item's rank among the items of its model and benchmark. Rows of spans are left out. Projections
+    of layers of other types have names of their own, see ``name_by_layer_type``. Raises DataError
+    for a table without ``layer``, ``projection``, or any column that identifies the example.
     """
-    table = whole_responses(table)
+    table = name_by_layer_type(whole_responses(table))
     columns = table.collect_schema().names()
     item = next((name for name in ("item_id", "item", "example") if name in columns), None)
     missing = [name for name in ("layer", "projection") if name not in columns]
@@ -116,6 +117,23 @@ def with_labels(table: pl.LazyFrame) -> pl.LazyFrame:
         number = pl.col("example") if "example" in columns else rank
         labeled = labeled.with_columns(number.cast(pl.Int64).alias("index"))
     return labeled
+
+
+def name_by_layer_type(table: pl.LazyFrame) -> pl.LazyFrame:
+    """Name projections by the type of their layer, and drop the column ``layer_type``.
+
+    In a model that mixes layers, gradients of different types of attention are not comparable. So
+    ``q`` is that of softmax attention only, and that of a linear attention is
+    ``q linear_attention``: a projection of its own, with its own curves. Layers without a
+    projection have no rows. Tables without ``layer_type`` are returned as they are.
+    """
+    if "layer_type" not in table.collect_schema().names():
+        return table
+    other = pl.col("layer_type") != SOFTMAX_ATTENTION
+    named = pl.concat_str("projection", "layer_type", separator=" ")
+    return table.with_columns(
+        pl.when(other).then(named).otherwise("projection").alias("projection")
+    ).drop("layer_type")
 
 
 def whole_responses(table: pl.LazyFrame) -> pl.LazyFrame:

@@ -18,7 +18,7 @@ from gradpipe.fields import Number, Whole
 from gradpipe.generators.config import GeneratorConfig
 from gradpipe.gradients.protocol import STANDARD, Protocol, make_protocol
 from gradpipe.responses.build import Irrelevant
-from gradpipe.statistics.reductions import REDUCTIONS
+from gradpipe.statistics.reductions import DEFAULT_STATISTICS, REDUCTIONS
 from gradpipe.studies.base_models import find_model_pairs
 from gradpipe.studies.model_config import ModelConfig
 from gradpipe.studies.names import require_distinct_names
@@ -109,7 +109,7 @@ class Study(BaseModel):
         default=RayConfig(), description="The Ray cluster and its actors, for ``engine: ray``."
     )
     statistics: tuple[str, ...] = Field(
-        default=tuple(REDUCTIONS),
+        default=DEFAULT_STATISTICS,
         min_length=1,
         description="The statistics to compute; adding one later costs no gradient.",
     )

@@ -196,6 +196,9 @@ def test_extract_writes_the_table_and_names_unusable_rows(
         "q_o_cosine",
         "q_ot_cosine",
         "k_v_cosine",
+        "layer_type",
+        "token_norms",
+        "token_energy",
         "singular_values",
     ]
 

@@ -78,7 +78,7 @@ def test_what_shares_the_batch_changes_no_row(make_model: MakeModel, make_rows: 
     for table in tables[1:]:
         names = ("row", "layer", "projection", "tokens", "response_tokens")
         assert_frame_equal(table.select(names), alone.select(names))
-        for name in ("loss", "frobenius_norm"):
+        for name in ("loss", "frobenius_norm", "token_norms", "token_energy"):
             np.testing.assert_allclose(table[name], alone[name], rtol=1e-5)
         pairs = zip(table["singular_values"], alone["singular_values"], strict=True)
         for values, expected in pairs:

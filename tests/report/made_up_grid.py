@@ -4,8 +4,9 @@ import numpy as np
 import polars as pl
 
 from gradpipe.report.report_data import REPORT_DISCRIMINATION_SCHEMA, ReportInputs
-from gradpipe.report.style import STATISTIC_LABELS
+from gradpipe.statistics.decomposition import DECOMPOSITION_SCHEMA, STYLE_PAIRS
 from gradpipe.statistics.discrimination import BASELINES
+from gradpipe.statistics.reductions import DEFAULT_STATISTICS
 from tests.report.made_up import (
     curves_of,
     mad_of,
@@ -50,12 +51,12 @@ ITEMS = 500
 
 
 def paper_grid() -> ReportInputs:
-    """Every statistic of ten models on thirteen benchmarks, with as much noise as real results.
+    """Every default statistic of ten models on thirteen benchmarks, as noisy as real results.
 
     Each layer of each curve is off by a fifth on its own, and its error by a tenth, so that
     nothing is smaller than it would be for real.
     """
-    names, statistics = list(LAYERS), tuple(STATISTIC_LABELS)
+    names, statistics = list(LAYERS), DEFAULT_STATISTICS
     of_models = [
         noisy(curves_of([model], BENCHMARKS, layers, ITEMS, statistics), seed)
         for seed, (model, layers) in enumerate(LAYERS.items())
@@ -81,6 +82,7 @@ def paper_grid() -> ReportInputs:
         extremes=texts_of_their_own(extremes_of(single, places=5, text="", values=900)),
         twins=twins,
         discrimination=discrimination_of(curves),
+        decomposition=decomposition_of(curves),
     )
 
 
@@ -114,6 +116,22 @@ def discrimination_of(curves: pl.DataFrame) -> pl.DataFrame:
             layer=None,
         )
         .select(pl.col(name).cast(kind) for name, kind in REPORT_DISCRIMINATION_SCHEMA.items())
+    )
+
+
+def decomposition_of(curves: pl.DataFrame) -> pl.DataFrame:
+    """Random ratios of every two styles, as means over layers."""
+    cell = ["model", "benchmark", "family", "projection"]
+    of_styles = curves.group_by(*cell, maintain_order=True).agg(pl.col("style").unique())
+    pairs = pl.DataFrame(STYLE_PAIRS, schema=["style", "against"], orient="row")
+    there = (pl.col("styles").list.contains(pl.col(name)) for name in ("style", "against"))
+    rows = of_styles.rename({"style": "styles"}).join(pairs, how="cross").filter(*there)
+    numbers = [name for name, kind in DECOMPOSITION_SCHEMA.items() if kind == pl.Float64]
+    ratios = np.random.default_rng(6).lognormal(size=(rows.height, len(numbers)))
+    return (
+        pl.concat([rows, pl.DataFrame(ratios, schema=numbers)], how="horizontal")
+        .with_columns(layer=None, items=pl.lit(ITEMS))
+        .select(pl.col(name).cast(kind) for name, kind in DECOMPOSITION_SCHEMA.items())
     )
 
 

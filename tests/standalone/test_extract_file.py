@@ -42,6 +42,9 @@ COLUMNS = {
     "q_o_cosine": pl.Float32,
     "q_ot_cosine": pl.Float32,
     "k_v_cosine": pl.Float32,
+    "layer_type": pl.String,
+    "token_norms": pl.Float64,
+    "token_energy": pl.Float64,
     "singular_values": pl.List(pl.Float32),
 }
 

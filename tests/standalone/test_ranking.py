@@ -40,6 +40,8 @@ def rows(
                     "projection": projection,
                     "frobenius_norm": 2.0,
                     "singular_values": np.sort(draw.lognormal(size=values))[::-1],
+                    "token_norms": 3.0 + layer,
+                    "token_energy": 4.0 + number,
                 }
                 for layer in (0, 1)
                 for projection in "qo"

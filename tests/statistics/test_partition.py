@@ -12,7 +12,7 @@ from gradpipe.errors import StudyError
 from gradpipe.gradients.rows import ROW_SCHEMA
 from gradpipe.statistics.curves import curves
 from gradpipe.statistics.partition import partition_tables
-from gradpipe.statistics.reductions import REDUCTIONS
+from gradpipe.statistics.reductions import REDUCTIONS, TOKEN_STATISTICS
 from gradpipe.statistics.table import EXAMPLE_COLUMNS, ROW_COLUMNS
 
 SCHEMA = pl.Schema({"key": pl.String} | {n: t for n, t in ROW_SCHEMA.items() if n != "row"})
@@ -46,6 +46,8 @@ def spectra(keys: list[str], unusable: str = "") -> pl.DataFrame:
                         "projection": projection,
                         "frobenius_norm": 1.0,
                         "singular_values": draw.lognormal(size=20 if projection == "o" else 24),
+                        "token_norms": 4.0 + layer,
+                        "token_energy": 2.0,
                     }
                     for layer in (0, 1)
                     for projection in ("k", "o", "q")
@@ -91,6 +93,9 @@ def twin(asked: pl.DataFrame, rows: pl.DataFrame, model: str) -> list[dict[str, 
                     | {
                         "nuclear_norm": sigma.sum(),
                         "effective_rank": np.exp(-(p * np.log(p)).sum()),
+                        "token_gradient_norm": 4.0 + matrix["layer"],
+                        "token_alignment": 1 / (4 + matrix["layer"]),
+                        "effective_tokens": (4 + matrix["layer"]) ** 2 / 2,
                     }
                 )
     order = ("index", "item_id", "style", "relevance", "layer", "projection")
@@ -106,7 +111,7 @@ def test_the_table_equals_a_slow_twin_however_the_spectra_come(
     parts = [rows.slice(start, chunk) for start in range(0, rows.height, chunk)]
     table = reduce(asked, parts, NAMES)
     expected = twin(asked, rows, "m")
-    assert table.columns == ["model", *EXAMPLE_COLUMNS, *ROW_COLUMNS, *NAMES]
+    assert table.columns == ["model", *EXAMPLE_COLUMNS, *ROW_COLUMNS, *NAMES, *TOKEN_STATISTICS]
     assert table.height == len(expected) == 3 * 6
     assert_frame_equal(table, pl.DataFrame(expected, schema=table.schema), rel_tol=1e-12, abs_tol=0)
 
@@ -114,6 +119,18 @@ def test_the_table_equals_a_slow_twin_however_the_spectra_come(
 def test_an_example_that_cannot_be_used_is_absent() -> None:
     table = reduce(examples(["a", "b"]), [spectra(["a", "b"], unusable="b")], NAMES)
     assert table["item_id"].unique().to_list() == ["item0"]
+
+
+def test_rows_of_earlier_versions_have_no_statistics_of_tokens() -> None:
+    rows = spectra(["a"])
+    field = pl.element().struct.with_fields
+    nulls = [pl.lit(None, pl.Float64).alias(name) for name in ("token_norms", "token_energy")]
+    table = reduce(
+        examples(["a"]), [rows.with_columns(pl.col("matrices").list.eval(field(*nulls)))], NAMES
+    )
+    assert table.select(TOKEN_STATISTICS).null_count().row(0) == (6,) * len(TOKEN_STATISTICS)
+    expected = reduce(examples(["a"]), [rows], NAMES).drop(TOKEN_STATISTICS)
+    assert_frame_equal(table.drop(TOKEN_STATISTICS), expected)
 
 
 def test_two_examples_that_share_a_key_are_both_there() -> None:

@@ -26,8 +26,12 @@ UNDEFINED_AT_ZERO = {
     "top16_energy",
     "tail_exponent",
     "tail_distance",
+    "token_alignment",
+    "effective_tokens",
 }
 TOKENS = 7
+#: Σ‖gₜ‖ over Σσ, and Σ‖gₜ‖² over (Σσ)².
+NORMS, ENERGY = 1.5, 0.5
 
 
 def spectra_frame(spectra: list[list[float]], losses: list[float], dtype: Any) -> pl.DataFrame:
@@ -37,12 +41,16 @@ def spectra_frame(spectra: list[list[float]], losses: list[float], dtype: Any) -
             "frobenius_norm": [float(np.linalg.norm(np.asarray(s, float))) for s in spectra],
             "loss": losses,
             "response_tokens": [TOKENS] * len(losses),
+            "token_norms": [NORMS * float(np.sum(s)) for s in spectra],
+            "token_energy": [ENERGY * float(np.sum(s)) ** 2 for s in spectra],
         },
         schema={
             "singular_values": pl.List(dtype),
             "frobenius_norm": pl.Float64,
             "loss": pl.Float64,
             "response_tokens": pl.Int64,
+            "token_norms": pl.Float64,
+            "token_energy": pl.Float64,
         },
     )
 
@@ -57,6 +65,7 @@ def twin(values: list[float], loss: float) -> dict[str, float | None]:
         "frobenius_norm": norm,
         "nuclear_norm_over_loss": total / loss if loss else None,
         "nuclear_norm_summed_loss": total * TOKENS,
+        "token_gradient_norm": NORMS * total,
     }
     if total == 0:
         return {**found, **dict.fromkeys(UNDEFINED_AT_ZERO)}
@@ -69,6 +78,8 @@ def twin(values: list[float], loss: float) -> dict[str, float | None]:
         "top4_energy": energy(sigma, 4),
         "top16_energy": energy(sigma, 16),
         **tail(sigma),
+        "token_alignment": norm / (NORMS * total),
+        "effective_tokens": NORMS**2 / ENERGY,
     }
 
 
@@ -223,6 +234,14 @@ def test_neither_the_order_nor_the_size_of_the_values_moves_shares_or_tail() -> 
         found = reduced_values(other)
         for name in names:
             assert found[name] == pytest.approx(expected[name], rel=1e-9), name
+
+
+def test_equal_orthogonal_tokens_are_aligned_by_one_over_the_root_of_their_number() -> None:
+    record = reduced_values([1.0] * 9, token_norms=pl.lit(9.0), token_energy=pl.lit(9.0))
+    assert record["effective_tokens"] == pytest.approx(9)
+    assert record["token_alignment"] == pytest.approx(1 / 3)
+    same = reduced_values([9.0], token_norms=pl.lit(9.0), token_energy=pl.lit(9.0))
+    assert (same["effective_tokens"], same["token_alignment"]) == (9.0, 1.0)
 
 
 def test_the_norm_of_the_summed_loss_counts_the_response_tokens() -> None:

@@ -9,7 +9,7 @@ from gradpipe.gradients.rows import ROW_SCHEMA
 from gradpipe.statistics.curves import curves
 from gradpipe.statistics.differences import mad, relative_difference
 from gradpipe.statistics.partition import partition_tables
-from gradpipe.statistics.reductions import REDUCTIONS
+from gradpipe.statistics.reductions import REDUCTIONS, TOKEN_STATISTICS
 from gradpipe.statistics.table import EXAMPLE_COLUMNS, ROW_COLUMNS, statistics_table
 
 NAMES = ["nuclear_norm", "effective_rank"]
@@ -30,6 +30,8 @@ def spectra() -> pl.DataFrame:
                 "nuclear_norm": float(example + 3 + layer),
                 "frobenius_norm": float((5 + (example + layer) * 2) ** 0.5),
                 "singular_values": [2.0, 1.0 + example + layer],
+                "token_norms": 9.0,
+                "token_energy": 20.0,
             }
             for example in (0, 1)
             for layer in (0, 1)
@@ -90,11 +92,11 @@ def test_rows_of_a_row_store_become_the_table_of_the_pipeline() -> None:
     )
     piped = partition_tables(examples, [rows], NAMES, "m").statistics
     joined = examples.join(rows, on="key").with_columns(model=pl.lit("m"))
-    assert_frame_equal(statistics_table(joined, NAMES), piped)
+    assert_frame_equal(statistics_table(joined, (*NAMES, *TOKEN_STATISTICS)), piped)
 
 
 def test_a_statistic_that_cannot_be_recomputed_is_kept(spectra: pl.DataFrame) -> None:
-    small = spectra.drop("singular_values")
+    small = spectra.drop("singular_values", "token_norms", "token_energy")
     table = statistics_table(small)
     assert table.columns[-2:] == ["nuclear_norm", "frobenius_norm"]
     assert_frame_equal(table.select("nuclear_norm"), small.sort("example").select("nuclear_norm"))

@@ -10,7 +10,7 @@ import pytest
 from polars.testing import assert_frame_equal
 
 from gradpipe.errors import DamagedError, WorkspaceError
-from gradpipe.gradients.rows import explode_spans
+from gradpipe.gradients.rows import MATRIX, explode_matrices, explode_spans
 from storage.checksums import sealed_parquet
 from storage.locations import filesystem_of, open_location
 from storage.object_reads import TAIL_BYTES
@@ -32,6 +32,8 @@ def span(values: np.ndarray, name: str) -> dict[str, Any]:
         "projection": "q",
         "frobenius_norm": 1.0,
         "singular_values": values.tolist(),
+        "token_norms": 2.0,
+        "token_energy": 1.5,
     }
     return {"name": name, "tokens": 3, "loss": 0.5, "matrices": [matrix]}
 
@@ -53,6 +55,8 @@ def spectra(part: int, count: int = 4) -> pl.DataFrame:
                         "singular_values": spectrum.tolist(),
                         "next_layer_cosine": 0.25 * part if layer and part else None,
                         "sketch": spectrum[:8] if part else None,
+                        "token_norms": 2.0 + layer if part else None,
+                        "token_energy": 1.5 * part if part else None,
                     }
                     for layer, spectrum in enumerate(values[row])
                 ],
@@ -77,13 +81,20 @@ def test_whole_spectra_come_back_as_they_were(root: "Location") -> None:
     assert_frame_equal(one, parts[1][2:3].drop("matrices"))
 
 
+MATRIX_FIELDS = [f.name for f in MATRIX.fields if not f.name.startswith("token_")]
+SPAN_FIELDS = ["layer", "projection", "frobenius_norm", "singular_values"]
+
+
+def _only(names: list[str]) -> pl.Expr:
+    """The matrices of a list, with some of their fields."""
+    return pl.struct(pl.element().struct.field(name) for name in names)
+
+
 def as_before(rows: pl.DataFrame) -> pl.DataFrame:
     """Spectra as they were written before there were cosines, sketches and spans."""
-    field = pl.element().struct.field
-    kept = pl.struct(
-        field(name) for name in ("layer", "projection", "frobenius_norm", "singular_values")
+    return rows.drop("layers", "spans").with_columns(
+        pl.col("matrices").list.eval(_only(SPAN_FIELDS))
     )
-    return rows.drop("layers", "spans").with_columns(pl.col("matrices").list.eval(kept))
 
 
 def test_parts_of_an_older_schema_are_read_beside_newer_ones(root: "Location") -> None:
@@ -105,6 +116,31 @@ def test_parts_of_an_older_schema_are_read_beside_newer_ones(root: "Location") -
     assert store.discard(pl.col("key") == "0 1") == 1
     kept = expected.filter(pl.col("key") != "0 1").sort("key")
     assert_frame_equal(store.scan().collect().sort("key"), kept)
+
+
+def test_parts_without_the_sizes_of_tokens_are_read_with_nulls(root: "Location") -> None:
+    store = RowStore(root / "rows", SPECTRA_SCHEMA)
+    newer = spectra(1)
+    span = pl.element().struct.field
+    of_spans = [span("matrices").list.eval(_only(SPAN_FIELDS)).alias("matrices")]
+    older = newer.with_columns(
+        pl.col("key") + " of old",
+        pl.col("matrices").list.eval(_only(MATRIX_FIELDS)),
+        pl.col("spans").list.eval(pl.struct(span("name"), span("tokens"), span("loss"), *of_spans)),
+    )
+    part = store.folder / unique_part_name()
+    filesystem_of(part).write(part, sealed_parquet(older))
+    store.append(newer)
+    for read in (store.scan().collect(), pl.concat(store.chunks(store.keys(), parts=1))):
+        assert read.schema == SPECTRA_SCHEMA
+        rows = read.with_columns(reason=pl.lit(None, pl.String)).lazy()
+        for exploded in (explode_matrices(rows), explode_spans(rows)):
+            matrices = exploded.collect()
+            old = matrices["key"].str.ends_with("of old")
+            for name in ("token_norms", "token_energy"):
+                assert matrices[name].is_null().to_list() == old.to_list()
+            assert 0 < old.sum() < matrices.height
+            assert matrices["singular_values"].null_count() == 0
 
 
 @contextmanager

@@ -16,7 +16,7 @@ from gradpipe.gradients.protocol import PAPER, STANDARD
 from gradpipe.models.placement import IN_ONE_PIECE, Placement
 from gradpipe.models.roles import ROLES
 from gradpipe.models.source import ModelSource
-from gradpipe.statistics.reductions import REDUCTIONS
+from gradpipe.statistics.reductions import DEFAULT_STATISTICS, REDUCTIONS
 from gradpipe.studies.load import load_study, parse_study, shipped_studies, study_yaml
 from gradpipe.studies.model_config import ModelConfig
 from gradpipe.studies.provenance import PACKAGES, extraction_costs, provenance
@@ -191,7 +191,7 @@ def test_everything_else_has_a_default() -> None:
     assert study.styles is None
     assert study.sample is None
     assert study.protocol == STANDARD
-    assert study.statistics == tuple(REDUCTIONS)
+    assert study.statistics == DEFAULT_STATISTICS
     assert study.benchmarks[0].columns == ColumnNames()
 
 

@@ -16,6 +16,7 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
@@ -30,12 +31,26 @@ COMPUTED_ENERGY_TOLERANCE = 1e-8
 ROUNDING = 4.0
 
 
+class TokenSizes(NamedTuple):
+    """Sizes of the terms of G = Σ gₜ over token positions: Σ‖gₜ‖ and Σ‖gₜ‖².
+
+    The term of position t is gₜ = dₜxₜᵀ, of rank one, so ‖gₜ‖ = ‖dₜ‖‖xₜ‖ follows from the factors.
+    """
+
+    norms: float
+    energy: float
+
+
 @dataclass(frozen=True)
 class Spectrum:
-    """Singular values [n], float64, descending, and ‖G‖²_F as computed from the factors."""
+    """Singular values [n], float64, descending, and ‖G‖²_F as computed from the factors.
+
+    ``tokens`` are the sizes of the gradients gₜ of single token positions, which sum to G.
+    """
 
     singular_values: Tensor
     squared_norm: float
+    tokens: TokenSizes
 
     @property
     def fault(self) -> str | None:
@@ -54,19 +69,24 @@ class Spectra:
 
     ``singular_values`` [R, n] are float64 and descending; the first ``ranks`` [R] of each row are
     valid and the others padding. ``squared_norms`` [R] are ‖G‖²_F as computed from the factors.
+    ``token_norms`` [R] are Σ‖gₜ‖ and ``token_energies`` [R] Σ‖gₜ‖² over token positions.
     """
 
     singular_values: Tensor
     ranks: Tensor
     squared_norms: Tensor
+    token_norms: Tensor
+    token_energies: Tensor
 
     def rows(self) -> list[Spectrum]:
         """Return the spectrum of each gradient, in host memory."""
-        ranks, norms = self.ranks.tolist(), self.squared_norms.tolist()
+        sums = torch.stack((self.squared_norms, self.token_norms, self.token_energies), dim=1)
         values = self.singular_values.cpu()
         return [
-            Spectrum(row_values[:rank], norm)
-            for row_values, rank, norm in zip(values, ranks, norms, strict=True)
+            Spectrum(row_values[:rank], squared_norm, TokenSizes(norms, energy))
+            for row_values, rank, (squared_norm, norms, energy) in zip(
+                values, self.ranks.tolist(), sums.tolist(), strict=True
+            )
         ]
 
 
@@ -110,6 +130,12 @@ class Inputs:
         scaled: Tensor = norms * factor
         return scaled
 
+    @cached_property
+    def sizes(self) -> Tensor:
+        """‖xₜ‖ [R, T]."""
+        sizes: Tensor = torch.linalg.vector_norm(self.x, dim=2)
+        return sizes
+
     def select(self, tokens: Tensor) -> Inputs:
         """Return the inputs at some tokens (positions [R, n])."""
         return Inputs(_at(self.x, tokens))
@@ -141,10 +167,12 @@ def spectra_from_factors(inputs: Inputs, d: Tensor, carrying: Tensor) -> Spectra
         # Tokens with gradient come first, in their order.
         tokens = carrying.int().argsort(dim=1, descending=True, stable=True)[:, :most]
         d, inputs = _at(d, tokens), inputs.select(tokens)
-    core, squared_norms = _core(inputs, d.double())
+    d = d.double()
+    core, squared_norms = _core(inputs, d)
     values = _roots(torch.linalg.eigvalsh(_finite(core)))
     ranks = ranks.clamp(min=1, max=min(d.shape[2], inputs.x.shape[2]))
-    return Spectra(values, ranks, squared_norms)
+    sizes = inputs.sizes * torch.linalg.vector_norm(d, dim=2)
+    return Spectra(values, ranks, squared_norms, sizes.sum(dim=1), sizes.square().sum(dim=1))
 
 
 def _core(inputs: Inputs, d: Tensor) -> tuple[Tensor, Tensor]:

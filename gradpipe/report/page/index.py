@@ -28,6 +28,7 @@ _PICKED_COLUMNS = {
     "discrimination": ("model", "benchmark"),
     "set_diversity": ("model", "benchmark"),
     "set_cosines": ("model", "benchmark"),
+    "decomposition": ("model", "benchmark"),
 }
 #: A table that no picker changes is part of the HTML if it has at most this many rows.
 MOST_STATIC_ROWS = 60

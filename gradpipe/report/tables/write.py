@@ -17,6 +17,7 @@ from gradpipe.report.tables.curves import (
     rd_table,
     scale_free_table,
 )
+from gradpipe.report.tables.decomposition import decomposition_in_full, decomposition_table
 from gradpipe.report.tables.discrimination import discrimination_table
 from gradpipe.report.tables.examples import (
     examples_table,
@@ -52,6 +53,7 @@ def all_tables(inputs: ReportInputs) -> dict[str, ReportTable]:
         base_and_tuned_table(inputs),
         knowledge_table(inputs.mad),
         length_table(inputs.length),
+        *([] if inputs.decomposition.is_empty() else [decomposition_table(inputs.decomposition)]),
         cosine_table(inputs.alignment),
         *_sets(inputs),
         rows_table(inputs.rows),
@@ -93,6 +95,8 @@ def write_tables(inputs: ReportInputs, folder: Path) -> list[Path]:
     frames["length_in_full"] = length_in_full(inputs.length)
     if not inputs.verified.is_empty():
         frames["verdicts_verified"] = inputs.verified
+    if not inputs.decomposition.is_empty():
+        frames["decomposition_in_full"] = decomposition_in_full(inputs.decomposition)
     if not inputs.discrimination.is_empty():
         frames["discrimination_in_full"] = inputs.discrimination
     if not inputs.set_diversity.is_empty():

@@ -22,7 +22,7 @@ from gradpipe.gradients.passes.span_passes import SpanGradients
 from gradpipe.gradients.protocol import STANDARD
 from gradpipe.gradients.rows import explode_matrices, explode_spans
 from gradpipe.gradients.spectra.sink import SpectraSink
-from gradpipe.gradients.spectra.spectrum import Spectrum
+from gradpipe.gradients.spectra.spectrum import Spectrum, TokenSizes
 from gradpipe.gradients.spectra.workers import spectra_pool
 from gradpipe.gradients.tokens import TokenRow
 from gradpipe.models.load import LoadedModel
@@ -241,7 +241,8 @@ def test_spans_of_a_faulty_row_are_empty_and_leave_the_others_alone(
 def test_a_faulty_span_of_a_usable_row_has_no_matrices(
     make_model: MakeModel, rows: list[TokenRow], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    broken = SpanGradients("s0", 2, 0.5, {(0, "q"): Spectrum(torch.tensor([torch.inf]), torch.inf)})
+    infinite = Spectrum(torch.tensor([torch.inf]), torch.inf, TokenSizes(torch.inf, torch.inf))
+    broken = SpanGradients("s0", 2, 0.5, {(0, "q"): infinite})
     monkeypatch.setattr(batch_passes, "gradients_of_spans", lambda *_given: [(broken,), ()])
     table = extract(make_model("llama"), [rows[0], rows[1]])
     assert table["reason"].to_list() == [None, None]

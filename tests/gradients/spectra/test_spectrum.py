@@ -16,6 +16,7 @@ from gradpipe.gradients.spectra.sizes import WORTH_BLOCKS
 from gradpipe.gradients.spectra.spectrum import (
     Inputs,
     Spectrum,
+    TokenSizes,
     spectra_from_factors,
     spectra_of_gradients,
 )
@@ -123,6 +124,22 @@ def test_the_spectrum_is_that_of_the_gradient(
 
 
 @pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize(("tokens", "d_in", "d_out"), [(1, 5, 3), (60, 9, 40), (12, 50, 30)])
+def test_sizes_of_tokens_are_the_norms_of_their_outer_products(
+    kind: str, tokens: int, d_in: int, d_out: int
+) -> None:
+    generator = torch.Generator().manual_seed(tokens)
+    x, d = KINDS[kind](generator, *random_factors(tokens, d_in, d_out))
+    terms = [np.outer(*(row.double().numpy() for row in pair)) for pair in zip(d, x, strict=True)]
+    norms = np.array([np.linalg.norm(term) for term in terms])
+    found = spectrum(x, d)
+    assert found.tokens == pytest.approx((norms.sum(), (norms**2).sum()), rel=1e-10)
+    whole = np.linalg.norm(np.sum(terms, axis=0))
+    assert found.squared_norm**0.5 == pytest.approx(whole, rel=1e-7)
+    assert whole <= found.tokens.norms * (1 + 1e-12)
+
+
+@pytest.mark.parametrize("kind", KINDS)
 def test_inputs_shared_by_projections_give_what_fresh_ones_give(kind: str) -> None:
     generator = torch.Generator().manual_seed(0)
     x, first = KINDS[kind](generator, *random_factors(20, 40, 30))
@@ -134,6 +151,7 @@ def test_inputs_shared_by_projections_give_what_fresh_ones_give(kind: str) -> No
         [beside] = at_once[str(number)].rows()
         for together in (from_shared(shared, d), beside):
             assert together.squared_norm == fresh.squared_norm
+            assert together.tokens == pytest.approx(fresh.tokens, rel=1e-12)
             np.testing.assert_array_equal(together.singular_values, fresh.singular_values)
 
 
@@ -329,11 +347,12 @@ def test_factors_too_large_to_be_squared_are_a_fault() -> None:
 
 def test_singular_values_that_do_not_add_up_to_the_norm_are_a_fault() -> None:
     values = torch.tensor([4.0, 3.0], dtype=torch.float64)
-    assert Spectrum(values, 25.0).fault is None
-    assert Spectrum(values, 25.0 * (1 + 1e-10)).fault is None
-    assert Spectrum(values, 24.0).fault == "Σσ² is 25 but ‖G‖² is 24"
-    assert Spectrum(values * 0, 1e-30).fault == "Σσ² is 0 but ‖G‖² is 1e-30"
-    assert Spectrum(values, math.nan).fault == "a gradient is not finite"
+    sizes = TokenSizes(7.0, 25.0)
+    assert Spectrum(values, 25.0, sizes).fault is None
+    assert Spectrum(values, 25.0 * (1 + 1e-10), sizes).fault is None
+    assert Spectrum(values, 24.0, sizes).fault == "Σσ² is 25 but ‖G‖² is 24"
+    assert Spectrum(values * 0, 1e-30, sizes).fault == "Σσ² is 0 but ‖G‖² is 1e-30"
+    assert Spectrum(values, math.nan, sizes).fault == "a gradient is not finite"
 
 
 def test_a_wrong_gram_factor_is_caught_by_the_free_check() -> None:
