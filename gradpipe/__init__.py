@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from gradpipe.report.charts import notebook as charts
     from gradpipe.standalone.notebook import extract_spectra, rank
     from gradpipe.statistics.curves import curves
+    from gradpipe.statistics.detection_model import added_discrimination
     from gradpipe.statistics.differences import mad, relative_difference
     from gradpipe.statistics.discrimination import discrimination
     from gradpipe.statistics.table import statistics_table
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "Protocol",
+    "added_discrimination",
     "charts",
     "compare",
     "curves",
@@ -53,6 +55,7 @@ PUBLIC = {
     "mad": "gradpipe.statistics.differences",
     "relative_difference": "gradpipe.statistics.differences",
     "discrimination": "gradpipe.statistics.discrimination",
+    "added_discrimination": "gradpipe.statistics.detection_model",
     "load_study": "gradpipe.studies.load",
     "judge": "gradpipe.claims.verdicts",
     "compare": "gradpipe.claims.comparison",
