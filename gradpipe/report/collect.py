@@ -14,9 +14,10 @@ from gradpipe.claims.verdicts import judge
 from gradpipe.report.report_data import TWIN_SCHEMA, ReportInputs
 from gradpipe.statistics.alignment import alignment_curves
 from gradpipe.statistics.curves import curves
+from gradpipe.statistics.detection_model import added_discrimination
 from gradpipe.statistics.differences import mad, relative_difference
 from gradpipe.statistics.discrimination import discrimination
-from gradpipe.statistics.examples import example_scores, extremes
+from gradpipe.statistics.examples import SCORES, example_scores, extremes
 from gradpipe.statistics.rows import count_rows, unusable_rows
 from gradpipe.statistics.spans import SPAN_SCHEMA, span_statistics
 from gradpipe.styles import RELEVANCES
@@ -83,6 +84,7 @@ def gather(
         extremes=pl.concat(part.extremes for part in parts),
         twins=pl.DataFrame(shown, schema=TWIN_SCHEMA, orient="row"),
         discrimination=pl.concat(part.discrimination for part in parts),
+        added=pl.concat(part.added for part in parts),
         spans=pl.concat(
             [
                 SPAN_SCHEMA.to_frame(),
@@ -114,12 +116,14 @@ class _Parts(NamedTuple):
     alignment: pl.DataFrame
     extremes: pl.DataFrame
     discrimination: pl.DataFrame
+    added: pl.DataFrame
 
 
 def _parts_of(cell: CellResults, names: Sequence[str], seed: int) -> _Parts:
     """Read each table of the cell once and reduce it to the tables of the report."""
     examples, statistics = cell.examples.collect(), cell.statistics.collect()
     scores = example_scores(statistics.lazy())
+    others = [relevance for relevance in RELEVANCES if relevance != "correct"]
     return _Parts(
         measured=examples.drop("instruction", "response").with_columns(model=pl.lit(cell.model)),
         scores=scores,
@@ -128,7 +132,12 @@ def _parts_of(cell: CellResults, names: Sequence[str], seed: int) -> _Parts:
         extremes=extremes(scores, examples, cell.rows_of),
         discrimination=pl.concat(
             discrimination(statistics, names, first=relevance, second="correct")
-            for relevance in RELEVANCES
-            if relevance != "correct"
+            for relevance in others
+        ),
+        added=pl.concat(
+            added_discrimination(
+                _with_donors(cell), [name for name in SCORES if name in names], first=relevance
+            )
+            for relevance in others
         ),
     )

@@ -7,6 +7,7 @@ import polars as pl
 
 from gradpipe.claims.schemas import CLAIM_SCHEMA, LENGTH_SCHEMA, VERDICT_SCHEMA
 from gradpipe.errors import DataError
+from gradpipe.statistics.detection_model import ADDED_DISCRIMINATION_SCHEMA
 from gradpipe.statistics.differences import MADS
 from gradpipe.statistics.discrimination import DISCRIMINATION_SCHEMA
 from gradpipe.statistics.spans import SPAN_SCHEMA
@@ -146,6 +147,13 @@ REPORT_DISCRIMINATION_SCHEMA = pl.Schema(
         **DISCRIMINATION_SCHEMA,
     }
 )
+#: What the gradient adds to loss and length, for the same responses.
+REPORT_ADDED_SCHEMA = pl.Schema(
+    {
+        **dict.fromkeys(("model", "benchmark", "family", "style"), pl.String()),
+        **ADDED_DISCRIMINATION_SCHEMA,
+    }
+)
 
 #: The required columns of each table; other columns are ignored.
 COLUMNS = {
@@ -164,6 +172,7 @@ COLUMNS = {
     "twins": tuple(TWIN_SCHEMA),
     "spans": tuple(SPAN_SCHEMA),
     "discrimination": tuple(REPORT_DISCRIMINATION_SCHEMA),
+    "added": tuple(REPORT_ADDED_SCHEMA),
 }
 
 
@@ -185,7 +194,7 @@ class ReportInputs:
     ``examples``: statistics per example. ``extremes``: the most extreme examples with their texts.
     ``twins``: pairs of base and tuned models. ``spans``: statistics of the parts of responses.
     ``discrimination``: how well irrelevant and rejected responses are distinguished from correct
-    ones. Every table may be empty.
+    ones. ``added``: what the gradient adds to loss and length in this. Every table may be empty.
 
     Raises DataError if a table has no such column.
     """
@@ -206,6 +215,7 @@ class ReportInputs:
     twins: pl.DataFrame = field(default_factory=TWIN_SCHEMA.to_frame)
     spans: pl.DataFrame = field(default_factory=SPAN_SCHEMA.to_frame)
     discrimination: pl.DataFrame = field(default_factory=REPORT_DISCRIMINATION_SCHEMA.to_frame)
+    added: pl.DataFrame = field(default_factory=REPORT_ADDED_SCHEMA.to_frame)
 
     def __post_init__(self) -> None:
         for table, columns in COLUMNS.items():

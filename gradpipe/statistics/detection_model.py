@@ -29,12 +29,12 @@ ESTIMATES = (*MODELS, "added")
 #: Columns behind the labels of a row of ``added_discrimination``.
 ADDED_DISCRIMINATION_SCHEMA = pl.Schema(
     {
-        "first": pl.String,
-        "second": pl.String,
+        "first": pl.String(),
+        "second": pl.String(),
         **{f"{name}{end}": pl.Float64() for name in ESTIMATES for end in ("", "_low", "_high")},
-        "features": pl.Int64,
-        "items": pl.Int64,
-        "reason": pl.String,
+        "features": pl.Int64(),
+        "items": pl.Int64(),
+        "reason": pl.String(),
     }
 )
 #: What the baselines are made of.

@@ -84,7 +84,7 @@ def fold_auroc(first: Floats, second: Floats, folds: Ints, clusters: Ints) -> Fo
     influence = (exceeded + exceeding - 2 * of_fold) / len(first)
     return FoldAuroc(
         auroc=float(exceeded.mean()),
-        influence=np.bincount(clusters, influence),
+        influence=np.bincount(clusters, influence).astype(np.float64),
         items=len(first),
         folds=len(np.unique(folds)),
     )

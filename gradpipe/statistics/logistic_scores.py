@@ -75,4 +75,5 @@ def _scores(
 
 def _log_loss(scores: Floats, is_first: Ints) -> Floats:
     """The log loss of scores [strength, response], summed over responses."""
-    return np.logaddexp(0.0, np.where(is_first, -scores, scores)).sum(1)
+    losses: Floats = np.logaddexp(0.0, np.where(is_first, -scores, scores)).sum(1)
+    return losses

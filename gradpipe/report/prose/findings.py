@@ -1,6 +1,6 @@
 """The findings: what the verdicts say about each claim, in plain sentences."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import prod
 from typing import Any, Literal, cast
 
@@ -9,6 +9,7 @@ import polars as pl
 from gradpipe.claims.schemas import STUDY_SOURCE
 from gradpipe.report import style
 from gradpipe.report.chart_data import finite
+from gradpipe.report.prose.discrimination import auroc_of_group
 from gradpipe.report.prose.phrases import (
     CLAIM_VERDICTS,
     count_text,
@@ -81,7 +82,10 @@ def findings(inputs: ReportInputs) -> list[ClaimFinding]:
             results.append(_finding(parts))
         elif first["source"] == STUDY_SOURCE:
             results.append(_finding_without_results(first))
-    return results
+    return [
+        replace(found, summary=found.summary + auroc_of_group(found.group, inputs.discrimination))
+        for found in results
+    ]
 
 
 def _title(claim: dict[str, Any]) -> str:
