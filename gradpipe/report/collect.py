@@ -11,7 +11,7 @@ import polars as pl
 from gradpipe.claims.contrasts import Claim, claims_table
 from gradpipe.claims.length import length_effects
 from gradpipe.claims.verdicts import judge
-from gradpipe.report.report_data import TWIN_SCHEMA, ReportInputs
+from gradpipe.report.report_data import REPORT_ADDED_SCHEMA, TWIN_SCHEMA, ReportInputs
 from gradpipe.statistics.alignment import alignment_curves
 from gradpipe.statistics.curves import curves
 from gradpipe.statistics.detection_model import added_discrimination
@@ -124,6 +124,7 @@ def _parts_of(cell: CellResults, names: Sequence[str], seed: int) -> _Parts:
     examples, statistics = cell.examples.collect(), cell.statistics.collect()
     scores = example_scores(statistics.lazy())
     others = [relevance for relevance in RELEVANCES if relevance != "correct"]
+    scored = [name for name in SCORES if name in names]
     return _Parts(
         measured=examples.drop("instruction", "response").with_columns(model=pl.lit(cell.model)),
         scores=scores,
@@ -135,9 +136,9 @@ def _parts_of(cell: CellResults, names: Sequence[str], seed: int) -> _Parts:
             for relevance in others
         ),
         added=pl.concat(
-            added_discrimination(
-                _with_donors(cell), [name for name in SCORES if name in names], first=relevance
-            )
+            added_discrimination(_with_donors(cell), scored, first=relevance)
             for relevance in others
-        ),
+        )
+        if scored
+        else REPORT_ADDED_SCHEMA.to_frame(),
     )

@@ -6,6 +6,10 @@ partition     both tables of one model and benchmark, from one pass over its spe
 curves        means over examples, per layer
 differences   MAD of a curve, and relative difference (RD) of two
 discrimination  how well one number per response distinguishes two kinds of responses
+detection_model  what the gradient adds to loss and length in this
+grouped_folds   folds of items that share neither instructions nor texts
+logistic_scores  scores of responses by a model that was not trained on them
+fold_auroc      AUROCs of such scores, with intervals
 alignment     cosines between gradients
 examples      scores of single examples, and the most extreme examples with their texts
 rows          how many examples are usable, and how fast they were computed

@@ -10,9 +10,14 @@ from collections.abc import Sequence
 import numpy as np
 import polars as pl
 
-from gradpipe.errors import DataError
+from gradpipe.errors import DataError, StudyError
 from gradpipe.statistics.differences import segments
-from gradpipe.statistics.discrimination import labels_without, refuse_repeated, two_kinds
+from gradpipe.statistics.discrimination import (
+    BASELINES,
+    labels_without,
+    refuse_repeated,
+    two_kinds,
+)
 from gradpipe.statistics.examples import SCORES
 from gradpipe.statistics.fold_auroc import Estimate, Floats, FoldAuroc, fold_auroc
 from gradpipe.statistics.grouped_folds import Ints, independent_clusters
@@ -37,8 +42,7 @@ ADDED_DISCRIMINATION_SCHEMA = pl.Schema(
         "reason": pl.String(),
     }
 )
-#: What the baselines are made of.
-_FREE = ("loss", "response_tokens")
+#: The features that BASELINES become.
 _FREE_FEATURES = ("loss", "log_tokens")
 _RESPONSE = ("item_id", "is_first")
 
@@ -94,7 +98,8 @@ def added_discrimination(
     Raises:
         DataError: ``table`` is another kind of table, holds an example twice, or ``column`` is
             another column.
-        StudyError: ``table`` has no such statistic, or it is computed from the baselines.
+        StudyError: No statistic is named, ``table`` has no such statistic, or it is computed from
+            the baselines.
         ModuleNotFoundError: scikit-learn is not installed.
 
     Examples:
@@ -117,7 +122,9 @@ def added_discrimination(
         name for name in REDUCTIONS if name in present and not _is_made_of_baselines(name)
     ]
     require_statistics(statistics, gradient_only)
-    missing = [name for name in _FREE if name not in present]
+    if not statistics:
+        raise StudyError("Name one or more statistics of the gradient.")
+    missing = [name for name in BASELINES if name not in present]
     if missing:
         raise DataError(f"The table has no column {missing[0]!r}, which is a baseline.")
     labels = labels_without(column)
@@ -126,7 +133,7 @@ def added_discrimination(
         *labels,
         *_RESPONSE,
         pl.coalesce(donor.cast(pl.String), "item_id").alias("text_item"),
-        *_FREE,
+        *BASELINES,
         "projection",
         "layer",
         *statistics,
@@ -227,7 +234,7 @@ def _cross_validated(
 
 def _is_made_of_baselines(statistic: str) -> bool:
     """Whether a statistic is computed from the loss or the number of tokens too."""
-    return not set(_FREE).isdisjoint(REDUCTIONS[statistic].meta.root_names())
+    return not set(BASELINES).isdisjoint(REDUCTIONS[statistic].meta.root_names())
 
 
 def _require_scikit_learn() -> None:

@@ -109,6 +109,8 @@ def test_statistics_that_contain_the_baselines_are_refused() -> None:
     table = made_up(5).with_columns(nuclear_norm_over_loss=1.0)
     with pytest.raises(StudyError, match="'nuclear_norm_over_loss'"):
         added_discrimination(table, ["nuclear_norm_over_loss"])
+    with pytest.raises(StudyError, match="one or more"):
+        added_discrimination(table, [])
     with pytest.raises(DataError, match="'response_tokens'"):
         added_discrimination(table.drop("response_tokens"), STATISTICS)
     with pytest.raises(DataError, match="holds an example twice"):

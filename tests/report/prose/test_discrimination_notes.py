@@ -1,4 +1,4 @@
-"""What the report says of single responses: the numbers of its tables, of statistics named before."""
+"""What the report says of single responses: its tables' numbers, of statistics named in advance."""
 
 import re
 
