@@ -6,6 +6,7 @@ AUROCs is what the gradient adds. Nothing is chosen by looking at the AUROCs.
 """
 
 from collections.abc import Sequence
+from importlib.util import find_spec
 
 import numpy as np
 import polars as pl
@@ -239,8 +240,6 @@ def _is_made_of_baselines(statistic: str) -> bool:
 
 def _require_scikit_learn() -> None:
     """Raise ModuleNotFoundError, with the command that installs it, without scikit-learn."""
-    from importlib.util import find_spec
-
     if find_spec("sklearn") is None:
         raise ModuleNotFoundError(
             missing_package("sklearn", "gradpipe.added_discrimination"), name="sklearn"

@@ -18,14 +18,15 @@ def auroc_by_layer(
     no logarithmic scale.
     """
     title = f"AUROC of {statistic_label(statistic)}" if statistic else "AUROC"
-    bar = alt.Legend(title=title, gradientLength=_LEGEND_PIXELS, values=[0, 0.25, 0.5, 0.75, 1])
+    ticks = [0, 0.25, 0.5, 0.75, 1]
+    bar = alt.Legend(title=title, gradientLength=_LEGEND_PIXELS, values=ticks, format="~g")
     cells = alt.Chart().mark_rect(aria=False)
     encoded = cells.encode(
         x=alt.X("layer:O", title="layer").axis(labelOverlap=True, labelAngle=0, ticks=False),
         y=alt.Y("projection:N", sort=projections, title=None, axis=name_axis()),
         color=alt.Color(
             "auroc:Q",
-            scale=alt.Scale(domain=[0, 0.5, 1], range=list(AUROC_COLORS)),
+            scale=alt.Scale(domain=[0, 0.5, 1], range=list(AUROC_COLORS), interpolate="rgb"),
             legend=bar,
         ),
         tooltip=[
