@@ -24,9 +24,9 @@ def grouped_folds(sources: Ints, folds: int, seed: int = 0) -> Iterator[tuple[In
     the item of its text. Each response is tested once, in the fold of its instruction's item. A
     response is not used for training if it shares a source with a response under test.
 
-    Items are split in an order in which those that share texts are adjacent, so a fold cuts few
-    sets of connected items, and few responses are left out of training. ``seed`` shuffles the rest
-    of the order.
+    Items that share texts are adjacent in the order that is split, so a fold cuts few sets of
+    connected items, and few responses are left out of training. ``seed`` shuffles the rest of the
+    order.
     """
     order = _adjacent_order(sources, seed)
     place = np.empty(len(order), dtype=np.int64)
@@ -55,7 +55,7 @@ def independent_clusters(sources: Ints, items: Ints) -> Ints:
 
 
 def _adjacent_order(sources: Ints, seed: int) -> Ints:
-    """A random order of the items in which those that share a text are near one another."""
+    """A random order of the items, where items that share a text are near one another."""
     from scipy.sparse.csgraph import reverse_cuthill_mckee
 
     count = int(sources.max()) + 1
