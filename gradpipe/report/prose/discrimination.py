@@ -71,11 +71,11 @@ def _gain(added: pl.DataFrame) -> str:
         reasons = added["reason"].drop_nulls().unique(maintain_order=True).to_list()
         unknown = "What the gradient adds to loss and length is not known"
         return f"{unknown}: {reasons[0]}." if reasons else ""
-    mean = {name: _two(known[name].mean()) for name in ("baselines", "both")}
-    gain = f"{known['added'].mean():+.2f}".replace("-", "−")
+    mean = known.select(pl.col("baselines", "both", "added").mean()).row(0, named=True)
+    gain = f"{mean['added']:+.2f}".replace("-", "−")
     models = (
-        f"Models of loss and length reach {mean['baselines']} on new items, with the gradient "
-        f"{mean['both']}: it adds {gain}"
+        f"Models of loss and length reach {_two(mean['baselines'])} on new items, with the "
+        f"gradient {_two(mean['both'])}: it adds {gain}"
     )
     above, below = (known.filter(test).height for test in _SIDES)
     if len(known) > 1:
@@ -89,5 +89,6 @@ def _gain(added: pl.DataFrame) -> str:
     return f"{models} ({interval}){verdict}."
 
 
-def _two(value: object) -> str:
+def _two(value: float) -> str:
+    """A number with two decimals."""
     return f"{value:.2f}"
