@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from gradpipe.standalone.notebook import extract_spectra, rank
     from gradpipe.statistics.correlation import correlate
     from gradpipe.statistics.curves import curves
+    from gradpipe.statistics.detection_model import added_discrimination
     from gradpipe.statistics.differences import mad, relative_difference
     from gradpipe.statistics.discrimination import discrimination
     from gradpipe.statistics.set_diversity import vendi_score
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "Protocol",
+    "added_discrimination",
     "charts",
     "compare",
     "correlate",
@@ -61,6 +63,7 @@ PUBLIC = {
     "discrimination": "gradpipe.statistics.discrimination",
     "vendi_score": "gradpipe.statistics.set_diversity",
     "correlate": "gradpipe.statistics.correlation",
+    "added_discrimination": "gradpipe.statistics.detection_model",
     "load_study": "gradpipe.studies.load",
     "judge": "gradpipe.claims.verdicts",
     "items_needed": "gradpipe.claims.power",

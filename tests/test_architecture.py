@@ -19,7 +19,7 @@ FOLDERS = [ROOT / top for top in ("gradpipe", "storage", "assets")]
 FILES = [ROOT / "definitions.py", *(file for top in FOLDERS for file in sorted(top.rglob("*.py")))]
 TESTS = sorted((ROOT / "tests").rglob("*.py"))
 #: Packages that take seconds to import.
-HEAVY = {"torch", "transformers", "datasets", "altair", "ray"}
+HEAVY = {"torch", "transformers", "datasets", "altair", "ray", "sklearn"}
 #: The hub's client, which takes a quarter of a second; only hub models and branches need it.
 HUB_CLIENT = {"huggingface_hub", "huggingface_hub.hf_api"}
 MOST_LINES = 300
@@ -43,6 +43,10 @@ LATE_IMPORTS = {
     "gradpipe/statistics/t_intervals.py": {"scipy.special"},
     "gradpipe/statistics/correlation.py": {"scipy.special"},
     "gradpipe/statistics/decomposition.py": {"scipy.special"},
+    # The model of detection: scikit-learn is an optional package, and takes seconds to import.
+    "gradpipe/statistics/logistic_scores.py": {"sklearn.linear_model", "sklearn.preprocessing"},
+    "gradpipe/statistics/grouped_folds.py": {"scipy.sparse", "scipy.sparse.csgraph"},
+    "gradpipe/statistics/fold_auroc.py": {"scipy.special"},
     # Charts, pages and their images are drawn when a report is built, some by optional packages.
     "gradpipe/report": {"altair", "jinja2", "markupsafe", "vl_convert"},
 }

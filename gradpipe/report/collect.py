@@ -14,14 +14,15 @@ from gradpipe.claims.quality import judge_sequel
 from gradpipe.claims.schemas import VERDICT_SCHEMA
 from gradpipe.claims.sequel import ALL_SEQUEL_CLAIMS
 from gradpipe.claims.verdicts import judge
-from gradpipe.report.report_data import TWIN_SCHEMA, ReportInputs
+from gradpipe.report.report_data import REPORT_ADDED_SCHEMA, TWIN_SCHEMA, ReportInputs
 from gradpipe.responses.verified import verified_examples
 from gradpipe.statistics.alignment import alignment_curves
 from gradpipe.statistics.curves import curves
 from gradpipe.statistics.decomposition import token_decomposition
+from gradpipe.statistics.detection_model import added_discrimination
 from gradpipe.statistics.differences import mad, of_common_items, relative_difference
 from gradpipe.statistics.discrimination import discrimination
-from gradpipe.statistics.examples import example_scores, extremes
+from gradpipe.statistics.examples import SCORES, example_scores, extremes
 from gradpipe.statistics.rows import count_rows, unusable_rows
 from gradpipe.statistics.set_tables import set_tables
 from gradpipe.statistics.spans import SPAN_SCHEMA, span_statistics
@@ -116,6 +117,7 @@ def gather(
         set_consensus=sets.consensus,
         set_cosines=sets.cosines,
         decomposition=pl.concat(part.decomposition for part in parts),
+        added=pl.concat(part.added for part in parts),
         spans=pl.concat(
             [
                 SPAN_SCHEMA.to_frame(),
@@ -193,12 +195,15 @@ class _Parts(NamedTuple):
     extremes: pl.DataFrame
     discrimination: pl.DataFrame
     decomposition: pl.DataFrame
+    added: pl.DataFrame
 
 
 def _parts_of(cell: CellResults, names: Sequence[str], seed: int) -> _Parts:
     """Read each table of the cell once and reduce it to the tables of the report."""
     examples, statistics = cell.examples.collect(), cell.statistics.collect()
     scores = example_scores(statistics.lazy())
+    others = [relevance for relevance in RELEVANCES if relevance != "correct"]
+    scored = [name for name in SCORES if name in names]
     return _Parts(
         measured=examples.drop("instruction", "response").with_columns(model=pl.lit(cell.model)),
         scores=scores,
@@ -207,8 +212,13 @@ def _parts_of(cell: CellResults, names: Sequence[str], seed: int) -> _Parts:
         extremes=extremes(scores, examples, cell.rows_of),
         discrimination=pl.concat(
             discrimination(statistics, names, first=relevance, second="correct")
-            for relevance in RELEVANCES
-            if relevance != "correct"
+            for relevance in others
         ),
         decomposition=token_decomposition(statistics),
+        added=pl.concat(
+            added_discrimination(_with_donors(cell), scored, first=relevance)
+            for relevance in others
+        )
+        if scored
+        else REPORT_ADDED_SCHEMA.to_frame(),
     )

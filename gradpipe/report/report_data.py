@@ -8,6 +8,7 @@ import polars as pl
 from gradpipe.claims.schemas import CLAIM_SCHEMA, LENGTH_SCHEMA, VERDICT_SCHEMA
 from gradpipe.errors import DataError
 from gradpipe.statistics.decomposition import DECOMPOSITION_SCHEMA
+from gradpipe.statistics.detection_model import ADDED_DISCRIMINATION_SCHEMA
 from gradpipe.statistics.differences import MADS
 from gradpipe.statistics.discrimination import DISCRIMINATION_SCHEMA
 from gradpipe.statistics.set_cosines import SET_COSINE_SCHEMA
@@ -149,6 +150,13 @@ REPORT_DISCRIMINATION_SCHEMA = pl.Schema(
         **DISCRIMINATION_SCHEMA,
     }
 )
+#: What the gradient adds to loss and length, for the same responses.
+REPORT_ADDED_SCHEMA = pl.Schema(
+    {
+        **dict.fromkeys(("model", "benchmark", "family", "style"), pl.String()),
+        **ADDED_DISCRIMINATION_SCHEMA,
+    }
+)
 
 #: The required columns of each table; other columns are ignored.
 COLUMNS = {
@@ -172,6 +180,7 @@ COLUMNS = {
     "set_consensus": tuple(SET_CONSENSUS_SCHEMA),
     "set_cosines": tuple(SET_COSINE_SCHEMA),
     "decomposition": tuple(DECOMPOSITION_SCHEMA),
+    "added": tuple(REPORT_ADDED_SCHEMA),
 }
 
 
@@ -194,9 +203,10 @@ class ReportInputs:
     ``examples``: statistics per example. ``extremes``: the most extreme examples with their texts.
     ``twins``: pairs of base and tuned models. ``spans``: statistics of the parts of responses.
     ``discrimination``: how well irrelevant and rejected responses are distinguished from correct
-    ones. ``set_diversity``, ``set_consensus`` and ``set_cosines``: in how many directions a set's
-    gradients point, how far they agree, and how two sets compare. ``decomposition``: why the norms
-    of two styles differ. Every table may be empty.
+    ones. ``added``: what the gradient adds to loss and length in this. ``set_diversity``,
+    ``set_consensus`` and ``set_cosines``: in how many directions a set's gradients point, how far
+    they agree, and how two sets compare. ``decomposition``: why the norms of two styles differ.
+    Every table may be empty.
 
     Raises DataError if a table has no such column.
     """
@@ -222,6 +232,7 @@ class ReportInputs:
     set_consensus: pl.DataFrame = field(default_factory=SET_CONSENSUS_SCHEMA.to_frame)
     set_cosines: pl.DataFrame = field(default_factory=SET_COSINE_SCHEMA.to_frame)
     decomposition: pl.DataFrame = field(default_factory=DECOMPOSITION_SCHEMA.to_frame)
+    added: pl.DataFrame = field(default_factory=REPORT_ADDED_SCHEMA.to_frame)
 
     def __post_init__(self) -> None:
         for table, columns in COLUMNS.items():

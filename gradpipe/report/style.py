@@ -84,6 +84,8 @@ VERDICT_COLORS = {"supported": "#007A5A", "contradicted": "#C24A00", "undecided"
 VERDICT_SHAPES = {"supported": "circle", "contradicted": "diamond", "undecided": "square"}
 #: Verdicts of a comparison of two sides: A's curve is higher or lower than B's.
 SIDE_COLORS = {"higher": "#D55E00", "lower": "#0072B2", "undecided": "#6B7480"}
+#: AUROCs of 0, 0.5 (chance) and 1.
+AUROC_COLORS = ("#0072B2", "#F4F4F2", "#D55E00")
 END_COLORS = {"largest": "#D55E00", "smallest": "#0072B2"}
 
 #: Titles of panels that show a projection, or the cosine of two gradients.

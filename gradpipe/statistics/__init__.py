@@ -7,6 +7,10 @@ curves        means over examples, per layer
 differences   MAD of a curve, and relative difference (RD) of two
 discrimination  how well one number per response distinguishes two kinds of responses
 correlation   a column of the user's own against each statistic, given the length
+detection_model  what the gradient adds to loss and length in this
+grouped_folds   folds of items that share neither instructions nor texts
+logistic_scores  scores of responses by a model that was not trained on them
+fold_auroc      AUROCs of such scores, with intervals
 alignment     cosines between gradients
 example_sets  sets of examples: diversity, consensus and mean gradient of each
 set_diversity  how many different directions a set of gradients has

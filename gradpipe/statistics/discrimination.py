@@ -108,35 +108,22 @@ def discrimination(
         >>> tokens["auroc"].item(), tokens["win_rate"].item(), tokens["items"].item()
         (1.0, 1.0, 2)
     """
-    if column not in KIND_COLUMNS:
-        raise DataError(
-            f"Responses cannot be distinguished by {column!r}: choose one of "
-            f"{', '.join(KIND_COLUMNS)}."
-        )
-    labeled = with_labels(table.lazy())
-    present = labeled.collect_schema().names()
+    compared = two_kinds(table, column, first, second)
+    present = compared.collect_schema().names()
     known = [name for name in REDUCTIONS if name in present]
     names = known if statistics is None else list(statistics)
     require_statistics(names, known)
-    labels = [name for name in CURVE_LABELS if name not in (column, "projection")]
+    labels = labels_without(column)
     baselines = [name for name in BASELINES if name in present]
-    rows = (
-        labeled.filter(pl.col(column).is_in([first, second]))
-        .select(
-            pl.struct(labels).alias("labels"),
-            pl.col("item_id").rank("dense").alias("item"),
-            (pl.col(column) == first).alias("is_first"),
-            pl.col("projection").cast(pl.String),
-            "layer",
-            *dict.fromkeys([*names, *baselines]),
-        )
-        .collect()
-    )
-    if rows.select(*_RESPONSE, "projection", "layer").is_duplicated().any():
-        raise DataError(
-            "The table holds an example twice: keep one row per model, benchmark, item, style, "
-            "relevance, projection and layer."
-        )
+    rows = compared.select(
+        pl.struct(labels).alias("labels"),
+        pl.col("item_id").rank("dense").alias("item"),
+        "is_first",
+        "projection",
+        "layer",
+        *dict.fromkeys([*names, *baselines]),
+    ).collect()
+    refuse_repeated(rows, [*_RESPONSE, "projection", "layer"])
     # One statistic at a time, so that memory does not grow with their number.
     parts = [_of_responses(rows, baselines), *(_of_curves(rows, name) for name in names)]
     return (
@@ -146,6 +133,36 @@ def discrimination(
         .select(*labels, *(pl.col(name).cast(kind) for name, kind in DISCRIMINATION_SCHEMA.items()))
         .sort(*labels, "statistic", "projection", "layer")
     )
+
+
+def labels_without(column: str) -> list[str]:
+    """The labels in which the two kinds of responses agree, if they differ in ``column``."""
+    return [name for name in CURVE_LABELS if name not in (column, "projection")]
+
+
+def two_kinds(table: StatisticsFrame, column: str, first: str, second: str) -> pl.LazyFrame:
+    """The labeled rows of both kinds of responses, with ``is_first``.
+
+    Raises DataError for another kind of table or of column.
+    """
+    if column not in KIND_COLUMNS:
+        raise DataError(
+            f"Responses cannot be distinguished by {column!r}: choose one of "
+            f"{', '.join(KIND_COLUMNS)}."
+        )
+    rows = with_labels(table.lazy()).filter(pl.col(column).is_in([first, second]))
+    return rows.with_columns(
+        (pl.col(column) == first).alias("is_first"), pl.col("projection").cast(pl.String)
+    )
+
+
+def refuse_repeated(rows: pl.DataFrame, key: Sequence[str]) -> None:
+    """Raise DataError if two rows have the same key."""
+    if rows.select(key).is_duplicated().any():
+        raise DataError(
+            "The table holds an example twice: keep one row per model, benchmark, item, style, "
+            "relevance, projection and layer."
+        )
 
 
 def _of_curves(rows: pl.DataFrame, name: str) -> pl.DataFrame:
@@ -216,8 +233,17 @@ def _measured(values: pl.DataFrame) -> pl.DataFrame:
         won.filter(paired).mean().alias("win_rate"),
     )
     return measured.join(columns, on="column").with_columns(
-        *_wilson("auroc", _effective_items()), *_wilson("win_rate", pl.col("items"))
+        *auroc_interval(), *_wilson("win_rate", pl.col("items"))
     )
+
+
+def auroc_interval() -> tuple[pl.Expr, pl.Expr]:
+    """The 95 % interval of a column ``auroc``, as ``auroc_low`` and ``auroc_high``.
+
+    The frame also has ``squares``, the sum of the squared influences of the ``clusters``, and the
+    numbers ``first_responses`` and ``second_responses``.
+    """
+    return _wilson("auroc", _effective_items())
 
 
 def _effective_items() -> pl.Expr:

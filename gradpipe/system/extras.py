@@ -14,6 +14,7 @@ OPTIONAL_PACKAGES = {
     "aiohttp": ("aiohttp", "pipeline"),
     "altair": ("Altair", "report"),
     "vl_convert": ("vl-convert", "report"),
+    "sklearn": ("scikit-learn", "report"),
     "openai": ("openai", "generate"),
     "tenacity": ("tenacity", "generate"),
     "anyio": ("anyio", "generate"),

@@ -3,7 +3,11 @@
 import numpy as np
 import polars as pl
 
-from gradpipe.report.report_data import REPORT_DISCRIMINATION_SCHEMA, ReportInputs
+from gradpipe.report.report_data import (
+    REPORT_ADDED_SCHEMA,
+    REPORT_DISCRIMINATION_SCHEMA,
+    ReportInputs,
+)
 from gradpipe.statistics.decomposition import DECOMPOSITION_SCHEMA, STYLE_PAIRS
 from gradpipe.statistics.discrimination import BASELINES
 from gradpipe.statistics.reductions import DEFAULT_STATISTICS
@@ -83,6 +87,7 @@ def paper_grid() -> ReportInputs:
         twins=twins,
         discrimination=discrimination_of(curves),
         decomposition=decomposition_of(curves),
+        added=added_of(curves),
     )
 
 
@@ -96,13 +101,24 @@ def noisy(curves: pl.DataFrame, seed: int) -> pl.DataFrame:
 
 
 def discrimination_of(curves: pl.DataFrame) -> pl.DataFrame:
-    """Random AUROCs of the means over layers of every curve, and of the baselines."""
+    """Random AUROCs of every layer of the curves, of their means, and of the baselines.
+
+    Curves of AUROCs vary around 0.6 by 0.1, and their layers by 0.03: real ones, of the same
+    responses, vary less.
+    """
     labels = ["model", "benchmark", "family", "style"]
-    compared = curves.select(*labels, "statistic", "projection").unique(maintain_order=True)
+    of_layers = curves.filter(relevance="correct").select(
+        *labels, "statistic", "projection", "layer"
+    )
+    means = of_layers.drop("layer").unique(maintain_order=True)
+    compared = pl.concat([of_layers, means], how="diagonal")
     free = compared.select(labels).unique(maintain_order=True)
     parts = [compared, *(free.with_columns(statistic=pl.lit(name)) for name in BASELINES)]
     rows = pl.concat(parts, how="diagonal")
-    auroc = np.random.default_rng(4).random((rows.height, 3))
+    random = np.random.default_rng(4)
+    curve = rows.select(pl.struct(*labels, "statistic", "projection").rank("dense") - 1)
+    center = random.normal(0.6, 0.1, rows.height)[curve.to_series().to_numpy()]
+    auroc = np.clip(center[:, None] + random.normal(0, 0.03, (rows.height, 3)), 0, 1)
     ends = pl.DataFrame(np.sort(auroc), schema=["auroc_low", "auroc", "auroc_high"])
     rates = [pl.col(name).alias(name.replace("auroc", "win_rate")) for name in ends.columns]
     counts = ("first_responses", "second_responses", "items")
@@ -113,7 +129,6 @@ def discrimination_of(curves: pl.DataFrame) -> pl.DataFrame:
             *(pl.lit(ITEMS).alias(name) for name in counts),
             first=pl.lit("irrelevant"),
             second=pl.lit("correct"),
-            layer=None,
         )
         .select(pl.col(name).cast(kind) for name, kind in REPORT_DISCRIMINATION_SCHEMA.items())
     )
@@ -133,6 +148,21 @@ def decomposition_of(curves: pl.DataFrame) -> pl.DataFrame:
         .with_columns(layer=None, items=pl.lit(ITEMS))
         .select(pl.col(name).cast(kind) for name, kind in DECOMPOSITION_SCHEMA.items())
     )
+
+
+def added_of(curves: pl.DataFrame) -> pl.DataFrame:
+    """Random gains of the gradient, for every comparison of irrelevant and correct responses."""
+    rows = curves.select("model", "benchmark", "family", "style").unique(maintain_order=True)
+    numbers = [name for name, kind in REPORT_ADDED_SCHEMA.items() if kind == pl.Float64]
+    random = np.random.default_rng(6).random((rows.height, len(numbers)))
+    return rows.with_columns(
+        *(pl.Series(name, values) for name, values in zip(numbers, random.T, strict=True)),
+        first=pl.lit("irrelevant"),
+        second=pl.lit("correct"),
+        features=36,
+        items=ITEMS,
+        reason=None,
+    ).select(pl.col(name).cast(kind) for name, kind in REPORT_ADDED_SCHEMA.items())
 
 
 def texts_of_their_own(extremes: pl.DataFrame) -> pl.DataFrame:

@@ -13,7 +13,7 @@ import altair as alt
 import polars as pl
 
 from gradpipe.report.chart_data import RATIOS, distinct
-from gradpipe.report.charts import curves, effects, examples, rows
+from gradpipe.report.charts import curves, discrimination, effects, examples, rows
 from gradpipe.report.charts.parts import with_rows
 from gradpipe.report.style import STYLE_LABELS
 from gradpipe.report.tables.verdicts import CONTROL_LABELS
@@ -165,6 +165,15 @@ KINDS = {
         color="style",
         value="rd",
         subtitle="Relative difference of two curves: mean over layers of |s1 − s2| / |s1|",
+        options=("statistic",),
+    ),
+    "discrimination": ChartKind(
+        draw=discrimination.auroc_by_layer,
+        rows=rows.auroc_rows,
+        color="projection",
+        value="auroc",
+        subtitle="AUROC by layer and projection; 0.5 is chance, and the loss needs no gradient",
+        log=False,
         options=("statistic",),
     ),
     "verdicts": ChartKind(

@@ -154,6 +154,38 @@ def comparison_rows(comparison: pl.DataFrame) -> pl.DataFrame:
     )
 
 
+def auroc_rows(discrimination: pl.DataFrame) -> pl.DataFrame:
+    """AUROCs by layer and projection, of the table `beside_the_loss`.
+
+    Panels (``part``) are comparisons, with the AUROC of the loss over all layers.
+    """
+    ordered = in_reading_order(discrimination.drop_nulls("layer"), "style", "first", "projection")
+    loss = pl.when(pl.col("loss").is_not_null()).then(pl.format(" · loss: {}", _hundredths("loss")))
+    against = pl.format(
+        "{}, {} against {}{}",
+        pl.col("style").replace(STYLE_LABELS),
+        "first",
+        "second",
+        loss.fill_null(""),
+    )
+    return ordered.select(against.alias("part"), "projection", "layer", "auroc", "loss")
+
+
+def beside_the_loss(discrimination: pl.DataFrame) -> pl.DataFrame:
+    """The AUROCs of statistics, with that of the loss of the same responses as ``loss``."""
+    keys = ["model", "benchmark", "style", "first", "second"]
+    loss = discrimination.filter(statistic="loss").select(*keys, pl.col("auroc").alias("loss"))
+    gradients = discrimination.drop_nulls("projection")
+    return gradients.join(loss, on=keys, how="left", maintain_order="left")
+
+
+def _hundredths(column: str) -> pl.Expr:
+    """A number between 0 and 1 with two decimals, also 0.50."""
+    digits = (pl.col(column) * 100).round().cast(pl.Int64).cast(pl.String)
+    padded = digits.str.zfill(3)
+    return padded.str.head(1) + "." + padded.str.tail(2)
+
+
 def alignment_rows(cosines: pl.DataFrame) -> pl.DataFrame:
     """The curves of cosines of one kind, with a band of one standard error each side."""
     return _cosines(cosines).select("pair", "style", "relevance", "layer", *_POINT)

@@ -7,8 +7,9 @@ import polars as pl
 
 from gradpipe.report.chart_data import distinct
 from gradpipe.report.charts.kinds import KINDS
-from gradpipe.report.charts.rows import two_models, verdicts_with_statements
+from gradpipe.report.charts.rows import beside_the_loss, two_models, verdicts_with_statements
 from gradpipe.report.report_data import ReportInputs
+from gradpipe.report.style import DEFAULT_STATISTIC
 
 #: Kinds of charts with their charts.
 NamedCharts = Iterator[tuple[str, alt.FacetChart]]
@@ -54,6 +55,9 @@ def charts_of_examples(inputs: ReportInputs, model: str, benchmark: str, title: 
     here = (pl.col("model") == model) & (pl.col("benchmark") == benchmark)
     means = inputs.length.filter(here, pl.col("quantity") == "mean")
     yield from _drawn("length", means, title)
+    aurocs = beside_the_loss(inputs.discrimination.filter(here))
+    default = aurocs.filter(statistic=DEFAULT_STATISTIC)
+    yield from _drawn("discrimination", default, title, DEFAULT_STATISTIC)
     for kind in ("same_layer", "next_layer", "responses"):
         cosines = inputs.alignment.filter(here, pl.col("kind") == kind)
         yield from _drawn(f"cosines-{kind.replace('_', '-')}", cosines, title)

@@ -11,6 +11,7 @@ from typing import Any
 import polars as pl
 
 from gradpipe.report.chart_data import finite, in_reading_order, spectra_rows, with_errors
+from gradpipe.report.page.charts import heatmap_statistics
 from gradpipe.report.page.index import SHOWN_EXAMPLE_COLUMNS, is_static
 from gradpipe.report.page.pack import COARSE, FINE, deflated, packed
 from gradpipe.report.page.table_values import column_values
@@ -31,6 +32,8 @@ MANY = 200_000
 EXAMPLES_PER_CELL, ENDS, MOST_EXAMPLES = 2000, 100, 40_000
 #: Limits for the extreme examples of a page and for the characters of their texts.
 MOST_EXTREMES, _MOST_CHARACTERS = 600, 600_000
+#: AUROCs by layer are multiples of this many hundredths.
+AUROC_STEP = 2
 #: Tables that have no block: the script fills one from the chart's block, the other is a file only.
 _WITHOUT_BLOCK = ("examples", "verdicts")
 
@@ -40,6 +43,7 @@ def all_blocks(inputs: ReportInputs, tables: dict[str, ReportTable]) -> Iterator
     yield from _curves(inputs.curves)
     yield from _verdicts(inputs.verdicts)
     yield from _lengths(inputs.length)
+    yield from _aurocs(inputs.discrimination)
     yield from _alignment(inputs.alignment)
     yield from _examples(inputs.examples)
     yield from _extremes(inputs.extremes)
@@ -119,6 +123,23 @@ def _lengths(length: pl.DataFrame) -> Iterator[Block]:
             ("length", *keys),
             packed(part.select(*names, *numbers), dict.fromkeys(numbers, COARSE)),
         )
+
+
+def _aurocs(discrimination: pl.DataFrame) -> Iterator[Block]:
+    """AUROCs in hundredths of each layer, and of the loss, which has neither layer nor projection.
+
+    They are rounded to AUROC_STEP hundredths, since a color shows no more.
+    """
+    drawn = pl.col("statistic").is_in(heatmap_statistics(discrimination))
+    by_layer = drawn & pl.col("layer").is_not_null()
+    step = pl.when(pl.col("statistic") == "loss").then(1).otherwise(AUROC_STEP)
+    rows = discrimination.filter(by_layer | (pl.col("statistic") == "loss")).with_columns(
+        ((pl.col("auroc") * 100 / step).round().cast(pl.Int64) * step).alias("percent")
+    )
+    shown = ["benchmark", "style", "first", "second", "projection", "layer", "percent"]
+    order = ["model", "statistic", "benchmark", "style", "first", "projection"]
+    for keys, part in _parts(in_reading_order(rows.sort("layer"), *order), ["model", "statistic"]):
+        yield ("aurocs", *keys), packed(part.select(shown))
 
 
 def _alignment(alignment: pl.DataFrame) -> Iterator[Block]:

@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import lru_cache, partial
+from itertools import accumulate
 from typing import Any
 
 import polars as pl
@@ -15,6 +16,7 @@ from gradpipe.report.chart_data import (
     distinct,
 )
 from gradpipe.report.charts import curves as curve_charts
+from gradpipe.report.charts import discrimination as discrimination_charts
 from gradpipe.report.charts import effects as effect_charts
 from gradpipe.report.charts import examples as example_charts
 from gradpipe.report.charts.parts import specification
@@ -26,6 +28,10 @@ _WIDE = (0, 12)
 #: The margin of a chart whose panels share the scale at the left.
 _SHARED = (2, 58)
 _QUANTITY_LABELS = {"mean": "mean over layers", "mad": "MAD"}
+#: The statistics whose AUROCs by layer come first, and the number of AUROCs that a page has room
+#: for: those of all statistics of a small study, of one for the paper's grid.
+_FIRST_STATISTICS = ("nuclear_norm", "effective_rank")
+MOST_AUROCS = 60_000
 
 _JUDGED = (pl.col("level") == "cell") & pl.col("effect").is_finite()
 
@@ -75,6 +81,7 @@ def page_charts(inputs: ReportInputs) -> dict[str, PageChart]:
         for chart, has_rows in (
             *_of_verdicts(inputs),
             *_of_curves(inputs),
+            *_of_aurocs(inputs),
             *_of_mad(inputs),
             *_of_examples(inputs),
         )
@@ -129,6 +136,25 @@ def _of_curves(inputs: ReportInputs) -> list[_Candidate]:
             bool(page_choices(inputs)["twins"]),
         ),
     ]
+
+
+def _of_aurocs(inputs: ReportInputs) -> list[_Candidate]:
+    projections = tuple(distinct(inputs.discrimination, "projection"))
+    draw = discrimination_charts.auroc_by_layer
+    chart = PageChart("aurocs", draw, projections, _WIDE, log=False, scales=False)
+    return [(chart, bool(heatmap_statistics(inputs.discrimination)))]
+
+
+def heatmap_statistics(discrimination: pl.DataFrame) -> list[str]:
+    """The statistics whose AUROCs by layer the page has room for, the most important first."""
+    by_layer = discrimination.drop_nulls("layer")
+    present = distinct(by_layer, "statistic")
+    ordered = [*(name for name in _FIRST_STATISTICS if name in present)]
+    ordered += [name for name in present if name not in ordered]
+    counts = dict(by_layer.group_by("statistic").len().rows())
+    sizes = accumulate(counts[name] for name in ordered)
+    room = sum(size <= MOST_AUROCS for size in sizes)
+    return ordered[: max(room, 1)]
 
 
 def _of_mad(inputs: ReportInputs) -> list[_Candidate]:

@@ -26,12 +26,13 @@ const describe = (chart, spec, caption, rows) => {
   const { value, kind } = SOURCES[chart.id];
   const encodings = (spec.spec.layer ?? [spec.spec]).map((layer) => layer.encoding);
   const { color } = encodings.find((encoding) => encoding.color);
+  const named = color.type === "quantitative" ? encodings[0].y : color;
   const valuesOf = (field) => inOrder(field, rows.map((row) => row[field]));
   const panels = valuesOf(spec.facet.field).map((name) => labelOf("panel", name).replaceAll("\n", " "));
   const numbers = rows.map((row) => row[value]);
   const smallest = numbers.reduce((a, b) => Math.min(a, b));
   const largest = numbers.reduce((a, b) => Math.max(a, b));
-  return `${kind}: ${caption}. Panels: ${panels.join(", ")}. Shown: ${valuesOf(color.field).join(", ")}. `
+  return `${kind}: ${caption}. Panels: ${panels.join(", ")}. Shown: ${valuesOf(named.field).join(", ")}. `
     + `Values from ${formatNumber(smallest)} to ${formatNumber(largest)}. The tables and files hold the numbers.`;
 };
 
@@ -54,7 +55,7 @@ const withDrawnLegends = (layer, rows) => {
   const encoding = { ...layer.encoding };
   for (const channel of ["color", "fill", "shape", "strokeDash", "yOffset"]) {
     const scale = encoding[channel]?.scale;
-    if (!scale?.domain) continue;
+    if (!scale?.domain || encoding[channel].type === "quantitative") continue;
     const drawn = new Set(rows.map((row) => row[encoding[channel].field]));
     const kept = scale.domain.map((value, i) => [value, scale.range?.[i]]).filter(([value]) => drawn.has(value));
     const range = scale.range && { range: kept.map((pair) => pair[1]) };

@@ -6,7 +6,7 @@ import polars as pl
 
 from gradpipe.report import style
 from gradpipe.report.chart_data import LEAST_BAND, RATIOS, distinct
-from gradpipe.report.page.charts import PageChart
+from gradpipe.report.page.charts import PageChart, heatmap_statistics
 from gradpipe.report.page.table_values import column_kinds
 from gradpipe.report.report_data import ReportInputs
 from gradpipe.report.tables.table import LEAST_P, ReportTable
@@ -29,6 +29,7 @@ _PICKED_COLUMNS = {
     "set_diversity": ("model", "benchmark"),
     "set_cosines": ("model", "benchmark"),
     "decomposition": ("model", "benchmark"),
+    "added_discrimination": ("model", "benchmark"),
 }
 #: A table that no picker changes is part of the HTML if it has at most this many rows.
 MOST_STATIC_ROWS = 60
@@ -69,6 +70,7 @@ def page_index(
         "claims": inputs.claims.select("claim", "group", "statement").to_dicts(),
         "twins": twins.select("base", "tuned").to_dicts(),
         "ratios": RATIOS,
+        "heatmaps": heatmap_statistics(inputs.discrimination),
         "labels": {
             "style": style.STYLE_LABELS,
             "statistic": style.STATISTIC_LABELS,

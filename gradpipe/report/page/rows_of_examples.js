@@ -9,6 +9,10 @@ const comparisonLabel = (row) => [
 
 const claimTitle = (group) => byId("pick-claim")?.selectedOptions[0]?.textContent ?? group;
 
+// The statistic of the heatmap: the chosen one if the page has its AUROCs by layer.
+const drawnStatistic = (statistic) =>
+  (index.heatmaps.includes(statistic) ? statistic : index.heatmaps[0]);
+
 const alignmentRows = async (model, kind, benchmark) => {
   const rows = await rowsOf(["alignment", model, kind], { benchmark });
   return rows.filter((row) => row.mean !== null)
@@ -40,6 +44,21 @@ Object.assign(SOURCES, {
         pair: `${labelOf("style", row.style)} / ${labelOf("style", row.against)}`,
         control: labelOf("control", row.control),
       }));
+    },
+  },
+  aurocs: {
+    follows: ["model", "benchmark", "statistic", "styles"], value: "auroc", kind: "Heatmap",
+    caption: ({ model, benchmark, statistic }) => [
+      `AUROC of ${labelOf("statistic", drawnStatistic(statistic))}`, model, benchmark],
+    rows: async ({ model, benchmark, statistic }) => {
+      const rows = await rowsOf(["aurocs", model, drawnStatistic(statistic)], { benchmark });
+      const ofLoss = await rowsOf(["aurocs", model, "loss"], { benchmark });
+      return rows.filter((row) => row.percent !== null && !isOff(row.style)).map((row) => {
+        const loss = ofLoss.find((other) => other.style === row.style && other.first === row.first);
+        const compared = `${labelOf("style", row.style)}, ${row.first} against ${row.second}`;
+        const part = loss ? `${compared} · loss: ${(loss.percent / 100).toFixed(2)}` : compared;
+        return { ...row, part, auroc: row.percent / 100, loss: loss ? loss.percent / 100 : null };
+      });
     },
   },
   alignment: {

@@ -5,6 +5,7 @@ from typing import Any
 
 from gradpipe.report import style
 from gradpipe.report.chart_data import distinct
+from gradpipe.report.prose.discrimination import discrimination_notes
 from gradpipe.report.prose.findings import findings
 from gradpipe.report.prose.length_note import length_note
 from gradpipe.report.prose.phrases import join_words, tally
@@ -81,6 +82,7 @@ def page_text(inputs: ReportInputs) -> dict[str, Any]:
         "how_judged": HOW_JUDGED,
         "length_note": length_note(inputs),
         "sets_note": sets_note(inputs),
+        "discrimination_notes": discrimination_notes(inputs.discrimination, inputs.added),
         "totals": {**totals, "unusable": max(totals["unusable"], inputs.unusable.height)},
         "mismatches": provenance.get("study", {}).get("generator", {}).get("mismatches"),
         "unusable_listed": inputs.unusable.height,

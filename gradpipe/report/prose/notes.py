@@ -8,6 +8,7 @@ import polars as pl
 
 from gradpipe.claims.bootstrap import MIN_ITEMS
 from gradpipe.claims.power import USUAL_POWER, items_needed
+from gradpipe.report.prose.discrimination import auroc_notes
 from gradpipe.report.prose.phrases import count_text, interval_text, ratio_text
 from gradpipe.report.report_data import ReportInputs
 
@@ -18,11 +19,11 @@ Note = tuple[str, str]
 def claim_notes(inputs: ReportInputs) -> dict[str, list[str]]:
     """The sentences that follow the summary of each claim's verdict, by the claim's name.
 
-    The effect apart from the curve's size, that on verified responses, and the items that an
-    undecided claim needs.
+    The effect apart from the curve's size, that on verified responses, how single responses are
+    distinguished, and the items that an undecided claim needs.
     """
     notes = defaultdict(list)
-    for source in (_apart_from_size, _on_verified, _needed):
+    for source in (_apart_from_size, _on_verified, _single_responses, _needed):
         for claim, sentence in source(inputs):
             notes[claim].append(sentence)
     return dict(notes)
@@ -40,6 +41,10 @@ def _apart_from_size(inputs: ReportInputs) -> Iterator[Note]:
 def _on_verified(inputs: ReportInputs) -> Iterator[Note]:
     for claim, row in _overall(inputs.verified).items():
         yield claim, _beside("On verified responses alone", row)
+
+
+def _single_responses(inputs: ReportInputs) -> Iterator[Note]:
+    yield from auroc_notes(inputs.discrimination).items()
 
 
 def _needed(inputs: ReportInputs) -> Iterator[Note]:

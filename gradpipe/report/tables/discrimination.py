@@ -1,15 +1,17 @@
-"""The table of discrimination: what the gradient says of a response beside its loss and length."""
+"""The tables of discrimination: what the gradient says of a response beside its loss and length."""
 
 import polars as pl
 
 from gradpipe.report.chart_data import in_reading_order
 from gradpipe.report.style import STATISTIC_LABELS, statistic_label
 from gradpipe.report.tables.table import ReportTable, projections_of, where
+from gradpipe.statistics.detection_model import MODELS
 from gradpipe.statistics.discrimination import BASELINES
 from gradpipe.statistics.examples import SCORES
 
 _COMPARISON = ["model", "benchmark", "style", "first"]
 _ENDS = {"auroc": "AUROC", "auroc_low": "from", "auroc_high": "to"}
+_ADDED = {"added": "AUROC", "added_low": "from", "added_high": "to"}
 
 
 def discrimination_table(discrimination: pl.DataFrame) -> ReportTable:
@@ -47,5 +49,26 @@ def discrimination_table(discrimination: pl.DataFrame) -> ReportTable:
             for end in _ENDS
             for name in (*projections, *BASELINES)
         },
+        sections=2,
+    )
+
+
+def added_table(added: pl.DataFrame) -> ReportTable:
+    """AUROCs of models of loss and length, of the gradient, and of both, and what it adds."""
+    return ReportTable(
+        "added_discrimination",
+        "AUROC of logistic models of loss and length, of the gradient, and of both, on items that "
+        "they were not trained on; and what the gradient adds, with its 95 % interval",
+        in_reading_order(added, *_COMPARISON).select(
+            *_COMPARISON[:3],
+            pl.col("first").alias("relevance"),
+            "items",
+            *MODELS,
+            *_ADDED,
+            pl.col("reason").alias("no_auroc"),
+        ),
+        heads=5,
+        groups=[("AUROC", len(MODELS)), ("added by the gradient", len(_ADDED)), ("missing", 1)],
+        labels={"baselines": "loss, length", **_ADDED, "no_auroc": "reason"},
         sections=2,
     )

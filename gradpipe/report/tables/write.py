@@ -18,7 +18,7 @@ from gradpipe.report.tables.curves import (
     scale_free_table,
 )
 from gradpipe.report.tables.decomposition import decomposition_in_full, decomposition_table
-from gradpipe.report.tables.discrimination import discrimination_table
+from gradpipe.report.tables.discrimination import added_table, discrimination_table
 from gradpipe.report.tables.examples import (
     examples_table,
     quality_table,
@@ -67,9 +67,9 @@ def all_tables(inputs: ReportInputs) -> dict[str, ReportTable]:
 
 
 def _discrimination(inputs: ReportInputs) -> list[ReportTable]:
-    """The table of discrimination, if there are responses of two kinds to distinguish."""
-    table = discrimination_table(inputs.discrimination)
-    return [] if table.frame.is_empty() else [table]
+    """The tables of discrimination, if there are responses of two kinds to distinguish."""
+    tables = (discrimination_table(inputs.discrimination), added_table(inputs.added))
+    return [table for table in tables if not table.frame.is_empty()]
 
 
 def _sets(inputs: ReportInputs) -> list[ReportTable]:
@@ -103,6 +103,8 @@ def write_tables(inputs: ReportInputs, folder: Path) -> list[Path]:
         frames["set_diversity_in_full"] = inputs.set_diversity
         frames["set_consensus"] = inputs.set_consensus
         frames["set_cosines_in_full"] = inputs.set_cosines
+    if not inputs.added.is_empty():
+        frames["added_discrimination_in_full"] = inputs.added
     for name, frame in frames.items():
         # A list, such as the layers with the largest differences, is one field.
         fields = pl.selectors.list().cast(pl.List(pl.String)).list.join(" ")

@@ -85,6 +85,9 @@ FUNCTIONS: dict[str, dict[str, Callable[[Results], Any]]] = {
             gp.relative_difference(r.curves), model="one"
         )
     },
+    "discrimination": {
+        "discrimination": lambda r: gp.charts.discrimination(gp.discrimination(r.table))
+    },
     "verdicts": {"verdicts": lambda r: gp.charts.verdicts(r.verdicts)},
     "length": {"length": lambda r: gp.charts.length(r.table)},
     "comparison": {"comparison": lambda r: gp.charts.comparison(r.comparison)},
@@ -141,6 +144,11 @@ def test_a_chart_compiles_with_its_data_and_its_title(kind: str, results: Result
             "relative-difference",
             "rd",
             lambda r: gp.relative_difference(r.curves).filter(model="one"),
+        ),
+        (
+            "discrimination",
+            "auroc",
+            lambda r: gp.discrimination(r.table, ["nuclear_norm"]).drop_nulls("layer"),
         ),
         ("verdicts", "effect", lambda r: r.verdicts.filter(level="cell")),
         ("comparison", "ratio", lambda r: r.comparison),
@@ -273,6 +281,7 @@ def test_values_that_a_logarithmic_scale_does_not_have_are_left_out(results: Res
         (gp.charts.curves, "gp.curves"),
         (gp.charts.mad, "gp.mad"),
         (gp.charts.relative_difference, "gp.relative_difference"),
+        (gp.charts.discrimination, "gp.discrimination"),
         (gp.charts.verdicts, "gp.judge"),
         (gp.charts.comparison, "gp.compare"),
         (gp.charts.examples, "gp.statistics_table"),

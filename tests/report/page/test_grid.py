@@ -48,6 +48,12 @@ def test_every_model_benchmark_and_statistic_can_be_picked_and_is_drawn(opened: 
     assert caption == "power law of the tail: exponent · gemma-2-9b · strategyqa · 500 examples"
     assert len(opened.lines("curves")) == 3 * 4
     assert page.locator("#table-mad tbody tr").count() == (9 * 3 + 4 * 3) * 2
+    # There is no room for this statistic's AUROCs by layer, so those of the first one stay.
+    opened.after("aurocs", lambda: page.select_option("#pick-statistic", "tail_distance"))
+    shown = page.inner_text('[data-shown="aurocs"]')
+    assert shown == "AUROC of nuclear norm · gemma-2-9b · strategyqa"
+    # One per layer of each projection and style, and the bar of the legend.
+    assert page.locator("#chart-aurocs .mark-rect path").count() == 3 * 4 * 42 + 1
     assert opened.complaints == []
 
 

@@ -7,8 +7,11 @@ import numpy as np
 import polars as pl
 import pytest
 
+from gradpipe.report.charts.rows import auroc_rows, beside_the_loss
+from gradpipe.report.page import charts
+from gradpipe.report.page.charts import heatmap_statistics
 from gradpipe.report.page.render import render_page
-from gradpipe.report.report_data import ReportInputs
+from gradpipe.report.report_data import REPORT_ADDED_SCHEMA, ReportInputs
 from gradpipe.report.tables.discrimination import discrimination_table
 from gradpipe.report.tables.write import write_tables
 from gradpipe.statistics.discrimination import discrimination
@@ -76,3 +79,41 @@ def test_only_a_report_with_irrelevant_responses_has_the_section(
     sections = ["relevance", "discrimination", "mad"]
     places = [page.index(f'<section id="{section}"') for section in sections]
     assert places == sorted(places)
+
+
+def test_the_page_draws_as_many_statistics_as_it_has_room_for(
+    found: pl.DataFrame, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert heatmap_statistics(found) == list(MEASURES)
+    monkeypatch.setattr(charts, "MOST_AUROCS", 10)
+    assert heatmap_statistics(found) == ["nuclear_norm"]
+    assert heatmap_statistics(found.clear()) == []
+
+
+def test_the_heatmap_has_every_layer_beside_the_loss(found: pl.DataFrame) -> None:
+    rows = auroc_rows(beside_the_loss(found).filter(statistic="nuclear_norm"))
+    layers = found.filter(statistic="nuclear_norm").drop_nulls("layer")
+    assert sorted(rows["auroc"]) == sorted(layers["auroc"])
+    assert rows["part"].unique(maintain_order=True).to_list() == [
+        f"{style}, irrelevant against correct · loss: 1.00" for style in STYLES
+    ]
+
+
+def test_what_the_gradient_adds_stands_in_the_tables(
+    inputs: ReportInputs, found: pl.DataFrame, tmp_path: Path
+) -> None:
+    estimates = {name: number / 100 for number, name in enumerate(REPORT_ADDED_SCHEMA)}
+    row = {
+        name: estimates[name] if kind == pl.Float64 else 20 if kind == pl.Int64 else name
+        for name, kind in REPORT_ADDED_SCHEMA.items()
+    }
+    added = pl.DataFrame([row], schema=REPORT_ADDED_SCHEMA)
+    filled = replace(inputs, discrimination=found, added=added)
+    write_tables(filled, tmp_path)
+    read = pl.read_csv(tmp_path / "added_discrimination_in_full.csv", schema=added.schema)
+    assert read.equals(added)
+    shown = pl.read_csv(tmp_path / "added_discrimination.csv").row(0, named=True)
+    assert shown["added_low"] == estimates["added_low"]
+    page = render_page(filled)
+    assert 'id="table-added_discrimination"' in page
+    assert 'id="figure-aurocs"' in page

@@ -17,6 +17,7 @@ from gradpipe.report.charts.notebook.curves import (
     relevance_ratios,
     style_ratios,
 )
+from gradpipe.report.charts.notebook.discrimination import discrimination
 from gradpipe.report.charts.notebook.effects import comparison, length, verdicts
 from gradpipe.report.charts.notebook.gradients import alignment, examples, spectra
 from gradpipe.report.charts.notebook.summaries import knowledge, mad, relative_difference
@@ -32,6 +33,7 @@ __all__ = [  # noqa: RUF022
     "mad",
     "knowledge",
     "relative_difference",
+    "discrimination",
     "verdicts",
     "length",
     "comparison",
