@@ -50,7 +50,9 @@ VERDICT_SCHEMA = pl.Schema(
 )
 #: One row per comparison of two styles and control for length: ``control`` is "none",
 #: "summed_loss", "matched" or "regression", ``how`` explains it. ``quantity`` is "mean" or
-#: "mad" (of the nuclear norm's curve); ``effect`` is the ratio of ``style`` to ``against``.
+#: "mad" (of the nuclear norm's curve); ``effect`` is the ratio of ``style`` to ``against``;
+#: ``answer_share`` is the mean share of the answer in the loss tokens of padded answers (null for
+#: other comparisons).
 LENGTH_SCHEMA = pl.Schema(
     {
         "model": pl.String,
@@ -66,5 +68,6 @@ LENGTH_SCHEMA = pl.Schema(
         "low": pl.Float64,
         "high": pl.Float64,
         "items": pl.Int64,
+        "answer_share": pl.Float64,
     }
 )
