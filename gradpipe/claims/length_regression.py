@@ -59,15 +59,17 @@ def overlaps(x: Array, y: Array) -> NDArray[np.bool_]:
     return enough
 
 
-def overlap_text(x: Array, styles: tuple[str, str]) -> str:
-    """How far the lengths of two styles overlap within items, from their log ratios x [item]."""
+def overlap_text(x: Array, styles: tuple[str, str], what: str = "lengths") -> str:
+    """How far lengths or losses of two styles overlap within items, from log ratios x [item]."""
+    noun, longer_is = ("loss", "larger") if what == "losses" else ("length", "longer")
     items = len(x)
     longer, shorter = int((x > 0).sum()), int((x < 0).sum())
     if not longer and not shorter:
-        return "both responses of every item have the same length"
+        return f"both responses of every item have the same {noun}"
+    larger = styles[int(shorter > longer)]
     if max(longer, shorter) == items:
-        return f"lengths do not overlap: {styles[int(shorter > 0)]} is longer in every item"
-    counted = f"{styles[0]} is longer in {longer} of {items} items, {styles[1]} in {shorter}"
+        return f"{what} do not overlap: {larger} is {longer_is} in every item"
+    counted = f"{styles[0]} is {longer_is} in {longer} of {items} items, {styles[1]} in {shorter}"
     if items - max(longer, shorter) < LEAST_ITEMS_PER_SIDE:
-        return f"lengths do not overlap: {counted}, and {LEAST_ITEMS_PER_SIDE} are required"
+        return f"{what} do not overlap: {counted}, and {LEAST_ITEMS_PER_SIDE} are required"
     return counted
