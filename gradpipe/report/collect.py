@@ -10,6 +10,7 @@ import polars as pl
 
 from gradpipe.claims.contrasts import Claim, claims_table
 from gradpipe.claims.length import length_effects
+from gradpipe.claims.length_control import length_control
 from gradpipe.claims.verdicts import judge
 from gradpipe.report.report_data import TWIN_SCHEMA, ReportInputs
 from gradpipe.statistics.alignment import alignment_curves
@@ -64,7 +65,9 @@ def gather(
     statistics = curve_table["statistic"].unique(maintain_order=True).to_list()
     parts = [_parts_of(cell, statistics, seed) for cell in cells]
     measured = pl.concat(part.measured for part in parts)
-    verdicts = judge([_with_donors(cell) for cell in cells], claims, model_pairs=twins, seed=seed)
+    tables = [_with_donors(cell) for cell in cells]
+    controls = length_control(tables, claims, seed=seed)
+    verdicts = judge(tables, claims, model_pairs=twins, seed=seed, controls=controls)
     models = {cell.model for cell in cells}
     shown = [pair for pair in twins if set(pair) <= models]
     return ReportInputs(
@@ -78,6 +81,7 @@ def gather(
         claims=claims_table(claims),
         verdicts=verdicts,
         length=pl.concat(part.length for part in parts),
+        length_control=controls,
         alignment=pl.concat(part.alignment for part in parts),
         examples=pl.concat(part.scores for part in parts),
         extremes=pl.concat(part.extremes for part in parts),

@@ -35,7 +35,7 @@ def planted(
     benchmarks: Sequence[str] = ("b",),
     seed: int = 0,
 ) -> pl.DataFrame:
-    """Norms of size × tokens ** slope, with a loss of tokens ** −1/2, of the styles in ``lengths``."""
+    """Norms of size × tokens ** slope, of the styles in ``lengths``; losses of 1 / √tokens."""
     tables = []
     for number, benchmark in enumerate(benchmarks):
         curves = {(style, "correct"): (sizes or {}).get(style, 1.0) * WAVE for style in lengths}

@@ -6,6 +6,7 @@ from typing import Any
 from gradpipe.report import style
 from gradpipe.report.chart_data import distinct
 from gradpipe.report.prose.findings import findings
+from gradpipe.report.prose.length_line import HOW_SURVIVAL_IS_JUDGED
 from gradpipe.report.prose.length_note import length_note
 from gradpipe.report.prose.phrases import join_words, tally
 from gradpipe.report.report_data import ReportInputs
@@ -77,7 +78,7 @@ def page_text(inputs: ReportInputs) -> dict[str, Any]:
         ],
         "findings": all_findings,
         "findings_summary": tally([finding.verdict for finding in all_findings], "claim"),
-        "how_judged": HOW_JUDGED,
+        "how_judged": f"{HOW_JUDGED} {HOW_SURVIVAL_IS_JUDGED}",
         "length_note": length_note(inputs),
         "totals": {**totals, "unusable": max(totals["unusable"], inputs.unusable.height)},
         "mismatches": provenance.get("study", {}).get("generator", {}).get("mismatches"),

@@ -9,6 +9,7 @@ import polars as pl
 from gradpipe.claims.schemas import STUDY_SOURCE
 from gradpipe.report import style
 from gradpipe.report.chart_data import finite
+from gradpipe.report.prose.length_line import length_line, worst_survival
 from gradpipe.report.prose.phrases import (
     CLAIM_VERDICTS,
     count_text,
@@ -37,6 +38,7 @@ class ClaimFinding:
     ``title`` is the claim, or the question that it answers; ``verdict`` is over all parts and
     cells. ``summary`` says in a few sentences what was found, how large the effect is and how
     certain. ``details`` are about further parts, if there are several, and about exceptions.
+    ``survives_length`` is the most serious word of its parts on length control, None without any.
     """
 
     group: str
@@ -44,6 +46,7 @@ class ClaimFinding:
     verdict: Verdict
     summary: str
     details: tuple[str, ...] = ()
+    survives_length: str | None = None
 
 
 @dataclass(frozen=True)
@@ -51,11 +54,13 @@ class _Part:
     """A part of a claim with its overall verdict and the verdicts on its cells.
 
     ``scale_free`` is the overall verdict on what states the same apart from the curve's size.
+    ``controls`` are its rows of LENGTH_CONTROL_SCHEMA.
     """
 
     claim: dict[str, Any]
     overall: dict[str, Any]
     cells: pl.DataFrame
+    controls: pl.DataFrame
     scale_free: dict[str, Any] | None = None
 
     @property
@@ -76,7 +81,7 @@ def findings(inputs: ReportInputs) -> list[ClaimFinding]:
     results = []
     for group in claims.partition_by("finding", maintain_order=True):
         first = group.row(0, named=True)
-        parts = [part for claim in group.to_dicts() if (part := _part(claim, verdicts))]
+        parts = [part for claim in group.to_dicts() if (part := _part(claim, verdicts, inputs))]
         if parts:
             results.append(_finding(parts))
         elif first["source"] == STUDY_SOURCE:
@@ -89,7 +94,7 @@ def _title(claim: dict[str, Any]) -> str:
     return str(claim["claim"] if claim["source"] == STUDY_SOURCE else claim["title"])
 
 
-def _part(claim: dict[str, Any], verdicts: pl.DataFrame) -> _Part | None:
+def _part(claim: dict[str, Any], verdicts: pl.DataFrame, inputs: ReportInputs) -> _Part | None:
     of_claim = verdicts.filter(pl.col("claim") == claim["claim"])
     overall = of_claim.filter(pl.col("level") == "overall")
     if overall.is_empty():
@@ -101,6 +106,7 @@ def _part(claim: dict[str, Any], verdicts: pl.DataFrame) -> _Part | None:
         claim,
         overall.row(0, named=True),
         of_claim.filter(pl.col("level") == "cell"),
+        inputs.length_control.filter(pl.col("claim") == claim["claim"]),
         beside[0] if beside else None,
     )
 
@@ -131,6 +137,7 @@ def _finding(parts: list[_Part]) -> ClaimFinding:
         verdict=verdict,
         summary=summary,
         details=tuple(details),
+        survives_length=worst_survival(part.overall["survives_length"] for part in parts),
     )
 
 
@@ -151,8 +158,8 @@ def _combined_verdict(parts: list[_Part]) -> Verdict:
 def _summary(part: _Part, lead: str | None = None) -> str:
     """The sentences about a part as a whole, after ``lead`` or its verdict.
 
-    The statement, the measured effect, the reason if it is not supported, the cells' verdicts, and
-    the effect apart from the curve's size.
+    The statement, the measured effect, the reason if it is not supported, the cells' verdicts, the
+    effect with length controlled for, and apart from the curve's size.
     """
     statement = sentence_start(part.claim["statement"])
     sentences = [f"{lead or sentence_start(part.verdict)}: {statement}"]
@@ -162,6 +169,7 @@ def _summary(part: _Part, lead: str | None = None) -> str:
         sentences.append(sentence_start(part.overall["reason"] or ""))
     if part.cells.height > 1:
         sentences.append(_cell_verdicts(part))
+    sentences.append(length_line(part.controls, part.overall["survives_length"]))
     if part.scale_free is not None:
         sentences.append(_apart_from_size(part.scale_free))
     return " ".join(f"{text}." for text in sentences if text)

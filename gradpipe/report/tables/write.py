@@ -29,6 +29,7 @@ from gradpipe.report.tables.latex import write_latex
 from gradpipe.report.tables.spans import spans_table
 from gradpipe.report.tables.table import ReportTable
 from gradpipe.report.tables.verdicts import (
+    length_control_in_full,
     length_in_full,
     length_table,
     overall_table,
@@ -80,6 +81,7 @@ def write_tables(inputs: ReportInputs, folder: Path) -> list[Path]:
     frames["curves"] = in_reading_order(inputs.curves, *CURVE, "projection", "statistic", "layer")
     frames["mad_in_full"] = mad_in_full(inputs.mad)
     frames["length_in_full"] = length_in_full(inputs.length)
+    frames["length_control"] = length_control_in_full(inputs)
     if not inputs.discrimination.is_empty():
         frames["discrimination_in_full"] = inputs.discrimination
     for name, frame in frames.items():
