@@ -231,9 +231,9 @@ def _ratio(log_ratio: float | None) -> float | None:
 
 
 def _how(claim: Claim, control: str, figure: _Figure, known: bool) -> str:
-    """How a figure was computed, or why there is none."""
+    """How a figure was computed, or why it is missing."""
     if control in _POWERS and claim.statistic not in SIZES:
-        return f"{claim.statistic} is no size of the gradient, which the loss's scale would change"
+        return f"{claim.statistic} does not change with the scale of the loss"
     if control == "matched":
         if not has_matched_styles(_styles(claim)):
             return "there are no variants of these styles with equal length"

@@ -3,7 +3,7 @@
 Two responses of an item differ in a quantity y by a log ratio, and in length by a log ratio x. The
 line through the items' (x, y) is the regression log y = item + β · style + λ · log tokens, and its
 height at x = 0 is β: the ratio of the styles at equal length. If one style is longer in every item,
-x = 0 lies outside the data. The height would then be an extrapolation, so there is none.
+x = 0 lies outside the data. The height would be an extrapolation, and is not computed.
 
 The same line over the log ratio of two losses compares styles at equal loss.
 """

@@ -27,14 +27,14 @@ def answer_shares(
     """The answer's share of the loss tokens of ``none_padded``, per item: tokens of ``none`` / its.
 
     ``tokens`` is [item, curve], NaN for a missing response. Items without both responses are
-    excluded; there are none if one of the styles is missing.
+    excluded. The result is empty if one of the styles is missing.
     """
     wanted = [(style, relevance) for style in ("none", MATCHED_STYLE["none"])]
     if not set(wanted) <= set(curves):
         return np.empty(0)
     answer, padded = (tokens[:, curves.index(curve)] for curve in wanted)
     known = (answer > 0) & (padded > 0)
-    # A tokenizer may join the answer with what precedes it.
+    # A tokenizer may merge the answer with the text before it.
     shares: Array = np.minimum(answer[known] / padded[known], 1.0)
     return shares
 

@@ -89,12 +89,21 @@ def _counts(control: Mapping[str, Any] | None, all_cells: int) -> bool:
 
 
 def with_survival(verdicts: pl.DataFrame, controls: pl.DataFrame) -> pl.DataFrame:
-    """Verdicts with ``survives_length``: null for cells and for claims without ``controls``."""
+    """Verdicts with ``survives_length``: null for cells and for claims without ``controls``.
+
+    A verdict may be undecided because cells disagree although the mean is decided. It has nothing
+    to survive with, so it is not "yes".
+    """
     words = {
         str(claim): survival(rows.to_dicts())
         for (claim,), rows in controls.group_by("claim", maintain_order=True)
     }
     word = pl.col("claim").replace_strict(words, default=None, return_dtype=pl.String)
+    nothing = (pl.col("verdict") == "undecided") & (word == "yes")
     return verdicts.with_columns(
-        pl.when(pl.col("level") == "overall").then(word).alias("survives_length")
+        pl.when(pl.col("level") == "overall", nothing)
+        .then(pl.lit("no"))
+        .when(pl.col("level") == "overall")
+        .then(word)
+        .alias("survives_length")
     )

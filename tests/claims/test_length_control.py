@@ -169,6 +169,15 @@ def test_a_control_of_few_of_the_cells_does_not_count() -> None:
     assert word(table) == ("supported", "cannot be told")
 
 
+def test_an_undecided_verdict_does_not_survive() -> None:
+    """As measured the mean over both benchmarks is decided, but they disagree."""
+    agreed = planted(OVERLAPPING, {"none": 4.0}, benchmarks=("a",))
+    opposed = planted(OVERLAPPING, {"none": 0.8}, seed=1, benchmarks=("b",))
+    assert word(pl.concat([agreed, opposed])) == ("undecided", "no")
+    assert word(agreed) == ("supported", "yes")
+    assert row_of(controls_of(pl.concat([agreed, opposed])), "regression")["outcome"] == "agrees"
+
+
 def test_a_ratio_short_of_a_margin_is_weaker_not_reversed() -> None:
     claim = replace(parse_claim(CLAIM, ["nuclear_norm"]), margin=1.5)
     for size, outcome, survives in ((1.2, "weaker", "no"), (0.7, "reversed", "reversed")):
