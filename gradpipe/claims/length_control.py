@@ -64,6 +64,10 @@ class _Figure:
     answer_shares: list[Array] = field(default_factory=list)
 
 
+#: The figures of one claim by control.
+_Figures = defaultdict[str, _Figure]
+
+
 def compares_styles(claim: Claim) -> bool:
     """Whether a claim is about the ratio of two styles of one relevance, of the same model."""
     if len(claim.terms) != 2 or claim.quantity == "layers":
@@ -94,60 +98,60 @@ def length_control(
     for a table that holds an example twice.
     """
     compared = [claim for claim in claims if compares_styles(claim)]
-    figures = [defaultdict[str, _Figure](_Figure) for _ in compared]
-    seen = [False] * len(compared)
+    figures = [_Figures(_Figure) for _ in compared]
     columns = {claim.statistic for claim in compared} | {"response_tokens", "loss"}
-    for of_benchmark in tables_by_benchmark(tables) if compared else ():
+    with_tokens = [t for t in tables if "response_tokens" in t.collect_schema().names()]
+    for of_benchmark in tables_by_benchmark(with_tokens) if compared else ():
         values = read_values(of_benchmark, columns)
-        values = {
-            key: cell for key, cell in values.items() if (key[0], "response_tokens") in values
-        }
-        statistics = {k: cell for k, cell in values.items() if k[1] not in _COVARIATES.values()}
-        measured = measure_effects(compared, statistics, (), seed, resamples)
-        by_control = _controlled(compared, measured, values, statistics, seed, resamples)
-        for control, effects in by_control:
-            for figure, usual, of_claim in zip(figures, measured, effects, strict=True):
-                total = _total(usual, of_claim)
-                figure[control].totals += [total] if total is not None else []
-        for index, claim in enumerate(compared):
-            seen[index] |= bool(measured[index])
-            for effect in measured[index]:
-                _annotate(figures[index], claim, effect.model, values)
+        _add_benchmark(figures, compared, values, seed=seed, resamples=resamples)
     rows = [
         row
-        for claim, figure, is_seen in zip(compared, figures, seen, strict=True)
-        if is_seen
-        for row in _rows(claim, figure)
+        for claim, of_claim in zip(compared, figures, strict=True)
+        if of_claim
+        for row in _rows(claim, of_claim)
     ]
     return pl.DataFrame(rows, schema=LENGTH_CONTROL_SCHEMA)
 
 
-def _controlled(
+def _add_benchmark(
+    figures: Sequence[_Figures],
     claims: Sequence[Claim],
-    measured: Sequence[Sequence[Effects]],
     values: _Values,
-    statistics: _Values,
+    *,
     seed: int,
     resamples: int,
-) -> Iterator[tuple[str, Sequence[Sequence[Effects]]]]:
-    """The effects of all claims on one benchmark under each control."""
-    yield "measured", measured
-    matched = [_matched(claim) for claim in claims if has_matched_styles(_styles(claim))]
-    found = iter(measure_effects(matched, statistics, (), seed, resamples))
-    yield "matched", [next(found) if has_matched_styles(_styles(c)) else [] for c in claims]
+) -> None:
+    """Add the effects of one benchmark to the figures of the claims that it has curves for."""
+    statistics = {key: cell for key, cell in values.items() if key[1] not in _COVARIATES.values()}
+
+    def measure(some: Sequence[Claim], cells: _Values) -> list[list[Effects]]:
+        return measure_effects(some, cells, (), seed, resamples)
+
+    measured = measure(claims, statistics)
+
+    def add(control: str, effects: Mapping[Claim, Sequence[Effects]]) -> None:
+        for of_claim, claim, usual in zip(figures, claims, measured, strict=True):
+            total = _total(usual, effects.get(claim, ()))
+            if usual:
+                of_claim[control].totals += [total] if total is not None else []
+
+    add("measured", dict(zip(claims, measured, strict=True)))
+    variable = [claim for claim in claims if has_matched_styles(_styles(claim))]
+    matched = measure([_matched(claim) for claim in variable], statistics)
+    add("matched", dict(zip(variable, matched, strict=True)))
+    sizes = [claim for claim in claims if claim.statistic in SIZES]
     for control, power in _POWERS.items():
         scaled = {key: _scaled(cell, values, power) for key, cell in statistics.items()}
-        sizes = [claim for claim in claims if claim.statistic in SIZES]
-        found = iter(measure_effects(sizes, scaled, (), seed, resamples))
-        yield control, [next(found) if claim in sizes else [] for claim in claims]
+        add(control, dict(zip(sizes, measure(sizes, scaled), strict=True)))
     for control, covariate in _COVARIATES.items():
-        known = [
-            [one for one in of_claim if (one.model, covariate) in values] for of_claim in measured
-        ]
-        yield (
-            control,
-            regressed_effects(claims, known, values, covariate, seed=seed, resamples=resamples),
+        known = [[one for one in some if (one.model, covariate) in values] for some in measured]
+        at_equal = regressed_effects(
+            claims, known, values, covariate, seed=seed, resamples=resamples
         )
+        add(control, dict(zip(claims, at_equal, strict=True)))
+    for of_claim, claim, usual in zip(figures, claims, measured, strict=True):
+        for effect in usual:
+            _annotate(of_claim, claim, effect.model, values)
 
 
 def _styles(claim: Claim) -> tuple[str, ...]:
@@ -191,7 +195,7 @@ def _countable(effects: Effects) -> NDArray[np.bool_]:
     return finite & (effects.items >= MIN_ITEMS)
 
 
-def _annotate(figure: Mapping[str, _Figure], claim: Claim, model: str, values: _Values) -> None:
+def _annotate(figures: _Figures, claim: Claim, model: str, values: _Values) -> None:
     """Note how far lengths and losses of one cell overlap, and how much is padding."""
     first, second = sorted(claim.terms, key=lambda term: -term.coefficient)
     styles = (first.style, second.style)
@@ -199,14 +203,14 @@ def _annotate(figure: Mapping[str, _Figure], claim: Claim, model: str, values: _
         if (model, covariate) in values:
             x = log_ratio_of(claim, model, values, covariate)
             what = "lengths" if control == "regression" else "losses"
-            figure[control].notes[overlap_text(x[np.isfinite(x)], styles, what)] = None
+            figures[control].notes[overlap_text(x[np.isfinite(x)], styles, what)] = None
     if "none" in styles and has_matched_styles(styles):
         curves = values[model, "response_tokens"].curves
         shares = answer_shares(_tokens(values, model), curves, first.relevance)
-        figure["matched"].answer_shares += [shares] if shares.size else []
+        figures["matched"].answer_shares += [shares] if shares.size else []
 
 
-def _rows(claim: Claim, figures: Mapping[str, _Figure]) -> Iterator[dict[str, Any]]:
+def _rows(claim: Claim, figures: _Figures) -> Iterator[dict[str, Any]]:
     combined = {
         control: combine_totals(figures[control].totals, claim.region)
         for control in LENGTH_CONTROLS

@@ -25,7 +25,7 @@ from gradpipe.claims.matched_length import LEAST_ANSWER_SHARE
 
 #: What a control says beside the verdict. "weaker": on the verdict's side of 1, but not beyond the
 #: claim's margin.
-Outcome = Literal["agrees", "weaker", "undecided", "reversed"]
+ControlOutcome = Literal["agrees", "weaker", "undecided", "reversed"]
 Survival = Literal["yes", "no", "reversed", "cannot be told"]
 
 #: A control that covers a smaller share of a verdict's cells says too little about it.
@@ -36,7 +36,7 @@ _MUST_AGREE = ("measured", *_AT_EQUAL_LENGTH, "summed_loss")
 
 def outcome_of(
     claim: Claim, measured: Mapping[str, Any], control: Mapping[str, Any]
-) -> Outcome | None:
+) -> ControlOutcome | None:
     """Whether ``control`` decides as ``measured`` does, None if it cannot be computed.
 
     Both have a claim's ``effect``, ``high`` (log ratios), ``supported_p`` and ``contradicted_p``.
