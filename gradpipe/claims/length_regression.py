@@ -61,15 +61,16 @@ def overlaps(x: Array, y: Array) -> NDArray[np.bool_]:
 
 def overlap_text(x: Array, styles: tuple[str, str], what: str = "lengths") -> str:
     """How far lengths or losses of two styles overlap within items, from log ratios x [item]."""
-    noun, longer_is = ("loss", "larger") if what == "losses" else ("length", "longer")
+    of_loss = what == "losses"
+    noun, exceeds = ("loss", "has the larger loss") if of_loss else ("length", "is longer")
     items = len(x)
     longer, shorter = int((x > 0).sum()), int((x < 0).sum())
     if not longer and not shorter:
         return f"both responses of every item have the same {noun}"
     larger = styles[int(shorter > longer)]
     if max(longer, shorter) == items:
-        return f"{what} do not overlap: {larger} is {longer_is} in every item"
-    counted = f"{styles[0]} is {longer_is} in {longer} of {items} items, {styles[1]} in {shorter}"
+        return f"{what} do not overlap: {larger} {exceeds} in every item"
+    counted = f"{styles[0]} {exceeds} in {longer} of {items} items, {styles[1]} in {shorter}"
     if items - max(longer, shorter) < LEAST_ITEMS_PER_SIDE:
         return f"{what} do not overlap: {counted}, and {LEAST_ITEMS_PER_SIDE} are required"
     return counted

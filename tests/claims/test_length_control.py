@@ -159,6 +159,12 @@ def test_the_regression_is_one_with_a_factor_for_each_item() -> None:
         assert row["cells"] == 4
 
 
+def test_styles_whose_losses_do_not_overlap_are_not_compared_at_equal_loss() -> None:
+    row = row_of(controls_of(planted(APART)), "loss_matched")
+    assert row["effect"] is None
+    assert row["how"] == "losses do not overlap: none has the larger loss in every item"
+
+
 def test_a_control_of_few_of_the_cells_does_not_count() -> None:
     apart = planted(APART, {"none": 9.0}, benchmarks=("a", "b"))
     overlapping = planted(OVERLAPPING, {"none": 9.0}, benchmarks=("c",))
