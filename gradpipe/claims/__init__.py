@@ -15,5 +15,9 @@ ratios           ratios of two sets of examples
 comparison       ``compare``: two models, protocols or data sets
 comparison_text  the sentences about a comparison
 length           comparisons of styles that control for response length
+length_control   the same for claims: one figure per claim and control
+length_regression, style_regression   ratios at equal length, by regression within items
+matched_length   styles of equal length, and how much of a padded answer is the answer
+survival         whether a verdict survives length control
 schemas          the tables of claims, verdicts and length effects
 """

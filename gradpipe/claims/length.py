@@ -7,6 +7,7 @@ loss, by styles of equal length, and by a regression on the number of tokens.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import combinations, product
@@ -16,15 +17,18 @@ import numpy as np
 import polars as pl
 
 from gradpipe.claims.bootstrap import MIN_ITEMS, bootstrap, derive_seed, finite_mean
+from gradpipe.claims.length_regression import fit_line, overlap_text, overlaps
+from gradpipe.claims.matched_length import (
+    MATCHED_STYLE,
+    answer_share_text,
+    answer_shares,
+    has_matched_styles,
+)
 from gradpipe.claims.ratios import MEAN_AND_MAD, Ratio, mean_and_mad, ratio_of
 from gradpipe.claims.schemas import LENGTH_SCHEMA
 from gradpipe.claims.values import Array, CellValues, cell_values
 from gradpipe.statistics.table import StatisticsFrame
 from gradpipe.styles import KNOWLEDGE_STYLES, REASONING_STYLES, THINKING_STYLES
-
-#: The variant of each style that has the length of ``simplified`` (see
-#: gradpipe/responses/length_matched.py).
-MATCHED_STYLE = {"none": "none_padded", "simplified": "simplified", "detailed": "detailed_cut"}
 
 #: The dependent variable of the regression, by quantity.
 _DEPENDENT = {
@@ -36,8 +40,6 @@ _NO_RATIO = {
     "mean": "no usable examples of this projection",
     "mad": "a MAD that may be noise alone, or a curve of one layer",
 }
-#: A regression needs log ratios of lengths that differ by at least this between items.
-_MIN_LENGTH_RANGE = 1e-6
 
 
 @dataclass(frozen=True)
@@ -72,7 +74,8 @@ class _Pair:
 class _Controlled:
     """A pair's ratio under one control, and how it was computed, or why there is no ratio.
 
-    ``details`` go before ``how``, one per projection · quantity.
+    ``details`` go before ``how``, one per projection · quantity. ``answer_share`` is the mean share
+    of the answer in the loss tokens of padded answers.
     """
 
     control: str
@@ -80,6 +83,7 @@ class _Controlled:
     ratio: Ratio | None
     how: str
     details: Sequence[str] = ()
+    answer_share: float = math.nan
 
 
 def length_effects(table: StatisticsFrame, seed: int = 0) -> pl.DataFrame:
@@ -93,12 +97,14 @@ def length_effects(table: StatisticsFrame, seed: int = 0) -> pl.DataFrame:
     - "none": as measured;
     - "summed_loss": of the gradient of the summed loss, which is that of the mean loss times the
       number of response tokens;
-    - "matched": of variants of the two styles with equal length, if there are any;
+    - "matched": of variants of the two styles with equal length, if there are any; for padded
+      answers ``answer_share`` is the mean share of the answer in the loss tokens;
     - "regression": exp(β) of log y = item + β · style + λ · log tokens, where y is an example's own
       mean over layers, or the MAD of its own curve, since the MAD of a mean curve belongs to no
       single example. With two responses per item, this is the line through the items' log ratios
-      of y over their log ratios of tokens, and β its height at equal lengths. ``how`` gives the
-      ratio without the slope, the slope, and how far the lengths of the two styles overlap.
+      of y over their log ratios of tokens, and β its height at equal lengths. It is computed only
+      if the lengths overlap within items (see gradpipe/claims/length_regression.py). ``how`` gives
+      the ratio without the slope, the slope, and how many items have which style longer.
 
     Effects have 95 % intervals over ``items``: those with usable responses of both styles. Ratios
     of MADs are corrected for noise (see gradpipe/claims/ratios.py). An effect that cannot be
@@ -144,17 +150,30 @@ def _controlled(
             control="summed_loss", pair=pair, ratio=pair.ratio(drawn, summed=True), how=summed
         )
         yield _regressed(pair, drawn)
-    present = {style for style, _ in norms.curves}
-    if (
-        set(styles) <= MATCHED_STYLE.keys()
-        and {MATCHED_STYLE[style] for style in styles} <= present
-    ):
-        matched = _pair(norms, tokens, (MATCHED_STYLE[styles[0]], MATCHED_STYLE[styles[1]]))
-        if len(matched) < MIN_ITEMS:
-            yield _Controlled(control="matched", pair=matched, ratio=None, how=_few(matched))
-        else:
-            how = f"of equal length: {matched.lengths}"
-            yield _Controlled(control="matched", pair=matched, ratio=matched.ratio(drawn), how=how)
+    if has_matched_styles(styles):
+        yield from _matched(norms, tokens, styles, drawn)
+
+
+def _matched(
+    norms: CellValues, tokens: Array, styles: tuple[str, str], seed: int
+) -> Iterator[_Controlled]:
+    """The variants of two styles with equal length, if the cell has them."""
+    variants = (MATCHED_STYLE[styles[0]], MATCHED_STYLE[styles[1]])
+    if not set(variants) <= {style for style, _ in norms.curves}:
+        return
+    pair = _pair(norms, tokens, variants)
+    if len(pair) < MIN_ITEMS:
+        yield _Controlled(control="matched", pair=pair, ratio=None, how=_few(pair))
+        return
+    shares = answer_shares(tokens, norms.curves) if "none" in styles else np.empty(0)
+    padding = f"; {answer_share_text(shares)}" if shares.size else ""
+    yield _Controlled(
+        control="matched",
+        pair=pair,
+        ratio=pair.ratio(seed),
+        how=f"of equal length: {pair.lengths}{padding}",
+        answer_share=float(shares.mean()) if shares.size else math.nan,
+    )
 
 
 def _pair(norms: CellValues, tokens: Array, styles: tuple[str, str]) -> _Pair:
@@ -175,17 +194,17 @@ def _few(pair: _Pair) -> str:
 def _regressed(pair: _Pair, seed: int) -> _Controlled:
     """exp(β) of the regression for every projection · quantity."""
     longer = np.log(pair.tokens[:, 0] / pair.tokens[:, 1])
-    if np.ptp(longer) < _MIN_LENGTH_RANGE:
-        why = "no slope: one response is longer by the same factor in every item"
-        if np.allclose(longer, 0):
-            why = "nothing to control for: both responses of every item have the same length"
-        return _Controlled(control="regression", pair=pair, ratio=None, how=why)
     levels = mean_and_mad(pair.values)
     logs = np.log(np.where(levels > 0, levels, np.nan))
     ratios = logs[:, 0] - logs[:, 1]
+    how = overlap_text(longer, pair.styles)
+    overlapping = overlaps(longer, ratios)
+    if not overlapping.any():
+        return _Controlled(control="regression", pair=pair, ratio=None, how=how)
+    ratios = np.where(overlapping, ratios, np.nan)
+    slopes = fit_line(longer, ratios, np.ones((1, len(pair))))[1][0]
     plain = np.exp(finite_mean(ratios))
-    slopes = _line(longer, ratios, np.ones((1, len(pair))))[1][0]
-    estimate = bootstrap(lambda counts: _line(longer, ratios, counts)[0], len(pair), seed)
+    estimate = bootstrap(lambda counts: fit_line(longer, ratios, counts)[0], len(pair), seed)
     quantities = MEAN_AND_MAD * (len(slopes) // len(MEAN_AND_MAD))
     return _Controlled(
         control="regression",
@@ -196,41 +215,15 @@ def _regressed(pair: _Pair, seed: int) -> _Controlled:
             high=np.exp(estimate.high),
             p=estimate.p,
         ),
-        how=_overlap(pair.tokens),
+        how=how,
         details=[
             f"{_DEPENDENT[quantity]} on log tokens within items, slope {slope:.2f}; without it "
             f"the ratio is {ratio:.3g}; "
+            if np.isfinite(slope)
+            else ""
             for quantity, slope, ratio in zip(quantities, slopes, plain, strict=True)
         ],
     )
-
-
-def _line(x: Array, y: Array, counts: Array) -> tuple[Array, Array]:
-    """Height at x = 0 and slope of the least-squares line through (x [item], y [item, k]).
-
-    Items are weighted by how often they are drawn, ``counts`` [resample, item]; those whose y is
-    not finite are excluded. Both results are [resample, k], NaN if all drawn x are equal.
-    """
-    used = np.isfinite(y)
-    center = x.mean()
-    centered = np.where(used, (x - center)[:, None], 0.0)
-    known = np.where(used, y, 0.0)
-    number = counts @ used
-    with np.errstate(invalid="ignore", divide="ignore"):
-        mean_x, mean_y = counts @ centered / number, counts @ known / number
-        spread = counts @ centered**2 / number - mean_x**2
-        slope = (counts @ (centered * known) / number - mean_x * mean_y) / spread
-        slope = np.where(spread > 1e-12, slope, np.nan)
-    return mean_y - slope * (mean_x + center), slope
-
-
-def _overlap(tokens: Array) -> str:
-    """How far the lengths of two styles [item, style] overlap, as text."""
-    low, high = tokens.min(0).max(), tokens.max(0).min()
-    if low > high:
-        return "lengths do not overlap: extrapolated"
-    share = ((tokens >= low) & (tokens <= high)).mean()
-    return f"{share:.0%} of the examples have lengths that both styles have"
 
 
 def _rows(
@@ -262,4 +255,5 @@ def _rows(
             "low": low,
             "high": high,
             "items": len(controlled.pair),
+            "answer_share": controlled.answer_share,
         }

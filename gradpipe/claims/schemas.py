@@ -28,7 +28,8 @@ CLAIM_SCHEMA = pl.Schema(
 #: many cells support and contradict the claim (null for cells); ``p_adjusted`` is ``p`` after
 #: Holm's correction for the claim's cells; ``items`` is a count; ``pairing`` is "item",
 #: "response" or "unpaired" (see gradpipe/claims/pairing.py), and "mixed" overall if cells differ;
-#: of unpaired items, ``items`` are those of the smaller side.
+#: of unpaired items, ``items`` are those of the smaller side. ``survives_length`` is "yes", "no", "reversed" or "cannot be told" (see
+#: gradpipe/claims/survival.py), null for cells and for claims that do not compare two styles.
 VERDICT_SCHEMA = pl.Schema(
     {
         "claim": pl.String,
@@ -47,11 +48,14 @@ VERDICT_SCHEMA = pl.Schema(
         "p_adjusted": pl.Float64,
         "items": pl.Int64,
         "pairing": pl.String,
+        "survives_length": pl.String,
     }
 )
 #: One row per comparison of two styles and control for length: ``control`` is "none",
 #: "summed_loss", "matched" or "regression", ``how`` explains it. ``quantity`` is "mean" or
-#: "mad" (of the nuclear norm's curve); ``effect`` is the ratio of ``style`` to ``against``.
+#: "mad" (of the nuclear norm's curve); ``effect`` is the ratio of ``style`` to ``against``;
+#: ``answer_share`` is the mean share of the answer in the loss tokens of padded answers (null for
+#: other comparisons).
 LENGTH_SCHEMA = pl.Schema(
     {
         "model": pl.String,
@@ -67,5 +71,25 @@ LENGTH_SCHEMA = pl.Schema(
         "low": pl.Float64,
         "high": pl.Float64,
         "items": pl.Int64,
+        "answer_share": pl.Float64,
+    }
+)
+#: One row per claim that compares two styles and control for length (see
+#: gradpipe/claims/length_control.py): the claim's ratio over all cells that ``cells`` counts, with
+#: its 95 % interval, combined as the overall verdict is. ``outcome`` is "agrees", "weaker",
+#: "undecided" or "reversed" beside the figure as measured. ``answer_share`` is as in LENGTH_SCHEMA.
+#: An effect that cannot be computed is null, and so is its outcome; ``how`` says why.
+LENGTH_CONTROL_SCHEMA = pl.Schema(
+    {
+        "claim": pl.String,
+        "control": pl.String,
+        "effect": pl.Float64,
+        "low": pl.Float64,
+        "high": pl.Float64,
+        "items": pl.Int64,
+        "cells": pl.Int64,
+        "outcome": pl.String,
+        "answer_share": pl.Float64,
+        "how": pl.String,
     }
 )

@@ -1,6 +1,6 @@
 """One statistic of one model and benchmark as an array, and mean curves of resampled items."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -48,6 +48,31 @@ def split_cells(table: StatisticsFrame) -> dict[tuple[str, str], pl.LazyFrame]:
         )
         for model, benchmark in names.iter_rows()
     }
+
+
+def tables_by_benchmark(tables: Sequence[pl.LazyFrame]) -> list[list[pl.LazyFrame]]:
+    """Tables of single cells that have rows, grouped by benchmark in the order of its name."""
+    groups: dict[str, list[pl.LazyFrame]] = {}
+    for table in tables:
+        first = table.select("benchmark").head(1).collect()
+        if not first.is_empty():
+            groups.setdefault(first.item(), []).append(table)
+    return [groups[benchmark] for benchmark in sorted(groups)]
+
+
+def read_values(
+    tables: Sequence[pl.LazyFrame], columns: set[str]
+) -> dict[tuple[str, str], CellValues]:
+    """The values of ``columns``, by (model, column), as far as the tables of a benchmark have them.
+
+    Columns are statistics, or those of examples, such as "response_tokens".
+    """
+    values = {}
+    for table in tables:
+        for column in sorted(columns & set(table.collect_schema().names())):
+            cell = cell_values(table, column)
+            values[cell.model, column] = cell
+    return values
 
 
 def cell_values(table: StatisticsFrame, statistic: str) -> CellValues:

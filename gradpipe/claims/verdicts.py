@@ -25,6 +25,7 @@ from gradpipe.claims.contrasts import Claim
 from gradpipe.claims.decisions import decide, holm
 from gradpipe.claims.effects import Effects
 from gradpipe.claims.layers import decide_layers
+from gradpipe.claims.length_control import length_control
 from gradpipe.claims.measured_claims import measure_all
 from gradpipe.claims.overall import (
     BenchmarkTotal,
@@ -36,7 +37,8 @@ from gradpipe.claims.paper import PAPER_CLAIMS
 from gradpipe.claims.parse import parse_claim
 from gradpipe.claims.reasons import cell_agreement, cell_reason, overall_reason
 from gradpipe.claims.schemas import VERDICT_SCHEMA
-from gradpipe.claims.values import CellValues, cell_values, split_cells
+from gradpipe.claims.survival import with_survival
+from gradpipe.claims.values import read_values, split_cells, tables_by_benchmark
 from gradpipe.statistics.reductions import REDUCTIONS
 from gradpipe.statistics.table import StatisticsFrame, with_labels
 
@@ -56,6 +58,7 @@ def judge(
     model_pairs: Sequence[tuple[str, str]] = (),
     seed: int = 0,
     resamples: int = RESAMPLES,
+    controls: pl.DataFrame | None = None,
 ) -> pl.DataFrame:
     """Judge claims: which ones the results support, contradict or leave undecided.
 
@@ -75,6 +78,7 @@ def judge(
         model_pairs: (base, tuned) names of models, for claims that compare the two.
         seed: Seed of the resamples.
         resamples: Number of resamples.
+        controls: The table of ``gradpipe.claims.length_control``, computed unless it is given.
 
     Returns:
         One row per verdict: for each claim first that over all cells (``level`` "overall"), then
@@ -84,8 +88,9 @@ def judge(
         about, with its 95 % interval ``low`` to ``high``; ``p`` is two-sided, ``p_adjusted``
         corrected for the claim's cells (Holm); ``items`` is a count. ``pairing`` is "response" if
         irrelevant responses are compared with the same texts, "unpaired" if the responses belong to
-        different items, otherwise "item". Claims about curves that the table does not have are
-        skipped.
+        different items, otherwise "item". ``survives_length`` says whether an overall verdict on two styles remains with length
+        controlled for: "yes", "no", "reversed" or "cannot be told" (null for other claims). Claims
+        about curves that the table does not have are skipped.
 
     Raises:
         DataError: ``table`` is another kind of table, or holds an example twice.
@@ -112,8 +117,8 @@ def judge(
     statistics = {name for claim in parsed for name in claim.statistics}
     cells: list[list[pl.DataFrame]] = [[] for _ in parsed]
     totals: list[list[BenchmarkTotal]] = [[] for _ in parsed]
-    for of_benchmark in _by_benchmark(tables):
-        values = _values(of_benchmark, statistics)
+    for of_benchmark in tables_by_benchmark(tables):
+        values = read_values(of_benchmark, statistics)
         measured = measure_all(parsed, values, model_pairs, seed, resamples)
         for index, effects in enumerate(measured):
             counted = [_countable(one) for one in effects]
@@ -123,7 +128,10 @@ def judge(
             total = benchmark_total(effects, counted)
             totals[index] += [total] if total is not None else []
     judged = zip(parsed, cells, totals, strict=True)
-    return pl.concat([VERDICT_SCHEMA.to_frame(), *(_verdicts(*part) for part in judged if part[1])])
+    verdicts = [VERDICT_SCHEMA.to_frame(), *(_verdicts(*part) for part in judged if part[1])]
+    if controls is None:
+        controls = length_control(tables, parsed, seed=seed, resamples=resamples)
+    return with_survival(pl.concat(verdicts), controls)
 
 
 def _tables(table: StatisticsFrame | Sequence[StatisticsFrame]) -> list[pl.LazyFrame]:
@@ -139,28 +147,6 @@ def _parsed(claims: Sequence[Claim | str], tables: Sequence[pl.LazyFrame]) -> li
     columns = {name for table in tables for name in table.collect_schema().names()}
     known = [name for name in REDUCTIONS if name in columns]
     return [parse_claim(claim, known) if isinstance(claim, str) else claim for claim in claims]
-
-
-def _by_benchmark(tables: Sequence[pl.LazyFrame]) -> list[list[pl.LazyFrame]]:
-    """The tables that have rows, grouped by benchmark in the order of its name."""
-    groups: dict[str, list[pl.LazyFrame]] = {}
-    for table in tables:
-        first = table.select("benchmark").head(1).collect()
-        if not first.is_empty():
-            groups.setdefault(first.item(), []).append(table)
-    return [groups[benchmark] for benchmark in sorted(groups)]
-
-
-def _values(
-    tables: Sequence[pl.LazyFrame], statistics: set[str]
-) -> dict[tuple[str, str], CellValues]:
-    """The values of the statistics that the claims need, as far as the tables have them."""
-    values = {}
-    for table in tables:
-        for statistic in sorted(statistics & set(table.collect_schema().names())):
-            cell = cell_values(table, statistic)
-            values[cell.model, statistic] = cell
-    return values
 
 
 def _countable(effects: Effects) -> NDArray[np.bool_]:
@@ -286,5 +272,6 @@ def _as_verdicts(claim: Claim, frame: pl.DataFrame) -> pl.DataFrame:
     """The rows in VERDICT_SCHEMA, with ratios instead of their logs."""
     return frame.with_columns(
         pl.lit(claim.claim).alias("claim"),
+        pl.lit(None).alias("survives_length"),
         *(pl.col(name).exp() for name in _RATIOS),
     ).select(pl.col(name).cast(kind) for name, kind in VERDICT_SCHEMA.items())

@@ -10,6 +10,7 @@ import polars as pl
 
 from gradpipe.claims.contrasts import Claim, claims_table
 from gradpipe.claims.length import length_effects
+from gradpipe.claims.length_control import length_control
 from gradpipe.claims.quality import judge_sequel
 from gradpipe.claims.schemas import VERDICT_SCHEMA
 from gradpipe.claims.sequel import ALL_SEQUEL_CLAIMS
@@ -86,7 +87,9 @@ def gather(
     statistics = curve_table["statistic"].unique(maintain_order=True).to_list()
     parts = [_parts_of(cell, statistics, seed) for cell in cells]
     measured = pl.concat(part.measured for part in parts)
-    verdicts = cell_verdicts(cells, claims, twins, seed)
+    donated = [_with_donors(cell) for cell in cells]
+    controls = length_control(donated, claims, seed=seed)
+    verdicts = judge(donated, claims, model_pairs=twins, seed=seed, controls=controls)
     if set(QUALITY_STYLES) <= set(curve_table["style"]):
         tables = [[cell.statistics for cell in cells], [cell.alignments for cell in cells]]
         sequel = judge_sequel(*tables, seed=seed)
@@ -108,6 +111,7 @@ def gather(
         verdicts=verdicts,
         verified=_on_verified(cells, claims, twins, seed),
         length=pl.concat(part.length for part in parts),
+        length_control=controls,
         alignment=pl.concat(part.alignment for part in parts),
         examples=pl.concat(part.scores for part in parts),
         extremes=pl.concat(part.extremes for part in parts),

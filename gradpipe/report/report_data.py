@@ -5,7 +5,12 @@ from typing import Any
 
 import polars as pl
 
-from gradpipe.claims.schemas import CLAIM_SCHEMA, LENGTH_SCHEMA, VERDICT_SCHEMA
+from gradpipe.claims.schemas import (
+    CLAIM_SCHEMA,
+    LENGTH_CONTROL_SCHEMA,
+    LENGTH_SCHEMA,
+    VERDICT_SCHEMA,
+)
 from gradpipe.errors import DataError
 from gradpipe.statistics.decomposition import DECOMPOSITION_SCHEMA
 from gradpipe.statistics.detection_model import ADDED_DISCRIMINATION_SCHEMA
@@ -170,6 +175,7 @@ COLUMNS = {
     "verdicts": tuple(VERDICT_SCHEMA),
     "verified": tuple(VERDICT_SCHEMA),
     "length": tuple(LENGTH_SCHEMA),
+    "length_control": tuple(LENGTH_CONTROL_SCHEMA),
     "alignment": tuple(ALIGNMENT_SCHEMA),
     "examples": tuple(EXAMPLE_SCORE_SCHEMA),
     "extremes": tuple(EXTREME_SCHEMA),
@@ -199,7 +205,8 @@ class ReportInputs:
     ``quality``: responses per verdict of the gates, by benchmark, writer and style.
     ``claims`` and ``verdicts``: claims about the results, and the verdicts on them. ``verified``:
     the overall verdicts without the responses that failed the gates, if any failed.
-    ``length``: style comparisons with controls for length. ``alignment``: curves of cosines.
+    ``length``: style comparisons with controls for length. ``length_control``: claims that compare
+    styles, with the same controls over all cells. ``alignment``: curves of cosines.
     ``examples``: statistics per example. ``extremes``: the most extreme examples with their texts.
     ``twins``: pairs of base and tuned models. ``spans``: statistics of the parts of responses.
     ``discrimination``: how well irrelevant and rejected responses are distinguished from correct
@@ -222,6 +229,7 @@ class ReportInputs:
     verdicts: pl.DataFrame = field(default_factory=VERDICT_SCHEMA.to_frame)
     verified: pl.DataFrame = field(default_factory=VERDICT_SCHEMA.to_frame)
     length: pl.DataFrame = field(default_factory=LENGTH_SCHEMA.to_frame)
+    length_control: pl.DataFrame = field(default_factory=LENGTH_CONTROL_SCHEMA.to_frame)
     alignment: pl.DataFrame = field(default_factory=ALIGNMENT_SCHEMA.to_frame)
     examples: pl.DataFrame = field(default_factory=EXAMPLE_SCORE_SCHEMA.to_frame)
     extremes: pl.DataFrame = field(default_factory=EXTREME_SCHEMA.to_frame)

@@ -1,5 +1,6 @@
 """Styles compared with their length held still, on results of which the truth is known."""
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
@@ -22,6 +23,8 @@ LENGTHS = {
     "none_padded": (30, 32),
     "detailed_cut": (30, 32),
 }
+#: Styles of which either may be the longer one in an item.
+OVERLAPPING = LENGTHS | {"none": (10, 120), "detailed": (20, 400)}
 
 
 def results(
@@ -72,7 +75,7 @@ def between(
 
 
 def test_every_two_styles_stand_beside_their_controls() -> None:
-    effects = length_effects(results(0))
+    effects = length_effects(results(0, lengths=dict.fromkeys(LENGTHS, (10, 90))))
     assert effects.schema == LENGTH_SCHEMA
     assert effects.select("style", "against").unique(maintain_order=True).rows() == [
         ("none", "simplified"),
@@ -81,7 +84,8 @@ def test_every_two_styles_stand_beside_their_controls() -> None:
     ]
     counted = effects.group_by("control", maintain_order=True).len().rows()
     assert counted == [("none", 12), ("summed_loss", 12), ("regression", 12)]
-    assert effects.null_count().sum_horizontal().item() == 0
+    assert effects.drop("answer_share").null_count().sum_horizontal().item() == 0
+    assert effects["answer_share"].is_null().all()
     assert (effects["items"] == 24).all()
 
 
@@ -114,7 +118,9 @@ def coverage(slope: float, size: float) -> dict[str, float]:
     sizes = {"none": size, "none_padded": size}
     styles = ("none", "detailed", "none_padded", "detailed_cut")
     effects = pl.concat(
-        length_effects(results(seed, slope, sizes, styles).filter(projection="q"), seed)
+        length_effects(
+            results(seed, slope, sizes, styles, lengths=OVERLAPPING).filter(projection="q"), seed
+        )
         for seed in range(60)
     )
     holds = (pl.col("low") <= size) & (pl.col("high") >= size)
@@ -122,8 +128,8 @@ def coverage(slope: float, size: float) -> dict[str, float]:
 
 
 def test_what_length_does_disappears_when_it_is_held_still() -> None:
-    share = coverage(-0.6, 1.0)
-    assert share["none"] < 0.1
+    share = coverage(-0.9, 1.0)
+    assert share["none"] < 0.2
     assert min(share["matched"], share["regression"]) > 0.88
 
 
@@ -134,16 +140,18 @@ def test_what_a_style_does_stays_when_length_is_held_still() -> None:
 
 
 def test_a_style_and_its_length_are_told_apart() -> None:
-    effects = length_effects(results(5, -0.6, {"none": 3.0}, items=200, spread=0.1))
+    effects = length_effects(
+        results(5, -0.6, {"none": 3.0}, items=200, lengths=OVERLAPPING, spread=0.1)
+    )
     for quantity in ("mean", "mad"):
         row = between(effects, "none", "detailed", "regression", quantity)
         assert row["effect"] == pytest.approx(3.0, rel=0.2)
-    assert between(effects, "none", "detailed", "none")["effect"] > 15
+    assert between(effects, "none", "detailed", "none")["effect"] > 4
 
 
 def test_the_regression_is_one_with_a_factor_for_each_item() -> None:
     """Against ordinary least squares with all its columns written out."""
-    table = results(6, -0.4, {"none": 2.0}, ("none", "detailed"), items=15)
+    table = results(6, -0.4, {"none": 2.0}, ("none", "detailed"), 15, OVERLAPPING)
     of_example = (
         table.filter(relevance="correct", projection="v")
         .group_by("item_id", "style", "response_tokens")
@@ -169,13 +177,50 @@ def test_the_regression_is_one_with_a_factor_for_each_item() -> None:
 
 def test_how_says_the_lengths_and_how_far_they_overlap() -> None:
     effects = length_effects(results(7, styles=("none", "simplified", "detailed", "none_padded")))
-    assert "extrapolated" in str(between(effects, "none", "detailed", "regression")["how"])
-    overlap = str(between(effects, "simplified", "detailed", "regression")["how"])
-    assert "% of the examples have lengths that both styles have" in overlap
+    apart = between(effects, "none", "detailed", "regression")
+    assert apart["effect"] is None
+    assert apart["how"] == "lengths do not overlap: detailed is longer in every item"
     assert "as measured: none (" in str(between(effects, "none", "detailed", "none")["how"])
     matched = effects.filter(control="matched")
     assert matched.select("style", "against").unique().rows() == [("none", "simplified")]
     assert matched["how"][0].startswith("of equal length: none_padded (31 tokens) / simplified (")
+
+    overlap = length_effects(results(7, styles=("none", "detailed"), lengths=OVERLAPPING))
+    how = str(between(overlap, "none", "detailed", "regression")["how"])
+    assert re.search(r"; none is longer in \d+ of 24 items, detailed in \d+$", how)
+
+
+def test_no_regression_is_extrapolated_to_lengths_that_no_item_has() -> None:
+    """Three items with the shorter style longer are too few, four are enough."""
+    table = results(15, styles=("none", "detailed"))
+    items = table["item_id"].unique().sort()
+    for longer, known in ((3, False), (4, True)):
+        changed = table.with_columns(
+            pl.when(pl.col("item_id").is_in(items[:longer].implode()) & (pl.col("style") == "none"))
+            .then(400)
+            .otherwise("response_tokens")
+            .alias("response_tokens")
+        )
+        row = between(length_effects(changed), "none", "detailed", "regression")
+        assert (row["effect"] is not None) == known
+        assert ("do not overlap" in str(row["how"])) != known
+
+
+def test_a_padded_answer_says_which_share_of_the_loss_is_the_answers() -> None:
+    table = results(16, styles=("none", "simplified", "none_padded"))
+    tokens = (
+        table.filter(relevance="correct")
+        .select("item_id", "style", "response_tokens")
+        .unique()
+        .pivot("style", index="item_id", values="response_tokens")
+    )
+    shares = tokens["none"] / tokens["none_padded"]
+    row = between(length_effects(table), "none", "simplified", "matched")
+    assert row["answer_share"] == pytest.approx(shares.mean())
+    low, high, mean = (f"{100 * v:.0f}" for v in (shares.min(), shares.max(), shares.mean()))
+    assert f"the answer is {low} to {high} % of the loss tokens, on average {mean} %" in str(
+        row["how"]
+    )
 
 
 def test_longer_and_shorter_knowledge_is_compared_too() -> None:
@@ -194,19 +239,28 @@ def test_an_effect_that_is_not_to_be_had_is_null_and_how_says_why() -> None:
     assert (few["items"] == 7).all()
     assert few["how"].str.starts_with("too few items: 7 with").all()
 
-    one = {"none": (4, 4), "simplified": (40, 40), "detailed": (40, 40)}
-    same = length_effects(results(10, lengths=one))
-    assert same.filter(control="none")["effect"].is_not_null().all()
-    rows = [between(same, "none", other, "regression") for other in ("simplified", "detailed")]
-    assert [row["effect"] for row in rows] == [None, None]
-    assert "longer by the same factor" in str(rows[0]["how"])
-    equal = between(same, "simplified", "detailed", "regression")
-    assert "have the same length" in str(equal["how"])
-
     single = length_effects(results(11).filter(layer=0))
     assert single.filter(quantity="mad")["effect"].is_null().all()
-    assert single.filter(quantity="mean")["effect"].is_not_null().all()
-    assert single.filter(quantity="mad")["how"].str.contains("one layer").all()
+    assert single.filter(quantity="mean", control="none")["effect"].is_not_null().all()
+    measured = single.filter(quantity="mad", control="none")
+    assert measured["how"].str.contains("one layer").all()
+
+
+def test_styles_of_equal_length_need_no_regression() -> None:
+    one = {"none": (4, 4), "simplified": (40, 40), "detailed": (40, 40)}
+    same = length_effects(results(10, lengths=one))
+    equal = between(same, "simplified", "detailed", "regression")
+    assert equal["how"] == "both responses of every item have the same length"
+    logs = (
+        results(10, lengths=one)
+        .filter(relevance="correct", projection="q")
+        .group_by("item_id", "style")
+        .agg(pl.col("nuclear_norm").mean().log())
+        .pivot("style", index="item_id", values="nuclear_norm")
+    )
+    mean = (logs["simplified"] - logs["detailed"]).mean()
+    assert np.log(equal["effect"]) == pytest.approx(mean, abs=0.01)
+    assert between(same, "none", "detailed", "regression")["effect"] is None
 
 
 def test_responses_without_tokens_and_unusable_ones_are_left_out() -> None:
@@ -227,7 +281,7 @@ def test_responses_without_tokens_and_unusable_ones_are_left_out() -> None:
         ("none", "detailed", 22),
         ("simplified", "detailed", 23),
     ]
-    assert effects["effect"].is_finite().all()
+    assert effects.filter(pl.col("control") != "regression")["effect"].is_finite().all()
 
 
 def test_the_same_seed_gives_the_same_numbers_whatever_the_order_of_the_rows() -> None:

@@ -18,7 +18,7 @@ from tests.report.made_up import (
     unusable_of,
 )
 from tests.report.made_up_examples import alignment_of, examples_of, extremes_of, twins_of
-from tests.report.made_up_judged import claims_of, length_of, verdicts_of
+from tests.report.made_up_judged import claims_of, length_control_of, length_of, verdicts_of
 
 
 @pytest.fixture(scope="session")
@@ -48,7 +48,8 @@ def make_inputs() -> Callable[..., ReportInputs]:
             unusable=unusable_of(curves, reason),
             provenance=provenance_of(names, chosen),
             claims=claims_of(),
-            verdicts=verdicts_of(names, chosen, twins, examples),
+            verdicts=(verdicts := verdicts_of(names, chosen, twins, examples)),
+            length_control=length_control_of(verdicts),
             length=length_of(names, chosen, examples),
             alignment=alignment_of(names, chosen, layers, examples),
             examples=single,

@@ -20,7 +20,7 @@ from tests.report.made_up import (
     unusable_of,
 )
 from tests.report.made_up_examples import alignment_of, examples_of, extremes_of, twins_of
-from tests.report.made_up_judged import claims_of, length_of, verdicts_of
+from tests.report.made_up_judged import claims_of, length_control_of, length_of, verdicts_of
 
 #: Models of the paper, base and tuned, and their layers.
 LAYERS = {
@@ -79,7 +79,8 @@ def paper_grid() -> ReportInputs:
         unusable=unusable_of(curves, "the response was truncated away"),
         provenance=provenance_of(names, BENCHMARKS),
         claims=claims_of(),
-        verdicts=verdicts_of(names, BENCHMARKS, twins, ITEMS),
+        verdicts=(verdicts := verdicts_of(names, BENCHMARKS, twins, ITEMS)),
+        length_control=length_control_of(verdicts),
         length=length_of(names, BENCHMARKS, ITEMS),
         alignment=alignment,
         examples=single,

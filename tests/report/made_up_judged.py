@@ -2,7 +2,12 @@
 
 import polars as pl
 
-from gradpipe.claims.schemas import CLAIM_SCHEMA, LENGTH_SCHEMA, VERDICT_SCHEMA
+from gradpipe.claims.schemas import (
+    CLAIM_SCHEMA,
+    LENGTH_CONTROL_SCHEMA,
+    LENGTH_SCHEMA,
+    VERDICT_SCHEMA,
+)
 from tests.report.made_up import LENGTHS, styles_of
 
 PROJECTIONS = ["q", "k", "v", "o"]
@@ -82,6 +87,8 @@ CLAIMS = [
         0.6,
     ),
 ]
+#: The groups of the claims that compare two styles.
+STYLED = ("thought", "early", "knowledge", "own_1")
 COMPARED = [("none", "simplified"), ("none", "detailed"), ("simplified", "detailed")]
 CONTROLS = {
     "none": ("as measured", 1.0),
@@ -150,6 +157,7 @@ def verdicts_of(
         (0.004 + pl.col("jitter") / 10).alias("p_adjusted"),
         pl.lit(items, dtype=pl.Int64).alias("items"),
         pl.lit("item").alias("pairing"),
+        pl.lit(None, dtype=pl.String).alias("survives_length"),
     )
     overall = judged.group_by("claim", maintain_order=True).agg(
         pl.lit("overall").alias("level"),
@@ -163,10 +171,32 @@ def verdicts_of(
         pl.col("effect", "low", "high", "p", "p_adjusted").median(),
         pl.col("items").sum(),
         pl.lit("item").alias("pairing"),
+        pl.when(pl.col("claim").first().is_in([claim[0] for claim in CLAIMS if claim[1] in STYLED]))
+        .then(pl.lit("cannot be told"))
+        .alias("survives_length"),
     )
     return pl.concat([judged, overall]).select(
         pl.col(name).cast(kind) for name, kind in VERDICT_SCHEMA.items()
     )
+
+
+def length_control_of(verdicts: pl.DataFrame) -> pl.DataFrame:
+    """Each claim on styles as measured, at matched length, by regression and on the summed loss."""
+    rows = [
+        (
+            *(row["claim"], control),
+            *(None if effect is None else row[end] * effect for end in ("effect", "low", "high")),
+            *(row["items"], 0 if effect is None else 8, outcome, share, how),
+        )
+        for row in verdicts.filter(pl.col("survives_length").is_not_null()).to_dicts()
+        for control, effect, outcome, share, how in (
+            ("measured", 1.0, "agrees", None, "as measured"),
+            ("matched", 0.5, "agrees", 0.05, "the answer is 2 to 7 % of the loss tokens"),
+            ("regression", None, None, None, "lengths do not overlap: detailed is longer"),
+            ("summed_loss", 0.02, "reversed", None, "the gradient of the summed loss"),
+        )
+    ]
+    return pl.DataFrame(rows, schema=LENGTH_CONTROL_SCHEMA, orient="row")
 
 
 def length_of(models: list[str], benchmarks: dict[str, str], items: int) -> pl.DataFrame:
@@ -177,6 +207,7 @@ def length_of(models: list[str], benchmarks: dict[str, str], items: int) -> pl.D
             *(model, name, family, projection, style, against, quantity, control, how),
             *_ratio(style, against, quantity, projection, strength),
             items,
+            0.05 if control == "matched" and style == "none" else None,
         )
         for model in models
         for name, family in benchmarks.items()

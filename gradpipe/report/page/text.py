@@ -7,6 +7,7 @@ from gradpipe.report import style
 from gradpipe.report.chart_data import distinct
 from gradpipe.report.prose.discrimination import discrimination_notes
 from gradpipe.report.prose.findings import findings
+from gradpipe.report.prose.length_line import HOW_SURVIVAL_IS_JUDGED
 from gradpipe.report.prose.length_note import length_note
 from gradpipe.report.prose.phrases import join_words, tally
 from gradpipe.report.prose.sets_note import sets_note
@@ -79,7 +80,7 @@ def page_text(inputs: ReportInputs) -> dict[str, Any]:
         ],
         "findings": all_findings,
         "findings_summary": tally([finding.verdict for finding in all_findings], "claim"),
-        "how_judged": HOW_JUDGED,
+        "how_judged": f"{HOW_JUDGED} {HOW_SURVIVAL_IS_JUDGED}",
         "length_note": length_note(inputs),
         "sets_note": sets_note(inputs),
         "discrimination_notes": discrimination_notes(inputs.discrimination, inputs.added),

@@ -10,6 +10,7 @@ import polars as pl
 from gradpipe.claims.schemas import STUDY_SOURCE
 from gradpipe.report import style
 from gradpipe.report.chart_data import finite
+from gradpipe.report.prose.length_line import worst_survival
 from gradpipe.report.prose.notes import claim_notes
 from gradpipe.report.prose.phrases import (
     CLAIM_VERDICTS,
@@ -39,6 +40,7 @@ class ClaimFinding:
     ``title`` is the claim, or the question that it answers; ``verdict`` is over all parts and
     cells. ``summary`` says in a few sentences what was found, how large the effect is and how
     certain. ``details`` are about further parts, if there are several, and about exceptions.
+    ``survives_length`` is the most serious word of its parts on length control, None without any.
     """
 
     group: str
@@ -46,6 +48,7 @@ class ClaimFinding:
     verdict: Verdict
     summary: str
     details: tuple[str, ...] = ()
+    survives_length: str | None = None
 
 
 @dataclass(frozen=True)
@@ -129,6 +132,7 @@ def _finding(parts: list[_Part]) -> ClaimFinding:
         verdict=verdict,
         summary=summary,
         details=tuple(details),
+        survives_length=worst_survival(part.overall["survives_length"] for part in parts),
     )
 
 

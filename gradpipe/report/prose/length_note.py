@@ -5,6 +5,7 @@ from statistics import fmean
 
 import polars as pl
 
+from gradpipe.claims.matched_length import LEAST_ANSWER_SHARE
 from gradpipe.report import style
 from gradpipe.report.chart_data import IS_KNOWLEDGE, finite
 from gradpipe.report.prose.phrases import count_text, join_words, short_number
@@ -17,6 +18,8 @@ _CLAUSES = {
     "matched": "between responses of matched length",
     "regression": "with length controlled by regression",
 }
+#: What a ratio of padded answers says, by whether they are mostly answer.
+_PADDED = {False: "is mostly one of the padding", True: "is mostly one of the answer"}
 
 
 def length_note(inputs: ReportInputs) -> str | None:
@@ -71,9 +74,22 @@ def _controlled_ratios(length: pl.DataFrame) -> list[str]:
         f"{_CLAUSES['none']} {_typical(ratios, 'none')} times as large as with a detailed one"
     )
     sentences = [f"{'; '.join([measured + cells, *controlled])}."]
-    if any("regression" in clause for clause in controlled):
-        sentences.append("If the lengths of two styles do not overlap, a regression extrapolates.")
-    return sentences
+    compared = length.filter(style="none", against="detailed", quantity="mean")
+    apart = pl.col("how").str.starts_with("lengths do not overlap")
+    if not compared.filter(apart, control="regression").is_empty():
+        sentences.append("Where the lengths of two styles do not overlap, there is no regression.")
+    return [*sentences, *_padding(compared)]
+
+
+def _padding(compared: pl.DataFrame) -> list[str]:
+    """How much of the loss of a padded answer is the answer's, if answers were padded."""
+    share = compared.get_column("answer_share").mean()
+    if not isinstance(share, float):
+        return []
+    return [
+        f"Of the loss tokens of an answer padded to matched length, {share:.0%} are the answer's: "
+        f"the ratio at matched length {_PADDED[share >= LEAST_ANSWER_SHARE]}."
+    ]
 
 
 def _typical(ratios: pl.DataFrame, control: str) -> str:

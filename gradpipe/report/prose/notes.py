@@ -9,6 +9,7 @@ import polars as pl
 from gradpipe.claims.bootstrap import MIN_ITEMS
 from gradpipe.claims.power import USUAL_POWER, items_needed
 from gradpipe.report.prose.discrimination import auroc_notes
+from gradpipe.report.prose.length_line import length_line
 from gradpipe.report.prose.phrases import count_text, interval_text, ratio_text
 from gradpipe.report.report_data import ReportInputs
 
@@ -19,14 +20,23 @@ Note = tuple[str, str]
 def claim_notes(inputs: ReportInputs) -> dict[str, list[str]]:
     """The sentences that follow the summary of each claim's verdict, by the claim's name.
 
-    The effect apart from the curve's size, that on verified responses, how single responses are
-    distinguished, and the items that an undecided claim needs.
+    The effect with length controlled for, apart from the curve's size, and on verified responses;
+    how single responses are distinguished; and the items that an undecided claim needs.
     """
     notes = defaultdict(list)
-    for source in (_apart_from_size, _on_verified, _single_responses, _needed):
+    sources = _at_equal_length, _apart_from_size, _on_verified, _single_responses, _needed
+    for source in sources:
         for claim, sentence in source(inputs):
             notes[claim].append(sentence)
     return dict(notes)
+
+
+def _at_equal_length(inputs: ReportInputs) -> Iterator[Note]:
+    """The four figures on length of each claim on two styles, and whether its verdict survives."""
+    for claim, row in _overall(inputs.verdicts).items():
+        controls = inputs.length_control.filter(pl.col("claim") == claim)
+        if line := length_line(controls, row["survives_length"]):
+            yield claim, line
 
 
 def _apart_from_size(inputs: ReportInputs) -> Iterator[Note]:

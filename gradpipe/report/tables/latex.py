@@ -26,6 +26,7 @@ PRINTED: dict[str, list[str] | None] = {
         "title",
         "statement",
         "verdict",
+        "survives_length",
         "effect",
         "low",
         "high",

@@ -23,6 +23,7 @@ _LABELS = {
     "high": "to",
     "p_adjusted": "adjusted p",
     "against_model": "against",
+    "survives_length": "survives length control",
 }
 
 
@@ -40,8 +41,10 @@ def overall_table(inputs: ReportInputs) -> ReportTable:
         counts, on="claim", how="left"
     )
     reason = pl.concat_str("reason", "agreement", separator="; ", ignore_nulls=True)
+    verdict, *measured = _MEASURED[:-1]
     frame = with_claims(judged.with_columns(reason), inputs.claims).select(
-        "title", "statement", "source", *_MEASURED[:-1], "cells", *CLAIM_VERDICTS, "reason"
+        *("title", "statement", "source", verdict, "survives_length", *measured),
+        *("cells", *CLAIM_VERDICTS, "reason"),
     )
     caption = "Verdicts over all models, benchmarks and projections"
     return ReportTable("verdicts_overall", caption, frame, heads=2, labels=_LABELS, sections=1)
@@ -112,6 +115,12 @@ def length_in_full(length: pl.DataFrame) -> pl.DataFrame:
     """One row per style comparison and control, with all columns."""
     keys = ["model", "benchmark", "style", "against", "quantity", "projection", "control"]
     return in_reading_order(length.select(list(LENGTH_SCHEMA)), *keys)
+
+
+def length_control_in_full(inputs: ReportInputs) -> pl.DataFrame:
+    """One row per claim that compares two styles and control for length, with all columns."""
+    named = inputs.claims.select("claim", "statement")
+    return inputs.length_control.join(named, on="claim", how="left", maintain_order="left")
 
 
 def claims_in_order(claims: pl.DataFrame) -> pl.DataFrame:

@@ -31,6 +31,7 @@ from gradpipe.report.tables.sets import set_cosine_table, set_diversity_table
 from gradpipe.report.tables.spans import spans_table
 from gradpipe.report.tables.table import ReportTable
 from gradpipe.report.tables.verdicts import (
+    length_control_in_full,
     length_in_full,
     length_table,
     overall_table,
@@ -97,6 +98,7 @@ def write_tables(inputs: ReportInputs, folder: Path) -> list[Path]:
         frames["verdicts_verified"] = inputs.verified
     if not inputs.decomposition.is_empty():
         frames["decomposition_in_full"] = decomposition_in_full(inputs.decomposition)
+    frames["length_control"] = length_control_in_full(inputs)
     if not inputs.discrimination.is_empty():
         frames["discrimination_in_full"] = inputs.discrimination
     if not inputs.set_diversity.is_empty():

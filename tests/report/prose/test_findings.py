@@ -13,7 +13,12 @@ from syrupy.assertion import SnapshotAssertion
 
 from gradpipe.claims.contrasts import claims_table
 from gradpipe.claims.paper import PAPER_CLAIMS
-from gradpipe.claims.schemas import CLAIM_SCHEMA, STUDY_SOURCE, VERDICT_SCHEMA
+from gradpipe.claims.schemas import (
+    CLAIM_SCHEMA,
+    LENGTH_CONTROL_SCHEMA,
+    STUDY_SOURCE,
+    VERDICT_SCHEMA,
+)
 from gradpipe.report.prose.findings import MOST_DETAILS, MOST_PLACES, ClaimFinding, findings
 from gradpipe.report.prose.phrases import CLAIM_VERDICTS, interval_text, ratio_text
 from gradpipe.report.report_data import COLUMNS, ReportInputs
@@ -41,7 +46,8 @@ def claim(name: str = "1", group: str = "1", **changes: Any) -> Row:
 def cell(name: str = "1", verdict: str = "supported", **changes: Any) -> Row:
     measured: Row = {"effect": 6.4, "low": 5.1, "high": 8.0, "p": 0.001, "p_adjusted": 0.01}
     place = {"model": "demo", "benchmark": "aqua", "projection": "q", "against_model": None}
-    explained = {"reason": None, "agreement": None, "items": 24, "pairing": "item"}
+    explained: Row = {"reason": None, "agreement": None, "items": 24, "pairing": "item"}
+    explained["survives_length"] = None
     return (
         {"claim": name, "level": "cell", "verdict": verdict}
         | explained
@@ -126,6 +132,25 @@ def test_the_sentences_of_a_study(find: Find, snapshot: SnapshotAssertion) -> No
         cell(verdict="undecided", benchmark="gsm8k", effect=1.2, reason="noise", **twins),
     ]
     assert [asdict(finding) for finding in find(claims, verdicts)] == snapshot
+
+
+def test_a_finding_on_styles_has_the_most_serious_word_of_its_parts(inputs: ReportInputs) -> None:
+    words = {"1a": "yes", "1b": "no", "2": None}
+    claims = [claim("1a"), claim("1b"), claim("2", "2")]
+    verdicts = [overall(name, survives_length=word) for name, word in words.items()]
+    controls = pl.DataFrame(
+        [
+            {"claim": name, "control": "measured", "effect": 6.4, "low": 5.1, "high": 8.0}
+            | {"items": 24, "cells": 8, "outcome": "agrees"}
+            for name in words
+        ],
+        schema=LENGTH_CONTROL_SCHEMA,
+    )
+    found = findings(replace(with_verdicts(inputs, claims, verdicts), length_control=controls))
+    assert [finding.survives_length for finding in found] == ["no", None]
+    assert "Survives length control: yes." in found[0].summary
+    assert "Survives length control: no." in found[0].details[0]
+    assert "Length:" not in found[1].summary
 
 
 def test_a_claim_on_mad_says_what_it_is_apart_from_the_curves_size(find: Find) -> None:

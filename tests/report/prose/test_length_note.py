@@ -1,6 +1,7 @@
 """The note on length: mean lengths, and ratios of styles with controls for length."""
 
 import re
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -14,7 +15,7 @@ from gradpipe.report.report_data import ReportInputs
 Row = dict[str, Any]
 
 
-def comparison(control: str, effects: list[float], **changes: Any) -> list[Row]:
+def comparison(control: str, effects: Sequence[float | None], **changes: Any) -> list[Row]:
     """Rows that compare none with detailed: one effect per projection."""
     cell = {"model": "demo", "benchmark": "aqua", "family": "math", "how": "as described"}
     compared = {"style": "none", "against": "detailed", "quantity": "mean", "control": control}
@@ -22,6 +23,7 @@ def comparison(control: str, effects: list[float], **changes: Any) -> list[Row]:
         cell
         | compared
         | {"projection": projection, "effect": effect, "low": effect, "high": effect, "items": 24}
+        | {"answer_share": None}
         | changes
         for projection, effect in zip("qkvo", effects, strict=False)
     ]
@@ -70,6 +72,21 @@ def test_a_control_of_some_cells_is_compared_in_these(inputs: ReportInputs) -> N
     )
     assert ratios_in(note) == [4.0, 1.5, 2.0]
     assert "1 cell that has this control" in note
+
+
+def test_padding_and_missing_overlap_are_in_the_note(inputs: ReportInputs) -> None:
+    apart = "lengths do not overlap: detailed is longer in every item"
+    rows = [
+        *comparison("none", [2.0, 8.0]),
+        *comparison("matched", [1.5, 1.5], answer_share=0.05),
+        *comparison("regression", [None, None], how=apart),
+    ]
+    note = note_on(inputs, rows)
+    assert "there is no regression" in note
+    assert "5% are the answer's" in note
+    assert "mostly one of the padding" in note
+    padded_little = [*comparison("none", [2.0]), *comparison("matched", [1.5], answer_share=0.8)]
+    assert "mostly one of the answer" in note_on(inputs, padded_little)
 
 
 def test_one_style_needs_no_note(inputs: ReportInputs) -> None:

@@ -246,6 +246,21 @@ def test_what_each_control_of_length_rests_on_stands_in_a_csv(
     assert read.sort(pl.all()).equals(inputs.length.sort(pl.all()))
 
 
+def test_the_word_on_length_control_stands_beside_the_verdict(
+    inputs: ReportInputs, tmp_path: Path
+) -> None:
+    tables.write_tables(inputs, tmp_path)
+    columns = ["statement", "verdict", "survives_length"]
+    overall = inputs.verdicts.filter(pl.col("level") == "overall").join(inputs.claims, on="claim")
+    read = pl.read_csv(tmp_path / "verdicts_overall.csv")
+    assert read.select(columns).sort("statement").equals(overall.select(columns).sort("statement"))
+    assert "cannot be told" in (tmp_path / "verdicts_overall.tex").read_text()
+    controls = pl.read_csv(tmp_path / "length_control.csv", schema_overrides={"effect": pl.Float64})
+    assert controls.select("control", "effect").equals(
+        inputs.length_control.select("control", "effect")
+    )
+
+
 def test_every_example_stands_in_the_csv(inputs: ReportInputs, tmp_path: Path) -> None:
     tables.write_tables(inputs, tmp_path)
     read = pl.read_csv(tmp_path / "examples.csv")
