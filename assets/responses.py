@@ -100,6 +100,8 @@ def _version(versions: Versions, partition: Partition) -> str:
         else None,
         _generator_version(versions, config),
         GATES_VERSION,
+        # Only where it matters, so that the tables of other studies stay valid.
+        *((study.wrong, study.seed) if "wrong" in study.relevances else ()),
     )
 
 

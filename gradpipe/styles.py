@@ -12,4 +12,5 @@ KNOWLEDGE_STYLES = (*LENGTH_STYLES, "article")
 GIVEN = "given"
 STYLES = (*REASONING_STYLES, *MATCHED_STYLES, *THINKING_STYLES, *KNOWLEDGE_STYLES, GIVEN)
 #: ``rejected``: the response that the data mark as worse than the given one, to the same question.
-RELEVANCES = ("correct", "irrelevant", "rejected")
+#: ``wrong``: on topic, with another final answer; see gradpipe.responses.wrong.
+RELEVANCES = ("correct", "irrelevant", "rejected", "wrong")

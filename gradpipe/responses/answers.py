@@ -137,7 +137,7 @@ _DENIED = re.compile(
 _CONTRAST = r"[;.]\s|,? (?:while|whereas|but|unlike|and)\b|(?i:in contrast|conversely|on the other)"
 
 
-def _options(question: str) -> list[tuple[str, str]]:
+def listed_options(question: str) -> list[tuple[str, str]]:
     """(letter, text) of each option that the question lists; the letter may be empty."""
     lines = re.split(r"\n|\\n(?![a-z])", question)
     found = (re.match(r"\s*(?:\(([A-Z])\)|([A-J])[.)]|-)\s*(\S.*)", line) for line in lines)
@@ -149,7 +149,7 @@ def _option(text: str, question: str) -> str | None:
     for passage in (*_passages(text), last_boxed(text) or "", text[-150:]):
         if found := letter.search(passage):
             return f"({found[1] or found[2] or found[3]})"
-    options = _options(question)
+    options = listed_options(question)
     for result in (last_boxed(text), _number(text, question)):
         same = [name for name, option in options if name and result and _equal(result, option)]
         if len(same) == 1:
@@ -218,7 +218,7 @@ def _yes_or_no(text: str, gold: str) -> str | None:
 def _phrase(text: str, question: str) -> str | None:
     if len(text.split()) <= _SHORT and not STATED.search(text):
         return text.strip()
-    options = [option for _, option in _options(question)]
+    options = [option for _, option in listed_options(question)]
     for passage in _passages(text):
         if found := _named(passage, options) if options else _highlighted(passage):
             return found

@@ -18,6 +18,7 @@ from gradpipe.responses.written import (
     judge_ready_made,
     judge_written,
     with_matched,
+    with_mismatches,
     with_rationales,
     with_written,
 )
@@ -95,6 +96,8 @@ def study_examples(
         items = with_written(items, judged, study.generator.mismatches)
         if study.generator.mismatches == "exclude":
             _require_passed(judged, benchmark.name)
+        if study.wrong == "mismatches" and "wrong" in study.relevances:
+            items = with_mismatches(items, judged)
         # A response that a model wrote replaces the source's own.
         replaced = quality.join(judged, on=["item_id", "style"], how="anti", maintain_order="left")
         quality = pl.concat([replaced, judged])
@@ -105,6 +108,7 @@ def study_examples(
         irrelevant=study.irrelevant,
         seed=study.seed,
         how=study.sampling,
+        wrong=study.wrong,
     )
     return StudyExamples(_with_gate_results(examples, quality), quality)
 
