@@ -40,6 +40,8 @@ LATE_IMPORTS = {
     "gradpipe/models/template_text.py": {"gradpipe.models.hub", "gradpipe.untrusted.gguf_header"},
     # Statistics of claims: scipy takes a second to import.
     "gradpipe/claims": {"scipy.special", "scipy.stats"},
+    # Quantiles of Student's t.
+    "gradpipe/statistics/span_contrasts.py": {"scipy.special"},
     # Charts, pages and their images are drawn when a report is built, some by optional packages.
     "gradpipe/report": {"altair", "jinja2", "markupsafe", "vl_convert"},
 }

@@ -39,10 +39,10 @@ def build_examples(
     irrelevant responses: another item (``derangement``, seeded), shuffled sentences of several
     items (``sentence_shuffle``, seeded) or the source's own (``release``). ``how`` is the method by
     which the items were sampled; the first two origins are stable when a sample grows by that
-    method. Rejected responses are the source's own. ``wrong`` sets the origin of wrong ones: correct
-    responses, edited (seeded), or the items' own (``mismatches``). An empty response is an example;
-    a missing response is skipped, and so is an irrelevant one that equals the item's own answer. A
-    source has no irrelevant responses of a matched length.
+    method. Rejected responses are the source's own. ``wrong`` sets the origin of wrong ones:
+    correct responses, edited (seeded), or the items' own (``mismatches``). An empty response is an
+    example; a missing response is skipped, and so is an irrelevant one that equals the item's own
+    answer. A source has no irrelevant responses of a matched length.
 
     Raises DataError for a style or relevance that is unknown or that no item has, for items of
     several benchmarks, and when no irrelevant response can be drawn.
