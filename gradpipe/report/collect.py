@@ -18,7 +18,7 @@ from gradpipe.statistics.differences import mad, relative_difference
 from gradpipe.statistics.discrimination import discrimination
 from gradpipe.statistics.examples import example_scores, extremes
 from gradpipe.statistics.rows import count_rows, unusable_rows
-from gradpipe.statistics.spans import SPAN_SCHEMA, span_statistics
+from gradpipe.statistics.span_tables import SpanTables, span_tables
 from gradpipe.styles import RELEVANCES
 
 
@@ -83,12 +83,7 @@ def gather(
         extremes=pl.concat(part.extremes for part in parts),
         twins=pl.DataFrame(shown, schema=TWIN_SCHEMA, orient="row"),
         discrimination=pl.concat(part.discrimination for part in parts),
-        spans=pl.concat(
-            [
-                SPAN_SCHEMA.to_frame(),
-                *(_spans(cell, statistics) for cell in cells if divided),
-            ]
-        ),
+        **SpanTables.concat(_spans(cell, statistics) for cell in cells if divided)._asdict(),
     )
 
 
@@ -99,10 +94,10 @@ def _with_donors(cell: CellResults) -> pl.LazyFrame:
     return cell.statistics.join(donors, on=keys, how="left", maintain_order="left")
 
 
-def _spans(cell: CellResults, statistics: Sequence[str]) -> pl.DataFrame:
+def _spans(cell: CellResults, statistics: Sequence[str]) -> SpanTables:
     examples = cell.examples.collect().with_columns(model=pl.lit(cell.model))
     usable = examples.filter(pl.col("reason").is_null())
-    return span_statistics(usable, cell.rows_of(usable["key"]), statistics)
+    return span_tables(usable, cell.rows_of(usable["key"]), statistics)
 
 
 class _Parts(NamedTuple):

@@ -9,6 +9,8 @@ from gradpipe.claims.schemas import CLAIM_SCHEMA, LENGTH_SCHEMA, VERDICT_SCHEMA
 from gradpipe.errors import DataError
 from gradpipe.statistics.differences import MADS
 from gradpipe.statistics.discrimination import DISCRIMINATION_SCHEMA
+from gradpipe.statistics.span_contrasts import SPAN_CONTRAST_SCHEMA
+from gradpipe.statistics.span_steps import STEP_TREND_SCHEMA
 from gradpipe.statistics.spans import SPAN_SCHEMA
 
 REPORT_CURVE_COLUMNS = (
@@ -163,6 +165,8 @@ COLUMNS = {
     "extremes": tuple(EXTREME_SCHEMA),
     "twins": tuple(TWIN_SCHEMA),
     "spans": tuple(SPAN_SCHEMA),
+    "span_contrasts": tuple(SPAN_CONTRAST_SCHEMA),
+    "step_trends": tuple(STEP_TREND_SCHEMA),
     "discrimination": tuple(REPORT_DISCRIMINATION_SCHEMA),
 }
 
@@ -183,7 +187,8 @@ class ReportInputs:
     ``claims`` and ``verdicts``: claims about the results, and the verdicts on them.
     ``length``: style comparisons with controls for length. ``alignment``: curves of cosines.
     ``examples``: statistics per example. ``extremes``: the most extreme examples with their texts.
-    ``twins``: pairs of base and tuned models. ``spans``: statistics of the parts of responses.
+    ``twins``: pairs of base and tuned models. ``spans``: statistics of the parts of responses;
+    ``span_contrasts`` and ``step_trends``: comparisons of them.
     ``discrimination``: how well irrelevant and rejected responses are distinguished from correct
     ones. Every table may be empty.
 
@@ -205,6 +210,8 @@ class ReportInputs:
     extremes: pl.DataFrame = field(default_factory=EXTREME_SCHEMA.to_frame)
     twins: pl.DataFrame = field(default_factory=TWIN_SCHEMA.to_frame)
     spans: pl.DataFrame = field(default_factory=SPAN_SCHEMA.to_frame)
+    span_contrasts: pl.DataFrame = field(default_factory=SPAN_CONTRAST_SCHEMA.to_frame)
+    step_trends: pl.DataFrame = field(default_factory=STEP_TREND_SCHEMA.to_frame)
     discrimination: pl.DataFrame = field(default_factory=REPORT_DISCRIMINATION_SCHEMA.to_frame)
 
     def __post_init__(self) -> None:

@@ -25,6 +25,8 @@ _PICKED_COLUMNS = {
     "length": ("model", "benchmark"),
     "alignment": ("model", "benchmark"),
     "spans": ("model", "benchmark"),
+    "span_contrasts": ("model", "benchmark"),
+    "step_trends": ("model", "benchmark"),
     "discrimination": ("model", "benchmark"),
 }
 #: A table that no picker changes is part of the HTML if it has at most this many rows.

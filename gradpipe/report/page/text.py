@@ -8,6 +8,7 @@ from gradpipe.report.chart_data import distinct
 from gradpipe.report.prose.findings import findings
 from gradpipe.report.prose.length_note import length_note
 from gradpipe.report.prose.phrases import join_words, tally
+from gradpipe.report.prose.spans import span_findings
 from gradpipe.report.report_data import ReportInputs
 from gradpipe.statistics.differences import SEGMENTS
 from gradpipe.system.units import format_duration
@@ -57,7 +58,7 @@ def page_text(inputs: ReportInputs) -> dict[str, Any]:
         name: int(inputs.rows.get_column(name).sum() or 0)
         for name in ("examples", "unusable", "truncated")
     }
-    all_findings = findings(inputs)
+    all_findings = findings(inputs) + span_findings(inputs)
     statistic = default if default in statistics or not statistics else statistics[0]
     return {
         "title": str(provenance.get("study", {}).get("name") or "study"),
