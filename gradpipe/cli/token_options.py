@@ -113,7 +113,7 @@ def token_settings(
         "spans": None if spans == "none" else spans,
         "step_pattern": step_pattern,
         "control_tokens": int(control_tokens)
-        if (control_tokens or "").isdecimal()
+        if control_tokens and control_tokens.isdecimal()
         else control_tokens,
     }
     return {name: value for name, value in given.items() if value is not None}

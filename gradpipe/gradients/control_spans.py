@@ -28,12 +28,12 @@ def with_controls(row: TokenRow, protocol: Protocol) -> TokenRow:
     The random tokens depend on the row's token ids only. With ``spans: think``, the tokens are
     those of the thinking. A row with fewer than k tokens, or without an answer to count, gets none.
     """
-    count = protocol.control_tokens
-    if count is None or row.reason is not None:
+    asked = protocol.control_tokens
+    if asked is None or row.reason is not None:
         return row
     positions = {span.name: span.positions for span in row.spans}
-    if count == "answer":
-        count = next((len(positions[name]) for name in ANSWER_SPANS if name in positions), 0)
+    answers = (len(positions[name]) for name in ANSWER_SPANS if name in positions)
+    count = next(answers, 0) if asked == "answer" else asked
     if protocol.spans == "think":
         pool = positions.get("think", ())
     else:

@@ -23,7 +23,7 @@ _NUMBERS = re.compile(NUMBER)
 
 
 def other_answer(gold: str, question: str, seed: int) -> str | None:
-    """Return a wrong answer of the form of ``gold``; None if there is none to choose.
+    """Return a wrong answer of the form of ``gold``; None where there is no other.
 
     Yes becomes no; an option, a label or an option's text becomes another one of the question. The
     last number of a number or formula becomes another one of the same sign and decimals, off by up
@@ -62,7 +62,8 @@ def other_number(text: str, generator: np.random.Generator) -> str:
     size = abs(number) / unit
     steps = {round(size * Decimal(share)) for share in _SHARES} | set(range(1, _STEPS + 1))
     # Small numbers are counts, and an answer a hundred times as large is not plausible.
-    moves = sorted(step for step in steps if 0 < step <= max(_STEPS, size * Decimal("0.3")))
+    furthest = max(Decimal(_STEPS), size * Decimal("0.3"))
+    moves = sorted(step for step in steps if 0 < step <= furthest)
     others = [size + sign * step for step in moves for sign in (1, -1)]
     chosen = others[int(generator.integers(len(others)))]
     if chosen <= 0:

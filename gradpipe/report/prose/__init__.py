@@ -2,5 +2,6 @@
 
 ``findings``     what the verdicts say about each claim
 ``length_note``  how much of a difference between styles may be due to length
+``spans``        answers after a chain of thought, thinking, and steps
 ``phrases``      ratios, intervals and counts as text, the same in every sentence
 """

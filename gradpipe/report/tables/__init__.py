@@ -5,7 +5,7 @@
 ``verdicts``  verdicts, and comparisons of styles with length held constant
 ``examples``  examples that were run, unusable examples, and the scores of each example
 ``discrimination``  how well responses are distinguished, beside loss and length
-``spans``     thinking and answer, or steps, measured apart
+``spans``     parts of responses, contrasts of them, and trends along steps
 ``latex``     a table as LaTeX with booktabs, from the template ``table.tex.jinja``
 ``write``     all tables and their files
 """
