@@ -65,7 +65,7 @@ def count_passes(rows: list[TokenRow]) -> int:
 
 
 def _parts(row: TokenRow) -> list[TokenSpan]:
-    """The spans of a row that need a pass: those that are not all of its loss."""
+    """The spans of a row that need a pass: all but whole responses."""
     return [span for span in row.spans if len(span.positions) < row.response_tokens]
 
 
@@ -113,7 +113,7 @@ def with_whole_spans(
     loss: float,
     spectra: dict[tuple[int, str], Spectrum],
 ) -> tuple[SpanGradients, ...]:
-    """Complete a row's spans, in their order, by those that are its whole response.
+    """Complete a row's spans, in their order, by whole responses.
 
     These have the row's own ``loss`` and ``spectra``.
     """

@@ -112,7 +112,7 @@ def span_report_tables(
 
 
 def _side(style: str, relevance: str, span: str) -> pl.Expr:
-    """A side of a contrast in words: "final_answer, detailed (wrong)"."""
+    """A side of a contrast, for example "final_answer, detailed (wrong)"."""
     label = pl.col(style).map_elements(style_label, return_dtype=pl.String)
     kind = (
         pl.when(pl.col(relevance) == "correct")
