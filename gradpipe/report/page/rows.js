@@ -69,8 +69,8 @@ const layerDifferences = async (rows, { model, benchmark, statistic }) => {
   }));
 };
 
-const isDrawn = (row) => ["correct", "irrelevant"].includes(row.relevance);
-const onlyDrawn = (rows) => rows.filter(isDrawn);
+const hasDrawnRelevance = (row) => ["correct", "irrelevant"].includes(row.relevance);
+const onlyDrawn = (rows) => rows.filter(hasDrawnRelevance);
 const onlyCorrect = (rows) => rows.filter((row) => row.relevance === "correct");
 const chosenCurves = ({ model, statistic, benchmark }) => curveRows(model, statistic, benchmark);
 const CURVE_PICKERS = ["model", "benchmark", "statistic", "styles"];
@@ -81,7 +81,7 @@ const madRows = async ({ model, statistic, segment }, isWanted) => {
   const { table, positions } = index.mads[segment];
   return (await tableRows(table, statistic)).flatMap((values) => {
     const row = leadingValues(table, values);
-    if (row.model !== model || !isDrawn(row) || !isWanted(row.style)) return [];
+    if (row.model !== model || !hasDrawnRelevance(row) || !isWanted(row.style)) return [];
     return Object.entries(positions)
       .filter(([, position]) => values[position] !== null)
       .map(([projection, position]) => ({ ...row, projection, mad: values[position] }));
