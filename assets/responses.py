@@ -103,6 +103,8 @@ def _version(versions: Versions, partition: Partition) -> str:
         _generator_version(versions, config),
         GATES_VERSION,
         *correct,
+        # Only where it matters, so that the tables of other studies stay valid.
+        *((study.wrong, study.seed) if "wrong" in study.relevances else ()),
     )
 
 

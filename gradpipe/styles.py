@@ -17,4 +17,5 @@ STYLES = (
     *QUALITY_STYLES,
 )
 #: ``rejected``: the response that the data mark as worse than the given one, to the same question.
-RELEVANCES = ("correct", "irrelevant", "rejected")
+#: ``wrong``: on topic, with another final answer; see gradpipe.responses.wrong.
+RELEVANCES = ("correct", "irrelevant", "rejected", "wrong")

@@ -47,6 +47,8 @@ LATE_IMPORTS = {
     "gradpipe/statistics/logistic_scores.py": {"sklearn.linear_model", "sklearn.preprocessing"},
     "gradpipe/statistics/grouped_folds.py": {"scipy.sparse", "scipy.sparse.csgraph"},
     "gradpipe/statistics/fold_auroc.py": {"scipy.special"},
+    # Quantiles of Student's t.
+    "gradpipe/statistics/span_contrasts.py": {"scipy.special"},
     # Charts, pages and their images are drawn when a report is built, some by optional packages.
     "gradpipe/report": {"altair", "jinja2", "markupsafe", "vl_convert"},
 }

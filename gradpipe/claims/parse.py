@@ -9,8 +9,8 @@ from gradpipe.errors import StudyError, nearest
 from gradpipe.styles import RELEVANCES, STYLES
 
 CLAIM_GRAMMAR = (
-    "<style> [irrelevant|rejected] > <style> [irrelevant|rejected] on [[relative|log] mad of] "
-    "<statistic> [in early|mid|last layers]"
+    "<style> [irrelevant|rejected|wrong] > <style> [irrelevant|rejected|wrong] on "
+    "[[relative|log] mad of] <statistic> [in early|mid|last layers]"
 )
 _SEGMENTS = ("early", "mid", "last")
 #: The words before a statistic, and those of the claim's statement, for each quantity.
@@ -27,7 +27,8 @@ def parse_claim(text: str, statistics: Sequence[str]) -> Claim:
 
     It compares geometric means over the layers of mean curves or, with ``mad of``, their MADs; with
     ``relative mad of``, their MADs divided by their means; with ``log mad of``, the MADs of their
-    logs. A style stands for its correct responses unless ``irrelevant`` or ``rejected`` follows.
+    logs. A style stands for its correct responses unless ``irrelevant``, ``rejected`` or
+    ``wrong`` follows.
     Raises StudyError for other text, and for a statistic that is not in ``statistics``.
     """
     words = iter([*text.replace(">", " > ").lower().split(), ""])

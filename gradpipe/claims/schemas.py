@@ -28,8 +28,9 @@ CLAIM_SCHEMA = pl.Schema(
 #: many cells support and contradict the claim (null for cells); ``p_adjusted`` is ``p`` after
 #: Holm's correction for the claim's cells; ``items`` is a count; ``pairing`` is "item",
 #: "response" or "unpaired" (see gradpipe/claims/pairing.py), and "mixed" overall if cells differ;
-#: of unpaired items, ``items`` are those of the smaller side. ``survives_length`` is "yes", "no", "reversed" or "cannot be told" (see
-#: gradpipe/claims/survival.py), null for cells and for claims that do not compare two styles.
+#: of unpaired items, ``items`` are those of the smaller side. ``survives_length`` is "yes", "no",
+#: "reversed" or "cannot be told" (see gradpipe/claims/survival.py), null for cells and for claims
+#: that do not compare two styles.
 VERDICT_SCHEMA = pl.Schema(
     {
         "claim": pl.String,

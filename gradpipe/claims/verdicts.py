@@ -88,9 +88,9 @@ def judge(
         about, with its 95 % interval ``low`` to ``high``; ``p`` is two-sided, ``p_adjusted``
         corrected for the claim's cells (Holm); ``items`` is a count. ``pairing`` is "response" if
         irrelevant responses are compared with the same texts, "unpaired" if the responses belong to
-        different items, otherwise "item". ``survives_length`` says whether an overall verdict on two styles remains with length
-        controlled for: "yes", "no", "reversed" or "cannot be told" (null for other claims). Claims
-        about curves that the table does not have are skipped.
+        different items, otherwise "item". ``survives_length`` says whether an overall verdict on
+        two styles remains with length controlled for: "yes", "no", "reversed" or "cannot be told"
+        (null for other claims). Claims about curves that the table does not have are skipped.
 
     Raises:
         DataError: ``table`` is another kind of table, or holds an example twice.

@@ -55,13 +55,18 @@ TOKEN_OPTIONS = (
 SPAN_OPTIONS = (
     click.option(
         "--spans",
-        metavar="think|steps|data|none",
-        help="Also measure the parts of each response: thinking and answer, steps, or as given.",
+        metavar="think|steps|final_answer|data|none",
+        help="Also measure the parts of each response: thinking, steps, final answer, or as given.",
     ),
     click.option(
         "--step-pattern",
         metavar="REGEX",
         help="Where a step starts, for --spans steps (default: after a blank line).",
+    ),
+    click.option(
+        "--control-tokens",
+        metavar="N|answer",
+        help="With --spans: also measure the first N tokens and N random ones.",
     ),
 )
 
@@ -93,6 +98,7 @@ def token_settings(
     chat_template_kwargs: str | None,
     spans: str | None = None,
     step_pattern: str | None = None,
+    control_tokens: str | None = None,
 ) -> dict[str, Any]:
     """The protocol settings that TOKEN_OPTIONS and SPAN_OPTIONS change; raises GradpipeError."""
     given = {
@@ -106,6 +112,9 @@ def token_settings(
         else _variables(chat_template_kwargs),
         "spans": None if spans == "none" else spans,
         "step_pattern": step_pattern,
+        "control_tokens": int(control_tokens)
+        if control_tokens and control_tokens.isdecimal()
+        else control_tokens,
     }
     return {name: value for name, value in given.items() if value is not None}
 

@@ -19,6 +19,7 @@ from gradpipe.conversations.examples import (
 )
 from gradpipe.errors import DataError, ModelError
 from gradpipe.gradients.chat_templates import ChatTemplate
+from gradpipe.gradients.control_spans import with_controls
 from gradpipe.gradients.conversation_rows import ConversationRows
 from gradpipe.gradients.protocol import Protocol
 from gradpipe.gradients.template_notes import template_notes
@@ -99,7 +100,9 @@ class Encoder:
                 row = self._encode_pair(example)
             case Conversation():
                 row = self._encode_conversation(example)
-        return row if row.reason else self._truncated(row, example)
+        if row.reason:
+            return row
+        return with_controls(self._truncated(row, example), self.protocol)
 
     def _encode_pair(self, pair: Pair) -> TokenRow:
         fault = text_fault("instruction", pair.instruction) or text_fault("response", pair.response)

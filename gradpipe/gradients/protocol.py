@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from datetime import date
 from typing import Annotated, Any, Literal
 
@@ -12,7 +11,6 @@ from pydantic import (
     ConfigDict,
     Field,
     ValidationError,
-    ValidationInfo,
     model_validator,
 )
 
@@ -20,11 +18,11 @@ from gradpipe.conversations.think_blocks import THINK_MARKS
 from gradpipe.errors import StudyError, nearest
 from gradpipe.fields import Day, Whole
 from gradpipe.gradients.layer_names import LayerNames
+from gradpipe.gradients.span_settings import ControlTokens, Division, StepPattern
 from gradpipe.system.hashing import content_hash
 
 Role = Literal["q", "k", "v", "o", "gate", "up", "down"]
 Dtype = Literal["float32", "bfloat16", "float16"]
-Division = Literal["think", "steps", "data"]
 Thinking = Literal["auto", "inside", "closed"]
 LossOn = Literal["last", "assistant", "completion", "all"]
 #: The date that Llama's templates write where there is no clock.
@@ -33,6 +31,7 @@ DEFAULT_TEMPLATE_DATE = date(2024, 7, 26)
 _LATER_SETTINGS = (
     *("template_date", "rendering", "loss_on", "end_of_turn", "append_eos"),
     *("chat_template", "chat_template_kwargs", "think_marks", "spans", "step_pattern"),
+    "control_tokens",
 )
 
 
@@ -40,17 +39,6 @@ def _distinct(projections: tuple[Role, ...]) -> tuple[Role, ...]:
     if len(set(projections)) < len(projections):
         raise ValueError("each projection should be named once")
     return projections
-
-
-def _pattern(pattern: str | None, settings: ValidationInfo) -> str | None:
-    if pattern is not None:
-        if settings.data.get("spans") != "steps":
-            raise ValueError("it needs spans: steps")
-        try:
-            re.compile(pattern)
-        except re.error as error:
-            raise ValueError(f"it is not a regular expression ({error})") from None
-    return pattern
 
 
 class Protocol(BaseModel):
@@ -180,14 +168,22 @@ class Protocol(BaseModel):
         default=None,
         description=(
             "Also compute the spectra of the response's spans: thinking and answer (``think``), "
-            "the parts between blank lines or by ``step_pattern`` (``steps``), or the character "
-            "offsets that the data give (``data``)."
+            "the parts between blank lines or by ``step_pattern`` (``steps``), the final answer "
+            "and the rest (``final_answer``), or the offsets that the data give (``data``)."
         ),
     )
-    step_pattern: Annotated[str | None, AfterValidator(_pattern)] = Field(
+    step_pattern: StepPattern = Field(
         default=None,
         description=(
             "A regular expression; with ``spans: steps``, a step starts at each of its matches."
+        ),
+    )
+    control_tokens: ControlTokens = Field(
+        default=None,
+        description=(
+            "With ``spans``: also compute the spectra of the first k tokens (``first_k``) and of k "
+            "random ones (``random_k``), as controls for length. A number, or ``answer`` for as "
+            "many as the answer has; with ``spans: think`` they are tokens of the thinking."
         ),
     )
     layer_names: LayerNames = Field(

@@ -14,8 +14,8 @@ class TokenRow:
 
     ``truncated``: the end was cut off, to fit into the window. ``mask`` has the positions that
     carry loss, ascending, where these are not all of the response. ``spans`` divide the loss: each
-    of its positions is in exactly one of them. ``reason`` says why the row is unusable; None for a
-    usable row.
+    of its positions is in exactly one of them, apart from CONTROL_SPANS, which come last and
+    overlap them. ``reason`` says why the row is unusable; None for a usable row.
     """
 
     ids: list[int]

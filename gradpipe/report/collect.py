@@ -26,7 +26,7 @@ from gradpipe.statistics.discrimination import discrimination
 from gradpipe.statistics.examples import SCORES, example_scores, extremes
 from gradpipe.statistics.rows import count_rows, unusable_rows
 from gradpipe.statistics.set_tables import set_tables
-from gradpipe.statistics.spans import SPAN_SCHEMA, span_statistics
+from gradpipe.statistics.span_tables import SpanTables, span_tables
 from gradpipe.styles import QUALITY_STYLES, RELEVANCES
 
 _CELL = ("model", "benchmark")
@@ -122,12 +122,7 @@ def gather(
         set_cosines=sets.cosines,
         decomposition=pl.concat(part.decomposition for part in parts),
         added=pl.concat(part.added for part in parts),
-        spans=pl.concat(
-            [
-                SPAN_SCHEMA.to_frame(),
-                *(_spans(cell, statistics) for cell in cells if divided),
-            ]
-        ),
+        **SpanTables.concat(_spans(cell, statistics) for cell in cells if divided)._asdict(),
     )
 
 
@@ -183,10 +178,10 @@ def _sets_by_model(cells: Sequence[CellResults]) -> Iterator[pl.DataFrame]:
         yield pl.concat(cell.sets.collect() for cell in cells if cell.model == model)
 
 
-def _spans(cell: CellResults, statistics: Sequence[str]) -> pl.DataFrame:
+def _spans(cell: CellResults, statistics: Sequence[str]) -> SpanTables:
     examples = cell.examples.collect().with_columns(model=pl.lit(cell.model))
     usable = examples.filter(pl.col("reason").is_null())
-    return span_statistics(usable, cell.rows_of(usable["key"]), statistics)
+    return span_tables(usable, cell.rows_of(usable["key"]), statistics)
 
 
 class _Parts(NamedTuple):

@@ -18,6 +18,8 @@ from gradpipe.statistics.differences import MADS
 from gradpipe.statistics.discrimination import DISCRIMINATION_SCHEMA
 from gradpipe.statistics.set_cosines import SET_COSINE_SCHEMA
 from gradpipe.statistics.set_tables import SET_CONSENSUS_SCHEMA, SET_DIVERSITY_SCHEMA
+from gradpipe.statistics.span_contrasts import SPAN_CONTRAST_SCHEMA
+from gradpipe.statistics.span_steps import STEP_TREND_SCHEMA
 from gradpipe.statistics.spans import SPAN_SCHEMA
 
 REPORT_CURVE_COLUMNS = (
@@ -181,6 +183,8 @@ COLUMNS = {
     "extremes": tuple(EXTREME_SCHEMA),
     "twins": tuple(TWIN_SCHEMA),
     "spans": tuple(SPAN_SCHEMA),
+    "span_contrasts": tuple(SPAN_CONTRAST_SCHEMA),
+    "step_trends": tuple(STEP_TREND_SCHEMA),
     "discrimination": tuple(REPORT_DISCRIMINATION_SCHEMA),
     "set_diversity": tuple(SET_DIVERSITY_SCHEMA),
     "set_consensus": tuple(SET_CONSENSUS_SCHEMA),
@@ -208,7 +212,8 @@ class ReportInputs:
     ``length``: style comparisons with controls for length. ``length_control``: claims that compare
     styles, with the same controls over all cells. ``alignment``: curves of cosines.
     ``examples``: statistics per example. ``extremes``: the most extreme examples with their texts.
-    ``twins``: pairs of base and tuned models. ``spans``: statistics of the parts of responses.
+    ``twins``: pairs of base and tuned models. ``spans``: statistics of the parts of responses;
+    ``span_contrasts`` and ``step_trends``: comparisons of them.
     ``discrimination``: how well irrelevant and rejected responses are distinguished from correct
     ones. ``added``: what the gradient adds to loss and length in this. ``set_diversity``,
     ``set_consensus`` and ``set_cosines``: in how many directions a set's gradients point, how far
@@ -235,6 +240,8 @@ class ReportInputs:
     extremes: pl.DataFrame = field(default_factory=EXTREME_SCHEMA.to_frame)
     twins: pl.DataFrame = field(default_factory=TWIN_SCHEMA.to_frame)
     spans: pl.DataFrame = field(default_factory=SPAN_SCHEMA.to_frame)
+    span_contrasts: pl.DataFrame = field(default_factory=SPAN_CONTRAST_SCHEMA.to_frame)
+    step_trends: pl.DataFrame = field(default_factory=STEP_TREND_SCHEMA.to_frame)
     discrimination: pl.DataFrame = field(default_factory=REPORT_DISCRIMINATION_SCHEMA.to_frame)
     set_diversity: pl.DataFrame = field(default_factory=SET_DIVERSITY_SCHEMA.to_frame)
     set_consensus: pl.DataFrame = field(default_factory=SET_CONSENSUS_SCHEMA.to_frame)

@@ -25,7 +25,7 @@ _KINDS: tuple[tuple[Kind, re.Pattern[str]], ...] = (
 )
 
 #: "The final answer is", "**Answer:**", "the most appropriate option would be" and similar.
-_STATED = re.compile(
+STATED = re.compile(
     r"(?i)(?:\b(?:final|correct|right|best|appropriate|accurate|suitable|likely|logical|fitting"
     r"|plausible|sensible)\b[^.:!?\n]{0,40}?\b(?:answer|option|choice|response|conclusion)"
     r"|\banswer(?:ed)?)\b(?:(?:(?!\b(?:steps|follow|let|need|will)\b)"
@@ -87,7 +87,7 @@ def answer_key(answer: str) -> str:
 
 def _passages(text: str) -> Iterator[str]:
     """The text after each "the answer is" or similar, last statement first."""
-    for stated in reversed(list(_STATED.finditer(text))):
+    for stated in reversed(list(STATED.finditer(text))):
         yield text[stated.end() : stated.end() + 200].split("\n\n", maxsplit=1)[0]
 
 
@@ -137,7 +137,7 @@ _DENIED = re.compile(
 _CONTRAST = r"[;.]\s|,? (?:while|whereas|but|unlike|and)\b|(?i:in contrast|conversely|on the other)"
 
 
-def _options(question: str) -> list[tuple[str, str]]:
+def listed_options(question: str) -> list[tuple[str, str]]:
     """(letter, text) of each option that the question lists; the letter may be empty."""
     lines = re.split(r"\n|\\n(?![a-z])", question)
     found = (re.match(r"\s*(?:\(([A-Z])\)|([A-J])[.)]|-)\s*(\S.*)", line) for line in lines)
@@ -149,7 +149,7 @@ def _option(text: str, question: str) -> str | None:
     for passage in (*_passages(text), last_boxed(text) or "", text[-150:]):
         if found := letter.search(passage):
             return f"({found[1] or found[2] or found[3]})"
-    options = _options(question)
+    options = listed_options(question)
     for result in (last_boxed(text), _number(text, question)):
         same = [name for name, option in options if name and result and _equal(result, option)]
         if len(same) == 1:
@@ -216,9 +216,9 @@ def _yes_or_no(text: str, gold: str) -> str | None:
 
 
 def _phrase(text: str, question: str) -> str | None:
-    if len(text.split()) <= _SHORT and not _STATED.search(text):
+    if len(text.split()) <= _SHORT and not STATED.search(text):
         return text.strip()
-    options = [option for _, option in _options(question)]
+    options = [option for _, option in listed_options(question)]
     for passage in _passages(text):
         if found := _named(passage, options) if options else _highlighted(passage):
             return found
@@ -253,7 +253,7 @@ def _highlighted(passage: str) -> str | None:
 def _formula(text: str) -> str | None:
     if boxed := (last_boxed(text) or "").strip():
         return boxed
-    if len(text.split()) <= _SHORT and not _STATED.search(text):
+    if len(text.split()) <= _SHORT and not STATED.search(text):
         return _math(text) or text.strip()
     stated = (found for passage in _passages(text) if (found := _math(passage)))
     ends = (found for sentence, _ in [*_endings(text)][:3] if (found := _math(sentence)))

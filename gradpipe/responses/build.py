@@ -10,11 +10,15 @@ from gradpipe.errors import DataError, nearest
 from gradpipe.responses.derangement import irrelevant_responses
 from gradpipe.responses.examples import EXAMPLE_SCHEMA
 from gradpipe.responses.sentence_shuffle import shuffled_responses
+from gradpipe.responses.wrong import Wrong, wrong_responses
 from gradpipe.styles import MATCHED_STYLES, RELEVANCES, STYLES
 from gradpipe.system.hashing import content_hash
 
 #: Part of every examples table's version: increase it when the same items yield different examples.
 RESPONSES_VERSION = "2"
+
+#: The relevances that not every benchmark has.
+OPTIONAL_RELEVANCES = {"rejected", "wrong"}
 
 Irrelevant = Literal["derangement", "release", "release_as_published", "sentence_shuffle"]
 
@@ -26,6 +30,8 @@ def build_examples(
     irrelevant: Irrelevant,
     seed: int,
     how: SamplingMethod = "first",
+    *,
+    wrong: Wrong = "edited",
 ) -> pl.DataFrame:
     """Build the examples (EXAMPLE_SCHEMA) of one benchmark, by index, style and relevance.
 
@@ -33,9 +39,11 @@ def build_examples(
     irrelevant responses: another item (``derangement``, seeded), shuffled sentences of several
     items (``sentence_shuffle``, seeded) or the source's own (``release``). ``how`` is the method by
     which the items were sampled; the first two origins are stable when a sample grows by that
-    method. Rejected responses are the source's own. An empty response is an example; a missing
-    response is skipped, and so is an irrelevant one that equals the item's own answer, unless
-    ``release_as_published`` keeps it. A source has no irrelevant responses of a matched length.
+    method. Rejected responses are the source's own. ``wrong`` sets the origin of wrong ones:
+    correct responses, edited (seeded), or the items' own (``mismatches``). An empty response is an
+    example; a missing response is skipped, and so is an irrelevant one that equals the item's own
+    answer, unless ``release_as_published`` keeps it. A source has no irrelevant responses of a
+    matched length.
 
     Raises DataError for a style or relevance that is unknown or that no item has, for items of
     several benchmarks, and when no irrelevant response can be drawn.
@@ -48,16 +56,22 @@ def build_examples(
     wanted = _wanted_styles(items, styles)
     parts = [
         _of_relevance(
-            responses, style, relevance=relevance, irrelevant=irrelevant, seed=seed, how=how
+            responses,
+            style,
+            relevance=relevance,
+            irrelevant=irrelevant,
+            seed=seed,
+            how=how,
+            edits=wrong == "edited",
         )
         for style in wanted
         for relevance in dict.fromkeys(relevances)
     ]
     examples = pl.concat([responses.clear().with_columns(donor_item_id=pl.lit("")), *parts])
-    if wanted and examples.is_empty() and set(relevances) == {"rejected"}:
+    if wanted and examples.is_empty() and set(relevances) <= OPTIONAL_RELEVANCES:
         raise DataError(
-            f"{_name(items)} has no rejected responses: add `correct` to `relevances`, or take "
-            "data with a column of rejected responses."
+            f"{_name(items)} has no {' or '.join(relevances)} responses: add `correct` to "
+            "`relevances`, or take data with rejected responses or with final answers."
         )
     ids = [_example_id(*row) for row in examples.select("instruction", "text", "context").rows()]
     return (
@@ -114,15 +128,19 @@ def _of_relevance(
     irrelevant: Irrelevant,
     seed: int,
     how: SamplingMethod,
+    edits: bool,
 ) -> pl.DataFrame:
     of_style = responses.filter(pl.col("style") == style)
     as_published = irrelevant == "release_as_published"
     if relevance == "irrelevant" and irrelevant != "release" and not as_published:
         draw = irrelevant_responses if irrelevant == "derangement" else shuffled_responses
         return _drawn(draw, of_style, style, seed, how)
+    if relevance == "wrong" and edits:
+        correct = of_style.filter(pl.col("relevance") == "correct")
+        return _in_place_of(correct, wrong_responses(correct, seed), relevance)
     found = of_style.filter(pl.col("relevance") == relevance)
-    if relevance == "rejected":
-        # Few sources reject responses; the others have no examples of this relevance.
+    if relevance in OPTIONAL_RELEVANCES:
+        # Few sources have such responses; the others have no examples of this relevance.
         return found.with_columns(donor_item_id=pl.lit(None, dtype=pl.String))
     # No source provides the length-matched styles, so with its own responses they have no
     # counterpart.
@@ -157,13 +175,16 @@ def _drawn(
 ) -> pl.DataFrame:
     correct = of_style.filter(pl.col("relevance") == "correct")
     drawn = draw(correct, str(correct["benchmark"].first()), style, seed, how)
-    if "donor_item_id" not in drawn.columns:
-        # Shuffled sentences are those of several items.
-        drawn = drawn.with_columns(donor_item_id=pl.lit(None, dtype=pl.String))
-    own = correct.drop("text", "relevance").join(drawn, on="item_id", how="inner")
-    return own.with_columns(relevance=pl.lit("irrelevant")).select(
-        *correct.columns, "donor_item_id"
-    )
+    return _in_place_of(correct, drawn, "irrelevant")
+
+
+def _in_place_of(correct: pl.DataFrame, made: pl.DataFrame, relevance: str) -> pl.DataFrame:
+    """Responses that were made for items, with the items' other columns."""
+    if "donor_item_id" not in made.columns:
+        # Shuffled sentences are those of several items, and an edited response is the item's own.
+        made = made.with_columns(donor_item_id=pl.lit(None, dtype=pl.String))
+    own = correct.drop("text", "relevance").join(made, on="item_id", how="inner")
+    return own.with_columns(relevance=pl.lit(relevance)).select(*correct.columns, "donor_item_id")
 
 
 def _known(kind: str, names: list[str], known: tuple[str, ...]) -> None:

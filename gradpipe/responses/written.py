@@ -103,6 +103,16 @@ def with_written(
     return _with_responses(_with_bare_answers(items), taken, replacing=quality)
 
 
+def with_mismatches(items: pl.DataFrame, quality: pl.DataFrame) -> pl.DataFrame:
+    """Add the responses of a model whose final answer is not the gold one, as ``wrong`` ones.
+
+    ``quality`` is QUALITY_SCHEMA. A response without a final answer, or one that is cut off, is
+    none of them.
+    """
+    mismatches = quality.filter(pl.col("verdict") == "answer_differs", "by_model")
+    return _with_responses(items, mismatches, relevance="wrong")
+
+
 def quality_of(judged: Mapping[str, pl.DataFrame]) -> pl.DataFrame:
     """Count the verdicts per benchmark, writer and style, with their shares.
 
@@ -157,9 +167,12 @@ def _responses(items: pl.DataFrame) -> pl.DataFrame:
 
 
 def _with_responses(
-    items: pl.DataFrame, added: pl.DataFrame, replacing: pl.DataFrame | None = None
+    items: pl.DataFrame,
+    added: pl.DataFrame,
+    replacing: pl.DataFrame | None = None,
+    relevance: str = "correct",
 ) -> pl.DataFrame:
-    """Add correct responses (item_id, style, text) to each item's list."""
+    """Add responses (item_id, style, text), by default correct ones, to each item's list."""
     kept = _responses(items)
     if replacing is not None:
         kept = kept.join(
@@ -172,7 +185,7 @@ def _with_responses(
     every = pl.concat(
         [
             kept.select("item_id", *texts),
-            added.with_columns(relevance=pl.lit("correct")).select("item_id", *texts),
+            added.with_columns(relevance=pl.lit(relevance)).select("item_id", *texts),
         ]
     )
     lists = every.group_by("item_id", maintain_order=True).agg(pl.struct(texts).alias("responses"))

@@ -140,7 +140,8 @@ def _unusable(rows: list[TokenRow], offset: int) -> pl.DataFrame:
 
 def _rendered(encoder: Encoder, number: int, row: TokenRow) -> RenderedExample:
     """A row as text, divided where tokens begin or cease to carry loss, or another span begins."""
-    span_of = {place: span.name for span in row.spans for place in span.positions}
+    # Controls come last and overlap the spans that divide the response.
+    span_of = {place: span.name for span in reversed(row.spans) for place in span.positions}
     loss = set(row.positions)
     kinds = [(place in loss, span_of.get(place)) for place in range(len(row.ids))]
     tokenizer: Any = encoder.tokenizer

@@ -21,6 +21,10 @@ t_intervals   intervals of estimates with standard errors
 sketch_vectors  the gradient of an example as one vector, estimated from its sketches
 target_alignment  cosines of examples with a small target set
 diverse_subset  examples whose gradients point in many directions, chosen greedily
+spans         curves of the parts of responses, as shares and by their own mean loss
+span_contrasts  the same answer after other chains of thought, and parts of one response
+span_steps    how a statistic changes along the steps of a chain
+span_tables   the three together, for one model and benchmark
 examples      scores of single examples, and the most extreme examples with their texts
 rows          how many examples are usable, and how fast they were computed
 checks        whether a statistics table is possible at all

@@ -19,6 +19,7 @@ from gradpipe.responses.written import (
     judge_ready_made,
     judge_written,
     with_matched,
+    with_mismatches,
     with_rationales,
     with_written,
 )
@@ -96,6 +97,8 @@ def study_examples(
         items = with_written(items, judged, study.generator.mismatches)
         if study.generator.mismatches == "exclude":
             _require_passed(judged, benchmark.name)
+        if study.wrong == "mismatches" and "wrong" in study.relevances:
+            items = with_mismatches(items, judged)
         # A response that a model wrote replaces the source's own.
         replaced = quality.join(judged, on=["item_id", "style"], how="anti", maintain_order="left")
         quality = pl.concat([replaced, judged])
@@ -106,6 +109,7 @@ def study_examples(
         irrelevant=study.irrelevant,
         seed=study.seed,
         how=study.sampling,
+        wrong=study.wrong,
     )
     examples = _with_gate_results(examples, quality)
     if study.correct == "verified":

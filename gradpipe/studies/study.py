@@ -18,6 +18,7 @@ from gradpipe.fields import Number, Whole
 from gradpipe.generators.config import GeneratorConfig
 from gradpipe.gradients.protocol import STANDARD, Protocol, make_protocol
 from gradpipe.responses.build import Irrelevant
+from gradpipe.responses.wrong import Wrong
 from gradpipe.statistics.reductions import DEFAULT_STATISTICS, REDUCTIONS
 from gradpipe.studies.base_models import find_model_pairs
 from gradpipe.studies.model_config import ModelConfig
@@ -50,12 +51,20 @@ class Study(BaseModel):
         default=None,
         description="Response styles; by default every style that a benchmark's source provides.",
     )
-    relevances: tuple[Literal["correct", "irrelevant", "rejected"], ...] = Field(
+    relevances: tuple[Literal["correct", "irrelevant", "rejected", "wrong"], ...] = Field(
         default=("correct", "irrelevant"),
         min_length=1,
         description=(
-            "Any of ``correct``, ``irrelevant``, and ``rejected``: the responses that the data "
-            "reject, where they do."
+            "Any of ``correct``, ``irrelevant``, ``rejected``: the responses that the data reject, "
+            "where they do, and ``wrong``: on topic, with another final answer."
+        ),
+    )
+    wrong: Wrong = Field(
+        default="edited",
+        description=(
+            "How wrong responses are made: ``edited``: the final answer of a correct one is "
+            "replaced by another of the same form; ``mismatches``: the generator's responses whose "
+            "final answer is not the gold one."
         ),
     )
     irrelevant: Irrelevant = Field(

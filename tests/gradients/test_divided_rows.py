@@ -40,6 +40,41 @@ def test_a_response_is_divided_among_its_tokens(make_tokenizer: Callable[..., An
     assert texts(tokenizer, row) == {"rest": "So:.", "claim": " A"}
 
 
+def test_a_final_answer_has_the_same_text_after_any_chain_of_thought(
+    make_tokenizer: Callable[..., Any],
+) -> None:
+    tokenizer = make_tokenizer()
+    encoder = Encoder(tokenizer, make_protocol(spans="final_answer"))
+    for response, rest in (
+        ("42", None),
+        ("It is 6 times 7.\nThe final answer is 42", "It is 6 times 7.\nThe final answer is "),
+        ("6 × 7 = 42, so the answer is 42.", "6 × 7 = 42, so the answer is ."),
+        ("<think>Is it 41?</think>\nSo 42.", "<think>Is it 41?</think>\nSo ."),
+    ):
+        found = texts(tokenizer, encoder.encode(Pair("How much is 6 times 7?", response)))
+        assert found.pop("final_answer").strip() == "42"
+        assert found == ({} if rest is None else {"rest": rest})
+
+
+def test_the_end_of_the_turn_is_no_part_of_the_final_answer(
+    make_tokenizer: Callable[..., Any],
+) -> None:
+    tokenizer = make_tokenizer(template=THINKS.replace("<think>\n", ""))
+    protocol = make_protocol("training", spans="final_answer", end_of_turn=True)
+    found = texts(tokenizer, Encoder(tokenizer, protocol).encode(Pair("6 × 7?", "42")))
+    assert found["final_answer"] == "42"
+    assert "42" not in found.get("rest", "")
+
+
+def test_a_response_without_a_final_answer_is_usable_and_has_no_spans(
+    make_tokenizer: Callable[..., Any],
+) -> None:
+    encoder = Encoder(make_tokenizer(), make_protocol(spans="final_answer"))
+    for response in ("I would rather not say anything about any of this today.", "<think>42"):
+        row = encoder.encode(Pair("Who is it?", response))
+        assert (row.reason, row.spans) == (None, ())
+
+
 def test_a_response_may_begin_inside_the_block_of_the_prompt(
     make_tokenizer: Callable[..., Any],
 ) -> None:

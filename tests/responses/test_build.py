@@ -130,7 +130,7 @@ def test_styles_of_a_matched_length_have_no_counterpart_among_a_source_s_own() -
             "'sums' has no .* style 'simplified': choose from none, detail",
         ),
         ({"styles": ["detaild"]}, "no style 'detaild': did you mean 'detailed'"),
-        ({"relevances": ["wrong"]}, "no relevance 'wrong'"),
+        ({"relevances": ["doubtful"]}, "no relevance 'doubtful'"),
         (
             {"styles": ["detailed"], "irrelevant": "release"},
             "'sums' comes without irrelevant responses of the style 'detailed'.*derangement",

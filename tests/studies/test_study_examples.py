@@ -121,3 +121,17 @@ def test_calls_of_a_generator_come_before_a_rationale() -> None:
         "generator: {kind: openai, model: m, base_url: 'http://localhost:1/v1', styles: [none]}"
     )
     assert study_calls(unlisted, unlisted.benchmarks[0], items(unlisted)).is_empty()
+
+
+def test_wrong_responses_end_in_one_other_answer_in_every_style() -> None:
+    chosen = study("sample: 4\nrelevances: [correct, wrong]\nseed: 5")
+    found = examples(chosen)
+    wrong = found.filter(relevance="wrong").with_columns(
+        end=pl.col("response").str.extract(r"(\S+?)\.?$", 1)
+    )
+    assert wrong["style"].n_unique() == found["style"].n_unique()
+    assert wrong.group_by("index").agg(pl.col("end").n_unique())["end"].to_list() == [1] * 4
+    ids = found.filter(relevance="correct")["example_id"].to_list()
+    alone = examples(study("sample: 4\nrelevances: [correct]\nseed: 5"))
+    assert alone["example_id"].to_list() == ids
+    assert set(wrong["example_id"]).isdisjoint(ids)

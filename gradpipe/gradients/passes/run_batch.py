@@ -13,7 +13,7 @@ from gradpipe.gradients.passes.span_passes import (
     CurrentSink,
     SpanGradients,
     gradients_of_spans,
-    only_span,
+    with_whole_spans,
 )
 from gradpipe.gradients.spectra.inner_products import RowAlignment
 from gradpipe.gradients.spectra.sink import SpectraSink
@@ -92,7 +92,7 @@ def run_batch(
             loss=loss,
             spectra=row_spectra,
             alignment=alignment,
-            spans=row_spans or only_span(row, loss, row_spectra),
+            spans=with_whole_spans(row, row_spans, loss, row_spectra),
         )
         for row, loss, row_spectra, alignment, row_spans in results
     ]

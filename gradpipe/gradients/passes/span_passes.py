@@ -61,12 +61,12 @@ class CurrentSink:
 
 def count_passes(rows: list[TokenRow]) -> int:
     """The number of backward passes of a batch: one for the responses, and one per span."""
-    return 1 + max(map(_passes, rows))
+    return 1 + max(len(_parts(row)) for row in rows)
 
 
-def _passes(row: TokenRow) -> int:
-    """The number of passes for a row's spans; an only span is the whole response."""
-    return len(row.spans) if len(row.spans) > 1 else 0
+def _parts(row: TokenRow) -> list[TokenSpan]:
+    """The spans of a row that need a pass: all but whole responses."""
+    return [span for span in row.spans if len(span.positions) < row.response_tokens]
 
 
 def gradients_of_spans(
@@ -76,16 +76,16 @@ def gradients_of_spans(
     pool: SpectraPool,
     current: CurrentSink,
 ) -> list[tuple[SpanGradients, ...]]:
-    """Return the gradients of each row's spans if there are several; keeps ``forward``'s graph.
+    """Return the gradients of spans that are part of a response; keeps ``forward``'s graph.
 
-    Pass k is that of the k-th span of every row that has one. ``current`` receives the factors of
-    the passes. Spans are neither compared nor sketched.
+    Pass k is that of the k-th such span of every row that has one. ``current`` receives the factors
+    of the passes. Spans are neither compared nor sketched.
     """
     spans: list[tuple[SpanGradients, ...]] = [() for _ in rows]
     token_losses = forward.token_losses.cpu()
     for number in range(count_passes(rows) - 1):
-        members = [place for place, row in enumerate(rows) if _passes(row) > number]
-        divided = [rows[place].spans[number] for place in members]
+        members = [place for place, row in enumerate(rows) if len(_parts(row)) > number]
+        divided = [_parts(rows[place])[number] for place in members]
         # Behind its last predicting token, a span has no gradient.
         lengths = [span.positions[-1] for span in divided]
         sink = SpectraSink(lengths, projections, replace(pool, sketcher=None), members)
@@ -107,11 +107,21 @@ def gradients_of_spans(
     return spans
 
 
-def only_span(
-    row: TokenRow, loss: float, spectra: dict[tuple[int, str], Spectrum]
+def with_whole_spans(
+    row: TokenRow,
+    parts: tuple[SpanGradients, ...],
+    loss: float,
+    spectra: dict[tuple[int, str], Spectrum],
 ) -> tuple[SpanGradients, ...]:
-    """Return the span of a row that has no other, from the row's own loss and spectra."""
-    return tuple(SpanGradients(span.name, len(span.positions), loss, spectra) for span in row.spans)
+    """Complete a row's spans, in their order, by whole responses.
+
+    These have the row's own ``loss`` and ``spectra``.
+    """
+    tokens = row.response_tokens
+    whole = (span.name for span in row.spans if len(span.positions) == tokens)
+    found = {part.name: part for part in parts}
+    found |= {name: SpanGradients(name, tokens, loss, spectra) for name in whole}
+    return tuple(found[span.name] for span in row.spans if span.name in found)
 
 
 def _inside(gradient: Tensor, members: list[int], spans: list[TokenSpan]) -> Tensor:

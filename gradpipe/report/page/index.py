@@ -25,6 +25,8 @@ _PICKED_COLUMNS = {
     "length": ("model", "benchmark"),
     "alignment": ("model", "benchmark"),
     "spans": ("model", "benchmark"),
+    "span_contrasts": ("model", "benchmark"),
+    "step_trends": ("model", "benchmark"),
     "discrimination": ("model", "benchmark"),
     "set_diversity": ("model", "benchmark"),
     "set_cosines": ("model", "benchmark"),

@@ -69,7 +69,8 @@ const layerDifferences = async (rows, { model, benchmark, statistic }) => {
   }));
 };
 
-const notRejected = (rows) => rows.filter((row) => row.relevance !== "rejected");
+const hasDrawnRelevance = (row) => ["correct", "irrelevant"].includes(row.relevance);
+const onlyDrawn = (rows) => rows.filter(hasDrawnRelevance);
 const onlyCorrect = (rows) => rows.filter((row) => row.relevance === "correct");
 const chosenCurves = ({ model, statistic, benchmark }) => curveRows(model, statistic, benchmark);
 const CURVE_PICKERS = ["model", "benchmark", "statistic", "styles"];
@@ -80,7 +81,7 @@ const madRows = async ({ model, statistic, segment }, isWanted) => {
   const { table, positions } = index.mads[segment];
   return (await tableRows(table, statistic)).flatMap((values) => {
     const row = leadingValues(table, values);
-    if (row.model !== model || row.relevance === "rejected" || !isWanted(row.style)) return [];
+    if (row.model !== model || !hasDrawnRelevance(row) || !isWanted(row.style)) return [];
     return Object.entries(positions)
       .filter(([, position]) => values[position] !== null)
       .map(([projection, position]) => ({ ...row, projection, mad: values[position] }));
@@ -101,7 +102,7 @@ const SOURCES = {
   },
   relevance: {
     follows: CURVE_PICKERS, value: "mean", kind: "Line chart", caption: curveCaption,
-    rows: async (choice) => withStyleLabels(notRejected(await chosenCurves(choice))),
+    rows: async (choice) => withStyleLabels(onlyDrawn(await chosenCurves(choice))),
   },
   over: {
     follows: CURVE_PICKERS, value: "ratio", kind: "Line chart of ratios", caption: curveCaption,

@@ -11,6 +11,7 @@ from gradpipe.report.prose.length_line import HOW_SURVIVAL_IS_JUDGED
 from gradpipe.report.prose.length_note import length_note
 from gradpipe.report.prose.phrases import join_words, tally
 from gradpipe.report.prose.sets_note import sets_note
+from gradpipe.report.prose.spans import span_findings
 from gradpipe.report.report_data import ReportInputs
 from gradpipe.statistics.differences import SEGMENTS
 from gradpipe.system.units import format_duration
@@ -60,7 +61,7 @@ def page_text(inputs: ReportInputs) -> dict[str, Any]:
         name: int(inputs.rows.get_column(name).sum() or 0)
         for name in ("examples", "unusable", "truncated")
     }
-    all_findings = findings(inputs)
+    all_findings = findings(inputs) + span_findings(inputs)
     statistic = default if default in statistics or not statistics else statistics[0]
     return {
         "title": str(provenance.get("study", {}).get("name") or "study"),

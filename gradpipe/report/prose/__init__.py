@@ -4,5 +4,6 @@
 ``notes``        what the results say beside a verdict: size, verified responses, items needed
 ``discrimination``  how well single responses are distinguished, and what the gradient adds
 ``length_note``  how much of a difference between styles may be due to length
+``spans``        answers after a chain of thought, thinking, and steps
 ``phrases``      ratios, intervals and counts as text, the same in every sentence
 """

@@ -7,7 +7,7 @@
 ``discrimination``  how well responses are distinguished, beside loss and length
 ``sets``      sets of examples: how diverse they are, and how their mean gradients compare
 ``decomposition``  why norms differ: the size of the tokens' gradients and their alignment
-``spans``     thinking and answer, or steps, measured apart
+``spans``     parts of responses, contrasts of them, and trends along steps
 ``latex``     a table as LaTeX with booktabs, from the template ``table.tex.jinja``
 ``write``     all tables and their files
 """

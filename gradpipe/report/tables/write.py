@@ -28,7 +28,7 @@ from gradpipe.report.tables.examples import (
 )
 from gradpipe.report.tables.latex import write_latex
 from gradpipe.report.tables.sets import set_cosine_table, set_diversity_table
-from gradpipe.report.tables.spans import spans_table
+from gradpipe.report.tables.spans import span_report_tables
 from gradpipe.report.tables.table import ReportTable
 from gradpipe.report.tables.verdicts import (
     length_control_in_full,
@@ -62,7 +62,7 @@ def all_tables(inputs: ReportInputs) -> dict[str, ReportTable]:
         unusable_table(inputs.unusable),
         quality_table(inputs.quality),
         examples_table(inputs.examples),
-        *([] if inputs.spans.is_empty() else [spans_table(inputs.spans)]),
+        *span_report_tables(inputs.spans, inputs.span_contrasts, inputs.step_trends),
     )
     return {table.name: table for table in tables}
 
@@ -107,6 +107,8 @@ def write_tables(inputs: ReportInputs, folder: Path) -> list[Path]:
         frames["set_cosines_in_full"] = inputs.set_cosines
     if not inputs.added.is_empty():
         frames["added_discrimination_in_full"] = inputs.added
+    if not inputs.span_contrasts.is_empty():
+        frames["span_contrasts_in_full"] = inputs.span_contrasts
     for name, frame in frames.items():
         # A list, such as the layers with the largest differences, is one field.
         fields = pl.selectors.list().cast(pl.List(pl.String)).list.join(" ")

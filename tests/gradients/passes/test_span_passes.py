@@ -126,6 +126,43 @@ def test_spectra_of_spans_equal_those_of_dense_gradients(
                 assert spectrum.squared_norm**0.5 == pytest.approx(norm, rel=tolerance)
 
 
+def test_a_spans_gradient_scaled_by_its_tokens_is_that_of_its_own_mean_loss(
+    make_model: MakeModel, rows: list[TokenRow]
+) -> None:
+    model = make_model("llama", torch.float64)
+    [found] = gradients(model, rows[:1])
+    for span, of_span in zip(rows[0].spans, found.spans, strict=True):
+        alone = replace(rows[0], mask=span.positions, spans=())
+        scale = rows[0].response_tokens / of_span.tokens
+        for place, dense in twin(model, alone, span.positions).items():
+            expected = torch.linalg.svdvals(dense).sum().item()
+            values = of_span.spectra[place].singular_values
+            assert float(values.sum()) * scale == pytest.approx(expected, rel=1e-6)
+            norm = of_span.spectra[place].squared_norm ** 0.5
+            assert norm * scale == pytest.approx(float(dense.norm()), rel=1e-7)
+
+
+def test_spans_that_overlap_are_measured_independently(
+    make_model: MakeModel, rows: list[TokenRow]
+) -> None:
+    model = make_model("llama", torch.float64)
+    row = rows[0]
+    positions = tuple(row.positions)
+    overlapping = (*row.spans, TokenSpan("first_k", positions[:2]), TokenSpan("all", positions))
+    [found] = gradients(model, [replace(row, spans=overlapping)])
+    [alone] = gradients(model, [row])
+    assert [span.name for span in found.spans] == [span.name for span in overlapping]
+    whole = found.spans[-1]
+    assert (whole.loss, whole.spectra) == (found.loss, found.spectra)
+    for span, again in zip(alone.spans, found.spans, strict=False):
+        for place, spectrum in span.spectra.items():
+            norm = again.spectra[place].squared_norm
+            assert spectrum.squared_norm == pytest.approx(norm, rel=1e-9)
+    for place, dense in twin(model, row, positions[:2]).items():
+        norm = found.spans[-2].spectra[place].squared_norm ** 0.5
+        assert norm == pytest.approx(float(dense.norm()), rel=1e-7)
+
+
 def test_gradients_of_spans_sum_to_the_responses(
     make_model: MakeModel, rows: list[TokenRow], monkeypatch: pytest.MonkeyPatch
 ) -> None:
