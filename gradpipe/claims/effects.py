@@ -1,8 +1,8 @@
 """The effects of claims on one benchmark, all measured on the same resamples of its items.
 
-An effect's interval covers every ratio between the bounds that noise leaves (see
-gradpipe/claims/measures.py) plus the sampling error, as bias-aware intervals do (Armstrong and
-Kolesár 2018).
+An effect's interval covers every ratio between the bounds that noise and skewed items leave (see
+gradpipe/claims/measures.py and gradpipe/claims/skew.py) plus the sampling error, as bias-aware
+intervals do (Armstrong and Kolesár 2018).
 """
 
 from collections.abc import Mapping, Sequence
@@ -46,7 +46,8 @@ class Effects:
     Arrays are [projection]. Apart from sampling error the log ratio lies between ``lower`` and
     ``upper``. ``items`` counts the items that have every curve that the claim compares; only these
     are used. Paired by response, an item stands for its response (see gradpipe/claims/pairing.py).
-    ``units`` counts what is resampled together, with ``degrees_of_freedom``.
+    ``units`` counts what is resampled together, with ``degrees_of_freedom``; ``effective_units``
+    counts large ones more than small ones (see gradpipe/claims/skew.py).
     """
 
     model: str
@@ -58,6 +59,7 @@ class Effects:
     upper: Bound
     items: NDArray[np.int64]
     units: NDArray[np.int64]
+    effective_units: Array
     degrees_of_freedom: Array
     pairing: PairingName
     #: Whether the quantity of every curve is defined and not 0.
@@ -185,7 +187,8 @@ def _comparison(
         if key not in blocks:
             usable = np.where(complete[:, None, :, None], values(cell), np.nan)
             blocks[key] = CurveBlock(usable, cell.curves)
-        wanted: Wanted = ((term.style, term.relevance), claim.quantity, claim.segment)
+        segment = term.segment or claim.segment
+        wanted: Wanted = ((term.style, term.relevance), claim.quantity, segment)
         blocks[key].want(wanted)
         terms.append((blocks[key], wanted))
     pair = claim.compares_models
@@ -219,7 +222,19 @@ def _effects(comparison: _Comparison, pairing: Pairing, drawn: Replicates) -> Ef
             bound, (value, moved) = NOISE_BOUNDS.index(name), ends[end]
             value = value + term.coefficient * logs[bound]
             ends[end] = value, moved + term.coefficient * moves[:, bound]
-    lower, upper = (Bound(*end) for end in ends)
+    gap = sum(
+        (
+            term.coefficient * block.quantities[wanted].gap
+            for term, (block, wanted) in zip(comparison.claim.terms, comparison.terms, strict=True)
+        ),
+        start=np.zeros(projections),
+    )
+    lower, upper = (
+        Bound(value + shift, moved)
+        for (value, moved), shift in zip(
+            ends, (np.minimum(gap, 0), np.maximum(gap, 0)), strict=True
+        )
+    )
     return Effects(
         **_described(comparison, pairing),
         effect=effect,
@@ -236,7 +251,8 @@ def _layer_effects(comparison: _Comparison, pairing: Pairing, drawn: Replicates)
         columns = block.columns[wanted]
         observed = drawn.observed[columns].reshape(len(comparison.projections), -1)
         resampled = drawn.resampled[:, columns].reshape(-1, *observed.shape)
-        parts.append((term.coefficient, observed, resampled))
+        gap = block.quantities[wanted].gap
+        parts.append((term.coefficient, observed, resampled, gap))
     ratios = combine_curves(parts)
     effect, moved = ratios.farthest()
     bound = Bound(effect, moved)
@@ -252,7 +268,8 @@ def _layer_effects(comparison: _Comparison, pairing: Pairing, drawn: Replicates)
 
 def _described(comparison: _Comparison, pairing: Pairing) -> dict[str, Any]:
     """What is compared, and how many items and units of them: fields of Effects."""
-    units, free = pairing.independent(comparison.complete)
+    levels = [block.quantities[wanted].levels for block, wanted in comparison.terms]
+    units, effective, free = pairing.independent(comparison.complete, levels)
     return {
         "model": comparison.model,
         "against_model": comparison.against_model,
@@ -260,6 +277,7 @@ def _described(comparison: _Comparison, pairing: Pairing) -> dict[str, Any]:
         "projections": comparison.projections,
         "items": comparison.complete.sum(0),
         "units": units,
+        "effective_units": effective,
         "degrees_of_freedom": free,
         "pairing": pairing.name,
     }

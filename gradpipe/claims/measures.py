@@ -21,6 +21,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gradpipe.claims.contrasts import Quantity, Segment
+from gradpipe.claims.skew import item_levels, lognormal_gap
 from gradpipe.claims.values import Array
 from gradpipe.statistics.differences import segments
 
@@ -34,7 +35,9 @@ class CurveQuantity:
     """A quantity of one curve inside a segment of layers, for each projection.
 
     ``values`` [item, projection, layer] are those of the items that the mean curve is over. They
-    are NaN at layers without the projection, and for items that are not used.
+    are NaN at layers without the projection, and for items that are not used. ``levels`` [item,
+    projection] are the items' means over layers, and ``gap`` [projection] says how far skewed items
+    may move the log of the quantity (see gradpipe/claims/skew.py).
     """
 
     def __init__(self, values: Array, name: Quantity, segment: Segment) -> None:
@@ -46,6 +49,8 @@ class CurveQuantity:
             _errors_of_differences(values[:, projection, layers], name == "log_mad")
             for projection, layers in enumerate(self._layers)
         ]
+        self.levels = item_levels(values[..., inside])
+        self.gap = self._gap(values)
 
     def __call__(self, curves: Array) -> Array:
         """NOISE_BOUNDS from mean curves: [resample, projection, layer] → [resample, 3, projection].
@@ -67,6 +72,15 @@ class CurveQuantity:
     def width(self) -> int:
         """The number of values per resample."""
         return len(NOISE_BOUNDS) * len(self._layers)
+
+    def _gap(self, values: Array) -> Array:
+        if self.name == "mad":
+            return lognormal_gap(self.levels)
+        gaps = np.zeros(len(self._layers))
+        for projection, layers in enumerate(self._layers):
+            if self.name == "mean" and len(layers) > 0:
+                gaps[projection] = lognormal_gap(values[:, projection, layers]).mean()
+        return gaps
 
     def _mads(self, curve: Array, errors: Array) -> Array:
         """The bounds of the curve's MAD of this name: [resample, layer] → [resample, 3]."""

@@ -27,7 +27,11 @@ CLAIM_SCHEMA = pl.Schema(
 #: if a tuned model is compared with it; ``reason`` explains the verdict; ``agreement`` says how
 #: many cells support and contradict the claim (null for cells); ``p_adjusted`` is ``p`` after
 #: Holm's correction for the claim's cells; ``items`` is a count; ``pairing`` is "item" or
-#: "response" (see gradpipe/claims/pairing.py), and "mixed" overall if cells differ.
+#: "response" (see gradpipe/claims/pairing.py), and "mixed" overall if cells differ. The interval of
+#: an equivalence (``test`` "within" or "not_greater") is a 90 % interval. Null for cells:
+#: ``p_study`` is ``p`` corrected for all claims of the study, ``verdict_study`` the verdict that
+#: follows (see gradpipe/claims/correction.py); ``independent_cells`` says how many independent
+#: cells those that can be judged are worth (see gradpipe/claims/independence.py).
 VERDICT_SCHEMA = pl.Schema(
     {
         "claim": pl.String,
@@ -46,6 +50,25 @@ VERDICT_SCHEMA = pl.Schema(
         "p_adjusted": pl.Float64,
         "items": pl.Int64,
         "pairing": pl.String,
+        "p_study": pl.Float64,
+        "verdict_study": pl.String,
+        "independent_cells": pl.Float64,
+    }
+)
+#: One row per claim and ``over`` ("benchmark" or "model"), if there are at least five, ``k``, of
+#: them: the ratio ``effect`` in their population with its 95 % interval ``low`` to ``high``,
+#: ``tau``, the standard deviation of its log, and ``i2``, the share of the spread between them that
+#: is not sampling error (see gradpipe/claims/random_effects.py).
+RANDOM_EFFECTS_SCHEMA = pl.Schema(
+    {
+        "claim": pl.String,
+        "over": pl.String,
+        "k": pl.Int64,
+        "effect": pl.Float64,
+        "low": pl.Float64,
+        "high": pl.Float64,
+        "tau": pl.Float64,
+        "i2": pl.Float64,
     }
 )
 #: One row per comparison of two styles and control for length: ``control`` is "none",
