@@ -29,9 +29,9 @@ def parse_claim(text: str, statistics: Sequence[str]) -> Claim:
     It compares geometric means over the layers of mean curves or, with ``mad of``, their MADs; with
     ``relative mad of``, their MADs divided by their means; with ``log mad of``, the MADs of their
     logs. A style stands for its correct responses unless ``irrelevant`` or ``rejected`` follows.
-    With ``in early over last layers``, the ratio of the two styles is larger in the early layers than
-    in the last ones.
-    Raises StudyError for other text, and for a statistic that is not in ``statistics``.
+    With ``in early over last layers``, the ratio of the two styles is larger in the early layers
+    than in the last ones. Raises StudyError for other text, and for a statistic that is not in
+    ``statistics``.
     """
     words = iter([*text.replace(">", " > ").lower().split(), ""])
     reader = _Reader(text, words, next(words))
@@ -49,7 +49,8 @@ def parse_claim(text: str, statistics: Sequence[str]) -> Claim:
         )
     if segment == against:
         raise StudyError(
-            f"The claim {text!r} compares {segment} layers with themselves: name two different ones."
+            f"The claim {text!r} compares {segment} layers with themselves: name two different "
+            "segments."
         )
     where = _where(segment, against)
     terms: tuple[Term, ...] = (larger, smaller)

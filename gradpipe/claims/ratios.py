@@ -1,4 +1,4 @@
-"""Ratios of two sets of examples: of the geometric means over layers, and the MADs, of their curves.
+"""Ratios of two sets of examples: of their curves' geometric means over layers, and of their MADs.
 
 A measured MAD contains noise, of which only bounds are known (see gradpipe/claims/measures.py). As
 for verdicts, an interval covers every ratio between those bounds plus the sampling error.

@@ -9,8 +9,9 @@ from typing import Any, NamedTuple
 import polars as pl
 
 from gradpipe.claims.contrasts import Claim, claims_table
+from gradpipe.claims.correction import Correction
 from gradpipe.claims.length import length_effects
-from gradpipe.claims.verdicts import judge
+from gradpipe.claims.verdicts import judge_claims
 from gradpipe.report.report_data import TWIN_SCHEMA, ReportInputs
 from gradpipe.statistics.alignment import alignment_curves
 from gradpipe.statistics.curves import curves
@@ -54,17 +55,25 @@ def gather(
     quality: pl.DataFrame,
     *,
     divided: bool = False,
+    correction: Correction = "study",
 ) -> ReportInputs:
     """The inputs of a report on ``cells``, which are read one at a time.
 
-    ``curve_table`` has the cells' curves, see ``all_curves``. ``claims`` are judged with ``seed``.
+    ``curve_table`` has the cells' curves, see ``all_curves``. ``claims`` are judged with ``seed``
+    and ``correction``.
     ``twins`` are (base, tuned) models; pairs without cells are skipped. ``divided``: whether the
     responses were divided into spans.
     """
     statistics = curve_table["statistic"].unique(maintain_order=True).to_list()
     parts = [_parts_of(cell, statistics, seed) for cell in cells]
     measured = pl.concat(part.measured for part in parts)
-    verdicts = judge([_with_donors(cell) for cell in cells], claims, model_pairs=twins, seed=seed)
+    judged = judge_claims(
+        [_with_donors(cell) for cell in cells],
+        claims,
+        model_pairs=twins,
+        seed=seed,
+        correction=correction,
+    )
     models = {cell.model for cell in cells}
     shown = [pair for pair in twins if set(pair) <= models]
     return ReportInputs(
@@ -76,7 +85,8 @@ def gather(
         provenance=provenance,
         quality=quality,
         claims=claims_table(claims),
-        verdicts=verdicts,
+        verdicts=judged.verdicts,
+        random_effects=judged.random_effects,
         length=pl.concat(part.length for part in parts),
         alignment=pl.concat(part.alignment for part in parts),
         examples=pl.concat(part.scores for part in parts),

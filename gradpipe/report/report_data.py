@@ -5,7 +5,12 @@ from typing import Any
 
 import polars as pl
 
-from gradpipe.claims.schemas import CLAIM_SCHEMA, LENGTH_SCHEMA, VERDICT_SCHEMA
+from gradpipe.claims.schemas import (
+    CLAIM_SCHEMA,
+    LENGTH_SCHEMA,
+    RANDOM_EFFECTS_SCHEMA,
+    VERDICT_SCHEMA,
+)
 from gradpipe.errors import DataError
 from gradpipe.statistics.differences import MADS
 from gradpipe.statistics.discrimination import DISCRIMINATION_SCHEMA
@@ -157,6 +162,7 @@ COLUMNS = {
     "quality": tuple(QUALITY_COUNT_SCHEMA),
     "claims": tuple(CLAIM_SCHEMA),
     "verdicts": tuple(VERDICT_SCHEMA),
+    "random_effects": tuple(RANDOM_EFFECTS_SCHEMA),
     "length": tuple(LENGTH_SCHEMA),
     "alignment": tuple(ALIGNMENT_SCHEMA),
     "examples": tuple(EXAMPLE_SCORE_SCHEMA),
@@ -181,6 +187,7 @@ class ReportInputs:
     (package to version), "created" (ISO time), "hardware" (text). The page marks missing ones.
     ``quality``: responses per verdict of the gates, by benchmark, writer and style.
     ``claims`` and ``verdicts``: claims about the results, and the verdicts on them.
+    ``random_effects``: their ratios in the populations of benchmarks and of models.
     ``length``: style comparisons with controls for length. ``alignment``: curves of cosines.
     ``examples``: statistics per example. ``extremes``: the most extreme examples with their texts.
     ``twins``: pairs of base and tuned models. ``spans``: statistics of the parts of responses.
@@ -199,6 +206,7 @@ class ReportInputs:
     quality: pl.DataFrame = field(default_factory=QUALITY_COUNT_SCHEMA.to_frame)
     claims: pl.DataFrame = field(default_factory=CLAIM_SCHEMA.to_frame)
     verdicts: pl.DataFrame = field(default_factory=VERDICT_SCHEMA.to_frame)
+    random_effects: pl.DataFrame = field(default_factory=RANDOM_EFFECTS_SCHEMA.to_frame)
     length: pl.DataFrame = field(default_factory=LENGTH_SCHEMA.to_frame)
     alignment: pl.DataFrame = field(default_factory=ALIGNMENT_SCHEMA.to_frame)
     examples: pl.DataFrame = field(default_factory=EXAMPLE_SCORE_SCHEMA.to_frame)

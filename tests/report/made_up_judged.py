@@ -150,6 +150,11 @@ def verdicts_of(
         (0.004 + pl.col("jitter") / 10).alias("p_adjusted"),
         pl.lit(items, dtype=pl.Int64).alias("items"),
         pl.lit("item").alias("pairing"),
+        *(
+            pl.lit(None, kind).alias(name)
+            for name, kind in VERDICT_SCHEMA.items()
+            if name in ("p_study", "verdict_study", "independent_cells")
+        ),
     )
     overall = judged.group_by("claim", maintain_order=True).agg(
         pl.lit("overall").alias("level"),
@@ -163,6 +168,9 @@ def verdicts_of(
         pl.col("effect", "low", "high", "p", "p_adjusted").median(),
         pl.col("items").sum(),
         pl.lit("item").alias("pairing"),
+        pl.col("p").median().alias("p_study"),
+        pl.col("verdict").mode().sort().first().alias("verdict_study"),
+        pl.len().cast(pl.Float64).alias("independent_cells"),
     )
     return pl.concat([judged, overall]).select(
         pl.col(name).cast(kind) for name, kind in VERDICT_SCHEMA.items()

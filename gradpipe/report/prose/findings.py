@@ -1,14 +1,19 @@
 """The findings: what the verdicts say about each claim, in plain sentences."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from math import prod
 from typing import Any, Literal, cast
 
 import polars as pl
 
-from gradpipe.claims.schemas import STUDY_SOURCE
+from gradpipe.claims.schemas import RANDOM_EFFECTS_SCHEMA, STUDY_SOURCE
 from gradpipe.report import style
 from gradpipe.report.chart_data import finite
+from gradpipe.report.prose.inference_notes import (
+    correction_text,
+    independence_text,
+    random_effects_text,
+)
 from gradpipe.report.prose.phrases import (
     CLAIM_VERDICTS,
     count_text,
@@ -51,16 +56,18 @@ class _Part:
     """A part of a claim with its overall verdict and the verdicts on its cells.
 
     ``scale_free`` is the overall verdict on what states the same apart from the curve's size.
+    ``verdict`` is the one after the correction for all claims, if there is one.
     """
 
     claim: dict[str, Any]
     overall: dict[str, Any]
     cells: pl.DataFrame
     scale_free: dict[str, Any] | None = None
+    random_effects: pl.DataFrame = field(default_factory=RANDOM_EFFECTS_SCHEMA.to_frame)
 
     @property
     def verdict(self) -> Verdict:
-        return cast(Verdict, self.overall["verdict"])
+        return cast(Verdict, self.overall["verdict_study"] or self.overall["verdict"])
 
 
 def findings(inputs: ReportInputs) -> list[ClaimFinding]:
@@ -76,7 +83,7 @@ def findings(inputs: ReportInputs) -> list[ClaimFinding]:
     results = []
     for group in claims.partition_by("finding", maintain_order=True):
         first = group.row(0, named=True)
-        parts = [part for claim in group.to_dicts() if (part := _part(claim, verdicts))]
+        parts = [part for claim in group.to_dicts() if (part := _part(claim, verdicts, inputs))]
         if parts:
             results.append(_finding(parts))
         elif first["source"] == STUDY_SOURCE:
@@ -89,7 +96,7 @@ def _title(claim: dict[str, Any]) -> str:
     return str(claim["claim"] if claim["source"] == STUDY_SOURCE else claim["title"])
 
 
-def _part(claim: dict[str, Any], verdicts: pl.DataFrame) -> _Part | None:
+def _part(claim: dict[str, Any], verdicts: pl.DataFrame, inputs: ReportInputs) -> _Part | None:
     of_claim = verdicts.filter(pl.col("claim") == claim["claim"])
     overall = of_claim.filter(pl.col("level") == "overall")
     if overall.is_empty():
@@ -102,6 +109,7 @@ def _part(claim: dict[str, Any], verdicts: pl.DataFrame) -> _Part | None:
         overall.row(0, named=True),
         of_claim.filter(pl.col("level") == "cell"),
         beside[0] if beside else None,
+        inputs.random_effects.filter(pl.col("claim") == claim["claim"]),
     )
 
 
@@ -160,8 +168,11 @@ def _summary(part: _Part, lead: str | None = None) -> str:
         sentences.append(_measured(part))
     if part.verdict != "supported":
         sentences.append(sentence_start(part.overall["reason"] or ""))
+    sentences.append(correction_text(part.overall))
     if part.cells.height > 1:
-        sentences.append(_cell_verdicts(part))
+        worth = independence_text(part.overall, part.cells.get_column("p").count())
+        sentences.append(_cell_verdicts(part) + worth)
+    sentences.append(random_effects_text(part.random_effects))
     if part.scale_free is not None:
         sentences.append(_apart_from_size(part.scale_free))
     return " ".join(f"{text}." for text in sentences if text)
@@ -174,7 +185,7 @@ def _measured(part: _Part) -> str:
     """
     overall, cells = part.overall, part.cells.get_column("p").count()
     over = f" on average over {count_text(cells, 'cell')}" if cells > 1 else ""
-    name = "95 % interval"
+    name = "95 % interval" if part.claim["test"] == "greater" else "90 % interval"
     if part.claim["quantity"] == "layers":
         within = f" of {count_text(cells, 'cell')}" if cells > 1 else ""
         over, name = f" at the layer{within} that differs most", "95 % bounds of all layers"

@@ -22,6 +22,9 @@ _LABELS = {
     "low": "95 % from",
     "high": "to",
     "p_adjusted": "adjusted p",
+    "verdict_study": "verdict, all claims",
+    "p_study": "p, all claims",
+    "independent_cells": "independent cells",
     "against_model": "against",
 }
 
@@ -41,7 +44,14 @@ def overall_table(inputs: ReportInputs) -> ReportTable:
     )
     reason = pl.concat_str("reason", "agreement", separator="; ", ignore_nulls=True)
     frame = with_claims(judged.with_columns(reason), inputs.claims).select(
-        "title", "statement", "source", *_MEASURED[:-1], "cells", *CLAIM_VERDICTS, "reason"
+        "title",
+        "statement",
+        "source",
+        *_MEASURED[:-1],
+        *("p_study", "verdict_study"),
+        *("cells", "independent_cells"),
+        *CLAIM_VERDICTS,
+        "reason",
     )
     caption = "Verdicts over all models, benchmarks and projections"
     return ReportTable("verdicts_overall", caption, frame, heads=2, labels=_LABELS, sections=1)

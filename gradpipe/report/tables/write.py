@@ -80,6 +80,8 @@ def write_tables(inputs: ReportInputs, folder: Path) -> list[Path]:
     frames["curves"] = in_reading_order(inputs.curves, *CURVE, "projection", "statistic", "layer")
     frames["mad_in_full"] = mad_in_full(inputs.mad)
     frames["length_in_full"] = length_in_full(inputs.length)
+    if not inputs.random_effects.is_empty():
+        frames["random_effects"] = inputs.random_effects
     if not inputs.discrimination.is_empty():
         frames["discrimination_in_full"] = inputs.discrimination
     for name, frame in frames.items():
