@@ -18,6 +18,8 @@ import polars as pl
 from gradpipe.claims.bootstrap import CONFIDENCE_LEVEL
 from gradpipe.claims.values import Array
 
+#: The level of the interval that equals two one-sided tests at 5 %.
+EQUIVALENCE_LEVEL = 0.9
 #: Log ratios and standard errors up to this are rounding errors.
 LOG_ROUNDING = 1e-12
 
@@ -43,7 +45,7 @@ def interval_level(region: tuple[float, float]) -> float:
 
     0.95, and 0.9 for an equivalence: a region with an upper end.
     """
-    return 2 * CONFIDENCE_LEVEL - 1 if np.isfinite(region[1]) else CONFIDENCE_LEVEL
+    return EQUIVALENCE_LEVEL if np.isfinite(region[1]) else CONFIDENCE_LEVEL
 
 
 def decide(

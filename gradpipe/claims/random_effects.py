@@ -21,6 +21,7 @@ from numpy.typing import NDArray
 
 from gradpipe.claims.bootstrap import CONFIDENCE_LEVEL, finite_mean
 from gradpipe.claims.contrasts import Claim
+from gradpipe.claims.decisions import LOG_ROUNDING
 from gradpipe.claims.effects import Effects
 from gradpipe.claims.schemas import RANDOM_EFFECTS_SCHEMA
 from gradpipe.claims.values import Array
@@ -65,7 +66,7 @@ def random_effects(effects: Array, variances: Array, shared: float = 0.0) -> Ran
     from scipy.special import stdtrit
 
     k = len(effects)
-    smallest = max(float(variances.mean()) * _LEAST_SHARE, np.finfo(float).tiny)
+    smallest = max(float(variances.mean()) * _LEAST_SHARE, LOG_ROUNDING**2)
     own = np.maximum(variances - shared, smallest)
 
     def excess(tau2: float) -> float:
@@ -75,7 +76,8 @@ def random_effects(effects: Array, variances: Array, shared: float = 0.0) -> Ran
 
     # At τ² = Σ (y − mean)² / (k − 1) or more, the weighted sum cannot exceed k − 1.
     most = float(effects.var(ddof=1))
-    tau2 = float(brentq(excess, 0, most, xtol=1e-12 * most)) if excess(0) > 0 else 0.0
+    differ = most > LOG_ROUNDING**2 and excess(0) > 0
+    tau2 = float(brentq(excess, 0, most, xtol=1e-12 * most)) if differ else 0.0
     weights = 1 / (own + tau2)
     effect = float((weights * effects).sum() / weights.sum())
     # At this τ², Hartung and Knapp's variance is that of the weighted mean.
