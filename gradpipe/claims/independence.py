@@ -23,17 +23,17 @@ def squared_correlations(resampled: Array, units: int) -> float:
     1 / (units − 1) if the true one is 0, so (r² (units − 1) − 1) / (units − 2) replaces it, which
     has no such bias.
     """
-    cells = resampled.shape[1]
+    cells = int(resampled.shape[1])
     finite = np.isfinite(resampled)
     centered = np.where(finite, resampled - finite_mean(resampled), 0.0)
     norms = np.sqrt((centered**2).sum(0))
     unit = centered / np.where(norms > LOG_ROUNDING, norms, np.inf)
-    correlations = unit.T @ unit
+    correlations: Array = unit.T @ unit
     off_diagonal = ~np.eye(cells, dtype=bool)
     squares = correlations[off_diagonal] ** 2
     if units > 2:
         squares = (squares * (units - 1) - 1) / (units - 2)
-    return cells + float(np.clip(squares.sum(), 0, cells * (cells - 1)))
+    return float(cells + np.clip(squares.sum(), 0, cells * (cells - 1)))
 
 
 def independent_cells(benchmarks: Iterable[tuple[int, float]]) -> float | None:

@@ -78,7 +78,8 @@ def cell_agreement(row: Mapping[str, Any]) -> str | None:
     ]
     worth = row.get("independent_cells")
     if parts and worth is not None and worth < MOST_CORRELATED_SHARE * cells:
-        parts.append(f"the {cells} cells are worth {round(worth, 1):g} independent ones")
+        ones = "one" if round(worth, 1) == 1 else "ones"
+        parts.append(f"the {cells} cells are worth {round(worth, 1):g} independent {ones}")
     if cells and row["all_cells"] > cells:
         parts.append(f"{row['all_cells'] - cells} more cannot be judged")
     return "; ".join(parts) or None

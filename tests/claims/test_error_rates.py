@@ -305,8 +305,8 @@ def planted_truths(
         wrong_study += (overall["verdict_study"] != "undecided").any()
         for name in covered:
             covered[name] += rows[name]["low"] <= 1 <= rows[name]["high"]
-        # Twelve or more cells on two sets of items, of which the projections move together.
-        assert rows["size"]["independent_cells"] < 4
+        # 16 or more cells on two sets of items, of which the projections move together.
+        assert rows["size"]["independent_cells"] < 6
     assert wrong <= above_nominal(0.05, tries)
     assert wrong_study <= above_nominal(0.05, tries)
     assert min(covered.values()) >= below_nominal(0.95, tries)
