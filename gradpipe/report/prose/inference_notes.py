@@ -5,7 +5,6 @@ from typing import Any
 import polars as pl
 
 from gradpipe.claims.reasons import MOST_CORRELATED_SHARE
-from gradpipe.report import style
 from gradpipe.report.prose.phrases import interval_text, ratio_text, sentence_start
 
 
@@ -16,10 +15,9 @@ def correction_text(overall: dict[str, Any]) -> str:
     """
     if overall["verdict_study"] in (None, overall["verdict"]):
         return ""
-    alone, corrected = (style.number(overall[name]) for name in ("p", "p_study"))
     return (
-        f"{sentence_start(overall['verdict'])} by itself (p = {alone}), but not after the "
-        f"correction for all claims of the study (p = {corrected})"
+        f"{sentence_start(overall['verdict'])} by itself (p = {overall['p']:.2g}), but not after "
+        f"the correction for all claims of the study (p = {overall['p_study']:.2g})"
     )
 
 
@@ -28,7 +26,8 @@ def independence_text(overall: dict[str, Any], cells: int) -> str:
     worth = overall["independent_cells"]
     if worth is None or worth >= MOST_CORRELATED_SHARE * cells:
         return ""
-    return f", which are correlated and worth {style.number(round(worth, 1))} independent ones"
+    ones = "one" if round(worth, 1) == 1 else "ones"
+    return f", which are correlated and worth {round(worth, 1):g} independent {ones}"
 
 
 def random_effects_text(rows: pl.DataFrame) -> str:
