@@ -39,7 +39,7 @@ LATE_IMPORTS = {
     # Reads a .gguf file or asks the hub, once per model.
     "gradpipe/models/template_text.py": {"gradpipe.models.hub", "gradpipe.untrusted.gguf_header"},
     # Statistics of claims: scipy takes a second to import.
-    "gradpipe/claims": {"scipy.special", "scipy.stats"},
+    "gradpipe/claims": {"scipy.optimize", "scipy.special", "scipy.stats"},
     # Charts, pages and their images are drawn when a report is built, some by optional packages.
     "gradpipe/report": {"altair", "jinja2", "markupsafe", "vl_convert"},
 }

@@ -66,7 +66,9 @@ def parse_claim(text: str, statistics: Sequence[str]) -> Claim:
         claim=_name(larger, smaller, statistic, quantity, where),
         group="study",
         title="The study's own claims",
-        statement=_statement(larger, smaller, statistic, quantity, segment, against),
+        statement=_statement(
+            (larger, smaller), statistic, quantity, segment=segment, against=against
+        ),
         source=STUDY_SOURCE,
         terms=terms,
         statistic=statistic,
@@ -117,7 +119,7 @@ class _Reader:
         return quantity
 
     def segments(self) -> tuple[Segment, Segment | None]:
-        """The layers that the claim is about, and those that they are compared with."""
+        """The layers that the claim is about, and the layers they are compared with."""
         if self.word != "in":
             return "all", None
         self.step()
@@ -154,19 +156,19 @@ def _name(larger: Term, smaller: Term, statistic: str, quantity: Quantity, where
 
 
 def _statement(
-    larger: Term,
-    smaller: Term,
+    curves: tuple[Term, Term],
     statistic: str,
     quantity: Quantity,
+    *,
     segment: Segment,
     against: Segment | None,
 ) -> str:
     _, measure = _QUANTITIES[quantity]
-    curves = [f"{term.relevance} responses of style {term.style}" for term in (larger, smaller)]
+    larger, smaller = (f"{term.relevance} responses of style {term.style}" for term in curves)
     if against is not None:
         return (
-            f"The ratio of the {measure} of {statistic} for {curves[0]} to that for {curves[1]} is "
+            f"The ratio of the {measure} of {statistic} for {larger} to that for {smaller} is "
             f"higher in the {segment} layers than in the {against} ones."
         )
     where = "" if segment == "all" else f" in the {segment} layers"
-    return f"The {measure} of {statistic} is higher for {curves[0]} than for {curves[1]}{where}."
+    return f"The {measure} of {statistic} is higher for {larger} than for {smaller}{where}."

@@ -31,7 +31,7 @@ CLAIM_SCHEMA = pl.Schema(
 #: an equivalence (``test`` "within" or "not_greater") is a 90 % interval. Null for cells:
 #: ``p_study`` is ``p`` corrected for all claims of the study, ``verdict_study`` the verdict that
 #: follows (see gradpipe/claims/correction.py); ``independent_cells`` says how many independent
-#: cells those that can be judged are worth (see gradpipe/claims/independence.py).
+#: cells the claim's cells are worth (see gradpipe/claims/independence.py).
 VERDICT_SCHEMA = pl.Schema(
     {
         "claim": pl.String,
