@@ -129,6 +129,7 @@ def _inputs(run: StageRun, cells: list[CellResults], curves: pl.DataFrame) -> Re
         ),
         quality=quality_of({name: workspace.quality(name).read() for name in benchmarks}),
         divided=study.protocol.spans is not None,
+        correction=study.correction,
     )
 
 

@@ -39,7 +39,7 @@ LATE_IMPORTS = {
     # Reads a .gguf file or asks the hub, once per model.
     "gradpipe/models/template_text.py": {"gradpipe.models.hub", "gradpipe.untrusted.gguf_header"},
     # Statistics of claims: scipy takes a second to import.
-    "gradpipe/claims": {"scipy.special", "scipy.stats"},
+    "gradpipe/claims": {"scipy.optimize", "scipy.special", "scipy.stats"},
     "gradpipe/statistics/t_intervals.py": {"scipy.special"},
     "gradpipe/statistics/correlation.py": {"scipy.special"},
     "gradpipe/statistics/decomposition.py": {"scipy.special"},

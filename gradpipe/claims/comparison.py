@@ -67,10 +67,10 @@ def compare(
     """Compare A with B: by which ratio its curves are larger, and more uneven.
 
     For every style, relevance and projection that both have, the ratio of A to B of a statistic's
-    mean over layers, and of its MAD, with 95 % bootstrap intervals over items. If both sides share
-    most of their items, only these are compared, and resampled together; otherwise each side is
-    resampled separately. The ratio of two MADs is corrected for noise, so it differs from
-    ``a / b``. It is null with fewer than 8 items on a side, or if a MAD may be noise alone.
+    geometric mean over layers, and of its MAD, with 95 % bootstrap intervals over items. If both
+    sides share most of their items, only these are compared, and resampled together; otherwise
+    each side is resampled separately. The ratio of two MADs is corrected for noise, so it differs
+    from ``a / b``. It is null with fewer than 8 items on a side, or if a MAD may be noise alone.
 
     Args:
         a: A statistics table, as ``gp.statistics_table`` returns it, or the table that

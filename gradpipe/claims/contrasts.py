@@ -24,12 +24,16 @@ ClaimTest = Literal["greater", "within", "not_greater"]
 
 @dataclass(frozen=True)
 class Term:
-    """One curve of a contrast, and the exponent of its quantity in the ratio."""
+    """One curve of a contrast, and the exponent of its quantity in the ratio.
+
+    ``segment`` are its layers if they differ from those of the claim.
+    """
 
     coefficient: int
     style: str
     relevance: str = "correct"
     role: ModelRole = "self"
+    segment: Segment | None = None
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -1,9 +1,12 @@
 """Whether an effect lies inside a claim's region: intervals, p-values and Holm's correction.
 
-Decisions follow from the 95 % interval. A claim is supported if the interval lies inside its region
-and contradicted if it lies entirely outside. A p-value is twice the one-sided p of the t-test that
-decides the same, so that p < 0.05 exactly if the interval decides. A region with two ends takes the
-larger p of its two one-sided tests, which is the equivalence test of Schuirmann (1987).
+A claim is supported if an interval lies inside its region, and contradicted if the 95 % interval
+lies entirely outside. For a claim that a ratio is larger, both are the 95 % interval, and each
+p-value is twice the one-sided p of a t-test, so that p < 0.05 exactly if the interval decides.
+
+A claim that a ratio is not larger than a margin, or within one, is an equivalence. It is supported
+by the two one-sided tests of Schuirmann (1987), each at 5 %, or by the only one of them that there
+is (non-inferiority). That is a 90 % interval inside the margin, and this interval is reported.
 Claims about each layer are decided in gradpipe/claims/layers.py.
 """
 
@@ -15,6 +18,8 @@ import polars as pl
 from gradpipe.claims.bootstrap import CONFIDENCE_LEVEL
 from gradpipe.claims.values import Array
 
+#: The level of the interval that equals two one-sided tests at 5 %.
+EQUIVALENCE_LEVEL = 0.9
 #: Log ratios and standard errors up to this are rounding errors.
 LOG_ROUNDING = 1e-12
 
@@ -24,12 +29,23 @@ ValueAndError = tuple[Array, Array]
 
 @dataclass(frozen=True)
 class Decisions:
-    """Arrays of one shape: interval ends of the log ratio, and p-values for and against a claim."""
+    """Arrays of one shape: interval ends of the log ratio, and p-values for and against a claim.
+
+    The interval has the level that ``interval_level`` gives.
+    """
 
     low: Array
     high: Array
     supported_p: Array
     contradicted_p: Array
+
+
+def interval_level(region: tuple[float, float]) -> float:
+    """The level of the interval that supports a claim if it lies inside the region.
+
+    0.95, and 0.9 for an equivalence: a region with an upper end.
+    """
+    return EQUIVALENCE_LEVEL if np.isfinite(region[1]) else CONFIDENCE_LEVEL
 
 
 def decide(
@@ -42,7 +58,8 @@ def decide(
     """
     from scipy.special import stdtrit
 
-    times = stdtrit(free, (1 + CONFIDENCE_LEVEL) / 2)
+    level = interval_level(region)
+    times = stdtrit(free, (1 + level) / 2)
     low, high = lower[0] - times * lower[1], upper[0] + times * upper[1]
     start, end = region
     # The log of a quantity of zero is infinite, and so may be an end of the region.
@@ -58,7 +75,7 @@ def decide(
     return Decisions(
         low=low,
         high=high,
-        supported_p=np.minimum(2 * inside, 1),
+        supported_p=np.minimum(inside if level < CONFIDENCE_LEVEL else 2 * inside, 1),
         contradicted_p=np.minimum(2 * outside, 1),
     )
 

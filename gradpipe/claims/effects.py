@@ -1,8 +1,8 @@
 """The effects of claims on one benchmark, all measured on the same resamples of its items.
 
-An effect's interval covers every ratio between the bounds that noise leaves (see
-gradpipe/claims/measures.py) plus the sampling error, as bias-aware intervals do (Armstrong and
-Kolesár 2018).
+An effect's interval covers every ratio between the bounds that noise and skewed items leave (see
+gradpipe/claims/measures.py and gradpipe/claims/skew.py) plus the sampling error, as bias-aware
+intervals do (Armstrong and Kolesár 2018).
 """
 
 from collections.abc import Mapping, Sequence
@@ -15,15 +15,11 @@ from numpy.typing import NDArray
 from gradpipe.claims.bootstrap import Replicates, derive_seed
 from gradpipe.claims.contrasts import Claim, ModelRole
 from gradpipe.claims.layers import LayerRatios, combine_curves
-from gradpipe.claims.measures import NOISE_BOUNDS
+from gradpipe.claims.measures import NOISE_BOUNDS, logs_of_bounds, moves_of_logs
 from gradpipe.claims.pairing import Pairing, PairingName, pairings
 from gradpipe.claims.samples import CurveBlock, PairedSample, Wanted
 from gradpipe.claims.unpaired import independent_items, usable_items
 from gradpipe.claims.values import Array, CellValues
-
-#: The smallest share of a measured MAD that its lower bound may be. Below that, the noise is too
-#: large a part to be known well itself, and the lower bound is taken as 0.
-MIN_SIGNAL_SHARE = 0.75
 
 #: CellValues by (model, statistic).
 Cells = Mapping[tuple[str, str], CellValues]
@@ -47,8 +43,9 @@ class Effects:
     Arrays are [projection]. Apart from sampling error the log ratio lies between ``lower`` and
     ``upper``. ``items`` counts the items that have every curve that the claim compares; only these
     are used. Paired by response, an item stands for its response (see gradpipe/claims/pairing.py).
-    Unpaired, they are the items of the smaller side (see gradpipe/claims/unpaired.py).
-    ``units`` counts what is resampled together, with ``degrees_of_freedom``.
+    Unpaired, they are the items of the smaller side (see gradpipe/claims/unpaired.py). ``units``
+    counts what is resampled together, with ``degrees_of_freedom``; ``effective_units`` counts large
+    ones more than small ones (see gradpipe/claims/skew.py).
     """
 
     model: str
@@ -60,6 +57,7 @@ class Effects:
     upper: Bound
     items: NDArray[np.int64]
     units: NDArray[np.int64]
+    effective_units: Array
     degrees_of_freedom: Array
     pairing: PairingName
     #: Whether the quantity of every curve is defined and not 0.
@@ -190,7 +188,8 @@ def _comparison(
         if key not in blocks:
             usable = np.where(complete[:, None, :, None], values(cell), np.nan)
             blocks[key] = CurveBlock(usable, cell.curves)
-        wanted: Wanted = ((term.style, term.relevance), claim.quantity, claim.segment)
+        segment = term.segment or claim.segment
+        wanted: Wanted = ((term.style, term.relevance), claim.quantity, segment)
         blocks[key].want(wanted)
         terms.append((blocks[key], wanted))
     pair = claim.compares_models
@@ -217,7 +216,7 @@ def _effects(comparison: _Comparison, pairing: Pairing, drawn: Replicates) -> Ef
         columns = block.columns[wanted]
         observed = drawn.observed[columns].reshape(-1, projections)
         resampled = drawn.resampled[:, columns].reshape(-1, *observed.shape)
-        logs, moves = _logs(observed), _moves(observed, resampled)
+        logs, moves = logs_of_bounds(observed), moves_of_logs(observed, resampled)
         effect = effect + term.coefficient * logs[NOISE_BOUNDS.index("likely")]
         defined &= np.isfinite(logs[NOISE_BOUNDS.index("upper")])
         lower_first = ("lower", "upper") if term.coefficient > 0 else ("upper", "lower")
@@ -225,7 +224,19 @@ def _effects(comparison: _Comparison, pairing: Pairing, drawn: Replicates) -> Ef
             bound, (value, moved) = NOISE_BOUNDS.index(name), ends[end]
             value = value + term.coefficient * logs[bound]
             ends[end] = value, moved + term.coefficient * moves[:, bound]
-    lower, upper = (Bound(*end) for end in ends)
+    gap = sum(
+        (
+            term.coefficient * block.quantities[wanted].gap
+            for term, (block, wanted) in zip(comparison.claim.terms, comparison.terms, strict=True)
+        ),
+        start=np.zeros(projections),
+    )
+    lower, upper = (
+        Bound(value + shift, moved)
+        for (value, moved), shift in zip(
+            ends, (np.minimum(gap, 0), np.maximum(gap, 0)), strict=True
+        )
+    )
     return Effects(
         **_described(comparison, pairing),
         effect=effect,
@@ -242,7 +253,8 @@ def _layer_effects(comparison: _Comparison, pairing: Pairing, drawn: Replicates)
         columns = block.columns[wanted]
         observed = drawn.observed[columns].reshape(len(comparison.projections), -1)
         resampled = drawn.resampled[:, columns].reshape(-1, *observed.shape)
-        parts.append((term.coefficient, observed, resampled))
+        gap = block.quantities[wanted].gap
+        parts.append((term.coefficient, observed, resampled, gap))
     ratios = combine_curves(parts)
     effect, moved = ratios.farthest()
     bound = Bound(effect, moved)
@@ -258,10 +270,12 @@ def _layer_effects(comparison: _Comparison, pairing: Pairing, drawn: Replicates)
 
 def _described(comparison: _Comparison, pairing: Pairing) -> dict[str, Any]:
     """What is compared, and how many items and units of them: fields of Effects."""
-    units, free = pairing.independent(comparison.complete)
+    levels = [block.quantities[wanted].levels for block, wanted in comparison.terms]
+    units, effective, free = pairing.independent(comparison.complete, levels)
     items, name = comparison.complete.sum(0), pairing.name
     if comparison.sides is not None:
-        (items, free), name = independent_items(comparison.sides), "unpaired"
+        (items, of_sides), name = independent_items(comparison.sides), "unpaired"
+        free = np.minimum(free, of_sides)
     return {
         "model": comparison.model,
         "against_model": comparison.against_model,
@@ -269,21 +283,7 @@ def _described(comparison: _Comparison, pairing: Pairing) -> dict[str, Any]:
         "projections": comparison.projections,
         "items": items,
         "units": units,
+        "effective_units": effective,
         "degrees_of_freedom": free,
         "pairing": name,
     }
-
-
-def _logs(observed: Array) -> Array:
-    """The logs of NOISE_BOUNDS [3, projection]: −∞ for a quantity that may be 0."""
-    kept = np.where(observed < 0, 0, observed)
-    lower, upper = NOISE_BOUNDS.index("lower"), NOISE_BOUNDS.index("upper")
-    kept[lower] = np.where(kept[lower] < MIN_SIGNAL_SHARE * kept[upper], 0, kept[lower])
-    with np.errstate(divide="ignore"):
-        return np.log(kept)
-
-
-def _moves(observed: Array, resampled: Array) -> Array:
-    """Changes of the logs under resamples, to first order: a bound near 0 can fall below 0."""
-    with np.errstate(invalid="ignore", divide="ignore"):
-        return np.where(observed > 0, resampled / observed, 0.0)

@@ -25,6 +25,7 @@ from gradpipe.claims.bootstrap import CONFIDENCE_LEVEL, finite_mean, standard_er
 from gradpipe.claims.contrasts import Segment
 from gradpipe.claims.decisions import LOG_ROUNDING, Decisions, one_sided_p
 from gradpipe.claims.measures import segment_slice
+from gradpipe.claims.skew import item_levels, lognormal_gap
 from gradpipe.claims.values import Array
 
 #: A p-value of the largest deviation is not taken from fewer resamples than this.
@@ -34,13 +35,16 @@ LEAST_RESAMPLES = 10
 class LayerValues:
     """The values of one curve inside a segment of layers, for each projection.
 
-    ``values`` are as for ``CurveQuantity``.
+    ``values`` are as for ``CurveQuantity``, and so are ``levels`` and ``gap``, which is
+    [projection, layer] here.
     """
 
     def __init__(self, values: Array, segment: Segment) -> None:
         _, projections, depth = values.shape
         self._inside = segment_slice(depth, segment)
         self.width = projections * len(range(depth)[self._inside])
+        self.levels = item_levels(values[..., self._inside])
+        self.gap = lognormal_gap(values[..., self._inside])
 
     def __call__(self, curves: Array) -> Array:
         """From mean curves: [resample, projection, layer] → [resample, projection, layer]."""
@@ -57,6 +61,18 @@ class LayerRatios:
 
     value: Array
     resampled: Array
+    #: How far skewed items may move the value (see gradpipe/claims/skew.py): [projection, layer].
+    gap: Array | float = 0.0
+
+    @property
+    def lower(self) -> Array:
+        """The lower bound of the log ratios apart from sampling error."""
+        return self.value + np.minimum(self.gap, 0)
+
+    @property
+    def upper(self) -> Array:
+        """The upper bound of the log ratios apart from sampling error."""
+        return self.value + np.maximum(self.gap, 0)
 
     def farthest(self) -> tuple[Array, Array]:
         """The log ratio of the layer where it is farthest from 0, and its changes.
@@ -69,21 +85,22 @@ class LayerRatios:
         return value, np.take_along_axis(self.resampled, layer[None], -1)[..., 0]
 
 
-def combine_curves(parts: Sequence[tuple[int, Array, Array]]) -> LayerRatios:
-    """The ratios of curves: of each its exponent, values and resampled values.
+def combine_curves(parts: Sequence[tuple[int, Array, Array, Array]]) -> LayerRatios:
+    """The ratios of curves: of each its exponent, values, resampled values and gap.
 
     They are as in LayerRatios. Changes are to first order. A value that is not positive leaves the
     ratio undefined.
     """
     logs, changes = [], []
-    present = np.logical_and.reduce([np.isfinite(observed) for _, observed, _ in parts])
-    for coefficient, observed, resampled in parts:
+    present = np.logical_and.reduce([np.isfinite(observed) for _, observed, _, _ in parts])
+    for coefficient, observed, resampled, _ in parts:
         positive = np.where(observed > 0, observed, np.nan)
         logs.append(coefficient * np.log(positive))
         changes.append(coefficient * resampled / positive)
     value = np.sum(logs, axis=0)
     undefined = (present & ~np.isfinite(value)).any(-1, keepdims=True)
-    return LayerRatios(np.where(undefined, np.nan, value), np.sum(changes, axis=0))
+    gap = np.sum([coefficient * gap for coefficient, _, _, gap in parts], axis=0)
+    return LayerRatios(np.where(undefined, np.nan, value), np.sum(changes, axis=0), gap)
 
 
 @dataclass(frozen=True)
@@ -114,11 +131,12 @@ def decide_layers(
     known = present.any(-1) & ~(present & np.isnan(se)).any(-1)
     free, margin = free[:, None], region[1]
     reach = stdtrit(free, CONFIDENCE_LEVEL) * se
-    inside = one_sided_p(margin - np.abs(ratios.value), se, free)
+    distance = np.maximum(np.abs(ratios.lower), np.abs(ratios.upper))
+    inside = one_sided_p(margin - distance, se, free)
     outside = _largest_deviation_p(ratios, items, se, free, margin)
     ends = (
-        (ratios.value - reach, np.inf, np.min),
-        (ratios.value + reach, -np.inf, np.max),
+        (ratios.lower - reach, np.inf, np.min),
+        (ratios.upper + reach, -np.inf, np.max),
         (inside, -np.inf, np.max),
         (outside, np.inf, np.min),
     )
@@ -150,7 +168,7 @@ def _largest_deviation_p(
 
     # At layers without any spread, the side is certain.
     spread = np.isfinite(ratios.value) & (se > LOG_ROUNDING)
-    beyond = np.abs(ratios.value) - margin
+    beyond = np.maximum(ratios.lower - margin, -margin - ratios.upper)
     distance = np.where(spread, beyond / np.where(spread, se, 1.0), -np.inf)
     scale = np.sqrt(items / np.maximum(items - 1, 1))[:, None]
     centered = np.abs(ratios.resampled - finite_mean(ratios.resampled)) * scale

@@ -99,7 +99,8 @@ def _matched(
         for size, length in zip(sizes, lengths, strict=True)
     ]
     spread = float(np.nanstd(np.concatenate(usable)))
-    first, second = match_lengths(*usable, min(CALIPER_DEVIATIONS * spread, LARGEST_CALIPER))
+    caliper = min(CALIPER_DEVIATIONS * spread, LARGEST_CALIPER)
+    first, second = match_lengths(usable[0], usable[1], caliper)
     differences = sizes[0][first] - sizes[1][second]
     known = np.isfinite(differences)
     filled = np.where(known, differences, 0.0)

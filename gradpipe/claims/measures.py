@@ -21,11 +21,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gradpipe.claims.contrasts import Quantity, Segment
+from gradpipe.claims.skew import item_levels, lognormal_gap
 from gradpipe.claims.values import Array
 from gradpipe.statistics.differences import segments
 
 #: The bounds that noise leaves for each quantity, with its likely value between them.
 NOISE_BOUNDS = ("lower", "likely", "upper")
+#: The smallest share of a measured MAD that its lower bound may be. Below that, the noise is too
+#: large a part to be known well itself, and the lower bound is taken as 0.
+MIN_SIGNAL_SHARE = 0.75
 #: The mean of b at a measured difference, as a share of b at the true difference, if that is zero.
 VISIBLE_NOISE_SHARE = np.sqrt(2) - 1
 
@@ -34,7 +38,9 @@ class CurveQuantity:
     """A quantity of one curve inside a segment of layers, for each projection.
 
     ``values`` [item, projection, layer] are those of the items that the mean curve is over. They
-    are NaN at layers without the projection, and for items that are not used.
+    are NaN at layers without the projection, and for items that are not used. ``levels`` [item,
+    projection] are the items' means over layers, and ``gap`` [projection] says how far skewed items
+    may move the log of the quantity (see gradpipe/claims/skew.py).
     """
 
     def __init__(self, values: Array, name: Quantity, segment: Segment) -> None:
@@ -46,6 +52,8 @@ class CurveQuantity:
             _errors_of_differences(values[:, projection, layers], name == "log_mad")
             for projection, layers in enumerate(self._layers)
         ]
+        self.levels = item_levels(values[..., inside])
+        self.gap = self._gap(values)
 
     def __call__(self, curves: Array) -> Array:
         """NOISE_BOUNDS from mean curves: [resample, projection, layer] → [resample, 3, projection].
@@ -67,6 +75,15 @@ class CurveQuantity:
     def width(self) -> int:
         """The number of values per resample."""
         return len(NOISE_BOUNDS) * len(self._layers)
+
+    def _gap(self, values: Array) -> Array:
+        if self.name == "mad":
+            return lognormal_gap(self.levels)
+        gaps = np.zeros(len(self._layers))
+        for projection, layers in enumerate(self._layers):
+            if self.name == "mean" and len(layers) > 0:
+                gaps[projection] = lognormal_gap(values[:, projection, layers]).mean()
+        return gaps
 
     def _mads(self, curve: Array, errors: Array) -> Array:
         """The bounds of the curve's MAD of this name: [resample, layer] → [resample, 3]."""
@@ -119,3 +136,18 @@ def segment_slice(depth: int, segment: Segment) -> slice:
     part = ("early", "mid", "last").index(segment)
     edges = [0, *accumulate(segments(depth))]
     return slice(edges[part], edges[part + 1])
+
+
+def logs_of_bounds(observed: Array) -> Array:
+    """The logs of NOISE_BOUNDS [3, projection]: −∞ for a quantity that may be 0."""
+    kept = np.where(observed < 0, 0, observed)
+    lower, upper = NOISE_BOUNDS.index("lower"), NOISE_BOUNDS.index("upper")
+    kept[lower] = np.where(kept[lower] < MIN_SIGNAL_SHARE * kept[upper], 0, kept[lower])
+    with np.errstate(divide="ignore"):
+        return np.log(kept)
+
+
+def moves_of_logs(observed: Array, resampled: Array) -> Array:
+    """Changes of the logs under resamples, to first order: a bound near 0 can fall below 0."""
+    with np.errstate(invalid="ignore", divide="ignore"):
+        return np.where(observed > 0, resampled / observed, 0.0)

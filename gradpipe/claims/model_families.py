@@ -131,7 +131,7 @@ def _fewest(
         kept = [cell.projections.index(name) for name in projections]
         for sample in samples:
             counts.append(np.isfinite(sample.values(cell)[:, kept]).any(-1).sum(0))
-    return np.min(counts, axis=0)
+    return np.minimum.reduce(counts)
 
 
 def _compared(

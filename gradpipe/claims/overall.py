@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from gradpipe.claims.bootstrap import standard_error
 from gradpipe.claims.decisions import ValueAndError, decide
 from gradpipe.claims.effects import Bound, Effects
+from gradpipe.claims.independence import squared_correlations
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -29,6 +30,8 @@ class BenchmarkTotal:
     upper: tuple[float, float]
     degrees_of_freedom: float
     items: int
+    #: See gradpipe/claims/independence.py.
+    squared_correlations: float
 
 
 def benchmark_total(
@@ -55,6 +58,12 @@ def benchmark_total(
             float(one.degrees_of_freedom[kept].min()) for one, kept in pairs if kept.any()
         ),
         items=max(int(one.items[kept].max()) for one, kept in pairs if kept.any()),
+        squared_correlations=squared_correlations(
+            np.hstack(
+                [(one.lower.resampled + one.upper.resampled)[:, kept] / 2 for one, kept in pairs]
+            ),
+            units,
+        ),
     )
 
 

@@ -25,6 +25,7 @@ from numpy.typing import NDArray
 
 from gradpipe.claims.bootstrap import MIN_ITEMS
 from gradpipe.claims.contrasts import Claim, Term
+from gradpipe.claims.skew import effective_count
 from gradpipe.claims.values import Array, CellValues
 
 #: Paired "item": an item's responses are compared. "response": the uses of a response. "unpaired":
@@ -84,21 +85,32 @@ class Pairing:
         """How often each row is drawn, from how often each unit is: [resample, unit or row]."""
         return counts[:, self.units]
 
-    def independent(self, complete: NDArray[np.bool_]) -> tuple[_Ints, Array]:
-        """The number of units, and their degrees of freedom, from the rows used [row, projection].
+    def independent(
+        self, complete: NDArray[np.bool_], levels: Sequence[Array] = ()
+    ) -> tuple[_Ints, Array, Array]:
+        """The units, how many of them count, and their degrees of freedom: each [projection].
 
-        Of m units of unequal sizes, n² / Σ size² count (Kish 1965), where n is the number of rows.
-        Sums of n / m rows have the kurtosis 3 + 2 m / n if single rows have 5, so there are
-        (m − 1) / (1 + m / n) degrees of freedom, at least 1/2: see ``degrees_of_freedom``.
+        ``complete`` says which rows are used and ``levels`` how large they are in each curve that
+        is compared, both [row, projection]. Of units of unequal sizes m = (Σ size)² / Σ size²
+        count (Kish 1965), by the most unequal curve. Sums of n / m rows have the kurtosis
+        3 + 2 m / n if single rows have 5, so there are (m − 1) / (1 + m / n) degrees of freedom, at
+        least 1/2: see ``degrees_of_freedom``.
         """
-        sizes = np.zeros((self.count, complete.shape[1]))
-        np.add.at(sizes, self.units, complete)
+        sizes = self._sums(complete)
         rows = sizes.sum(0)
-        with np.errstate(invalid="ignore", divide="ignore"):
-            effective = np.where(rows > 0, rows**2 / (sizes**2).sum(0), 1.0)
-            share = np.where(rows > 0, effective / rows, 1.0)
+        by_rows = effective_count(sizes)
+        effective = np.minimum.reduce(
+            [by_rows, *(effective_count(self._sums(np.maximum(one, 0))) for one in levels)]
+        )
+        share = by_rows / np.maximum(rows, 1)
         free = np.maximum(effective - 1, 1) / (1 + _EXCESS_KURTOSIS / 2 * share)
-        return (sizes > 0).sum(0), free
+        return (sizes > 0).sum(0), effective, free
+
+    def _sums(self, of_rows: Array | NDArray[np.bool_]) -> Array:
+        """Sums over the rows of each unit: [row, projection] → [unit, projection]."""
+        sums = np.zeros((self.count, of_rows.shape[1]))
+        np.add.at(sums, self.units, np.nan_to_num(of_rows.astype(np.float64)))
+        return sums
 
 
 def pairings(

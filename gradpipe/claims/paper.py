@@ -5,7 +5,7 @@ has no sign and grows with noise. Instead, the claims here use the signed ratio 
 layer by layer.
 """
 
-from gradpipe.claims.contrasts import Claim, ModelRole, Term
+from gradpipe.claims.contrasts import Claim, ModelRole, Segment, Term
 
 PAPER_CITATION = "Li, Li and Zhou (ACL 2025)"
 #: The ratio up to which two curves "nearly coincide" and one is "not better". The paper gives no
@@ -33,8 +33,13 @@ def _apart(style: str, role: ModelRole = "self", sign: int = 1) -> tuple[Term, T
     return Term(sign, style, "irrelevant", role), Term(-sign, style, "correct", role)
 
 
-def _none_over_detailed(role: ModelRole, sign: int) -> tuple[Term, Term]:
-    return Term(sign, "none", role=role), Term(-sign, "detailed", role=role)
+def _none_over_detailed(
+    role: ModelRole, sign: int, segment: Segment | None = None
+) -> tuple[Term, Term]:
+    return (
+        Term(sign, "none", role=role, segment=segment),
+        Term(-sign, "detailed", role=role, segment=segment),
+    )
 
 
 PAPER_CLAIMS: tuple[Claim, ...] = (
@@ -126,6 +131,20 @@ PAPER_CLAIMS: tuple[Claim, ...] = (
         source=PAPER_CITATION,
         terms=(Term(1, "none"), Term(-1, "detailed")),
         segment="early",
+    ),
+    Claim(
+        claim="2b",
+        group="2",
+        title=_EARLY,
+        statement=(
+            "The ratio of the nuclear norm without a chain of thought to that with a detailed one "
+            "is larger in the early layers than in the last ones."
+        ),
+        source=PAPER_CITATION,
+        terms=(
+            *_none_over_detailed("self", 1, "early"),
+            *_none_over_detailed("self", -1, "last"),
+        ),
     ),
     Claim(
         claim="3a",

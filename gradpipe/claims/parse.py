@@ -1,6 +1,7 @@
 """A study's own claims, from text such as ``none > detailed on effective_rank``."""
 
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from typing import cast
 
 from gradpipe.claims.contrasts import Claim, Quantity, Segment, Term
@@ -10,7 +11,7 @@ from gradpipe.styles import RELEVANCES, STYLES
 
 CLAIM_GRAMMAR = (
     "<style> [irrelevant|rejected|wrong] > <style> [irrelevant|rejected|wrong] on "
-    "[[relative|log] mad of] <statistic> [in early|mid|last layers]"
+    "[[relative|log] mad of] <statistic> [in early|mid|last [over early|mid|last] layers]"
 )
 _SEGMENTS = ("early", "mid", "last")
 #: The words before a statistic, and those of the claim's statement, for each quantity.
@@ -27,9 +28,10 @@ def parse_claim(text: str, statistics: Sequence[str]) -> Claim:
 
     It compares geometric means over the layers of mean curves or, with ``mad of``, their MADs; with
     ``relative mad of``, their MADs divided by their means; with ``log mad of``, the MADs of their
-    logs. A style stands for its correct responses unless ``irrelevant``, ``rejected`` or
-    ``wrong`` follows.
-    Raises StudyError for other text, and for a statistic that is not in ``statistics``.
+    logs. A style stands for its correct responses unless ``irrelevant``, ``rejected`` or ``wrong``
+    follows. With ``in early over last layers``, the ratio of the two styles is larger in the early
+    layers than in the last ones. Raises StudyError for other text, and for a statistic that is not
+    in ``statistics``.
     """
     words = iter([*text.replace(">", " > ").lower().split(), ""])
     reader = _Reader(text, words, next(words))
@@ -39,27 +41,39 @@ def parse_claim(text: str, statistics: Sequence[str]) -> Claim:
     reader.expect("on")
     quantity = reader.quantity()
     statistic = reader.one_of("statistic", statistics)
-    segment = "all"
-    if reader.word == "in":
-        reader.step()
-        segment = reader.one_of("segment", _SEGMENTS)
-        reader.expect("layers")
+    segment, against = reader.segments()
     reader.expect("")
     if (larger.style, larger.relevance) == (smaller.style, smaller.relevance):
         raise StudyError(
             f"The claim {text!r} compares a curve with itself: name two different ones."
         )
-    name = _name(larger, smaller, statistic, quantity, segment)
+    if segment == against:
+        raise StudyError(
+            f"The claim {text!r} compares {segment} layers with themselves: name two different "
+            "segments."
+        )
+    where = _where(segment, against)
+    terms: tuple[Term, ...] = (larger, smaller)
+    if against is not None:
+        terms = (
+            *(replace(term, segment=segment) for term in terms),
+            *(
+                replace(term, coefficient=-term.coefficient, segment=against)
+                for term in (larger, smaller)
+            ),
+        )
     return Claim(
-        claim=name,
+        claim=_name(larger, smaller, statistic, quantity, where),
         group="study",
         title="The study's own claims",
-        statement=_statement(larger, smaller, statistic, quantity, segment),
+        statement=_statement(
+            (larger, smaller), statistic, quantity, segment=segment, against=against
+        ),
         source=STUDY_SOURCE,
-        terms=(larger, smaller),
+        terms=terms,
         statistic=statistic,
         quantity=quantity,
-        segment=cast(Segment, segment),
+        segment=segment if against is None else "all",
     )
 
 
@@ -104,6 +118,19 @@ class _Reader:
         self.expect("of")
         return quantity
 
+    def segments(self) -> tuple[Segment, Segment | None]:
+        """The layers that the claim is about, and the layers they are compared with."""
+        if self.word != "in":
+            return "all", None
+        self.step()
+        segment = cast(Segment, self.one_of("segment", _SEGMENTS))
+        against = None
+        if self.word == "over":
+            self.step()
+            against = cast(Segment, self.one_of("segment", _SEGMENTS))
+        self.expect("layers")
+        return segment, against
+
     def _current(self) -> str:
         return repr(self.word) if self.word else "nothing"
 
@@ -117,16 +144,31 @@ def _curve(term: Term) -> str:
     return term.style if term.relevance == "correct" else f"{term.style} {term.relevance}"
 
 
-def _name(larger: Term, smaller: Term, statistic: str, quantity: Quantity, segment: str) -> str:
+def _where(segment: Segment, against: Segment | None) -> str:
+    if segment == "all":
+        return ""
+    return f" in {segment} layers" if against is None else f" in {segment} over {against} layers"
+
+
+def _name(larger: Term, smaller: Term, statistic: str, quantity: Quantity, where: str) -> str:
     measure, _ = _QUANTITIES[quantity]
-    where = "" if segment == "all" else f" in {segment} layers"
     return f"{_curve(larger)} > {_curve(smaller)} on {measure}{statistic}{where}"
 
 
 def _statement(
-    larger: Term, smaller: Term, statistic: str, quantity: Quantity, segment: str
+    curves: tuple[Term, Term],
+    statistic: str,
+    quantity: Quantity,
+    *,
+    segment: Segment,
+    against: Segment | None,
 ) -> str:
     _, measure = _QUANTITIES[quantity]
+    larger, smaller = (f"{term.relevance} responses of style {term.style}" for term in curves)
+    if against is not None:
+        return (
+            f"The ratio of the {measure} of {statistic} for {larger} to that for {smaller} is "
+            f"higher in the {segment} layers than in the {against} ones."
+        )
     where = "" if segment == "all" else f" in the {segment} layers"
-    curves = [f"{term.relevance} responses of style {term.style}" for term in (larger, smaller)]
-    return f"The {measure} of {statistic} is higher for {curves[0]} than for {curves[1]}{where}."
+    return f"The {measure} of {statistic} is higher for {larger} than for {smaller}{where}."

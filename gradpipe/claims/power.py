@@ -2,9 +2,10 @@
 
 The standard error of a log ratio falls with the root of the number of items, so the pilot's
 interval gives that of any number. A claim is decided with the same tests as in
-gradpipe/claims/decisions.py: at 5 % two-sided against one border, and for "within" the two
-one-sided tests of Schuirmann (1987). The power is calculated as if the measured effect were the
-true one; it is uncertain itself, above all that of a small pilot (Albers and Lakens 2018).
+gradpipe/claims/decisions.py: at 5 % two-sided against one border, and at 5 % one-sided to support
+that a ratio is within a margin or not above it (Schuirmann 1987). There is no correction for other
+claims. The power is calculated as if the measured effect were the true one; it is uncertain itself,
+above all that of a small pilot (Albers and Lakens 2018).
 """
 
 from __future__ import annotations
@@ -23,7 +24,7 @@ from gradpipe.claims.paper import PAPER_CLAIMS
 
 #: The probability of a decision that a study is planned for.
 USUAL_POWER = 0.8
-#: More items than this are no plan.
+#: A plan has no more items than this.
 MOST_ITEMS = 1_000_000
 #: One row per claim with a verdict. ``items`` counts the items of the benchmark with the most, and
 #: ``items_needed`` is how many each benchmark needs to decide the claim as ``would_be``.
@@ -138,7 +139,8 @@ class _Pilot:
             ]
             return max(0.0, sum(sides) - 1)
         effect = abs(self.effect) if self.test == "within" else self.effect
-        return self._beyond(abs(effect - self.margin), items, 2)
+        one_sided = self.test == "not_greater" and self.outcome == "supported"
+        return self._beyond(abs(effect - self.margin), items, 1 if one_sided else 2)
 
     def detectable(self, items: int, power: float) -> float:
         """The smallest ratio above 1 that is distinguished from 1 with this power."""
@@ -164,14 +166,12 @@ def _pilot(row: dict[str, Any]) -> _Pilot | None:
         return None
     effect, low, high = map(log, ends)
     items = int(row["most"])
-    if row["quantity"] == "layers":
-        # The ends are one-sided bounds of all layers; that of the farthest layer is on its side.
-        reach = (high - effect if effect > 0 else effect - low) / stdtrit(
-            items - 1, CONFIDENCE_LEVEL
-        )
-    else:
-        reach = (high - low) / 2 / stdtrit(items - 1, (1 + CONFIDENCE_LEVEL) / 2)
-    spread = float(reach) * sqrt(items)
+    # Of layers, the ends are bounds of all; that of the farthest layer is on its side.
+    far = high - effect if effect > 0 else effect - low
+    reach = far if row["quantity"] == "layers" else (high - low) / 2
+    # An equivalence has a 90 % interval, and one-sided bounds are the ends of one.
+    one_sided = CONFIDENCE_LEVEL if row["test"] != "greater" else (1 + CONFIDENCE_LEVEL) / 2
+    spread = float(reach / stdtrit(items - 1, one_sided)) * sqrt(items)
     return _Pilot(row["test"], log(row["margin"]), effect, spread) if spread > 0 else None
 
 

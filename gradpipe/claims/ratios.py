@@ -1,4 +1,4 @@
-"""Ratios of two sets of examples: of the means over layers, and of the MADs, of their curves.
+"""Ratios of two sets of examples: of their curves' geometric means over layers, and of their MADs.
 
 A measured MAD contains noise, of which only bounds are known (see gradpipe/claims/measures.py). As
 for verdicts, an interval covers every ratio between those bounds plus the sampling error.
@@ -40,9 +40,10 @@ class Ratio:
 
 
 def mean_and_mad(curves: Array) -> Array:
-    """Mean over layers and MAD = 1/(N−1) Σ |s(i+1) − s(i)| of curves [..., projection, layer].
+    """Geometric mean over layers, and MAD = 1/(N−1) Σ |s(i+1) − s(i)|, of curves.
 
-    Returns [..., projection · quantity]. Layers without a projection (NaN in all of its curves) are
+    [..., projection, layer] → [..., projection · quantity]. The mean is NaN if a value is not
+    positive. Layers without a projection (NaN in all of its curves) are
     skipped, so that its own layers are adjacent. The MAD of a curve of one layer is NaN.
     """
     leading = tuple(range(curves.ndim - 2))
@@ -51,7 +52,8 @@ def mean_and_mad(curves: Array) -> Array:
         values = curves[..., projection, :]
         curve = values[..., np.isfinite(values).any(axis=leading)]
         if curve.shape[-1]:
-            reduced[..., projection, 0] = curve.mean(-1)
+            positive = np.where(curve > 0, curve, np.nan)
+            reduced[..., projection, 0] = np.exp(np.log(positive).mean(-1))
         if curve.shape[-1] > 1:
             reduced[..., projection, 1] = np.abs(np.diff(curve)).mean(-1)
     return reduced.reshape(*curves.shape[:-2], -1)

@@ -6,6 +6,12 @@ from typing import Any
 
 from gradpipe.claims.bootstrap import CONFIDENCE_LEVEL, MIN_ITEMS
 from gradpipe.claims.contrasts import Claim
+from gradpipe.claims.decisions import interval_level
+
+#: Items are called skewed if at most this share of them is effective (gradpipe/claims/skew.py).
+MOST_SKEWED_SHARE = 0.5
+#: Cells are called correlated if they are worth fewer independent ones than this share of them.
+MOST_CORRELATED_SHARE = 0.9
 
 _SUPPORTED = {"greater": "above {m}", "within": "inside {i} to {m}", "not_greater": "below {m}"}
 _CONTRADICTED = {
@@ -61,7 +67,7 @@ def overall_reason(claim: Claim, row: Mapping[str, Any]) -> str:
 
 
 def cell_agreement(row: Mapping[str, Any]) -> str | None:
-    """How many cells support and contradict a claim, and how many have no verdict of their own.
+    """How many cells support and contradict a claim, are independent, and have no verdict.
 
     ``row`` is that of ``overall_reason``. None if no cell can be judged, or the only one is.
     """
@@ -71,6 +77,10 @@ def cell_agreement(row: Mapping[str, Any]) -> str | None:
         for verb in ("support", "contradict")
         if row[verb] and cells > 1
     ]
+    worth = row.get("independent_cells")
+    if parts and worth is not None and worth < MOST_CORRELATED_SHARE * cells:
+        ones = "one" if round(worth, 1) == 1 else "ones"
+        parts.append(f"the {cells} cells are worth {round(worth, 1):g} independent {ones}")
     if cells and row["all_cells"] > cells:
         parts.append(f"{row['all_cells'] - cells} more cannot be judged")
     return "; ".join(parts) or None
@@ -79,7 +89,10 @@ def cell_agreement(row: Mapping[str, Any]) -> str | None:
 def _result(claim: Claim, row: Mapping[str, Any], interval: str) -> str:
     """Where ``interval`` lies, or which layers lie outside."""
     if row["p"] >= 1 - CONFIDENCE_LEVEL:
-        return f"{interval} is inconclusive"
+        start, end = claim.region
+        if claim.quantity != "layers" and (row["high"] < start or row["low"] > end):
+            return f"{interval} lies {_where(claim, row)}, but the 95 % interval does not"
+        return f"{interval} is inconclusive{_skewed(row)}"
     if claim.quantity == "layers" and row["supported_p"] > row["contradicted_p"]:
         lie = "lies" if row["outside"] == 1 else "lie"
         return f"{row['outside']} of {row['layers']} layers {lie} {_where(claim, row)}"
@@ -90,7 +103,17 @@ def _interval(claim: Claim, row: Mapping[str, Any]) -> str:
     ends = f"{_number(exp(row['low']))} to {_number(exp(row['high']))}"
     if claim.quantity == "layers":
         return f"the range of all {row['layers']} layers, {ends} by 95 % bounds,"
+    if interval_level(claim.region) < CONFIDENCE_LEVEL:
+        return f"the 90 % interval {ends}"
     return f"the interval {ends}"
+
+
+def _skewed(row: Mapping[str, Any]) -> str:
+    """How few items decide a cell's mean, if a few large ones outweigh most of the others."""
+    effective = row.get("effective_units")
+    if effective is None or effective > MOST_SKEWED_SHARE * row["units"]:
+        return ""
+    return f": items are skewed, so that they weigh as few as {_number(effective)} equal ones"
 
 
 def _pairing(claim: Claim, row: Mapping[str, Any]) -> str:

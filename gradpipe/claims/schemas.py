@@ -30,7 +30,11 @@ CLAIM_SCHEMA = pl.Schema(
 #: "response" or "unpaired" (see gradpipe/claims/pairing.py), and "mixed" overall if cells differ;
 #: of unpaired items, ``items`` are those of the smaller side. ``survives_length`` is "yes", "no",
 #: "reversed" or "cannot be told" (see gradpipe/claims/survival.py), null for cells and for claims
-#: that do not compare two styles.
+#: that do not compare two styles. The interval of an equivalence (``test`` "within" or
+#: "not_greater") is a 90 % interval. Null for cells: ``p_study`` is ``p`` corrected for all claims
+#: of the study, ``verdict_study`` the verdict that follows (see gradpipe/claims/correction.py);
+#: ``independent_cells`` says how many independent cells the claim's cells are worth (see
+#: gradpipe/claims/independence.py).
 VERDICT_SCHEMA = pl.Schema(
     {
         "claim": pl.String,
@@ -50,6 +54,25 @@ VERDICT_SCHEMA = pl.Schema(
         "items": pl.Int64,
         "pairing": pl.String,
         "survives_length": pl.String,
+        "p_study": pl.Float64,
+        "verdict_study": pl.String,
+        "independent_cells": pl.Float64,
+    }
+)
+#: One row per claim and ``over`` ("benchmark" or "model"), if there are at least five, ``k``, of
+#: them: the ratio ``effect`` in their population with its 95 % interval ``low`` to ``high``,
+#: ``tau``, the standard deviation of its log, and ``i2``, the share of the spread between them that
+#: is not sampling error (see gradpipe/claims/random_effects.py).
+RANDOM_EFFECTS_SCHEMA = pl.Schema(
+    {
+        "claim": pl.String,
+        "over": pl.String,
+        "k": pl.Int64,
+        "effect": pl.Float64,
+        "low": pl.Float64,
+        "high": pl.Float64,
+        "tau": pl.Float64,
+        "i2": pl.Float64,
     }
 )
 #: One row per comparison of two styles and control for length: ``control`` is "none",

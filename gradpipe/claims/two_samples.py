@@ -53,7 +53,7 @@ def samples_of(claim: Claim, cells: Cells, seed: int, resamples: int) -> list[It
         for cell in cells.values():
             if (style, "correct") in cell.curves:
                 values = cell.values[:, cell.curves.index((style, "correct"))]
-                usable = np.isfinite(values).any((1, 2))
+                usable = np.isfinite(values).any(axis=(1, 2)).tolist()
                 items |= {item for item, kept in zip(cell.items, usable, strict=True) if kept}
         if not items:
             return []
@@ -112,6 +112,7 @@ def effects_of(
         upper=bound,
         items=comparison.items,
         units=comparison.items,
+        effective_units=comparison.items.astype(np.float64),
         degrees_of_freedom=degrees_of_freedom(comparison.items),
         pairing="unpaired",
         defined=np.isfinite(comparison.value),

@@ -29,11 +29,11 @@ def usable_items(
     Items with every curve are used. If no item has, and the terms are of styles of different items,
     every item with a curve is used. The second result is then [term, projection], otherwise None.
     """
-    complete = present.all(0)
+    complete: NDArray[np.bool_] = np.logical_and.reduce(present)
     styles = {term.style for term in claim.terms}
     if complete.any() or len(styles) == 1 or not styles <= _OF_DIFFERENT_ITEMS:
         return complete, None
-    return present.any(0), present.sum(1)
+    return np.logical_or.reduce(present), present.sum(1)
 
 
 def independent_items(sides: NDArray[np.int64]) -> tuple[NDArray[np.int64], Array]:

@@ -25,13 +25,14 @@ def print_power(workspace: Workspace, study: Study, power: float, as_json: bool)
     from gradpipe.claims.contrasts import claims_table
     from gradpipe.claims.power import items_needed
     from gradpipe.cli.progress import print_table
-    from gradpipe.report.collect import cell_verdicts
+    from gradpipe.report.judged_cells import judge_cells
 
-    claims = study.all_claims()
     cells = finished_cells(workspace, study)
-    verdicts = cell_verdicts(cells, claims, study.model_pairs(), study.seed)
-    table = claims_table(claims)
-    plans = items_needed(verdicts, table, power=power)
+    judged = judge_cells(
+        cells, study.all_claims(), study.model_pairs(), study.seed, study.correction
+    )
+    table = claims_table(judged.claims)
+    plans = items_needed(judged.verdicts, table, power=power)
     if as_json:
         click.echo(json.dumps({"power": power, "claims": plans.to_dicts()}))
         return

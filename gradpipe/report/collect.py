@@ -2,21 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, NamedTuple
 
 import polars as pl
 
 from gradpipe.claims.contrasts import Claim, claims_table
+from gradpipe.claims.correction import Correction
 from gradpipe.claims.length import length_effects
-from gradpipe.claims.length_control import length_control
-from gradpipe.claims.quality import judge_sequel
-from gradpipe.claims.schemas import VERDICT_SCHEMA
-from gradpipe.claims.sequel import ALL_SEQUEL_CLAIMS
-from gradpipe.claims.verdicts import judge
+from gradpipe.report.cell_results import CellResults
+from gradpipe.report.judged_cells import judge_cells
 from gradpipe.report.report_data import REPORT_ADDED_SCHEMA, TWIN_SCHEMA, ReportInputs
-from gradpipe.responses.verified import verified_examples
 from gradpipe.statistics.alignment import alignment_curves
 from gradpipe.statistics.curves import curves
 from gradpipe.statistics.decomposition import token_decomposition
@@ -27,44 +23,14 @@ from gradpipe.statistics.examples import SCORES, example_scores, extremes
 from gradpipe.statistics.rows import count_rows, unusable_rows
 from gradpipe.statistics.set_tables import set_tables
 from gradpipe.statistics.span_tables import SpanTables, span_tables
-from gradpipe.styles import QUALITY_STYLES, RELEVANCES
+from gradpipe.styles import RELEVANCES
 
-_CELL = ("model", "benchmark")
-#: The columns that identify an example of a cell.
-_EXAMPLE = ("item_id", "style", "relevance")
-
-
-@dataclass(frozen=True)
-class CellResults:
-    """The results of one model on one benchmark; the frames are lazy.
-
-    ``examples`` has one row per example with key, texts and measurements (loss, tokens, reason).
-    ``statistics`` and ``alignments`` are the tables of their spectra, ``sets`` that of the sets of
-    examples. ``rows_of`` returns the stored rows of some keys.
-    """
-
-    model: str
-    benchmark: str
-    examples: pl.LazyFrame
-    statistics: pl.LazyFrame
-    alignments: pl.LazyFrame
-    sets: pl.LazyFrame
-    rows_of: Callable[[pl.Series], pl.LazyFrame]
+_CELL = ["model", "benchmark"]
 
 
 def all_curves(cells: Iterable[CellResults], names: Sequence[str]) -> pl.DataFrame:
     """The curves of the named statistics of every cell."""
     return pl.concat(curves(cell.statistics, names) for cell in cells)
-
-
-def cell_verdicts(
-    cells: Iterable[CellResults],
-    claims: Sequence[Claim],
-    twins: Sequence[tuple[str, str]],
-    seed: int,
-) -> pl.DataFrame:
-    """The verdicts on ``claims`` (VERDICT_SCHEMA); ``twins`` are (base, tuned) models."""
-    return judge([_with_donors(cell) for cell in cells], claims, model_pairs=twins, seed=seed)
 
 
 def gather(
@@ -77,25 +43,19 @@ def gather(
     quality: pl.DataFrame,
     *,
     divided: bool = False,
+    correction: Correction = "study",
 ) -> ReportInputs:
     """The inputs of a report on ``cells``, which are read one at a time.
 
-    ``curve_table`` has the cells' curves, see ``all_curves``. ``claims`` are judged with ``seed``.
+    ``curve_table`` has the cells' curves, see ``all_curves``. ``claims`` are judged with ``seed``
+    and ``correction``.
     ``twins`` are (base, tuned) models; pairs without cells are skipped. ``divided``: whether the
     responses were divided into spans.
     """
     statistics = curve_table["statistic"].unique(maintain_order=True).to_list()
     parts = [_parts_of(cell, statistics, seed) for cell in cells]
     measured = pl.concat(part.measured for part in parts)
-    donated = [_with_donors(cell) for cell in cells]
-    controls = length_control(donated, claims, seed=seed)
-    verdicts = judge(donated, claims, model_pairs=twins, seed=seed, controls=controls)
-    if set(QUALITY_STYLES) <= set(curve_table["style"]):
-        tables = [[cell.statistics for cell in cells], [cell.alignments for cell in cells]]
-        sequel = judge_sequel(*tables, seed=seed)
-        verdicts = pl.concat([verdicts, sequel])
-        judged = set(sequel["claim"])
-        claims = [*claims, *(claim for claim in ALL_SEQUEL_CLAIMS if claim.claim in judged)]
+    judged = judge_cells(cells, claims, twins, seed, correction)
     models = {cell.model for cell in cells}
     sets = set_tables(_sets_by_model(cells))
     shown = [pair for pair in twins if set(pair) <= models]
@@ -107,11 +67,12 @@ def gather(
         unusable=unusable_rows(measured),
         provenance=provenance,
         quality=quality,
-        claims=claims_table(claims),
-        verdicts=verdicts,
-        verified=_on_verified(cells, claims, twins, seed),
+        claims=claims_table(judged.claims),
+        verdicts=judged.verdicts,
+        verified=judged.verified,
+        random_effects=judged.random_effects,
         length=pl.concat(part.length for part in parts),
-        length_control=controls,
+        length_control=judged.length_control,
         alignment=pl.concat(part.alignment for part in parts),
         examples=pl.concat(part.scores for part in parts),
         extremes=pl.concat(part.extremes for part in parts),
@@ -126,35 +87,6 @@ def gather(
     )
 
 
-def _with_donors(cell: CellResults) -> pl.LazyFrame:
-    """The statistics with ``donor_item_id``, which only the examples have."""
-    donors = cell.examples.select(*_EXAMPLE, "donor_item_id")
-    return cell.statistics.join(donors, on=_EXAMPLE, how="left", maintain_order="left")
-
-
-def _on_verified(
-    cells: Sequence[CellResults],
-    claims: Sequence[Claim],
-    twins: Sequence[tuple[str, str]],
-    seed: int,
-) -> pl.DataFrame:
-    """The overall verdicts without the responses that failed the gates; empty if none failed."""
-    examples = [
-        cell.examples.select(*_EXAMPLE, "donor_item_id", "verdict").collect() for cell in cells
-    ]
-    verified = [verified_examples(part) for part in examples]
-    if all(part.height == kept.height for part, kept in zip(examples, verified, strict=True)):
-        return VERDICT_SCHEMA.to_frame()
-    tables = [
-        _with_donors(cell).join(
-            kept.lazy().select(_EXAMPLE), on=_EXAMPLE, how="semi", maintain_order="left"
-        )
-        for cell, kept in zip(cells, verified, strict=True)
-    ]
-    verdicts = judge(tables, claims, model_pairs=twins, seed=seed)
-    return verdicts.filter(pl.col("level") == "overall")
-
-
 def _comparable(
     cells: Sequence[CellResults], curve_table: pl.DataFrame, names: Sequence[str]
 ) -> pl.DataFrame:
@@ -165,11 +97,9 @@ def _comparable(
     sides = ["model", "benchmark", "style", "projection", "statistic"]
     compared = pl.col("relevance").is_in(["correct", "irrelevant"])
     uneven = curve_table.filter(compared).filter(pl.col("examples").n_unique().over(sides) > 1)
-    places = set(uneven.select("model", "benchmark").iter_rows())
-    again = [cell for cell in cells if (cell.model, cell.benchmark) in places]
-    kept = curve_table.join(
-        uneven.select("model", "benchmark").unique(), on=list(_CELL), how="anti"
-    )
+    places = uneven.select(_CELL).unique()
+    again = [cell for cell in cells if (cell.model, cell.benchmark) in set(places.rows())]
+    kept = curve_table.join(places, on=_CELL, how="anti")
     return pl.concat([kept, *(curves(of_common_items(one.statistics), names) for one in again)])
 
 
@@ -215,7 +145,7 @@ def _parts_of(cell: CellResults, names: Sequence[str], seed: int) -> _Parts:
         ),
         decomposition=token_decomposition(statistics),
         added=pl.concat(
-            added_discrimination(_with_donors(cell), scored, first=relevance)
+            added_discrimination(cell.statistics_with_donors(), scored, first=relevance)
             for relevance in others
         )
         if scored

@@ -9,6 +9,7 @@ from gradpipe.claims.schemas import (
     CLAIM_SCHEMA,
     LENGTH_CONTROL_SCHEMA,
     LENGTH_SCHEMA,
+    RANDOM_EFFECTS_SCHEMA,
     VERDICT_SCHEMA,
 )
 from gradpipe.errors import DataError
@@ -176,6 +177,7 @@ COLUMNS = {
     "claims": tuple(CLAIM_SCHEMA),
     "verdicts": tuple(VERDICT_SCHEMA),
     "verified": tuple(VERDICT_SCHEMA),
+    "random_effects": tuple(RANDOM_EFFECTS_SCHEMA),
     "length": tuple(LENGTH_SCHEMA),
     "length_control": tuple(LENGTH_CONTROL_SCHEMA),
     "alignment": tuple(ALIGNMENT_SCHEMA),
@@ -209,6 +211,7 @@ class ReportInputs:
     ``quality``: responses per verdict of the gates, by benchmark, writer and style.
     ``claims`` and ``verdicts``: claims about the results, and the verdicts on them. ``verified``:
     the overall verdicts without the responses that failed the gates, if any failed.
+    ``random_effects``: their ratios in the populations of benchmarks and of models.
     ``length``: style comparisons with controls for length. ``length_control``: claims that compare
     styles, with the same controls over all cells. ``alignment``: curves of cosines.
     ``examples``: statistics per example. ``extremes``: the most extreme examples with their texts.
@@ -233,6 +236,7 @@ class ReportInputs:
     claims: pl.DataFrame = field(default_factory=CLAIM_SCHEMA.to_frame)
     verdicts: pl.DataFrame = field(default_factory=VERDICT_SCHEMA.to_frame)
     verified: pl.DataFrame = field(default_factory=VERDICT_SCHEMA.to_frame)
+    random_effects: pl.DataFrame = field(default_factory=RANDOM_EFFECTS_SCHEMA.to_frame)
     length: pl.DataFrame = field(default_factory=LENGTH_SCHEMA.to_frame)
     length_control: pl.DataFrame = field(default_factory=LENGTH_CONTROL_SCHEMA.to_frame)
     alignment: pl.DataFrame = field(default_factory=ALIGNMENT_SCHEMA.to_frame)

@@ -1,4 +1,4 @@
-"""Responses whose final answer is verified: those that the gates passed."""
+"""Verified responses: the gates found the gold answer in them."""
 
 import polars as pl
 

@@ -10,6 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field, field_validator, model_valida
 from gradpipe.benchmarks.config import BenchmarkConfig
 from gradpipe.benchmarks.read import default_source
 from gradpipe.claims.contrasts import Claim
+from gradpipe.claims.correction import Correction
 from gradpipe.claims.paper import PAPER_CLAIMS
 from gradpipe.claims.parse import parse_claim
 from gradpipe.engines.settings import RayConfig
@@ -127,6 +128,12 @@ class Study(BaseModel):
         description=(
             "Your own claims, judged beside the paper's, such as ``none > detailed on "
             "effective_rank``."
+        ),
+    )
+    correction: Correction = Field(
+        default="study",
+        description=(
+            "Over what the findings' verdicts are corrected: ``study`` for all claims, or ``none``."
         ),
     )
     unusable_limit: Number = Field(

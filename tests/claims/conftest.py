@@ -17,7 +17,7 @@ def make_cell(
     items: int,
     curves: Mapping[Curve, Sequence[float]],
     noise: Mapping[Curve, float] | float = 0.3,
-    spread: float = 0.3,
+    spread: Mapping[Curve, float] | float = 0.3,
     shared: float = 0.4,
     model: str = "m",
     benchmark: str = "b",
@@ -26,14 +26,19 @@ def make_cell(
     """Values whose expectation are the true ``curves``, the same for each projection.
 
     An item scales all its curves (log-normal, ``shared``), an example its own curve at all layers
-    and projections (``spread``); on top comes normal ``noise`` of each layer.
+    and projections (``spread``, which may differ by curve); on top comes normal ``noise`` of each
+    layer.
     """
     draw = np.random.default_rng(seed)
     of = tuple(sorted(curves))
     true = np.array([curves[curve] for curve in of])
     count, depth = true.shape
     item = draw.lognormal(-(shared**2) / 2, shared, (items, 1, 1, 1))
-    example = draw.lognormal(-(spread**2) / 2, spread, (items, count, 1, 1))
+    spreads = np.array([spread[curve] if isinstance(spread, Mapping) else spread for curve in of])
+    example = np.exp(
+        spreads[:, None, None] * draw.normal(size=(items, count, 1, 1))
+        - spreads[:, None, None] ** 2 / 2
+    )
     sizes = np.array([noise[curve] if isinstance(noise, Mapping) else noise for curve in of])
     shape = (items, count, len(projections), depth)
     noises = draw.normal(size=shape) * sizes[None, :, None, None]

@@ -8,8 +8,9 @@ import polars as pl
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from scipy.stats import t, ttest_1samp
 
-from gradpipe.claims.decisions import Decisions, decide, holm
+from gradpipe.claims.decisions import Decisions, decide, holm, interval_level
 
 REGIONS = {
     "greater": (0.0, inf),
@@ -34,14 +35,31 @@ def decided(
     st.sampled_from(sorted(REGIONS)),
 )
 @settings(max_examples=300, deadline=None)
-def test_p_is_below_five_per_cent_exactly_where_the_interval_decides(
+def test_p_is_below_five_per_cent_exactly_if_the_interval_decides(
     least: float, width: float, se: float, free: int, name: str
 ) -> None:
     start, end = REGIONS[name]
-    found = decided(least, least + width, REGIONS[name], se, free)
+    most = least + width
+    found = decided(least, most, REGIONS[name], se, free)
     low, high = found.low[0], found.high[0]
     assert (found.supported_p[0] < 0.05) == (low > start and high < end)
-    assert (found.contradicted_p[0] < 0.05) == (high < start or low > end)
+    reach = t.ppf(0.975, free) * se
+    assert (found.contradicted_p[0] < 0.05) == (most + reach < start or least - reach > end)
+    level = 0.9 if name in ("within", "not_greater") else 0.95
+    assert interval_level(REGIONS[name]) == level
+    assert high - low == pytest.approx(width + 2 * t.ppf((1 + level) / 2, free) * se)
+
+
+def test_an_equivalence_is_tested_at_five_per_cent_as_by_two_t_tests() -> None:
+    values = np.random.default_rng(5).normal(0.03, 0.15, 60)
+    se = values.std(ddof=1) / np.sqrt(60)
+    found = decided(values.mean(), values.mean(), REGIONS["within"], se, 59)
+    margin = log(1.1)
+    above = ttest_1samp(values, -margin, alternative="greater").pvalue
+    below = ttest_1samp(values, margin, alternative="less").pvalue
+    assert found.supported_p[0] == pytest.approx(max(above, below))
+    single = decided(values.mean(), values.mean(), REGIONS["not_greater"], se, 59)
+    assert single.supported_p[0] == pytest.approx(below)
 
 
 @pytest.mark.parametrize(

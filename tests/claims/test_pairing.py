@@ -216,10 +216,10 @@ def test_values_are_arranged_as_by_a_slow_loop(donors: list[int], seed: int) -> 
 def test_degrees_of_freedom_are_those_of_items_if_single_rows_are_resampled() -> None:
     complete: NDArray[np.bool_] = np.arange(12)[:, None] < [12, 7, 1, 0]
     single = Pairing(name="item", units=np.arange(12))
-    units, free = single.independent(complete)
+    units, _, free = single.independent(complete)
     assert units.tolist() == [12, 7, 1, 0]
     np.testing.assert_array_equal(free, degrees_of_freedom(units))
-    pairs, free_of_pairs = Pairing(name="item", units=np.arange(12) // 2).independent(complete)
+    pairs, _, free_of_pairs = Pairing(name="item", units=np.arange(12) // 2).independent(complete)
     assert pairs.tolist() == [6, 4, 1, 0]
     # Sizes 2, 2, 2, 1: 49 / 13 effective units of 7 rows.
     assert free_of_pairs[1] == pytest.approx((49 / 13 - 1) / (1 + 7 / 13))

@@ -3,6 +3,7 @@
 import pytest
 
 from gradpipe.claims.contrasts import Term
+from gradpipe.claims.paper import PAPER_CLAIMS
 from gradpipe.claims.parse import CLAIM_GRAMMAR, parse_claim
 from gradpipe.errors import StudyError
 
@@ -42,6 +43,21 @@ def test_rejected_follows_the_style_it_belongs_to() -> None:
     assert claim.claim == "given rejected > given on nuclear_norm"
 
 
+def test_one_segment_over_another_compares_the_ratios_of_both() -> None:
+    claim = parse_claim("none > detailed on nuclear_norm in early over last layers", STATISTICS)
+    assert claim.claim == "none > detailed on nuclear_norm in early over last layers"
+    assert claim.terms == (
+        Term(1, "none", segment="early"),
+        Term(-1, "detailed", segment="early"),
+        Term(-1, "none", segment="last"),
+        Term(1, "detailed", segment="last"),
+    )
+    assert parse_claim(claim.claim, STATISTICS) == claim
+    (paper,) = (claim for claim in PAPER_CLAIMS if claim.claim == "2b")
+    assert set(paper.terms) == set(claim.terms)
+    assert (paper.quantity, paper.test) == (claim.quantity, claim.test)
+
+
 @pytest.mark.parametrize("measure", ["mad", "relative mad", "log mad"])
 def test_a_claims_name_reads_as_the_claim_again(measure: str) -> None:
     text = f"length_100>article irrelevant  on {measure} of effective_rank in mid layers"
@@ -60,6 +76,8 @@ def test_a_claims_name_reads_as_the_claim_again(measure: str) -> None:
         ("none > detailed on stable_rank", ("'stable_rank'", "effective_rank, nuclear_norm")),
         ("none > detailed on nuclear_norm in erly layers", ("'erly'", "'early'")),
         ("none > detailed on nuclear_norm in early", ("'layers'",)),
+        ("none > detailed on nuclear_norm in early over", ("segment",)),
+        ("none > detailed on nuclear_norm in early over early layers", ("early layers",)),
         ("none < detailed on nuclear_norm", ("'<'", "'>'", CLAIM_GRAMMAR)),
         ("none > detailed", ("'on'",)),
         ("none > detailed on mad nuclear_norm", ("'nuclear_norm'", "'of'")),

@@ -20,9 +20,9 @@ def claim(test: ClaimTest, margin: float = 1.0, quantity: Quantity = "mean") -> 
     return Claim(**stated, terms=terms, test=test, margin=margin, quantity=quantity)
 
 
-def pilot(effect: float, spread: float, items: int = 20) -> pl.DataFrame:
+def pilot(effect: float, spread: float, items: int = 20, error: float = 0.05) -> pl.DataFrame:
     """Verdicts on a claim whose log ratio has a standard error of ``spread`` / √items."""
-    reach = stats.t.ppf(0.975, items - 1) * spread / np.sqrt(items)
+    reach = stats.t.ppf(1 - error, items - 1) * spread / np.sqrt(items)
     row = {"claim": "c", "verdict": "undecided", "items": items, "effect": np.exp(effect)}
     row |= {"low": np.exp(effect - reach), "high": np.exp(effect + reach)}
     rows = [row | {"level": level} for level in ("overall", "cell")]
@@ -45,7 +45,7 @@ def power_of_t_test(distance: float, spread: float, items: int) -> float:
 def test_items_of_a_one_sided_claim_are_those_of_the_exact_t_test(
     effect: float, spread: float, power: float
 ) -> None:
-    plan = needed(pilot(effect, spread), claim("greater"), power=power)
+    plan = needed(pilot(effect, spread, error=0.025), claim("greater"), power=power)
     exact = next(
         n for n in range(MIN_ITEMS, 10_000) if power_of_t_test(abs(effect), spread, n) >= power
     )
@@ -72,7 +72,7 @@ def test_a_ratio_outside_of_the_margin_is_planned_to_be_contradicted() -> None:
 
 
 def test_the_detectable_ratio_is_decided_with_the_wanted_power() -> None:
-    plan = needed(pilot(0.01, 0.5, items=40), claim("greater"))
+    plan = needed(pilot(0.01, 0.5, items=40, error=0.025), claim("greater"))
     assert power_of_t_test(log(plan["detectable"]), 0.5, 40) == pytest.approx(0.8, abs=0.01)
 
 

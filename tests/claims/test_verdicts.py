@@ -59,7 +59,12 @@ def test_a_cell_is_a_model_a_benchmark_and_a_projection(cell: Make, table_of: Ta
     assert cells_of(found)["items"].to_list() == 6 * [12]
     assert found.select((pl.col("low") < 3) & (pl.col("high") > 3)).to_series().sum() >= 6
     assert found["reason"][0].endswith("of the mean over 6 cells lies above 1")
-    assert found["agreement"].to_list() == ["6 of 6 cells support it"] + 6 * [None]
+    worth = found["independent_cells"][0]
+    assert 3 <= worth < 6
+    assert found["agreement"].to_list() == [
+        f"6 of 6 cells support it; the 6 cells are worth {worth:.1f} independent ones",
+        *(6 * [None]),
+    ]
 
 
 def test_verdicts_do_not_depend_on_the_order_of_tables_or_on_other_claims(
@@ -73,7 +78,8 @@ def test_verdicts_do_not_depend_on_the_order_of_tables_or_on_other_claims(
         assert verdicts(lazy).equals(expected)
     other = claim(Term(1, "detailed"), Term(-1, "none"), name="other", quantity="mad")
     both = verdicts(tables, other, claim())
-    assert both.filter(claim="c").equals(expected)
+    of_all = ["p_study", "verdict_study"]
+    assert both.filter(claim="c").drop(of_all).equals(expected.drop(of_all))
     again = judge(tables, [claim()], seed=1, resamples=300)
     assert not again.equals(expected)
     assert again["effect"].to_list() == expected["effect"].to_list()
@@ -94,7 +100,9 @@ def test_the_other_way_round_a_claim_is_contradicted(cell: Make, table_of: Table
     found = verdicts([table_of(cell(1, 12, LARGER))], claim(Term(1, "detailed"), Term(-1, "none")))
     assert set(found["verdict"]) == {"contradicted"}
     assert "lies below 1" in found["reason"][0]
-    assert found["agreement"][0] == "2 of 2 cells contradict it"
+    assert found["agreement"][0] == (
+        "2 of 2 cells contradict it; the 2 cells are worth 1 independent one"
+    )
 
 
 @pytest.mark.parametrize(("items", "said"), [(1, "1 item,"), (7, "7 items,")])
@@ -229,7 +237,9 @@ def test_one_cell_that_contradicts_is_enough_to_leave_it_undecided(
     assert found["verdict"][0] == "undecided"
     assert found["low"][0] > 1
     assert found["reason"][0].endswith("lies above 1, but not every cell agrees")
-    assert found["agreement"][0] == "8 of 9 cells support it; 1 of 9 cells contradicts it"
+    assert found["agreement"][0].startswith(
+        "8 of 9 cells support it; 1 of 9 cells contradicts it; the 9 cells are worth "
+    )
 
 
 def test_models_on_the_same_items_do_not_count_as_so_many_samples(
@@ -250,7 +260,9 @@ def test_cells_that_cannot_be_judged_are_named_over_all(cell: Make, table_of: Ta
         table_of(cell(2, 5, LARGER, benchmark="small")),
     ]
     found = verdicts(tables)
-    assert found["agreement"][0] == "2 of 2 cells support it; 2 more cannot be judged"
+    assert found["agreement"][0] == (
+        "2 of 2 cells support it; the 2 cells are worth 1 independent one; 2 more cannot be judged"
+    )
     assert found["items"][0] == 12
 
 
@@ -317,7 +329,8 @@ def test_the_papers_claims_are_judged_on_what_they_are_about(cell: Make, table_o
     overall = dict(found.filter(level="overall").select("claim", "verdict").rows())
     expected = {claim.claim for claim in PAPER_CLAIMS} - {"6f"}
     # The styles differ in size alone, so apart from size none is more uneven.
-    equal = {"1d": "undecided", "1e": "undecided", "1f": "contradicted"}
+    # They do so at every layer, early or late.
+    equal = {"1d": "undecided", "1e": "undecided", "1f": "contradicted", "2b": "undecided"}
     assert overall == dict.fromkeys(expected, "supported") | equal
 
 
@@ -328,6 +341,16 @@ def test_one_table_of_many_cells_is_judged_as_its_cells_are(cell: Make, table_of
     whole = pl.concat(tables)
     for table in (whole, whole.lazy()):
         assert judge(table, [claim()], resamples=300).equals(expected)
+
+
+def test_early_layers_are_compared_with_the_last_ones(cell: Make, table_of: Tabled) -> None:
+    early = np.where(np.arange(DEPTH) < 3, 2.0, 1.2)
+    table = table_of(cell(1, 24, {NONE: early * CURVE, DETAILED: CURVE}))
+    text = "none > detailed on nuclear_norm in {} layers"
+    names = [text.format(where) for where in ("early over last", "last over early", "early")]
+    found = judge([table], names, resamples=300).filter(level="overall")
+    assert found["verdict"].to_list() == ["supported", "contradicted", "supported"]
+    assert found["effect"].to_list() == pytest.approx([2 / 1.2, 1.2 / 2, 2], rel=0.15)
 
 
 def test_claims_may_be_given_as_text(cell: Make, table_of: Tabled) -> None:

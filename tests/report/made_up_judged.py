@@ -158,6 +158,11 @@ def verdicts_of(
         pl.lit(items, dtype=pl.Int64).alias("items"),
         pl.lit("item").alias("pairing"),
         pl.lit(None, dtype=pl.String).alias("survives_length"),
+        *(
+            pl.lit(None, kind).alias(name)
+            for name, kind in VERDICT_SCHEMA.items()
+            if name in ("p_study", "verdict_study", "independent_cells")
+        ),
     )
     overall = judged.group_by("claim", maintain_order=True).agg(
         pl.lit("overall").alias("level"),
@@ -174,6 +179,9 @@ def verdicts_of(
         pl.when(pl.col("claim").first().is_in([claim[0] for claim in CLAIMS if claim[1] in STYLED]))
         .then(pl.lit("cannot be told"))
         .alias("survives_length"),
+        pl.col("p").median().alias("p_study"),
+        pl.col("verdict").mode().sort().first().alias("verdict_study"),
+        pl.len().cast(pl.Float64).alias("independent_cells"),
     )
     return pl.concat([judged, overall]).select(
         pl.col(name).cast(kind) for name, kind in VERDICT_SCHEMA.items()

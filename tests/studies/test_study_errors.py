@@ -33,7 +33,7 @@ def sentence(message: str, name: str) -> str:
     assert not any(
         end in message.replace("...", "")[:-1] for end in (". ", "? ", ".: ", "(None)")
     ), message
-    assert len(message) < 300
+    assert len(message) < 320
     return message
 
 

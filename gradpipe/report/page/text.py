@@ -33,8 +33,10 @@ HOW_JUDGED = (
     "cell), and about its mean over all cells. A claim is supported if the ratio’s 95 % interval "
     "lies entirely inside the claimed range, contradicted if the interval lies entirely outside "
     "it, and undecided otherwise. The verdict over all cells is also undecided if any cell is "
-    "decided the other way. A claim that curves nearly coincide is about every layer, not about a "
-    "mean: it is supported if the 90 % interval of each layer’s ratio lies inside the range, and "
+    "decided the other way. A claim that a ratio is not larger than a margin needs the 90 % "
+    "interval, as an equivalence test at 5 % does. A claim that curves nearly coincide is about "
+    "every layer, not about a mean: it is supported if the 90 % interval of each layer’s ratio "
+    "lies inside the range, and "
     "contradicted if at least one layer’s ratio lies outside, corrected for the number of layers. "
     "The intervals come from a bootstrap over items, which keeps all "
     "responses to one item together. If the irrelevant responses are other items’ correct "
@@ -42,8 +44,9 @@ HOW_JUDGED = (
     "instruction and behind another one, and both of its uses are kept together. The more cells "
     "there are, the more of them would be decided by chance. The p-values are therefore corrected "
     "for all cells of the claim by Holm’s method, and a cell is decided only if its corrected "
-    "p-value is below 0.05. There is no correction across claims. With too few items nothing is "
-    "decided. A verdict applies to these models and data only."
+    "p-value is below 0.05. A finding’s verdict is also corrected for all claims of the study; the "
+    "table has both. Few items of very unequal size widen the interval. With too few items nothing "
+    "is decided. A verdict applies to these models and data only."
 )
 
 #: The first sentence names at most this many models or benchmarks, and otherwise counts them.

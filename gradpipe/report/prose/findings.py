@@ -10,6 +10,7 @@ import polars as pl
 from gradpipe.claims.schemas import STUDY_SOURCE
 from gradpipe.report import style
 from gradpipe.report.chart_data import finite
+from gradpipe.report.prose.inference_notes import correction_text, independence_text
 from gradpipe.report.prose.length_line import worst_survival
 from gradpipe.report.prose.notes import claim_notes
 from gradpipe.report.prose.phrases import (
@@ -55,7 +56,8 @@ class ClaimFinding:
 class _Part:
     """A part of a claim with its overall verdict and the verdicts on its cells.
 
-    ``notes`` are further sentences about it (see gradpipe/report/prose/notes.py).
+    ``verdict`` is the one after the correction for all claims, if there is one. ``notes`` are
+    further sentences about the part (see gradpipe/report/prose/notes.py).
     """
 
     claim: dict[str, Any]
@@ -65,7 +67,7 @@ class _Part:
 
     @property
     def verdict(self) -> Verdict:
-        return cast(Verdict, self.overall["verdict"])
+        return cast(Verdict, self.overall["verdict_study"] or self.overall["verdict"])
 
 
 def findings(inputs: ReportInputs) -> list[ClaimFinding]:
@@ -162,8 +164,10 @@ def _summary(part: _Part, lead: str | None = None) -> str:
         sentences.append(_measured(part))
     if part.verdict != "supported":
         sentences.append(sentence_start(part.overall["reason"] or ""))
+    sentences.append(correction_text(part.overall))
     if part.cells.height > 1:
-        sentences.append(_cell_verdicts(part))
+        worth = independence_text(part.overall, part.cells.get_column("p").count())
+        sentences.append(_cell_verdicts(part) + worth)
     sentences += part.notes
     return " ".join(f"{text}." for text in sentences if text)
 
@@ -175,7 +179,7 @@ def _measured(part: _Part) -> str:
     """
     overall, cells = part.overall, part.cells.get_column("p").count()
     over = f" on average over {count_text(cells, 'cell')}" if cells > 1 else ""
-    name = "95 % interval"
+    name = "95 % interval" if part.claim["test"] == "greater" else "90 % interval"
     if part.claim["quantity"] == "layers":
         within = f" of {count_text(cells, 'cell')}" if cells > 1 else ""
         over, name = f" at the layer{within} that differs most", "95 % bounds of all layers"

@@ -9,6 +9,7 @@ import polars as pl
 from gradpipe.claims.bootstrap import MIN_ITEMS
 from gradpipe.claims.power import USUAL_POWER, items_needed
 from gradpipe.report.prose.discrimination import auroc_notes
+from gradpipe.report.prose.inference_notes import random_effects_text
 from gradpipe.report.prose.length_line import length_line
 from gradpipe.report.prose.phrases import count_text, interval_text, ratio_text
 from gradpipe.report.report_data import ReportInputs
@@ -20,12 +21,19 @@ Note = tuple[str, str]
 def claim_notes(inputs: ReportInputs) -> dict[str, list[str]]:
     """The sentences that follow the summary of each claim's verdict, by the claim's name.
 
-    The effect with length controlled for, apart from the curve's size, and on verified responses;
-    how single responses are distinguished; and the items that an undecided claim needs.
+    The effect with length controlled for, apart from the curve's size, on verified responses, and
+    in the populations of benchmarks and models; how single responses are distinguished; and the
+    items that an undecided claim needs.
     """
     notes = defaultdict(list)
-    sources = _at_equal_length, _apart_from_size, _on_verified, _single_responses, _needed
-    for source in sources:
+    for source in (
+        _at_equal_length,
+        _apart_from_size,
+        _on_verified,
+        _in_populations,
+        _single_responses,
+        _needed,
+    ):
         for claim, sentence in source(inputs):
             notes[claim].append(sentence)
     return dict(notes)
@@ -51,6 +59,12 @@ def _apart_from_size(inputs: ReportInputs) -> Iterator[Note]:
 def _on_verified(inputs: ReportInputs) -> Iterator[Note]:
     for claim, row in _overall(inputs.verified).items():
         yield claim, _beside("On verified responses alone", row)
+
+
+def _in_populations(inputs: ReportInputs) -> Iterator[Note]:
+    for (claim,), rows in inputs.random_effects.group_by("claim", maintain_order=True):
+        if text := random_effects_text(rows):
+            yield str(claim), text
 
 
 def _single_responses(inputs: ReportInputs) -> Iterator[Note]:

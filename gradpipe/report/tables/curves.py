@@ -96,8 +96,8 @@ def rd_table(rd: pl.DataFrame) -> ReportTable:
 def base_and_tuned_table(inputs: ReportInputs) -> ReportTable:
     """Tuned models beside their base models: MAD, and the ratio of irrelevant to correct.
 
-    MAD is that of correct responses, over all layers. The ratio is the irrelevant curve's mean over
-    layers divided by that of the correct curve.
+    MAD is that of correct responses, over all layers. The ratio is the irrelevant curve's geometric
+    mean over layers divided by that of the correct curve.
     """
     projections = projections_of(inputs.mad)
     values = _mad_and_ratio(inputs, projections)
@@ -186,7 +186,9 @@ def _mad_and_ratio(inputs: ReportInputs, projections: list[str]) -> pl.DataFrame
     of = {
         (relevance, p): pl.col("mean")
         .filter(pl.col("relevance") == relevance, pl.col("projection") == p)
+        .log()
         .mean()
+        .exp()
         for relevance in ("correct", "irrelevant")
         for p in projections
     }

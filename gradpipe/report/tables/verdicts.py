@@ -22,6 +22,9 @@ _LABELS = {
     "low": "95 % from",
     "high": "to",
     "p_adjusted": "adjusted p",
+    "verdict_study": "verdict, all claims",
+    "p_study": "p, all claims",
+    "independent_cells": "independent cells",
     "against_model": "against",
     "survives_length": "survives length control",
 }
@@ -44,7 +47,7 @@ def overall_table(inputs: ReportInputs) -> ReportTable:
     verdict, *measured = _MEASURED[:-1]
     frame = with_claims(judged.with_columns(reason), inputs.claims).select(
         *("title", "statement", "source", verdict, "survives_length", *measured),
-        *("cells", *CLAIM_VERDICTS, "reason"),
+        *("p_study", "verdict_study", "cells", "independent_cells", *CLAIM_VERDICTS, "reason"),
     )
     caption = "Verdicts over all models, benchmarks and projections"
     return ReportTable("verdicts_overall", caption, frame, heads=2, labels=_LABELS, sections=1)

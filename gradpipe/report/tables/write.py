@@ -99,6 +99,8 @@ def write_tables(inputs: ReportInputs, folder: Path) -> list[Path]:
     if not inputs.decomposition.is_empty():
         frames["decomposition_in_full"] = decomposition_in_full(inputs.decomposition)
     frames["length_control"] = length_control_in_full(inputs)
+    if not inputs.random_effects.is_empty():
+        frames["random_effects"] = inputs.random_effects
     if not inputs.discrimination.is_empty():
         frames["discrimination_in_full"] = inputs.discrimination
     if not inputs.set_diversity.is_empty():

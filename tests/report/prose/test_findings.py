@@ -16,6 +16,7 @@ from gradpipe.claims.paper import PAPER_CLAIMS
 from gradpipe.claims.schemas import (
     CLAIM_SCHEMA,
     LENGTH_CONTROL_SCHEMA,
+    RANDOM_EFFECTS_SCHEMA,
     STUDY_SOURCE,
     VERDICT_SCHEMA,
 )
@@ -175,6 +176,45 @@ def test_a_claim_on_each_layer_has_no_average(find: Find) -> None:
     assert f"at the layer of 2 cells that differs most ({bounds}; 24 items)" in finding.summary
     assert "average" not in finding.summary
     assert "95 % interval" not in finding.summary
+
+
+def test_the_verdict_is_the_one_after_the_correction_for_all_claims(find: Find) -> None:
+    corrected = {"verdict_study": "undecided", "p": 0.03, "p_study": 0.21}
+    (finding,) = find([claim()], [overall(**corrected), cell()])
+    assert finding.verdict == "undecided"
+    for fact in ("Supported by itself (p = 0.03)", "all claims", "(p = 0.21)"):
+        assert fact in finding.summary
+    same = overall(verdict_study="supported", p_study=0.01)
+    (unchanged,) = find([claim()], [same, cell()])
+    assert unchanged.verdict == "supported"
+    assert "by itself" not in unchanged.summary
+
+
+def test_correlated_cells_are_not_counted_as_so_many_votes(find: Find) -> None:
+    (finding,) = find([claim()], [overall(independent_cells=1.34), *grid({})])
+    assert "worth 1.3 independent ones" in finding.summary
+    (apart,) = find([claim()], [overall(independent_cells=7.9), *grid({})])
+    assert "independent" not in apart.summary
+
+
+def test_an_equivalence_has_a_90_percent_interval(find: Find) -> None:
+    (finding,) = find([claim(test="not_greater")], [overall(), cell()])
+    assert interval_text(6.4, 5.1, 8.0, "90 % interval") in finding.summary
+
+
+def test_random_effects_are_said_of_benchmarks_and_of_models(inputs: ReportInputs) -> None:
+    columns = {"claim": "1", "effect": 2.5, "low": 1.5, "high": 4.1, "tau": 0.4}
+    rows = [
+        columns | {"over": "benchmark", "k": 6, "i2": 0.82},
+        columns | {"over": "model", "k": 5, "i2": 0.0},
+        columns | {"claim": "other", "over": "model", "k": 77, "i2": 0.5},
+    ]
+    spread = pl.DataFrame(rows, schema=RANDOM_EFFECTS_SCHEMA)
+    judged = with_verdicts(inputs, [claim()], [overall(), cell()])
+    (finding,) = findings(replace(judged, random_effects=spread))
+    for fact in (ratio_text(2.5), "6 benchmarks, I² = 82%", "5 models, I² = 0%"):
+        assert fact in finding.summary
+    assert "77" not in finding.summary
 
 
 def test_a_supported_claim_has_its_effect_interval_items_and_cells(find: Find) -> None:
