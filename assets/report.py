@@ -14,7 +14,8 @@ from assets.stage_run import ASSET_GROUP, StageRun, markdown_table, stage_run
 from gradpipe.errors import WorkspaceError
 from gradpipe.report import REPORT_VERSION
 from gradpipe.report.charts.thumbnail import curve_thumbnail
-from gradpipe.report.collect import CellResults, all_curves, gather
+from gradpipe.report.cell_results import CellResults
+from gradpipe.report.collect import all_curves, gather
 from gradpipe.report.report_data import ReportInputs
 from gradpipe.responses.written import quality_of
 from gradpipe.studies.provenance import extraction_costs, provenance

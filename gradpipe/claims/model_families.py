@@ -131,7 +131,8 @@ def _fewest(
         kept = [cell.projections.index(name) for name in projections]
         for sample in samples:
             counts.append(np.isfinite(sample.values(cell)[:, kept]).any(-1).sum(0))
-    return np.minimum.reduce(counts)
+    fewest: NDArray[np.int64] = np.minimum.reduce(counts)
+    return fewest
 
 
 def _compared(

@@ -124,6 +124,7 @@ def _effects(measured: Effects, line: _Line, height: Bound) -> Effects:
         upper=height,
         items=used,
         units=used,
+        effective_units=used.astype(np.float64),
         # A line has one parameter more than a mean.
         degrees_of_freedom=degrees_of_freedom(used - 1),
         pairing="item",

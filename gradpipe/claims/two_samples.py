@@ -53,8 +53,8 @@ def samples_of(claim: Claim, cells: Cells, seed: int, resamples: int) -> list[It
         for cell in cells.values():
             if (style, "correct") in cell.curves:
                 values = cell.values[:, cell.curves.index((style, "correct"))]
-                usable = np.isfinite(values).any(axis=(1, 2)).tolist()
-                items |= {item for item, kept in zip(cell.items, usable, strict=True) if kept}
+                usable = np.flatnonzero(np.isfinite(values).reshape(len(values), -1).any(axis=1))
+                items |= {cell.items[place] for place in usable}
         if not items:
             return []
         benchmark = next(iter(cells.values())).benchmark

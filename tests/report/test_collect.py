@@ -6,7 +6,8 @@ import pytest
 
 from gradpipe.claims.paper import PAPER_CLAIMS
 from gradpipe.gradients.rows import ROW_SCHEMA
-from gradpipe.report.collect import CellResults, all_curves, gather
+from gradpipe.report.cell_results import CellResults
+from gradpipe.report.collect import all_curves, gather
 from gradpipe.report.report_data import QUALITY_COUNT_SCHEMA, ReportInputs
 from gradpipe.statistics.alignment import ALIGNMENT_TABLE_SCHEMA
 from tests.claims.conftest import make_cell, make_table
