@@ -13,8 +13,8 @@ from assets.spectral_statistics import SPECTRAL_STATISTICS, spectral_statistics
 from assets.stage_run import ASSET_GROUP, StageRun, markdown_table, stage_run
 from gradpipe.errors import WorkspaceError
 from gradpipe.report import REPORT_VERSION
-from gradpipe.report.charts.thumbnail import curve_thumbnail
 from gradpipe.report.cell_results import CellResults
+from gradpipe.report.charts.thumbnail import curve_thumbnail
 from gradpipe.report.collect import all_curves, gather
 from gradpipe.report.report_data import ReportInputs
 from gradpipe.responses.written import quality_of
