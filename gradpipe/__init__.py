@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from gradpipe.claims.comparison import compare
     from gradpipe.claims.power import items_needed
+    from gradpipe.claims.trends import trends
     from gradpipe.claims.verdicts import judge
     from gradpipe.gradients.protocol import Protocol
     from gradpipe.models.load import load_model
@@ -47,6 +48,7 @@ __all__ = [
     "rank",
     "relative_difference",
     "statistics_table",
+    "trends",
     "vendi_score",
 ]
 
@@ -67,6 +69,7 @@ PUBLIC = {
     "load_study": "gradpipe.studies.load",
     "judge": "gradpipe.claims.verdicts",
     "items_needed": "gradpipe.claims.power",
+    "trends": "gradpipe.claims.trends",
     "compare": "gradpipe.claims.comparison",
 }
 #: The module behind the public name ``charts``; it needs the extra "report".

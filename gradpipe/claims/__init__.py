@@ -17,6 +17,8 @@ random_effects   a claim's ratio on other benchmarks or in other models
 verdicts         ``judge``: the verdict on each claim
 reasons          the sentences that explain verdicts
 ratios           ratios of two sets of examples
+power            how many items decide each claim
+trends           claims along the checkpoints of a training run
 comparison       ``compare``: two models, protocols or data sets
 comparison_text  the sentences about a comparison
 length           comparisons of styles that control for response length

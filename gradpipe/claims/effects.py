@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from gradpipe.claims.bootstrap import Replicates, derive_seed
+from gradpipe.claims.bootstrap import MIN_ITEMS, Replicates, derive_seed
 from gradpipe.claims.contrasts import Claim, ModelRole
 from gradpipe.claims.layers import LayerRatios, combine_curves
 from gradpipe.claims.measures import NOISE_BOUNDS, logs_of_bounds, moves_of_logs
@@ -65,6 +65,12 @@ class Effects:
     #: The ratios of all layers, for a claim about each of them. The effect and its bounds are then
     #: those of the layer whose ratio is farthest from 1.
     layers: LayerRatios | None = None
+
+    @property
+    def can_be_judged(self) -> NDArray[np.bool_]:
+        """Which projections have enough items, and a value that is more than noise."""
+        finite = np.isfinite(self.lower.value) & np.isfinite(self.upper.value)
+        return finite & (self.items >= MIN_ITEMS)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -18,9 +18,8 @@ from typing import Any
 
 import numpy as np
 import polars as pl
-from numpy.typing import NDArray
 
-from gradpipe.claims.bootstrap import MIN_ITEMS, RESAMPLES
+from gradpipe.claims.bootstrap import RESAMPLES
 from gradpipe.claims.contrasts import Claim
 from gradpipe.claims.effects import Effects, measure_effects
 from gradpipe.claims.length_regression import overlap_text
@@ -180,19 +179,14 @@ def _total(measured: Sequence[Effects], effects: Sequence[Effects]) -> Benchmark
     judged = {
         (one.model, projection)
         for one in measured
-        for projection, counts in zip(one.projections, _countable(one), strict=True)
+        for projection, counts in zip(one.projections, one.can_be_judged, strict=True)
         if counts
     }
     counted = [
-        _countable(one) & [(one.model, projection) in judged for projection in one.projections]
+        one.can_be_judged & [(one.model, projection) in judged for projection in one.projections]
         for one in effects
     ]
     return benchmark_total(effects, counted)
-
-
-def _countable(effects: Effects) -> NDArray[np.bool_]:
-    finite = np.isfinite(effects.lower.value) & np.isfinite(effects.upper.value)
-    return finite & (effects.items >= MIN_ITEMS)
 
 
 def _annotate(figures: _Figures, claim: Claim, model: str, values: _Values) -> None:

@@ -4,9 +4,12 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from typing import cast
 
+import polars as pl
+
 from gradpipe.claims.contrasts import Claim, Quantity, Segment, Term
 from gradpipe.claims.schemas import STUDY_SOURCE
 from gradpipe.errors import StudyError, nearest
+from gradpipe.statistics.reductions import REDUCTIONS
 from gradpipe.styles import RELEVANCES, STYLES
 
 CLAIM_GRAMMAR = (
@@ -172,3 +175,12 @@ def _statement(
         )
     where = "" if segment == "all" else f" in the {segment} layers"
     return f"The {measure} of {statistic} is higher for {larger} than for {smaller}{where}."
+
+
+def parsed_claims(claims: Sequence[Claim | str], tables: Sequence[pl.LazyFrame]) -> list[Claim]:
+    """The claims, those that are text parsed for the statistics that ``tables`` have."""
+    if not any(isinstance(claim, str) for claim in claims):
+        return [claim for claim in claims if isinstance(claim, Claim)]
+    columns = {name for table in tables for name in table.collect_schema().names()}
+    known = [name for name in REDUCTIONS if name in columns]
+    return [parse_claim(claim, known) if isinstance(claim, str) else claim for claim in claims]

@@ -131,7 +131,10 @@ def random_effects_of(claim: Claim, sums: Sequence[BenchmarkSums]) -> pl.DataFra
     """
     rows = []
     if claim.quantity != "layers":
-        for over, groups in (("benchmark", _by_benchmark(sums)), ("model", _by_model(sums))):
+        for over, groups in (
+            ("benchmark", _by_benchmark(sums)),
+            ("model", effects_by_model(sums)[1:]),
+        ):
             effects, covariance = groups
             if len(effects) < MIN_GROUPS:
                 continue
@@ -159,8 +162,8 @@ def _by_benchmark(sums: Sequence[BenchmarkSums]) -> tuple[Array, Array]:
     return effects, np.diag(variances)
 
 
-def _by_model(sums: Sequence[BenchmarkSums]) -> tuple[Array, Array]:
-    """The mean log ratio of each model over its benchmarks, and the covariance of their errors."""
+def effects_by_model(sums: Sequence[BenchmarkSums]) -> tuple[list[str], Array, Array]:
+    """Models, each one's mean log ratio over its benchmarks, and the errors' covariance."""
     models = sorted({model for one in sums for model in one.models})
     cells, totals = np.zeros((2, len(models)))
     covariance = np.zeros((len(models), len(models)))
@@ -169,4 +172,4 @@ def _by_model(sums: Sequence[BenchmarkSums]) -> tuple[Array, Array]:
         cells[places] += one.cells
         totals[places] += one.effect
         covariance[np.ix_(places, places)] += one.covariance
-    return totals / cells, covariance / np.outer(cells, cells)
+    return models, totals / cells, covariance / np.outer(cells, cells)

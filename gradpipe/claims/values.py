@@ -50,6 +50,13 @@ def split_cells(table: StatisticsFrame) -> dict[tuple[str, str], pl.LazyFrame]:
     }
 
 
+def tables_of_cells(table: StatisticsFrame | Sequence[StatisticsFrame]) -> list[pl.LazyFrame]:
+    """The tables of single models and benchmarks, with all label columns."""
+    if isinstance(table, pl.DataFrame | pl.LazyFrame):
+        return list(split_cells(table).values())
+    return [with_labels(cell.lazy()) for cell in table]
+
+
 def tables_by_benchmark(tables: Sequence[pl.LazyFrame]) -> list[list[pl.LazyFrame]]:
     """Tables of single cells that have rows, grouped by benchmark in the order of its name."""
     groups: dict[str, list[pl.LazyFrame]] = {}

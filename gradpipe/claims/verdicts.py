@@ -7,26 +7,22 @@ corrected for the cells of a claim. ``verdict_study`` is corrected for all claim
 from collections.abc import Sequence
 from typing import NamedTuple
 
-import numpy as np
 import polars as pl
-from numpy.typing import NDArray
 
-from gradpipe.claims.bootstrap import MIN_ITEMS, RESAMPLES
+from gradpipe.claims.bootstrap import RESAMPLES
 from gradpipe.claims.contrasts import Claim
 from gradpipe.claims.correction import Correction, correct_for_study
-from gradpipe.claims.effects import Effects
 from gradpipe.claims.length_control import length_control
 from gradpipe.claims.measured_claims import measure_all
 from gradpipe.claims.overall import BenchmarkTotal, benchmark_total
 from gradpipe.claims.paper import PAPER_CLAIMS
-from gradpipe.claims.parse import parse_claim
+from gradpipe.claims.parse import parsed_claims
 from gradpipe.claims.random_effects import BenchmarkSums, benchmark_sums, random_effects_of
 from gradpipe.claims.schemas import RANDOM_EFFECTS_SCHEMA, VERDICT_SCHEMA
 from gradpipe.claims.survival import with_survival
-from gradpipe.claims.values import read_values, split_cells, tables_by_benchmark
+from gradpipe.claims.values import read_values, tables_by_benchmark, tables_of_cells
 from gradpipe.claims.verdict_rows import cell_rows, claim_verdicts
-from gradpipe.statistics.reductions import REDUCTIONS
-from gradpipe.statistics.table import StatisticsFrame, with_labels
+from gradpipe.statistics.table import StatisticsFrame
 
 
 class Judgment(NamedTuple):
@@ -125,8 +121,8 @@ def judge_claims(
 
     ``controls`` is the table of ``length_control``, computed unless it is given.
     """
-    tables = _tables(table)
-    parsed = _parsed(claims, tables)
+    tables = tables_of_cells(table)
+    parsed = parsed_claims(claims, tables)
     statistics = {name for claim in parsed for name in claim.statistics}
     cells: list[list[pl.DataFrame]] = [[] for _ in parsed]
     totals: list[list[BenchmarkTotal]] = [[] for _ in parsed]
@@ -135,7 +131,7 @@ def judge_claims(
         values = read_values(of_benchmark, statistics)
         measured = measure_all(parsed, values, model_pairs, seed, resamples)
         for index, effects in enumerate(measured):
-            counted = [_countable(one) for one in effects]
+            counted = [one.can_be_judged for one in effects]
             cells[index] += [
                 cell_rows(parsed[index], *pair) for pair in zip(effects, counted, strict=True)
             ]
@@ -155,24 +151,3 @@ def judge_claims(
         corrected.select(VERDICT_SCHEMA.names()),
         pl.concat([RANDOM_EFFECTS_SCHEMA.to_frame(), *spread]),
     )
-
-
-def _tables(table: StatisticsFrame | Sequence[StatisticsFrame]) -> list[pl.LazyFrame]:
-    """The tables of single cells, with all label columns."""
-    if isinstance(table, pl.DataFrame | pl.LazyFrame):
-        return list(split_cells(table).values())
-    return [with_labels(cell.lazy()) for cell in table]
-
-
-def _parsed(claims: Sequence[Claim | str], tables: Sequence[pl.LazyFrame]) -> list[Claim]:
-    if not any(isinstance(claim, str) for claim in claims):
-        return [claim for claim in claims if isinstance(claim, Claim)]
-    columns = {name for table in tables for name in table.collect_schema().names()}
-    known = [name for name in REDUCTIONS if name in columns]
-    return [parse_claim(claim, known) if isinstance(claim, str) else claim for claim in claims]
-
-
-def _countable(effects: Effects) -> NDArray[np.bool_]:
-    """Which projections can be judged: enough items, and a value that is more than noise."""
-    finite = np.isfinite(effects.lower.value) & np.isfinite(effects.upper.value)
-    return finite & (effects.items >= MIN_ITEMS)
