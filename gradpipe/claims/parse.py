@@ -178,7 +178,7 @@ def _statement(
 
 
 def parsed_claims(claims: Sequence[Claim | str], tables: Sequence[pl.LazyFrame]) -> list[Claim]:
-    """The claims, those that are text parsed for the statistics that ``tables`` have."""
+    """Parse the claims that are text, for the statistics that ``tables`` have."""
     if not any(isinstance(claim, str) for claim in claims):
         return [claim for claim in claims if isinstance(claim, Claim)]
     columns = {name for table in tables for name in table.collect_schema().names()}

@@ -42,7 +42,7 @@ POWER_SCHEMA = pl.Schema(
         "reason": pl.String,
     }
 )
-Outcome = Literal["supported", "contradicted"]
+_Outcome = Literal["supported", "contradicted"]
 
 
 def items_needed(
@@ -122,7 +122,7 @@ class _Pilot:
     spread: float
 
     @property
-    def outcome(self) -> Outcome:
+    def outcome(self) -> _Outcome:
         """The decision if the effect is the true one."""
         holds = {
             "greater": self.effect > self.margin,

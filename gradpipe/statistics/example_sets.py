@@ -16,10 +16,8 @@ from numpy.typing import NDArray
 
 from gradpipe.statistics.set_consensus import consensus
 from gradpipe.statistics.set_diversity import diversity_by_size
-from gradpipe.statistics.table import conform_to_schema
+from gradpipe.statistics.table import ALL_PROJECTIONS, conform_to_schema
 
-#: The projection that stands for all of them together.
-ALL_PROJECTIONS = "all"
 #: Items are divided into blocks by their index; the sums of a set are kept by block, so that means
 #: of different sets can be compared without examples of the same item.
 ITEM_BLOCKS = 10

@@ -19,9 +19,9 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from gradpipe.statistics.example_sets import ALL_PROJECTIONS, ITEM_BLOCKS, SET_COLUMNS
+from gradpipe.statistics.example_sets import ITEM_BLOCKS, SET_COLUMNS
 from gradpipe.statistics.t_intervals import t_quantiles
-from gradpipe.statistics.table import conform_to_schema
+from gradpipe.statistics.table import ALL_PROJECTIONS, conform_to_schema
 from gradpipe.styles import STYLES
 
 _Array = NDArray[np.float64]

@@ -14,12 +14,11 @@ from typing import NamedTuple
 import polars as pl
 
 from gradpipe.statistics.spans import SPAN_LABELS
+from gradpipe.statistics.table import ALL_PROJECTIONS
 from gradpipe.styles import STYLES
 
 #: The statistics that are compared, where a study has them.
 CONTRAST_STATISTICS = ("nuclear_norm", "effective_rank")
-#: The projection of a contrast of the geometric means over all projections.
-ALL_PROJECTIONS = "all"
 #: The spans that hold an answer, and the controls of as many tokens elsewhere in the response.
 _ANSWERS = ("final_answer", "answer")
 _CONTROLS = ("first_k", "random_k")

@@ -19,6 +19,8 @@ StatisticsFrame = pl.DataFrame | pl.LazyFrame
 
 EXAMPLE_COLUMNS = ("item_id", "benchmark", "family", "index", "style", "relevance")
 ROW_COLUMNS = ("loss", "tokens", "response_tokens", "layer", "projection")
+#: In tables of results, the projection that stands for all of them together.
+ALL_PROJECTIONS = "all"
 
 #: Label columns, and the value of each in a table without that column.
 DEFAULT_LABELS = {

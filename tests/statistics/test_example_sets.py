@@ -19,7 +19,6 @@ from gradpipe.models.source import resolve_model
 from gradpipe.standalone.model_encoder import encoder_of_model
 from gradpipe.statistics import example_sets as module
 from gradpipe.statistics.example_sets import (
-    ALL_PROJECTIONS,
     EXAMPLE_SET_SCHEMA,
     ITEM_BLOCKS,
     example_sets,
@@ -31,6 +30,7 @@ from gradpipe.statistics.set_tables import (
     SET_DIVERSITY_SCHEMA,
     set_tables,
 )
+from gradpipe.statistics.table import ALL_PROJECTIONS
 from tests.gradients.twins import naive, projection_gradients
 
 Array = NDArray[np.float64]

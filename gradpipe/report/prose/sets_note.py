@@ -6,7 +6,7 @@ from gradpipe.report import style
 from gradpipe.report.prose.phrases import count_text, join_words, range_text, short_number
 from gradpipe.report.report_data import ReportInputs
 from gradpipe.report.tables.sets import matched_diversity
-from gradpipe.statistics.example_sets import ALL_PROJECTIONS
+from gradpipe.statistics.table import ALL_PROJECTIONS
 
 _KINDS = {"styles": "two styles on one benchmark", "benchmarks": "two benchmarks in one style"}
 

@@ -16,7 +16,8 @@ from gradpipe.report.prose.phrases import (
     sentence_start,
 )
 from gradpipe.report.report_data import ReportInputs
-from gradpipe.statistics.span_contrasts import ALL_PROJECTIONS, CHAINS
+from gradpipe.statistics.span_contrasts import CHAINS
+from gradpipe.statistics.table import ALL_PROJECTIONS
 
 _ANSWERS = ("final_answer", "answer")
 #: Styles without and with a chain of thought, the most different pair first.

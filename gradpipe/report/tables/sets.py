@@ -4,7 +4,7 @@ import polars as pl
 
 from gradpipe.report.chart_data import in_reading_order
 from gradpipe.report.tables.table import ReportTable, where
-from gradpipe.statistics.example_sets import ALL_PROJECTIONS
+from gradpipe.statistics.table import ALL_PROJECTIONS
 
 _SET = ["model", "benchmark", "style", "relevance"]
 #: Smaller sets do not limit the size at which the sets of a model are compared.

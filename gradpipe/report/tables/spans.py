@@ -4,7 +4,7 @@ import polars as pl
 
 from gradpipe.report.style import style_label
 from gradpipe.report.tables.table import ReportTable, projections_of, where, wide
-from gradpipe.statistics.span_contrasts import ALL_PROJECTIONS
+from gradpipe.statistics.table import ALL_PROJECTIONS
 
 _HEADS = ["model", "benchmark", "style", "relevance", "span"]
 _ENDS = {"ratio": "ratio", "low": "from", "high": "to"}
