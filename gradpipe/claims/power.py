@@ -158,11 +158,11 @@ class _Pilot:
 
 
 def _pilot(row: dict[str, Any]) -> _Pilot | None:
-    """The effect and its spread, None without an interval of finite width."""
+    """The effect and its spread, None without an interval of finite width or without a margin."""
     from scipy.special import stdtrit
 
     ends = row["effect"], row["low"], row["high"]
-    if any(end is None or not 0 < end < inf for end in ends):
+    if row["margin"] is None or any(end is None or not 0 < end < inf for end in ends):
         return None
     effect, low, high = map(log, ends)
     items = int(row["most"])

@@ -98,10 +98,14 @@ CONTROLS = {
 }
 
 
+#: The test and margin of claims that are not about a larger ratio.
+_TESTS = {"relevance_same": ("within", 1.1)}
+
+
 def claims_of() -> pl.DataFrame:
     """Claims of the paper and one of the study's own."""
     rows = [
-        (*claim[:-1], 0.05 if claim[5] == "relevance_same" else None, claim[5].split("_")[0], None)
+        (*claim[:5], *_TESTS.get(claim[5], ("greater", 1.0)), claim[5].split("_")[0], None)
         for claim in CLAIMS
     ]
     return pl.DataFrame(rows, schema=CLAIM_SCHEMA, orient="row")
