@@ -185,7 +185,7 @@ def test_an_undecided_verdict_does_not_survive() -> None:
 
 
 def test_a_ratio_short_of_a_margin_is_weaker_not_reversed() -> None:
-    claim = replace(parse_claim(CLAIM, ["nuclear_norm"]), margin=1.5)
+    claim = replace(parse_claim(CLAIM, ["nuclear_norm"]), margin=1.4)
     for size, outcome, survives in ((1.2, "weaker", "no"), (0.7, "reversed", "reversed")):
         table = planted(LONGER, {"none": size}, slope=-2.5, items=100)
         controls = length_control(list(split_cells(table).values()), [claim])

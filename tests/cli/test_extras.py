@@ -21,12 +21,8 @@ def without_extras(*words: str) -> subprocess.CompletedProcess[str]:
     """
     script = (
         "import sys\n"
-        f"missing = {set(OPTIONAL_PACKAGES) - {'fsspec'}!r}\n"
-        "class Missing:\n"
-        "    def find_spec(self, name, path=None, target=None):\n"
-        "        if name.split('.')[0] in missing:\n"
-        "            raise ModuleNotFoundError(f'No module named {name!r}', name=name)\n"
-        "sys.meta_path.insert(0, Missing())\n"
+        # With None here, an import fails, and transformers finds no package.
+        f"sys.modules.update(dict.fromkeys({set(OPTIONAL_PACKAGES) - {'fsspec'}!r}))\n"
         "from gradpipe.cli import main\n"
         f"main({list(words)!r})\n"
     )

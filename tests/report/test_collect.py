@@ -10,6 +10,7 @@ from gradpipe.report.cell_results import CellResults
 from gradpipe.report.collect import all_curves, gather
 from gradpipe.report.report_data import QUALITY_COUNT_SCHEMA, ReportInputs
 from gradpipe.statistics.alignment import ALIGNMENT_TABLE_SCHEMA
+from gradpipe.statistics.example_sets import EXAMPLE_SET_SCHEMA
 from tests.claims.conftest import make_cell, make_table
 
 ITEMS = 16
@@ -69,6 +70,7 @@ def results(failed: int = 0, missing: int = 0) -> CellResults:
         examples=examples.lazy().drop("model"),
         statistics=statistics.lazy(),
         alignments=ALIGNMENT_TABLE_SCHEMA.to_frame().lazy(),
+        sets=EXAMPLE_SET_SCHEMA.to_frame().lazy(),
         rows_of=lambda keys: rows,
     )
 
