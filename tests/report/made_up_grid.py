@@ -21,6 +21,7 @@ from tests.report.made_up import (
 )
 from tests.report.made_up_examples import alignment_of, examples_of, extremes_of, twins_of
 from tests.report.made_up_judged import claims_of, length_control_of, length_of, verdicts_of
+from tests.report.made_up_sets import sets_of
 
 #: Models of the paper, base and tuned, and their layers.
 LAYERS = {
@@ -71,6 +72,7 @@ def paper_grid() -> ReportInputs:
         for seed, (model, layers) in enumerate(LAYERS.items())
     )
     twins, single = twins_of(names), examples_of(names, BENCHMARKS, ITEMS)
+    sets = sets_of(names, BENCHMARKS, ITEMS)
     return ReportInputs(
         curves=curves,
         mad=pl.concat(map(mad_of, of_models)),
@@ -89,6 +91,9 @@ def paper_grid() -> ReportInputs:
         discrimination=discrimination_of(curves),
         decomposition=decomposition_of(curves),
         added=added_of(curves),
+        set_diversity=sets.diversity,
+        set_consensus=sets.consensus,
+        set_cosines=sets.cosines,
     )
 
 
