@@ -42,13 +42,9 @@ LATE_IMPORTS = {
     "gradpipe/claims": {"scipy.optimize", "scipy.special", "scipy.stats"},
     "gradpipe/statistics/t_intervals.py": {"scipy.special"},
     "gradpipe/statistics/correlation.py": {"scipy.special"},
-    "gradpipe/statistics/decomposition.py": {"scipy.special"},
     # The model of detection: scikit-learn is an optional package, and takes seconds to import.
     "gradpipe/statistics/logistic_scores.py": {"sklearn.linear_model", "sklearn.preprocessing"},
     "gradpipe/statistics/grouped_folds.py": {"scipy.sparse", "scipy.sparse.csgraph"},
-    "gradpipe/statistics/fold_auroc.py": {"scipy.special"},
-    # Quantiles of Student's t.
-    "gradpipe/statistics/span_contrasts.py": {"scipy.special"},
     # Charts, pages and their images are drawn when a report is built, some by optional packages.
     "gradpipe/report": {"altair", "jinja2", "markupsafe", "vl_convert"},
 }

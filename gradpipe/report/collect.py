@@ -133,6 +133,7 @@ def _parts_of(cell: CellResults, names: Sequence[str], seed: int) -> _Parts:
     scores = example_scores(statistics.lazy())
     others = [relevance for relevance in RELEVANCES if relevance != "correct"]
     scored = [name for name in SCORES if name in names]
+    with_donors = cell.statistics_with_donors().collect()
     return _Parts(
         measured=examples.drop("instruction", "response").with_columns(model=pl.lit(cell.model)),
         scores=scores,
@@ -145,8 +146,7 @@ def _parts_of(cell: CellResults, names: Sequence[str], seed: int) -> _Parts:
         ),
         decomposition=token_decomposition(statistics),
         added=pl.concat(
-            added_discrimination(cell.statistics_with_donors(), scored, first=relevance)
-            for relevance in others
+            added_discrimination(with_donors, scored, first=relevance) for relevance in others
         )
         if scored
         else REPORT_ADDED_SCHEMA.to_frame(),

@@ -11,9 +11,9 @@ from gradpipe.claims.contrasts import Claim
 from gradpipe.claims.correction import Correction, correct_for_study
 from gradpipe.claims.length_control import length_control
 from gradpipe.claims.quality import judge_sequel
-from gradpipe.claims.schemas import VERDICT_SCHEMA
+from gradpipe.claims.schemas import LENGTH_CONTROL_SCHEMA, VERDICT_SCHEMA
 from gradpipe.claims.sequel import ALL_SEQUEL_CLAIMS
-from gradpipe.claims.verdicts import judge, judge_claims
+from gradpipe.claims.verdicts import judge_claims
 from gradpipe.report.cell_results import EXAMPLE_LABELS, CellResults
 from gradpipe.responses.verified import verified_examples
 from gradpipe.styles import QUALITY_STYLES
@@ -47,7 +47,7 @@ def judge_cells(
     tables = [cell.statistics_with_donors() for cell in cells]
     controls = length_control(tables, claims, seed=seed)
     judged = judge_claims(tables, claims, model_pairs=twins, seed=seed, controls=controls)
-    verdicts = judged.verdicts
+    verdicts, verified = judged.verdicts, _on_verified(cells, tables, claims, twins, seed)
     if _have_both_qualities(cells):
         sequel = judge_sequel(
             [cell.statistics for cell in cells], [cell.alignments for cell in cells], seed=seed
@@ -58,7 +58,7 @@ def judge_cells(
     return JudgedCells(
         claims=claims,
         verdicts=correct_for_study(verdicts, claims, correction).select(VERDICT_SCHEMA.names()),
-        verified=_on_verified(cells, tables, claims, twins, seed),
+        verified=verified,
         random_effects=judged.random_effects,
         length_control=controls,
     )
@@ -94,5 +94,8 @@ def _on_verified(
         )
         for table, kept in zip(tables, verified, strict=True)
     ]
-    verdicts = judge(kept_tables, claims, model_pairs=twins, seed=seed)
+    no_controls = LENGTH_CONTROL_SCHEMA.to_frame()
+    verdicts = judge_claims(
+        kept_tables, claims, model_pairs=twins, seed=seed, controls=no_controls
+    ).verdicts
     return verdicts.filter(pl.col("level") == "overall")

@@ -16,10 +16,10 @@ from __future__ import annotations
 
 from itertools import combinations
 
-import numpy as np
 import polars as pl
 
 from gradpipe.statistics.reductions import TOKEN_STATISTICS
+from gradpipe.statistics.t_intervals import t_quantiles
 from gradpipe.statistics.table import StatisticsFrame, with_labels
 from gradpipe.styles import KNOWLEDGE_STYLES, MATCHED_STYLES, REASONING_STYLES, THINKING_STYLES
 
@@ -43,7 +43,6 @@ STYLE_PAIRS = [
     for styles in (REASONING_STYLES, THINKING_STYLES, KNOWLEDGE_STYLES)
     for pair in combinations(styles, 2)
 ] + [(MATCHED_STYLES[0], "simplified"), ("simplified", MATCHED_STYLES[1])]
-_CONFIDENCE = 0.95
 
 
 def token_decomposition(table: StatisticsFrame) -> pl.DataFrame:
@@ -101,15 +100,13 @@ def _compared(values: pl.DataFrame, style: str, against: str) -> pl.DataFrame:
     both = first.join(second, on=[*keys, "item_id"], nulls_equal=True, suffix="_against")
     differences = [pl.col(name) - pl.col(f"{name}_against") for name in FACTORS]
     count = pl.len().cast(pl.Int64)
-    summary = (
-        both.group_by(keys)
-        .agg(
-            count.alias("items"),
-            *(d.mean() for d in differences),
-            *(d.std().alias(f"{d.meta.output_name()}_sd") for d in differences),
-        )
-        .with_columns(reach=_t_quantile(pl.col("items")) / pl.col("items").sqrt())
+    summary = both.group_by(keys).agg(
+        count.alias("items"),
+        *(d.mean() for d in differences),
+        *(d.std().alias(f"{d.meta.output_name()}_sd") for d in differences),
     )
+    reach = pl.lit(pl.Series(t_quantiles(summary["items"] - 1))) / pl.col("items").sqrt()
+    summary = summary.with_columns(reach=reach)
     ends = [
         (pl.col(factor) + sign * pl.col("reach") * pl.col(f"{factor}_sd")).exp().alias(factor + end)
         for factor in FACTORS
@@ -123,14 +120,3 @@ def _compared(values: pl.DataFrame, style: str, against: str) -> pl.DataFrame:
         *(pl.col(factor).exp() for factor in FACTORS),
         *ends,
     ).select(list(DECOMPOSITION_SCHEMA))
-
-
-def _t_quantile(items: pl.Expr) -> pl.Expr:
-    """The quantile of Student's t for a two-sided interval of a mean over ``items``."""
-    from scipy.special import stdtrit
-
-    def quantiles(counts: pl.Series) -> pl.Series:
-        degrees = counts.to_numpy() - 1.0
-        return pl.Series(stdtrit(np.where(degrees > 0, degrees, np.nan), (1 + _CONFIDENCE) / 2))
-
-    return items.map_batches(quantiles, return_dtype=pl.Float64)

@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 
 from gradpipe.statistics.discrimination import auroc_interval
 from gradpipe.statistics.grouped_folds import Ints
+from gradpipe.statistics.t_intervals import t_quantiles
 
 Floats = NDArray[np.float64]
 #: A value with the ends of its 95 % interval.
@@ -50,11 +51,9 @@ class FoldAuroc:
 
     def over(self, other: "FoldAuroc") -> Estimate:
         """How much larger this AUROC is than another of the same items, with a t interval."""
-        from scipy.special import stdtrit
-
         difference = self.auroc - other.auroc
         error = self._variance(self.influence - other.influence) ** 0.5
-        reach = float(stdtrit(len(self.influence) - self.folds, 0.975)) * error
+        reach = float(t_quantiles(len(self.influence) - self.folds)) * error
         return difference, max(difference - reach, -1.0), min(difference + reach, 1.0)
 
     def _variance(self, influence: Floats) -> float:

@@ -14,6 +14,7 @@ from typing import NamedTuple
 import polars as pl
 
 from gradpipe.statistics.spans import SPAN_LABELS
+from gradpipe.statistics.t_intervals import t_quantiles
 from gradpipe.statistics.table import ALL_PROJECTIONS
 from gradpipe.styles import STYLES
 
@@ -173,7 +174,4 @@ def _with_intervals(joined: pl.DataFrame, contrast: Sequence[str], chain: str) -
 
 def student_quantiles(free: pl.Series) -> pl.Series:
     """The 0.975 quantile of Student's t for degrees of freedom; null below 1."""
-    from scipy.special import stdtrit
-
-    values = pl.Series("quantile", stdtrit(free.clip(1).to_numpy(), 0.975))
-    return values.set(free < 1, None)
+    return pl.Series("quantile", t_quantiles(free)).fill_nan(None)

@@ -13,8 +13,9 @@ from typing import Any
 import numpy as np
 import polars as pl
 
-from gradpipe.statistics.span_contrasts import item_values, student_quantiles
+from gradpipe.statistics.span_contrasts import item_values
 from gradpipe.statistics.spans import SPAN_LABELS
+from gradpipe.statistics.t_intervals import t_quantiles
 
 #: A response with fewer steps has no trend.
 LEAST_STEPS = 3
@@ -112,6 +113,5 @@ def _slope(group: pl.DataFrame, names: list[str]) -> tuple[float | None, ...]:
     if clusters < 2:
         return ratio, None, None
     variance = inverse @ (sums.T @ sums) @ inverse * clusters / (clusters - 1)
-    quantile = student_quantiles(pl.Series([clusters - 1]))[0]
-    reach = quantile * float(np.sqrt(variance[0, 0]))
+    reach = float(t_quantiles(clusters - 1)) * float(np.sqrt(variance[0, 0]))
     return ratio, float(np.exp(slope[0] - reach)), float(np.exp(slope[0] + reach))
