@@ -145,7 +145,7 @@ def claims() -> Iterator[str]:
     """The paper's claims as they are judged, and how to state one's own."""
     from gradpipe.claims.paper import PAPER_CLAIMS
     from gradpipe.claims.parse import CLAIM_GRAMMAR
-    from gradpipe.claims.sequel import ALL_SEQUEL_CLAIMS
+    from gradpipe.claims.quality.claims import ALL_SEQUEL_CLAIMS
 
     yield "# Claims\n"
     yield "## The paper's\n"

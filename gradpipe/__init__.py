@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from gradpipe.claims.comparison import compare
-    from gradpipe.claims.power import items_needed
+    from gradpipe.claims.inference.power import items_needed
     from gradpipe.claims.trends import trends
     from gradpipe.claims.verdicts import judge
     from gradpipe.gradients.protocol import Protocol
@@ -24,10 +24,10 @@ if TYPE_CHECKING:
     from gradpipe.standalone.notebook import extract_spectra, rank
     from gradpipe.statistics.correlation import correlate
     from gradpipe.statistics.curves import curves
-    from gradpipe.statistics.detection_model import added_discrimination
+    from gradpipe.statistics.detection.added import added_discrimination
+    from gradpipe.statistics.detection.discrimination import discrimination
     from gradpipe.statistics.differences import mad, relative_difference
-    from gradpipe.statistics.discrimination import discrimination
-    from gradpipe.statistics.set_diversity import vendi_score
+    from gradpipe.statistics.sets.diversity import vendi_score
     from gradpipe.statistics.table import statistics_table
     from gradpipe.studies.load import load_study
 
@@ -62,13 +62,13 @@ PUBLIC = {
     "curves": "gradpipe.statistics.curves",
     "mad": "gradpipe.statistics.differences",
     "relative_difference": "gradpipe.statistics.differences",
-    "discrimination": "gradpipe.statistics.discrimination",
-    "vendi_score": "gradpipe.statistics.set_diversity",
+    "discrimination": "gradpipe.statistics.detection.discrimination",
+    "vendi_score": "gradpipe.statistics.sets.diversity",
     "correlate": "gradpipe.statistics.correlation",
-    "added_discrimination": "gradpipe.statistics.detection_model",
+    "added_discrimination": "gradpipe.statistics.detection.added",
     "load_study": "gradpipe.studies.load",
     "judge": "gradpipe.claims.verdicts",
-    "items_needed": "gradpipe.claims.power",
+    "items_needed": "gradpipe.claims.inference.power",
     "trends": "gradpipe.claims.trends",
     "compare": "gradpipe.claims.comparison",
 }

@@ -43,8 +43,11 @@ LATE_IMPORTS = {
     "gradpipe/statistics/t_intervals.py": {"scipy.special"},
     "gradpipe/statistics/correlation.py": {"scipy.special"},
     # The model of detection: scikit-learn is an optional package, and takes seconds to import.
-    "gradpipe/statistics/logistic_scores.py": {"sklearn.linear_model", "sklearn.preprocessing"},
-    "gradpipe/statistics/grouped_folds.py": {"scipy.sparse", "scipy.sparse.csgraph"},
+    "gradpipe/statistics/detection/logistic_scores.py": {
+        "sklearn.linear_model",
+        "sklearn.preprocessing",
+    },
+    "gradpipe/statistics/detection/grouped_folds.py": {"scipy.sparse", "scipy.sparse.csgraph"},
     # Charts, pages and their images are drawn when a report is built, some by optional packages.
     "gradpipe/report": {"altair", "jinja2", "markupsafe", "vl_convert"},
 }

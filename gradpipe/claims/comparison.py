@@ -11,8 +11,8 @@ from typing import Any
 import numpy as np
 import polars as pl
 
-from gradpipe.claims.bootstrap import CONFIDENCE_LEVEL, MIN_ITEMS, derive_seed
-from gradpipe.claims.decisions import holm
+from gradpipe.claims.inference.bootstrap import CONFIDENCE_LEVEL, MIN_ITEMS, derive_seed
+from gradpipe.claims.inference.decisions import holm
 from gradpipe.claims.ratios import MEAN_AND_MAD, Ratio, mean_and_mad, ratio_of
 from gradpipe.claims.values import Array, CellValues, cell_values, mean_curves, split_cells
 from gradpipe.errors import DataError

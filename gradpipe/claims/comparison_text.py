@@ -4,7 +4,7 @@ from collections.abc import Iterator, Sequence
 
 import polars as pl
 
-from gradpipe.claims.bootstrap import CONFIDENCE_LEVEL
+from gradpipe.claims.inference.bootstrap import CONFIDENCE_LEVEL
 
 _QUANTITY_TEXT = {"mean": "mean over layers", "mad": "MAD"}
 #: The columns that may distinguish curves, besides the projection.

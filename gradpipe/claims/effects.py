@@ -1,8 +1,7 @@
 """The effects of claims on one benchmark, all measured on the same resamples of its items.
 
 An effect's interval covers every ratio between the bounds that noise and skewed items leave (see
-gradpipe/claims/measures.py and gradpipe/claims/skew.py) plus the sampling error, as bias-aware
-intervals do (Armstrong and Kolesár 2018).
+``measures`` and ``inference.skew``) plus the sampling error, as bias-aware intervals do (Armstrong and Kolesár 2018).
 """
 
 from collections.abc import Mapping, Sequence
@@ -12,13 +11,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from gradpipe.claims.bootstrap import MIN_ITEMS, Replicates, derive_seed
 from gradpipe.claims.contrasts import Claim, ModelRole
+from gradpipe.claims.inference.bootstrap import MIN_ITEMS, Replicates, derive_seed
+from gradpipe.claims.inference.samples import CurveBlock, PairedSample, Wanted
 from gradpipe.claims.layers import LayerRatios, combine_curves
 from gradpipe.claims.measures import NOISE_BOUNDS, logs_of_bounds, moves_of_logs
 from gradpipe.claims.pairing import Pairing, PairingName, pairings
-from gradpipe.claims.samples import CurveBlock, PairedSample, Wanted
-from gradpipe.claims.unpaired import independent_items, usable_items
+from gradpipe.claims.quality.unpaired import independent_items, usable_items
 from gradpipe.claims.values import Array, CellValues
 
 #: CellValues by (model, statistic).
@@ -43,9 +42,9 @@ class Effects:
     Arrays are [projection]. Apart from sampling error the log ratio lies between ``lower`` and
     ``upper``. ``items`` counts the items that have every curve that the claim compares; only these
     are used. Paired by response, an item stands for its response (see gradpipe/claims/pairing.py).
-    Unpaired, they are the items of the smaller side (see gradpipe/claims/unpaired.py). ``units``
+    Unpaired, they are the items of the smaller side (see ``quality.unpaired``). ``units``
     counts what is resampled together, with ``degrees_of_freedom``; ``effective_units`` counts large
-    ones more than small ones (see gradpipe/claims/skew.py).
+    ones more than small ones (see gradpipe/claims/inference/skew.py).
     """
 
     model: str

@@ -21,11 +21,11 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from gradpipe.claims.bootstrap import CONFIDENCE_LEVEL, finite_mean, standard_error
 from gradpipe.claims.contrasts import Segment
-from gradpipe.claims.decisions import LOG_ROUNDING, Decisions, one_sided_p
+from gradpipe.claims.inference.bootstrap import CONFIDENCE_LEVEL, finite_mean, standard_error
+from gradpipe.claims.inference.decisions import LOG_ROUNDING, Decisions, one_sided_p
+from gradpipe.claims.inference.skew import item_levels, lognormal_gap
 from gradpipe.claims.measures import segment_slice
-from gradpipe.claims.skew import item_levels, lognormal_gap
 from gradpipe.claims.values import Array
 
 #: A p-value of the largest deviation is not taken from fewer resamples than this.
@@ -61,7 +61,7 @@ class LayerRatios:
 
     value: Array
     resampled: Array
-    #: How far skewed items may move the value (see gradpipe/claims/skew.py): [projection, layer].
+    #: How far skewed items may move the value (see ``inference.skew``): [projection, layer].
     gap: Array | float = 0.0
 
     @property

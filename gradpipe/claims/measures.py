@@ -21,7 +21,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gradpipe.claims.contrasts import Quantity, Segment
-from gradpipe.claims.skew import item_levels, lognormal_gap
+from gradpipe.claims.inference.skew import item_levels, lognormal_gap
 from gradpipe.claims.values import Array
 from gradpipe.statistics.differences import segments
 
@@ -40,7 +40,7 @@ class CurveQuantity:
     ``values`` [item, projection, layer] are those of the items that the mean curve is over. They
     are NaN at layers without the projection, and for items that are not used. ``levels`` [item,
     projection] are the items' means over layers, and ``gap`` [projection] says how far skewed items
-    may move the log of the quantity (see gradpipe/claims/skew.py).
+    may move the log of the quantity (see gradpipe/claims/inference/skew.py).
     """
 
     def __init__(self, values: Array, name: Quantity, segment: Segment) -> None:

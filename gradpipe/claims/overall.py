@@ -14,10 +14,10 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from gradpipe.claims.bootstrap import standard_error
-from gradpipe.claims.decisions import ValueAndError, decide
 from gradpipe.claims.effects import Bound, Effects
-from gradpipe.claims.independence import squared_correlations
+from gradpipe.claims.inference.bootstrap import standard_error
+from gradpipe.claims.inference.decisions import ValueAndError, decide
+from gradpipe.claims.inference.independence import squared_correlations
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -30,7 +30,7 @@ class BenchmarkTotal:
     upper: tuple[float, float]
     degrees_of_freedom: float
     items: int
-    #: See gradpipe/claims/independence.py.
+    #: See gradpipe/claims/inference/independence.py.
     squared_correlations: float
 
 

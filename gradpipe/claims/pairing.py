@@ -23,13 +23,13 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from gradpipe.claims.bootstrap import MIN_ITEMS
 from gradpipe.claims.contrasts import Claim, Term
-from gradpipe.claims.skew import effective_count
+from gradpipe.claims.inference.bootstrap import MIN_ITEMS
+from gradpipe.claims.inference.skew import effective_count
 from gradpipe.claims.values import Array, CellValues
 
 #: Paired "item": an item's responses are compared. "response": the uses of a response. "unpaired":
-#: responses of different items (see gradpipe/claims/unpaired.py).
+#: responses of different items (see gradpipe/claims/quality/unpaired.py).
 PairingName = Literal["item", "response", "unpaired"]
 #: The largest number of responses that are resampled together if there are few cycles.
 CHAIN_LENGTH = 4

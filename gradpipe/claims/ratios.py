@@ -9,7 +9,7 @@ from math import inf
 
 import numpy as np
 
-from gradpipe.claims.bootstrap import (
+from gradpipe.claims.inference.bootstrap import (
     Replicates,
     StatisticOfCounts,
     degrees_of_freedom,
@@ -17,7 +17,7 @@ from gradpipe.claims.bootstrap import (
     replicates,
     standard_error,
 )
-from gradpipe.claims.decisions import decide
+from gradpipe.claims.inference.decisions import decide
 from gradpipe.claims.measures import NOISE_BOUNDS, CurveQuantity
 from gradpipe.claims.values import Array, mean_curves
 

@@ -4,11 +4,11 @@ from collections.abc import Mapping
 from math import exp
 from typing import Any
 
-from gradpipe.claims.bootstrap import CONFIDENCE_LEVEL, MIN_ITEMS
 from gradpipe.claims.contrasts import Claim
-from gradpipe.claims.decisions import interval_level
+from gradpipe.claims.inference.bootstrap import CONFIDENCE_LEVEL, MIN_ITEMS
+from gradpipe.claims.inference.decisions import interval_level
 
-#: Items are called skewed if at most this share of them is effective (gradpipe/claims/skew.py).
+#: Items are called skewed if at most this share of them is effective (``inference.skew``).
 MOST_SKEWED_SHARE = 0.5
 #: Cells are called correlated if they are worth fewer independent ones than this share of them.
 MOST_CORRELATED_SHARE = 0.9

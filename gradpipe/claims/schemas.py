@@ -29,12 +29,12 @@ CLAIM_SCHEMA = pl.Schema(
 #: Holm's correction for the claim's cells; ``items`` is a count; ``pairing`` is "item",
 #: "response" or "unpaired" (see gradpipe/claims/pairing.py), and "mixed" overall if cells differ;
 #: of unpaired items, ``items`` are those of the smaller side. ``survives_length`` is "yes", "no",
-#: "reversed" or "cannot be told" (see gradpipe/claims/survival.py), null for cells and for claims
+#: "reversed" or "cannot be told" (see ``length.survival``), null for cells and for claims
 #: that do not compare two styles. The interval of an equivalence (``test`` "within" or
 #: "not_greater") is a 90 % interval. Null for cells: ``p_study`` is ``p`` corrected for all claims
-#: of the study, ``verdict_study`` the verdict that follows (see gradpipe/claims/correction.py);
+#: of the study, ``verdict_study`` the verdict that follows (see ``inference.correction``);
 #: ``independent_cells`` says how many independent cells the claim's cells are worth (see
-#: gradpipe/claims/independence.py).
+#: gradpipe/claims/inference/independence.py).
 VERDICT_SCHEMA = pl.Schema(
     {
         "claim": pl.String,
@@ -62,7 +62,7 @@ VERDICT_SCHEMA = pl.Schema(
 #: One row per claim and ``over`` ("benchmark" or "model"), if there are at least five, ``k``, of
 #: them: the ratio ``effect`` in their population with its 95 % interval ``low`` to ``high``,
 #: ``tau``, the standard deviation of its log, and ``i2``, the share of the spread between them that
-#: is not sampling error (see gradpipe/claims/random_effects.py).
+#: is not sampling error (see gradpipe/claims/inference/random_effects.py).
 RANDOM_EFFECTS_SCHEMA = pl.Schema(
     {
         "claim": pl.String,
@@ -99,7 +99,7 @@ LENGTH_SCHEMA = pl.Schema(
     }
 )
 #: One row per claim that compares two styles and control for length (see
-#: gradpipe/claims/length_control.py): the claim's ratio over all cells that ``cells`` counts, with
+#: gradpipe/claims/length/control.py): the claim's ratio over all cells that ``cells`` counts, with
 #: its 95 % interval, combined as the overall verdict is. ``outcome`` is "agrees", "weaker",
 #: "undecided" or "reversed" beside the figure as measured. ``answer_share`` is as in LENGTH_SCHEMA.
 #: An effect that cannot be computed is null, and so is its outcome; ``how`` says why.

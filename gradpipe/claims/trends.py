@@ -18,12 +18,12 @@ from typing import Any
 import numpy as np
 import polars as pl
 
-from gradpipe.claims.bootstrap import CONFIDENCE_LEVEL, RESAMPLES, derive_seed
 from gradpipe.claims.contrasts import Claim
+from gradpipe.claims.inference.bootstrap import CONFIDENCE_LEVEL, RESAMPLES, derive_seed
+from gradpipe.claims.inference.random_effects import BenchmarkSums, benchmark_sums, effects_by_model
 from gradpipe.claims.measured_claims import measure_all
 from gradpipe.claims.paper import PAPER_CLAIMS
 from gradpipe.claims.parse import parsed_claims
-from gradpipe.claims.random_effects import BenchmarkSums, benchmark_sums, effects_by_model
 from gradpipe.claims.values import Array, read_values, tables_by_benchmark, tables_of_cells
 from gradpipe.errors import DataError
 from gradpipe.statistics.table import StatisticsFrame

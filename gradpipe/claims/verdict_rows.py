@@ -15,11 +15,11 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from gradpipe.claims.bootstrap import CONFIDENCE_LEVEL, standard_error
 from gradpipe.claims.contrasts import Claim
-from gradpipe.claims.decisions import decide, holm
 from gradpipe.claims.effects import Effects
-from gradpipe.claims.independence import independent_cells
+from gradpipe.claims.inference.bootstrap import CONFIDENCE_LEVEL, standard_error
+from gradpipe.claims.inference.decisions import decide, holm
+from gradpipe.claims.inference.independence import independent_cells
 from gradpipe.claims.layers import decide_layers
 from gradpipe.claims.overall import BenchmarkTotal, combine_layer_cells, combine_totals
 from gradpipe.claims.reasons import cell_agreement, cell_reason, overall_reason

@@ -9,17 +9,21 @@ from typing import NamedTuple
 
 import polars as pl
 
-from gradpipe.claims.bootstrap import RESAMPLES
 from gradpipe.claims.contrasts import Claim
-from gradpipe.claims.correction import Correction, correct_for_study
-from gradpipe.claims.length_control import length_control
+from gradpipe.claims.inference.bootstrap import RESAMPLES
+from gradpipe.claims.inference.correction import Correction, correct_for_study
+from gradpipe.claims.inference.random_effects import (
+    BenchmarkSums,
+    benchmark_sums,
+    random_effects_of,
+)
+from gradpipe.claims.length.control import length_control
+from gradpipe.claims.length.survival import with_survival
 from gradpipe.claims.measured_claims import measure_all
 from gradpipe.claims.overall import BenchmarkTotal, benchmark_total
 from gradpipe.claims.paper import PAPER_CLAIMS
 from gradpipe.claims.parse import parsed_claims
-from gradpipe.claims.random_effects import BenchmarkSums, benchmark_sums, random_effects_of
 from gradpipe.claims.schemas import RANDOM_EFFECTS_SCHEMA, VERDICT_SCHEMA
-from gradpipe.claims.survival import with_survival
 from gradpipe.claims.values import read_values, tables_by_benchmark, tables_of_cells
 from gradpipe.claims.verdict_rows import cell_rows, claim_verdicts
 from gradpipe.statistics.table import StatisticsFrame

@@ -23,7 +23,7 @@ def print_power(workspace: Workspace, study: Study, power: float, as_json: bool)
     """
     from assets.report import finished_cells
     from gradpipe.claims.contrasts import claims_table
-    from gradpipe.claims.power import items_needed
+    from gradpipe.claims.inference.power import items_needed
     from gradpipe.cli.progress import print_table
     from gradpipe.report.judged_cells import judge_cells
 

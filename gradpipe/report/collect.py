@@ -8,21 +8,21 @@ from typing import Any, NamedTuple
 import polars as pl
 
 from gradpipe.claims.contrasts import Claim, claims_table
-from gradpipe.claims.correction import Correction
-from gradpipe.claims.length import length_effects
+from gradpipe.claims.inference.correction import Correction
+from gradpipe.claims.length.effects import length_effects
 from gradpipe.report.cell_results import CellResults
 from gradpipe.report.judged_cells import judge_cells
 from gradpipe.report.report_data import REPORT_ADDED_SCHEMA, TWIN_SCHEMA, ReportInputs
 from gradpipe.statistics.alignment import alignment_curves
 from gradpipe.statistics.curves import curves
 from gradpipe.statistics.decomposition import token_decomposition
-from gradpipe.statistics.detection_model import added_discrimination
+from gradpipe.statistics.detection.added import added_discrimination
+from gradpipe.statistics.detection.discrimination import discrimination
 from gradpipe.statistics.differences import mad, of_common_items, relative_difference
-from gradpipe.statistics.discrimination import discrimination
 from gradpipe.statistics.examples import SCORES, example_scores, extremes
 from gradpipe.statistics.rows import count_rows, unusable_rows
-from gradpipe.statistics.set_tables import set_tables
-from gradpipe.statistics.span_tables import SpanTables, span_tables
+from gradpipe.statistics.sets.tables import set_tables
+from gradpipe.statistics.spans.tables import SpanTables, span_tables
 from gradpipe.styles import RELEVANCES
 
 _CELL = ["model", "benchmark"]

@@ -8,11 +8,11 @@ from typing import NamedTuple
 import polars as pl
 
 from gradpipe.claims.contrasts import Claim
-from gradpipe.claims.correction import Correction, correct_for_study
-from gradpipe.claims.length_control import length_control
-from gradpipe.claims.quality import judge_sequel
+from gradpipe.claims.inference.correction import Correction, correct_for_study
+from gradpipe.claims.length.control import length_control
+from gradpipe.claims.quality.claims import ALL_SEQUEL_CLAIMS
+from gradpipe.claims.quality.verdicts import judge_sequel
 from gradpipe.claims.schemas import LENGTH_CONTROL_SCHEMA, VERDICT_SCHEMA
-from gradpipe.claims.sequel import ALL_SEQUEL_CLAIMS
 from gradpipe.claims.verdicts import judge_claims
 from gradpipe.report.cell_results import EXAMPLE_LABELS, CellResults
 from gradpipe.responses.verified import verified_examples

@@ -14,14 +14,14 @@ from gradpipe.claims.schemas import (
 )
 from gradpipe.errors import DataError
 from gradpipe.statistics.decomposition import DECOMPOSITION_SCHEMA
-from gradpipe.statistics.detection_model import ADDED_DISCRIMINATION_SCHEMA
+from gradpipe.statistics.detection.added import ADDED_DISCRIMINATION_SCHEMA
+from gradpipe.statistics.detection.discrimination import DISCRIMINATION_SCHEMA
 from gradpipe.statistics.differences import MADS
-from gradpipe.statistics.discrimination import DISCRIMINATION_SCHEMA
-from gradpipe.statistics.set_cosines import SET_COSINE_SCHEMA
-from gradpipe.statistics.set_tables import SET_CONSENSUS_SCHEMA, SET_DIVERSITY_SCHEMA
-from gradpipe.statistics.span_contrasts import SPAN_CONTRAST_SCHEMA
-from gradpipe.statistics.span_steps import STEP_TREND_SCHEMA
-from gradpipe.statistics.spans import SPAN_SCHEMA
+from gradpipe.statistics.sets.cosines import SET_COSINE_SCHEMA
+from gradpipe.statistics.sets.tables import SET_CONSENSUS_SCHEMA, SET_DIVERSITY_SCHEMA
+from gradpipe.statistics.spans.contrasts import SPAN_CONTRAST_SCHEMA
+from gradpipe.statistics.spans.curves import SPAN_SCHEMA
+from gradpipe.statistics.spans.steps import STEP_TREND_SCHEMA
 
 REPORT_CURVE_COLUMNS = (
     "model",

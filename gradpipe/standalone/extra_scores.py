@@ -14,14 +14,14 @@ from numpy.typing import NDArray
 from gradpipe.conversations.examples import Example, hash_examples
 from gradpipe.errors import DataError, StudyError, nearest
 from gradpipe.standalone.example_runner import ExampleRunner
-from gradpipe.statistics.sketch_vectors import sketch_vectors
-from gradpipe.statistics.table import whole_responses
-from gradpipe.statistics.target_alignment import (
+from gradpipe.statistics.sets.sketch_vectors import sketch_vectors
+from gradpipe.statistics.sets.target_alignment import (
     TARGET_COLUMNS,
     TARGET_ROWS,
     TargetSet,
     target_set,
 )
+from gradpipe.statistics.table import whole_responses
 
 #: The column of each score that may be asked for.
 EXTRA_COLUMNS = {

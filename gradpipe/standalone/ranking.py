@@ -18,7 +18,6 @@ from gradpipe.standalone.spectra_file import (
     readable_spectra,
     spectra_batches,
 )
-from gradpipe.statistics.diverse_subset import diverse_order
 from gradpipe.statistics.examples import mean_over_matrices
 from gradpipe.statistics.reductions import (
     REDUCTIONS,
@@ -26,6 +25,7 @@ from gradpipe.statistics.reductions import (
     reduce_spectra,
     require_statistics,
 )
+from gradpipe.statistics.sets.diverse_subset import diverse_order
 from gradpipe.statistics.table import conform_to_schema, whole_responses
 
 #: One row per example: its number, its score, and why it has no score if it has none.

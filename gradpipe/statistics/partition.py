@@ -7,8 +7,8 @@ import polars as pl
 
 from gradpipe.gradients.rows import explode_matrices
 from gradpipe.statistics.alignment import AlignmentCollector
-from gradpipe.statistics.example_sets import example_sets
 from gradpipe.statistics.reductions import TOKEN_STATISTICS, reduce_spectra
+from gradpipe.statistics.sets.example_sets import example_sets
 from gradpipe.statistics.table import EXAMPLE_COLUMNS, ROW_COLUMNS, name_by_layer_type
 
 #: Rows that are reduced together: the spectra of a hundred take about 50 MB in float64.

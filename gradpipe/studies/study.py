@@ -10,7 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field, field_validator, model_valida
 from gradpipe.benchmarks.config import BenchmarkConfig
 from gradpipe.benchmarks.read import default_source
 from gradpipe.claims.contrasts import Claim
-from gradpipe.claims.correction import Correction
+from gradpipe.claims.inference.correction import Correction
 from gradpipe.claims.paper import PAPER_CLAIMS
 from gradpipe.claims.parse import parse_claim
 from gradpipe.engines.settings import RayConfig

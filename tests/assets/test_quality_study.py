@@ -7,7 +7,7 @@ import polars as pl
 import pytest
 
 from gradpipe.benchmarks.sources.quality_release import QUALITY_FILES
-from gradpipe.claims.sequel import ALL_SEQUEL_CLAIMS
+from gradpipe.claims.quality.claims import ALL_SEQUEL_CLAIMS
 from gradpipe.studies.load import load_study
 from gradpipe.studies.study import Study
 from storage.workspace import Workspace

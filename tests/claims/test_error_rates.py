@@ -14,10 +14,10 @@ import polars as pl
 import pytest
 from scipy.stats import binom
 
-from gradpipe.claims.bootstrap import standard_error
 from gradpipe.claims.contrasts import Claim, ClaimTest, Quantity, Term
-from gradpipe.claims.decisions import decide
 from gradpipe.claims.effects import measure_effects
+from gradpipe.claims.inference.bootstrap import standard_error
+from gradpipe.claims.inference.decisions import decide
 from gradpipe.claims.values import CellValues
 from gradpipe.claims.verdicts import judge
 

@@ -12,8 +12,8 @@ import polars as pl
 import pytest
 from scipy.stats import binom, t
 
-from gradpipe.claims.bootstrap import degrees_of_freedom
 from gradpipe.claims.contrasts import Claim, Term
+from gradpipe.claims.inference.bootstrap import degrees_of_freedom
 from gradpipe.claims.layers import LayerDecisions, LayerRatios, decide_layers
 from gradpipe.claims.paper import PAPER_CLAIMS
 from gradpipe.claims.values import Array, CellValues

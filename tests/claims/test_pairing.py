@@ -10,10 +10,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from gradpipe.claims.bootstrap import MIN_ITEMS, degrees_of_freedom, standard_error
 from gradpipe.claims.contrasts import Claim, Quantity, Term
-from gradpipe.claims.decisions import decide
 from gradpipe.claims.effects import Effects, measure_effects
+from gradpipe.claims.inference.bootstrap import MIN_ITEMS, degrees_of_freedom, standard_error
+from gradpipe.claims.inference.decisions import decide
 from gradpipe.claims.pairing import CHAIN_LENGTH, MIN_CYCLES, Pairing, chains_of, pairings
 from gradpipe.claims.parse import parse_claim
 from gradpipe.claims.values import Array, CellValues, cell_values

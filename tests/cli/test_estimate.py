@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner, Result
 
-from gradpipe.claims.bootstrap import MIN_ITEMS
+from gradpipe.claims.inference.bootstrap import MIN_ITEMS
 from gradpipe.cli import main
 from storage.workspace import Workspace
 

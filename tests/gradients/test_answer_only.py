@@ -16,7 +16,7 @@ from gradpipe.gradients.rows import explode_matrices
 from gradpipe.gradients.tokens import TokenRow
 from gradpipe.models.load import LoadedModel
 from gradpipe.statistics.reductions import reduce_spectra
-from gradpipe.statistics.span_tables import span_tables
+from gradpipe.statistics.spans.tables import span_tables
 
 PROTOCOL = make_protocol(spans="final_answer", control_tokens="answer", chat=False, max_length=120)
 RESPONSES = {

@@ -9,7 +9,7 @@ from gradpipe.report.report_data import (
     ReportInputs,
 )
 from gradpipe.statistics.decomposition import DECOMPOSITION_SCHEMA, STYLE_PAIRS
-from gradpipe.statistics.discrimination import BASELINES
+from gradpipe.statistics.detection.discrimination import BASELINES
 from gradpipe.statistics.reductions import DEFAULT_STATISTICS
 from tests.report.made_up import (
     curves_of,

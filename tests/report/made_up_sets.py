@@ -4,8 +4,8 @@ import numpy as np
 import polars as pl
 
 from gradpipe.report.style import PROJECTIONS
-from gradpipe.statistics.set_cosines import SET_COSINE_SCHEMA
-from gradpipe.statistics.set_tables import SET_CONSENSUS_SCHEMA, SET_DIVERSITY_SCHEMA, SetTables
+from gradpipe.statistics.sets.cosines import SET_COSINE_SCHEMA
+from gradpipe.statistics.sets.tables import SET_CONSENSUS_SCHEMA, SET_DIVERSITY_SCHEMA, SetTables
 from tests.report.made_up import styles_of
 
 _BESIDE = {"style": "against_style", "benchmark": "against_benchmark"}

@@ -10,7 +10,7 @@ from gradpipe.report.cell_results import CellResults
 from gradpipe.report.collect import all_curves, gather
 from gradpipe.report.report_data import QUALITY_COUNT_SCHEMA, ReportInputs
 from gradpipe.statistics.alignment import ALIGNMENT_TABLE_SCHEMA
-from gradpipe.statistics.example_sets import EXAMPLE_SET_SCHEMA
+from gradpipe.statistics.sets.example_sets import EXAMPLE_SET_SCHEMA
 from tests.claims.conftest import make_cell, make_table
 
 ITEMS = 16

@@ -17,7 +17,7 @@ from gradpipe.standalone.example_runner import ExampleRunner
 from gradpipe.standalone.extra_scores import Extras, added_columns
 from gradpipe.standalone.extract_file import extract_file
 from gradpipe.standalone.rank_file import rank_file
-from gradpipe.statistics.target_alignment import TARGET_ROWS
+from gradpipe.statistics.sets.target_alignment import TARGET_ROWS
 
 PAIRS = [
     ("Add 2 and 2.", "4"),

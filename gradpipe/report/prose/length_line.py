@@ -5,7 +5,7 @@ from typing import Any
 
 import polars as pl
 
-from gradpipe.claims.survival import Survival
+from gradpipe.claims.length.survival import Survival
 from gradpipe.report.prose.phrases import count_text, range_text, short_number
 
 #: What the word beside a verdict on two styles means.

@@ -5,7 +5,7 @@ from statistics import fmean
 
 import polars as pl
 
-from gradpipe.claims.matched_length import LEAST_ANSWER_SHARE
+from gradpipe.claims.length.matched_styles import LEAST_ANSWER_SHARE
 from gradpipe.report import style
 from gradpipe.report.chart_data import IS_KNOWLEDGE, finite
 from gradpipe.report.prose.phrases import count_text, join_words, short_number

@@ -6,8 +6,8 @@ from typing import Any
 
 import polars as pl
 
-from gradpipe.claims.bootstrap import MIN_ITEMS
-from gradpipe.claims.power import USUAL_POWER, items_needed
+from gradpipe.claims.inference.bootstrap import MIN_ITEMS
+from gradpipe.claims.inference.power import USUAL_POWER, items_needed
 from gradpipe.report.prose.discrimination import auroc_notes
 from gradpipe.report.prose.inference_notes import random_effects_text
 from gradpipe.report.prose.length_line import length_line

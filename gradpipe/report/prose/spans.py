@@ -5,7 +5,7 @@ from statistics import fmean
 
 import polars as pl
 
-from gradpipe.claims.bootstrap import MIN_ITEMS
+from gradpipe.claims.inference.bootstrap import MIN_ITEMS
 from gradpipe.report import style
 from gradpipe.report.prose.findings import ClaimFinding, Verdict
 from gradpipe.report.prose.phrases import (
@@ -16,7 +16,7 @@ from gradpipe.report.prose.phrases import (
     sentence_start,
 )
 from gradpipe.report.report_data import ReportInputs
-from gradpipe.statistics.span_contrasts import CHAINS
+from gradpipe.statistics.spans.contrasts import CHAINS
 from gradpipe.statistics.table import ALL_PROJECTIONS
 
 _ANSWERS = ("final_answer", "answer")

@@ -5,8 +5,8 @@ import polars as pl
 from gradpipe.report.chart_data import in_reading_order
 from gradpipe.report.style import STATISTIC_LABELS, statistic_label
 from gradpipe.report.tables.table import ReportTable, projections_of, where
-from gradpipe.statistics.detection_model import MODELS
-from gradpipe.statistics.discrimination import BASELINES
+from gradpipe.statistics.detection.added import MODELS
+from gradpipe.statistics.detection.discrimination import BASELINES
 from gradpipe.statistics.examples import SCORES
 
 _COMPARISON = ["model", "benchmark", "style", "first"]

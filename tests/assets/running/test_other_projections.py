@@ -4,7 +4,7 @@ from pathlib import Path
 
 import polars as pl
 
-from gradpipe.statistics.discrimination import BASELINES
+from gradpipe.statistics.detection.discrimination import BASELINES
 from storage.workspace import Workspace
 from tests.assets.conftest import run
 from tests.conftest import study_of

@@ -8,9 +8,9 @@ import pytest
 from gradpipe.report.page.render import render_page
 from gradpipe.report.prose.spans import span_findings
 from gradpipe.report.report_data import ReportInputs
-from gradpipe.statistics.span_contrasts import SPAN_CONTRAST_SCHEMA
-from gradpipe.statistics.span_steps import STEP_TREND_SCHEMA
-from gradpipe.statistics.spans import SPAN_SCHEMA
+from gradpipe.statistics.spans.contrasts import SPAN_CONTRAST_SCHEMA
+from gradpipe.statistics.spans.curves import SPAN_SCHEMA
+from gradpipe.statistics.spans.steps import STEP_TREND_SCHEMA
 
 Sides = tuple[str, str, str, str, str, str]
 CHAIN: Sides = ("none", "correct", "final_answer", "detailed", "correct", "final_answer")

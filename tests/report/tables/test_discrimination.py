@@ -14,7 +14,7 @@ from gradpipe.report.page.render import render_page
 from gradpipe.report.report_data import REPORT_ADDED_SCHEMA, ReportInputs
 from gradpipe.report.tables.discrimination import discrimination_table
 from gradpipe.report.tables.write import write_tables
-from gradpipe.statistics.discrimination import discrimination
+from gradpipe.statistics.detection.discrimination import discrimination
 
 STYLES = ("none", "detailed")
 MEASURES = ("nuclear_norm", "stable_rank")

@@ -11,7 +11,7 @@ from gradpipe.report.prose.sets_note import sets_note
 from gradpipe.report.report_data import ReportInputs
 from gradpipe.report.tables.sets import matched_diversity, set_cosine_table, set_diversity_table
 from gradpipe.report.tables.write import write_tables
-from gradpipe.statistics.set_tables import SetTables
+from gradpipe.statistics.sets.tables import SetTables
 from tests.report.made_up import BENCHMARKS
 from tests.report.made_up_sets import sets_of
 

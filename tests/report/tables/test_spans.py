@@ -13,9 +13,9 @@ from gradpipe.report.tables.spans import (
     step_trends_table,
 )
 from gradpipe.report.tables.write import write_tables
-from gradpipe.statistics.span_contrasts import SPAN_CONTRAST_SCHEMA
-from gradpipe.statistics.span_steps import STEP_TREND_SCHEMA
-from gradpipe.statistics.spans import SPAN_SCHEMA
+from gradpipe.statistics.spans.contrasts import SPAN_CONTRAST_SCHEMA
+from gradpipe.statistics.spans.curves import SPAN_SCHEMA
+from gradpipe.statistics.spans.steps import STEP_TREND_SCHEMA
 
 CURVE = ("demo", "gsm8k", "thinking", "correct")
 LINES = [

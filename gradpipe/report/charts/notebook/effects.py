@@ -7,7 +7,7 @@ import polars as pl
 
 from gradpipe.claims.comparison import COMPARISON_SCHEMA
 from gradpipe.claims.contrasts import Claim, claims_table
-from gradpipe.claims.length import length_effects
+from gradpipe.claims.length.effects import length_effects
 from gradpipe.claims.paper import PAPER_CLAIMS
 from gradpipe.claims.parse import parse_claim
 from gradpipe.claims.schemas import CLAIM_SCHEMA, VERDICT_SCHEMA
