@@ -1,7 +1,8 @@
 """The effects of claims on one benchmark, all measured on the same resamples of its items.
 
 An effect's interval covers every ratio between the bounds that noise and skewed items leave (see
-``measures`` and ``inference.skew``) plus the sampling error, as bias-aware intervals do (Armstrong and Kolesár 2018).
+``measures`` and ``inference.skew``) plus the sampling error, as bias-aware intervals do (Armstrong
+and Kolesár 2018).
 """
 
 from collections.abc import Mapping, Sequence
