@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from gradpipe.gradients.rows import explode_layers
 from gradpipe.gradients.spectra.comparisons import SAME_LAYER
-from gradpipe.statistics.table import EXAMPLE_COLUMNS, conform_to_schema
+from gradpipe.statistics.table import EXAMPLE_COLUMNS, conform_to_schema, name_by_layer_type
 from gradpipe.styles import STYLES
 
 _MATRIX_COLUMNS = ("key", "layer", "projection", "next_layer_cosine", "frobenius_norm", "sketch")
@@ -54,12 +54,15 @@ class AlignmentCollector:
         self._examples = examples.select("key", *EXAMPLE_COLUMNS)
         self._cosines: list[pl.DataFrame] = []
         self._sketches: list[pl.DataFrame] = []
+        self._types: list[pl.DataFrame] = []
 
     def add(self, rows: pl.DataFrame, matrices: pl.DataFrame) -> None:
         """Add rows of ROW_SCHEMA with ``key`` in place of ``row``, and their exploded matrices."""
         kept = matrices.select(_MATRIX_COLUMNS)
         self._cosines += [_same_layer(rows), _next_layer(kept)]
         self._sketches.append(kept.select(list(_SKETCH_SCHEMA)).drop_nulls("sketch"))
+        typed = matrices.filter(pl.col("layer_type").is_not_null())
+        self._types.append(typed.select("layer", "projection", "layer_type").unique())
 
     def sketches(self) -> pl.DataFrame:
         """The sketches of all gradients that are not zero: what ``example_sets`` takes."""
@@ -76,18 +79,45 @@ class AlignmentCollector:
           order of STYLES, or its correct and another response of one style. The second of the
           two is in ``against_style`` and ``against_relevance``, null for the other kinds.
 
-        A zero gradient has no direction, so its pairs have no rows. Sorted by item, kind, pair,
-        responses and layer.
+        A zero gradient has no direction, so its pairs have no rows. In a model that mixes types of
+        layers, pairs are named by type as in ``name_by_layer_type``, and adjacent layers of two
+        types have no rows. Sorted by item, kind, pair, responses and layer.
         """
         parts = [self._examples.join(cosines, on="key") for cosines in self._cosines]
         if self._sketches:
             parts += _responses(self._examples, self.sketches())
         tables = [conform_to_schema(part, ALIGNMENT_TABLE_SCHEMA) for part in parts]
         return (
-            pl.concat([ALIGNMENT_TABLE_SCHEMA.to_frame(), *tables])
+            self._by_layer_type(pl.concat([ALIGNMENT_TABLE_SCHEMA.to_frame(), *tables]))
             .with_columns(model=pl.lit(model))
             .filter(pl.col("cosine").is_finite())
             .sort("index", "item_id", "kind", "pair", *_RESPONSE_COLUMNS, "layer")
+        )
+
+    def _by_layer_type(self, cosines: pl.DataFrame) -> pl.DataFrame:
+        """Cosines with their pairs named by layer type, without those of layers of two types."""
+        types = pl.concat(self._types).unique() if self._types else pl.DataFrame()
+        if types.is_empty():
+            return cosines
+        # Two projections of a layer are of its attention, whose type any of them has.
+        of_layer = types.unique("layer").select("layer", own="layer_type")
+        of_next = of_layer.select(pl.col("layer") - 1, following="own")
+        typed = cosines.join(of_layer, on="layer", how="left", maintain_order="left").join(
+            of_next, on="layer", how="left", maintain_order="left"
+        )
+        mixed = (pl.col("kind") == "next_layer") & (pl.col("own") != pl.col("following"))
+        attention = (pl.col("kind") == "same_layer") | pl.col("pair").is_in(
+            types["projection"].unique().to_list()
+        )
+        named = typed.filter(~(mixed & attention).fill_null(False)).with_columns(
+            layer_type=pl.when(attention).then("own")
+        )
+        projections = named.rename({"pair": "projection"}).lazy()
+        return (
+            name_by_layer_type(projections)
+            .rename({"projection": "pair"})
+            .select(list(ALIGNMENT_TABLE_SCHEMA))
+            .collect()
         )
 
 

@@ -13,6 +13,7 @@ import pytest
 from gradpipe.conversations.examples import Pair
 from gradpipe.gradients.protocol import STANDARD
 from gradpipe.gradients.rows import ROW_SCHEMA
+from gradpipe.models.layer_types import SOFTMAX_ATTENTION
 from gradpipe.report.report_data import ALIGNMENT_SCHEMA
 from gradpipe.standalone.extract_file import extract_pairs
 from gradpipe.statistics.alignment import (
@@ -26,6 +27,7 @@ from gradpipe.styles import STYLES
 SCHEMA = pl.Schema({"key": pl.String} | {n: t for n, t in ROW_SCHEMA.items() if n != "row"})
 PAIRS = ("q_o", "q_ot", "k_v")
 LAYERS, PROJECTIONS, VALUES = 3, "kq", 16
+OF_KIND = {"same_layer": PAIRS, "next_layer": PROJECTIONS, "responses": PROJECTIONS}
 WHAT = ["style", "relevance", "against_style", "against_relevance"]
 
 
@@ -297,3 +299,40 @@ def test_the_rows_that_an_extraction_gives_are_aligned(small_model: Path) -> Non
     assert same["cosine"].to_list() == pytest.approx([1.0] * 12, abs=1e-6)
     other = table.filter(kind="responses", style="none", against_style="detailed")
     assert other["cosine"].abs().max() < 0.999
+
+
+def test_pairs_of_a_model_that_mixes_layers_are_named_by_type() -> None:
+    asked = ASKED.filter(pl.col("key").is_in(["a", "b"]))
+    rows = spectra(asked["key"].to_list())
+    types = [SOFTMAX_ATTENTION, "linear_attention", "linear_attention"]
+    typed = rows.with_columns(
+        pl.col("matrices").list.eval(
+            pl.element().struct.with_fields(
+                layer_type=pl.element().struct.field("layer").replace_strict(dict(enumerate(types)))
+            )
+        )
+    )
+    found, plain = alignment_table(asked, [typed]), alignment_table(asked, [rows])
+    assert found.height < plain.height
+    places = found.select("kind", "pair", "layer").unique().sort(pl.all()).rows()
+    other = {name: f"{name} linear_attention" for name in ("q", "k", *PAIRS)}
+    assert places == sorted(
+        [
+            (kind, name, 0)
+            for kind, names in OF_KIND.items()
+            for name in names
+            if kind != "next_layer"
+        ]
+        # Layers 0 and 1 are of two types, so only layer 1 has a next one.
+        + [("next_layer", other[name], 1) for name in "qk"]
+        + [
+            (kind, other[name], layer)
+            for kind, names in OF_KIND.items()
+            for name in names
+            for layer in (1, 2)
+            if kind != "next_layer"
+        ]
+    )
+    kept = found.with_columns(pl.col("pair").str.strip_suffix(" linear_attention"))
+    same = plain.join(kept, on=plain.columns, how="semi", nulls_equal=True)
+    assert same.height == found.height
