@@ -40,10 +40,17 @@ def tokenizer_files(folder: Path, patterns: Iterable[str] = TOKENIZER_FILES) -> 
 def has_tokenizer(source: ModelSource) -> bool:
     """Return whether a pinned model comes with a tokenizer of its own.
 
-    If the hub cannot be asked, its models count as complete: loading them reports what is missing.
+    If a file cannot be read or the hub cannot be asked, it counts as having one: loading it reports
+    what is missing.
     """
     if source.kind == "gguf":
-        return True
+        # Imported here, since it imports numpy's types and is needed once per file.
+        from gradpipe.untrusted.gguf_header import read_header_text
+
+        try:
+            return read_header_text(Path(source.id), "tokenizer.ggml.model") is not None
+        except ModelError:
+            return True
     if source.kind == "folder":
         folder = Path(source.id)
         if tokenizer_files(folder, VOCABULARIES):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterable
 from pathlib import Path
 
 from safetensors import SafetensorError, safe_open
@@ -36,6 +37,12 @@ def require_whole_weights(name: str, folder: Path) -> None:
                 f"{file} of {name!r} lacks {len(lacking)} of the tensors that its index lists "
                 f"({min(lacking)} ...), as a file of another checkpoint does: {_CURE}."
             )
+
+
+def weight_names(files: Iterable[str]) -> list[str]:
+    """Return which files of a model are its weights: one whole file, or else all parts, sorted."""
+    names = sorted(name for name in files if "/" not in name and name.endswith(".safetensors"))
+    return [WEIGHTS] if WEIGHTS in names else names
 
 
 def is_plain_name(file: object) -> bool:

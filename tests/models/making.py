@@ -24,10 +24,20 @@ _LAYER = {
 
 
 def make_gguf(
-    folder: Path, path: Path, without: Sequence[str] = (), scale: float = 1.0, **sizes: int
+    folder: Path,
+    path: Path,
+    without: Sequence[str] = (),
+    scale: float = 1.0,
+    *,
+    split_max_tensors: int = 0,
+    tokenizer: bool = True,
+    **sizes: int,
 ) -> Path:
-    """The model of a folder as a GGUF file, ``without`` some tensors or with other ``sizes``."""
-    writer = gguf.GGUFWriter(path, "llama")
+    """The model of a folder as a GGUF file, ``without`` some tensors or with other ``sizes``.
+
+    With ``split_max_tensors`` there are several files, of that many tensors each.
+    """
+    writer = gguf.GGUFWriter(path, "llama", split_max_tensors=split_max_tensors)
     writer.add_context_length(4096)
     writer.add_embedding_length(sizes.get("embedding", 32))
     writer.add_block_count(sizes.get("layers", 3))
@@ -42,10 +52,11 @@ def make_gguf(
     tokens = sorted(vocabulary, key=vocabulary.__getitem__)
     # The reader wants a merge, and its product as a token.
     tokens[-1] = tokens[0] + tokens[1]
-    writer.add_tokenizer_model("gpt2")
-    writer.add_token_list(tokens)
-    writer.add_token_types([1] * len(tokens))
-    writer.add_token_merges([f"{tokens[0]} {tokens[1]}"])
+    if tokenizer:
+        writer.add_tokenizer_model("gpt2")
+        writer.add_token_list(tokens)
+        writer.add_token_types([1] * len(tokens))
+        writer.add_token_merges([f"{tokens[0]} {tokens[1]}"])
     for name, weight in load_file(folder / "model.safetensors").items():
         if (called := _gguf_name(name.removesuffix(".weight"))) not in without:
             writer.add_tensor(f"{called}.weight", weight * scale)
