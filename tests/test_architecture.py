@@ -40,6 +40,7 @@ LATE_IMPORTS = {
         "gradpipe.models.hub",
         "gradpipe.untrusted.gguf_header",
     },
+    "gradpipe/models/equal_weights.py": {"gradpipe.models.hub"},
     # Reads a .gguf file or asks the hub, once per model.
     "gradpipe/models/template_text.py": {"gradpipe.models.hub", "gradpipe.untrusted.gguf_header"},
     # Statistics of claims: scipy takes a second to import.

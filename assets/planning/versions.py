@@ -186,6 +186,19 @@ class Versions:
         config = self.study.model(model)
         return notes_of_model(self.model(model)[0], model, self.study.protocol_of(config))
 
+    def unavailable_models(self, models: Iterable[str]) -> dict[str, GradpipeError]:
+        """Why models are not available now, by name; those that are available are left out."""
+        names = list(models)
+        reachable = set(_answering(self.row_identity, names))
+        errors: dict[str, GradpipeError] = {}
+        for name in names:
+            if name not in reachable:
+                try:
+                    self.row_identity(name)
+                except GradpipeError as error:
+                    errors[name] = error
+        return errors
+
     def generator(self) -> object:
         """The identity of the study's generator."""
         return self._answer(("generator", ""), self.study.generator.identity)

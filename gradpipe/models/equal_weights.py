@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -15,6 +15,8 @@ from gradpipe.system.hashing import content_hash
 
 #: Bytes of each of the blocks that are compared before whole files are read, and their number.
 BLOCK_BYTES, BLOCKS = 4096, 32
+#: A sentence names at most this many models, and counts the rest.
+MOST_NAMED = 10
 
 
 def equal_weights(models: Mapping[str, ModelSource]) -> list[list[str]]:
@@ -33,6 +35,17 @@ def equal_weights(models: Mapping[str, ModelSource]) -> list[list[str]]:
         for alike in _groups(samples, models)
         for group in _groups({name: weights_digest(models[name]) for name in alike}, alike)
     ]
+
+
+def equal_weights_note(names: Sequence[str]) -> str:
+    """Return a sentence on a group of ``equal_weights``."""
+    shown = list(names[:MOST_NAMED])
+    if len(names) > MOST_NAMED:
+        shown.append(f"{len(names) - MOST_NAMED} more")
+    return (
+        f"{', '.join(shown[:-1])} and {shown[-1]} have the same weights: their results repeat each "
+        "other, and some may not be the checkpoints that their names say."
+    )
 
 
 def weights_digest(source: ModelSource) -> str | None:
