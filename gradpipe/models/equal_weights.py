@@ -16,7 +16,7 @@ from gradpipe.system.hashing import content_hash
 #: Bytes of each of the blocks that are compared before whole files are read, and their number.
 BLOCK_BYTES, BLOCKS = 4096, 32
 #: A sentence names at most this many models, and counts the rest.
-MOST_NAMED = 10
+MOST_EQUAL_NAMED = 10
 
 
 def equal_weights(models: Mapping[str, ModelSource]) -> list[list[str]]:
@@ -39,9 +39,9 @@ def equal_weights(models: Mapping[str, ModelSource]) -> list[list[str]]:
 
 def equal_weights_note(names: Sequence[str]) -> str:
     """Return a sentence on a group of ``equal_weights``."""
-    shown = list(names[:MOST_NAMED])
-    if len(names) > MOST_NAMED:
-        shown.append(f"{len(names) - MOST_NAMED} more")
+    shown = list(names[:MOST_EQUAL_NAMED])
+    if len(names) > MOST_EQUAL_NAMED:
+        shown.append(f"{len(names) - MOST_EQUAL_NAMED} more")
     return (
         f"{', '.join(shown[:-1])} and {shown[-1]} have the same weights: their results repeat each "
         "other, and some may not be the checkpoints that their names say."

@@ -60,6 +60,12 @@ def load_window(name: str, revision: str | None = None) -> int | None:
     return _config_window(load_config(name, revision))
 
 
+def configured_embeddings(name: str, revision: str | None = None) -> int | None:
+    """Return the number of embeddings in the configuration, or None; raises ModelError."""
+    count = getattr(load_config(name, revision).get_text_config(), "vocab_size", None)
+    return count if isinstance(count, int) and count > 0 else None
+
+
 def load_config(name: str, revision: str | None = None) -> Any:
     """Return the model's transformers configuration, without weights; raises ModelError."""
     return _config(name, pin(resolve_model(name, revision)))
