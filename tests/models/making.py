@@ -1,4 +1,4 @@
-"""A .gguf file of the small model, written by the format's own library, and headers by hand."""
+"""The small model in parts and as a .gguf file, and headers of such files by hand."""
 
 import json
 import struct
@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import gguf
-from safetensors.numpy import load_file
+from safetensors.numpy import load_file, save_file
 
 _WHOLE = {"model.embed_tokens": "token_embd", "model.norm": "output_norm", "lm_head": "output"}
 _LAYER = {
@@ -72,6 +72,19 @@ def _gguf_name(name: str) -> str:
         return _WHOLE[name]
     _, _, layer, part = name.split(".", 3)
     return f"blk.{layer}.{_LAYER[part]}"
+
+
+def in_parts(folder: Path) -> list[Path]:
+    """Save a model's weights in two parts with an index, as transformers does."""
+    weights = load_file(folder / "model.safetensors")
+    (folder / "model.safetensors").unlink()
+    names = sorted(weights)
+    parts = [folder / f"model-0000{n}-of-00002.safetensors" for n in (1, 2)]
+    for part, half in zip(parts, (names[:15], names[15:]), strict=True):
+        save_file({name: weights[name] for name in half}, part, {"format": "pt"})
+    index = {name: parts[number >= 15].name for number, name in enumerate(names)}
+    (folder / "model.safetensors.index.json").write_text(json.dumps({"weight_map": index}))
+    return parts
 
 
 def start(tensors: int = 0, keys: int = 0, version: int = 3) -> bytes:
