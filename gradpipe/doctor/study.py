@@ -9,6 +9,8 @@ from gradpipe.benchmarks.read import source_version
 from gradpipe.doctor.finding import Finding
 from gradpipe.engines.connection import require_ray
 from gradpipe.errors import GradpipeError
+from gradpipe.models.equal_weights import equal_weights_note
+from gradpipe.studies.equal_models import find_equal_models
 from gradpipe.studies.study import Study
 from gradpipe.studies.study_models import find_study_model
 
@@ -16,11 +18,14 @@ STUDY = "study"
 
 
 def examine_study(study: Study) -> Iterator[Finding]:
-    """Report each unreachable model and benchmark, and the number of reachable ones."""
+    """Report unreachable models and benchmarks, the reachable ones, and models of equal weights."""
     models = {model.name: partial(find_study_model, study, model.name) for model in study.models}
     benchmarks = {config.name: partial(source_version, config) for config in study.benchmarks}
     yield from _availability("model", models)
     yield from _availability("benchmark", benchmarks)
+    for group in find_equal_models(study):
+        found = equal_weights_note(group).rstrip(".")
+        yield Finding(STUDY, "warning", found, "compare their files with those of the run")
     if study.engine == "ray":
         yield from _availability("engine", {"ray": require_ray})
 

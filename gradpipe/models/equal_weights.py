@@ -42,9 +42,10 @@ def equal_weights_note(names: Sequence[str]) -> str:
     shown = list(names[:MOST_EQUAL_NAMED])
     if len(names) > MOST_EQUAL_NAMED:
         shown.append(f"{len(names) - MOST_EQUAL_NAMED} more")
+    named = f"{', '.join(shown[:-1])} and {shown[-1]}"
     return (
-        f"{', '.join(shown[:-1])} and {shown[-1]} have the same weights: their results repeat each "
-        "other, and some may not be the checkpoints that their names say."
+        f"{named} have the same weights, so their results repeat each other, and some may not be the "
+        "checkpoints that their names say."
     )
 
 

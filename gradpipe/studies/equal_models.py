@@ -36,21 +36,24 @@ def find_equal_models(study: Study, max_age: float = 0.0) -> list[list[str]]:
 def _find(study: Study) -> list[list[str]]:
     with ThreadPoolExecutor(8) as pool:
         found = list(pool.map(_source, study.models))
-    sources = {m.name: source for m, source in zip(study.models, found, strict=True) if source}
-
-    def repeats(name: str, earlier: str) -> bool:
-        one, other = (study.model(each).model_copy(update={"name": ""}) for each in (name, earlier))
-        return sources[name] == sources[earlier] and one != other
-
+    models = {model.name: model for model in study.models}
+    sources = {name: source for name, source in zip(models, found, strict=True) if source}
     groups = []
     for group in equal_weights(sources):
-        distinct: list[str] = []
-        for name in group:
-            if not any(repeats(name, earlier) for earlier in distinct):
-                distinct.append(name)
+        first: dict[ModelSource, ModelConfig] = {}
+        distinct = [
+            name
+            for name in group
+            if _is_alike(models[name], first.setdefault(sources[name], models[name]))
+        ]
         if len(distinct) > 1:
             groups.append(distinct)
     return groups
+
+
+def _is_alike(model: ModelConfig, first: ModelConfig) -> bool:
+    """Whether two entries for one source are equal but for their names, so not on purpose."""
+    return model.model_copy(update={"name": first.name}) == first
 
 
 def _source(model: ModelConfig) -> ModelSource | None:

@@ -129,7 +129,7 @@ def test_what_the_hub_does_not_say_is_no_failure(hub: Callable[[Any], Path]) -> 
 
 
 def test_a_note_names_ten_models_and_counts_the_rest() -> None:
-    assert equal_weights_note(["a", "b"]).startswith("a and b have the same weights: ")
+    assert equal_weights_note(["a", "b"]).startswith("a and b have the same weights, ")
     assert " and 76 more have" in equal_weights_note([f"step{n}" for n in range(86)])
 
 
