@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -44,8 +45,8 @@ def equal_weights_note(names: Sequence[str]) -> str:
         shown.append(f"{len(names) - MOST_EQUAL_NAMED} more")
     named = f"{', '.join(shown[:-1])} and {shown[-1]}"
     return (
-        f"{named} have the same weights, so their results repeat each other, and some may not be the "
-        "checkpoints that their names say."
+        f"{named} have the same weights, so their results repeat each other, and some may not be "
+        "the checkpoints that their names say."
     )
 
 
@@ -95,11 +96,11 @@ def _blocks(file: Path) -> str:
     """Hash the size of a file and some blocks, spread over it evenly."""
     size = file.stat().st_size
     with file.open("rb") as content:
-        blocks = []
+        digest = hashlib.sha256(str(size).encode())
         for number in range(BLOCKS):
             content.seek(max(size - BLOCK_BYTES, 0) * number // (BLOCKS - 1))
-            blocks.append(content.read(BLOCK_BYTES).hex())
-    return content_hash(size, blocks)
+            digest.update(content.read(BLOCK_BYTES))
+    return digest.hexdigest()
 
 
 def _hub_digests(source: ModelSource) -> list[str]:
