@@ -14,12 +14,15 @@ from assets.resources import Accelerator, WorkspaceResource
 from assets.responses import RESPONSES, responses
 from assets.stage_run import ASSET_GROUP, StageRun, stage_run
 from gradpipe.engines.work import Work
-from gradpipe.gradients.checks import check_rows, check_spectra
+from gradpipe.gradients.checks import WEIGHTS_CHECK, check_rows, check_spectra, check_weights
 from gradpipe.gradients.rows import EXTRACTOR_VERSION, with_keys
 from gradpipe.statistics.rows import summarize_rows
+from gradpipe.studies.equal_models import find_equal_models
 from gradpipe.system.hashing import content_hash
 from storage.stages import SPECTRA_FILES, Partition
 
+#: Seconds for which it is known which models are equal, since every partition asks.
+EQUAL_MODELS_MAX_AGE = 600.0
 SPECTRA_CHECKS = [
     check_spec(
         "gradient_spectra",
@@ -44,6 +47,13 @@ SPECTRA_CHECKS = [
         "rows_usable",
         "The share of unusable rows is within the study's `unusable_limit`; rows that were cut to "
         "the window are counted.",
+        grid_partitions,
+        blocking=False,
+    ),
+    check_spec(
+        "gradient_spectra",
+        WEIGHTS_CHECK,
+        "No other model of the study has the same weights under another name.",
         grid_partitions,
         blocking=False,
     ),
@@ -92,6 +102,7 @@ def gradient_spectra(
         checks = [
             *check_spectra(rows, store.chunks(rows["key"]), protocol.projections),
             check_rows(rows, run.study.unusable_limit),
+            check_weights(run.partition.model, find_equal_models(run.study, EQUAL_MODELS_MAX_AGE)),
         ]
         yield from run.check_results(checks)
         if missing_keys or not run.was_current:

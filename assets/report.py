@@ -18,6 +18,7 @@ from gradpipe.report.charts.thumbnail import curve_thumbnail
 from gradpipe.report.collect import all_curves, gather
 from gradpipe.report.report_data import ReportInputs
 from gradpipe.responses.written import quality_of
+from gradpipe.studies.equal_models import find_equal_models
 from gradpipe.studies.provenance import extraction_costs, provenance
 from gradpipe.studies.study import Study
 from gradpipe.system.hashing import content_hash
@@ -26,10 +27,10 @@ from storage.workspace import Workspace
 
 #: Settings of a study, and of its models, that change no number and no word of the report.
 _UNPRINTED = ("automation", "unusable_limit", "mismatch_limit", "engine", "ray")
-#: Chat templates are in the version of the spectra already.
+#: Chat templates and tokenizers are in the version of the spectra already.
 _UNPRINTED_OF_MODELS = {
     *("device_map", "gradient_checkpointing", "max_memory"),
-    *("chat_template", "chat_template_kwargs"),
+    *("chat_template", "chat_template_kwargs", "tokenizer"),
 }
 
 
@@ -127,6 +128,7 @@ def _inputs(run: StageRun, cells: list[CellResults], curves: pl.DataFrame) -> Re
             pl.concat(extraction_costs(cell.model, cell.examples) for cell in cells),
             revisions={name: versions.revision(name) for name in versions.reachable_benchmarks()},
             notes={name: versions.prompt_notes(name) for name in versions.reachable_models()},
+            equal_weights=find_equal_models(study),
         ),
         quality=quality_of({name: workspace.quality(name).read() for name in benchmarks}),
         divided=study.protocol.spans is not None,

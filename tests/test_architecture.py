@@ -36,6 +36,11 @@ LATE_IMPORTS = {
     "gradpipe/gradients/template_alone.py": {"transformers.utils.chat_template_utils"},
     # Asks the hub; a study of local models never does.
     "gradpipe/models/fingerprint.py": {"gradpipe.models.hub"},
+    "gradpipe/models/tokenizer_files.py": {
+        "gradpipe.models.hub",
+        "gradpipe.untrusted.gguf_header",
+    },
+    "gradpipe/models/equal_weights.py": {"gradpipe.models.hub"},
     # Reads a .gguf file or asks the hub, once per model.
     "gradpipe/models/template_text.py": {"gradpipe.models.hub", "gradpipe.untrusted.gguf_header"},
     # Statistics of claims: scipy takes a second to import.

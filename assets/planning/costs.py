@@ -165,10 +165,9 @@ def _prices(
         nothing = Price(0.0, 0.0, 0.0, 0.0)
         return {name: [] for name in missing}, dict.fromkeys(missing, nothing)
     protocol = plan.versions.study.protocol_of(config)
+    source, _ = plan.versions.model(model)
     rows = {
-        name: encode_examples(config.id, config.revision, protocol, examples)
-        if examples.height
-        else []
+        name: encode_examples(source, config.id, protocol, examples) if examples.height else []
         for name, examples in missing.items()
     }
     shape = read_shape(config.id, config.revision)

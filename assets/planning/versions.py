@@ -17,9 +17,10 @@ from gradpipe.benchmarks.read import source_revision, source_version
 from gradpipe.errors import GradpipeError
 from gradpipe.gradients.row_identity import row_identity
 from gradpipe.gradients.template_notes import notes_of_model
-from gradpipe.models.fingerprint import fingerprint, pin
-from gradpipe.models.source import ModelSource, resolve_model
+from gradpipe.models.fingerprint import fingerprint
+from gradpipe.models.source import ModelSource
 from gradpipe.studies.study import Study
+from gradpipe.studies.study_models import find_study_model
 from storage.stages import Partition, StageFiles
 from storage.tables import Notes, Table, read_notes
 from storage.workspace import Workspace
@@ -164,10 +165,9 @@ class Versions:
 
     def model(self, model: str) -> tuple[ModelSource, str]:
         """A model's pinned source and its fingerprint."""
-        config = self.study.model(model)
 
         def look_up() -> tuple[ModelSource, str]:
-            source = pin(resolve_model(config.id, config.revision))
+            source = find_study_model(self.study, model)
             return source, fingerprint(source)
 
         answer: tuple[ModelSource, str] = self._answer(("model", model), look_up)
@@ -185,6 +185,19 @@ class Versions:
         """What is done beyond a model's chat template, in sentences."""
         config = self.study.model(model)
         return notes_of_model(self.model(model)[0], model, self.study.protocol_of(config))
+
+    def unavailable_models(self, models: Iterable[str]) -> dict[str, GradpipeError]:
+        """Why models are not available now, by name; those that are available are left out."""
+        names = list(models)
+        reachable = set(_answering(self.row_identity, names))
+        errors: dict[str, GradpipeError] = {}
+        for name in names:
+            if name not in reachable:
+                try:
+                    self.row_identity(name)
+                except GradpipeError as error:
+                    errors[name] = error
+        return errors
 
     def generator(self) -> object:
         """The identity of the study's generator."""

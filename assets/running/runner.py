@@ -31,9 +31,13 @@ from assets.running.outcome import StageCount, StageFailure, cause, is_damage
 from assets.stages import STAGES
 from gradpipe import errors
 from gradpipe.engines.connection import require_ray
+from gradpipe.gradients.checks import WEIGHTS_CHECK
+from gradpipe.models.equal_weights import equal_weights_note
+from gradpipe.studies.equal_models import find_equal_models
 from gradpipe.studies.study import Study
 from gradpipe.system.atomic_files import sweep_leftovers
 from gradpipe.system.user_folders import cache_folder
+from storage.stages import Partition
 from storage.workspace import Workspace
 
 #: Maximum number of passes when files turn out to be damaged.
@@ -70,7 +74,8 @@ class Runner:
     ) -> dict[str, StageCount]:
         """Compute every stale stage of the study, or of a rectangle of it, then the report.
 
-        Raises GradpipeError if a model or source is unavailable, before anything is written.
+        A model that is unavailable does not stop the others. Raises GradpipeError if all are, or if
+        a source is, before anything is written.
         """
         versions = Versions(self.workspace, self.study)
         plan = Plan(versions, models, benchmarks)
@@ -78,7 +83,10 @@ class Runner:
             raise errors.StudyError(
                 "The study has no model: add one with `gradpipe models add ID`."
             )
+        self._leave_out_unavailable(plan)
         versions.ask_all(plan.models, plan.benchmarks)
+        for group in find_equal_models(self.study):
+            self.on_note(equal_weights_note(group))
         for _ in range(MAX_PASSES - 1):
             try:
                 self._run_all(plan)
@@ -90,6 +98,17 @@ class Runner:
                     return self.counts
         self._run_all(plan)
         return self.counts
+
+    def _leave_out_unavailable(self, plan: Plan) -> None:
+        """Note each model of the plan that is unavailable as a failure; raise if all are."""
+        unavailable = plan.versions.unavailable_models(plan.models)
+        if len(unavailable) == len(plan.models):
+            raise next(iter(unavailable.values()))
+        plan.models = [name for name in plan.models if name not in unavailable]
+        for name, error in unavailable.items():
+            failure = StageFailure(Unit((), Partition(model=name)), "", str(error))
+            self.failures.append(failure)
+            self.on_note(str(failure))
 
     def _run_all(self, plan: Plan) -> None:
         """Run every stale unit once; raises DamagedError before anything is written."""
@@ -125,7 +144,9 @@ class Runner:
         if damaged:
             # Units that were skipped because of a damaged one get another pass with it.
             self.failures = [
-                failure for failure in self.failures if failure.stage and not failure.damaged
+                failure
+                for failure in self.failures
+                if (failure.stage or not failure.unit.stages) and not failure.damaged
             ]
         return bool(damaged)
 
@@ -236,7 +257,8 @@ class Runner:
                 self.counts[stage.name].reused += metadata["reused"]
                 self.counts[stage.name].seconds += metadata["seconds"]
         for check in outcome.get_asset_check_evaluations():
-            if not check.passed:
+            # Models of equal weights are named once, before the first partition.
+            if not check.passed and check.check_name != WEIGHTS_CHECK:
                 self.on_note(f"{check.check_name} of {unit.label}: {check.description}")
         for failure in outcome.filter_events(lambda event: event.is_step_failure):
             error: Any = failure.step_failure_data.error

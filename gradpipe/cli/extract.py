@@ -45,6 +45,7 @@ def extract(
     revision: str | None,
     columns: dict[str, str] | None,
     response_template: str | None,
+    tokenizer: str | None,
     **how: Any,
 ) -> None:
     """Write the gradient spectra of every row of DATA to a table.
@@ -75,6 +76,7 @@ def extract(
             response_template=response_template,
             report=lambda progress: view.extraction(data, progress),
             placement=placement,
+            tokenizer=tokenizer,
         )
     for row, reason in unusable:
         click.echo(f"row {row} cannot be used: {reason}", err=True)

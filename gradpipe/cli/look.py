@@ -57,6 +57,7 @@ def look(
     columns: dict[str, str] | None,
     response_template: str | None,
     protocol: str,
+    tokenizer: str | None,
     **tokens: Any,
 ) -> None:
     """Show what DATA holds for a model before computing anything.
@@ -78,6 +79,7 @@ def look(
         offset=offset,
         limit=limit,
         shown=examples,
+        tokenizer=tokenizer,
     )
     _show(view, data, model, protocol, limit)
     if view.lengths.is_empty():

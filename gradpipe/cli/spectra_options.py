@@ -54,8 +54,9 @@ def spectra_source(
         )
     from gradpipe.standalone.example_runner import ExampleRunner
 
+    tokenizer = how.pop("tokenizer")
     protocol, placement = how_to_extract(**how)
-    return ExampleRunner(model, protocol, placement, report)
+    return ExampleRunner(model, protocol, placement, report, tokenizer)
 
 
 def _given(names: Iterable[str]) -> list[str]:

@@ -15,6 +15,11 @@ Command = TypeVar("Command", bound=Callable[..., Any])
 
 TOKEN_OPTIONS = (
     click.option(
+        "--tokenizer",
+        metavar="FOLDER|ID",
+        help="Use this tokenizer instead of the model's own, for a checkpoint without one.",
+    ),
+    click.option(
         "--protocol",
         default="standard",
         show_default=True,

@@ -254,12 +254,12 @@ class GeneratorConfig(BaseModel):
             # harm. Concurrency, budget, price and key do not change the text.
             server = {"model": self.model, "base_url": self.address, "seed": self.seed}
             return shared | server
+        from gradpipe.models.find import find_model
         from gradpipe.models.fingerprint import fingerprint
-        from gradpipe.models.source import resolve_model
 
         # By content, as in a spectrum's key: a moved model keeps its identity, a model trained
         # further at the same path does not. The batch size only affects rounding.
-        weights = fingerprint(resolve_model(str(self.model), self.revision))
+        weights = fingerprint(find_model(str(self.model), self.revision))
         seed = (self.seed or 0) if self.temperature else None
         return shared | {"weights": weights, "dtype": self.dtype, "seed": seed}
 

@@ -21,6 +21,7 @@ from gradpipe.generators.ledger import Ledger
 from gradpipe.gradients.chat_templates import ChatTemplate
 from gradpipe.gradients.passes.memory import make_room, out_of_memory
 from gradpipe.gradients.protocol import make_protocol
+from gradpipe.gradients.vocabulary import beyond_vocabulary, embedding_count
 from gradpipe.models.load import LoadedModel, load_model
 from gradpipe.system.hashing import content_hash
 
@@ -50,10 +51,11 @@ def answer_locally(
     del loaded
     try:
         prompts = [writer.prompt(call) for call in calls]
-        overlong = [prompt for prompt in prompts if prompt.room < 1]
-        if overlong:
-            yield [Outcome(prompt.call, writer.overlong(prompt)) for prompt in overlong]
-        for batch in _batches([prompt for prompt in prompts if prompt.room >= 1], config.batch):
+        failures = [writer.failure(prompt) for prompt in prompts]
+        judged = list(zip(prompts, failures, strict=True))
+        if any(failures):
+            yield [Outcome(prompt.call, failure) for prompt, failure in judged if failure]
+        for batch in _batches([prompt for prompt, failure in judged if not failure], config.batch):
             admitted = [prompt for prompt in batch if ledger.reserve(len(prompt.ids) + prompt.room)]
             if admitted:
                 yield _settled(writer.write(admitted), admitted, ledger)
@@ -109,11 +111,14 @@ class _Writer:
         room = min(room, self._window - len(ids)) if self._window else room
         return _Prompt(call, ids, room, opens_thinking(text))
 
-    def overlong(self, prompt: _Prompt) -> CallFailure:
-        """Return the failure of a prompt that leaves no room for a response."""
-        return CallFailure(
-            f"the prompt of {len(prompt.ids)} tokens fills the model's window of {self._window}"
-        )
+    def failure(self, prompt: _Prompt) -> CallFailure | None:
+        """Return why a prompt cannot be continued: no room is left, or a token is unknown."""
+        if prompt.room < 1:
+            return CallFailure(
+                f"the prompt of {len(prompt.ids)} tokens fills the model's window of {self._window}"
+            )
+        reason = beyond_vocabulary(prompt.ids, embedding_count(self._model))
+        return None if reason is None else CallFailure(reason)
 
     def _templated(self, messages: list[dict[str, str]], thinks: bool) -> str:
         texts = {message["role"]: message["content"] for message in messages}

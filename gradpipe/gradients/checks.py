@@ -6,7 +6,10 @@ import polars as pl
 
 from gradpipe.check import Check
 from gradpipe.gradients.rows import ROW_SCHEMA, explode_matrices
+from gradpipe.models.equal_weights import equal_weights_note
 
+#: The name of ``check_weights``.
+WEIGHTS_CHECK = "distinct_weights"
 #: Largest relative difference between Σσ² and the squared Frobenius norm. Stored singular values
 #: are float32, which rounds each of them by up to 6e-8.
 STORED_ENERGY_TOLERANCE = 1e-6
@@ -27,6 +30,18 @@ def check_rows(rows: pl.DataFrame, unusable_limit: float) -> Check:
         f"{unusable} of {rows.height} rows cannot be used ({unusable_limit:.0%} are allowed){cut}",
         {"unusable": unusable, "rows": rows.height, "share": share, "truncated": truncated},
     )
+
+
+def check_weights(model: str, equal: Sequence[Sequence[str]]) -> Check:
+    """Check that no other model of the study has the weights of ``model``.
+
+    ``equal`` are the groups of models with the same weights.
+    """
+    group = next((names for names in equal if model in names), ())
+    note = (
+        equal_weights_note(group).removesuffix(".") if group else "no other model has its weights"
+    )
+    return Check(WEIGHTS_CHECK, not group, note, {"models_with_its_weights": max(len(group), 1)})
 
 
 def check_spectra(

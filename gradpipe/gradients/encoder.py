@@ -34,8 +34,9 @@ class Encoder:
     """Tokenizes examples with one tokenizer under one protocol.
 
     ``name`` is the model's name as the user wrote it; the ``paper`` protocol looks for "gemma" in
-    it. ``window`` is the model's longest input in tokens, None if unlimited. Raises ModelError if
-    the protocol asks for a chat template and the tokenizer has none.
+    it. ``window`` is the model's longest input in tokens, None if unlimited. ``notes`` are put
+    before its own. Raises ModelError if the protocol asks for a chat template and the tokenizer has
+    none.
     """
 
     def __init__(
@@ -44,10 +45,12 @@ class Encoder:
         protocol: Protocol,
         name: str = "",
         window: int | None = None,
+        notes: Sequence[str] = (),
     ) -> None:
         protocol = protocol.for_model(name)
         given = protocol.chat_template or getattr(tokenizer, "chat_template", None)
         self._name = name or "this model"
+        self._notes = list(notes)
         if protocol.chat and not given:
             raise ModelError(
                 f"The tokenizer of {self._name} has no chat template: use an instruction-tuned "
@@ -71,8 +74,9 @@ class Encoder:
 
     @property
     def notes(self) -> list[str]:
-        """Sentences on what is done beyond what the chat template says; see ``template_notes``."""
-        return [] if self._template is None else template_notes(self._template, self._name)
+        """Sentences on what is done beyond what the model says; see ``template_notes``."""
+        own = [] if self._template is None else template_notes(self._template, self._name)
+        return [*self._notes, *own]
 
     def prompt(self, instruction: str, response: str = "") -> str:
         """Return the text before the response; raises ModelError if the chat template fails.

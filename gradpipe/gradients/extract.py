@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import replace
 from typing import Any
 
 import polars as pl
@@ -19,6 +18,7 @@ from gradpipe.gradients.rows import ROW_SCHEMA, Progress
 from gradpipe.gradients.spectra.comparisons import SAME_LAYER
 from gradpipe.gradients.spectra.sketches import kept_sketch
 from gradpipe.gradients.tokens import TokenRow
+from gradpipe.gradients.vocabulary import embedding_count, within_vocabulary
 from gradpipe.models.devices import device_name
 from gradpipe.models.load import LoadedModel
 from gradpipe.models.projections import Projection, find_projections
@@ -48,7 +48,8 @@ def extract_rows(
     """
     projections = _projections(loaded, protocol)
     types = {(p.layer, p.name): p.layer_type for p in projections}
-    rows = [_within_vocabulary(row, loaded) for row in rows]
+    embeddings = embedding_count(loaded.model)
+    rows = [within_vocabulary(row, embeddings) for row in rows]
     all_tokens = sum(len(row.ids) for row in rows if row.reason is None)
     unusable = [number for number, row in enumerate(rows) if row.reason is not None]
     hardware = device_name(loaded.device)
@@ -91,19 +92,6 @@ def _projections(loaded: LoadedModel, protocol: Protocol) -> list[Projection]:
             f"The projections of {loaded.name or 'this model'} cannot be distinguished, since "
             f"{broken}: download it again, or use a wider dtype."
         ) from error
-
-
-def _within_vocabulary(row: TokenRow, loaded: LoadedModel) -> TokenRow:
-    """A row, unusable if it has a token without an embedding, which would stop the whole batch."""
-    size = loaded.model.get_input_embeddings().weight.shape[0]
-    largest = max(row.ids, default=0)
-    if row.reason is not None or largest < size:
-        return row
-    reason = (
-        f"the token id {largest} is beyond the model's {size} embeddings: the ids are those of "
-        "another tokenizer, or tokens were added without resizing the model"
-    )
-    return replace(row, reason=reason)
 
 
 def _too_large(number: int, row: TokenRow, seconds: float, twice: bool) -> dict[str, Any]:

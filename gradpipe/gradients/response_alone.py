@@ -14,6 +14,7 @@ from gradpipe.gradients.passes.factors import frozen
 from gradpipe.gradients.passes.loss import forward_to_losses
 from gradpipe.gradients.passes.memory import make_room, out_of_memory
 from gradpipe.gradients.tokens import TokenRow, unusable_row
+from gradpipe.gradients.vocabulary import embedding_count, within_vocabulary
 from gradpipe.models.load import LoadedModel
 
 
@@ -49,7 +50,8 @@ def forward_losses(
     None for an unusable row, and for one that does not fit in memory. ``budget`` limits the padded
     tokens per batch.
     """
-    rows = list(rows)
+    embeddings = embedding_count(loaded.model)
+    rows = [within_vocabulary(row, embeddings) for row in rows]
     losses: list[float | None] = [None] * len(rows)
     most = most_tokens(rows, loaded.device.startswith("cpu")) if budget is None else budget
     waiting = deque(plan_batches(rows, most))

@@ -9,6 +9,7 @@ from gradpipe.gradients.protocol import Protocol
 from gradpipe.gradients.template_alone import TemplateAlone
 from gradpipe.models.source import ModelSource
 from gradpipe.models.template_text import template_text
+from gradpipe.models.tokenizer_files import tokenizer_note
 
 
 def template_notes(template: ChatTemplate, name: str) -> list[str]:
@@ -36,15 +37,16 @@ def template_notes(template: ChatTemplate, name: str) -> list[str]:
 
 
 def notes_of_model(source: ModelSource, name: str, protocol: Protocol) -> list[str]:
-    """The ``template_notes`` of a model, from its template's text alone.
+    """The notes on a model's tokenizer and its ``template_notes``, from its files alone.
 
     ``source`` is pinned. Raises ModelError if the files of a hub model cannot be had.
     """
     text = None if protocol.chat is False else protocol.chat_template or template_text(source)
+    notes = list(filter(None, [tokenizer_note(source, name)]))
     if text is None:
-        return []
+        return notes
     tokenizer: Any = TemplateAlone(text)
-    return template_notes(ChatTemplate(tokenizer, protocol, name), name)
+    return notes + template_notes(ChatTemplate(tokenizer, protocol, name), name)
 
 
 def _block(template: ChatTemplate) -> str:

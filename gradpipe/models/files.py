@@ -20,12 +20,16 @@ from transformers import AutoModelForCausalLM
 
 from gradpipe.errors import ModelError
 from gradpipe.models.source import ModelSource, pickled_error
+from gradpipe.models.whole_weights import (
+    INDEX,
+    WEIGHTS,
+    damaged_weights,
+    is_plain_name,
+    require_whole_weights,
+)
 
-WEIGHTS, INDEX = "model.safetensors", "model.safetensors.index.json"
 #: Numbers that a model may create in addition to its weights, such as masks.
 _SLACK = 2**28
-#: First bytes of pickles: in archives, as torch writes them, and plain.
-_PICKLES = (b"PK\3\4", b"\x80")
 
 
 def refuse_files(name: str, source: ModelSource, config: Any) -> None:
@@ -33,6 +37,8 @@ def refuse_files(name: str, source: ModelSource, config: Any) -> None:
 
     Downloads a hub model's weights, as loading it would.
     """
+    if source.kind == "folder":
+        require_whole_weights(name, Path(source.id))
     numbers = tensors = 0
     for file in weight_files(name, source, getattr(config, "transformers_weights", None)):
         shapes = list(_shapes(name, file))
@@ -47,7 +53,7 @@ def weight_files(name: str, source: ModelSource, configured: str | None = None) 
     Raises ModelError if one is not a plain safetensors file in the same folder.
     """
     for first in (configured,) if configured else (WEIGHTS, INDEX):
-        path = _file(source, first) if _is_plain(first) else None
+        path = _file(source, first) if is_plain_name(first) else None
         if path is not None and first.endswith(".json"):
             return [_part(name, source, part) for part in _parts(name, path)]
         if path is not None:
@@ -80,7 +86,7 @@ def refuse_larger(name: str, config: Any, numbers: int, tensors: int) -> None:
 
 
 def _part(name: str, source: ModelSource, part: Any) -> Path:
-    if not _is_plain(part) or not part.endswith(".safetensors"):
+    if not is_plain_name(part) or not part.endswith(".safetensors"):
         raise ModelError(
             f"The index of {name!r} names {part!r} as a part, and gradpipe only reads "
             "*.safetensors files in the same folder: download the model again, or convert its "
@@ -90,11 +96,6 @@ def _part(name: str, source: ModelSource, part: Any) -> Path:
     if path is None:
         raise ModelError(f"{part}, a part of {name!r}, is missing: download the model again.")
     return path
-
-
-def _is_plain(file: Any) -> bool:
-    """Return whether a name is a plain file name without a path."""
-    return isinstance(file, str) and Path(file).name == file and "\0" not in file
 
 
 def _parts(name: str, index: Path) -> list[Any]:
@@ -125,12 +126,4 @@ def _shapes(name: str, file: Path) -> Iterator[tuple[int, ...]]:
             for key in tensors.keys():  # noqa: SIM118
                 yield tuple(tensors.get_slice(key).get_shape())
     except SafetensorError as error:
-        with file.open("rb") as content:
-            if content.read(4).startswith(_PICKLES):
-                raise ModelError(
-                    f"{file.name} of {name!r} is a pickle under another name, and reading one can "
-                    "run any code: convert it with save_pretrained(folder)."
-                ) from None
-        raise ModelError(
-            f"The model of {name!r} cannot be loaded ({file.name}: {error}): download it again."
-        ) from error
+        raise damaged_weights(name, file, error) from error

@@ -7,7 +7,9 @@ from dataclasses import replace
 from pathlib import Path
 
 from gradpipe.errors import ModelError
+from gradpipe.models.gguf_parts import gguf_parts
 from gradpipe.models.source import ModelSource
+from gradpipe.models.tokenizer_files import tokenizer_files
 from gradpipe.system.hashing import content_hash
 from gradpipe.system.remembered import remembered
 
@@ -19,16 +21,30 @@ def fingerprint(source: ModelSource) -> str:
     """Hash the identity of a model without loading it or importing torch.
 
     Local files are hashed by content, regardless of their path; hub models by the commit of their
-    revision. Raises ModelError if the hub has no such model, if the hub is unreachable and the
-    model is not cached, or if a local path is unreadable or not a regular file.
+    revision. Another tokenizer counts only if it replaces the model's own. Raises
+    ModelError if the hub has no such model, if the hub is unreachable and the model is not cached,
+    or if a local path is unreadable or not a regular file.
     """
+    if source.tokenizer is not None:
+        own = fingerprint(replace(source, tokenizer=None))
+        return content_hash("tokenizer", own, _tokenizer_fingerprint(source.tokenizer))
     if source.kind == "hub":
         return content_hash("hub", source.id, pin(source).revision)
     path = Path(source.id)
     if source.kind == "gguf":
-        return content_hash("gguf", _digest(path))
-    files = sorted({file for pattern in PATTERNS for file in path.glob(pattern)})
-    return content_hash("folder", [(file.name, _digest(file)) for file in files])
+        return content_hash("gguf", *map(digest_of_file, gguf_parts(path)))
+    return _content(sorted({file for pattern in PATTERNS for file in path.glob(pattern)}))
+
+
+def _tokenizer_fingerprint(source: ModelSource) -> str:
+    """Hash a tokenizer without the model beside it."""
+    if source.kind == "folder":
+        return _content(tokenizer_files(Path(source.id)))
+    return fingerprint(source)
+
+
+def _content(files: list[Path]) -> str:
+    return content_hash("folder", [(file.name, digest_of_file(file)) for file in files])
 
 
 def pin(source: ModelSource) -> ModelSource:
@@ -44,7 +60,8 @@ def pin(source: ModelSource) -> ModelSource:
     return replace(source, revision=hub_commit(source))
 
 
-def _digest(path: Path) -> str:
+def digest_of_file(path: Path) -> str:
+    """Return a file's SHA-256 as ``file_digest`` does; raises ModelError if it cannot be read."""
     if not path.is_file():
         # Reading a device or a pipe may never end.
         raise ModelError(f"{path} is not a regular file: remove it, or fix the link.")

@@ -7,6 +7,7 @@ import io
 import logging
 import re
 import shutil
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -18,9 +19,14 @@ from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer
 from gradpipe.errors import ModelError
 from gradpipe.models.files import refuse_larger
 from gradpipe.models.fingerprint import file_digest
+from gradpipe.models.gguf_merge import merge_parts
+from gradpipe.models.gguf_parts import gguf_parts
 from gradpipe.models.refusals import refuse_config, refuse_missing_weights
 from gradpipe.models.silence import quiet_transformers
+from gradpipe.models.source import ModelSource
+from gradpipe.models.tokenizer_files import has_tokenizer
 from gradpipe.system.atomic_files import aside_path, sweep_leftovers
+from gradpipe.system.hashing import content_hash
 from gradpipe.system.user_folders import cache_folder
 from gradpipe.untrusted.gguf_header import check_header
 
@@ -31,21 +37,22 @@ CONVERSION = "1"
 def converted_folder(path: Path) -> Path:
     """Return the folder with a file's weights as float32 safetensors, and its tokenizer.
 
-    The first call converts the file. A killed conversion leaves an unfinished folder, which is
-    never used and which later calls delete. Raises ModelError if the file cannot be read or the
-    cache folder cannot be written.
+    ``path`` is a whole file, or one of its parts. The first call converts it. A killed conversion
+    leaves an unfinished folder, which is never used and which later calls delete. Raises
+    ModelError if the file cannot be read or the cache folder cannot be written.
     """
     models = cache_folder() / "models"
     sweep_leftovers(models)
-    stem = re.sub(r"[^\w.-]", "_", path.stem, flags=re.ASCII)[:80]
-    folder = models / f"{stem}-{file_digest(path)[:16]}-{CONVERSION}"
+    parts = gguf_parts(path)
+    stem = re.sub(r"[^\w.-]", "_", parts[0].stem, flags=re.ASCII)[:80]
+    folder = models / f"{stem}-{_digest(parts)}-{CONVERSION}"
     if folder.is_dir():
         return folder
     logging.getLogger(__name__).info("converting %s once, about half a minute", path.name)
-    tensors, numbers = check_header(path)
+    tensors, numbers = check_header(*parts)
     aside = aside_path(folder)
     try:
-        _convert(path, aside, tensors, numbers)
+        _convert(parts, aside, tensors, numbers)
         aside.rename(folder)
     except OSError as error:
         # Another process may have finished the same folder first.
@@ -59,47 +66,83 @@ def converted_folder(path: Path) -> Path:
     return folder
 
 
-def _convert(path: Path, folder: Path, tensors: int, numbers: int) -> None:
+def _digest(parts: Sequence[Path]) -> str:
+    digests = [file_digest(part) for part in parts]
+    return digests[0][:16] if len(digests) == 1 else content_hash(digests, length=16)
+
+
+@contextlib.contextmanager
+def _in_one_file(parts: Sequence[Path], folder: Path) -> Iterator[Path]:
+    """A file with all parts of a model; several are merged beside ``folder``, and deleted after."""
+    if len(parts) == 1:
+        yield parts[0]
+        return
+    merged = aside_path(folder.with_name("merged.gguf"))
+    try:
+        try:
+            merge_parts(parts, merged)
+        except OSError:
+            raise
+        except Exception as error:
+            raise _unreadable(parts[0], error) from error
+        yield merged
+    finally:
+        merged.unlink(missing_ok=True)
+
+
+def _unreadable(path: Path, error: Exception) -> ModelError:
+    """The error for a damaged file; the exceptions that one causes share no base type."""
+    text = str(error).strip()
+    reason = text.splitlines()[0].rstrip(".") if text else type(error).__name__
+    return ModelError(
+        f"{path} cannot be read as a GGUF model ({reason}): check that the file is complete and "
+        "that transformers supports its architecture."
+    )
+
+
+def _convert(parts: Sequence[Path], folder: Path, tensors: int, numbers: int) -> None:
     # The GGUF reader has a progress bar that no setting turns off.
-    with quiet_transformers(), contextlib.redirect_stderr(io.StringIO()):
+    with (
+        quiet_transformers(),
+        contextlib.redirect_stderr(io.StringIO()),
+        _in_one_file(parts, folder) as file,
+    ):
         folder.mkdir(parents=True, exist_ok=True)
         try:
-            tokenizer, model = _read(path, folder, tensors, numbers)
+            tokenizer, model = _read(file, parts[0].name, folder, tensors, numbers)
         except ModelError:
             raise
-        # The exceptions that damaged files cause in the reader share no base type.
         except Exception as error:
-            text = str(error).strip()
-            reason = text.splitlines()[0] if text else type(error).__name__
-            raise ModelError(
-                f"{path} cannot be read as a GGUF model ({reason}): check that the file is "
-                "complete and that transformers supports its architecture."
-            ) from error
+            raise _unreadable(parts[0], error) from error
         # The weights are not quantized anymore; with this setting, the folder could not be loaded.
         if hasattr(model.config, "quantization_config"):
             del model.config.quantization_config
         setattr(model, "hf_quantizer", None)  # noqa: B010
-        _save(tokenizer, folder)
+        if tokenizer is not None:
+            _save(tokenizer, folder)
         _save(model, folder)
         for weights in folder.glob("*.safetensors"):
             # Safetensors ignores the umask and lets only the owner read its files.
             shutil.copymode(folder / "config.json", weights)
 
 
-def _read(path: Path, empty: Path, tensors: int, numbers: int) -> tuple[Any, Any]:
+def _read(path: Path, name: str, empty: Path, tensors: int, numbers: int) -> tuple[Any, Any]:
     """Read the tokenizer and model from the file only.
 
-    The model's folder is empty, since other files in it would be read too. The file's path is
-    absolute, since a file of the same name in the current folder would take precedence.
+    ``name`` is the model's in errors. Its folder is empty, since other files in it would be read
+    too. The file's path is absolute, since a file of the same name in the current folder would take
+    precedence.
     """
     # Newer releases of transformers keep weights quantized if they have a kernel for them.
     has_kernels = hasattr(transformers, "GgufConfig")
     plain = {"quantization_config": transformers.GgufConfig(dequantize=True)} if has_kernels else {}
     file = {"gguf_file": str(path.absolute())}
     config = AutoConfig.from_pretrained(empty, trust_remote_code=False, **file)
-    refuse_config(path.name, config, plain=True)
-    refuse_larger(path.name, config, numbers, tensors)
-    tokenizer = AutoTokenizer.from_pretrained(empty, trust_remote_code=False, **file)
+    refuse_config(name, config, plain=True)
+    refuse_larger(name, config, numbers, tensors)
+    tokenizer = None
+    if has_tokenizer(ModelSource("gguf", str(path))):
+        tokenizer = AutoTokenizer.from_pretrained(empty, trust_remote_code=False, **file)
     loaded: Any = AutoModelForCausalLM.from_pretrained(
         empty,
         dtype=torch.float32,
@@ -109,7 +152,7 @@ def _read(path: Path, empty: Path, tensors: int, numbers: int) -> tuple[Any, Any
         **plain,
     )
     model, report = loaded
-    refuse_missing_weights(path.name, report["missing_keys"])
+    refuse_missing_weights(name, report["missing_keys"])
     return tokenizer, model
 
 

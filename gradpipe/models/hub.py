@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import re
 from pathlib import Path
+from typing import Any
 
 from huggingface_hub import HfApi, constants, hf_hub_download, try_to_load_from_cache
 from huggingface_hub.errors import (
@@ -17,9 +19,12 @@ from huggingface_hub.file_download import repo_folder_name
 
 from gradpipe.errors import ModelError
 from gradpipe.models.source import ModelSource
+from gradpipe.models.whole_weights import INDEX, WEIGHTS, weight_names
+from gradpipe.system.remembered import remembered
 
 #: The file that the tokenizers of all models have.
 CONFIG = "tokenizer_config.json"
+_SHA256 = re.compile("[0-9a-f]{64}")
 _COMMIT = re.compile("[0-9a-f]{40}")
 
 
@@ -88,3 +93,49 @@ def hub_file(source: ModelSource, file: str) -> Path | None:
             "hub, or give a local folder.",
             transient=True,
         ) from error
+
+
+def hub_weight_digests(source: ModelSource) -> list[str]:
+    """Return the SHA-256 of each weight file of a pinned hub model, without downloading it.
+
+    They are remembered by commit. Empty if the model is not cached and the hub cannot be asked, or
+    does not know them.
+    """
+    identity = [source.id, source.revision]
+    try:
+        return list(remembered("weights", identity, "sha256", lambda: _find_digests(source)))
+    # Whether two models are equal is worth no failure.
+    except Exception:
+        return []
+
+
+def _find_digests(source: ModelSource) -> dict[str, Any]:
+    """Find the checksums in the cache or ask the hub; raises ValueError or an error of the hub."""
+    digests = _cached_digests(source) or {}
+    if not digests and not constants.HF_HUB_OFFLINE:
+        listed = HfApi().model_info(
+            source.id, revision=source.revision, files_metadata=True, timeout=10
+        )
+        files = {file.rfilename: file.lfs for file in listed.siblings or ()}
+        digests = {name: lfs.sha256 if lfs else "" for name, lfs in files.items()}
+    weights = weight_names(digests)
+    if not weights or not all(digests[name] for name in weights):
+        raise ValueError(f"the hub knows no checksums of the weights of {source.id}")
+    sha256 = sorted(digests[name] for name in weights)
+    return {"model": source.id, "commit": source.revision, "sha256": sha256}
+
+
+def _cached_digests(source: ModelSource) -> dict[str, str] | None:
+    """Return the checksums of a downloaded model, after which the cache names its large files."""
+    folder = Path(constants.HF_HUB_CACHE) / repo_folder_name(repo_id=source.id, repo_type="model")
+    snapshot = folder / "snapshots" / str(source.revision)
+    names = weight_names(file.name for file in snapshot.glob("*.safetensors"))
+    index = snapshot / INDEX
+    if names != [WEIGHTS]:
+        if not index.is_file():
+            return None
+        listed = set(json.loads(index.read_text("utf-8"))["weight_map"].values())
+        if listed != set(names):
+            return None
+    targets = {name: (snapshot / name).resolve().name for name in names}
+    return targets if all(_SHA256.fullmatch(name) for name in targets.values()) else None

@@ -15,12 +15,14 @@ from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer, PreTra
 from gradpipe.errors import ModelError
 from gradpipe.models.devices import best_device, input_device
 from gradpipe.models.files import refuse_files
+from gradpipe.models.find import find_model
 from gradpipe.models.fingerprint import fingerprint, pin
 from gradpipe.models.gguf import converted_folder
 from gradpipe.models.placement import IN_ONE_PIECE, Placement
 from gradpipe.models.refusals import refuse_adapter, refuse_config, refuse_missing_weights
 from gradpipe.models.silence import quiet_transformers
 from gradpipe.models.source import ModelSource, pickled_error, resolve_model
+from gradpipe.models.tokenizer_files import tokenizer_note, unread_sentencepiece
 from gradpipe.system.atomic_files import aside_path, sweep_leftovers
 from gradpipe.system.failures import Cause, connection_failed, failed_with
 from gradpipe.system.user_folders import cache_folder
@@ -40,6 +42,7 @@ class LoadedModel:
     tokenizer: PreTrainedTokenizerBase
     device: str
     checkpointing: bool = False
+    notes: tuple[str, ...] = ()
 
     @property
     def window(self) -> int | None:
@@ -55,6 +58,12 @@ def model_window(model: Any) -> int | None:
 def load_window(name: str, revision: str | None = None) -> int | None:
     """Return ``model_window`` from the configuration, without weights; raises ModelError."""
     return _config_window(load_config(name, revision))
+
+
+def configured_embeddings(name: str, revision: str | None = None) -> int | None:
+    """Return the number of embeddings in the configuration, or None; raises ModelError."""
+    count = getattr(load_config(name, revision).get_text_config(), "vocab_size", None)
+    return count if isinstance(count, int) and count > 0 else None
 
 
 def load_config(name: str, revision: str | None = None) -> Any:
@@ -96,6 +105,7 @@ def load_model(
     revision: str | None = None,
     dtype: str = "float32",
     placement: Placement = IN_ONE_PIECE,
+    tokenizer: str | None = None,
 ) -> LoadedModel:
     """Load a causal language model and its tokenizer, frozen and in evaluation mode.
 
@@ -106,6 +116,8 @@ def load_model(
         revision: A branch, tag or commit of a hub model.
         dtype: Precision of the weights: ``float32``, ``bfloat16`` or ``float16``.
         placement: How the model is laid out on devices; by default, all on the best device.
+        tokenizer: The tokenizer to use instead of the model's own: a folder, a .gguf file or a hub
+            id. A checkpoint without one takes that of its run's folder.
 
     Returns:
         The model with its tokenizer, fingerprint, device and context window.
@@ -119,7 +131,9 @@ def load_model(
         >>> loaded.model.training, loaded.window
         (False, 4096)
     """
-    return load_source(resolve_model(name, revision), name, dtype, placement)
+    # The weights are checked after the configuration, which may say more on why they are unusable.
+    source = find_model(name, revision, tokenizer=tokenizer, weights=False)
+    return load_source(source, name, dtype, placement)
 
 
 def load_source(
@@ -135,7 +149,7 @@ def load_source(
     config = _config(name, source)
     refuse_config(name, config)
     _check_files(name, source, config)
-    tokenizer = _tokenizer(name, source)
+    tokenizer = tokenizer_of(source, name)
     device = best_device()
     model = _model(name, source, dtype, placement.settings(device))
     if placement.device_map is not None:
@@ -147,6 +161,7 @@ def load_source(
         tokenizer=tokenizer,
         device=device,
         checkpointing=placement.checkpointing,
+        notes=tuple(filter(None, [tokenizer_note(source, name)])),
     )
 
 
@@ -187,12 +202,17 @@ def _offload_folder() -> Path:
     return aside_path(cache_folder() / "offload" / "weights")
 
 
-def load_tokenizer(name: str, revision: str | None = None) -> PreTrainedTokenizerBase:
-    """Load the model's tokenizer, without weights; raises ModelError."""
-    return _tokenizer(name, pin(resolve_model(name, revision)))
+def load_tokenizer(
+    name: str, revision: str | None = None, tokenizer: str | None = None
+) -> PreTrainedTokenizerBase:
+    """Load the model's tokenizer, or the one named instead, without weights; raises ModelError."""
+    source = find_model(name, revision, tokenizer=tokenizer, weights=False)
+    return tokenizer_of(source, name)
 
 
-def _tokenizer(name: str, source: ModelSource) -> PreTrainedTokenizerBase:
+def tokenizer_of(source: ModelSource, name: str) -> PreTrainedTokenizerBase:
+    """Load the tokenizer of a pinned source; ``name`` is the model's. Raises ModelError."""
+    source = source.tokenizer or source
     place = _place(source)
     with quiet_transformers():
         try:
@@ -200,7 +220,9 @@ def _tokenizer(name: str, source: ModelSource) -> PreTrainedTokenizerBase:
                 place, revision=source.revision, trust_remote_code=False
             )
         except Exception as error:
-            raise _load_error(name, "tokenizer", error) from error
+            raise unread_sentencepiece(source, name) or _load_error(
+                name, "tokenizer", error
+            ) from error
     return tokenizer
 
 

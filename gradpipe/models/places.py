@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import re
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from torch import nn
 
 from gradpipe.models.roles import ATTENTION, FUSED_GATE_UP, FUSED_QKV, MLP, ROLES, Places
+
+#: Names of layers that only an attention has; an MLP or a recurrent block has none of them.
+_QUERY_OR_KEY = re.compile(r"w?(q|k|kv|qk|qkv|query|key)(_\w+)?")
 
 
 def linear_layers(block: nn.Module) -> dict[str, nn.Module]:
@@ -44,12 +48,38 @@ def routed_experts(block: nn.Module) -> str | None:
     return None
 
 
-def attention_places(linears: Mapping[str, nn.Module], named: Mapping[str, str]) -> Places:
+def attention_places(
+    linears: Mapping[str, nn.Module],
+    named: Mapping[str, str],
+    requested: Iterable[str] = ATTENTION,
+) -> Places:
     """Return the places of Q, K, V and O; empty if they cannot be determined.
 
-    ``named`` are the places given by the user; all others must be in one parent module.
+    ``named`` are the places given by the user; all others must be in one parent module. In an
+    attention without separate Q, K and V, only the ``requested`` roles are needed.
     """
-    return _first(linears, ATTENTION, named, ("q", "k", "v"), FUSED_QKV)
+    whole = _first(linears, ATTENTION, named, ("q", "k", "v"), FUSED_QKV)
+    roles = tuple(role for role in ATTENTION if role in requested)
+    # With O, a layer that is named for several roles can be split.
+    with_output = tuple(role for role in ATTENTION if role in (*roles, "o"))
+    return whole or _part(linears, with_output, named) or _part(linears, roles, named)
+
+
+def _part(
+    linears: Mapping[str, nn.Module], roles: tuple[str, ...], named: Mapping[str, str]
+) -> Places:
+    """Return the places of some roles of an attention that lacks others; empty if ambiguous."""
+    candidates = [
+        places
+        for siblings in _parents(linears)
+        if any(_QUERY_OR_KEY.fullmatch(name) for name in siblings)
+        and (places := _among_siblings(siblings, roles, named))
+    ]
+    # With several, such as self-attention and cross-attention, any choice would be a guess.
+    found = {tuple(places.items()) for places in candidates}
+    if found:
+        return dict(found.pop()) if len(found) == 1 else {}
+    return {role: named[role] for role in roles} if roles and set(roles) <= set(named) else {}
 
 
 def mlp_places(linears: Mapping[str, nn.Module], named: Mapping[str, str]) -> Places:

@@ -147,7 +147,7 @@ def _places(
             )
     places: Places = {}
     if set(names) & set(ATTENTION):
-        places |= attention_places(linears, named)
+        places |= attention_places(linears, named, names)
     if requested := [name for name in names if name in MLP]:
         experts = routed_experts(layer)
         if experts and not set(requested) & set(named):
@@ -204,6 +204,11 @@ class _FusedLayers:
             raise ModelError(
                 f"{path} is named for {' and '.join(roles)}, which are never in one layer: correct "
                 "`layer_names`."
+            )
+        if readers[0] not in places:
+            raise ModelError(
+                f"{path} holds {', '.join(roles)}, and the layer that reads its outputs is needed "
+                f"to split it: name it for {readers[0]} in `layer_names`, or with --layer-name."
             )
         fused, reader = (layer.get_submodule(places[role]) for role in (roles[0], *readers))
         key = (roles, places[roles[0]], weight_shape(fused), weight_shape(reader))

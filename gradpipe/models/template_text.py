@@ -18,6 +18,7 @@ def template_text(source: ModelSource) -> str | None:
     Unreadable files count as missing, since loading the tokenizer reports them. Raises ModelError
     if a hub model's files are not cached and cannot be downloaded. ``source`` is pinned.
     """
+    source = source.tokenizer or source
     if source.kind == "gguf":
         return _gguf_template(Path(source.id))
     config = _json(_file(source, _CONFIG))
@@ -37,6 +38,7 @@ def appends_tokens(source: ModelSource) -> bool:
 
     Unreadable files count as missing. Raises ModelError as ``template_text`` does.
     """
+    source = source.tokenizer or source
     if source.kind == "gguf":
         # The conversion makes tokenizers that append nothing.
         return False

@@ -31,14 +31,15 @@ def extract_file(
     response_template: str | None = None,
     report: Callable[[Progress], None] = lambda _: None,
     placement: Placement = IN_ONE_PIECE,
+    tokenizer: str | None = None,
 ) -> tuple[list[tuple[int, str]], int]:
     """Write the spectra of the rows of ``data`` to ``out``; ``example`` is the row's number.
 
     ``offset`` rows are skipped, then at most ``limit`` are read. ``columns`` and
-    ``response_template`` are those of ``examples_of_table``. Returns the unusable rows as
-    (row number, reason), and the number of usable ones. The Parquet metadata of ``out`` has the
-    unusable rows under ``unusable``, a hash of all examples under ``pairs``, and for a data set of
-    the hub its commit under ``data_revision``.
+    ``response_template`` are those of ``examples_of_table``. ``tokenizer`` replaces the model's
+    own. Returns the unusable rows as (row number, reason), and the number of usable ones. The
+    Parquet metadata of ``out`` has the unusable rows under ``unusable``, a hash of all examples
+    under ``pairs``, and for a data set of the hub its commit under ``data_revision``.
 
     Raises GradpipeError, and writes nothing, if the data, the model or the output file cannot be
     used.
@@ -48,7 +49,13 @@ def extract_file(
     check_writable(out)
     tables, reasons = [], []
     batches = extract_pairs(
-        pairs, model, protocol, report=report, placement=placement, offset=offset
+        pairs,
+        model,
+        protocol,
+        report=report,
+        placement=placement,
+        offset=offset,
+        tokenizer=tokenizer,
     )
     for frame in batches:
         rows = frame.with_columns(pl.col("row") + offset)
@@ -75,12 +82,14 @@ def extract_pairs(
     placement: Placement = IN_ONE_PIECE,
     offset: int = 0,
     aligned: bool = True,
+    tokenizer: str | None = None,
 ) -> Iterator[pl.DataFrame]:
     """Load ``model`` and yield the spectra of examples, one frame of ROW_SCHEMA per batch.
 
     Errors name examples by their row numbers in a file, which start at ``offset``. With ``aligned``
-    false, cosines and sketches are null. Raises ModelError or DataError; an error in the examples
-    is raised before the model's weights are read. Logs how many examples are cut to the window.
+    false, cosines and sketches are null. ``tokenizer`` replaces the model's own. Raises ModelError
+    or DataError; an error in the examples is raised before the model's weights are read. Logs how
+    many examples are cut to the window.
     """
-    runner = ExampleRunner(model, protocol, placement, report)
+    runner = ExampleRunner(model, protocol, placement, report, tokenizer)
     yield from runner.spectra(runner.encode(pairs, offset), aligned=aligned)

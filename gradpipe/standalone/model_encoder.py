@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from gradpipe.gradients.encoder import Encoder
 from gradpipe.gradients.protocol import Protocol
-from gradpipe.models.load import load_config, load_tokenizer, load_window
+from gradpipe.models.load import load_config, load_window, tokenizer_of
 from gradpipe.models.refusals import refuse_adapter, refuse_config
 from gradpipe.models.source import ModelSource
+from gradpipe.models.tokenizer_files import tokenizer_note
 
 
 def encoder_of_model(model: str, source: ModelSource, protocol: Protocol) -> Encoder:
@@ -16,5 +17,5 @@ def encoder_of_model(model: str, source: ModelSource, protocol: Protocol) -> Enc
     """
     refuse_adapter(model, source)
     refuse_config(model, load_config(model, source.revision))
-    tokenizer, window = load_tokenizer(model, source.revision), load_window(model, source.revision)
-    return Encoder(tokenizer, protocol, model, window)
+    window, note = load_window(model, source.revision), tokenizer_note(source, model)
+    return Encoder(tokenizer_of(source, model), protocol, model, window, [note] if note else [])

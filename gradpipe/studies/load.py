@@ -150,8 +150,11 @@ def _absolute(content: dict[str, Any], folder: Path) -> dict[str, Any]:
         template = value.get("chat_template") if isinstance(value, dict) else None
         if isinstance(template, str) and is_template_file(template):
             entry = value = {**value, "chat_template": locate(template)}
+        tokenizer = value.get("tokenizer") if isinstance(value, dict) else None
+        if isinstance(tokenizer, str) and _is_written_as_path(tokenizer):
+            entry = value = {**value, "tokenizer": locate(tokenizer)}
         named = isinstance(value, dict) and isinstance(value.get("id"), str)
-        if named and (value["id"].startswith((".", "~")) or value["id"].endswith(".gguf")):
+        if named and _is_written_as_path(value["id"]):
             # Its name in tables and charts is as the user wrote it, wherever the study file is.
             return {"name": value["id"], **value, "id": locate(value["id"])}
         return entry
@@ -168,6 +171,10 @@ def _absolute(content: dict[str, Any], folder: Path) -> dict[str, Any]:
         if isinstance(content.get(key), list):
             changed[key] = [change(entry) for entry in content[key]]
     return changed
+
+
+def _is_written_as_path(model: str) -> bool:
+    return model.startswith((".", "~")) or model.endswith(".gguf")
 
 
 def _reason(error: Exception) -> str:

@@ -44,6 +44,15 @@ class ModelConfig(BaseModel):
             "the protocol's."
         ),
     )
+    tokenizer: str | None = Field(
+        default=None,
+        min_length=1,
+        description=(
+            "The tokenizer to use instead of the model's own: a folder, a .gguf file or a hub id, "
+            "``ORG/NAME@REVISION`` for a revision. A checkpoint without a tokenizer takes that of "
+            "its run's folder or of its ``base``."
+        ),
+    )
     layer_names: LayerNames = Field(
         default=LayerNames(),
         description="Overrides the protocol's ``layer_names`` for this model, role by role.",

@@ -1,13 +1,14 @@
 """Provenance: what was run on what, enough for others to reproduce it."""
 
 import platform
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
 import polars as pl
 
+from gradpipe.models.equal_weights import equal_weights_note
 from gradpipe.models.hardware import cpu_name
 from gradpipe.models.source import ModelSource
 from gradpipe.studies.load import study_yaml
@@ -35,6 +36,7 @@ def provenance(
     *,
     revisions: Mapping[str, str | None] | None = None,
     notes: Mapping[str, list[str]] | None = None,
+    equal_weights: Sequence[Sequence[str]] = (),
 ) -> dict[str, Any]:
     """The study, its models and data, and the hardware and time that its gradients took.
 
@@ -45,7 +47,9 @@ def provenance(
         computed: The tables of ``extraction_costs``, concatenated.
         revisions: The commit of each benchmark that is a data set of the hub, by its name.
         notes: What is done beyond each model's chat template, by its name.
+        equal_weights: Groups of models that have the same weights.
     """
+    twins = {name: [n for n in group if n != name] for group in equal_weights for name in group}
     return {
         "study": study.model_dump(mode="json"),
         "study_yaml": study_yaml(study),
@@ -58,6 +62,7 @@ def provenance(
                 "fingerprint": models[model.name][1],
             }
             | ({"prompts": " ".join(said)} if (said := (notes or {}).get(model.name)) else {})
+            | ({"same weights as": ", ".join(same)} if (same := twins.get(model.name)) else {})
             for model in study.models
             if model.name in models
         ],
@@ -72,6 +77,7 @@ def provenance(
             | ({"revision": commit} if (commit := (revisions or {}).get(benchmark.name)) else {})
             for benchmark in study.benchmarks
         ],
+        "model_notes": [equal_weights_note(group) for group in equal_weights],
         "gradients": computed.group_by("model", "hardware", maintain_order=True)
         .sum()
         .with_columns(pl.col("seconds").round(1))

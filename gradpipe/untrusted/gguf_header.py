@@ -32,14 +32,20 @@ _STRING, _ARRAY = 8, 9
 _ALIGNMENT = 32
 
 
-def check_header(path: Path) -> tuple[int, int]:
-    """Count the tensors of a file and the numbers that they hold together.
+def check_header(*parts: Path) -> tuple[int, int]:
+    """Count the tensors of a file, or of all its ``parts``, and the numbers that they hold.
 
-    Raises ModelError for a file that is truncated or not GGUF, and for one whose header claims more
-    than the file can hold or than any model needs.
+    Raises ModelError for a file that is truncated or not GGUF, for one whose header claims more
+    than the file can hold or than any model needs, and for one of several parts that comes alone.
     """
-    with _header(path) as header:
-        return header.sizes()
+    tensors = numbers = 0
+    for path in parts:
+        with _header(path) as header:
+            tensors += header.tensors()
+    for path in parts:
+        with _header(path) as header:
+            numbers += header.numbers(tensors, len(parts))
+    return tensors, numbers
 
 
 def read_header_text(path: Path, key: str) -> str | None:
@@ -84,15 +90,20 @@ class _Header:
         self._at = 0
         self._left = MAX_ELEMENTS
 
-    def sizes(self) -> tuple[int, int]:
-        """Count the tensors and the numbers in all of them; raises _Fault."""
+    def tensors(self) -> int:
+        """The number of tensors that the header claims; raises _Fault."""
+        return self._counts()[0]
+
+    def numbers(self, all_tensors: int, parts: int) -> int:
+        """Count the numbers in all tensors of the file, one of ``parts``; raises _Fault."""
         tensors, keys = self._counts()
         values = dict(self._key() for _ in range(keys))
         numbers = {name: _whole(value) for name, value in values.items()}
         claims = [self._tensor() for _ in range(tensors)]
-        self._check_layers(numbers, tensors)
+        self._check_layers(numbers, all_tensors)
+        self._check_parts(numbers, all_tensors, parts)
         self._check_data(numbers.get("general.alignment", _ALIGNMENT), claims)
-        return tensors, sum(count for count, _, _ in claims)
+        return sum(count for count, _, _ in claims)
 
     def text_of(self, key: str) -> str | None:
         """The text of a key, or None; raises _Fault."""
@@ -180,6 +191,15 @@ class _Header:
         for name, value in values.items():
             if name.endswith(".block_count") and (value is None or not 0 <= value <= tensors):
                 raise _Fault(f"it claims {value} layers, and has {tensors} tensors")
+
+    def _check_parts(self, values: Mapping[str, int | None], tensors: int, parts: int) -> None:
+        count, total = values.get("split.count"), values.get("split.tensors.count")
+        if count is not None and count > 1 and count != parts:
+            raise _Fault(
+                f"it is one of {count} parts, which are named as in x-00001-of-{count:05}.gguf"
+            )
+        if count is not None and count > 1 and total is not None and total != tensors:
+            raise _Fault(f"its parts have {tensors} tensors together, and it claims {total}")
 
     def _check_data(self, alignment: int | None, claims: list[tuple[int, int, int]]) -> None:
         """Raise _Fault unless all tensors fit into the file without sharing bytes."""

@@ -54,6 +54,7 @@ def test_every_check_runs_with_its_partition_and_passes(finished: Path, home: Pa
         "all_finite": (True, "ERROR", "mini_obscure|small"),
         "energy_is_frobenius": (True, "ERROR", "mini_obscure|small"),
         "rows_usable": (True, "WARN", "mini_obscure|small"),
+        "distinct_weights": (True, "WARN", "mini_obscure|small"),
         "norms_in_order": (True, "ERROR", "mini_obscure|small"),
     }
 

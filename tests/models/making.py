@@ -1,4 +1,4 @@
-"""A .gguf file of the small model, written by the format's own library, and headers by hand."""
+"""The small model in parts and as a .gguf file, and headers of such files by hand."""
 
 import json
 import struct
@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import gguf
-from safetensors.numpy import load_file
+from safetensors.numpy import load_file, save_file
 
 _WHOLE = {"model.embed_tokens": "token_embd", "model.norm": "output_norm", "lm_head": "output"}
 _LAYER = {
@@ -24,10 +24,20 @@ _LAYER = {
 
 
 def make_gguf(
-    folder: Path, path: Path, without: Sequence[str] = (), scale: float = 1.0, **sizes: int
+    folder: Path,
+    path: Path,
+    without: Sequence[str] = (),
+    scale: float = 1.0,
+    *,
+    split_max_tensors: int = 0,
+    tokenizer: bool = True,
+    **sizes: int,
 ) -> Path:
-    """The model of a folder as a GGUF file, ``without`` some tensors or with other ``sizes``."""
-    writer = gguf.GGUFWriter(path, "llama")
+    """The model of a folder as a GGUF file, ``without`` some tensors or with other ``sizes``.
+
+    With ``split_max_tensors`` there are several files, of that many tensors each.
+    """
+    writer = gguf.GGUFWriter(path, "llama", split_max_tensors=split_max_tensors)
     writer.add_context_length(4096)
     writer.add_embedding_length(sizes.get("embedding", 32))
     writer.add_block_count(sizes.get("layers", 3))
@@ -42,10 +52,11 @@ def make_gguf(
     tokens = sorted(vocabulary, key=vocabulary.__getitem__)
     # The reader wants a merge, and its product as a token.
     tokens[-1] = tokens[0] + tokens[1]
-    writer.add_tokenizer_model("gpt2")
-    writer.add_token_list(tokens)
-    writer.add_token_types([1] * len(tokens))
-    writer.add_token_merges([f"{tokens[0]} {tokens[1]}"])
+    if tokenizer:
+        writer.add_tokenizer_model("gpt2")
+        writer.add_token_list(tokens)
+        writer.add_token_types([1] * len(tokens))
+        writer.add_token_merges([f"{tokens[0]} {tokens[1]}"])
     for name, weight in load_file(folder / "model.safetensors").items():
         if (called := _gguf_name(name.removesuffix(".weight"))) not in without:
             writer.add_tensor(f"{called}.weight", weight * scale)
@@ -61,6 +72,19 @@ def _gguf_name(name: str) -> str:
         return _WHOLE[name]
     _, _, layer, part = name.split(".", 3)
     return f"blk.{layer}.{_LAYER[part]}"
+
+
+def in_parts(folder: Path) -> list[Path]:
+    """Save a model's weights in two parts with an index, as transformers does."""
+    weights = load_file(folder / "model.safetensors")
+    (folder / "model.safetensors").unlink()
+    names = sorted(weights)
+    parts = [folder / f"model-0000{n}-of-00002.safetensors" for n in (1, 2)]
+    for part, half in zip(parts, (names[:15], names[15:]), strict=True):
+        save_file({name: weights[name] for name in half}, part, {"format": "pt"})
+    index = {name: parts[number >= 15].name for number, name in enumerate(names)}
+    (folder / "model.safetensors.index.json").write_text(json.dumps({"weight_map": index}))
+    return parts
 
 
 def start(tensors: int = 0, keys: int = 0, version: int = 3) -> bytes:

@@ -12,8 +12,10 @@ import torch
 from safetensors.torch import load_file
 
 from gradpipe.errors import ModelError
+from gradpipe.models.fingerprint import fingerprint
 from gradpipe.models.gguf import converted_folder
 from gradpipe.models.load import load_model
+from gradpipe.models.source import resolve_model
 from gradpipe.system.atomic_files import process_name
 from tests.models.making import make_gguf
 
@@ -162,3 +164,70 @@ def test_a_folder_that_is_no_process_of_this_machine_is_left_alone(file: Path, c
         (cache / "models" / f"a-1.{name}.tmp").mkdir(parents=True)
     converted_folder(file)
     assert len(list((cache / "models").glob("*.tmp"))) == 2
+
+
+@pytest.fixture
+def parts(small_model: Path, tmp_path: Path) -> list[Path]:
+    """The same model in three files, as the format's own library splits it."""
+    (tmp_path / "parts").mkdir()
+    make_gguf(small_model, tmp_path / "parts" / "small.gguf", split_max_tensors=12)
+    return sorted((tmp_path / "parts").iterdir())
+
+
+@pytest.mark.parametrize("given", [0, 2], ids=["the first part", "the last part"])
+def test_a_model_in_parts_has_the_weights_and_the_tokenizer_of_the_whole_file(
+    given: int, parts: list[Path], file: Path, cache: Path
+) -> None:
+    assert [part.name for part in parts] == [f"small-0000{n}-of-00003.gguf" for n in (1, 2, 3)]
+    whole, merged = converted_folder(file), converted_folder(parts[given])
+    names = {path.name for path in whole.iterdir()}
+    assert {path.name for path in merged.iterdir()} == names
+    for name in names:
+        assert (merged / name).read_bytes() == (whole / name).read_bytes(), name
+    assert sorted((cache / "models").iterdir()) == sorted([whole, merged])
+
+
+def test_every_part_names_the_same_model_and_changes_its_fingerprint(parts: list[Path]) -> None:
+    sources = {resolve_model(str(part)) for part in parts}
+    assert [source.id for source in sources] == [str(parts[0])]
+    before = fingerprint(*sources)
+    weights = bytearray(parts[2].read_bytes())
+    weights[-1] ^= 1
+    parts[2].write_bytes(weights)
+    assert fingerprint(*sources) != before
+
+
+def test_a_part_that_is_missing_is_named(parts: list[Path]) -> None:
+    parts[1].unlink()
+    with pytest.raises(ModelError, match=r"small-00002-of-00003\.gguf is not beside it"):
+        resolve_model(str(parts[0]))
+
+
+def test_a_part_under_another_name_is_not_taken_for_a_whole_model(
+    parts: list[Path], tmp_path: Path
+) -> None:
+    alone = parts[0].rename(tmp_path / "alone.gguf")
+    with pytest.raises(ModelError, match=r"it is one of 3 parts, which are named as in x-00001"):
+        converted_folder(alone)
+
+
+def test_parts_of_two_models_are_not_mixed(
+    parts: list[Path], small_model: Path, tmp_path: Path, cache: Path
+) -> None:
+    (tmp_path / "other").mkdir()
+    make_gguf(small_model, tmp_path / "other" / "small.gguf", split_max_tensors=13)
+    (tmp_path / "other" / parts[1].name).replace(parts[1])
+    with pytest.raises(ModelError, match=r"cannot be read as a GGUF model"):
+        converted_folder(parts[0])
+    assert not list((cache / "models").glob("*"))
+
+
+def test_a_file_without_a_tokenizer_takes_another(
+    small_model: Path, tmp_path: Path, cache: Path
+) -> None:
+    path = make_gguf(small_model, tmp_path / "bare.gguf", tokenizer=False)
+    with pytest.raises(ModelError, match=r"The tokenizer of .*bare\.gguf' is missing"):
+        load_model(str(path))
+    loaded = load_model(str(path), tokenizer=str(small_model))
+    own = load_model(str(small_model)).tokenizer
+    assert loaded.tokenizer("one two")["input_ids"] == own("one two")["input_ids"]

@@ -244,6 +244,57 @@ def test_a_layer_unlike_the_others_is_refused_by_its_number() -> None:
         find_projections(model)
 
 
+LATENT = {
+    **{"vocab_size": 40, "hidden_size": 16, "intermediate_size": 24, "num_hidden_layers": 2},
+    **{"moe_intermediate_size": 8, "num_attention_heads": 4, "num_key_value_heads": 4},
+    **{"n_routed_experts": 4, "num_experts_per_tok": 2, "n_group": 2, "topk_group": 1},
+    **{"n_shared_experts": 1, "first_k_dense_replace": 1, "kv_lora_rank": 8, "q_lora_rank": 8},
+    **{"qk_rope_head_dim": 4, "qk_nope_head_dim": 4, "v_head_dim": 4, "pad_token_id": 0},
+}
+
+
+@pytest.mark.parametrize("named", [None, {"o": "self_attn.o_proj"}], ids=["found", "named"])
+def test_of_an_attention_without_separate_q_k_and_v_the_output_is_found_alone(
+    named: dict[str, str] | None,
+) -> None:
+    found = find_projections(of_kind("deepseek_v3", **LATENT), ("o",), named)
+    assert places(found) == [(n, "o", f"model.layers.{n}.self_attn.o_proj") for n in range(2)]
+
+
+def test_keys_and_values_are_split_when_nothing_else_is_requested_or_named() -> None:
+    model = of_kind("deepseek_v3", **LATENT)
+    pair = dict.fromkeys("kv", "self_attn.kv_b_proj")
+    whole = pair | {"q": "self_attn.q_b_proj", "o": "self_attn.o_proj"}
+    expected = find_projections(model, ("k", "v"), whole)
+    found = find_projections(model, ("k", "v"), pair)
+    assert [p.columns for p in found] == [p.columns for p in expected]
+    assert not any(p.columns.whole for p in found)
+
+
+def test_a_layer_of_several_roles_cannot_be_split_without_the_layer_that_reads_it() -> None:
+    layers = nn.ModuleList([block(("alpha", "beta"))])
+    named = dict.fromkeys("qkv", "mixer.alpha")
+    with pytest.raises(ModelError, match=r"holds q, k, v, and .*: name it for o in `layer_names`"):
+        find_projections(nn.ModuleDict({"layers": layers}), ("q", "k", "v"), named)
+
+
+def test_an_output_of_another_block_is_not_taken_for_that_of_an_attention() -> None:
+    layers = nn.ModuleList([block(("in_proj", "x_proj", "out_proj"))])
+    with pytest.raises(ModelError, match="has no projection o"):
+        find_projections(nn.ModuleDict({"layers": layers}), ("o",))
+
+
+def test_of_two_attentions_without_separate_q_k_and_v_none_is_chosen() -> None:
+    layer = block(("q_a_proj", "kv_b_proj", "o_proj"))
+    assert isinstance(layer, nn.ModuleDict)
+    layer["cross"] = nn.ModuleDict({"q_a_proj": nn.Linear(4, 4), "o_proj": nn.Linear(4, 4)})
+    model = nn.ModuleDict({"layers": nn.ModuleList([layer])})
+    with pytest.raises(ModelError, match="has no projection o"):
+        find_projections(model, ("o",))
+    found = find_projections(model, ("o",), {"o": "mixer.o_proj"})
+    assert [p.path for p in found] == ["layers.0.mixer.o_proj"]
+
+
 @pytest.mark.parametrize(
     "model",
     [nn.Linear(2, 2), nn.ModuleList(), nn.ModuleDict({"layers": nn.ModuleList()})],

@@ -85,6 +85,7 @@ def page_text(inputs: ReportInputs) -> dict[str, Any]:
         "findings": all_findings,
         "findings_summary": tally([finding.verdict for finding in all_findings], "claim"),
         "how_judged": f"{HOW_JUDGED} {HOW_SURVIVAL_IS_JUDGED}",
+        "model_notes": provenance.get("model_notes", []),
         "length_note": length_note(inputs),
         "sets_note": sets_note(inputs),
         "discrimination_notes": discrimination_notes(inputs.discrimination, inputs.added),

@@ -1,0 +1,29 @@
+"""Find the models of a study, each with the tokenizer that its settings or its base give it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from gradpipe.models.find import find_model
+from gradpipe.models.source import ModelSource
+from gradpipe.studies.study import Study
+
+
+def find_study_model(study: Study, name: str, *, weights: bool = True) -> ModelSource:
+    """Return the pinned source of one of a study's models, as ``find_model`` does."""
+    config = study.model(name)
+    return find_model(
+        config.id,
+        config.revision,
+        tokenizer=config.tokenizer,
+        bases=_tokenizers_of_bases(study, name),
+        weights=weights,
+    )
+
+
+def _tokenizers_of_bases(study: Study, name: str) -> Iterator[str]:
+    """Yield the names of the tokenizers of a model's bases; only looked up when one is needed."""
+    given = study.model(name).base
+    pairs = [(given, name)] if given else study.model_pairs()
+    for base in (study.model(base) for base, tuned in pairs if tuned == name):
+        yield base.tokenizer or (f"{base.id}@{base.revision}" if base.revision else base.id)
