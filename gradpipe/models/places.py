@@ -65,13 +65,26 @@ def attention_places(
     return whole or _part(linears, with_output, named) or _part(linears, roles, named)
 
 
+def some_attention_places(
+    linears: Mapping[str, nn.Module], named: Mapping[str, str], requested: Iterable[str]
+) -> Places:
+    """Return the places of those ``requested`` roles that an attention has; empty if ambiguous.
+
+    For layers that lack some roles, such as those with the keys and values of another layer.
+    """
+    single = [_part(linears, (role,), named) for role in ATTENTION if role in requested]
+    places = {role: place for found in single for role, place in found.items()}
+    parents = {place.rpartition(".")[0] for role, place in places.items() if role not in named}
+    return places if len(parents) <= 1 else {}
+
+
 def _part(
     linears: Mapping[str, nn.Module], roles: tuple[str, ...], named: Mapping[str, str]
 ) -> Places:
     """Return the places of some roles of an attention that lacks others; empty if ambiguous."""
     candidates = [
         places
-        for siblings in _parents(linears)
+        for siblings in siblings_of_linears(linears)
         if any(_QUERY_OR_KEY.fullmatch(name) for name in siblings)
         and (places := _among_siblings(siblings, roles, named))
     ]
@@ -99,7 +112,7 @@ def _first(
     fused_names: tuple[str, ...] = (),
 ) -> Places:
     """Return the places of all roles in the first parent that has them, separate or fused."""
-    for siblings in _parents(linears):
+    for siblings in siblings_of_linears(linears):
         places = _among_siblings(siblings, roles, named)
         # A named role is elsewhere, so a fused layer would not be the right one.
         if not places and not set(fused) & set(named):
@@ -109,8 +122,8 @@ def _first(
     return {}
 
 
-def _parents(linears: Mapping[str, nn.Module]) -> list[dict[str, str]]:
-    """Group linear layers by parent: for each, lower-case names with whole paths."""
+def siblings_of_linears(linears: Mapping[str, nn.Module]) -> list[dict[str, str]]:
+    """Group linear layers by parent module: for each, lower-case names with whole paths."""
     parents: dict[str, dict[str, str]] = {}
     for path in linears:
         parent, _, word = path.rpartition(".")

@@ -9,9 +9,15 @@ ROLES: dict[str, tuple[str, ...]] = {
     "gate": ("gate_proj", "w1", "wi_0", "gate"),
     "up": ("up_proj", "w3", "wi_1", "up", "c_fc", "fc_in", "fc1", "dense_h_to_4h"),
     "down": ("down_proj", "w2", "wo", "down", "c_proj", "fc_out", "fc2", "dense_4h_to_h"),
+    "q_a": ("q_a_proj", "wq_a"),
+    "q_b": ("q_b_proj", "wq_b"),
+    "kv_a": ("kv_a_proj_with_mqa", "kv_a_proj", "wkv_a"),
+    "kv_b": ("kv_b_proj", "wkv_b"),
 }
 ATTENTION = ("q", "k", "v", "o")
 MLP = ("gate", "up", "down")
+#: The factors of a latent attention: A reads the layer's input, B reads what A returns, normalized.
+LATENT = ("q_a", "q_b", "kv_a", "kv_b")
 #: Names of a linear layer that holds Q, K and V, in any layout.
 FUSED_QKV = ("qkv_proj", "c_attn", "wqkv", "qkv", "query_key_value")
 #: Names of a linear layer that holds gate and up.

@@ -38,39 +38,69 @@ def frozen(model: nn.Module) -> Iterator[None]:
 
 
 @contextmanager
-def factors_to(sink: Sink, model: Any, projections: list[Projection]) -> Iterator[None]:
+def factors_to(
+    sink: Sink, model: Any, projections: list[Projection], batch: list[int]
+) -> Iterator[None]:
     """While open, each backward pass through ``model`` passes all factors to ``sink``.
 
-    Factors arrive from the last layer to the first and are dropped as soon as ``sink`` returns.
+    ``batch`` is [rows, T]. Factors arrive from the last layer to the first and are dropped as soon
+    as ``sink`` returns.
     """
     with ExitStack() as stack:
-        batch: list[int] = []
 
         def start(_module: nn.Module, _inputs: tuple[Tensor, ...], output: Tensor) -> None:
             # The graph starts at the output of the embedding.
             output.requires_grad_(True)
-            batch[:] = output.shape[:2]
 
-        stack.callback(model.get_input_embeddings().register_forward_hook(start).remove)
+        def hook(module: nn.Module, function: Callable[..., None]) -> None:
+            stack.callback(module.register_forward_hook(function).remove)
+
+        hook(model.get_input_embeddings(), start)
+        read = {id(p.reads): p.reads for p in projections if p.reads is not None}
+        inputs: dict[int, Tensor] = {}
+        for number, module in read.items():
+            hook(module, _keep_input(inputs, number))
         for module in {id(p.module): p.module for p in projections}.values():
             fused = [p for p in projections if p.module is module]
-            stack.callback(module.register_forward_hook(_hook(fused, sink, batch)).remove)
+            hook(module, _hook(fused, sink, batch, inputs))
         yield
+        inputs.clear()
 
 
-def _hook(projections: list[Projection], sink: Sink, batch: list[int]) -> Callable[..., None]:
-    """Return a forward hook for the module of ``projections``; ``batch`` is [rows, T]."""
+def _keep_input(kept: dict[int, Tensor], key: int) -> Callable[..., None]:
+    """Return a forward hook that keeps a module's latest input, for projections that read it."""
+
+    def forward(_module: nn.Module, inputs: tuple[Tensor, ...], output: Tensor) -> None:
+        if output.requires_grad:
+            kept[key] = inputs[0]
+
+    return forward
+
+
+def _hook(
+    projections: list[Projection], sink: Sink, batch: list[int], kept: dict[int, Tensor]
+) -> Callable[..., None]:
+    """Return a forward hook for the module of ``projections``.
+
+    ``batch`` is [rows, T]; ``kept`` has the latest input of each module that a projection reads.
+    """
 
     def forward(_module: nn.Module, inputs: tuple[Tensor, ...], output: Tensor) -> None:
         # With checkpointing, the first run of a layer has no graph.
         if not output.requires_grad:
             return
-        x = _by_row(projections[0], inputs[0].to(output.device), batch)
+        own = _by_row(projections[0], inputs[0].to(output.device), batch)
+        xs = {
+            p.name: own
+            if p.reads is None
+            else _by_row(p, kept[id(p.reads)].to(output.device), batch)
+            for p in projections
+        }
 
         def backward(gradient: Tensor) -> None:
             for projection in projections:
                 d = projection.columns.take(gradient)
-                sink(projection, x, _by_row(projection, d, batch))
+                sink(projection, xs[projection.name], _by_row(projection, d, batch))
 
         output.register_hook(backward)
 

@@ -108,7 +108,8 @@ def _run_passes(
 ) -> tuple[list[float], list[tuple[SpanGradients, ...]]]:
     """Return the rows' losses and the gradients of their spans; ``sink`` gets the rows' factors."""
     current = CurrentSink()
-    with factors_to(current, model, projections):
+    batch = [len(rows), max(len(row.ids) for row in rows)]
+    with factors_to(current, model, projections, batch):
         forward = forward_to_losses(model, rows)
         if not forward.usable:
             return forward.losses, [() for _ in rows]

@@ -1,0 +1,144 @@
+"""Compare a model's measured gradients with autograd on its weights, in float64."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from typing import Any
+
+import numpy as np
+import polars as pl
+import torch
+from torch import Tensor, nn
+from transformers.pytorch_utils import Conv1D
+
+from gradpipe.errors import ModelError
+from gradpipe.gradients.extract import extract_rows
+from gradpipe.gradients.protocol import make_protocol
+from gradpipe.gradients.rows import explode_matrices
+from gradpipe.gradients.tokens import TokenRow
+from gradpipe.models.load import LoadedModel
+from gradpipe.models.projections import Projection, find_projections
+from gradpipe.models.roles import ROLES
+
+#: Singular values of each (layer, projection).
+Spectra = dict[tuple[int, str], np.ndarray]
+
+
+def measurable_roles(model: Any) -> tuple[tuple[str, ...], dict[str, str]]:
+    """The roles that some layer of a model has, and the reason of each of the others."""
+    roles, reasons = [], {}
+    for role in ROLES:
+        try:
+            find_projections(model, (role,))
+        except ModelError as error:
+            reasons[role] = str(error)
+        else:
+            roles.append(role)
+    return tuple(roles), reasons
+
+
+def worst_error(model: Any, rows: list[TokenRow], roles: tuple[str, ...]) -> float:
+    """The largest relative difference of a loss, norm or singular value from autograd's.
+
+    That of a singular value is relative to the largest of its gradient.
+    """
+    matrices, losses = extracted(model, rows, roles)
+    twin = untied(model)
+    worst = 0.0
+    for number, row in enumerate(rows):
+        loss, expected = by_autograd(twin, row, roles)
+        worst = max(worst, abs(losses[number] / loss - 1))
+        found = matrices.filter(row=number)
+        keys = list(zip(found["layer"], found["projection"], strict=True))
+        assert set(keys) == set(expected) and len(keys) == len(expected)
+        for key, norm, values in zip(
+            keys, found["frobenius_norm"], found["singular_values"], strict=True
+        ):
+            exact = expected[key]
+            ours = np.zeros_like(exact)
+            ours[: len(values)] = values.to_numpy()[: len(exact)]
+            largest = max(exact[0], 1e-30)
+            worst = max(worst, float(np.abs(ours - exact).max() / largest))
+            worst = max(worst, abs(norm - float(np.linalg.norm(exact))) / largest)
+    return worst
+
+
+def extracted(
+    model: Any, rows: list[TokenRow], roles: tuple[str, ...]
+) -> tuple[pl.DataFrame, list[float]]:
+    """The matrices that gradpipe measures, and the losses of the rows."""
+    loaded = LoadedModel(name="tiny", fingerprint="", model=model, tokenizer=None, device="cpu")  # type: ignore[arg-type]
+    frame = pl.concat(extract_rows(loaded, rows, make_protocol(projections=roles))).sort("row")
+    faults = frame["reason"].drop_nulls().to_list()
+    assert not faults, faults
+    return explode_matrices(frame.lazy()).collect(), frame["loss"].to_list()
+
+
+def untied(model: Any) -> Any:
+    """A copy of a model in which layers that share weights have copies of them."""
+    twin = copy.deepcopy(model)
+    seen: set[int] = set()
+    for module in twin.modules():
+        weight = getattr(module, "weight", None)
+        if isinstance(weight, nn.Parameter):
+            if id(weight) in seen:
+                module.weight = nn.Parameter(weight.detach().clone())
+            seen.add(id(weight))
+    return twin
+
+
+def by_autograd(model: Any, row: TokenRow, roles: tuple[str, ...]) -> tuple[float, Spectra]:
+    """The loss of one row, and the singular values of its gradients, by ordinary autograd."""
+    projections = find_projections(model, roles)
+    model.requires_grad_(True)
+    model.zero_grad()
+    added: dict[int, Tensor] = {}
+    with dense_maps(projections, added):
+        logits = model(input_ids=torch.tensor([row.ids]), use_cache=False).logits[0]
+        positions = torch.tensor(row.positions)
+        targets = torch.tensor(row.ids)[positions]
+        loss = nn.functional.cross_entropy(logits[positions - 1], targets)
+        loss.backward()
+    spectra = {}
+    for projection in projections:
+        g = added[id(projection)].grad if id(projection) in added else gradient(projection.module)
+        assert g is not None, projection.path
+        # Columns of the outputs are rows of the gradient.
+        own = projection.columns.take(g.T)
+        spectra[projection.layer, projection.name] = torch.linalg.svdvals(own).numpy()
+    return loss.item(), spectra
+
+
+def gradient(module: Any) -> Tensor | None:
+    """The gradient [d_out, d_in] of a linear layer's weight."""
+    g = module.weight.grad
+    return g.T if g is not None and isinstance(module, Conv1D) else g
+
+
+@contextmanager
+def dense_maps(projections: list[Projection], added: dict[int, Tensor]) -> Iterator[None]:
+    """While open, a zero matrix is added to each composed projection, from its input on."""
+    with ExitStack() as stack:
+        for projection in (p for p in projections if p.reads is not None):
+            reads: Any = projection.reads
+            shape = (projection.module.weight.shape[0], reads.weight.shape[1])
+            weight = added[id(projection)] = torch.zeros(shape, requires_grad=True)
+            inputs: list[Tensor] = []
+
+            def keep(_m: Any, values: Any, _o: Any, inputs: list[Tensor] = inputs) -> None:
+                inputs[:] = values[:1]
+
+            def add(
+                _m: Any,
+                _v: Any,
+                output: Tensor,
+                inputs: list[Tensor] = inputs,
+                weight: Tensor = weight,
+            ) -> Tensor:
+                return output + inputs[0] @ weight.T
+
+            stack.callback(reads.register_forward_hook(keep).remove)
+            stack.callback(projection.module.register_forward_hook(add).remove)
+        yield
