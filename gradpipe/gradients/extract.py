@@ -21,7 +21,7 @@ from gradpipe.gradients.spectra.sketches import kept_sketch
 from gradpipe.gradients.tokens import TokenRow
 from gradpipe.models.devices import device_name
 from gradpipe.models.load import LoadedModel
-from gradpipe.models.projections import Projection, find_projections
+from gradpipe.models.projections import Projection, find_gaps, find_projections
 
 #: The type of each (layer, projection) in a model of mixed layers, or None.
 LayerTypes = Mapping[tuple[int, str], str | None]
@@ -66,10 +66,11 @@ def extract_rows(
                 [_too_large(number, rows[number], seconds, batches.twice) for number in numbers],
             )
         else:
+            gaps = find_gaps(loaded.model, batches.projections, protocol.projections)
             yield _frame(
                 hardware,
                 [
-                    _record(number, rows[number], gradient, seconds, types)
+                    _record(number, rows[number], gradient, seconds, types, gaps)
                     for number, gradient in zip(numbers, finished.gradients, strict=True)
                 ],
             )
@@ -127,13 +128,20 @@ def _unusable(number: int, row: TokenRow) -> dict[str, Any]:
         "matrices": [],
         "layers": [],
         "spans": [],
+        "gaps": None,
     }
 
 
 def _record(
-    number: int, row: TokenRow, gradients: RowGradients, seconds: float, types: LayerTypes
+    number: int,
+    row: TokenRow,
+    gradients: RowGradients,
+    seconds: float,
+    types: LayerTypes,
+    gaps: list[tuple[int, str]],
 ) -> dict[str, Any]:
     fault = gradients.fault
+    missing = [{"layer": layer, "projection": name} for layer, name in gaps]
     return {
         **_unusable(number, row),
         "loss": gradients.loss,
@@ -142,6 +150,7 @@ def _record(
         "matrices": [] if fault else _matrices(gradients, types),
         "layers": [] if fault else _layers(gradients),
         "spans": [] if fault else [_span(span, types) for span in gradients.spans],
+        "gaps": None if fault else missing,
     }
 
 

@@ -21,7 +21,7 @@ from gradpipe.gradients.layer_names import LayerNames
 from gradpipe.gradients.span_settings import ControlTokens, Division, StepPattern
 from gradpipe.system.hashing import content_hash
 
-Role = Literal["q", "k", "v", "o", "gate", "up", "down"]
+Role = Literal["q", "k", "v", "o", "gate", "up", "down", "q_a", "q_b", "kv_a", "kv_b"]
 Dtype = Literal["float32", "bfloat16", "float16"]
 Thinking = Literal["auto", "inside", "closed"]
 LossOn = Literal["last", "assistant", "completion", "all"]

@@ -7,6 +7,7 @@ from typing import Any
 from torch import nn
 
 from gradpipe.errors import ModelError
+from gradpipe.models.latent_attention import columns_by_head
 from gradpipe.models.layer_places import NAMING
 from gradpipe.models.layouts import ColumnLayout, OutputColumns
 from gradpipe.models.places import weight_shape
@@ -58,6 +59,9 @@ class FusedLayers:
         if key not in self._layouts:
             probe = probe_gate if "gate" in roles else probe_attention
             self._layouts[key] = probe(self._model, fused, reader, roles)
+            if self._layouts[key] is None and set(roles) == {"k", "v"}:
+                attention = layer.get_submodule(places[roles[0]].rpartition(".")[0])
+                self._layouts[key] = columns_by_head(attention, weight_shape(fused)[0])
         layout = self._layouts[key]
         if layout is None:
             raise ModelError(

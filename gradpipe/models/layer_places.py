@@ -45,6 +45,11 @@ def places_in_layer(layer: nn.Module, names: tuple[str, ...], named: Mapping[str
     return {role: place for role, place in places.items() if role not in named or role in given}
 
 
+def sees_later_tokens(layer: nn.Module) -> bool:
+    """Whether a layer says that it is part of an encoder, which attends to later tokens too."""
+    return any(getattr(module, "is_decoder", None) is False for module in layer.modules())
+
+
 def missing_error(
     layer_name: str, layer: nn.Module, missing: list[str], places: Places
 ) -> ModelError:

@@ -41,6 +41,9 @@ def routed_experts(block: nn.Module) -> str | None:
         return weight.ndim == 3 and weight.shape[1] != weight.shape[2]
 
     for name, module in block.named_modules():
+        if name.endswith("_adapter_list"):
+            # One per use of a block that several layers share.
+            continue
         listed = isinstance(module, nn.ModuleList) and any(map(linear_layers, module))
         weights = () if hasattr(module, "kernel_size") else module.parameters(recurse=False)
         if listed or any(map(stacked, weights)):
@@ -126,7 +129,8 @@ def siblings_of_linears(linears: Mapping[str, nn.Module]) -> list[dict[str, str]
     """Group linear layers by parent module: for each, lower-case names with whole paths."""
     parents: dict[str, dict[str, str]] = {}
     for path in linears:
-        parent, _, word = path.rpartition(".")
+        # Some models wrap each linear layer in a module that has the name.
+        parent, _, word = path.removesuffix(".linear").rpartition(".")
         parents.setdefault(parent, {})[word.lower()] = path
     return list(parents.values())
 

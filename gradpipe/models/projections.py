@@ -17,7 +17,7 @@ from gradpipe.errors import ModelError, nearest
 from gradpipe.models.fused_layers import FusedLayers
 from gradpipe.models.latent_attention import inner_place
 from gradpipe.models.layer_list import layer_list
-from gradpipe.models.layer_places import missing_error, places_in_layer
+from gradpipe.models.layer_places import missing_error, places_in_layer, sees_later_tokens
 from gradpipe.models.layer_types import SOFTMAX_ATTENTION, layer_types
 from gradpipe.models.layouts import OutputColumns
 from gradpipe.models.places import linear_layers
@@ -60,6 +60,11 @@ def find_projections(
     """
     path, layers = layer_list(model)
     named = layer_names or {}
+    if any(map(sees_later_tokens, layers)):
+        raise ModelError(
+            f"The layers in {path} attend to later tokens as well: use a decoder, or a checkpoint "
+            "that has `is_decoder: true` in its config.json."
+        )
     _require_named(path, layers, named)
     types = layer_types(model, len(layers))
     places = [places_in_layer(layer, names, named) for layer in layers]
@@ -68,6 +73,9 @@ def find_projections(
     projections: list[Projection] = []
     for number, (layer, layer_type) in enumerate(zip(layers, types, strict=True)):
         layer_path, here = f"{path}.{number}", places[number]
+        if layer_type not in (None, SOFTMAX_ATTENTION):
+            # What a recurrence does with the columns of a fused layer cannot be observed.
+            here = {role: place for role, place in here.items() if not _in_fused(role, here)}
         columns = fused.columns(layer_path, layer, here, names)
         for name in (name for name in names if name in here):
             inner = None if name in named else inner_place(name, here)
@@ -124,6 +132,11 @@ def _require_roles(
         if missing:
             layer_name = f"Layer {number} ({path}.{number})"
             raise missing_error(layer_name, layers[number], missing, places[number])
+
+
+def _in_fused(role: str, places: Places) -> bool:
+    """Whether a role of an attention shares its layer with others."""
+    return role in ATTENTION and list(places.values()).count(places[role]) > 1
 
 
 def _log_gaps(gaps: list[tuple[int, str]], layers: int) -> None:

@@ -2,9 +2,9 @@
 
 #: Names of the linear layer in each role, with roles in the order in which they are shown.
 ROLES: dict[str, tuple[str, ...]] = {
-    "q": ("q_proj", "query", "wq", "q_lin", "q"),
-    "k": ("k_proj", "key", "wk", "k_lin", "k"),
-    "v": ("v_proj", "value", "wv", "v_lin", "v"),
+    "q": ("q_proj", "query", "wq", "q_lin", "query_proj", "q"),
+    "k": ("k_proj", "key", "wk", "k_lin", "key_proj", "k"),
+    "v": ("v_proj", "value", "wv", "v_lin", "value_proj", "v"),
     "o": ("o_proj", "out_proj", "wo", "out_lin", "dense", "c_proj", "o"),
     "gate": ("gate_proj", "w1", "wi_0", "gate"),
     "up": ("up_proj", "w3", "wi_1", "up", "c_fc", "fc_in", "fc1", "dense_h_to_4h"),

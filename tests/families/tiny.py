@@ -7,7 +7,13 @@ import inspect
 from typing import Any
 
 import torch
-from transformers import CONFIG_MAPPING, AutoModelForCausalLM, AutoModelForSeq2SeqLM
+from transformers import (
+    CONFIG_MAPPING,
+    AutoModelForCausalLM,
+    AutoModelForImageTextToText,
+    AutoModelForSeq2SeqLM,
+    PreTrainedConfig,
+)
 from transformers.models.auto import modeling_auto
 
 VOCABULARY = 270
@@ -49,18 +55,59 @@ SMALL: dict[str, Any] = {
     **{"conv_dim": 32, "conv_dim_out": 32, "block_dim": 32, "block_ff_dim": 48},
     **{"query_pre_attn_scalar": 8, "rotary_dim": 4, "hidden_size_per_layer_input": 8},
     **{"vocab_size_per_layer_input": VOCABULARY, "laurel_rank": 4, "num_kv_shared_layers": 2},
+    **dict.fromkeys(("embed_dim", "out_hidden_size", "vision_hidden_size"), 32),
+    **dict.fromkeys(("vision_output_dim", "projector_hidden_size", "text_hidden_size"), 32),
+    **dict.fromkeys(("num_local_layers", "num_global_layers", "depth"), 2),
     **{"image_size": 28, "patch_size": 14, "num_channels": 3, "projection_dim": 32},
     **{"pad_token_id": 0, "bos_token_id": 1, "eos_token_id": 2, "decoder_start_token_id": 1},
 }
 
 
+LINEAR, FULL = "linear_attention", "full_attention"
+#: What makes a family's small model have all kinds of its layers, and what its sizes must fit.
+SPECIAL: dict[str, dict[str, Any]] = {
+    "bamba": {"attn_layer_indices": [1, 3]},
+    "granitemoehybrid": {"layer_types": [LINEAR, FULL, LINEAR, FULL]},
+    "jamba": {"attn_layer_period": 2, "attn_layer_offset": 1},
+    "zamba": {"attn_layer_period": 2, "attn_layer_offset": 1, "attention_head_dim": 16},
+    "zamba2": {"layers_block_type": ["mamba", "hybrid", "mamba", "hybrid"]},
+    "recurrent_gemma": {"block_types": ["recurrent", "attention"], "attention_window_size": 8},
+    "lfm2": {"layer_types": ["conv", FULL, "conv", FULL]},
+    "lfm2_moe": {"layer_types": ["conv", FULL, "conv", FULL]},
+    "gpt_neo": {"attention_types": [[["global", "local"], 2]]},
+    "mamba2": {"num_heads": 4, "head_dim": 16, "expand": 2},
+    "xlstm": {},
+    "zaya": {"num_experts_per_tok": 1},
+    "qwen4_exp_text": {},
+    "reformer": {"is_decoder": True},
+    "minimax": {"layer_types": [LINEAR, FULL, LINEAR, FULL]},
+    "gemma4_text": {"layer_types": ["sliding_attention", FULL] * 2},
+    "gemma4_unified_text": {"layer_types": ["sliding_attention", FULL] * 2},
+    "dbrx": {"attn_config": {"kv_n_heads": 2, "clip_qkv": 8}, "ffn_config": {"ffn_hidden_size": 48}},
+    "gemma4_assistant": {"hidden_size_per_layer_input": 0},
+    "longcat_flash": {"num_key_value_heads": 4, "head_dim": 4, "num_layers": 2},
+    "axk2": {},
+}
+#: Encoders that can be causal.
+SPECIAL |= {
+    name: {"is_decoder": True}
+    for name in (
+        *("bert", "bert-generation", "big_bird", "camembert", "data2vec-text", "electra", "ernie"),
+        *("megatron-bert", "rembert", "roberta", "roberta-prelayernorm", "roformer", "xmod"),
+        *("xlm-roberta", "xlm-roberta-xl", "roc_bert"),
+    )
+}
+
+
 def small_config(family: str, **settings: Any) -> Any:
     """The configuration of ``family`` with small sizes and ``settings``, its parts small too."""
-    return _small(CONFIG_MAPPING[family], **settings)
+    return _small(CONFIG_MAPPING[family], **{**SPECIAL.get(family, {}), **settings})
 
 
 def _small(kind: Any, **settings: Any) -> Any:
-    known = set(inspect.signature(kind.__init__).parameters) | set(getattr(kind, "__annotations__", {}))
+    known = set(inspect.signature(kind.__init__).parameters) | set(
+        getattr(kind, "__annotations__", {})
+    )
     for base in kind.__mro__:
         known |= set(getattr(base, "__annotations__", {}))
     known |= set(getattr(kind, "attribute_map", {}))
@@ -68,14 +115,22 @@ def _small(kind: Any, **settings: Any) -> Any:
     if "kv_lora_rank" in known:
         # Latent attention has keys and values for every head.
         chosen["num_key_value_heads"] = 4
-    for name, part in getattr(kind, "sub_configs", {}).items():
-        if isinstance(part, type) and part.__name__ != "AutoConfig":
-            chosen[name] = _small(part)
+    if sub_configs := getattr(kind, "sub_configs", {}):
+        default = kind()
+        for name in sub_configs:
+            part = getattr(default, name, None)
+            if isinstance(part, PreTrainedConfig):
+                chosen[name] = _small(type(part), **SPECIAL.get(part.model_type, {}))
     return kind(**{**chosen, **settings})
 
 
 def make(family: str, config: Any) -> Any:
-    auto = AutoModelForSeq2SeqLM if config.is_encoder_decoder else AutoModelForCausalLM
+    """A small random model, with weights and biases large enough that every layer matters."""
+    auto: Any = AutoModelForCausalLM
+    if type(config) in AutoModelForSeq2SeqLM._model_mapping and config.is_encoder_decoder:
+        auto = AutoModelForSeq2SeqLM
+    elif type(config) not in AutoModelForCausalLM._model_mapping:
+        auto = AutoModelForImageTextToText
     with torch.device("meta"):
         size = auto.from_config(copy.deepcopy(config)).num_parameters()
     if size > MOST_WEIGHTS:
@@ -90,3 +145,13 @@ def make(family: str, config: Any) -> Any:
 
 def decoders() -> list[str]:
     return list(modeling_auto.MODEL_FOR_CAUSAL_LM_MAPPING_NAMES)
+
+
+def multimodal() -> list[str]:
+    known = set(decoders())
+    names = modeling_auto.MODEL_FOR_IMAGE_TEXT_TO_TEXT_MAPPING_NAMES
+    return [name for name in names if name not in known]
+
+
+def encoder_decoders() -> list[str]:
+    return list(modeling_auto.MODEL_FOR_SEQ_TO_SEQ_CAUSAL_LM_MAPPING_NAMES)

@@ -48,11 +48,12 @@ def factors_to(
     """
     with ExitStack() as stack:
 
-        def start(_module: nn.Module, _inputs: tuple[Tensor, ...], output: Tensor) -> None:
-            # The graph starts at the output of the embedding.
-            output.requires_grad_(True)
+        def start(_module: nn.Module, _inputs: tuple[Tensor, ...], output: Tensor) -> Tensor:
+            # The graph starts at the output of the embedding. It is cloned, since a leaf cannot be
+            # changed in place, as some models do.
+            return output.requires_grad_(True).clone()
 
-        def hook(module: nn.Module, function: Callable[..., None]) -> None:
+        def hook(module: nn.Module, function: Callable[..., Any]) -> None:
             stack.callback(module.register_forward_hook(function).remove)
 
         hook(model.get_input_embeddings(), start)
