@@ -76,6 +76,24 @@ def extracted(
     return explode_matrices(frame.lazy()).collect(), frame["loss"].to_list()
 
 
+def unpassed(model: Any, projections: list[Projection], row: TokenRow) -> set[tuple[int, str]]:
+    """The (layer, name) of the projections that a text does not pass."""
+    seen: set[int] = set()
+    with ExitStack() as stack:
+        for projection in projections:
+            module = projection.module
+            note = module.register_forward_hook(lambda m, _i, _o: seen.add(id(m)))
+            stack.callback(note.remove)
+        forward(model, row)
+    return {(p.layer, p.name) for p in projections if id(p.module) not in seen}
+
+
+def forward(model: Any, row: TokenRow) -> Tensor:
+    """The logits [tokens, vocabulary] of a row alone."""
+    logits: Tensor = model(input_ids=torch.tensor([row.ids]), use_cache=False).logits[0]
+    return logits
+
+
 def untie(model: Any) -> None:
     """Give layers that share weights copies of them."""
     seen: set[int] = set()
@@ -94,7 +112,7 @@ def by_autograd(model: Any, row: TokenRow, roles: tuple[str, ...]) -> tuple[floa
     model.zero_grad()
     added: dict[int, Tensor] = {}
     with dense_maps(projections, added):
-        logits = model(input_ids=torch.tensor([row.ids]), use_cache=False).logits[0]
+        logits = forward(model, row)
         positions = torch.tensor(row.positions)
         targets = torch.tensor(row.ids)[positions]
         loss = nn.functional.cross_entropy(logits[positions - 1], targets)

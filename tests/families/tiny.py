@@ -17,7 +17,7 @@ from transformers import (
 from transformers.models.auto import modeling_auto
 
 VOCABULARY = 270
-MOST_WEIGHTS = 3_000_000
+MOST_WEIGHTS = 15_000_000
 #: Small values of settings, by the names that configurations give them.
 SMALL: dict[str, Any] = {
     **dict.fromkeys(("vocab_size", "padded_vocab_size", "unpadded_vocab_size"), VOCABULARY),
@@ -69,25 +69,44 @@ SPECIAL: dict[str, dict[str, Any]] = {
     "bamba": {"attn_layer_indices": [1, 3]},
     "granitemoehybrid": {"layer_types": [LINEAR, FULL, LINEAR, FULL]},
     "jamba": {"attn_layer_period": 2, "attn_layer_offset": 1},
-    "zamba": {"attn_layer_period": 2, "attn_layer_offset": 1, "attention_head_dim": 16},
+    "zamba": {"layers_block_type": [LINEAR, "hybrid"] * 2, "attention_head_dim": 16},
     "zamba2": {"layers_block_type": ["mamba", "hybrid", "mamba", "hybrid"]},
     "recurrent_gemma": {"block_types": ["recurrent", "attention"], "attention_window_size": 8},
     "lfm2": {"layer_types": ["conv", FULL, "conv", FULL]},
     "lfm2_moe": {"layer_types": ["conv", FULL, "conv", FULL]},
     "gpt_neo": {"attention_types": [[["global", "local"], 2]]},
     "mamba2": {"num_heads": 4, "head_dim": 16, "expand": 2},
-    "xlstm": {},
     "zaya": {"num_experts_per_tok": 1},
-    "qwen4_exp_text": {},
-    "reformer": {"is_decoder": True},
     "minimax": {"layer_types": [LINEAR, FULL, LINEAR, FULL]},
     "gemma4_text": {"layer_types": ["sliding_attention", FULL] * 2},
     "gemma4_unified_text": {"layer_types": ["sliding_attention", FULL] * 2},
-    "dbrx": {"attn_config": {"kv_n_heads": 2, "clip_qkv": 8}, "ffn_config": {"ffn_hidden_size": 48}},
+    "dbrx": {
+        "attn_config": {"kv_n_heads": 2, "rope_theta": 10000.0, "clip_qkv": 8},
+        "ffn_config": {"ffn_hidden_size": 48},
+    },
     "gemma4_assistant": {"hidden_size_per_layer_input": 0},
     "longcat_flash": {"num_key_value_heads": 4, "head_dim": 4, "num_layers": 2},
-    "axk2": {},
+    "reformer": {
+        **{"is_decoder": True, "axial_pos_embds_dim": [16, 16], "axial_pos_shape": [8, 16]},
+        **{"attn_layers": ["local", "local"], "num_hidden_layers": 2},
+    },
+    "ernie4_5_vl_moe_text": {"moe_intermediate_size": [16, 16]},
 }
+#: Sections of rotary numbers add up to half of a head's.
+SPECIAL |= {
+    f"{name}_text": {
+        "rope_parameters": {
+            **{"rope_type": "default", "rope_theta": 10000.0, "mrope_section": [half - 2, 1, 1]},
+            "partial_rotary_factor": half / 4,
+        }
+    }
+    for half, names in {
+        4: ("qwen2_vl", "qwen2_5_vl", "qwen2_5_omni", "paddleocr_vl", "cosmos3_edge", "glm46v"),
+        2: ("glm4v_moe",),
+    }.items()
+    for name in names
+}
+SPECIAL |= {f"{name}_text": SPECIAL["qwen2_vl_text"] for name in ("glm4v", "glm_ocr", "glmga")}
 #: Encoders that can be causal.
 SPECIAL |= {
     name: {"is_decoder": True}
@@ -121,10 +140,16 @@ def _small(kind: Any, **settings: Any) -> Any:
             part = getattr(default, name, None)
             if isinstance(part, PreTrainedConfig):
                 chosen[name] = _small(type(part), **SPECIAL.get(part.model_type, {}))
-    return kind(**{**chosen, **settings})
+    config = kind(**{**chosen, **settings})
+    rotary = getattr(config, "rope_parameters", None) or {}
+    if "mrope_section" in rotary:
+        # Sections add up to half of a head's rotary numbers.
+        half = int(config.head_dim * rotary.get("partial_rotary_factor", 1)) // 2
+        rotary["mrope_section"] = [half - half // 4 - half // 2, half // 4, half // 2]
+    return config
 
 
-def make(family: str, config: Any) -> Any:
+def make(config: Any, dtype: torch.dtype = torch.float64) -> Any:
     """A small random model, with weights and biases large enough that every layer matters."""
     auto: Any = AutoModelForCausalLM
     if type(config) in AutoModelForSeq2SeqLM._model_mapping and config.is_encoder_decoder:
@@ -140,7 +165,7 @@ def make(family: str, config: Any) -> Any:
     with torch.no_grad():
         for parameter in model.parameters():
             parameter.add_(0.1 * torch.randn(parameter.shape))
-    return model.double().eval()
+    return model.to(dtype).eval()
 
 
 def decoders() -> list[str]:
