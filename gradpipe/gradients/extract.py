@@ -16,6 +16,7 @@ from gradpipe.gradients.passes.run_batch import RowGradients
 from gradpipe.gradients.passes.span_passes import SpanGradients
 from gradpipe.gradients.protocol import Protocol
 from gradpipe.gradients.rows import ROW_SCHEMA, Progress
+from gradpipe.gradients.source_rows import source_rows
 from gradpipe.gradients.spectra.comparisons import SAME_LAYER
 from gradpipe.gradients.spectra.sketches import kept_sketch
 from gradpipe.gradients.tokens import TokenRow
@@ -49,6 +50,8 @@ def extract_rows(
     projections = _projections(loaded, protocol)
     types = {(p.layer, p.name): p.layer_type for p in projections}
     rows = [_within_vocabulary(row, loaded) for row in rows]
+    inputs = source_rows(loaded, rows)
+    rows = [replace(row, reason=read.reason) for row, read in zip(rows, inputs, strict=True)]
     all_tokens = sum(len(row.ids) for row in rows if row.reason is None)
     unusable = [number for number, row in enumerate(rows) if row.reason is not None]
     hardware = device_name(loaded.device)
@@ -56,7 +59,7 @@ def extract_rows(
         yield _frame(hardware, [_unusable(number, rows[number]) for number in unusable])
     done, tokens = len(unusable), 0
     report(Progress(rows=done, tokens=tokens, all_rows=len(rows), all_tokens=all_tokens))
-    batches = BatchLoop(loaded, projections, rows, budget, aligned=aligned)
+    batches = BatchLoop(loaded, projections, inputs, budget, aligned=aligned)
     for finished in batches.run():
         numbers = finished.batch.rows
         seconds = finished.seconds / len(numbers)

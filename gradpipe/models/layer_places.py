@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 
 from torch import nn
@@ -16,13 +17,15 @@ from gradpipe.models.places import (
     some_attention_places,
     weight_shape,
 )
-from gradpipe.models.roles import ATTENTION, LATENT, MLP, Places
+from gradpipe.models.roles import ATTENTION, CROSS, LATENT, MLP, Places
 
 #: End of a sentence that explains how to name an unknown model's layers.
 NAMING = (
     "name them with `layer_names` in the study, as {q: attn.wq, k: attn.wk, ...}, or with "
     "--layer-name q=attn.wq (name a fused layer for each of its roles)."
 )
+#: Paths inside the attention to an encoder's outputs.
+_CROSS = re.compile(r"cross_?att|enc(oder)?_?(dec_?)?att", re.IGNORECASE)
 #: Attributes of an attention that uses the keys and values of another layer instead of its own.
 _SHARED_KEYS = ("is_kv_shared_layer",)
 
@@ -37,8 +40,13 @@ def places_in_layer(layer: nn.Module, names: tuple[str, ...], named: Mapping[str
     # A role that is named is nowhere else.
     wanted = tuple(name for name in names if name not in named or name in given)
     places: Places = {}
+    own = {place: module for place, module in linears.items() if not _CROSS.search(place)}
     if set(wanted) & {*ATTENTION, *LATENT}:
-        places |= _attention(layer, linears, wanted, given)
+        places |= _attention(layer, own, wanted, given)
+    if set(wanted) & set(CROSS):
+        others = {place: module for place, module in linears.items() if place not in own}
+        found = attention_places(others, {})
+        places |= {f"cross_{role}": place for role, place in found.items()}
     mlp = set(wanted) & set(MLP)
     if mlp and (mlp & set(given) or not routed_experts(layer)):
         places |= mlp_places(linears, given)

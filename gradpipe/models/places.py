@@ -33,7 +33,7 @@ def weight_shape(module: Any) -> tuple[int, ...]:
 def routed_experts(block: nn.Module) -> str | None:
     """Return the path of the experts in a decoder layer, or None if it has none.
 
-    Experts are a list of blocks with linear layers, or weights [experts, ..., ...].
+    Experts are a list of blocks with the same linear layers, or weights [experts, ..., ...].
     """
 
     def stacked(weight: nn.Parameter) -> bool:
@@ -41,14 +41,23 @@ def routed_experts(block: nn.Module) -> str | None:
         return weight.ndim == 3 and weight.shape[1] != weight.shape[2]
 
     for name, module in block.named_modules():
-        if name.endswith("_adapter_list"):
-            # One per use of a block that several layers share.
+        if name.endswith("_adapter_list") or "mamba" in name:
+            # Adapters for each use of a block that several layers share, and heads of Mamba.
             continue
-        listed = isinstance(module, nn.ModuleList) and any(map(linear_layers, module))
+        listed = isinstance(module, nn.ModuleList) and _alike(module)
         weights = () if hasattr(module, "kernel_size") else module.parameters(recurse=False)
         if listed or any(map(stacked, weights)):
             return str(name)
     return None
+
+
+def _alike(blocks: nn.ModuleList) -> bool:
+    """Whether blocks have the same linear layers; the parts of a T5 layer are a list, too."""
+    shapes = [
+        {name: weight_shape(module) for name, module in linear_layers(block).items()}
+        for block in blocks
+    ]
+    return bool(shapes) and bool(shapes[0]) and all(each == shapes[0] for each in shapes)
 
 
 def attention_places(
@@ -104,6 +113,11 @@ def mlp_places(linears: Mapping[str, nn.Module], named: Mapping[str, str]) -> Pl
     Empty if they cannot be determined.
     """
     gated = _first(linears, MLP, named, ("gate", "up"), FUSED_GATE_UP)
+    if gated and gated["gate"] == gated["up"] and not set(named) & set(MLP):
+        fused, down = (linears[gated[role]] for role in ("up", "down"))
+        if weight_shape(fused)[0] == weight_shape(down)[1]:
+            # As wide as what down reads: there is no gate.
+            return {role: gated[role] for role in ("up", "down")}
     return gated or _first(linears, ("up", "down"), named)
 
 

@@ -21,7 +21,7 @@ from gradpipe.models.layer_places import missing_error, places_in_layer, sees_la
 from gradpipe.models.layer_types import SOFTMAX_ATTENTION, layer_types
 from gradpipe.models.layouts import OutputColumns
 from gradpipe.models.places import linear_layers
-from gradpipe.models.roles import ATTENTION, LATENT, Places
+from gradpipe.models.roles import ATTENTION, CROSS, LATENT, Places
 
 _log = logging.getLogger(__name__)
 
@@ -64,6 +64,12 @@ def find_projections(
         raise ModelError(
             f"The layers in {path} attend to later tokens as well: use a decoder, or a checkpoint "
             "that has `is_decoder: true` in its config.json."
+        )
+    cross = [name for name in names if name in CROSS]
+    if cross and not getattr(getattr(model, "config", None), "is_encoder_decoder", False):
+        raise ModelError(
+            "Only encoder-decoders have a cross-attention that reads the prompt: remove "
+            f"{', '.join(cross)} from `projections`."
         )
     _require_named(path, layers, named)
     types = layer_types(model, len(layers))

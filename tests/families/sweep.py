@@ -16,7 +16,7 @@ import transformers
 from gradpipe.gradients.tokens import TokenRow
 from gradpipe.models.projections import find_gaps, find_projections
 from gradpipe.models.roles import ATTENTION, MLP
-from tests.families.autograd import measurable_roles, unpassed, worst_error
+from tests.families.autograd import forward, measurable_roles, unpassed, worst_error
 from tests.families.tiny import (
     VOCABULARY,
     decoders,
@@ -90,12 +90,12 @@ def outcome(family: str) -> Outcome:
     """Measure a small model of a family, in float32 if it does not run in float64."""
     try:
         model = make(small_config(family))
-        model(input_ids=torch.tensor([rows()[0].ids]), use_cache=False)
+        forward(model, rows()[0])
     except Exception:
         dtype = torch.float32
         try:
             model = make(small_config(family), dtype)
-            model(input_ids=torch.tensor([rows()[0].ids]), use_cache=False)
+            forward(model, rows()[0])
         except Exception as error:
             return Outcome(family=family, untried=_short(error))
     else:

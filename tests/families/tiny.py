@@ -17,6 +17,8 @@ from transformers import (
 from transformers.models.auto import modeling_auto
 
 VOCABULARY = 270
+#: The token that decoders of encoder-decoders start with.
+START = 1
 MOST_WEIGHTS = 15_000_000
 #: Small values of settings, by the names that configurations give them.
 SMALL: dict[str, Any] = {
@@ -59,7 +61,7 @@ SMALL: dict[str, Any] = {
     **dict.fromkeys(("vision_output_dim", "projector_hidden_size", "text_hidden_size"), 32),
     **dict.fromkeys(("num_local_layers", "num_global_layers", "depth"), 2),
     **{"image_size": 28, "patch_size": 14, "num_channels": 3, "projection_dim": 32},
-    **{"pad_token_id": 0, "bos_token_id": 1, "eos_token_id": 2, "decoder_start_token_id": 1},
+    **{"pad_token_id": 0, "bos_token_id": 1, "eos_token_id": 2, "decoder_start_token_id": START},
 }
 
 
@@ -140,13 +142,7 @@ def _small(kind: Any, **settings: Any) -> Any:
             part = getattr(default, name, None)
             if isinstance(part, PreTrainedConfig):
                 chosen[name] = _small(type(part), **SPECIAL.get(part.model_type, {}))
-    config = kind(**{**chosen, **settings})
-    rotary = getattr(config, "rope_parameters", None) or {}
-    if "mrope_section" in rotary:
-        # Sections add up to half of a head's rotary numbers.
-        half = int(config.head_dim * rotary.get("partial_rotary_factor", 1)) // 2
-        rotary["mrope_section"] = [half - half // 4 - half // 2, half // 4, half // 2]
-    return config
+    return kind(**{**chosen, **settings})
 
 
 def make(config: Any, dtype: torch.dtype = torch.float64) -> Any:
@@ -162,6 +158,8 @@ def make(config: Any, dtype: torch.dtype = torch.float64) -> Any:
         raise ValueError(f"{size} weights are not small")
     torch.manual_seed(0)
     model = auto.from_config(config, experts_implementation="eager")
+    if config.is_encoder_decoder:
+        model.generation_config.decoder_start_token_id = START
     with torch.no_grad():
         for parameter in model.parameters():
             parameter.add_(0.1 * torch.randn(parameter.shape))
