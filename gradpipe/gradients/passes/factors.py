@@ -47,8 +47,8 @@ def factors_to(
     """While open, each backward pass of ``rows`` through ``model`` passes all factors to ``sink``.
 
     In an encoder-decoder, T is the larger number of tokens of encoder and decoder, for projections
-    of both: factors are padded with zeros. Factors arrive from the last layer to the first and are dropped as soon
-    as ``sink`` returns.
+    of both: factors are padded with zeros. Factors arrive from the last layer to the first and are
+    dropped as soon as ``sink`` returns.
     """
     batch = [len(rows), max(len(row.ids) for row in rows)]
     source = [len(rows), source_length(rows)]
@@ -94,7 +94,8 @@ def _hook(
 ) -> Callable[..., None]:
     """Return a forward hook for the module of ``projections``.
 
-    ``shapes`` are [rows, T] of the tokens that the module reads, and of the others; ``kept`` has the latest input of each module that a projection reads.
+    ``shapes`` are [rows, T] of the tokens that the module reads, and of the others; ``kept`` has
+    the latest input of each module that a projection reads.
     """
 
     def forward(_module: nn.Module, inputs: tuple[Tensor, ...], output: Tensor) -> None:
