@@ -10,16 +10,13 @@ from transformers import (
     AutoModelForSeq2SeqLM,
 )
 
-#: In order of preference. A multimodal model has its language model as a part.
-_CLASSES = (AutoModelForCausalLM, AutoModelForImageTextToText)
-
-#: For encoder-decoders; without it, some would be loaded as a decoder alone.
-_SEQ2SEQ = AutoModelForSeq2SeqLM
+#: In order of preference. Models of images or speech have a language model as a part.
+_CLASSES = (AutoModelForCausalLM, AutoModelForImageTextToText, AutoModelForSeq2SeqLM)
 
 
 def reads_text(config: Any) -> bool:
     """Return whether the encoder of an encoder-decoder is that of a language model."""
-    return type(config) in _SEQ2SEQ._model_mapping
+    return type(config) in AutoModelForSeq2SeqLM._model_mapping
 
 
 def auto_class(config: Any) -> Any:
@@ -27,7 +24,8 @@ def auto_class(config: Any) -> Any:
 
     AutoModelForCausalLM if none does, whose own error then names the known configurations.
     """
-    if getattr(config, "is_encoder_decoder", False) and type(config) in _SEQ2SEQ._model_mapping:
-        return _SEQ2SEQ
+    if getattr(config, "is_encoder_decoder", False) and reads_text(config):
+        # As a causal language model, some would be loaded without their encoder.
+        return AutoModelForSeq2SeqLM
     kinds = (kind for kind in _CLASSES if type(config) in kind._model_mapping)
     return next(kinds, AutoModelForCausalLM)

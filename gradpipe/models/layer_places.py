@@ -24,6 +24,12 @@ NAMING = (
     "name them with `layer_names` in the study, as {q: attn.wq, k: attn.wk, ...}, or with "
     "--layer-name q=attn.wq (name a fused layer for each of its roles)."
 )
+#: Places in BERT's layers, whose projections have several parents.
+_APART = {
+    "o": "attention.output.dense",
+    "up": "intermediate.dense",
+    "down": "output.dense",
+}
 #: Paths inside the attention to an encoder's outputs.
 _CROSS = re.compile(r"cross_?att|enc(oder)?_?(dec_?)?att", re.IGNORECASE)
 #: Attributes of an attention that uses the keys and values of another layer instead of its own.
@@ -50,6 +56,8 @@ def places_in_layer(layer: nn.Module, names: tuple[str, ...], named: Mapping[str
     mlp = set(wanted) & set(MLP)
     if mlp and (mlp & set(given) or not routed_experts(layer)):
         places |= mlp_places(linears, given)
+        if not set(places) & set(MLP) and {_APART["up"], _APART["down"]} <= set(linears):
+            places |= {role: _APART[role] for role in ("up", "down")}
     return {role: place for role, place in places.items() if role not in named or role in given}
 
 
@@ -96,7 +104,10 @@ def _attention(
     if latent:
         return {**latent, **given}
     roles = tuple(role for role in wanted if role in ATTENTION)
-    places = attention_places(linears, given, roles) or some_attention_places(linears, given, roles)
+    places = attention_places(linears, given, roles)
+    if not places and _APART["o"] in linears:
+        places = attention_places(linears, {"o": _APART["o"], **given}, roles)
+    places = places or some_attention_places(linears, given, roles)
     if "k" in places and _uses_other_keys(layer, places["k"]):
         return {role: place for role, place in places.items() if role not in ("k", "v")}
     return places

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping
+from itertools import starmap
 from typing import Any
 
 from torch import nn
@@ -36,17 +37,19 @@ def routed_experts(block: nn.Module) -> str | None:
     Experts are a list of blocks with the same linear layers, or weights [experts, ..., ...].
     """
 
-    def stacked(weight: nn.Parameter) -> bool:
-        # Square matrices belong to recurrent blocks.
-        return weight.ndim == 3 and weight.shape[1] != weight.shape[2]
+    def stacked(name: str, weight: nn.Parameter) -> bool:
+        # Square matrices and vectors belong to recurrent blocks, others to attentions by head.
+        if weight.ndim != 3 or min(weight.shape[1:]) == 1 or len(name) == 1 or "embed" in name:
+            return False
+        return weight.shape[1] != weight.shape[2]
 
     for name, module in block.named_modules():
         if name.endswith("_adapter_list") or "mamba" in name:
             # Adapters for each use of a block that several layers share, and heads of Mamba.
             continue
         listed = isinstance(module, nn.ModuleList) and _alike(module)
-        weights = () if hasattr(module, "kernel_size") else module.parameters(recurse=False)
-        if listed or any(map(stacked, weights)):
+        weights = () if hasattr(module, "kernel_size") else module.named_parameters(recurse=False)
+        if listed or any(starmap(stacked, weights)):
             return str(name)
     return None
 

@@ -5,16 +5,21 @@
 
 from __future__ import annotations
 
+import re
 import sys
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import torch
 import transformers
 
+from gradpipe.errors import ModelError
 from gradpipe.gradients.tokens import TokenRow
+from gradpipe.models.layer_list import layer_list
 from gradpipe.models.projections import find_gaps, find_projections
+from gradpipe.models.refusals import refuse_config
 from gradpipe.models.roles import ATTENTION, MLP
 from tests.families.autograd import forward, measurable_roles, unpassed, worst_error
 from tests.families.tiny import (
@@ -30,6 +35,12 @@ PAGE = Path(__file__).parents[2] / "docs" / "explanation" / "families.md"
 START, END = "<!-- table -->", "<!-- end of table -->"
 #: Largest relative error of a family, by the precision in which its small model runs.
 BOUNDS = {torch.float64: 1e-6, torch.float32: 2e-3}
+#: Letters of an error that are shown.
+MOST_LETTERS = 120
+#: Errors of models that ask for images or the like.
+_NEEDS_MORE = re.compile(
+    "required positional|(to|must) specify|not-None|cannot be None|Bbox|`encoder_hidden_states`"
+)
 #: (tokens, start of the response) of the rows, of different lengths.
 SHAPES = ((20, 8), (13, 2))
 
@@ -89,17 +100,14 @@ def rows() -> list[TokenRow]:
 def outcome(family: str) -> Outcome:
     """Measure a small model of a family, in float32 if it does not run in float64."""
     try:
-        model = make(small_config(family))
-        forward(model, rows()[0])
-    except Exception:
-        dtype = torch.float32
-        try:
-            model = make(small_config(family), dtype)
-            forward(model, rows()[0])
-        except Exception as error:
-            return Outcome(family=family, untried=_short(error))
-    else:
-        dtype = torch.float64
+        refuse_config(family, small_config(family))
+        model, dtype = _running(family)
+    except ModelError as refusal:
+        return Outcome(family=family, missing=_short(refusal))
+    except Exception as error:
+        if _NEEDS_MORE.search(str(error)):
+            return Outcome(family=family, missing=f"does not run on text alone: {_short(error)}")
+        return Outcome(family=family, untried=_short(error))
     roles, reasons = measurable_roles(model)
     if not roles:
         return Outcome(family=family, missing=_missing(reasons))
@@ -107,21 +115,36 @@ def outcome(family: str) -> Outcome:
         error = worst_error(model, make(small_config(family), dtype), rows(), roles)
     except Exception as failure:
         return Outcome(family=family, missing=_short(failure))
-    found = find_projections(model, roles)
-    idle = unpassed(model, found, rows()[0])
-    gaps: dict[str, list[int]] = {}
-    for layer, name in {*find_gaps(model, found, roles), *idle}:
-        gaps.setdefault(name, []).append(layer)
-    layers = 1 + max(layer for layer, _ in {(p.layer, p.name) for p in found} | set(idle))
-    layers = max([layers, *(1 + layer for lacking in gaps.values() for layer in lacking)])
     return Outcome(
         family=family,
         roles=roles,
-        gaps={role: f"{len(gaps[role])} of {layers}" for role in roles if role in gaps},
+        gaps=_gaps(model, roles),
         missing=_missing(reasons),
         error=error,
         dtype=dtype,
     )
+
+
+def _running(family: str) -> tuple[Any, torch.dtype]:
+    """A small model of a family that runs on text, and its precision."""
+    try:
+        model = make(small_config(family))
+        forward(model, rows()[0])
+    except Exception:
+        model = make(small_config(family), torch.float32)
+        forward(model, rows()[0])
+        return model, torch.float32
+    return model, torch.float64
+
+
+def _gaps(model: Any, roles: tuple[str, ...]) -> dict[str, str]:
+    """How many layers lack each role, or are not passed by text, as "2 of 4"."""
+    found = find_projections(model, roles)
+    lacking: dict[str, list[int]] = {}
+    for layer, name in {*find_gaps(model, found, roles), *unpassed(model, found, rows()[0])}:
+        lacking.setdefault(name, []).append(layer)
+    layers = len(layer_list(model)[1])
+    return {role: f"{len(lacking[role])} of {layers}" for role in roles if role in lacking}
 
 
 def _missing(reasons: dict[str, str]) -> str:
@@ -150,7 +173,8 @@ def _why(message: str) -> str:
 
 def _short(error: Exception) -> str:
     lines = " ".join(str(error).split()).replace("|", "/")
-    return f"{type(error).__name__}: {lines[:100]}"
+    shown = lines if len(lines) <= MOST_LETTERS else f"{lines[:MOST_LETTERS]} …"
+    return shown if isinstance(error, ModelError) else f"{type(error).__name__}: {shown}"
 
 
 def table(outcomes: list[Outcome]) -> str:

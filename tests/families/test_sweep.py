@@ -17,21 +17,21 @@ PLAIN = (*ATTENTION, "up", "down")
 #: Roles of some families, and the layers without each of them.
 CHOSEN: dict[str, tuple[tuple[str, ...], dict[str, list[int]]]] = {
     # Layers without attention.
-    "jamba": (GATED, dict.fromkeys(ATTENTION, [0, 2]) | dict.fromkeys(MLP, [1, 3])),
+    "jamba": (GATED, {role: [0, 2] for role in ATTENTION} | {role: [1, 3] for role in MLP}),
     "nemotron_h": (
         PLAIN,
-        dict.fromkeys(ATTENTION, [0, 1, 3]) | dict.fromkeys(PLAIN[4:], [0, 1, 2]),
+        {role: [0, 1, 3] for role in ATTENTION} | {role: [0, 1, 2] for role in PLAIN[4:]},
     ),
-    "recurrent_gemma": (GATED, dict.fromkeys(ATTENTION, [0, 2])),
+    "recurrent_gemma": (GATED, {role: [0, 2] for role in ATTENTION}),
     # One block that several layers use, with adapters of their own.
-    "zamba2": ((*ATTENTION, "down"), dict.fromkeys((*ATTENTION, "down"), [0, 2])),
+    "zamba2": ((*ATTENTION, "down"), {role: [0, 2] for role in (*ATTENTION, "down")}),
     # A recurrence whose Q, K and V are one layer.
-    "minimax": (ATTENTION, dict.fromkeys("qkv", [0, 2])),
+    "minimax": (ATTENTION, {role: [0, 2] for role in "qkv"}),
     # Layers with the keys and values of another layer.
     "gemma3n_text": (GATED, {"k": [2, 3], "v": [2, 3]}),
     # Latent attention, beside a recurrence and with sinks.
-    "deepseek_v3": ((*GATED, *LATENT), dict.fromkeys(MLP, [1, 2, 3])),
-    "kimi_linear": (ATTENTION, {}),
+    "deepseek_v3": ((*GATED, *LATENT), {role: [1, 2, 3] for role in MLP}),
+    "kimi_linear": ((*ATTENTION, *LATENT), {role: [0, 2] for role in LATENT}),
     "hy_v4": ((*ATTENTION, *LATENT), {}),
     # Attention sinks.
     "gpt_oss": (ATTENTION, {}),

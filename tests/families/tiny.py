@@ -7,14 +7,10 @@ import inspect
 from typing import Any
 
 import torch
-from transformers import (
-    CONFIG_MAPPING,
-    AutoModelForCausalLM,
-    AutoModelForImageTextToText,
-    AutoModelForSeq2SeqLM,
-    PreTrainedConfig,
-)
+from transformers import CONFIG_MAPPING, PreTrainedConfig
 from transformers.models.auto import modeling_auto
+
+from gradpipe.models.auto_class import auto_class
 
 VOCABULARY = 270
 #: The token that decoders of encoder-decoders start with.
@@ -79,6 +75,9 @@ SPECIAL: dict[str, dict[str, Any]] = {
     "gpt_neo": {"attention_types": [[["global", "local"], 2]]},
     "mamba2": {"num_heads": 4, "head_dim": 16, "expand": 2},
     "zaya": {"num_experts_per_tok": 1},
+    "kimi_linear": {"layer_types": [LINEAR, FULL, LINEAR, FULL]},
+    "bailing_hybrid": {"layer_types": [LINEAR, FULL, LINEAR, FULL]},
+    "qwen4_exp_text": {"layer_types": [LINEAR, "indexed_attention"] * 2},
     "minimax": {"layer_types": [LINEAR, FULL, LINEAR, FULL]},
     "gemma4_text": {"layer_types": ["sliding_attention", FULL] * 2},
     "gemma4_unified_text": {"layer_types": ["sliding_attention", FULL] * 2},
@@ -147,11 +146,7 @@ def _small(kind: Any, **settings: Any) -> Any:
 
 def make(config: Any, dtype: torch.dtype = torch.float64) -> Any:
     """A small random model, with weights and biases large enough that every layer matters."""
-    auto: Any = AutoModelForCausalLM
-    if type(config) in AutoModelForSeq2SeqLM._model_mapping and config.is_encoder_decoder:
-        auto = AutoModelForSeq2SeqLM
-    elif type(config) not in AutoModelForCausalLM._model_mapping:
-        auto = AutoModelForImageTextToText
+    auto = auto_class(config)
     with torch.device("meta"):
         size = auto.from_config(copy.deepcopy(config)).num_parameters()
     if size > MOST_WEIGHTS:

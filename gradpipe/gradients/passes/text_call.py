@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
+from gradpipe.errors import ModelError
 from gradpipe.gradients.tokens import TokenRow
 from gradpipe.models.devices import input_device
 
@@ -34,7 +36,7 @@ def text_call(model: Any, rows: list[TokenRow]) -> Callable[[Tensor], Any]:
     of cross-attention read, and no further. Padding of prompts is masked.
     """
     if not has_encoder(model):
-        return lambda ids: model(input_ids=ids, use_cache=False)
+        return partial(_on_text, lambda ids: model(input_ids=ids, use_cache=False))
     device = input_device(model)
     length = source_length(rows)
     ids = torch.tensor(
@@ -53,6 +55,18 @@ def text_call(model: Any, rows: list[TokenRow]) -> Callable[[Tensor], Any]:
         attention_mask=mask,
         use_cache=False,
     )
+
+
+def _on_text(call: Callable[[Tensor], Any], ids: Tensor) -> Any:
+    """Call a model; raise ModelError if it asks for more than text."""
+    try:
+        return call(ids)
+    # What models raise if images or other inputs are missing.
+    except (TypeError, ValueError) as error:
+        reason = str(error).strip().partition("\n")[0].rstrip(".")
+        raise ModelError(
+            f"The model does not run on text alone ({reason}): use a model that does."
+        ) from error
 
 
 def source_length(rows: list[TokenRow]) -> int:
