@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from logging import getLogger
 
 from gradpipe.gradients.passes.batches import FIRST_BUDGET, Batch, most_tokens, plan_batches
-from gradpipe.gradients.passes.checkpointing import checkpointed, decoder_layers
+from gradpipe.gradients.passes.checkpointing import checkpointed, decoder_layers, shared_keys_error
 from gradpipe.gradients.passes.factors import frozen
 from gradpipe.gradients.passes.fast_linear import faster_linears
 from gradpipe.gradients.passes.fused_blocks import fused_blocks
@@ -126,6 +126,9 @@ class BatchLoop:
             used = [p for p in self.projections if (p.layer, p.name) not in unused.places]
             if self._passed or {p.name for p in used} < {p.name for p in self.projections}:
                 raise
+            queries = {p.layer for p in used if p.name == "q"}
+            if self.twice and any(n == "k" and layer in queries for layer, n in unused.places):
+                raise shared_keys_error() from unused
             self.projections = used
             gradients = run_batch(model, used, rows, pool)
         self._passed = self._passed or any(row.spectra for row in gradients)

@@ -33,7 +33,7 @@ _APART = {
 #: Paths inside the attention to an encoder's outputs.
 _CROSS = re.compile(r"cross_?att|enc(oder)?_?(dec_?)?att", re.IGNORECASE)
 #: Attributes of an attention that uses the keys and values of another layer instead of its own.
-_SHARED_KEYS = ("is_kv_shared_layer",)
+_SHARED = ("is_kv_shared_layer",)
 
 
 def places_in_layer(layer: nn.Module, names: tuple[str, ...], named: Mapping[str, str]) -> Places:
@@ -64,6 +64,11 @@ def places_in_layer(layer: nn.Module, names: tuple[str, ...], named: Mapping[str
 def sees_later_tokens(layer: nn.Module) -> bool:
     """Whether a layer says that it is part of an encoder, which attends to later tokens too."""
     return any(getattr(module, "is_decoder", None) is False for module in layer.modules())
+
+
+def shares_keys(layer: nn.Module) -> bool:
+    """Whether an attention in a layer uses the keys and values of another layer."""
+    return any(getattr(part, name, None) is True for part in layer.modules() for name in _SHARED)
 
 
 def missing_error(
@@ -108,15 +113,9 @@ def _attention(
     if not places and _APART["o"] in linears:
         places = attention_places(linears, {"o": _APART["o"], **given}, roles)
     places = places or some_attention_places(linears, given, roles)
-    if "k" in places and _uses_other_keys(layer, places["k"]):
+    if "k" in places and shares_keys(layer):
         return {role: place for role, place in places.items() if role not in ("k", "v")}
     return places
-
-
-def _uses_other_keys(layer: nn.Module, place: str) -> bool:
-    """Whether the attention with a layer at ``place`` uses the keys of another decoder layer."""
-    attention = layer.get_submodule(place.rpartition(".")[0])
-    return any(getattr(attention, name, None) is True for name in _SHARED_KEYS)
 
 
 def _listing(linears: Mapping[str, nn.Module], most: int = 30) -> str:

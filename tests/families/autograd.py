@@ -39,13 +39,19 @@ def measurable_roles(model: Any) -> tuple[tuple[str, ...], dict[str, str]]:
     return tuple(roles), reasons
 
 
-def worst_error(model: Any, twin: Any, rows: list[TokenRow], roles: tuple[str, ...]) -> float:
+def worst_error(
+    model: Any,
+    twin: Any,
+    rows: list[TokenRow],
+    roles: tuple[str, ...],
+    checkpointing: bool = False,
+) -> float:
     """The largest relative difference of a loss, norm or singular value from autograd's.
 
     That of a singular value is relative to the largest of its gradient. ``twin`` is an equal model,
     whose weights are changed to untie them.
     """
-    matrices, losses = extracted(model, rows, roles)
+    matrices, losses = extracted(model, rows, roles, checkpointing)
     untie(twin)
     worst = 0.0
     for number, row in enumerate(rows):
@@ -67,10 +73,17 @@ def worst_error(model: Any, twin: Any, rows: list[TokenRow], roles: tuple[str, .
 
 
 def extracted(
-    model: Any, rows: list[TokenRow], roles: tuple[str, ...]
+    model: Any, rows: list[TokenRow], roles: tuple[str, ...], checkpointing: bool = False
 ) -> tuple[pl.DataFrame, list[float]]:
     """The matrices that gradpipe measures, and the losses of the rows."""
-    loaded = LoadedModel(name="tiny", fingerprint="", model=model, tokenizer=None, device="cpu")  # type: ignore[arg-type]
+    loaded = LoadedModel(
+        name="tiny",
+        fingerprint="",
+        model=model,
+        tokenizer=None,  # type: ignore[arg-type]
+        device="cpu",
+        checkpointing=checkpointing,
+    )
     frame = pl.concat(extract_rows(loaded, rows, make_protocol(projections=roles))).sort("row")
     faults = frame["reason"].drop_nulls().to_list()
     assert not faults, faults

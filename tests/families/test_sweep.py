@@ -6,6 +6,7 @@ from collections.abc import Iterator
 import pytest
 import torch
 
+from gradpipe.errors import ModelError
 from gradpipe.models.projections import find_gaps, find_projections
 from gradpipe.models.roles import ATTENTION, CROSS, LATENT, MLP
 from tests.families.autograd import by_autograd, extracted, untie, worst_error
@@ -79,6 +80,24 @@ def test_the_default_dtype_gives_the_norms_of_autograd(family: str) -> None:
         norms = dict(zip(keys, found["frobenius_norm"], strict=True))
         expected = {key: math.sqrt((values**2).sum()) for key, values in spectra.items()}
         assert norms == pytest.approx(expected, rel=2e-3, abs=1e-6 * max(expected.values()))
+
+
+@pytest.mark.parametrize("family", ["jamba", "deepseek_v3", "gemma3", "t5", "mllama"])
+def test_recomputed_layers_have_the_same_gradients(family: str) -> None:
+    roles = CHOSEN[family][0] if family in CHOSEN else GATED
+    model, twin = make(small_config(family)), make(small_config(family))
+    assert worst_error(model, twin, rows(), roles, checkpointing=True) < BOUNDS[torch.float64]
+
+
+def test_layers_that_use_the_keys_of_others_are_not_recomputed() -> None:
+    model = make(small_config("gemma3n_text"))
+    with pytest.raises(ModelError, match="turn gradient checkpointing off"):
+        extracted(model, rows(), ATTENTION, checkpointing=True)
+
+
+def test_a_model_that_asks_for_images_is_refused_in_a_sentence() -> None:
+    with pytest.raises(ModelError, match=r"does not run on text alone \(Blip2.*pixel_values"):
+        extracted(make(small_config("blip-2")), rows(), ATTENTION)
 
 
 def test_layers_that_text_does_not_pass_are_gaps() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from functools import partial
 from typing import Any
@@ -12,6 +13,9 @@ from torch import Tensor, nn
 from gradpipe.errors import ModelError
 from gradpipe.gradients.tokens import TokenRow
 from gradpipe.models.devices import input_device
+
+#: What models say that ask for images or other inputs.
+_ASKS_FOR_MORE = re.compile(r"missing \d+ required|(to|must) specify|not-None|pixel_values")
 
 
 def has_encoder(model: Any) -> bool:
@@ -61,8 +65,9 @@ def _on_text(call: Callable[[Tensor], Any], ids: Tensor) -> Any:
     """Call a model; raise ModelError if it asks for more than text."""
     try:
         return call(ids)
-    # What models raise if images or other inputs are missing.
     except (TypeError, ValueError) as error:
+        if not _ASKS_FOR_MORE.search(str(error)):
+            raise
         reason = str(error).strip().partition("\n")[0].rstrip(".")
         raise ModelError(
             f"The model does not run on text alone ({reason}): use a model that does."
