@@ -24,9 +24,12 @@ BYTES = {"float32": 4, "bfloat16": 2, "float16": 2}
 #: FLOPs of attention, backward over forward; the backward pass recomputes the T × T scores.
 ATTENTION_BACKWARD = 2.5
 #: Projections that read the same X share its Gram matrix.
-SHARED = (("q", "k", "v"), ("o",), ("gate", "up"), ("down",))
+SHARED = (
+    *(("q", "k", "v", "q_a", "kv_a"), ("o",), ("gate", "up"), ("down",), ("q_b",), ("kv_b",)),
+    *(("cross_q",), ("cross_k", "cross_v"), ("cross_o",)),
+)
 #: Projections whose gradient in the last layer comes only from tokens that predict a response.
-AFTER_ATTENTION = {"q", "o", "gate", "up", "down"}
+AFTER_ATTENTION = {"q", "o", "gate", "up", "down", "q_a", "q_b", "cross_q", "cross_o"}
 #: Share of the arithmetic that remains in block products (see ``gradients.spectra.symmetric``).
 OUTER_SHARE, CONGRUENCE_SHARE = 2 / 3, 3 / 5
 #: Bytes on disk, after compression: per float32 singular value (its digits are noise), per number

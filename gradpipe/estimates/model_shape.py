@@ -60,8 +60,12 @@ class ModelShape:
         return self.hidden * self.experts if self.experts > 1 else 0
 
     def projection(self, name: str) -> tuple[int, int]:
-        """(d_out, d_in) of a projection's weight."""
+        """(d_out, d_in) of a projection's weight.
+
+        The configuration's sizes of latents are not known here: their factors count as q or k.
+        """
         queries, keys = self.heads * self.head_dim, self.kv_heads * self.head_dim
+        counted_as = {"q_a": "q", "q_b": "q", "kv_a": "k", "kv_b": "k"}
         return {
             "q": (queries, self.hidden),
             "k": (keys, self.hidden),
@@ -70,7 +74,7 @@ class ModelShape:
             "gate": (self.intermediate, self.hidden),
             "up": (self.intermediate, self.hidden),
             "down": (self.hidden, self.intermediate),
-        }[name]
+        }[counted_as.get(name, name.removeprefix("cross_"))]
 
 
 #: Well-known models, by the dimensions in their published configurations.

@@ -49,7 +49,8 @@ def check_spectra(
 ) -> list[Check]:
     """Check that usable rows have all layers and projections, finite, with Σσ² = ‖G‖²_F.
 
-    A model that mixes layers of several types may have layers without some of the projections.
+    Layers may lack projections if the rows say so in ``gaps``, or, in rows of earlier versions
+    without it, if the model mixes layers of several types.
     ``rows`` are the partition's rows without their matrices (``key``, ``reason``, ``loss``).
     ``spectra`` are the same rows as frames of ROW_SCHEMA with ``key``, split in any way.
     """
@@ -58,7 +59,11 @@ def check_spectra(
     summary = (
         pl.concat([_summarize(pl.DataFrame(schema=ROW_SCHEMA)), *summaries])
         .group_by("layer", "projection")
-        .agg(pl.col("matrices", "broken").sum(), pl.col("gap").max(), pl.col("mixed").any())
+        .agg(
+            pl.col("matrices", "broken", "without").sum(),
+            pl.col("gap").max(),
+            pl.col("mixed").any(),
+        )
     )
     return [
         _check_complete(summary, usable.height, projections),
@@ -71,14 +76,17 @@ def _summarize(spectra: pl.DataFrame) -> pl.DataFrame:
     """Count the matrices of some rows by layer and projection.
 
     ``broken`` is the number of non-finite matrices, ``gap`` the largest relative difference between
-    Σσ² and ‖G‖²_F. ``mixed`` says whether the layer has a type.
+    Σσ² and ‖G‖²_F. ``mixed`` says whether the layer has a type, ``without`` in how many rows it
+    lacks the projection.
     """
     squares = pl.element().cast(pl.Float64).pow(2)
     energy = pl.col("singular_values").list.eval(squares).list.sum()
     squared_norm = pl.col("frobenius_norm").pow(2)
     finite = energy.is_finite() & squared_norm.is_finite()
     gap = (energy - squared_norm).abs() / pl.max_horizontal(squared_norm, energy)
-    return (
+    usable = spectra.lazy().filter(pl.col("reason").is_null())
+    without = usable.select("gaps").explode("gaps").drop_nulls().unnest("gaps")
+    measured = (
         explode_matrices(spectra.lazy().select("reason", "matrices"))
         .select(
             "layer",
@@ -94,18 +102,30 @@ def _summarize(spectra: pl.DataFrame) -> pl.DataFrame:
             pl.col("gap").max(),
             pl.col("mixed").any(),
         )
+    )
+    gaps = without.group_by("layer", "projection").agg(pl.len().alias("without"))
+    counts = pl.col("matrices", "broken", "without").fill_null(0)
+    return (
+        measured.join(gaps, on=("layer", "projection"), how="full", coalesce=True)
+        .with_columns(counts, pl.col("mixed").fill_null(False))
         .collect()
     )
 
 
 def _check_complete(summary: pl.DataFrame, usable: int, projections: Sequence[str]) -> Check:
-    columns = summary.select("layer", "projection", "matrices")
-    counts = {(layer, projection): count for layer, projection, count in columns.iter_rows()}
-    layers = max((layer + 1 for layer, _ in counts), default=0)
+    columns = summary.select("layer", "projection", "matrices", "without")
+    counts = {(layer, name): count for layer, name, count, _ in columns.iter_rows() if count}
+    without = {(layer, name) for layer, name, _, count in columns.iter_rows() if count}
+    layers = max((layer + 1 for layer, _ in {*counts, *without}), default=0)
     places = [(layer, projection) for layer in range(layers) for projection in projections]
-    present = {name for _, name in counts}
-    gaps_allowed = bool(summary["mixed"].any()) and set(projections) <= present
-    expected = [place for place in places if place in counts or not gaps_allowed]
+    if not set(projections) <= {name for _, name in counts}:
+        gaps = set()
+    elif without:
+        gaps = without - set(counts)
+    else:
+        # Rows of earlier versions do not list their gaps.
+        gaps = set(places) - set(counts) if summary["mixed"].any() else set()
+    expected = [place for place in places if place not in gaps]
     incomplete = [place for place in expected if counts.get(place, 0) != usable]
     unexpected = [place for place in counts if place not in set(expected)]
     passed = not incomplete and not unexpected and (usable == 0 or layers > 0)

@@ -15,13 +15,14 @@ from gradpipe.gradients.passes.run_batch import RowGradients
 from gradpipe.gradients.passes.span_passes import SpanGradients
 from gradpipe.gradients.protocol import Protocol
 from gradpipe.gradients.rows import ROW_SCHEMA, Progress
+from gradpipe.gradients.source_rows import source_rows
 from gradpipe.gradients.spectra.comparisons import SAME_LAYER
 from gradpipe.gradients.spectra.sketches import kept_sketch
 from gradpipe.gradients.tokens import TokenRow
 from gradpipe.gradients.vocabulary import embedding_count, within_vocabulary
 from gradpipe.models.devices import device_name
 from gradpipe.models.load import LoadedModel
-from gradpipe.models.projections import Projection, find_projections
+from gradpipe.models.projections import Projection, find_gaps, find_projections
 
 #: The type of each (layer, projection) in a model of mixed layers, or None.
 LayerTypes = Mapping[tuple[int, str], str | None]
@@ -50,6 +51,8 @@ def extract_rows(
     types = {(p.layer, p.name): p.layer_type for p in projections}
     embeddings = embedding_count(loaded.model)
     rows = [within_vocabulary(row, embeddings) for row in rows]
+    inputs = source_rows(loaded, rows)
+    rows = [replace(row, reason=read.reason) for row, read in zip(rows, inputs, strict=True)]
     all_tokens = sum(len(row.ids) for row in rows if row.reason is None)
     unusable = [number for number, row in enumerate(rows) if row.reason is not None]
     hardware = device_name(loaded.device)
@@ -57,7 +60,7 @@ def extract_rows(
         yield _frame(hardware, [_unusable(number, rows[number]) for number in unusable])
     done, tokens = len(unusable), 0
     report(Progress(rows=done, tokens=tokens, all_rows=len(rows), all_tokens=all_tokens))
-    batches = BatchLoop(loaded, projections, rows, budget, aligned=aligned)
+    batches = BatchLoop(loaded, projections, inputs, budget, aligned=aligned)
     for finished in batches.run():
         numbers = finished.batch.rows
         seconds = finished.seconds / len(numbers)
@@ -67,10 +70,11 @@ def extract_rows(
                 [_too_large(number, rows[number], seconds, batches.twice) for number in numbers],
             )
         else:
+            gaps = find_gaps(loaded.model, batches.projections, protocol.projections)
             yield _frame(
                 hardware,
                 [
-                    _record(number, rows[number], gradient, seconds, types)
+                    _record(number, rows[number], gradient, seconds, types, gaps)
                     for number, gradient in zip(numbers, finished.gradients, strict=True)
                 ],
             )
@@ -115,13 +119,20 @@ def _unusable(number: int, row: TokenRow) -> dict[str, Any]:
         "matrices": [],
         "layers": [],
         "spans": [],
+        "gaps": None,
     }
 
 
 def _record(
-    number: int, row: TokenRow, gradients: RowGradients, seconds: float, types: LayerTypes
+    number: int,
+    row: TokenRow,
+    gradients: RowGradients,
+    seconds: float,
+    types: LayerTypes,
+    gaps: list[tuple[int, str]],
 ) -> dict[str, Any]:
     fault = gradients.fault
+    missing = [{"layer": layer, "projection": name} for layer, name in gaps]
     return {
         **_unusable(number, row),
         "loss": gradients.loss,
@@ -130,6 +141,7 @@ def _record(
         "matrices": [] if fault else _matrices(gradients, types),
         "layers": [] if fault else _layers(gradients),
         "spans": [] if fault else [_span(span, types) for span in gradients.spans],
+        "gaps": None if fault else missing,
     }
 
 

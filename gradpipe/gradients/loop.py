@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from logging import getLogger
 
 from gradpipe.gradients.passes.batches import FIRST_BUDGET, Batch, most_tokens, plan_batches
-from gradpipe.gradients.passes.checkpointing import checkpointed, decoder_layers
+from gradpipe.gradients.passes.checkpointing import checkpointed, decoder_layers, shared_keys_error
 from gradpipe.gradients.passes.factors import frozen
 from gradpipe.gradients.passes.fast_linear import faster_linears
 from gradpipe.gradients.passes.fused_blocks import fused_blocks
@@ -24,6 +24,7 @@ from gradpipe.gradients.passes.memory import (
 from gradpipe.gradients.passes.nonfinite import FaultFinder
 from gradpipe.gradients.passes.run_batch import RowGradients, run_batch
 from gradpipe.gradients.passes.span_passes import count_passes
+from gradpipe.gradients.spectra.sink import UnusedProjections
 from gradpipe.gradients.spectra.workers import SpectraPool, spectra_pool
 from gradpipe.gradients.tokens import TokenRow
 from gradpipe.models.devices import devices, offloaded
@@ -71,6 +72,8 @@ class BatchLoop:
         self._last_tokens = 0
         self._faults = FaultFinder(loaded.model)
         self._warned = False
+        #: Whether some batch has had gradients at all ``projections``.
+        self._passed = False
 
     def run(self) -> Iterator[FinishedBatch]:
         """Yield each batch once, longest rows first; the model is frozen meanwhile."""
@@ -106,10 +109,30 @@ class BatchLoop:
         layers = len(decoder_layers(model, self.projections)) if self.twice else 0
         passes = count_passes(members)
         with nullcontext() if self.measured else saved_bytes(model, layers, passes) as saved:
-            gradients = run_batch(model, self.projections, members, pool)
+            gradients = self._run(members, pool)
         if saved is not None and any(row.spectra for row in gradients):
             self._set_budget(saved.bytes / batch.tokens)
         return [self._explained(*pair) for pair in zip(members, gradients, strict=True)]
+
+    def _run(self, rows: list[TokenRow], pool: SpectraPool) -> list[RowGradients]:
+        """Run a batch; the first one shows which projections text does not pass: they are gaps.
+
+        Layers for images are such, and keys in a layer that uses those of another layer.
+        """
+        model = self.loaded.model
+        try:
+            gradients = run_batch(model, self.projections, rows, pool)
+        except UnusedProjections as unused:
+            used = [p for p in self.projections if (p.layer, p.name) not in unused.places]
+            if self._passed or {p.name for p in used} < {p.name for p in self.projections}:
+                raise
+            queries = {p.layer for p in used if p.name == "q"}
+            if self.twice and any(n == "k" and layer in queries for layer, n in unused.places):
+                raise shared_keys_error() from unused
+            self.projections = used
+            gradients = run_batch(model, used, rows, pool)
+        self._passed = self._passed or any(row.spectra for row in gradients)
+        return gradients
 
     def _explained(self, row: TokenRow, gradients: RowGradients) -> RowGradients:
         """Add the ``origin`` of non-finite values to a row's gradients; log the first such row."""

@@ -21,7 +21,9 @@ from gradpipe.gradients.layer_names import LayerNames
 from gradpipe.gradients.span_settings import ControlTokens, Division, StepPattern
 from gradpipe.system.hashing import content_hash
 
-Role = Literal["q", "k", "v", "o", "gate", "up", "down"]
+CrossAttention = Literal["cross_q", "cross_k", "cross_v", "cross_o"]
+LatentFactor = Literal["q_a", "q_b", "kv_a", "kv_b"]
+Role = Literal["q", "k", "v", "o", "gate", "up", "down", CrossAttention, LatentFactor]
 Dtype = Literal["float32", "bfloat16", "float16"]
 Thinking = Literal["auto", "inside", "closed"]
 LossOn = Literal["last", "assistant", "completion", "all"]

@@ -60,9 +60,13 @@ SPAN = pl.Struct(
         ),
     }
 )
+#: A projection that a layer does not have.
+GAP = pl.Struct({"layer": pl.Int64, "projection": pl.String})
 #: One row per pair. ``row`` is its position in the input. ``reason`` says why the row is unusable;
 #: ``matrices``, ``layers`` and ``spans`` are then empty and ``loss`` may be null. ``seconds`` is
-#: its share of its batch's time on ``hardware``. ``spans`` is null in rows of earlier versions.
+#: its share of its batch's time on ``hardware``. ``gaps`` are the requested projections that some
+#: layers of the model do not have, null in unusable rows. ``spans`` and ``gaps`` are null in rows
+#: of earlier versions.
 ROW_SCHEMA = pl.Schema(
     {
         "row": pl.Int64(),
@@ -76,6 +80,7 @@ ROW_SCHEMA = pl.Schema(
         "matrices": pl.List(MATRIX),
         "layers": pl.List(LAYER),
         "spans": pl.List(SPAN),
+        "gaps": pl.List(GAP),
     }
 )
 

@@ -15,7 +15,8 @@ class TokenRow:
     ``truncated``: the end was cut off, to fit into the window. ``mask`` has the positions that
     carry loss, ascending, where these are not all of the response. ``spans`` divide the loss: each
     of its positions is in exactly one of them, apart from CONTROL_SPANS, which come last and
-    overlap them. ``reason`` says why the row is unusable; None for a usable row.
+    overlap them. ``source`` is what an encoder reads before the decoder reads ``ids``; empty for
+    models without an encoder. ``reason`` says why the row is unusable; None for a usable row.
     """
 
     ids: list[int]
@@ -24,6 +25,7 @@ class TokenRow:
     reason: str | None = None
     mask: tuple[int, ...] | None = None
     spans: tuple[TokenSpan, ...] = ()
+    source: tuple[int, ...] = ()
 
     @property
     def positions(self) -> Sequence[int]:

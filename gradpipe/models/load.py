@@ -10,9 +10,10 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer, PreTrainedTokenizerBase
+from transformers import AutoConfig, AutoTokenizer, PreTrainedTokenizerBase
 
 from gradpipe.errors import ModelError
+from gradpipe.models.auto_class import auto_class
 from gradpipe.models.devices import best_device, input_device
 from gradpipe.models.files import refuse_files
 from gradpipe.models.find import find_model
@@ -151,7 +152,7 @@ def load_source(
     _check_files(name, source, config)
     tokenizer = tokenizer_of(source, name)
     device = best_device()
-    model = _model(name, source, dtype, placement.settings(device))
+    model = _model(name, source, dtype, placement.settings(device), auto_class(config))
     if placement.device_map is not None:
         device = str(input_device(model))
     return LoadedModel(
@@ -165,13 +166,16 @@ def load_source(
     )
 
 
-def _model(name: str, source: ModelSource, dtype: str, placing: dict[str, Any]) -> Any:
-    """Load the model, frozen and in evaluation mode; ``placing`` are from_pretrained settings."""
+def _model(name: str, source: ModelSource, dtype: str, placing: dict[str, Any], kind: Any) -> Any:
+    """Load the model with an auto class, frozen and in evaluation mode.
+
+    ``placing`` are from_pretrained settings.
+    """
     place, folder = _place(source), _offload_folder()
     sweep_leftovers(folder.parent)
     with quiet_transformers():
         try:
-            loaded: Any = AutoModelForCausalLM.from_pretrained(
+            loaded: Any = kind.from_pretrained(
                 place,
                 revision=source.revision,
                 dtype=getattr(torch, dtype),

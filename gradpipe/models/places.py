@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping
+from itertools import starmap
 from typing import Any
 
 from torch import nn
@@ -33,19 +34,33 @@ def weight_shape(module: Any) -> tuple[int, ...]:
 def routed_experts(block: nn.Module) -> str | None:
     """Return the path of the experts in a decoder layer, or None if it has none.
 
-    Experts are a list of blocks with linear layers, or weights [experts, ..., ...].
+    Experts are a list of blocks with the same linear layers, or weights [experts, ..., ...].
     """
 
-    def stacked(weight: nn.Parameter) -> bool:
-        # Square matrices belong to recurrent blocks.
-        return weight.ndim == 3 and weight.shape[1] != weight.shape[2]
+    def stacked(name: str, weight: nn.Parameter) -> bool:
+        # Square matrices and vectors belong to recurrent blocks, others to attentions by head.
+        if weight.ndim != 3 or min(weight.shape[1:]) == 1 or len(name) == 1 or "embed" in name:
+            return False
+        return weight.shape[1] != weight.shape[2]
 
     for name, module in block.named_modules():
-        listed = isinstance(module, nn.ModuleList) and any(map(linear_layers, module))
-        weights = () if hasattr(module, "kernel_size") else module.parameters(recurse=False)
-        if listed or any(map(stacked, weights)):
+        if name.endswith("_adapter_list") or "mamba" in name:
+            # Adapters for each use of a block that several layers share, and heads of Mamba.
+            continue
+        listed = isinstance(module, nn.ModuleList) and _alike(module)
+        weights = () if hasattr(module, "kernel_size") else module.named_parameters(recurse=False)
+        if listed or any(starmap(stacked, weights)):
             return str(name)
     return None
+
+
+def _alike(blocks: nn.ModuleList) -> bool:
+    """Whether blocks have the same linear layers; the parts of a T5 layer are a list, too."""
+    shapes = [
+        {name: weight_shape(module) for name, module in linear_layers(block).items()}
+        for block in blocks
+    ]
+    return bool(shapes) and bool(shapes[0]) and all(each == shapes[0] for each in shapes)
 
 
 def attention_places(
@@ -65,13 +80,26 @@ def attention_places(
     return whole or _part(linears, with_output, named) or _part(linears, roles, named)
 
 
+def some_attention_places(
+    linears: Mapping[str, nn.Module], named: Mapping[str, str], requested: Iterable[str]
+) -> Places:
+    """Return the places of those ``requested`` roles that an attention has; empty if ambiguous.
+
+    For layers that lack some roles, such as those with the keys and values of another layer.
+    """
+    single = [_part(linears, (role,), named) for role in ATTENTION if role in requested]
+    places = {role: place for found in single for role, place in found.items()}
+    parents = {place.rpartition(".")[0] for role, place in places.items() if role not in named}
+    return places if len(parents) <= 1 else {}
+
+
 def _part(
     linears: Mapping[str, nn.Module], roles: tuple[str, ...], named: Mapping[str, str]
 ) -> Places:
     """Return the places of some roles of an attention that lacks others; empty if ambiguous."""
     candidates = [
         places
-        for siblings in _parents(linears)
+        for siblings in siblings_of_linears(linears)
         if any(_QUERY_OR_KEY.fullmatch(name) for name in siblings)
         and (places := _among_siblings(siblings, roles, named))
     ]
@@ -88,6 +116,11 @@ def mlp_places(linears: Mapping[str, nn.Module], named: Mapping[str, str]) -> Pl
     Empty if they cannot be determined.
     """
     gated = _first(linears, MLP, named, ("gate", "up"), FUSED_GATE_UP)
+    if gated and gated["gate"] == gated["up"] and not set(named) & set(MLP):
+        fused, down = (linears[gated[role]] for role in ("up", "down"))
+        if weight_shape(fused)[0] == weight_shape(down)[1]:
+            # As wide as what down reads: there is no gate.
+            return {role: gated[role] for role in ("up", "down")}
     return gated or _first(linears, ("up", "down"), named)
 
 
@@ -99,7 +132,7 @@ def _first(
     fused_names: tuple[str, ...] = (),
 ) -> Places:
     """Return the places of all roles in the first parent that has them, separate or fused."""
-    for siblings in _parents(linears):
+    for siblings in siblings_of_linears(linears):
         places = _among_siblings(siblings, roles, named)
         # A named role is elsewhere, so a fused layer would not be the right one.
         if not places and not set(fused) & set(named):
@@ -109,11 +142,12 @@ def _first(
     return {}
 
 
-def _parents(linears: Mapping[str, nn.Module]) -> list[dict[str, str]]:
-    """Group linear layers by parent: for each, lower-case names with whole paths."""
+def siblings_of_linears(linears: Mapping[str, nn.Module]) -> list[dict[str, str]]:
+    """Group linear layers by parent module: for each, lower-case names with whole paths."""
     parents: dict[str, dict[str, str]] = {}
     for path in linears:
-        parent, _, word = path.rpartition(".")
+        # Some models wrap each linear layer in a module that has the name.
+        parent, _, word = path.removesuffix(".linear").rpartition(".")
         parents.setdefault(parent, {})[word.lower()] = path
     return list(parents.values())
 

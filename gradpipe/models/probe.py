@@ -175,4 +175,6 @@ def _forward(model: Any, tokens: int, hooks: Mapping[nn.Module, Callable[..., An
     with ExitStack() as stack:
         for module, hook in hooks.items():
             stack.callback(module.register_forward_hook(hook).remove)
-        model(input_ids=ids[None].to(input_device(model)), use_cache=False)
+        ids = ids[None].to(input_device(model))
+        encoder = getattr(getattr(model, "config", None), "is_encoder_decoder", False)
+        model(**({"decoder_input_ids": ids} if encoder else {}), input_ids=ids, use_cache=False)

@@ -1,38 +1,29 @@
 """Find a model's projections by its structure, regardless of its name and type.
 
-Decoder layers are the longest list of blocks with linear layers. In each decoder layer, the
-attention is the submodule with linear layers in the roles of Q, K, V and O, and the MLP the one
-with gate, up and down. A linear layer with several roles is split by the effect of its columns.
+In each decoder layer, the attention is the submodule with linear layers in the roles of Q, K, V and
+O, and the MLP the one with gate, up and down. A linear layer with several roles is split by the
+effect of its columns. A layer without one of the roles is a gap.
 """
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
 
 from torch import nn
 
 from gradpipe.errors import ModelError, nearest
+from gradpipe.models.fused_layers import FusedLayers
+from gradpipe.models.latent_attention import inner_place
+from gradpipe.models.layer_list import layer_list
+from gradpipe.models.layer_places import missing_error, places_in_layer, sees_later_tokens
 from gradpipe.models.layer_types import SOFTMAX_ATTENTION, layer_types
-from gradpipe.models.layouts import ColumnLayout, OutputColumns
-from gradpipe.models.places import (
-    attention_places,
-    linear_layers,
-    mlp_places,
-    routed_experts,
-    weight_shape,
-)
-from gradpipe.models.probe import probe_attention, probe_gate
-from gradpipe.models.roles import ATTENTION, MLP, Places
+from gradpipe.models.layouts import OutputColumns
+from gradpipe.models.places import linear_layers
+from gradpipe.models.roles import ATTENTION, CROSS, LATENT, Places
 
 _log = logging.getLogger(__name__)
-#: End of a sentence that explains how to name an unknown model's layers.
-NAMING = (
-    "name them with `layer_names` in the study, as {q: attn.wq, k: attn.wk, ...}, or with "
-    "--layer-name q=attn.wq (name a fused layer for each of its roles)."
-)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -40,7 +31,8 @@ class Projection:
     """One projection of one layer: the module that computes it and the columns of its outputs.
 
     ``layer_type`` is that of the layer's attention if the model mixes several types. It is None for
-    other models, and for projections of an MLP.
+    other models, and for projections of an MLP. ``reads`` is the module whose inputs the projection
+    reads if these are not the inputs of ``module`` (see ``latent_attention``).
     """
 
     layer: int
@@ -49,6 +41,7 @@ class Projection:
     module: nn.Module
     columns: OutputColumns = field(default_factory=OutputColumns)
     layer_type: str | None = None
+    reads: nn.Module | None = None
 
 
 def find_projections(
@@ -58,168 +51,107 @@ def find_projections(
 ) -> list[Projection]:
     """Return the named projections of every layer that has them, in layer order.
 
-    ``names`` are roles: q, k, v, o, gate, up, down. ``layer_names`` gives paths inside a decoder
-    layer by role, for modules with unusual names; a fused module is named for each of its roles.
-    Passes run through the model for fused modules only, and the model is restored afterwards.
-    In a model that mixes layers with and without softmax attention, those without it may have no q,
-    k, v and o; they are left out, with a message in the log. Raises ModelError, listing the linear
-    layers, if a projection is missing or a layer cannot be split.
+    ``names`` are keys of ROLES. ``layer_names`` gives paths inside a decoder layer by role, for
+    modules with unusual names; a fused module is named for each of its roles. Passes run through
+    the model for fused modules only, and the model is restored afterwards. Layers without a role
+    are left out for that role, with a message in the log: see ``find_gaps``. Raises ModelError,
+    listing the linear layers, if no layer has a role, if a layer cannot be split, or if a layer
+    that is configured to have softmax attention lacks one of its projections.
     """
-    path, layers = _decoder_layers(model)
-    fused = _FusedLayers(model)
-    projections: list[Projection] = []
+    path, layers = layer_list(model)
+    named = layer_names or {}
+    if any(map(sees_later_tokens, layers)):
+        raise ModelError(
+            f"The layers in {path} attend to later tokens as well: use a decoder, or a checkpoint "
+            "that has `is_decoder: true` in its config.json."
+        )
+    cross = [name for name in names if name in CROSS]
+    if cross and not getattr(getattr(model, "config", None), "is_encoder_decoder", False):
+        raise ModelError(
+            "Only encoder-decoders have a cross-attention that reads the prompt: remove "
+            f"{', '.join(cross)} from `projections`."
+        )
+    _require_named(path, layers, named)
     types = layer_types(model, len(layers))
-    left_out: list[int] = []
+    places = [places_in_layer(layer, names, named) for layer in layers]
+    _require_roles(path, layers, types, places, names)
+    fused = FusedLayers(model)
+    projections: list[Projection] = []
     for number, (layer, layer_type) in enumerate(zip(layers, types, strict=True)):
-        layer_path = f"{path}.{number}"
-        roles, named = names, layer_names or {}
-        if layer_type not in (None, SOFTMAX_ATTENTION) and not _has_attention(layer, named):
-            left_out.append(number)
-            roles = tuple(name for name in names if name not in ATTENTION)
-            named = {role: place for role, place in named.items() if role not in ATTENTION}
-        places = _places(f"Layer {number} ({layer_path})", layer, roles, named)
-        columns = fused.columns(layer_path, layer, places)
-        projections += [
-            Projection(
-                layer=number,
-                name=name,
-                path=f"{layer_path}.{places[name]}",
-                module=layer.get_submodule(places[name]),
-                columns=columns[name],
-                layer_type=layer_type if name in ATTENTION else None,
+        layer_path, here = f"{path}.{number}", places[number]
+        if layer_type not in (None, SOFTMAX_ATTENTION):
+            # What a recurrence does with the columns of a fused layer cannot be observed.
+            here = {role: place for role, place in here.items() if not _in_fused(role, here)}
+        columns = fused.columns(layer_path, layer, here, names)
+        for name in (name for name in names if name in here):
+            inner = None if name in named else inner_place(name, here)
+            projections.append(
+                Projection(
+                    layer=number,
+                    name=name,
+                    path=f"{layer_path}.{here[name]}",
+                    module=layer.get_submodule(here[name]),
+                    columns=columns[name],
+                    layer_type=layer_type if name in {*ATTENTION, *LATENT} else None,
+                    reads=layer.get_submodule(inner) if inner else None,
+                )
             )
-            for name in roles
-        ]
-    if left_out and set(names) & set(ATTENTION):
-        message = "%d of %d layers have no softmax attention, and no q, k, v and o: %s"
-        _log.info(message, len(left_out), len(layers), ", ".join(map(str, left_out)))
+    _log_gaps(find_gaps(model, projections, names), len(layers))
     return projections
 
 
-def _decoder_layers(model: nn.Module) -> tuple[str, nn.ModuleList]:
-    """Return the path and list of the decoder layers; raises ModelError without one."""
-    lists = {
-        name: module
-        for name, module in model.named_modules()
-        if isinstance(module, nn.ModuleList)
-        and len(module) > 0
-        and all(linear_layers(child) for child in module)
-    }
-    if not lists:
-        raise ModelError(
-            "This model has no list of layers that contain linear layers: use a decoder."
-        )
-    layers = _configured_layers(model)
-
-    def rank(entry: tuple[str, nn.ModuleList]) -> tuple[bool, bool, int, int]:
-        name, module = entry
-        # Lists of experts are inside a decoder layer.
-        outermost = not any(name.startswith(f"{other}.") for other in lists)
-        return outermost, len(module) == layers, len(module), -len(name)
-
-    return max(lists.items(), key=rank)
+def find_gaps(
+    model: nn.Module, projections: Sequence[Projection], names: Sequence[str]
+) -> list[tuple[int, str]]:
+    """Return the (layer, role) pairs of ``names`` that a model does not have, in layer order."""
+    layers = range(len(layer_list(model)[1]))
+    found = {(projection.layer, projection.name) for projection in projections}
+    return [(layer, name) for layer in layers for name in names if (layer, name) not in found]
 
 
-def _configured_layers(model: Any) -> int | None:
-    """Return the number of decoder layers in the configuration, or None if unspecified."""
-    if not hasattr(model, "config"):
-        return None
-    return getattr(model.config.get_text_config(), "num_hidden_layers", None)
-
-
-def _has_attention(layer: nn.Module, named: Mapping[str, str]) -> bool:
-    """Whether a layer has all projections of an attention, under known names or as named."""
-    linears = linear_layers(layer)
-    given = {role: place for role, place in named.items() if role in ATTENTION}
-    return set(given.values()) <= set(linears) and bool(attention_places(linears, given))
-
-
-def _places(
-    layer_name: str, layer: nn.Module, names: tuple[str, ...], named: Mapping[str, str]
-) -> Places:
-    """Return the module of each role in one layer; raises ModelError if a role is missing."""
-    linears = linear_layers(layer)
+def _require_named(path: str, layers: nn.ModuleList, named: Mapping[str, str]) -> None:
+    """Raise ModelError if no decoder layer has a linear layer that the user named."""
+    known = {place: None for layer in layers for place in linear_layers(layer)}
     for role, place in named.items():
-        if place not in linears:
+        if place not in known:
             raise ModelError(
-                f"{layer_name} has no linear layer {place!r}, as named for {role}: "
-                f"{nearest(place, list(linears))}"
+                f"The layers in {path} have no linear layer {place!r}, as named for {role}: "
+                f"{nearest(place, list(known))}"
             )
-    places: Places = {}
-    if set(names) & set(ATTENTION):
-        places |= attention_places(linears, named, names)
-    if requested := [name for name in names if name in MLP]:
-        experts = routed_experts(layer)
-        if experts and not set(requested) & set(named):
-            raise ModelError(
-                f"{layer_name} routes each token to a few of its experts ({experts}), so no expert "
-                f"sees a whole text: remove {', '.join(requested)} from `projections`, or name the "
-                "layers of an expert that every token passes in `layer_names`."
-            )
-        places |= mlp_places(linears, named)
-    missing = [name for name in names if name not in places]
-    if missing == ["gate"] and "up" in places:
-        raise ModelError(
-            f"{layer_name} has an MLP without a gate ({places['up']}, {places['down']}): remove "
-            "gate from `projections`; up and down are supported."
-        )
-    if missing:
-        raise ModelError(
-            f"{layer_name} has no projection {', '.join(missing)} under a known name; its linear "
-            f"layers are {_listing(linears)}: {NAMING}"
-        )
-    return places
 
 
-def _listing(linears: Mapping[str, nn.Module], most: int = 30) -> str:
-    """List linear layers with their shapes, up to ``most``."""
-    shown = [f"{name} {weight_shape(module)}" for name, module in linears.items()]
-    more = [f"{len(shown) - most} more"] if len(shown) > most else []
-    return ", ".join(shown[:most] + more) or "none"
+def _require_roles(
+    path: str,
+    layers: nn.ModuleList,
+    types: list[str | None],
+    places: list[Places],
+    names: tuple[str, ...],
+) -> None:
+    """Raise ModelError for a role that no layer has, or a known attention without its roles."""
+    anywhere = {role for here in places for role in here}
+    softmax = [number for number, kind in enumerate(types) if kind == SOFTMAX_ATTENTION]
+    for number in (*softmax, *range(len(layers))):
+        needed = [name for name in names if name not in anywhere]
+        if number in softmax:
+            needed = [name for name in names if name not in anywhere or name in ATTENTION]
+        missing = [name for name in needed if name not in places[number]]
+        if missing:
+            layer_name = f"Layer {number} ({path}.{number})"
+            raise missing_error(layer_name, layers[number], missing, places[number])
 
 
-class _FusedLayers:
-    """Splits layers that hold several projections; probes layers of equal shapes once."""
+def _in_fused(role: str, places: Places) -> bool:
+    """Whether a role of an attention shares its layer with others."""
+    return role in ATTENTION and list(places.values()).count(places[role]) > 1
 
-    def __init__(self, model: Any) -> None:
-        self._model = model
-        self._layouts: dict[tuple[Any, ...], ColumnLayout | None] = {}
 
-    def columns(self, layer_path: str, layer: nn.Module, places: Places) -> ColumnLayout:
-        """Return the columns of each role in one decoder layer; raises ModelError."""
-        columns = dict.fromkeys(places, OutputColumns())
-        for place in dict.fromkeys(places.values()):
-            roles = tuple(role for role in places if places[role] == place)
-            if len(roles) > 1:
-                columns |= self._layout(layer_path, layer, places, roles)
-        return columns
-
-    def _layout(
-        self, layer_path: str, layer: nn.Module, places: Places, roles: tuple[str, ...]
-    ) -> ColumnLayout:
-        path = f"{layer_path}.{places[roles[0]]}"
-        together = {("q", "k", "v"): "o", ("gate", "up"): "down"}
-        readers = [reader for parts, reader in together.items() if set(roles) <= set(parts)]
-        if not readers:
-            raise ModelError(
-                f"{path} is named for {' and '.join(roles)}, which are never in one layer: correct "
-                "`layer_names`."
-            )
-        if readers[0] not in places:
-            raise ModelError(
-                f"{path} holds {', '.join(roles)}, and the layer that reads its outputs is needed "
-                f"to split it: name it for {readers[0]} in `layer_names`, or with --layer-name."
-            )
-        fused, reader = (layer.get_submodule(places[role]) for role in (roles[0], *readers))
-        key = (roles, places[roles[0]], weight_shape(fused), weight_shape(reader))
-        if key not in self._layouts:
-            probe = probe_gate if "gate" in roles else probe_attention
-            self._layouts[key] = probe(self._model, fused, reader, roles)
-        layout = self._layouts[key]
-        if layout is None:
-            raise ModelError(
-                f"{path} {weight_shape(fused)} holds {', '.join(roles)} neither side by side nor "
-                "group by group, or is not part of a causal attention or gated MLP: remove them "
-                f"from `projections`, or {NAMING}"
-            )
-        return layout
+def _log_gaps(gaps: list[tuple[int, str]], layers: int) -> None:
+    """Log which layers lack which roles, one message for roles that the same layers lack."""
+    by_role: dict[str, list[int]] = {}
+    for layer, name in gaps:
+        by_role.setdefault(name, []).append(layer)
+    for without in dict.fromkeys(map(tuple, by_role.values())):
+        roles = [name for name, numbers in by_role.items() if tuple(numbers) == without]
+        message = "%d of %d layers have no %s: %s"
+        listed = ", ".join(map(str, without))
+        _log.info(message, len(without), layers, ", ".join(roles), listed)

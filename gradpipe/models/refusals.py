@@ -8,6 +8,7 @@ from typing import Any
 from transformers.utils.peft_utils import find_adapter_config_file
 
 from gradpipe.errors import ModelError
+from gradpipe.models.auto_class import reads_text
 from gradpipe.models.source import ModelSource, adapter_error, pickled_error
 
 
@@ -20,8 +21,9 @@ def refuse_adapter(name: str, source: ModelSource) -> None:
 def refuse_config(name: str, config: Any, plain: bool = False) -> None:
     """Raise ModelError for the configuration of an unsupported model.
 
-    Unsupported are quantized models, encoder-decoder models, pickled weights and models that run
-    downloaded code. ``plain``: the weights are dequantized, as those of a loaded GGUF file are.
+    Unsupported are quantized models, encoder-decoder models whose encoder does not read text,
+    pickled weights and models that run downloaded code. ``plain``: the weights are dequantized, as
+    those of a loaded GGUF file are.
     """
     method = _quantization_method(config)
     if method and not (plain and method == "gguf"):
@@ -29,10 +31,10 @@ def refuse_config(name: str, config: Any, plain: bool = False) -> None:
             f"The weights of {name!r} are quantized ({method}), and gradients need 16 or 32 bits: "
             "use the model that it was made from, or a .gguf file of it."
         )
-    if getattr(config, "is_encoder_decoder", False):
+    if getattr(config, "is_encoder_decoder", False) and not reads_text(config):
         raise ModelError(
-            f"{name!r} is an encoder-decoder model ({config.model_type}), and gradpipe needs a "
-            "causal language model: use a decoder-only model."
+            f"The encoder of {name!r} ({config.model_type}) does not read text: use a language "
+            "model."
         )
     weights = getattr(config, "transformers_weights", None)
     if weights and not str(weights).endswith((".safetensors", ".safetensors.index.json")):

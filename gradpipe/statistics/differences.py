@@ -32,9 +32,10 @@ def mad(curves: pl.DataFrame) -> pl.DataFrame:
 
     MAD = 1/(N−1) Σ |s(i+1) − s(i)| over the N layers of a curve s: how uneven a statistic is from
     layer to layer. Take it of a mean curve, not of single examples: the order matters. A curve
-    twice as large has twice the MAD. In a model that mixes types of layers, each type has curves of
-    its own, and adjacent are consecutive layers of that type. Two more columns do not depend on a
-    curve's size: MAD divided by the mean over the same layers, and the MAD of log s.
+    twice as large has twice the MAD. Layers without a projection are gaps: adjacent are consecutive
+    layers of the curve. In a model that mixes types of layers, each type has curves of its own. Two
+    more columns do not depend on a curve's size: MAD divided by the mean over the same layers, and
+    the MAD of log s.
 
     Args:
         curves: Curves as ``gp.curves`` returns them.
@@ -42,8 +43,9 @@ def mad(curves: pl.DataFrame) -> pl.DataFrame:
     Returns:
         One row per curve and ``segment`` of its layers ("all", "early", "mid", "last"): the
         columns that identify the curve, ``segment``, ``mad`` (in the statistic's unit),
-        ``relative_mad`` (``mad`` / mean; 0.1 is 10 %) and ``log_mad``. All are null if the segment
-        has fewer than two layers, ``relative_mad`` unless the mean is positive, and ``log_mad``
+        ``relative_mad`` (``mad`` / mean; 0.1 is 10 %), ``log_mad`` and ``differences``, the number
+        of differences that MAD averages. The measures are null if the segment has fewer than two
+        layers, ``relative_mad`` unless the mean is positive, and ``log_mad``
         unless every value is.
 
     Raises:
@@ -76,7 +78,7 @@ def mad(curves: pl.DataFrame) -> pl.DataFrame:
         for segment in SEGMENTS
     ]
     order = pl.col("segment").cast(pl.Enum(SEGMENTS))
-    return pl.concat(parts).sort(*_CURVE, order).select(*_CURVE, "segment", *MADS)
+    return pl.concat(parts).sort(*_CURVE, order).select(*_CURVE, "segment", *MADS, "differences")
 
 
 def _mads(curve: pl.Expr) -> list[pl.Expr]:
@@ -86,6 +88,7 @@ def _mads(curve: pl.Expr) -> list[pl.Expr]:
         mad.alias("mad"),
         pl.when(curve.mean() > 0).then(mad / curve.mean()).alias("relative_mad"),
         pl.when((curve > 0).all()).then(curve.log().diff().abs().mean()).alias("log_mad"),
+        curve.diff().count().cast(pl.Int64).alias("differences"),
     ]
 
 

@@ -65,7 +65,7 @@ def test_layers_without_an_attention_are_left_out_and_keep_their_numbers(
     assert [(p.layer, p.name) for p in found] == [(n, name) for n in (1, 3) for name in "qkvo"]
     assert {p.layer_type for p in found} == {"attention"}
     [record] = caplog.records
-    assert record.args == (2, 4, "0, 2")
+    assert record.args == (2, 4, "q, k, v, o", "0, 2")
     named = find_projections(model, layer_names={"q": "self_attn.q_proj"})
     assert [p.path for p in named] == [p.path for p in found]
 

@@ -10,7 +10,7 @@ from transformers import AutoConfig, AutoModelForCausalLM
 
 from gradpipe.errors import ModelError
 from gradpipe.models.layouts import OutputColumns
-from gradpipe.models.projections import Projection, find_projections
+from gradpipe.models.projections import Projection, find_gaps, find_projections
 
 SMALL = {
     "vocab_size": 40,
@@ -237,11 +237,50 @@ def test_of_two_towers_the_one_of_the_configured_depth_is_the_decoder() -> None:
     assert {p.path.split(".")[0] for p in find_projections(model)} == {"text"}
 
 
-def test_a_layer_unlike_the_others_is_refused_by_its_number() -> None:
-    whole, part = ("wq", "wk", "wv", "wo"), ("wq", "wk")
-    model = nn.ModuleDict({"layers": nn.ModuleList([block(whole), block(part)])})
-    with pytest.raises(ModelError, match=r"Layer 1 \(layers\.1\) has no projection"):
-        find_projections(model)
+def test_a_layer_unlike_the_others_has_gaps_where_it_lacks_a_role() -> None:
+    whole, part, none = ("wq", "wk", "wv", "wo"), ("wq", "wk"), ("alpha",)
+    layers = nn.ModuleList([block(none), block(whole), block(part)])
+    model = nn.ModuleDict({"layers": layers})
+    found = find_projections(model)
+    assert [(p.layer, p.name) for p in found] == [(1, name) for name in "qkvo"] + [
+        (2, "q"),
+        (2, "k"),
+    ]
+    gaps = [(0, name) for name in "qkvo"] + [(2, "v"), (2, "o")]
+    assert find_gaps(model, found, ("q", "k", "v", "o")) == gaps
+
+
+def test_a_role_that_no_layer_has_is_refused_however_many_have_the_others() -> None:
+    layers = nn.ModuleList([block(("wq", "wk", "wo")), block(("wq", "wk", "wo"))])
+    with pytest.raises(ModelError, match=r"Layer 0 \(layers\.0\) has no projection v under"):
+        find_projections(nn.ModuleDict({"layers": layers}))
+
+
+def test_a_named_layer_may_be_missing_in_some_layers_but_not_in_all() -> None:
+    layers = nn.ModuleList([block(("other",)), block(("alpha", "beta", "gamma", "delta"))])
+    model = nn.ModuleDict({"layers": layers})
+    found = find_projections(model, layer_names=NAMED)
+    assert [(p.layer, p.name) for p in found] == [(1, name) for name in "qkvo"]
+    with pytest.raises(ModelError, match="no linear layer 'mixer.epsilon', as named for q"):
+        find_projections(model, layer_names=NAMED | {"q": "mixer.epsilon"})
+
+
+def test_the_text_decoder_is_chosen_where_a_model_names_it() -> None:
+    whole = ("wq", "wk", "wv", "wo")
+    parts = {
+        "vision": nn.ModuleList(block(whole) for _ in range(3)),
+        "text": nn.ModuleDict({"stack": nn.ModuleList(block(whole) for _ in range(3))}),
+    }
+    model: Any = nn.ModuleDict(parts)
+    model.get_decoder = lambda: model["text"]
+    assert {p.path.split(".")[0] for p in find_projections(model)} == {"text"}
+
+
+def test_an_encoder_is_refused() -> None:
+    layer = block(("wq", "wk", "wv", "wo"))
+    layer.is_decoder = False  # type: ignore[assignment]
+    with pytest.raises(ModelError, match="attend to later tokens"):
+        find_projections(nn.ModuleDict({"layers": nn.ModuleList([layer])}))
 
 
 LATENT = {

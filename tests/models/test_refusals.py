@@ -50,10 +50,10 @@ def test_quantisation_that_is_an_object_by_now_is_called_by_its_name() -> None:
         refuse_config("some", config)
 
 
-def test_an_encoder_decoder_model_is_refused(folder: Path) -> None:
-    configure(folder, model_type="t5")
-    with pytest.raises(ModelError, match=r"encoder-decoder model \(t5\).*decoder-only"):
-        load_model(str(folder))
+def test_an_encoder_decoder_is_refused_unless_its_encoder_reads_text() -> None:
+    refuse_config("some", AutoConfig.for_model("t5"))
+    with pytest.raises(ModelError, match=r"The encoder of 'some' \(whisper\) does not read text"):
+        refuse_config("some", AutoConfig.for_model("whisper"))
 
 
 def test_a_configuration_that_names_pickled_weights_is_refused(folder: Path) -> None:

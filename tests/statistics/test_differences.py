@@ -140,7 +140,19 @@ def test_layers_may_be_numbered_from_anywhere(curve: Build) -> None:
 def test_mad_of_no_curves_is_an_empty_table(curve: Build) -> None:
     empty = mad(curve([]))
     assert empty.height == 0
-    assert empty.columns == [*CURVE, "segment", *MADS]
+    assert empty.columns == [*CURVE, "segment", *MADS, "differences"]
+
+
+def test_mad_says_how_many_differences_it_averages_and_skips_gaps(curve: Build) -> None:
+    values = [3.0, 1.0, 1.5, 9.0, 2.0, 2.5, 4.0, 8.0]
+    whole = curve(values).with_columns(pl.lit("up").alias("projection"))
+    gaps = curve(values).filter(pl.col("layer").is_in([1, 3, 7]))
+    found = mad(pl.concat([whole, gaps])).filter(segment="all").sort("projection")
+    assert found["projection"].to_list() == ["q", "up"]
+    assert found["differences"].to_list() == [2, 7]
+    assert found["mad"].to_list() == [mad_by_hand([1.0, 9.0, 8.0]), mad_by_hand(values)]
+    alone = mad(pl.concat([whole, gaps])).filter(projection="q", segment="early")
+    assert alone.select("mad", "differences").rows() == [(None, 0)]
     assert relative_difference(curve([])).height == 0
 
 

@@ -13,7 +13,10 @@ import torch
 from torch import nn
 from torch.utils.checkpoint import checkpoint
 
+from gradpipe.errors import ModelError
 from gradpipe.gradients.passes.replaced_forward import replaced_forwards
+from gradpipe.models.layer_list import layer_list
+from gradpipe.models.layer_places import shares_keys
 from gradpipe.models.projections import Projection
 
 
@@ -22,11 +25,22 @@ def checkpointed(model: nn.Module, projections: list[Projection]) -> Iterator[No
     """While open, passes keep the inputs of each decoder layer and one layer's activations.
 
     Each layer runs without a graph in the forward pass and with a graph in the backward pass, so
-    hooks that check ``requires_grad`` act once. Numbers do not change.
+    hooks that check ``requires_grad`` act once. Numbers do not change. Raises ModelError if layers
+    use the keys of other layers: computed without a graph, those would pass no gradient on.
     """
     layers = decoder_layers(model, projections)
+    if any(map(shares_keys, layers)):
+        raise shared_keys_error()
     with replaced_forwards({layer: _recomputed(layer.forward) for layer in layers}):
         yield
+
+
+def shared_keys_error() -> ModelError:
+    """The error for a model whose layers cannot be computed apart from each other."""
+    return ModelError(
+        "Layers of this model use the keys and values of other layers, so their activations cannot "
+        "be recomputed: turn gradient checkpointing off, and use a device that holds all weights."
+    )
 
 
 def decoder_layers(model: nn.Module, projections: list[Projection]) -> list[Any]:
@@ -38,7 +52,11 @@ def decoder_layers(model: nn.Module, projections: list[Projection]) -> list[Any]
     paths: dict[int, set[str]] = {}
     for projection in projections:
         paths.setdefault(projection.layer, set()).add(projection.path)
-    if len(paths) < 2:
+    if len(paths) == 1:
+        # Other layers may have no projections.
+        layers = list(layer_list(model)[1])
+        return layers if len(layers) > 1 else []
+    if not paths:
         return []
     lists = {_parent(paths[layer], paths) for layer in paths}
     return [layer for path in sorted(lists) for layer in model.get_submodule(path).children()]

@@ -14,8 +14,11 @@ from typing import Any
 from torch import Tensor, nn
 
 from gradpipe.errors import ModelError
+from gradpipe.gradients.passes.text_call import decoder_embedding, source_length
+from gradpipe.gradients.tokens import TokenRow
 from gradpipe.models.evaluation import evaluation
 from gradpipe.models.projections import Projection
+from gradpipe.models.roles import READ_SOURCE
 
 #: Called once per projection during the backward pass, with X [rows, T, d_in] and
 #: D [rows, T, d_out].
@@ -38,48 +41,89 @@ def frozen(model: nn.Module) -> Iterator[None]:
 
 
 @contextmanager
-def factors_to(sink: Sink, model: Any, projections: list[Projection]) -> Iterator[None]:
-    """While open, each backward pass through ``model`` passes all factors to ``sink``.
+def factors_to(
+    sink: Sink, model: Any, projections: list[Projection], rows: list[TokenRow]
+) -> Iterator[None]:
+    """While open, each backward pass of ``rows`` through ``model`` passes all factors to ``sink``.
 
-    Factors arrive from the last layer to the first and are dropped as soon as ``sink`` returns.
+    In an encoder-decoder, T is the larger number of tokens of encoder and decoder, for projections
+    of both: factors are padded with zeros. Factors arrive from the last layer to the first and are
+    dropped as soon as ``sink`` returns.
     """
+    batch = [len(rows), max(len(row.ids) for row in rows)]
+    source = [len(rows), source_length(rows)]
     with ExitStack() as stack:
-        batch: list[int] = []
 
-        def start(_module: nn.Module, _inputs: tuple[Tensor, ...], output: Tensor) -> None:
-            # The graph starts at the output of the embedding.
-            output.requires_grad_(True)
-            batch[:] = output.shape[:2]
+        def start(_module: nn.Module, _inputs: tuple[Tensor, ...], output: Tensor) -> Tensor:
+            # The graph starts at the output of the embedding. It is cloned, since a leaf cannot be
+            # changed in place, as some models do.
+            return output.requires_grad_(True).clone()
 
-        stack.callback(model.get_input_embeddings().register_forward_hook(start).remove)
+        def hook(module: nn.Module, function: Callable[..., Any]) -> None:
+            stack.callback(module.register_forward_hook(function).remove)
+
+        hook(decoder_embedding(model), start)
+        read = {id(p.reads): p.reads for p in projections if p.reads is not None}
+        inputs: dict[int, Tensor] = {}
+        for number, module in read.items():
+            hook(module, _keep_input(inputs, number))
         for module in {id(p.module): p.module for p in projections}.values():
             fused = [p for p in projections if p.module is module]
-            stack.callback(module.register_forward_hook(_hook(fused, sink, batch)).remove)
+            read_source = fused[0].name in READ_SOURCE
+            shapes = (source, batch) if read_source else (batch, source)
+            hook(module, _hook(fused, sink, shapes, inputs))
         yield
+        inputs.clear()
 
 
-def _hook(projections: list[Projection], sink: Sink, batch: list[int]) -> Callable[..., None]:
-    """Return a forward hook for the module of ``projections``; ``batch`` is [rows, T]."""
+def _keep_input(kept: dict[int, Tensor], key: int) -> Callable[..., None]:
+    """Return a forward hook that keeps a module's latest input, for projections that read it."""
+
+    def forward(_module: nn.Module, inputs: tuple[Tensor, ...], output: Tensor) -> None:
+        if output.requires_grad:
+            kept[key] = inputs[0]
+
+    return forward
+
+
+def _hook(
+    projections: list[Projection],
+    sink: Sink,
+    shapes: tuple[list[int], list[int]],
+    kept: dict[int, Tensor],
+) -> Callable[..., None]:
+    """Return a forward hook for the module of ``projections``.
+
+    ``shapes`` are [rows, T] of the tokens that the module reads, and of the others; ``kept`` has
+    the latest input of each module that a projection reads.
+    """
 
     def forward(_module: nn.Module, inputs: tuple[Tensor, ...], output: Tensor) -> None:
         # With checkpointing, the first run of a layer has no graph.
         if not output.requires_grad:
             return
-        x = _by_row(projections[0], inputs[0].to(output.device), batch)
+        own = _by_row(projections[0], inputs[0].to(output.device), *shapes)
+        xs = {
+            p.name: own
+            if p.reads is None
+            else _by_row(p, kept[id(p.reads)].to(output.device), *shapes)
+            for p in projections
+        }
 
         def backward(gradient: Tensor) -> None:
             for projection in projections:
                 d = projection.columns.take(gradient)
-                sink(projection, x, _by_row(projection, d, batch))
+                sink(projection, xs[projection.name], _by_row(projection, d, *shapes))
 
         output.register_hook(backward)
 
     return forward
 
 
-def _by_row(projection: Projection, values: Tensor, batch: list[int]) -> Tensor:
+def _by_row(projection: Projection, values: Tensor, batch: list[int], other: list[int]) -> Tensor:
     """Reshape a layer's values to [rows, T, width]; some models flatten rows and tokens.
 
+    ``batch`` is the expected [rows, T]; with more tokens in ``other``, zeros follow.
     Raises ModelError if the layer does not see each token once.
     """
     shape = [size for size in values.shape[:-1] if size != 1]
@@ -88,4 +132,6 @@ def _by_row(projection: Projection, values: Tensor, batch: list[int]) -> Tensor:
             f"{projection.path} sees {list(values.shape)} of a batch of {batch} tokens, not each "
             "token once: gradpipe cannot compute its gradient; remove it from `projections`."
         )
-    return values.reshape(*batch, -1)
+    by_row = values.reshape(*batch, -1)
+    missing = other[1] - batch[1]
+    return nn.functional.pad(by_row, (0, 0, 0, missing)) if missing > 0 else by_row

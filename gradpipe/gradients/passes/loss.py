@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from gradpipe.gradients.passes.replaced_forward import replaced_forwards
+from gradpipe.gradients.passes.text_call import text_call
 from gradpipe.gradients.tokens import TokenRow
 from gradpipe.models.devices import input_device
 
@@ -114,7 +115,8 @@ def forward_to_losses(model: Any, rows: list[TokenRow]) -> ForwardPass:
     """
     length = max(len(row.ids) for row in rows)
     ids = torch.tensor([row.ids + row.ids[-1:] * (length - len(row.ids)) for row in rows])
-    hidden, logits_of, vocabulary = _decoder_and_head(model, ids.to(input_device(model)))
+    call = text_call(model, rows)
+    hidden, logits_of, vocabulary = _decoder_and_head(model, call, ids.to(input_device(model)))
     targets = predictions(rows).to(hidden.device)
     block = CPU_BLOCK if hidden.device.type == "cpu" else ACCELERATOR_BLOCK
     step = max(1, block // vocabulary // ROUND_TO) * ROUND_TO
@@ -162,9 +164,12 @@ def _backward_of_block(logits: Tensor, targets: Predictions) -> Tensor:
     return losses.squeeze(1)
 
 
-def _decoder_and_head(model: Any, ids: Tensor) -> tuple[Tensor, Callable[[Tensor], Tensor], int]:
+def _decoder_and_head(
+    model: Any, call: Callable[[Tensor], Any], ids: Tensor
+) -> tuple[Tensor, Callable[[Tensor], Tensor], int]:
     """Run the decoder on ``ids`` [rows, T]; return its output, a head function and the vocabulary.
 
+    ``call`` runs the model on decoder tokens.
     The head function computes logits by the model's own forward, with a decoder that returns given
     values, so it includes any scaling or soft-capping around the head. If a model has no separate
     decoder, the output is the logits and the head function is the identity.
@@ -180,7 +185,7 @@ def _decoder_and_head(model: Any, ids: Tensor) -> tuple[Tensor, Callable[[Tensor
         return type(outputs)(last_hidden_state=outputs.last_hidden_state[:1, :1].detach())
 
     with replaced_forwards({decoder: first_token}):
-        logits = model(input_ids=ids, use_cache=False).logits
+        logits = call(ids).logits
     if not decoder_outputs:
         return logits, lambda values: values, logits.shape[-1]
     [outputs] = decoder_outputs
@@ -190,7 +195,7 @@ def _decoder_and_head(model: Any, ids: Tensor) -> tuple[Tensor, Callable[[Tensor
         with replaced_forwards({decoder: lambda *_, **__: replacement}):
             # The values of these ids are not used, but their device is.
             unused_ids = ids.new_zeros((1, len(hidden)), device=hidden.device)
-            hidden_logits: Tensor = model(input_ids=unused_ids, use_cache=False).logits[0]
+            hidden_logits: Tensor = call(unused_ids).logits[0]
         return hidden_logits
 
     return outputs.last_hidden_state, logits_of, logits.shape[-1]

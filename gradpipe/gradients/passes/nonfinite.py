@@ -12,6 +12,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from gradpipe.gradients.passes.text_call import text_call
 from gradpipe.gradients.tokens import TokenRow
 from gradpipe.models.devices import input_device
 
@@ -34,7 +35,7 @@ class FaultFinder:
 
         Attention treats non-finite scores as masked, so they may show in gradients only.
         """
-        path = _first_module(self.model, row.ids)
+        path = _first_module(self.model, row)
         if path is None:
             return self.broken_head or (
                 None if math.isfinite(loss) else "the logits are not finite"
@@ -78,7 +79,7 @@ class _PassEndError(Exception):
         self.path = path
 
 
-def _first_module(model: Any, ids: list[int]) -> str | None:
+def _first_module(model: Any, row: TokenRow) -> str | None:
     """Return the path of the first module before the head with a non-finite output, or None."""
 
     def check_output(path: str) -> Callable[..., None]:
@@ -102,7 +103,8 @@ def _first_module(model: Any, ids: list[int]) -> str | None:
         # Checkpointed layers warn that there is no graph.
         stack.enter_context(warnings.catch_warnings(action="ignore"))
         try:
-            model(input_ids=torch.tensor([ids], device=input_device(model)), use_cache=False)
+            ids = torch.tensor([row.ids], device=input_device(model))
+            text_call(model, [row])(ids)
         except _PassEndError as end:
             return end.path
     return None

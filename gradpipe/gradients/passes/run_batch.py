@@ -77,7 +77,9 @@ def run_batch(
     cut to its own tokens. There are no spectra if no loss is finite. If the batch does not fit,
     raises what the device raises (see ``memory.out_of_memory``).
     """
-    sink = SpectraSink([len(row.ids) for row in rows], projections, pool)
+    # Encoder tokens are padded to as many as decoder tokens, or the other way around.
+    lengths = [max(len(row.ids), len(row.source)) for row in rows]
+    sink = SpectraSink(lengths, projections, pool)
     try:
         losses, spans = _run_passes(model, projections, rows, pool, sink=sink)
         if not any(map(math.isfinite, losses)):
@@ -108,7 +110,7 @@ def _run_passes(
 ) -> tuple[list[float], list[tuple[SpanGradients, ...]]]:
     """Return the rows' losses and the gradients of their spans; ``sink`` gets the rows' factors."""
     current = CurrentSink()
-    with factors_to(current, model, projections):
+    with factors_to(current, model, projections, rows):
         forward = forward_to_losses(model, rows)
         if not forward.usable:
             return forward.losses, [() for _ in rows]

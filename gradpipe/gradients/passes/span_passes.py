@@ -86,8 +86,11 @@ def gradients_of_spans(
     for number in range(count_passes(rows) - 1):
         members = [place for place, row in enumerate(rows) if len(_parts(row)) > number]
         divided = [_parts(rows[place])[number] for place in members]
-        # Behind its last predicting token, a span has no gradient.
-        lengths = [span.positions[-1] for span in divided]
+        # Behind its last predicting token, a span has no gradient, but the encoder's tokens have.
+        lengths = [
+            max(span.positions[-1], len(rows[place].source))
+            for place, span in zip(members, divided, strict=True)
+        ]
         sink = SpectraSink(lengths, projections, replace(pool, sketcher=None), members)
         current.sink = sink
         if number % PASSES_PER_TRIM == PASSES_PER_TRIM - 1:

@@ -125,6 +125,22 @@ class ComparisonJob:
         return torch.where(own[:, :, None], x, 0.0)
 
 
+class UnusedProjections(ModelError):
+    """Some projections have no gradient, since the loss does not depend on their outputs.
+
+    ``places`` are their layers and names.
+    """
+
+    def __init__(self, places: set[tuple[int, str]]) -> None:
+        layer = min(layer for layer, _ in places)
+        super().__init__(
+            f"The loss does not depend on every projection of layer {layer}: text does not pass "
+            "them, or the layer uses the keys and values of another layer: remove them from "
+            "`projections`."
+        )
+        self.places = places
+
+
 class SpectraSink:
     """Receives a batch's factors during the backward pass and computes each row's numbers.
 
@@ -146,9 +162,9 @@ class SpectraSink:
         self.lengths = lengths
         self._members = list(range(len(lengths))) if members is None else members
         self._pool = pool
-        self._awaited: dict[int, int] = {}
+        self._awaited: dict[int, set[str]] = {}
         for projection in projections:
-            self._awaited[projection.layer] = self._awaited.get(projection.layer, 0) + 1
+            self._awaited.setdefault(projection.layer, set()).add(projection.name)
         self._arrived: dict[int, LayerFactors] = {}
         self._held: list[SpectraJob | ComparisonJob] = []
         #: Running jobs, each with the function that stores its result.
@@ -172,22 +188,27 @@ class SpectraSink:
         if layer not in self._awaited or projection.name in factors:
             raise ModelError(
                 f"The model calls {projection.path} more than once per pass: gradpipe supports "
-                "only models whose layers do not share weights."
+                "only models that call each projection once."
             )
         factors[projection.name] = x, d
-        if len(factors) == self._awaited[layer]:
+        if len(factors) == len(self._awaited[layer]):
             del self._arrived[layer], self._awaited[layer]
             self._held += self._jobs(layer, factors)
             if len(self._held) >= self._pool.at_once:
                 self._submit()
 
     def finish(self) -> list[dict[tuple[int, str], Spectrum]]:
-        """Return each row's spectra by layer and projection; raise ModelError if any is missing."""
+        """Return each row's spectra by layer and projection.
+
+        Raises UnusedProjections if some received no factors.
+        """
         if self._awaited:
-            raise ModelError(
-                f"The loss does not depend on every projection of layer {min(self._awaited)}: text "
-                "does not pass them, or the layer uses the keys and values of another layer. "
-                "gradpipe supports only decoders in which every layer has its own."
+            raise UnusedProjections(
+                {
+                    (layer, name)
+                    for layer, names in self._awaited.items()
+                    for name in names - set(self._arrived.get(layer, {}))
+                }
             )
         self._submit()
         self._handovers.clear()

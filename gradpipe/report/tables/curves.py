@@ -71,7 +71,8 @@ def mad_in_full(mad: pl.DataFrame) -> pl.DataFrame:
     keys = [*CURVE, "projection", "statistic"]
     segment = pl.col("segment").cast(pl.Enum(SEGMENTS))
     ordered = in_reading_order(mad.sort(segment), *keys)
-    return ordered.select(*keys, "segment", *MADS)
+    counts = [name for name in ("differences",) if name in ordered.columns]
+    return ordered.select(*keys, "segment", *MADS, *counts)
 
 
 def rd_table(rd: pl.DataFrame) -> ReportTable:

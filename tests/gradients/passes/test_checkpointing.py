@@ -69,7 +69,7 @@ def run(model: Any, rows: list[TokenRow], twice: bool) -> Factors:
     with (
         frozen(model),
         checkpointed(model, projections) if twice else nullcontext(),
-        factors_to(sink, model, projections),
+        factors_to(sink, model, projections, rows),
     ):
         model(input_ids=ids, use_cache=False).logits.float().logsumexp(-1).sum().backward()
     assert len(found) == len(projections)
