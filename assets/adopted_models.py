@@ -10,6 +10,7 @@ import dagster as dg
 from assets.partitions import keys_of_users, model_partitions
 from gradpipe.errors import GradpipeError, ModelError
 from gradpipe.studies.series import series_of
+from gradpipe.studies.study import Study
 from storage.names import slug, unslug
 from storage.study_models import add_model
 from storage.workspace import Workspace
@@ -19,14 +20,16 @@ RETRY_INTERVAL = 600.0
 _TRIED = "gradpipe/tried_models"
 
 
-def adopt_models(context: dg.SensorEvaluationContext, workspace: Workspace) -> None:
-    """Add the models that users added as partitions to the study.
+def adopt_models(
+    context: dg.SensorEvaluationContext, workspace: Workspace, study: Study
+) -> list[str]:
+    """Add the models that users added as partitions to the study; return their names.
 
     A key is a model's id or name, or its slug. One that is not a model stays a partition, and a run
     on it says why. A key in another spelling than the slug is replaced by the slug.
     """
     instance = context.instance
-    study = workspace.study()
+    added: list[str] = []
     keys = keys_of_users(instance, study)
     tried = {key: tried for key, tried in _tried(instance).items() if key in keys}
     names = {model.name for model in study.models}
@@ -41,6 +44,7 @@ def adopt_models(context: dg.SensorEvaluationContext, workspace: Workspace) -> N
                 instance.delete_dynamic_partition(str(model_partitions.name), key)
             elif name.rpartition("@")[0] not in series:
                 _add(workspace, name)
+                added.append(name)
                 context.log.info(f"{name} was added as a partition, and is now in the study.")
                 if key != slug(name):
                     instance.delete_dynamic_partition(str(model_partitions.name), key)
@@ -48,6 +52,7 @@ def adopt_models(context: dg.SensorEvaluationContext, workspace: Workspace) -> N
             tried[key] = time.time()
             context.log.warning(f"The partition {key} is not a model: {error}")
     _record_tried(instance, tried)
+    return added
 
 
 def _add(workspace: Workspace, name: str) -> None:

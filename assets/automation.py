@@ -7,6 +7,8 @@ Dagster queues one run per partition and starts it wherever its launcher does.
 
 import json
 import time
+from collections.abc import Iterator, Mapping
+from itertools import islice
 
 import dagster as dg
 
@@ -19,7 +21,7 @@ from assets.planning.plan import Plan, Unit
 from assets.planning.versions import Stage, Versions
 from assets.resources import WorkspaceResource
 from assets.stages import STAGES
-from gradpipe.errors import GradpipeError
+from gradpipe.errors import GradpipeError, ModelError
 from gradpipe.studies.study import Study
 from gradpipe.system.hashing import content_hash
 from storage.workspace import Workspace
@@ -55,8 +57,9 @@ def keep_up(
         release_orphans(instance)
         move_queue(instance)
         opened = workspace.open()
-        adopt_models(context, opened)
         study = opened.study()
+        if adopt_models(context, opened, study):
+            study = opened.study()
         if changes := partition_changes(instance, study):
             # Runs on the new partitions can be requested from the next tick on.
             return dg.SensorResult(dynamic_partitions_requests=changes)
@@ -112,9 +115,12 @@ def _open_fill(instance: dg.DagsterInstance, closed: str | None) -> str | None:
 
 
 def _state(instance: dg.DagsterInstance, study: Study) -> str:
-    """A hash of the study, the latest runs' states, and the number of the RECHECK_INTERVAL."""
+    """A hash of the study, its checkpoints' files, the latest runs, and the RECHECK_INTERVAL."""
     runs = [(run.run_id, run.status.value) for run in instance.get_runs(limit=100)]
-    return content_hash(study.model_dump(mode="json"), runs, time.time() // RECHECK_INTERVAL)
+    stamps = [model.checkpoint.stamp for model in study.models if model.checkpoint]
+    return content_hash(
+        study.model_dump(mode="json"), stamps, runs, time.time() // RECHECK_INTERVAL
+    )
 
 
 def _in_flight(instance: dg.DagsterInstance) -> set[tuple[str, str]]:
@@ -138,22 +144,41 @@ def _requests(
 ) -> list[dg.RunRequest]:
     """Request runs of stale units that were not attempted yet; the report comes last."""
     stale = plan.stale()
-    ready = [
-        _request(instance, plan, unit, stages, filling)
-        for unit, stages in stale.items()
-        if not unit.summarizes
-        and not unit.upstream & set(stale)
-        and not busy & {(stage.name, str(unit.key)) for stage in stages}
-    ]
-    ready = _untried(instance, ready)
-    if not ready and not busy:
-        last = [
-            _request(instance, plan, unit, stages, filling)
+    units = set(stale)
+    places = max(0, MAX_QUEUED_RUNS - len(busy))
+    ready = _attempts(
+        instance,
+        plan,
+        {
+            unit: stages
             for unit, stages in stale.items()
-            if unit.summarizes and plan.has_input(unit)
-        ]
-        ready = _untried(instance, last)
-    return ready[: max(0, MAX_QUEUED_RUNS - len(busy))]
+            if not unit.summarizes
+            and not unit.upstream & units
+            and not busy & {(stage.name, str(unit.key)) for stage in stages}
+        },
+        filling,
+    )
+    requests = _untried(instance, ready, places)
+    if not requests and not busy:
+        summaries = {unit: stages for unit, stages in stale.items() if unit.summarizes}
+        ready_summaries = {u: stages for u, stages in summaries.items() if plan.has_input(u)}
+        last = _attempts(instance, plan, ready_summaries, filling)
+        requests = _untried(instance, last, places)
+    return requests
+
+
+def _attempts(
+    instance: dg.DagsterInstance,
+    plan: Plan,
+    work: Mapping[Unit, tuple[Stage, ...]],
+    filling: str | None,
+) -> Iterator[dg.RunRequest]:
+    """Yield a request per unit; a checkpoint that is deleted meanwhile has none."""
+    for unit, stages in work.items():
+        try:
+            yield _request(instance, plan, unit, stages, filling)
+        except ModelError:
+            continue
 
 
 def _request(
@@ -184,12 +209,16 @@ def _last_materialization(instance: dg.DagsterInstance, unit: Unit, stage: str) 
     return records[0].storage_id if records else 0
 
 
-def _untried(instance: dg.DagsterInstance, requests: list[dg.RunRequest]) -> list[dg.RunRequest]:
-    if not requests:
-        return []
-    keys = [request.run_key or "" for request in requests]
-    tried = {
-        run.tags["dagster/run_key"]
-        for run in instance.get_runs(dg.RunsFilter(tags={"dagster/run_key": keys}))
-    }
-    return [request for request in requests if request.run_key not in tried]
+def _untried(
+    instance: dg.DagsterInstance, requests: Iterator[dg.RunRequest], most: int
+) -> list[dg.RunRequest]:
+    """The first requests that were not attempted yet; no more than needed are made."""
+    untried: list[dg.RunRequest] = []
+    while len(untried) < most and (batch := list(islice(requests, MAX_QUEUED_RUNS))):
+        keys = [request.run_key or "" for request in batch]
+        tried = {
+            run.tags["dagster/run_key"]
+            for run in instance.get_runs(dg.RunsFilter(tags={"dagster/run_key": keys}))
+        }
+        untried += [request for request in batch if request.run_key not in tried]
+    return untried[:most]

@@ -134,11 +134,10 @@ def _extract(
 
 def _version(versions: Versions, partition: Partition) -> str:
     """Examples, protocol, model weights, extractor version."""
-    protocol = versions.study.protocol_of(versions.study.model(partition.model))
     return content_hash(
         EXTRACTOR_VERSION,
         versions.data(RESPONSES, RESPONSES.files.partition_of(partition)),
-        protocol.key(),
+        versions.protocol_key(partition.model),
         versions.row_identity(partition.model),
     )
 

@@ -1,12 +1,14 @@
 """Convert names to slugs, which are safe in a path and as a Dagster partition key, and back."""
 
 import re
+from functools import lru_cache
 
 from gradpipe.errors import WorkspaceError
 
 _PLAIN = re.compile(r"[A-Za-z0-9._-]")
 
 
+@lru_cache(maxsize=4096)
 def slug(name: str) -> str:
     """Encode a name with only letters, digits and ``. _ - ~ =``; different names differ.
 

@@ -55,6 +55,25 @@ def remove_model(workspace: Workspace, name: str) -> None:
     _keep(workspace, study, entries)
 
 
+def delete_rows(workspace: Workspace, study: Study, name: str) -> None:
+    """Delete the rows and records of a model, or of all steps of a series.
+
+    ``study`` is the workspace's study while it still has them.
+    """
+    for model in study.models:
+        if name in {model.name, model.series}:
+            workspace.delete_model(model.name)
+            if model.series is not None and model.step is not None:
+                workspace.series.delete(model.series, float(model.step))
+    if name in {entry.name for entry in series_of(study)}:
+        # Steps outside the series' present range have records too.
+        for record in workspace.series.of(name):
+            workspace.delete_model(step_model_name(name, record.step))
+        workspace.series.delete(name)
+    else:
+        workspace.delete_model(name)
+
+
 def record_step(
     workspace: Workspace,
     series: str,

@@ -31,9 +31,11 @@ from assets.running.outcome import StageCount, StageFailure, cause, is_damage
 from assets.stages import STAGES
 from gradpipe import errors
 from gradpipe.engines.connection import require_ray
+from gradpipe.studies.series import series_of
 from gradpipe.studies.study import Study
 from gradpipe.system.atomic_files import sweep_leftovers
 from gradpipe.system.user_folders import cache_folder
+from storage.stages import Partition
 from storage.workspace import Workspace
 
 #: Maximum number of passes when files turn out to be damaged.
@@ -60,6 +62,7 @@ class Runner:
     failures: list[StageFailure] = field(default_factory=list)
 
     def __post_init__(self) -> None:
+        self.study = self.workspace.expand(self.study)
         self._location = code_location(self.accelerator, WorkspaceResource(self.workspace))
         self._counted: set[Unit] = set()
 
@@ -70,15 +73,21 @@ class Runner:
     ) -> dict[str, StageCount]:
         """Compute every stale stage of the study, or of a rectangle of it, then the report.
 
-        Raises GradpipeError if a model or source is unavailable, before anything is written.
+        Raises GradpipeError if a model or source is unavailable, before anything is written. A step
+        or base of a series that is unavailable is a failure, and does not stop the others.
         """
+        notes = self.workspace.series_notes(self.study)
+        for note in notes:
+            self.on_note(note)
         versions = Versions(self.workspace, self.study)
         plan = Plan(versions, models, benchmarks)
         if not plan.models:
             raise errors.StudyError(
-                "The study has no model: add one with `gradpipe models add ID`."
+                notes[0]
+                if notes
+                else "The study has no model: add one with `gradpipe models add ID`."
             )
-        versions.ask_all(plan.models, plan.benchmarks)
+        plan = self._without_missing_steps(plan)
         for _ in range(MAX_PASSES - 1):
             try:
                 self._run_all(plan)
@@ -90,6 +99,22 @@ class Runner:
                     return self.counts
         self._run_all(plan)
         return self.counts
+
+    def _without_missing_steps(self, plan: Plan) -> Plan:
+        """Note a failure for each unavailable step or base of a series; raise all other errors."""
+        bases = {entry.base for entry in series_of(self.study)}
+        optional = {m.name for m in self.study.models if m.series is not None or m.name in bases}
+        versions = plan.versions
+        versions.ask_all([name for name in plan.models if name not in optional], plan.benchmarks)
+        available = set(versions.reachable_models(plan.models))
+        for name in plan.models:
+            if name not in available:
+                try:
+                    versions.row_identity(name)
+                except errors.GradpipeError as error:
+                    unit = Unit((GRADIENT_SPECTRA,), Partition(model=name))
+                    self.failures.append(StageFailure(unit, GRADIENT_SPECTRA.name, str(error)))
+        return Plan(versions, [name for name in plan.models if name in available], plan.benchmarks)
 
     def _run_all(self, plan: Plan) -> None:
         """Run every stale unit once; raises DamagedError before anything is written."""

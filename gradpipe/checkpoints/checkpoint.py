@@ -16,7 +16,8 @@ class Checkpoint:
     ``name`` is the last part of its path, or its branch or tag. ``place`` is a path, a URL or a hub
     id, ``revision`` the commit of a hub id. ``stamp`` changes when its files do. ``pending`` says
     why it cannot be used yet, as the end of a sentence; it is empty if the checkpoint is whole.
-    ``step`` is None if it cannot be read. ``fingerprint`` is set if the listing decides it.
+    ``step`` is None if it cannot be read. A checkpoint of an object store has a ``fingerprint`` of
+    the store's list of files, and is read from ``fetched_to``, a folder on this machine.
     """
 
     name: str
@@ -26,6 +27,7 @@ class Checkpoint:
     stamp: str = ""
     pending: str = ""
     fingerprint: str | None = None
+    fetched_to: str = ""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -51,7 +51,7 @@ def files_stamp(files: Mapping[str, os.stat_result]) -> str:
     """A hash of the files' names, sizes and times, which changes when one is written."""
     return content_hash(
         [
-            (name, stat.st_size, stat.st_mtime_ns, stat.st_ino)
+            (name, stat.st_size, stat.st_mtime_ns, stat.st_ctime_ns, stat.st_ino)
             for name, stat in sorted(files.items())
         ]
     )

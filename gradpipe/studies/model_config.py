@@ -162,6 +162,11 @@ class ModelConfig(BaseModel):
         return self._checkpoint if isinstance(self._checkpoint, StepRecord) else None
 
     @property
+    def location(self) -> str:
+        """Where the model is read from: its ``id``, or the folder that its files are fetched to."""
+        return (self.checkpoint and self.checkpoint.fetched_to) or self.id
+
+    @property
     def placement(self) -> Placement:
         """How the model is laid out in memory."""
         return Placement(self.device_map, self.gradient_checkpointing, self.max_memory)

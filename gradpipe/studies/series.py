@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator
 
 from gradpipe.checkpoints.checkpoint import Checkpoint, StepRecord, step_model_name
+from gradpipe.errors import StudyError
 from gradpipe.studies.model_config import ModelConfig
 from gradpipe.studies.series_config import SeriesConfig
 from gradpipe.studies.study import Study
@@ -20,6 +21,19 @@ _SHARED = tuple(
 def series_of(study: Study) -> list[SeriesConfig]:
     """The series among the models as the study's author wrote them."""
     return [entry for entry in study.entries if isinstance(entry, SeriesConfig)]
+
+
+def models_named(study: Study, name: str) -> list[str]:
+    """The models that a name stands for: one model, or all steps of a series.
+
+    Raises StudyError for an unknown name, and for a series without any step.
+    """
+    steps = [model.name for model in study.models if model.series == name]
+    if not steps and name in {entry.name for entry in series_of(study)}:
+        raise StudyError(
+            f"The series {name!r} has no step yet: `gradpipe models list` says what it waits for."
+        )
+    return steps or [study.model(name).name]
 
 
 def expand_series(
