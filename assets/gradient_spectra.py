@@ -19,6 +19,7 @@ from gradpipe.gradients.checks import check_rows, check_spectra
 from gradpipe.gradients.rows import EXTRACTOR_VERSION, with_keys
 from gradpipe.statistics.rows import summarize_rows
 from gradpipe.system.hashing import content_hash
+from storage.remote_checkpoints import fetch_weights
 from storage.stages import SPECTRA_FILES, Partition
 
 SPECTRA_CHECKS = [
@@ -116,6 +117,8 @@ def _extract(
             f"{missing.height} rows of {model} on {benchmark} are missing, and its checkpoint is "
             f"no longer at {config.id}: restore it, or leave the step out of its series."
         )
+    if config.checkpoint is not None and config.checkpoint.fetched_to:
+        fingerprint = fetch_weights(config.checkpoint)
     store = run.workspace.spectra(model, benchmark)
     work = Work(
         source=source,

@@ -1,4 +1,4 @@
-"""What a workspace keeps of its series: a record per computed step, and the hub's revisions.
+"""What a workspace keeps of its series: a record per computed step, and the last remote listing.
 
 Training deletes old checkpoints. The record keeps their fingerprints, so that their rows stay
 valid and in the report. Each step has a file of its own: any number of runs may write at a time.
@@ -13,7 +13,7 @@ from dataclasses import asdict, replace
 from typing import TYPE_CHECKING, Any
 
 from gradpipe.checkpoints.checkpoint import StepRecord, step_label
-from gradpipe.errors import ModelError
+from gradpipe.errors import GradpipeError, ModelError
 from storage.concurrency import map_concurrently
 from storage.locations import filesystem_of
 from storage.names import slug
@@ -21,9 +21,7 @@ from storage.names import slug
 if TYPE_CHECKING:
     from storage.filesystem import Location
 
-#: Seconds for which a hub model's list of revisions is used again.
-REVISIONS_AGE = 300.0
-_REVISIONS, _RECORD = "revisions.json", "step-{}.json"
+_LISTING, _RECORD = "listing.json", "step-{}.json"
 
 
 class SeriesRecords:
@@ -55,25 +53,30 @@ class SeriesRecords:
         one = _RECORD.format(slug(step_label(step))) if step is not None else ""
         self._files.delete(folder / one if one else folder)
 
-    def revisions(self, series: str, list_now: Callable[[], dict[str, str]]) -> dict[str, str]:
-        """The commits of a hub model's revisions, by name, listed at most REVISIONS_AGE ago.
+    def listing(
+        self, series: str, place: object, list_now: Callable[[], dict[str, Any]], age: float
+    ) -> dict[str, Any]:
+        """What ``list_now`` returned at most ``age`` seconds ago, a JSON object.
 
-        If the hub cannot be reached, what was known stays. Raises ModelError if nothing is known.
+        ``place`` is what is listed. If it cannot be reached, what was known stays. Raises a
+        transient ModelError if nothing is known.
         """
-        place = self.folder / slug(series) / _REVISIONS
-        known = _json(self._files.read(place))
-        if time.time() - float(known.get("time", 0)) > REVISIONS_AGE:
+        file = self.folder / slug(series) / _LISTING
+        known = _json(self._files.read(file))
+        if known.get("place") != place:
+            known = {}
+        if time.time() - float(known.get("time", 0)) > age:
             try:
-                known = {"revisions": list_now()}
-            except ModelError as error:
+                known = {"entries": list_now()}
+            except GradpipeError as error:
                 # Asking again at once would wait for the same timeout.
-                known = {"revisions": known.get("revisions", {}), "error": str(error)}
-            known["time"] = time.time()
-            self._files.write(place, json.dumps(known).encode("utf-8"))
-        revisions: dict[str, str] = known.get("revisions", {})
-        if not revisions and "error" in known:
+                known = {"entries": known.get("entries", {}), "error": str(error)}
+            known |= {"place": place, "time": time.time()}
+            self._files.write(file, json.dumps(known).encode("utf-8"))
+        entries: dict[str, Any] = known.get("entries", {})
+        if not entries and "error" in known:
             raise ModelError(known["error"], transient=True)
-        return revisions
+        return entries
 
 
 def _record(content: bytes | None) -> StepRecord | None:

@@ -23,6 +23,7 @@ from gradpipe.models.fingerprint import fingerprint, pin
 from gradpipe.models.source import ModelSource, resolve_model
 from gradpipe.studies.model_config import ModelConfig
 from gradpipe.studies.study import Study
+from storage.remote_checkpoints import fetch_tokenizer
 from storage.stages import Partition, StageFiles
 from storage.tables import Notes, Table, read_notes
 from storage.workspace import Workspace
@@ -198,6 +199,8 @@ class Versions:
             if config.record is not None:
                 kind: Literal["hub", "folder"] = "hub" if config.revision else "folder"
                 return ModelSource(kind, config.id, config.revision), config.record.fingerprint
+            if config.checkpoint is not None and config.checkpoint.fetched_to:
+                fetch_tokenizer(config.checkpoint)
             source = pin(self._resolved(config))
             if config.checkpoint is not None:
                 return source, checkpoint_fingerprint(source, config.checkpoint)
@@ -244,7 +247,7 @@ class Versions:
         config = self.config(model)
         if config.checkpoint is None:
             self.row_identity(model)
-        else:
+        elif not config.checkpoint.fetched_to:
             self._resolved(config)
 
     def _resolved(self, config: ModelConfig) -> ModelSource:

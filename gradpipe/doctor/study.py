@@ -28,7 +28,8 @@ def examine_study(study: Study) -> Iterator[Finding]:
 
 
 def _find(model: ModelConfig) -> None:
-    pin(resolve_model(model.id, model.revision))
+    if model.record is None and not (model.checkpoint and model.checkpoint.fetched_to):
+        pin(resolve_model(model.id, model.revision))
 
 
 def _availability(kind: str, checks: Mapping[str, Callable[[], object]]) -> Iterator[Finding]:

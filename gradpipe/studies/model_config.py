@@ -16,7 +16,6 @@ from pydantic import (
 
 from gradpipe.checkpoints.checkpoint import Checkpoint, StepRecord, step_model_name
 from gradpipe.errors import StudyError
-from gradpipe.fields import Number, Whole
 from gradpipe.gradients.layer_names import LayerNames
 from gradpipe.models.placement import DeviceMap, MaxMemory, Placement
 from gradpipe.studies.template_files import read_chat_template
@@ -100,8 +99,11 @@ class ModelConfig(BaseModel):
         min_length=1,
         description="The series of checkpoints that this model is a step of; with ``step``.",
     )
-    step: Whole | Number | None = Field(
-        default=None, ge=0, description="The step of its series at which the model was saved."
+    step: int | float | None = Field(
+        default=None,
+        ge=0,
+        allow_inf_nan=False,
+        description="The step of its series at which the model was saved.",
     )
     #: The checkpoint of a series that this model is, or what is known of one that is gone.
     _checkpoint: Checkpoint | StepRecord | None = PrivateAttr(None)
@@ -120,6 +122,14 @@ class ModelConfig(BaseModel):
         value = {"id": value} if isinstance(value, str) else value
         if isinstance(value, dict) and isinstance(value.get("id"), str) and value["id"]:
             return value if value.get("name") else {**value, "name": cls.default_name(value)}
+        return value
+
+    @field_validator("step", mode="before")
+    @classmethod
+    def _step_as_number(cls, value: Any) -> Any:
+        # The errors of a union of types list what each of them expects.
+        if value is not None and (isinstance(value, bool) or not isinstance(value, int | float)):
+            raise ValueError("input should be a number, such as 100 or 0.5")
         return value
 
     @model_validator(mode="after")

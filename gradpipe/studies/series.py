@@ -78,6 +78,6 @@ def _model_of_step(series: SeriesConfig, step: Checkpoint | StepRecord) -> Model
         revision=step.revision,
         name=step_model_name(series.name, step.step),
         series=series.name,
-        step=int(step.step) if step.step.is_integer() else step.step,
+        step=int(step.step) if float(step.step).is_integer() else step.step,
     )
     return model.at_checkpoint(step)
