@@ -29,7 +29,6 @@ from tests.assets.conftest import (
     Materialized,
     NoAccelerator,
     finished_study,
-    resources,
     run,
 )
 
@@ -301,7 +300,6 @@ def failure_on(model: str, daemon: Daemon) -> str:
         partition_key=partition_key(Partition(model=model, benchmark="mini_obscure")),
         asset_selection=[dg.AssetKey("gradient_spectra")],
         instance=daemon.instance,
-        resources=resources(),
         raise_on_error=False,
     )
     [failed] = outcome.filter_events(lambda event: event.is_step_failure)
