@@ -45,15 +45,16 @@ def study() -> Iterator[str]:
     yield from settings_table(schema)
     for name, definition in schema["$defs"].items():
         if "properties" in definition:
-            if name == "SeriesConfig":
-                definition = own_properties(definition, schema["$defs"]["ModelConfig"])
+            parent = schema["$defs"]["ModelConfig"] if name == "SeriesConfig" else {}
             yield f"## {section(name)}\n"
-            yield from settings_table(definition)
+            yield from settings_table(own_properties(definition, parent))
 
 
 def own_properties(definition: dict[str, Any], parent: dict[str, Any]) -> dict[str, Any]:
     """A schema without the properties that it shares with another one."""
-    own = {k: v for k, v in definition["properties"].items() if k not in parent["properties"]}
+    own = {
+        k: v for k, v in definition["properties"].items() if k not in parent.get("properties", ())
+    }
     return {**definition, "properties": own}
 
 

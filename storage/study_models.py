@@ -6,6 +6,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from pydantic import ValidationError
+
 from gradpipe.checkpoints.checkpoint import StepRecord, step_model_name
 from gradpipe.errors import StudyError, nearest
 from gradpipe.models.fingerprint import pin
@@ -40,7 +42,13 @@ def add_series(workspace: Workspace, place: str, **settings: Any) -> str:
     """
     local = settings.get("checkpoints") is not None and "://" not in place
     identifier = str(Path(place).expanduser().resolve()) if local else place
-    entry = SeriesConfig.model_validate({"id": identifier, **settings})
+    try:
+        entry = SeriesConfig.model_validate({"id": identifier, **settings})
+    except ValidationError as error:
+        first = error.errors()[0]
+        raise StudyError(
+            f"The series' {first['loc'][0]!r} is invalid: {first['msg'].lower()}."
+        ) from None
     list_checkpoints(entry, workspace.series)
     _add(workspace, entry)
     return entry.name
