@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any, Literal, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, field_validator, model_validator
@@ -230,6 +231,13 @@ class Study(BaseModel):
         """The study with these models in place of its series; it remembers its ``entries``."""
         changed = self.model_copy(update={"models": models})
         changed._entries = self.entries
+        return changed
+
+    def model_copy(self, *, update: Mapping[str, Any] | None = None, deep: bool = False) -> Study:
+        """A copy with changed settings; changed ``models`` are its ``entries`` too."""
+        changed = super().model_copy(update=update, deep=deep)
+        if "models" in (update or {}):
+            changed._entries = None
         return changed
 
     def protocol_of(self, model: ModelConfig) -> Protocol:

@@ -103,10 +103,10 @@ def test_a_new_checkpoint_becomes_a_partition_its_column_is_computed_and_the_rep
     checkpoint = save(runs, 10, 1.1)
     since = Materialized()
     daemon.until_quiet()
-    assert models_of(daemon) == ["sft=4010", "small"]
+    assert models_of(daemon) == ["sft@10", "small"]
     assert since.computed() == {
-        ("gradient_spectra", "mini_obscure|sft=4010"): 4,
-        ("spectral_statistics", "mini_obscure|sft=4010"): 1,
+        ("gradient_spectra", "mini_obscure|sft@10"): 4,
+        ("spectral_statistics", "mini_obscure|sft@10"): 1,
         ("report", ""): 1,
     }
     assert rows_are_those_of("sft@10", checkpoint)
@@ -115,7 +115,7 @@ def test_a_new_checkpoint_becomes_a_partition_its_column_is_computed_and_the_rep
     save(runs, 20, 1.2)
     since = Materialized()
     daemon.until_quiet()
-    assert {cell for _, cell in since.computed()} == {"mini_obscure|sft=4020", ""}
+    assert {cell for _, cell in since.computed()} == {"mini_obscure|sft@20", ""}
 
 
 def test_a_half_written_checkpoint_is_not_used_until_it_is_whole(
@@ -151,12 +151,12 @@ def test_deleted_checkpoints_keep_their_rows_and_uncomputed_ones_are_dropped(
     daemon.until_quiet()
     save(runs, 20, 1.2)
     daemon.tick()
-    assert models_of(daemon) == ["sft=4010", "sft=4020", "small"]
+    assert models_of(daemon) == ["sft@10", "sft@20", "small"]
     shutil.rmtree(runs / "checkpoint-10")
     shutil.rmtree(runs / "checkpoint-20")
     daemon.results.clear()
     daemon.until_quiet()
-    assert models_of(daemon) == ["sft=4010", "small"]
+    assert models_of(daemon) == ["sft@10", "small"]
     assert daemon.results == []
     save(runs, 30, 1.3)
     daemon.until_quiet()
