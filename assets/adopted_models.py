@@ -15,7 +15,7 @@ from storage.names import slug, unslug
 from storage.study_models import add_model
 from storage.workspace import Workspace
 
-#: Seconds after which a key that is not a model is tried again: each try may ask the hub.
+#: Seconds before another attempt at a key that is not a model: each attempt may ask the hub.
 RETRY_INTERVAL = 600.0
 _TRIED = "gradpipe/tried_models"
 

@@ -161,6 +161,10 @@ def _version(versions: Versions, _: Partition) -> str:
     unprinted["generator"] = {"thinking_request"}
     unprinted["protocol"] = versions.study.protocol.later_defaults
     printed = versions.study.model_dump(mode="json", exclude=unprinted)
+    # Added later: left out where there is no series, so that earlier reports stay current.
+    for model in printed["models"]:
+        if model["series"] is None:
+            del model["series"], model["step"]
     return content_hash(REPORT_VERSION, printed, statistics, responses)
 
 

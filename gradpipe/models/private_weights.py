@@ -19,7 +19,7 @@ def copy_weights(loaded: LoadedModel, source: ModelSource, expected: str) -> Non
     """Replace the weights on the CPU by copies, then check that they are the expected ones.
 
     Raises a transient ModelError if the files changed since ``expected``, their fingerprint, was
-    taken. Files that were deleted meanwhile are no reason: what was loaded is complete.
+    taken. Deleted files are fine: the loaded weights are complete.
     """
     tensors = chain(loaded.model.parameters(), loaded.model.buffers())
     # Tied weights share a storage, and have to share its copy.

@@ -156,14 +156,14 @@ class ModelConfig(BaseModel):
         return value
 
     def at_checkpoint(self, checkpoint: Checkpoint | StepRecord) -> ModelConfig:
-        """This model as a step of a series, with what was found of its checkpoint."""
+        """This model as a step of a series, with its checkpoint or its record."""
         changed = self.model_copy()
         changed._checkpoint = checkpoint
         return changed
 
     @property
     def checkpoint(self) -> Checkpoint | None:
-        """The checkpoint that exists now; None for models that are no step of a series."""
+        """The checkpoint that exists now; None for other models."""
         return self._checkpoint if isinstance(self._checkpoint, Checkpoint) else None
 
     @property
