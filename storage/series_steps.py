@@ -42,6 +42,8 @@ def list_checkpoints(entry: SeriesConfig, records: SeriesRecords) -> list[Checkp
 
     A hub or an object store is asked at most every few minutes or seconds.
     """
+    if not entry.wanted:
+        return []
     if entry.revisions is not None:
         # Imported here: it takes a quarter of a second, and local folders do not need it.
         from gradpipe.checkpoints.hub_revisions import checkpoints_of_revisions, list_revisions

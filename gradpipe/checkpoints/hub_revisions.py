@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from fnmatch import fnmatchcase
 
@@ -11,6 +12,8 @@ from huggingface_hub.errors import HFValidationError, RepositoryNotFoundError
 from gradpipe.checkpoints.checkpoint import Checkpoint
 from gradpipe.checkpoints.steps import read_step
 from gradpipe.errors import ModelError
+
+_COMMIT = re.compile("[0-9a-f]{40}")
 
 
 def list_revisions(model_id: str) -> dict[str, str]:
@@ -43,19 +46,24 @@ def checkpoints_of_revisions(
     wanted: str | Sequence[str],
     steps: Mapping[str, float],
 ) -> list[Checkpoint]:
-    """The revisions (name → commit) that match a glob or are named, as checkpoints, sorted."""
+    """The revisions (name → commit) that match a glob or are named, as checkpoints, sorted.
+
+    A list may name commits too.
+    """
     if isinstance(wanted, str):
         names = sorted(name for name in revisions if fnmatchcase(name, wanted))
     else:
         names = sorted(wanted)
+    commits = {name: name for name in names if _COMMIT.fullmatch(name)} | dict(revisions)
     return [
         Checkpoint(
             name=name,
             place=model_id,
-            revision=revisions.get(name),
-            step=read_step(name, steps),
-            stamp=revisions.get(name, ""),
-            pending="" if name in revisions else "is neither a branch nor a tag",
+            revision=commits.get(name),
+            # The digits of a commit are not a step.
+            step=steps.get(name) if _COMMIT.fullmatch(name) else read_step(name, steps),
+            stamp=commits.get(name, ""),
+            pending="" if name in commits else "is neither a branch nor a tag",
         )
         for name in names
     ]

@@ -27,10 +27,10 @@ def list_checkpoint_folders(
 
 
 def _matching(folder: Path, pattern: str) -> list[str]:
-    if "/" in pattern:
-        found = (path.relative_to(folder).as_posix() for path in folder.glob(pattern))
-        return [name for name in found if not is_temporary(Path(name).name)]
     try:
+        if "/" in pattern:
+            found = (path.relative_to(folder).as_posix() for path in folder.glob(pattern))
+            return [name for name in found if not is_temporary(Path(name).name)]
         with os.scandir(folder) as entries:
             return [
                 entry.name
@@ -41,9 +41,12 @@ def _matching(folder: Path, pattern: str) -> list[str]:
             ]
     except FileNotFoundError:
         return []
-    except OSError as error:
+    except (OSError, NotImplementedError, ValueError) as error:
+        # The last two are a glob's refusals, for example of an absolute pattern.
+        reason = getattr(error, "strerror", None) or str(error).rstrip(".")
         raise ModelError(
-            f"The checkpoints in {folder} cannot be listed ({error.strerror}): check the folder."
+            f"The checkpoints {pattern!r} in {folder} cannot be listed ({reason}): check the "
+            "folder and the pattern."
         ) from error
 
 

@@ -52,6 +52,8 @@ def select_steps(
     by_step: dict[float, list[Checkpoint]] = defaultdict(list)
     pending = {checkpoint.name: checkpoint.pending for checkpoint in listed if checkpoint.pending}
     for checkpoint in listed:
+        if checkpoint.step is None and checkpoint.pending:
+            continue
         if checkpoint.step is None:
             notes.append(
                 f"The step of {checkpoint.name}, a checkpoint of the series {series!r}, is neither "
@@ -76,6 +78,6 @@ def select_steps(
         f"{checkpoint.name}, a checkpoint of the series {series!r}, is not used yet: it "
         f"{checkpoint.pending}."
         for checkpoint in listed
-        if checkpoint.pending and checkpoint.step is not None and checkpoint.step in steps
+        if checkpoint.pending and (checkpoint.step is None or checkpoint.step in steps)
     ]
     return SeriesSteps(tuple(chosen[step] for step in sorted(chosen)), (*notes, *waiting), pending)

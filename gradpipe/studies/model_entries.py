@@ -11,7 +11,7 @@ from gradpipe.studies.series_config import SeriesConfig
 
 #: Keys that only a series has.
 SERIES_KEYS = {"checkpoints", "revisions"}
-#: Parts of the locations of mistakes that are no keys of a study.
+#: Parts of an error's location that are not keys of a study.
 ENTRY_TAGS = {"<model>": ModelConfig, "<series>": SeriesConfig}
 
 

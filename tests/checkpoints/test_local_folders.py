@@ -9,6 +9,7 @@ import pytest
 
 from gradpipe.checkpoints.checkpoint import Checkpoint
 from gradpipe.checkpoints.local_folders import list_checkpoint_folders
+from gradpipe.errors import ModelError
 from tests.checkpoints.conftest import MakeCheckpoint, age
 
 
@@ -32,6 +33,15 @@ def test_checkpoints_are_found_by_pattern_without_temporary_names(
     (runs / "checkpoint-notes.txt").write_text("no folder")
     assert sorted(listed(runs)) == ["checkpoint-100"]
     assert sorted(listed(runs, "*")) == ["checkpoint-100", "other-7"]
+
+
+def test_a_pattern_may_lead_through_folders(runs: Path, save: MakeCheckpoint) -> None:
+    save("a/checkpoint-1", 1)
+    save("b/checkpoint-2", 2)
+    save("b/tmp-checkpoint-3", 3)
+    assert sorted(listed(runs, "*/*checkpoint-*")) == ["a/checkpoint-1", "b/checkpoint-2"]
+    with pytest.raises(ModelError, match="check the folder and the pattern"):
+        listed(runs, "/absolute/*")
 
 
 def test_a_listed_name_that_does_not_exist_is_pending(runs: Path, save: MakeCheckpoint) -> None:

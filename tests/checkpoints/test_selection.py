@@ -57,6 +57,11 @@ def test_a_step_measured_during_training_takes_precedence_over_its_checkpoint() 
     assert places(chosen) == {1: "/gone"}
 
 
+def test_a_name_that_does_not_exist_is_not_asked_for_its_step() -> None:
+    [note] = select_steps("sft", [found("gone", None, "does not exist")], [], StepRange()).notes
+    assert note == "gone, a checkpoint of the series 'sft', is not used yet: it does not exist."
+
+
 @pytest.mark.parametrize(
     ("wanted", "steps"),
     [
