@@ -24,6 +24,7 @@ from assets.stages import STAGES
 from gradpipe.errors import GradpipeError, ModelError
 from gradpipe.studies.study import Study
 from gradpipe.system.hashing import content_hash
+from storage.tables import read_notes
 from storage.workspace import Workspace
 
 #: Maximum number of runs in the queue. A short queue makes an edited study take effect soon.
@@ -93,7 +94,7 @@ def _keep_up(
     filling = _open_fill(instance, cursor.get("closed"))
     if study.automation is not True and filling is None:
         return dg.SkipReason("The study has `automation` off, and no run of `fill` is open.")
-    state = _state(instance, study)
+    state = _state(instance, workspace, study)
     if state == cursor.get("quiet"):
         return dg.SkipReason("Everything was current, and nothing has happened since.")
     busy = _in_flight(instance)
@@ -114,13 +115,27 @@ def _open_fill(instance: dg.DagsterInstance, closed: str | None) -> str | None:
     return latest[0] if latest and latest[0] != closed else None
 
 
-def _state(instance: dg.DagsterInstance, study: Study) -> str:
+def _state(instance: dg.DagsterInstance, workspace: Workspace, study: Study) -> str:
     """A hash of the study, its checkpoints' files, the latest runs, and the RECHECK_INTERVAL."""
     runs = [(run.run_id, run.status.value) for run in instance.get_runs(limit=100)]
     stamps = [model.checkpoint.stamp for model in study.models if model.checkpoint]
-    return content_hash(
-        study.model_dump(mode="json"), stamps, runs, time.time() // RECHECK_INTERVAL
-    )
+    recorded = [model.record.fingerprint for model in study.models if model.record]
+    rows = _rows_of_training(workspace, study)
+    interval = time.time() // RECHECK_INTERVAL
+    return content_hash(study.model_dump(mode="json"), stamps, recorded, rows, runs, interval)
+
+
+def _rows_of_training(workspace: Workspace, study: Study) -> list[tuple[str, str, int]]:
+    """The bytes of rows that a training has stored, and that no run has used yet, by partition."""
+    cells = [
+        (model.name, benchmark.name)
+        for model in study.models
+        if model.record is not None and model.record.probed
+        for benchmark in study.benchmarks
+    ]
+    indices = read_notes([workspace.spectra_index(*cell) for cell in cells])
+    unused = [cell for cell, notes in zip(cells, indices, strict=True) if notes is None]
+    return [(*cell, workspace.spectra(*cell).bytes()) for cell in unused]
 
 
 def _in_flight(instance: dg.DagsterInstance) -> set[tuple[str, str]]:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from itertools import chain
 from pathlib import Path
+from typing import Any
 
 from gradpipe.errors import ModelError
 from gradpipe.models.fingerprint import fingerprint
@@ -23,7 +24,7 @@ def copy_weights(loaded: LoadedModel, source: ModelSource, expected: str) -> Non
     """
     tensors = chain(loaded.model.parameters(), loaded.model.buffers())
     # Tied weights share a storage, and have to share its copy.
-    copies = {}
+    copies: dict[tuple[Any, ...], Any] = {}
     for tensor in tensors:
         if tensor.device.type == "cpu":
             pointer = tensor.data_ptr(), tensor.shape, tensor.stride()

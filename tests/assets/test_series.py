@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
+from uuid import uuid4
 
 import dagster as dg
 import polars as pl
@@ -24,6 +25,7 @@ from gradpipe.models.fingerprint import fingerprint
 from gradpipe.models.source import resolve_model
 from gradpipe.report.cell_results import CellResults
 from gradpipe.studies.model_config import ModelConfig
+from storage.locations import open_location
 from storage.stages import Partition
 from storage.study_models import add_series, record_step, remove_model
 from storage.workspace import Workspace
@@ -32,7 +34,6 @@ from tests.assets.conftest import (
     Materialized,
     NoAccelerator,
     finished_study,
-    run,
 )
 
 QUESTIONS = {"name": "mini_obscure", "sample": 2}
@@ -370,27 +371,54 @@ def test_a_partition_that_is_not_a_model_stays_and_its_run_says_why(
 
 
 @pytest.mark.usefixtures("plain_report")
-def test_a_step_measured_during_training_needs_no_weights(
+def test_rows_stored_by_a_training_are_noticed_and_need_no_weights(
     daemon: Daemon, done: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr("assets.automation.RECHECK_INTERVAL", 1e12)
     workspace = Workspace.current()
-    workspace.keep_study(finished_study(done, benchmarks=[QUESTIONS]))
-    run(workspace.study())
+    workspace.keep_study(finished_study(done, automation=True, benchmarks=[QUESTIONS]))
     name = record_step(workspace, "live", 7, "hash-of-weights", folder=str(done / "runs"))
     assert name == "live@7"
+    daemon.until_quiet()
+    assert not in_report(name)
     study = workspace.study()
-    protocol = study.protocol_of(study.model(name))
     assert study.model(name).step == 7
+    protocol = study.protocol_of(study.model(name))
     examples = workspace.responses("mini_obscure").read()
     keyed = with_keys(examples, protocol, "hash-of-weights")
     measured = workspace.spectra("small", "mini_obscure").scan().collect()
     keys = workspace.spectra_index("small", "mini_obscure").read()["key"]
     copied = measured.with_columns(pl.col("key").replace_strict(keys, keyed["key"]))
     workspace.spectra(name, "mini_obscure").append(copied)
-
     monkeypatch.setattr(Accelerator, "load", NoAccelerator.load)
-    run(workspace.study())
-    assert in_report("live@7")
+    daemon.until_quiet()
+    assert all(result.success for result in daemon.results)
+    assert in_report(name)
+
+
+@pytest.mark.usefixtures("plain_report")
+def test_checkpoints_in_an_object_store_are_fetched_measured_and_kept_when_deleted(
+    daemon: Daemon, done: Path, runs: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("storage.series_steps.OBJECTS_AGE", -1.0)
+    monkeypatch.setattr("storage.remote_checkpoints.SETTLE_SECONDS", -1.0)
+    workspace = Workspace.current()
+    workspace.keep_study(finished_study(done, automation=True, benchmarks=[QUESTIONS]))
+    place: Any = open_location(f"memory://{uuid4().hex}/runs/dpo")
+    add_series(workspace, str(place), checkpoints="checkpoint-*")
+    for file in save(runs, 10, 1.1).iterdir():
+        target = place / "checkpoint-10" / file.name
+        target.fs.pipe_file(target.path, file.read_bytes())
+    daemon.until_quiet()
+    assert all(result.success for result in daemon.results)
+    assert in_report("dpo@10")
+    spectra = workspace.spectra("dpo@10", "mini_obscure").scan().collect()
+    assert len(spectra) == 4
+    place.fs.rm(place.path, recursive=True)
+    daemon.results.clear()
+    daemon.until_quiet()
+    assert daemon.results == []
+    assert models_of(daemon) == ["dpo@10", "small"]
 
 
 @pytest.mark.usefixtures("plain_report")
