@@ -139,7 +139,24 @@ def test_a_clock_that_is_ahead_hides_no_checkpoint(runs: Path, save: MakeCheckpo
     assert pending(runs, "checkpoint-100") == ""
 
 
-def test_what_transformers_trainer_saves_is_whole(runs: Path, small_model: Path) -> None:
-    shutil.copytree(small_model, runs / "checkpoint-5")
-    (runs / "checkpoint-5" / "trainer_state.json").write_text('{"global_step": 5}\n')
-    assert pending(runs, "checkpoint-5") == ""
+@pytest.mark.slow
+def test_what_transformers_trainer_saves_is_whole_at_once(runs: Path) -> None:
+    import torch
+    from transformers import LlamaConfig, LlamaForCausalLM, Trainer, TrainingArguments
+
+    sizes = {"vocab_size": 64, "hidden_size": 16, "intermediate_size": 32}
+    heads = {"num_hidden_layers": 1, "num_attention_heads": 2, "num_key_value_heads": 1}
+    row = {"input_ids": torch.arange(8), "labels": torch.arange(8)}
+    arguments = TrainingArguments(
+        output_dir=str(runs),
+        max_steps=3,
+        save_steps=1,
+        save_total_limit=2,
+        report_to=[],
+        use_cpu=True,
+        disable_tqdm=True,
+    )
+    model = LlamaForCausalLM(LlamaConfig(**sizes, **heads))
+    Trainer(model=model, args=arguments, train_dataset=[row] * 4).train()
+    found = {c.name: (c.step, c.pending) for c in listed(runs).values()}
+    assert found == {"checkpoint-2": (2.0, ""), "checkpoint-3": (3.0, "")}
