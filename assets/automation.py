@@ -7,9 +7,12 @@ Dagster queues one run per partition and starts it wherever its launcher does.
 
 import json
 import time
+from collections.abc import Iterator, Mapping
+from itertools import islice
 
 import dagster as dg
 
+from assets.adopted_models import adopt_models
 from assets.dagster_workarounds.killed_runs import release_orphans
 from assets.dagster_workarounds.pool_slots import move_queue
 from assets.jobs import STAGE_JOBS, fill
@@ -18,9 +21,10 @@ from assets.planning.plan import Plan, Unit
 from assets.planning.versions import Stage, Versions
 from assets.resources import WorkspaceResource
 from assets.stages import STAGES
-from gradpipe.errors import GradpipeError
+from gradpipe.errors import GradpipeError, ModelError
 from gradpipe.studies.study import Study
 from gradpipe.system.hashing import content_hash
+from storage.tables import read_notes
 from storage.workspace import Workspace
 
 #: Maximum number of runs in the queue. A short queue makes an edited study take effect soon.
@@ -55,6 +59,8 @@ def keep_up(
         move_queue(instance)
         opened = workspace.open()
         study = opened.study()
+        if adopt_models(context, opened, study):
+            study = opened.study()
         if changes := partition_changes(instance, study):
             # Runs on the new partitions can be requested from the next tick on.
             return dg.SensorResult(dynamic_partitions_requests=changes)
@@ -88,7 +94,7 @@ def _keep_up(
     filling = _open_fill(instance, cursor.get("closed"))
     if study.automation is not True and filling is None:
         return dg.SkipReason("The study has `automation` off, and no run of `fill` is open.")
-    state = _state(instance, study)
+    state = _state(instance, workspace, study)
     if state == cursor.get("quiet"):
         return dg.SkipReason("Everything was current, and nothing has happened since.")
     busy = _in_flight(instance)
@@ -109,10 +115,27 @@ def _open_fill(instance: dg.DagsterInstance, closed: str | None) -> str | None:
     return latest[0] if latest and latest[0] != closed else None
 
 
-def _state(instance: dg.DagsterInstance, study: Study) -> str:
-    """A hash of the study, the latest runs' states, and the number of the RECHECK_INTERVAL."""
+def _state(instance: dg.DagsterInstance, workspace: Workspace, study: Study) -> str:
+    """A hash of the study, its checkpoints' files, the latest runs, and the RECHECK_INTERVAL."""
     runs = [(run.run_id, run.status.value) for run in instance.get_runs(limit=100)]
-    return content_hash(study.model_dump(mode="json"), runs, time.time() // RECHECK_INTERVAL)
+    stamps = [model.checkpoint.stamp for model in study.models if model.checkpoint]
+    recorded = [model.record.fingerprint for model in study.models if model.record]
+    rows = _rows_of_training(workspace, study)
+    interval = time.time() // RECHECK_INTERVAL
+    return content_hash(study.model_dump(mode="json"), stamps, recorded, rows, runs, interval)
+
+
+def _rows_of_training(workspace: Workspace, study: Study) -> list[tuple[str, str, int]]:
+    """The bytes of rows that a training has stored, and that no run has used yet, by partition."""
+    cells = [
+        (model.name, benchmark.name)
+        for model in study.models
+        if model.record is not None and model.record.probed
+        for benchmark in study.benchmarks
+    ]
+    indices = read_notes([workspace.spectra_index(*cell) for cell in cells])
+    unused = [cell for cell, notes in zip(cells, indices, strict=True) if notes is None]
+    return [(*cell, workspace.spectra(*cell).bytes()) for cell in unused]
 
 
 def _in_flight(instance: dg.DagsterInstance) -> set[tuple[str, str]]:
@@ -136,22 +159,41 @@ def _requests(
 ) -> list[dg.RunRequest]:
     """Request runs of stale units that were not attempted yet; the report comes last."""
     stale = plan.stale()
-    ready = [
-        _request(instance, plan, unit, stages, filling)
-        for unit, stages in stale.items()
-        if not unit.summarizes
-        and not unit.upstream & set(stale)
-        and not busy & {(stage.name, str(unit.key)) for stage in stages}
-    ]
-    ready = _untried(instance, ready)
-    if not ready and not busy:
-        last = [
-            _request(instance, plan, unit, stages, filling)
+    units = set(stale)
+    places = max(0, MAX_QUEUED_RUNS - len(busy))
+    ready = _attempts(
+        instance,
+        plan,
+        {
+            unit: stages
             for unit, stages in stale.items()
-            if unit.summarizes and plan.has_input(unit)
-        ]
-        ready = _untried(instance, last)
-    return ready[: max(0, MAX_QUEUED_RUNS - len(busy))]
+            if not unit.summarizes
+            and not unit.upstream & units
+            and not busy & {(stage.name, str(unit.key)) for stage in stages}
+        },
+        filling,
+    )
+    requests = _untried(instance, ready, places)
+    if not requests and not busy:
+        summaries = {unit: stages for unit, stages in stale.items() if unit.summarizes}
+        ready_summaries = {u: stages for u, stages in summaries.items() if plan.has_input(u)}
+        last = _attempts(instance, plan, ready_summaries, filling)
+        requests = _untried(instance, last, places)
+    return requests
+
+
+def _attempts(
+    instance: dg.DagsterInstance,
+    plan: Plan,
+    work: Mapping[Unit, tuple[Stage, ...]],
+    filling: str | None,
+) -> Iterator[dg.RunRequest]:
+    """Yield a request per unit; a checkpoint that is deleted meanwhile has none."""
+    for unit, stages in work.items():
+        try:
+            yield _request(instance, plan, unit, stages, filling)
+        except ModelError:
+            continue
 
 
 def _request(
@@ -182,12 +224,16 @@ def _last_materialization(instance: dg.DagsterInstance, unit: Unit, stage: str) 
     return records[0].storage_id if records else 0
 
 
-def _untried(instance: dg.DagsterInstance, requests: list[dg.RunRequest]) -> list[dg.RunRequest]:
-    if not requests:
-        return []
-    keys = [request.run_key or "" for request in requests]
-    tried = {
-        run.tags["dagster/run_key"]
-        for run in instance.get_runs(dg.RunsFilter(tags={"dagster/run_key": keys}))
-    }
-    return [request for request in requests if request.run_key not in tried]
+def _untried(
+    instance: dg.DagsterInstance, requests: Iterator[dg.RunRequest], most: int
+) -> list[dg.RunRequest]:
+    """The first requests that were not attempted yet; no more than needed are made."""
+    untried: list[dg.RunRequest] = []
+    while len(untried) < most and (batch := list(islice(requests, MAX_QUEUED_RUNS))):
+        keys = [request.run_key or "" for request in batch]
+        tried = {
+            run.tags["dagster/run_key"]
+            for run in instance.get_runs(dg.RunsFilter(tags={"dagster/run_key": keys}))
+        }
+        untried += [request for request in batch if request.run_key not in tried]
+    return untried[:most]

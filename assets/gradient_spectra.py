@@ -14,11 +14,13 @@ from assets.resources import Accelerator, WorkspaceResource
 from assets.responses import RESPONSES, responses
 from assets.stage_run import ASSET_GROUP, StageRun, stage_run
 from gradpipe.engines.work import Work
+from gradpipe.errors import ModelError
 from gradpipe.gradients.checks import WEIGHTS_CHECK, check_rows, check_spectra, check_weights
 from gradpipe.gradients.rows import EXTRACTOR_VERSION, with_keys
 from gradpipe.statistics.rows import summarize_rows
 from gradpipe.studies.equal_models import find_equal_models
 from gradpipe.system.hashing import content_hash
+from storage.remote_checkpoints import fetch_weights
 from storage.stages import SPECTRA_FILES, Partition
 
 #: Seconds for which it is known which models are equal, since every partition asks.
@@ -105,6 +107,7 @@ def gradient_spectra(
             check_weights(run.partition.model, find_equal_models(run.study, EQUAL_MODELS_MAX_AGE)),
         ]
         yield from run.check_results(checks)
+        run.record_step(protocol)
         if missing_keys or not run.was_current:
             run.table.write(rows, run.version, run.version)
         computed = rows.filter(pl.col("key").is_in(missing_keys))
@@ -120,6 +123,13 @@ def _extract(
     """Compute every missing row and store it, with the study's engine."""
     model, benchmark = run.partition.model, run.partition.benchmark
     config, (source, fingerprint) = run.study.model(model), run.versions.model(model)
+    if config.record is not None:
+        raise ModelError(
+            f"{missing.height} rows of {model} on {benchmark} are missing, and its checkpoint is "
+            f"no longer at {config.id}: restore it, or leave the step out of its series."
+        )
+    if config.checkpoint is not None and config.checkpoint.fetched_to:
+        fingerprint = fetch_weights(config.checkpoint)
     store = run.workspace.spectra(model, benchmark)
     work = Work(
         source=source,
@@ -131,17 +141,17 @@ def _extract(
         missing=store.missing,
         report=accelerator.reporter(context, model, benchmark),
         placement=config.placement,
+        rewritable=config.checkpoint is not None and source.kind == "folder",
     )
     accelerator.extract(work, run.study)
 
 
 def _version(versions: Versions, partition: Partition) -> str:
     """Examples, protocol, model weights, extractor version."""
-    protocol = versions.study.protocol_of(versions.study.model(partition.model))
     return content_hash(
         EXTRACTOR_VERSION,
         versions.data(RESPONSES, RESPONSES.files.partition_of(partition)),
-        protocol.key(),
+        versions.protocol_key(partition.model),
         versions.row_identity(partition.model),
     )
 

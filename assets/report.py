@@ -115,6 +115,13 @@ def _inputs(run: StageRun, cells: list[CellResults], curves: pl.DataFrame) -> Re
     study, workspace, versions = run.study, run.workspace, run.versions
     items = {entry.name: workspace.items(entry.name).notes() for entry in study.benchmarks}
     benchmarks = sorted({cell.benchmark for cell in cells})
+    # Of a series, only steps with results: the files of the others need not be read.
+    with_results = {cell.model for cell in cells}
+    models = [
+        name
+        for name in versions.reachable_models()
+        if name in with_results or versions.config(name).series is None
+    ]
     return gather(
         cells=cells,
         curve_table=curves,
@@ -123,11 +130,11 @@ def _inputs(run: StageRun, cells: list[CellResults], curves: pl.DataFrame) -> Re
         seed=study.seed,
         provenance=provenance(
             study,
-            {model: versions.model(model) for model in versions.reachable_models()},
+            {model: versions.model(model) for model in models},
             {name: (notes.data, notes.rows) if notes else ("", 0) for name, notes in items.items()},
             pl.concat(extraction_costs(cell.model, cell.examples) for cell in cells),
             revisions={name: versions.revision(name) for name in versions.reachable_benchmarks()},
-            notes={name: versions.prompt_notes(name) for name in versions.reachable_models()},
+            notes={name: versions.prompt_notes(name) for name in models},
             equal_weights=find_equal_models(study),
         ),
         quality=quality_of({name: workspace.quality(name).read() for name in benchmarks}),
@@ -156,6 +163,10 @@ def _version(versions: Versions, _: Partition) -> str:
     unprinted["generator"] = {"thinking_request"}
     unprinted["protocol"] = versions.study.protocol.later_defaults
     printed = versions.study.model_dump(mode="json", exclude=unprinted)
+    # Added later: left out where there is no series, so that earlier reports stay current.
+    for model in printed["models"]:
+        if model["series"] is None:
+            del model["series"], model["step"]
     return content_hash(REPORT_VERSION, printed, statistics, responses)
 
 

@@ -21,7 +21,12 @@ from gradpipe.responses.checks import check_lengths
 from gradpipe.responses.examples import count_styles
 from gradpipe.responses.gates import check_quality, summarize_verdicts
 from gradpipe.responses.written import GATES_VERSION
-from gradpipe.studies.examples import counts_tokens, study_examples
+from gradpipe.studies.examples import (
+    counting_model,
+    counts_tokens,
+    study_examples,
+    tokenizer_identity,
+)
 from gradpipe.styles import THINKING_STYLES
 from gradpipe.system.hashing import content_hash
 from storage.stages import RESPONSES_FILES, Partition
@@ -111,8 +116,7 @@ def _version(versions: Versions, partition: Partition) -> str:
 def _generator_version(versions: Versions, benchmark: BenchmarkConfig) -> object:
     """Everything that determines the texts that are missing from the source."""
     study, generator = versions.study, versions.study.generator
-    counted = counts_tokens(study, benchmark) and study.models
-    counter = versions.model(study.models[0].name)[1] if counted else None
+    counter = _counter_version(versions) if counts_tokens(study, benchmark) else None
     if generator.kind == "source":
         return counter or "source"
     written = generator.styles_to_write(benchmark.styles or study.styles)
@@ -124,6 +128,16 @@ def _generator_version(versions: Versions, benchmark: BenchmarkConfig) -> object
     settings = versions.generator(), generator.mismatches, generator.styles
     thinking = [generator.thinking_settings(style) for style in prompts if style in THINKING_STYLES]
     return GENERATOR_VERSION, settings, prompts, counter, *thinking
+
+
+def _counter_version(versions: Versions) -> str | None:
+    """The tokenizer that counts tokens; the same for all steps of a series that share it."""
+    model = counting_model(versions.study)
+    if model is None:
+        return None
+    source, fingerprint = versions.model(model.name)
+    in_folder = model.series is not None and source.kind == "folder"
+    return tokenizer_identity(model) if in_folder else fingerprint
 
 
 RESPONSES = Stage(

@@ -45,8 +45,17 @@ def study() -> Iterator[str]:
     yield from settings_table(schema)
     for name, definition in schema["$defs"].items():
         if "properties" in definition:
+            parent = schema["$defs"]["ModelConfig"] if name == "SeriesConfig" else {}
             yield f"## {section(name)}\n"
-            yield from settings_table(definition)
+            yield from settings_table(own_properties(definition, parent))
+
+
+def own_properties(definition: dict[str, Any], parent: dict[str, Any]) -> dict[str, Any]:
+    """A schema without the properties that it shares with another one."""
+    own = {
+        k: v for k, v in definition["properties"].items() if k not in parent.get("properties", ())
+    }
+    return {**definition, "properties": own}
 
 
 def settings_table(schema: dict[str, Any]) -> Iterator[str]:
@@ -66,7 +75,7 @@ def settings_table(schema: dict[str, Any]) -> Iterator[str]:
 def kind(value: dict[str, Any]) -> str:
     """A property's type and bounds, in the words of a YAML user."""
     match value:
-        case {"anyOf": parts}:
+        case {"anyOf": parts} | {"oneOf": parts}:
             return " or ".join(kind(part) for part in parts)
         case {"$ref": reference}:
             heading = section(reference.rpartition("/")[2])
@@ -94,6 +103,7 @@ BOUNDS = {"minimum": "≥", "exclusiveMinimum": ">", "maximum": "≤", "exclusiv
 #: The study's key for the settings of a class, if it differs from the class's name.
 SECTIONS = {
     "ModelConfig": "models",
+    "SeriesConfig": "series",
     "BenchmarkConfig": "benchmarks",
     "ColumnNames": "columns",
     "WikipediaPages": "wikipedia",

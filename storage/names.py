@@ -1,19 +1,23 @@
 """Convert names to slugs, which are safe in a path and as a Dagster partition key, and back."""
 
 import re
+from functools import lru_cache
 
 from gradpipe.errors import WorkspaceError
 
 _PLAIN = re.compile(r"[A-Za-z0-9._-]")
+_STEP = re.compile(r"[A-Za-z0-9._-]+@[0-9]+(\.[0-9]+)?")
 
 
+@lru_cache(maxsize=4096)
 def slug(name: str) -> str:
-    """Encode a name with only letters, digits and ``. _ - ~ =``; different names differ.
+    """Encode a name with only letters, digits and ``. _ - ~ = @``; different names differ.
 
     ``/`` becomes ``~``. Every other character, a leading dot, and a dot after a dot (Dagster reads
-    ``...`` as a range of partitions) becomes ``=`` and its two-digit hex bytes. Names that differ
-    only in capitals have slugs that differ only in capitals, so that slugs stay readable. A study
-    with two such names is refused, because some file systems would mix up their files.
+    ``...`` as a range of partitions) becomes ``=`` and its two-digit hex bytes, but for the ``@``
+    before the step of a series. Names that differ only in capitals have slugs that differ only in
+    capitals, so that slugs stay readable. A study with two such names is refused, because some file
+    systems would mix up their files.
 
     Raises WorkspaceError if the name is empty or too long.
     """
@@ -25,6 +29,9 @@ def slug(name: str) -> str:
         else "".join(f"={byte:02x}" for byte in char.encode("utf-8", "surrogatepass"))
         for before, char in zip("." + name, name, strict=False)
     )
+    # A step of a series, such as sft@100, keeps its name.
+    if _STEP.fullmatch(name):
+        encoded = encoded.replace("=40", "@")
     if not encoded or len(encoded) > 200:
         raise WorkspaceError(f"The name {name[:40]!r}... is empty or too long: give a shorter one.")
     return encoded

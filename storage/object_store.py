@@ -41,8 +41,8 @@ _MEMORY = _Protocol("fsspec", "pip install fsspec", "content_type")
 _PROTOCOLS = {"s3": _S3, "s3a": _S3, "gs": _GCS, "gcs": _GCS, "memory": _MEMORY}
 
 
-def open_store(url: str) -> UPath:
-    """The folder behind ``url``; nothing is created there.
+def open_store(url: str, setting: str = "GRADPIPE_HOME") -> UPath:
+    """The folder behind ``url``, which ``setting`` names; nothing is created there.
 
     The store's package reads credentials and the endpoint from the environment, such as
     AWS_ACCESS_KEY_ID, AWS_PROFILE and AWS_ENDPOINT_URL. Raises WorkspaceError if the URL cannot
@@ -52,18 +52,18 @@ def open_store(url: str) -> UPath:
     protocol, bucket = scheme.lower(), path.partition("/")[0]
     if protocol not in _PROTOCOLS:
         raise WorkspaceError(
-            f"GRADPIPE_HOME is a URL of the kind {scheme[:20]!r}, which cannot hold a workspace "
+            f"{setting} is a URL of the kind {scheme[:20]!r}, which cannot hold a workspace "
             "(mount it and name the folder instead): "
             f"{nearest(protocol, tuple(_PROTOCOLS))}"
         )
     if "@" in bucket or ":" in bucket:
         raise WorkspaceError(
-            "GRADPIPE_HOME contains a user name or password, which would appear in logs and pages: "
+            f"{setting} contains a user name or password, which would appear in logs and pages: "
             "remove it and set credentials in the environment, such as AWS_ACCESS_KEY_ID and "
             "AWS_SECRET_ACCESS_KEY."
         )
     if not bucket:
-        raise WorkspaceError(f"GRADPIPE_HOME names no bucket: give {protocol}://BUCKET/FOLDER.")
+        raise WorkspaceError(f"{setting} names no bucket: give {protocol}://BUCKET/FOLDER.")
     # Imported here, since a local workspace does not need the extra `pipeline`.
     from upath import UPath
 

@@ -142,11 +142,13 @@ def _missing(
 ) -> tuple[dict[str, pl.DataFrame], dict[str, int]]:
     """Return the examples missing from a model's store and the total count, by benchmark."""
     study, workspace = plan.versions.study, plan.versions.workspace
-    protocol, identity = study.protocol_of(study.model(model)), plan.versions.row_identity(model)
+    protocol, identity = plan.versions.protocol(model), plan.versions.row_identity(model)
+    weights_gone = study.model(model).record is not None
     missing, all_rows = {}, {}
     for benchmark, rows in examples.items():
         keyed = with_keys(rows, protocol, identity).unique("key", maintain_order=True)
-        missing_keys = workspace.spectra(model, benchmark).missing(keyed["key"])
+        store = workspace.spectra(model, benchmark)
+        missing_keys = [] if weights_gone else store.missing(keyed["key"])
         missing[benchmark] = keyed.filter(pl.col("key").is_in(missing_keys))
         all_rows[benchmark] = keyed.height
     return missing, all_rows
@@ -167,10 +169,12 @@ def _prices(
     protocol = plan.versions.study.protocol_of(config)
     source, _ = plan.versions.model(model)
     rows = {
-        name: encode_examples(source, config.id, protocol, examples) if examples.height else []
+        name: encode_examples(source, config.location, protocol, examples)
+        if examples.height
+        else []
         for name, examples in missing.items()
     }
-    shape = read_shape(config.id, config.revision)
+    shape = read_shape(config.location, config.revision)
     checkpointing = config.gradient_checkpointing
     costs = prices(shape, protocol, list(rows.values()), checkpointing, loaded)
     return rows, dict(zip(rows, costs, strict=True))

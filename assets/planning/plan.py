@@ -16,6 +16,7 @@ import polars as pl
 from assets.benchmark_items import BENCHMARK_ITEMS
 from assets.partitions import PartitionKey, partition_key
 from assets.planning.generator_calls import unpaid_calls, written_for
+from assets.planning.reach import is_within_reach
 from assets.planning.versions import Stage, Versions
 from assets.responses import RESPONSES
 from assets.stages import STAGES, stages_by_run
@@ -71,7 +72,8 @@ class Plan:
     ) -> None:
         study = versions.study
         self.versions = versions
-        self.models = [m.name for m in study.models if models is None or m.name in models]
+        chosen = None if models is None else frozenset(models)
+        self.models = [m.name for m in study.models if chosen is None or m.name in chosen]
         self.benchmarks = [
             b.name for b in study.benchmarks if benchmarks is None or b.name in benchmarks
         ]
@@ -129,10 +131,14 @@ class Plan:
         return {unit: stages for unit, stages in work.items() if stages}
 
     def work(self, unit: Unit) -> tuple[Stage, ...]:
-        """Return the stages of a unit to compute now, if its inputs are current; often empty."""
+        """Return the stages of a unit to compute now, if its inputs are current; often empty.
+
+        Empty too if rows are missing of a step whose weights are gone.
+        """
         for number, stage in enumerate(unit.stages):
             if not self.versions.is_current(stage, unit.partition):
-                return unit.stages[number:]
+                within_reach = is_within_reach(self.versions, stage, unit.partition)
+                return unit.stages[number:] if within_reach else ()
         return ()
 
     def has_input(self, unit: Unit) -> bool:

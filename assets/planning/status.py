@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 
+from assets.planning.reach import is_within_reach
 from assets.planning.versions import Versions
 from assets.stages import STAGES
 from gradpipe.studies.study import Study
@@ -11,19 +12,21 @@ StageState = tuple[str, str, str, str]
 
 
 def stage_states(workspace: Workspace, study: Study) -> Iterator[StageState]:
-    """(stage, partition, ``current`` | ``out of date`` | ``missing``, rows), stage by stage.
+    """(stage, partition, state, rows), stage by stage.
 
-    A stage is out of date if its own inputs changed; stages that depend on it follow once it was
-    recomputed.
+    The state is ``current``, ``out of date``, ``missing``, or ``weights gone`` if rows are missing
+    of a step whose checkpoint was deleted. A stage is out of date if its own inputs changed; stages
+    that depend on it follow once it was recomputed.
     """
     versions = Versions(workspace, study)
     with versions.snapshot(STAGES):
         for stage in STAGES:
             for partition in stage.partitions(study):
                 notes = versions.notes(stage, partition)
-                if notes is None:
-                    yield stage.name, partition.label, "missing", ""
+                if notes is not None and versions.is_current(stage, partition):
+                    state = "current"
+                elif not is_within_reach(versions, stage, partition):
+                    state = "weights gone"
                 else:
-                    current = versions.is_current(stage, partition)
-                    state = "current" if current else "out of date"
-                    yield stage.name, partition.label, state, str(notes.rows)
+                    state = "out of date" if notes is not None else "missing"
+                yield stage.name, partition.label, state, str(notes.rows) if notes else ""

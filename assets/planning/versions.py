@@ -11,16 +11,20 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cache
 from itertools import compress
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from gradpipe.benchmarks.read import source_revision, source_version
+from gradpipe.checkpoints.fingerprints import checkpoint_fingerprint
 from gradpipe.errors import GradpipeError
+from gradpipe.gradients.protocol import Protocol
 from gradpipe.gradients.row_identity import row_identity
 from gradpipe.gradients.template_notes import notes_of_model
 from gradpipe.models.fingerprint import fingerprint
-from gradpipe.models.source import ModelSource
+from gradpipe.models.source import ModelSource, resolve_model
+from gradpipe.studies.model_config import ModelConfig
 from gradpipe.studies.study import Study
 from gradpipe.studies.study_models import find_study_model
+from storage.remote_checkpoints import fetch_tokenizer
 from storage.stages import Partition, StageFiles
 from storage.tables import Notes, Table, read_notes
 from storage.workspace import Workspace
@@ -87,8 +91,28 @@ class Versions:
     def __init__(self, workspace: Workspace, study: Study) -> None:
         self.workspace = workspace
         self.study = study
+        self._configs = {model.name: model for model in study.models}
+        self._protocols: dict[str, tuple[Protocol, dict[str, Any]]] = {}
         self._answers: dict[tuple[str, str], Any] = {}
         self._notes: dict[tuple[str, Partition], Notes | None] = {}
+
+    def config(self, model: str) -> ModelConfig:
+        """The settings of a model; raises StudyError if the study does not have it."""
+        return self._configs[model] if model in self._configs else self.study.model(model)
+
+    def protocol(self, model: str) -> Protocol:
+        """The protocol as it applies to a model."""
+        return self._protocol_and_key(model)[0]
+
+    def protocol_key(self, model: str) -> dict[str, Any]:
+        """The ``key`` of that protocol."""
+        return self._protocol_and_key(model)[1]
+
+    def _protocol_and_key(self, model: str) -> tuple[Protocol, dict[str, Any]]:
+        if model not in self._protocols:
+            protocol = self.study.protocol_of(self.config(model))
+            self._protocols[model] = protocol, protocol.key()
+        return self._protocols[model]
 
     def version(self, stage: Stage, partition: Partition) -> str:
         """The version that one partition of a stage should have now."""
@@ -97,11 +121,16 @@ class Versions:
     def is_current(self, stage: Stage, partition: Partition) -> bool:
         """Whether a stage's table was computed from exactly its present inputs."""
         notes = self.notes(stage, partition)
-        return (
-            notes is not None
-            and notes.version == self.version(stage, partition)
-            and stage.files.is_complete(self.workspace)
-        )
+        if notes is None:
+            return False
+        try:
+            version = self.version(stage, partition)
+        except GradpipeError:
+            if partition.model and self.config(partition.model).checkpoint is not None:
+                # Training deletes and rewrites checkpoints at any moment.
+                return False
+            raise
+        return notes.version == version and stage.files.is_complete(self.workspace)
 
     def notes(self, stage: Stage, partition: Partition) -> Notes | None:
         """Return the notes of a stage's table, or None if it has no table."""
@@ -164,10 +193,18 @@ class Versions:
         return commit
 
     def model(self, model: str) -> tuple[ModelSource, str]:
-        """A model's pinned source and its fingerprint."""
+        """A model's pinned source and its fingerprint; of a step that is gone, as recorded."""
+        config = self.config(model)
 
         def look_up() -> tuple[ModelSource, str]:
+            if config.record is not None:
+                kind: Literal["hub", "folder"] = "hub" if config.revision else "folder"
+                return ModelSource(kind, config.id, config.revision), config.record.fingerprint
+            if config.checkpoint is not None and config.checkpoint.fetched_to:
+                fetch_tokenizer(config.checkpoint)
             source = find_study_model(self.study, model)
+            if config.checkpoint is not None:
+                return source, checkpoint_fingerprint(source, config.checkpoint)
             return source, fingerprint(source)
 
         answer: tuple[ModelSource, str] = self._answer(("model", model), look_up)
@@ -175,26 +212,33 @@ class Versions:
 
     def row_identity(self, model: str) -> str:
         """A model's part of the keys of its rows: the fingerprint, marked if rows were wrong."""
-        protocol = self.study.protocol_of(self.study.model(model))
-        identity: str = self._answer(
-            ("row_identity", model), lambda: row_identity(*self.model(model), protocol)
-        )
+        config = self.config(model)
+
+        def look_up() -> str:
+            protocol = self.protocol(model)
+            if config.record is not None:
+                return config.record.identity(self.protocol_key(model))
+            return row_identity(*self.model(model), protocol)
+
+        identity: str = self._answer(("row_identity", model), look_up)
         return identity
 
     def prompt_notes(self, model: str) -> list[str]:
         """What is done beyond a model's chat template, in sentences."""
-        config = self.study.model(model)
-        return notes_of_model(self.model(model)[0], model, self.study.protocol_of(config))
+        config = self.config(model)
+        if config.record is not None:
+            return list(config.record.notes)
+        return notes_of_model(self.model(model)[0], model, self.protocol(model))
 
     def unavailable_models(self, models: Iterable[str]) -> dict[str, GradpipeError]:
         """Why models are not available now, by name; those that are available are left out."""
         names = list(models)
-        reachable = set(_answering(self.row_identity, names))
+        reachable = set(self.reachable_models(names))
         errors: dict[str, GradpipeError] = {}
         for name in names:
             if name not in reachable:
                 try:
-                    self.row_identity(name)
+                    self._reach(name)
                 except GradpipeError as error:
                     errors[name] = error
         return errors
@@ -203,9 +247,28 @@ class Versions:
         """The identity of the study's generator."""
         return self._answer(("generator", ""), self.study.generator.identity)
 
-    def reachable_models(self) -> list[str]:
-        """List the study's available models; a missing one must not stop the others."""
-        return _answering(self.row_identity, [model.name for model in self.study.models])
+    def reachable_models(self, models: Sequence[str] | None = None) -> list[str]:
+        """List the available ones of some models; a missing one must not stop the others."""
+        chosen = [model.name for model in self.study.models] if models is None else models
+        return _answering(self._reach, chosen)
+
+    def _reach(self, model: str) -> None:
+        """Raise GradpipeError if a model is unavailable; reads no weights of checkpoints.
+
+        A checkpoint that was listed as whole is available. The weights of hundreds of new ones take
+        too long to hash before the first of them is computed.
+        """
+        config = self.config(model)
+        if config.checkpoint is None:
+            self.row_identity(model)
+        elif not config.checkpoint.fetched_to:
+            self._resolved(config)
+
+    def _resolved(self, config: ModelConfig) -> ModelSource:
+        source: ModelSource = self._answer(
+            ("resolved", config.name), lambda: resolve_model(config.location, config.revision)
+        )
+        return source
 
     def reachable_benchmarks(self) -> list[str]:
         """List the study's benchmarks whose sources are available now."""

@@ -64,6 +64,7 @@ class Runner:
     failures: list[StageFailure] = field(default_factory=list)
 
     def __post_init__(self) -> None:
+        self.study = self.workspace.expand(self.study)
         self._location = code_location(self.accelerator, WorkspaceResource(self.workspace))
         self._counted: set[Unit] = set()
 
@@ -74,17 +75,21 @@ class Runner:
     ) -> dict[str, StageCount]:
         """Compute every stale stage of the study, or of a rectangle of it, then the report.
 
-        A model that is unavailable does not stop the others. Raises GradpipeError if all are, or if
-        a source is, before anything is written.
+        A model that is unavailable is a failure, and does not stop the others. Raises GradpipeError
+        if all are, or if a source is, before anything is written.
         """
+        notes = self.workspace.series_notes(self.study)
+        for note in notes:
+            self.on_note(note)
         versions = Versions(self.workspace, self.study)
         plan = Plan(versions, models, benchmarks)
         if not plan.models:
             raise errors.StudyError(
-                "The study has no model: add one with `gradpipe models add ID`."
+                notes[0]
+                if notes
+                else "The study has no model: add one with `gradpipe models add ID`."
             )
-        self._leave_out_unavailable(plan)
-        versions.ask_all(plan.models, plan.benchmarks)
+        plan = self._without_unavailable(plan)
         for group in find_equal_models(self.study):
             self.on_note(equal_weights_note(group))
         for _ in range(MAX_PASSES - 1):
@@ -99,16 +104,22 @@ class Runner:
         self._run_all(plan)
         return self.counts
 
-    def _leave_out_unavailable(self, plan: Plan) -> None:
-        """Note each model of the plan that is unavailable as a failure; raise if all are."""
-        unavailable = plan.versions.unavailable_models(plan.models)
+    def _without_unavailable(self, plan: Plan) -> Plan:
+        """Note each model of the plan that is unavailable as a failure; raise if all are.
+
+        Weights of checkpoints are not read here: those of hundreds take long.
+        """
+        versions = plan.versions
+        unavailable = versions.unavailable_models(plan.models)
         if len(unavailable) == len(plan.models):
             raise next(iter(unavailable.values()))
-        plan.models = [name for name in plan.models if name not in unavailable]
         for name, error in unavailable.items():
             failure = StageFailure(Unit((), Partition(model=name)), "", str(error))
             self.failures.append(failure)
             self.on_note(str(failure))
+        versions.ask_all([], plan.benchmarks)
+        available = [name for name in plan.models if name not in unavailable]
+        return Plan(versions, available, plan.benchmarks)
 
     def _run_all(self, plan: Plan) -> None:
         """Run every stale unit once; raises DamagedError before anything is written."""

@@ -71,12 +71,15 @@ def doctor(repair: bool, as_json: bool) -> None:
 def _checks() -> Iterator[tuple[str, CheckFunction]]:
     """Each subject with its check."""
     from gradpipe.doctor import device, outside, room, study
+    from gradpipe.doctor.finding import Finding
 
     workspace, current_study, fault = _workspace_and_study()
 
     def examine_study() -> Iterable[Finding]:
         if current_study is not None:
-            return study.examine_study(current_study)
+            notes = workspace.series_notes(current_study) if workspace is not None else []
+            unused = [Finding(study.STUDY, "warning", note.rstrip(".")) for note in notes]
+            return [*study.examine_study(current_study), *unused]
         if workspace is not None and fault is not None:
             raise fault
         return ()

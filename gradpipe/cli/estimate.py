@@ -102,7 +102,7 @@ def estimate_command(
     from gradpipe.studies.load import load_study
 
     workspace = current_workspace()
-    chosen = load_study(study) if study else workspace.study()
+    chosen = workspace.expand(load_study(study)) if study else workspace.study()
     if power is not None:
         from gradpipe.cli.power import print_power
 

@@ -29,13 +29,17 @@ def run(study: str | None, as_json: bool) -> None:
     from gradpipe.studies.load import load_study
 
     workspace = current_workspace()
-    chosen = load_study(study) if study else workspace.study()
+    chosen = workspace.expand(load_study(study)) if study else workspace.study()
     _report_on(workspace, bring_up_to_date(workspace, chosen), as_json)
 
 
 @click.command()
 @click.option(
-    "--model", "models", multiple=True, metavar="NAME", help="Only this model (repeatable)."
+    "--model",
+    "models",
+    multiple=True,
+    metavar="NAME",
+    help="Only this model, or the steps of this series (repeatable).",
 )
 @click.option(
     "--benchmark",
@@ -65,10 +69,11 @@ def backfill(
     and the exit code is 1. With --dry-run, prints the missing rows and tokens of every partition,
     and their time and disk space if rows of the same model have been computed before.
     """
+    from gradpipe.studies.series import models_named
+
     workspace = current_workspace()
     study = workspace.study()
-    for model in models:
-        study.model(model)
+    models = tuple(name for given in models for name in models_named(study, given))
     for benchmark in benchmarks:
         study.benchmark(benchmark)
     if retry and dry_run:

@@ -19,7 +19,12 @@ STUDY = "study"
 
 def examine_study(study: Study) -> Iterator[Finding]:
     """Report unreachable models and benchmarks, the reachable ones, and models of equal weights."""
-    models = {model.name: partial(find_study_model, study, model.name) for model in study.models}
+    models = {
+        model.name: partial(find_study_model, study, model.name)
+        for model in study.models
+        # Files of a step may be gone, or in an object store; the workspace has looked at them.
+        if model.record is None and not (model.checkpoint and model.checkpoint.fetched_to)
+    }
     benchmarks = {config.name: partial(source_version, config) for config in study.benchmarks}
     yield from _availability("model", models)
     yield from _availability("benchmark", benchmarks)

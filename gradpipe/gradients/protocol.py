@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import date
+from functools import cache
 from typing import Annotated, Any, Literal
 
 from pydantic import (
@@ -234,7 +235,7 @@ class Protocol(BaseModel):
 
         They are left out of keys, so that the rows and reports of earlier versions stay valid.
         """
-        defaults = type(self).model_construct(preset=self.preset)
+        defaults = _defaults(self.preset)
         unchanged = {n for n in _LATER_SETTINGS if getattr(self, n) == getattr(defaults, n)}
         thinking = self.thinking_mode == self._default_thinking
         return unchanged | ({"thinking"} if thinking else set())
@@ -248,6 +249,11 @@ class Protocol(BaseModel):
         # Added later: without paths it is left out, so that the keys of older rows stay valid.
         unset = set() if self.layer_names.paths else {"layer_names"}
         return self.model_dump(mode="json", exclude={"preset", *unset, *self.later_defaults})
+
+
+@cache
+def _defaults(preset: str) -> Protocol:
+    return Protocol.model_construct(preset=preset)
 
 
 PAPER = Protocol(

@@ -7,6 +7,7 @@ import json
 import os
 import re
 from collections.abc import Iterable
+from fnmatch import fnmatchcase
 from pathlib import Path
 
 from gradpipe.errors import ModelError
@@ -33,8 +34,17 @@ _CHECKPOINT = re.compile(r"checkpoint-\d+")
 
 def tokenizer_files(folder: Path, patterns: Iterable[str] = TOKENIZER_FILES) -> list[Path]:
     """Return the files of a tokenizer in a folder, sorted by name."""
-    found = {file for pattern in patterns for file in folder.glob(pattern) if file.is_file()}
-    return sorted(found)
+    wanted = tuple(patterns)
+    try:
+        with os.scandir(folder) as entries:
+            return sorted(
+                folder / entry.name
+                for entry in entries
+                if any(fnmatchcase(entry.name, pattern) for pattern in wanted) and entry.is_file()
+            )
+    except OSError:
+        # Training deletes old checkpoints at any moment.
+        return []
 
 
 def has_tokenizer(source: ModelSource) -> bool:

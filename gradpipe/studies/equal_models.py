@@ -57,7 +57,9 @@ def _is_alike(model: ModelConfig, first: ModelConfig) -> bool:
 
 
 def _source(model: ModelConfig) -> ModelSource | None:
+    if model.record is not None:
+        return None
     try:
-        return pin(resolve_model(model.id, model.revision))
+        return pin(resolve_model(model.location, model.revision))
     except GradpipeError:
         return None

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import chain
+from pathlib import Path
 
 import polars as pl
 
 from gradpipe.benchmarks.config import BenchmarkConfig
 from gradpipe.benchmarks.items import sample_items
 from gradpipe.benchmarks.read import read_items
-from gradpipe.errors import DataError
+from gradpipe.errors import DataError, ModelError
 from gradpipe.generators.calls import PLAN_SCHEMA, plan_calls
+from gradpipe.models.fingerprint import file_digest
 from gradpipe.responses.build import build_examples
 from gradpipe.responses.length_matched import MATCHED_FROM
 from gradpipe.responses.token_counts import CountTokens
@@ -23,10 +26,14 @@ from gradpipe.responses.written import (
     with_rationales,
     with_written,
 )
+from gradpipe.studies.model_config import ModelConfig
 from gradpipe.studies.study import Study
 from gradpipe.studies.study_models import find_study_model
 from gradpipe.styles import MATCHED_STYLES, THINKING_STYLES
+from gradpipe.system.hashing import content_hash
 
+#: The files that decide how texts become tokens.
+_TOKENIZER_FILES = ("tokenizer.json", "tokenizer.model", "tokenizer_config.json")
 #: What to do if most responses of a style have a verdict.
 _CURES = {
     "cut_off": "raise the generator's `max_tokens`",
@@ -120,18 +127,44 @@ def study_examples(
 
 
 def token_counter(study: Study) -> CountTokens | None:
-    """A function that counts tokens as the study's first model does; None without models."""
-    if not study.models:
+    """A function that counts tokens as the ``counting_model`` does; None without models."""
+    first = counting_model(study)
+    if first is None:
         return None
     from gradpipe.models.load import tokenizer_of
 
-    first = study.models[0]
-    tokenizer = tokenizer_of(find_study_model(study, first.name, weights=False), first.id)
+    tokenizer = tokenizer_of(find_study_model(study, first.name, weights=False), first.location)
 
     def count(texts: list[str]) -> list[int]:
         return [len(ids) for ids in tokenizer(texts, add_special_tokens=False)["input_ids"]]
 
     return count
+
+
+def counting_model(study: Study) -> ModelConfig | None:
+    """The model whose tokenizer counts tokens; None without models.
+
+    The first one that is not a step of a series, since steps come and go; or else the first step
+    that has its files.
+    """
+    single = (model for model in study.models if model.series is None)
+    steps = (model for model in study.models if model.record is None)
+    return next(chain(single, steps), None)
+
+
+def tokenizer_identity(model: ModelConfig) -> str:
+    """A hash of a local model's tokenizer, which is the same for all steps of most series.
+
+    Raises ModelError if the files are deleted meanwhile.
+    """
+    files = (Path(model.location) / name for name in _TOKENIZER_FILES)
+    try:
+        return content_hash([(file.name, file_digest(file)) for file in files if file.is_file()])
+    except OSError as error:
+        raise ModelError(
+            f"The tokenizer of {model.name} cannot be read ({error.strerror}): check its folder.",
+            transient=True,
+        ) from error
 
 
 def _styles(study: Study, benchmark: BenchmarkConfig) -> list[str] | None:

@@ -13,11 +13,12 @@ def find_study_model(study: Study, name: str, *, weights: bool = True) -> ModelS
     """Return the pinned source of one of a study's models, as ``find_model`` does."""
     config = study.model(name)
     return find_model(
-        config.id,
+        config.location,
         config.revision,
         tokenizer=config.tokenizer,
         bases=_tokenizers_of_bases(study, name),
-        weights=weights,
+        # Checkpoints of a series were looked at when they were listed.
+        weights=weights and config.checkpoint is None,
     )
 
 
@@ -26,4 +27,5 @@ def _tokenizers_of_bases(study: Study, name: str) -> Iterator[str]:
     given = study.model(name).base
     pairs = [(given, name)] if given else study.model_pairs()
     for base in (study.model(base) for base, tuned in pairs if tuned == name):
-        yield base.tokenizer or (f"{base.id}@{base.revision}" if base.revision else base.id)
+        revision = f"@{base.revision}" if base.revision else ""
+        yield base.tokenizer or base.location + revision

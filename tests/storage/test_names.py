@@ -20,7 +20,7 @@ AWKWARD = [
 ]
 ANY_TEXT = st.text(st.characters(codec=None, exclude_categories=()), min_size=1, max_size=16)
 NAMES = ANY_TEXT | st.lists(st.sampled_from(AWKWARD), min_size=1, max_size=8).map("".join)
-SAFE = re.compile(r"[A-Za-z0-9._=~-]+")
+SAFE = re.compile(r"[A-Za-z0-9._=~@-]+")
 
 
 @settings(deadline=None, derandomize=True)
@@ -29,6 +29,9 @@ SAFE = re.compile(r"[A-Za-z0-9._=~-]+")
 @example("\U00010000")
 @example("=2e=2e/~")
 @example("a...b")
+@example("sft@100")
+@example("a/b@1")
+@example("a@b@1")
 def test_every_name_comes_back(name: str) -> None:
     assert unslug(slug(name)) == name
 
@@ -39,6 +42,8 @@ def test_every_name_comes_back(name: str) -> None:
 @example("=2e", ".")
 @example("\ud800\udc00", "\U00010000")
 @example("..", "=2e.")
+@example("a@1", "a=401")
+@example("a@1", "a=40@1")
 def test_no_two_names_share_a_slug(one: str, other: str) -> None:
     assert (slug(one) == slug(other)) == (one == other)
 
@@ -154,3 +159,12 @@ def test_a_name_that_no_file_system_would_take_is_refused(name: str) -> None:
 def test_the_longest_slug_still_fits_in_a_file_name_with_what_is_put_around_it() -> None:
     longest = slug("x" * 200)
     assert len(f".{longest}.parquet.{2**22}.{'0' * 8}.tmp") <= 255
+
+
+def test_a_step_of_a_series_is_a_partition_of_its_own_name() -> None:
+    assert slug("sft@100") == "sft@100"
+    assert slug("my_run-2.b@0.5") == "my_run-2.b@0.5"
+    # Names of earlier versions keep their slugs: their rows are stored under them.
+    assert slug("org/name@main") == "org~name=40main"
+    assert slug("org/name@1") == "org~name=401"
+    assert slug("name@v1") == "name=40v1"
