@@ -57,18 +57,26 @@ def _refuse_other_weights(loaded: Any) -> None:
     """Raise ValueError if the file lacks weights of the adapter, or has some of another model."""
     if loaded.missing_keys:
         raise ValueError(f"its file has no {loaded.missing_keys[0]}")
-    if loaded.unexpected_keys:
-        raise ValueError(f"the base has no place for its {loaded.unexpected_keys[0]}")
+    # Of embeddings that were resized and then trained, peft writes the same weights twice.
+    unknown = [key for key in loaded.unexpected_keys if ".modules_to_save." not in key]
+    if unknown:
+        raise ValueError(f"the base has no place for its {unknown[0]}")
 
 
 def _resize_embeddings(model: Any, shapes: dict[str, tuple[int, ...]]) -> None:
     """Give the base as many embeddings as the adapter's file has, if training added tokens."""
     embedding = model.get_input_embeddings()
     path = next((path for path, module in model.named_modules() if module is embedding), "")
-    shape = shapes.get(f"base_model.model.{path}.weight", ())
-    if len(shape) == 2 and shape[0] != embedding.weight.shape[0]:
+    tokens, width = embedding.weight.shape
+    saved = {
+        shape[0]
+        for key, shape in shapes.items()
+        if key.startswith(f"base_model.model.{path}.") and key.endswith("weight")
+        if len(shape) == 2 and shape[1] == width
+    }
+    if saved and saved != {tokens}:
         with quiet_transformers():
-            model.resize_token_embeddings(shape[0], mean_resizing=False)
+            model.resize_token_embeddings(max(saved), mean_resizing=False)
 
 
 def _misfit_error(name: str, base: ModelSource, error: Exception) -> ModelError:
