@@ -83,3 +83,11 @@ class ExampleRunner:
         """The loss of each response without its instruction, or None."""
         tokenizer = self._encoder.tokenizer
         return forward_losses(self._loaded, [response_alone(row, tokenizer) for row in rows])
+
+
+def runner_of_loaded(loaded: LoadedModel, protocol: Protocol) -> ExampleRunner:
+    """The runner of a model that is in memory already."""
+    runner = ExampleRunner(loaded.name, protocol)
+    runner._encoder = Encoder(loaded.tokenizer, protocol, loaded.name, loaded.window)
+    runner._loaded = loaded
+    return runner
