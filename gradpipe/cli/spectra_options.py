@@ -54,8 +54,9 @@ def spectra_source(
         )
     from gradpipe.standalone.example_runner import ExampleRunner
 
+    adapter, base = how.pop("adapter"), how.pop("base")
     protocol, placement = how_to_extract(**how)
-    return ExampleRunner(model, protocol, placement, report)
+    return ExampleRunner(model, protocol, placement, report, adapter=adapter, base=base)
 
 
 def _given(names: Iterable[str]) -> list[str]:

@@ -16,7 +16,7 @@ from huggingface_hub.errors import (
 from huggingface_hub.file_download import repo_folder_name
 
 from gradpipe.errors import ModelError
-from gradpipe.models.adapters.config import ADAPTER_CONFIG
+from gradpipe.models.adapters.config import ADAPTER_CONFIG, ADAPTER_WEIGHTS
 from gradpipe.models.source import ModelSource
 
 #: The file that the tokenizers of all models have.
@@ -102,8 +102,12 @@ def hub_file(source: ModelSource, file: str) -> Path | None:
         missing = isinstance(error, EntryNotFoundError)
         if missing and not isinstance(error, LocalEntryNotFoundError):
             return None
-        if isinstance(try_to_load_from_cache(source.id, CONFIG, revision=source.revision), str):
-            # The tokenizer was loaded from here without this file.
+        loaded = (CONFIG, ADAPTER_WEIGHTS)
+        if any(
+            isinstance(try_to_load_from_cache(source.id, name, revision=source.revision), str)
+            for name in loaded
+        ):
+            # The tokenizer, or the adapter, was loaded from here without this file.
             return None
         raise ModelError(
             f"{file} of {source.id!r} is not in the cache and cannot be downloaded: connect to the "

@@ -13,21 +13,17 @@ import torch
 from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer, PreTrainedTokenizerBase
 
 from gradpipe.errors import ModelError
+from gradpipe.models.adapters.base import tokenizer_source, weights_source, with_adapter_base
 from gradpipe.models.adapters.load import with_adapter
 from gradpipe.models.devices import best_device, input_device
 from gradpipe.models.files import refuse_files
+from gradpipe.models.find import find_model
 from gradpipe.models.fingerprint import fingerprint, pin
 from gradpipe.models.gguf import converted_folder
-from gradpipe.models.locate import (
-    locate_model,
-    tokenizer_source,
-    weights_source,
-    with_adapter_base,
-)
 from gradpipe.models.placement import IN_ONE_PIECE, Placement
 from gradpipe.models.refusals import refuse_adapter, refuse_config, refuse_missing_weights
 from gradpipe.models.silence import quiet_transformers
-from gradpipe.models.source import AdapterReading, ModelSource, pickled_error, resolve_model
+from gradpipe.models.source import AdapterReading, ModelSource, pickled_error
 from gradpipe.system.atomic_files import aside_path, sweep_leftovers
 from gradpipe.system.failures import Cause, connection_failed, failed_with
 from gradpipe.system.user_folders import cache_folder
@@ -58,20 +54,20 @@ class LoadedModel:
 
 def model_window(model: Any) -> int | None:
     """Return the longest input that a model supports, in tokens; None if unspecified."""
-    return _config_window(model.config) if hasattr(model, "config") else None
+    return config_window(model.config) if hasattr(model, "config") else None
 
 
 def load_window(name: str, revision: str | None = None) -> int | None:
     """Return ``model_window`` from the configuration, without weights; raises ModelError."""
-    return _config_window(load_config(name, revision))
+    return config_window(load_config(name, revision))
 
 
 def load_config(name: str, revision: str | None = None) -> Any:
     """Return the model's transformers configuration, without weights; raises ModelError."""
-    return config_of_source(name, locate_model(name, revision))
+    return config_of(find_model(name, revision), name)
 
 
-def config_of_source(name: str, source: ModelSource) -> Any:
+def config_of(source: ModelSource, name: str) -> Any:
     """Return the transformers configuration at a pinned source; raises ModelError."""
     source = weights_source(source)
     place = _place(source)
@@ -97,7 +93,8 @@ def _check_files(name: str, source: ModelSource, config: Any) -> None:
             raise _load_error(name, "model", error) from error
 
 
-def _config_window(config: Any) -> int | None:
+def config_window(config: Any) -> int | None:
+    """Return ``model_window`` from a configuration."""
     window = getattr(config.get_text_config(), "max_position_embeddings", None)
     return window if isinstance(window, int) and window > 1 else None
 
@@ -137,8 +134,8 @@ def load_model(
         >>> loaded.model.training, loaded.window
         (False, 4096)
     """
-    on = None if base is None else resolve_model(base)
-    source = locate_model(name, revision, base=on, adapter=adapter)
+    named = None if base is None else (base, None)
+    source = find_model(name, revision, base=named, adapter=adapter)
     return load_source(source, name, dtype, placement)
 
 
@@ -153,10 +150,10 @@ def load_source(
     logging.getLogger(__name__).info("loading %s", name)
     weights = weights_source(source)
     refuse_adapter(name, weights)
-    config = config_of_source(name, source)
+    config = config_of(source, name)
     refuse_config(name, config)
     _check_files(name, weights, config)
-    tokenizer = _tokenizer(name, source)
+    tokenizer = tokenizer_of(source, name)
     device = best_device()
     model = _model(name, weights, dtype, placement.settings(device))
     if source.base is not None:
@@ -213,10 +210,11 @@ def _offload_folder() -> Path:
 
 def load_tokenizer(name: str, revision: str | None = None) -> PreTrainedTokenizerBase:
     """Load the model's tokenizer, without weights; raises ModelError."""
-    return _tokenizer(name, locate_model(name, revision))
+    return tokenizer_of(find_model(name, revision), name)
 
 
-def _tokenizer(name: str, source: ModelSource) -> PreTrainedTokenizerBase:
+def tokenizer_of(source: ModelSource, name: str) -> PreTrainedTokenizerBase:
+    """Load the tokenizer of a pinned source; ``name`` is the model's. Raises ModelError."""
     source = tokenizer_source(source)
     place = _place(source)
     with quiet_transformers():

@@ -15,7 +15,7 @@ from gradpipe.models.source import ModelSource, pickled_error
 def refuse_adapter(name: str, source: ModelSource) -> None:
     """Raise ModelError if the weights of a hub model are an adapter's.
 
-    ``locate_model`` finds the base of an adapter, unless the hub did not answer. transformers would
+    ``find_model`` finds the base of an adapter, unless the hub did not answer. transformers would
     load that base by itself.
     """
     if source.kind == "hub" and find_adapter_config_file(source.id, revision=source.revision):

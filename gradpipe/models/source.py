@@ -32,6 +32,8 @@ _PICKLES = {".bin", ".pt", ".pth", ".ckpt", ".pkl", ".pickle"}
 #: What is measured of an adapter: the gradient at the ``merged`` weights W₀ + s·B·A, comparable
 #: with that of a full model, or those at its ``factors`` A and B, which training changes.
 AdapterReading = Literal["merged", "factors"]
+#: The name of a model as a user gives it, and the revision of one on the hub.
+ModelName = tuple[str, str | None]
 
 
 @dataclass(frozen=True)
@@ -40,7 +42,7 @@ class ModelSource:
 
     ``base`` is the model that an adapter changes, and None for a model that is not an adapter.
     ``adapter`` says what is measured of an adapter. Whether a hub model is an adapter, only
-    ``locate_model`` finds out.
+    ``find_model`` finds out.
     """
 
     kind: Literal["hub", "folder", "gguf"]
@@ -54,7 +56,7 @@ def resolve_model(
     model: str,
     revision: str | None = None,
     *,
-    base: ModelSource | None = None,
+    base: ModelName | None = None,
     adapter: AdapterReading = "merged",
 ) -> ModelSource:
     """Resolve the name of a model to its source, without reading the model.
@@ -103,7 +105,7 @@ def resolve_model(
 
 
 def base_of_adapter(
-    name: str, config: Path, given: ModelSource | None, folder: Path | None = None
+    name: str, config: Path, given: ModelName | None, folder: Path | None = None
 ) -> ModelSource:
     """Return the source of an adapter's base: the ``given`` one, or the one that it names.
 
@@ -111,29 +113,28 @@ def base_of_adapter(
     ``folder``. Raises ModelError if the base is missing, or is an adapter itself.
     """
     settings = read_adapter_config(name, config)
-    if given is None:
-        named, revision = base_of_config(name, settings)
-        beside = folder / named if folder is not None else None
-        if beside is not None and not Path(named).exists() and beside.is_dir():
-            named = str(beside)
-        try:
-            given = resolve_model(named, revision)
-        except ModelError as error:
-            raise base_error(name, named, error) from error
-    if given.base is not None:
+    base, revision = base_of_config(name, settings) if given is None else given
+    beside = folder / base if given is None and folder is not None else None
+    if beside is not None and not Path(base).exists() and beside.is_dir():
+        base = str(beside)
+    try:
+        source = resolve_model(base, revision)
+    except ModelError as error:
+        raise base_error(name, base, error) from error
+    if source.base is not None:
         raise ModelError(
-            f"{given.id}, the base of the adapter {name}, is an adapter too: merge it into its own "
-            "base with peft's merge_and_unload(), and give the result as `base` (or --base)."
+            f"{source.id}, the base of the adapter {name}, is an adapter too: merge it into its "
+            "own base with peft's merge_and_unload(), and name the result as the base."
         )
-    return given
+    return source
 
 
 def base_error(name: str, base: str, error: ModelError) -> ModelError:
     """Return the error for an adapter whose base cannot be used, since ``error``."""
     reason = str(error).partition(": ")[0].rstrip(".")
     return ModelError(
-        f"The base model {_shown(base)} of the adapter {name} cannot be used ({reason}): give its "
-        "folder or hub id as `base` (or --base).",
+        f"The base model {_shown(base)} of the adapter {name} cannot be used ({reason}): name "
+        "another model of the study as its `base`, or give --base.",
         transient=error.transient,
     )
 
@@ -151,7 +152,7 @@ def _shown(text: str) -> str:
     return repr(text if len(text) <= 80 else f"{text[:77]}...")
 
 
-def _local(model: str, path: Path, base: ModelSource | None) -> ModelSource:
+def _local(model: str, path: Path, base: ModelName | None) -> ModelSource:
     if not path.exists():
         raise ModelError(f"There is no model at {model}: check the path.")
     if path.is_file():
@@ -163,8 +164,8 @@ def _local(model: str, path: Path, base: ModelSource | None) -> ModelSource:
     if (path / ADAPTER_CONFIG).is_file():
         if not (path / ADAPTER_WEIGHTS).is_file():
             raise pickled_adapter_error(model)
-        base = base_of_adapter(model, path / ADAPTER_CONFIG, base, path)
-        return ModelSource("folder", str(path), base=base)
+        on = base_of_adapter(model, path / ADAPTER_CONFIG, base, path)
+        return ModelSource("folder", str(path), base=on)
     if not (path / "config.json").is_file():
         if adapters := sorted(file.parent.name for file in path.glob(f"*/{ADAPTER_CONFIG}")):
             raise ModelError(

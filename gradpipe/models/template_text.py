@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from gradpipe.errors import ModelError
-from gradpipe.models.locate import source_file, tokenizer_source
+from gradpipe.models.adapters.base import source_file, tokenizer_source
 from gradpipe.models.source import ModelSource
 
 _CONFIG, _TEMPLATE, _TOKENIZER = "tokenizer_config.json", "chat_template.jinja", "tokenizer.json"

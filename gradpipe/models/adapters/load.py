@@ -86,5 +86,5 @@ def _misfit_error(name: str, base: ModelSource, error: Exception) -> ModelError:
     reason = (mismatch or (lines[0] if lines else type(error).__name__)).rstrip(".")
     return ModelError(
         f"The adapter {name} cannot be loaded onto its base model {Path(base.id).name} ({reason}): "
-        "give the base that it was trained on as `base` (or --base), or save the adapter again."
+        "name the base that it was trained on as its `base` in the study, or give --base."
     )

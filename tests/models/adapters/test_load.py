@@ -4,22 +4,25 @@ import json
 import shutil
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 import torch
+from huggingface_hub import HfApi, constants
 from peft import LoHaConfig, PeftModel, get_peft_model
 from safetensors.torch import load_file, save_file
 from transformers import AutoModelForCausalLM
 
 from gradpipe.errors import ModelError
+from gradpipe.models.find import find_model
 from gradpipe.models.fingerprint import fingerprint
 from gradpipe.models.load import load_model
-from gradpipe.models.locate import locate_model
 from gradpipe.models.source import resolve_model
 from tests.adapted_models import ATTENTION, KINDS, adapted, randomize
 from tests.models.conftest import configure
 
+COMMIT = "c" * 40
 WEIGHTS = "adapter_model.safetensors"
 
 
@@ -131,8 +134,11 @@ def test_the_base_may_be_given_and_may_lie_beside_the_adapter(
             "/nowhere/model",
             r"The base model '/nowhere/model' of the adapter .*checkpoint-100 cannot",
         ),
-        ("not an id", r"\(There is no model at 'not an id'\): give its folder or hub id as `base`"),
-        (None, r"checkpoint-100 does not name a base model: give its folder or hub id as `base`"),
+        ("not an id", r"\(There is no model at 'not an id'\): name another model of the study"),
+        (
+            None,
+            r"checkpoint-100 does not name a base model: name a model of the",
+        ),
         ("", "does not name a base model"),
     ],
 )
@@ -155,7 +161,7 @@ def test_an_adapter_of_a_base_of_another_shape_is_refused(
 ) -> None:
     other = other_base(folder, tmp_path / "other", **changes)
     with pytest.raises(
-        ModelError, match=r"cannot be loaded onto its base model other \(.*\): give"
+        ModelError, match=r"cannot be loaded onto its base model other \(.*\): name"
     ):
         load_model(str(adapter), base=str(other))
 
@@ -290,10 +296,51 @@ def test_a_fingerprint_is_the_bases_the_adapters_and_what_is_measured(
 def test_an_adapters_base_is_pinned_with_it(adapter: Path, hub: Any) -> None:
     settings_of(adapter, base_model_name_or_path="org/base", revision="step100")
     hub("a" * 40)
-    source = locate_model(str(adapter))
+    source = find_model(str(adapter))
     assert source.base is not None
     assert (source.base.id, source.base.revision) == ("org/base", "a" * 40)
     hub(OSError("no network"))
     with pytest.raises(ModelError, match="The base model 'org/base' of the adapter") as raised:
-        locate_model(str(adapter))
+        find_model(str(adapter))
     assert raised.value.transient
+
+
+@pytest.fixture
+def on_hub(adapter: Path, hub: Any, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The adapter as the hub's own cache holds org/adapter, with nobody to ask."""
+    monkeypatch.setattr(constants, "HF_HUB_OFFLINE", True)
+    cached = hub(COMMIT) / "models--org--adapter"
+    (cached / "refs").mkdir(parents=True)
+    (cached / "refs" / "main").write_text(COMMIT)
+    return shutil.copytree(adapter, cached / "snapshots" / COMMIT)
+
+
+def test_an_adapter_of_the_hub_is_loaded_onto_its_base(on_hub: Path, folder: Path) -> None:
+    loaded = load_model("org/adapter")
+    assert_same_weights(loaded.model, merged(folder, on_hub))
+    assert loaded.tokenizer.name_or_path == str(folder)
+    assert loaded.fingerprint == fingerprint(find_model("org/adapter"))
+    assert loaded.fingerprint != fingerprint(find_model("org/adapter", adapter="factors"))
+    (on_hub / WEIGHTS).unlink()
+    with pytest.raises(ModelError, match=r"adapter org/adapter has no .*pickled weights"):
+        load_model("org/adapter")
+
+
+def test_the_hub_is_asked_whether_a_commit_is_an_adapter(
+    folder: Path, adapter: Path, hub: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nothing of it is cached yet: the list of its files tells, and its settings are downloaded."""
+    hub(COMMIT)
+    files = [SimpleNamespace(rfilename="adapter_config.json")]
+    monkeypatch.setattr(
+        HfApi, "model_info", lambda *_, **__: SimpleNamespace(sha=COMMIT, siblings=files)
+    )
+    downloaded = "gradpipe.models.hub.hf_hub_download"
+    monkeypatch.setattr(downloaded, lambda _, file, **__: str(adapter / file))
+    source = find_model("org/adapter")
+    assert source.base is not None
+    assert source.base.id == str(folder)
+    files.clear()
+    assert find_model("org/adapter").base is None
+    with pytest.raises(ModelError, match="org/adapter is not an adapter"):
+        find_model("org/adapter", adapter="factors")

@@ -1,4 +1,4 @@
-"""Locate a model: its source, with the commits of the hub and the base of an adapter."""
+"""The base of an adapter: which of the two a model's weights, settings and tokenizer are from."""
 
 from __future__ import annotations
 
@@ -6,31 +6,10 @@ from dataclasses import replace
 from pathlib import Path
 
 from gradpipe.models.fingerprint import pin
-from gradpipe.models.source import (
-    AdapterReading,
-    ModelSource,
-    base_of_adapter,
-    not_an_adapter_error,
-    resolve_model,
-)
+from gradpipe.models.source import ModelName, ModelSource, base_of_adapter, not_an_adapter_error
 
 
-def locate_model(
-    model: str,
-    revision: str | None = None,
-    *,
-    base: ModelSource | None = None,
-    adapter: AdapterReading = "merged",
-) -> ModelSource:
-    """Return the pinned source of a model, with that of its base if it is an adapter.
-
-    ``base`` replaces the base that an adapter names; a full model has none. Raises ModelError if
-    there is no such model, if it cannot be reached, or if an adapter's base is missing.
-    """
-    return with_adapter_base(pin(resolve_model(model, revision, base=base, adapter=adapter)), base)
-
-
-def with_adapter_base(source: ModelSource, base: ModelSource | None = None) -> ModelSource:
+def with_adapter_base(source: ModelSource, base: ModelName | None = None) -> ModelSource:
     """Return a pinned source with the base of its adapter, if it is an adapter on the hub."""
     if source.kind != "hub" or source.base is not None:
         return source
