@@ -247,10 +247,14 @@ class Study(BaseModel):
         return [*(parse_claim(text, self.statistics) for text in self.claims), *PAPER_CLAIMS]
 
     def model_pairs(self) -> list[tuple[str, str]]:
-        """Pairs of models, (base, tuned), as the study says or as their names suggest."""
-        given = [(model.base, model.name) for model in self.models if model.base is not None]
+        """Pairs of models, (base, tuned), as the study says or as their names suggest.
+
+        An adapter's factors are in no pair: a full model has nothing to compare them with.
+        """
+        models = [model for model in self.models if model.adapter == "merged"]
+        given = [(model.base, model.name) for model in models if model.base is not None]
         tuned = {name for _, name in given}
-        by_name = find_model_pairs([model.name for model in self.models])
+        by_name = find_model_pairs([model.name for model in models])
         return given + [pair for pair in by_name if pair[1] not in tuned]
 
     def model(self, name: str) -> ModelConfig:
