@@ -19,11 +19,14 @@ from safetensors import SafetensorError, safe_open
 from transformers import AutoModelForCausalLM
 
 from gradpipe.errors import ModelError
+from gradpipe.models.quantization import quantization_settings
 from gradpipe.models.source import ModelSource, pickled_error
 
 WEIGHTS, INDEX = "model.safetensors", "model.safetensors.index.json"
 #: Numbers that a model may create in addition to its weights, such as masks.
 _SLACK = 2**28
+#: Weights that a byte of quantized weights holds, at most.
+_WEIGHTS_PER_BYTE = 4
 #: First bytes of pickles: in archives, as torch writes them, and plain.
 _PICKLES = (b"PK\3\4", b"\x80")
 
@@ -34,9 +37,12 @@ def refuse_files(name: str, source: ModelSource, config: Any) -> None:
     Downloads a hub model's weights, as loading it would.
     """
     numbers = tensors = 0
+    packed = quantization_settings(config) is not None
     for file in weight_files(name, source, getattr(config, "transformers_weights", None)):
         shapes = list(_shapes(name, file))
         numbers += sum(prod(shape) for shape in shapes)
+        # Integers hold several weights each, of two bits or more.
+        numbers += _WEIGHTS_PER_BYTE * file.stat().st_size if packed else 0
         tensors += len(shapes)
     refuse_larger(name, config, numbers, tensors)
 

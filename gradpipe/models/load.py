@@ -15,15 +15,18 @@ from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer, PreTra
 from gradpipe.errors import ModelError
 from gradpipe.models.adapters.base import tokenizer_source, weights_source, with_adapter_base
 from gradpipe.models.adapters.load import with_adapter
+from gradpipe.models.dequantize import dequantized, dequantizing_settings
 from gradpipe.models.devices import best_device, input_device
 from gradpipe.models.files import refuse_files
 from gradpipe.models.find import find_model
 from gradpipe.models.fingerprint import fingerprint, pin
 from gradpipe.models.gguf import converted_folder
 from gradpipe.models.placement import IN_ONE_PIECE, Placement
+from gradpipe.models.quantization import quantization_settings
 from gradpipe.models.refusals import refuse_adapter, refuse_config, refuse_missing_weights
 from gradpipe.models.silence import quiet_transformers
 from gradpipe.models.source import AdapterReading, ModelSource, pickled_error
+from gradpipe.models.weights_notes import weights_notes
 from gradpipe.system.atomic_files import aside_path, sweep_leftovers
 from gradpipe.system.failures import Cause, connection_failed, failed_with
 from gradpipe.system.user_folders import cache_folder
@@ -155,7 +158,10 @@ def load_source(
     _check_files(name, weights, config)
     tokenizer = tokenizer_of(source, name)
     device = best_device()
-    model = _model(name, weights, dtype, placement.settings(device))
+    for note in weights_notes(source):
+        logging.getLogger(__name__).info("%s: %s", name, note)
+    placing = {**placement.settings(device), **dequantizing_settings(config, device)}
+    model = _model(name, weights, dtype, placing, quantization_settings(config))
     if source.base is not None:
         model = with_adapter(name, model, source)
     if placement.device_map is not None:
@@ -171,8 +177,17 @@ def load_source(
     )
 
 
-def _model(name: str, source: ModelSource, dtype: str, placing: dict[str, Any]) -> Any:
-    """Load the model, frozen and in evaluation mode; ``placing`` are from_pretrained settings."""
+def _model(
+    name: str,
+    source: ModelSource,
+    dtype: str,
+    placing: dict[str, Any],
+    quantization: dict[str, Any] | None = None,
+) -> Any:
+    """Load the model, frozen and in evaluation mode; ``placing`` are from_pretrained settings.
+
+    ``quantization`` are the settings of quantized weights, which become plain ones.
+    """
     place, folder = _place(source), _offload_folder()
     sweep_leftovers(folder.parent)
     with quiet_transformers():
@@ -194,6 +209,13 @@ def _model(name: str, source: ModelSource, dtype: str, placing: dict[str, Any]) 
     model, report = loaded
     weakref.finalize(model, shutil.rmtree, folder, ignore_errors=True)
     refuse_missing_weights(name, report["missing_keys"])
+    if quantization is not None:
+        with quiet_transformers():
+            try:
+                model = dequantized(model, getattr(torch, dtype), quantization)
+            # The exceptions of the libraries that quantize weights share no base type.
+            except Exception as error:
+                raise _load_error(name, "model", error) from error
     model.eval()
     model.requires_grad_(False)
     return model

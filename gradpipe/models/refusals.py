@@ -9,6 +9,12 @@ from transformers.utils.peft_utils import find_adapter_config_file
 
 from gradpipe.errors import ModelError
 from gradpipe.models.adapters.wrappers import refuse_wrappers
+from gradpipe.models.quantization import (
+    quantization_method,
+    quantization_settings,
+    refuse_quantization,
+    refuse_quantized_model,
+)
 from gradpipe.models.source import ModelSource, pickled_error
 
 
@@ -29,15 +35,13 @@ def refuse_adapter(name: str, source: ModelSource) -> None:
 def refuse_config(name: str, config: Any, plain: bool = False) -> None:
     """Raise ModelError for the configuration of an unsupported model.
 
-    Unsupported are quantized models, encoder-decoder models, pickled weights and models that run
-    downloaded code. ``plain``: the weights are dequantized, as those of a loaded GGUF file are.
+    Unsupported are quantized weights that nothing dequantizes here, encoder-decoder models, pickled
+    weights and models that run downloaded code. ``plain``: the weights are dequantized already, as
+    those of a loaded GGUF file are.
     """
-    method = _quantization_method(config)
-    if method and not (plain and method == "gguf"):
-        raise ModelError(
-            f"The weights of {name!r} are quantized ({method}), and gradients need 16 or 32 bits: "
-            "use the model that it was made from, or a .gguf file of it."
-        )
+    settings = quantization_settings(config)
+    if settings is not None and not plain:
+        refuse_quantization(name, settings)
     if getattr(config, "is_encoder_decoder", False):
         raise ModelError(
             f"{name!r} is an encoder-decoder model ({config.model_type}), and gradpipe needs a "
@@ -68,8 +72,11 @@ def refuse_model(name: str, model: Any) -> None:
             "and torch cannot use such tensors for gradients: load and convert the model outside."
         )
     if hasattr(model, "config"):
+        settings = quantization_settings(model.config)
         plain = all(parameter.is_floating_point() for parameter in model.parameters())
-        refuse_config(shown_name, model.config, plain)
+        if settings is not None and not (plain and quantization_method(settings) == "gguf"):
+            refuse_quantized_model(shown_name, settings)
+        refuse_config(shown_name, model.config, plain=True)
 
 
 def refuse_missing_weights(name: str, missing: Iterable[str]) -> None:
@@ -91,16 +98,4 @@ def _downloaded_kernel(config: Any) -> str | None:
             wanted = str(getattr(part, setting, None) or "")
             if "/" in wanted:
                 return wanted
-    return None
-
-
-def _quantization_method(config: Any) -> str | None:
-    """Return the quantization method in a configuration, or None."""
-    for part in (config, config.get_text_config()):
-        for key in ("quantization_config", "compression_config"):
-            settings = getattr(part, key, None)
-            if settings:
-                known = settings if isinstance(settings, dict) else vars(settings)
-                method = known.get("quant_method") or "bitsandbytes"
-                return str(getattr(method, "value", method))
     return None

@@ -35,6 +35,7 @@ def provenance(
     *,
     revisions: Mapping[str, str | None] | None = None,
     notes: Mapping[str, list[str]] | None = None,
+    weights: Mapping[str, list[str]] | None = None,
 ) -> dict[str, Any]:
     """The study, its models and data, and the hardware and time that its gradients took.
 
@@ -45,6 +46,7 @@ def provenance(
         computed: The tables of ``extraction_costs``, concatenated.
         revisions: The commit of each benchmark that is a data set of the hub, by its name.
         notes: What is done beyond each model's chat template, by its name.
+        weights: What was done to each model's stored weights, by its name.
     """
     return {
         "study": study.model_dump(mode="json"),
@@ -58,6 +60,7 @@ def provenance(
                 "fingerprint": models[model.name][1],
             }
             | ({"prompts": " ".join(said)} if (said := (notes or {}).get(model.name)) else {})
+            | ({"weights": " ".join(done)} if (done := (weights or {}).get(model.name)) else {})
             for model in study.models
             if model.name in models
         ],

@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+import pytest
 from transformers import AutoModelForCausalLM
 
 from gradpipe.studies.study import Study
