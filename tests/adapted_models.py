@@ -19,7 +19,9 @@ KINDS: dict[str, dict[str, Any]] = {
 def adapted(model: Any, targets: list[str], seed: int = 0, **settings: Any) -> PeftModel:
     """The model with an adapter whose weights are all random, as after training."""
     given = {"r": 4, "lora_alpha": 6, "target_modules": targets, "task_type": "CAUSAL_LM"}
-    wrapped = get_peft_model(model, LoraConfig(**given | settings))
+    with torch.random.fork_rng():
+        torch.manual_seed(seed)
+        wrapped = get_peft_model(model, LoraConfig(**given | settings))
     randomize(wrapped, seed)
     return wrapped.eval()
 

@@ -61,7 +61,7 @@ def _dequantized_by_bitsandbytes(model: Any, dtype: torch.dtype) -> Any:
             continue
         shape = tuple(state.shape)
         if prod(shape) % state.blocksize:
-            raise ValueError(f"{path} of the shape {shape} is no whole number of blocks")
+            raise ValueError(f"{path} of the shape {shape} cannot be divided into whole blocks")
         reshaped[path] = shape
         state.shape = torch.Size((prod(shape) // state.blocksize, state.blocksize))
     model = model.dequantize(dtype)
@@ -95,9 +95,9 @@ def plain_layer(packed: Any, dtype: torch.dtype) -> nn.Linear:
 
 
 def _cast(model: Any, dtype: torch.dtype) -> None:
-    """Cast weights to ``dtype``; those that were not quantized may have the file's precision.
+    """Cast weights to ``dtype``: transformers leaves some of them in the precision of the file.
 
-    Those that a model always keeps in float32 stay so. Raises ValueError for quantized weights.
+    Weights that a model always keeps in float32 stay so. Raises ValueError for quantized weights.
     """
     kept = {
         part

@@ -57,11 +57,12 @@ def pin(source: ModelSource) -> ModelSource:
 
     Raises ModelError as ``fingerprint`` does.
     """
-    if source.base is not None:
+    base = source.base
+    if base is not None:
         try:
-            source = replace(source, base=pin(source.base))
+            source = replace(source, base=pin(base))
         except ModelError as error:
-            raise base_error(source.id, source.base.id, error) from error
+            raise base_error(source.id, base.id, error) from error
     if source.kind != "hub":
         return source
     # Imported here, since it takes a quarter of a second and local models do not need it.

@@ -26,8 +26,7 @@ def refuse_adapter(name: str, source: ModelSource) -> None:
     """
     if source.kind == "hub" and find_adapter_config_file(source.id, revision=source.revision):
         raise ModelError(
-            f"{name} is an adapter, and its settings were not to be had from the hub before: try "
-            "again.",
+            f"{name} is an adapter, and the hub did not send its settings: retry.",
             transient=True,
         )
 
@@ -61,7 +60,7 @@ def refuse_config(name: str, config: Any, plain: bool = False) -> None:
 def refuse_model(name: str, model: Any) -> None:
     """Raise ModelError for a loaded model that is unsupported.
 
-    Unsupported are models with adapters that are no change of weight matrices, models with weights
+    Unsupported are models with adapters that do not change weight matrices, models with weights
     created in inference mode, and what ``refuse_config`` refuses.
     """
     shown_name = name or type(model).__name__

@@ -2,18 +2,21 @@
 
 from collections.abc import Callable
 from copy import deepcopy
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import polars as pl
 import pytest
 import torch
+from transformers import AutoModelForCausalLM, BitsAndBytesConfig
 
 from gradpipe.errors import ModelError
 from gradpipe.gradients.extract import extract_rows
 from gradpipe.gradients.protocol import make_protocol
 from gradpipe.gradients.tokens import TokenRow
 from gradpipe.models.load import LoadedModel
+from gradpipe.models.refusals import refuse_model
 from tests.adapted_models import ATTENTION, KINDS, adapted
 from tests.gradients.twins import naive
 
@@ -210,3 +213,27 @@ def test_a_disabled_adapter_leaves_the_base(make_model: Make, make_rows: Rows) -
         with pytest.raises(ModelError, match="disabled, inactive or merged: activate it"):
             spectra(wrapped, rows, QKVO, adapter="factors")
     assert_same(found, naive(base, row)[1])
+
+
+def test_a_base_of_4_bits_in_memory_has_the_gradients_of_its_dequantized_weights(
+    make_model: Make, make_rows: Rows, tmp_path: Path
+) -> None:
+    """On a CPU, bitsandbytes multiplies in bfloat16: hence the tolerance."""
+    pytest.importorskip("bitsandbytes")
+    make_model("llama", hidden_size=64, intermediate_size=128).save_pretrained(tmp_path)
+    settings = BitsAndBytesConfig(load_in_4bit=True, bnb_4bit_quant_type="nf4")
+    base = AutoModelForCausalLM.from_pretrained(
+        tmp_path, quantization_config=settings, dtype=torch.float32
+    )
+    wrapped = adapted(base, [*ATTENTION, *MLP])
+    refuse_model("tiny", wrapped)
+    [row] = rows = make_rows((20, 9))
+    [found] = spectra(wrapped, rows, GATED)
+    [factors] = spectra(wrapped, rows, GATED, adapter="factors")
+    plain = AutoModelForCausalLM.from_pretrained(
+        tmp_path, quantization_config=settings, dtype=torch.float32
+    ).dequantize(torch.float32)
+    twin = adapted(plain, [*ATTENTION, *MLP])
+    [expected] = spectra(twin, rows, GATED, adapter="factors")
+    assert_same(factors, expected, 0.03)
+    assert_same(found, naive(twin.merge_and_unload(), row, GATED)[1], 0.03)

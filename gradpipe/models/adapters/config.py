@@ -34,8 +34,8 @@ def base_of_config(name: str, settings: dict[str, Any]) -> tuple[str, str | None
     base, revision = settings.get("base_model_name_or_path"), settings.get("revision")
     if not isinstance(base, str) or not base:
         raise ModelError(
-            f"The {ADAPTER_CONFIG} of {name} does not name a base model: name a model of the study "
-            "as its `base`, or give --base."
+            f"The {ADAPTER_CONFIG} of {name} does not name a base model: name it as `base` in the "
+            "study, or give --base."
         )
     local = Path(base).is_absolute() or Path(base).exists()
     return base, revision if isinstance(revision, str) and revision and not local else None

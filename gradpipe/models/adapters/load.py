@@ -54,7 +54,7 @@ def with_adapter(name: str, model: Any, source: ModelSource) -> Any:
 
 
 def _refuse_other_weights(loaded: Any) -> None:
-    """Raise ValueError if the file lacks weights of the adapter, or has some of another model."""
+    """Raise ValueError if weights of the adapter are missing in its file, or others are in it."""
     if loaded.missing_keys:
         raise ValueError(f"its file has no {loaded.missing_keys[0]}")
     # Of embeddings that were resized and then trained, peft writes the same weights twice.

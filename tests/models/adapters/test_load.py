@@ -19,8 +19,10 @@ from gradpipe.models.find import find_model
 from gradpipe.models.fingerprint import fingerprint
 from gradpipe.models.load import load_model
 from gradpipe.models.source import resolve_model
+from gradpipe.models.weights_notes import weights_notes
 from tests.adapted_models import ATTENTION, KINDS, adapted, randomize
 from tests.models.conftest import configure
+from tests.models.quantized_models import FP8, encode_fp8, quantize_folder
 
 COMMIT = "c" * 40
 WEIGHTS = "adapter_model.safetensors"
@@ -137,7 +139,7 @@ def test_the_base_may_be_given_and_may_lie_beside_the_adapter(
         ("not an id", r"\(There is no model at 'not an id'\): name another model of the study"),
         (
             None,
-            r"checkpoint-100 does not name a base model: name a model of the",
+            r"checkpoint-100 does not name a base model: name it as `base`",
         ),
         ("", "does not name a base model"),
     ],
@@ -303,6 +305,21 @@ def test_an_adapters_base_is_pinned_with_it(adapter: Path, hub: Any) -> None:
     with pytest.raises(ModelError, match="The base model 'org/base' of the adapter") as raised:
         find_model(str(adapter))
     assert raised.value.transient
+
+
+def test_an_adapter_is_merged_into_the_dequantized_weights_of_its_base(
+    folder: Path, adapter: Path
+) -> None:
+    quantize_folder(folder, FP8, encode_fp8)
+    model = load_model(str(folder)).model
+    expected = PeftModel.from_pretrained(model, str(adapter)).merge_and_unload()
+    assert_same_weights(load_model(str(adapter)).model, dict(expected.state_dict()))
+    [note, stored] = weights_notes(find_model(str(adapter), adapter="factors"))
+    assert (
+        note
+        == f"An adapter (LORA, rank 4) of {folder}; gradients are those at its factors A and B."
+    )
+    assert "stored in fp8" in stored
 
 
 @pytest.fixture
