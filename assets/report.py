@@ -12,6 +12,7 @@ from assets.responses import RESPONSES
 from assets.spectral_statistics import SPECTRAL_STATISTICS, spectral_statistics
 from assets.stage_run import ASSET_GROUP, StageRun, markdown_table, stage_run
 from gradpipe.errors import WorkspaceError
+from gradpipe.models.weights_notes import weights_notes
 from gradpipe.report import REPORT_VERSION
 from gradpipe.report.cell_results import CellResults
 from gradpipe.report.charts.thumbnail import curve_thumbnail
@@ -135,6 +136,7 @@ def _inputs(run: StageRun, cells: list[CellResults], curves: pl.DataFrame) -> Re
             pl.concat(extraction_costs(cell.model, cell.examples) for cell in cells),
             revisions={name: versions.revision(name) for name in versions.reachable_benchmarks()},
             notes={name: versions.prompt_notes(name) for name in models},
+            weights={name: weights_notes(versions.model(name)[0]) for name in models},
             equal_weights=find_equal_models(study),
         ),
         quality=quality_of({name: workspace.quality(name).read() for name in benchmarks}),

@@ -19,7 +19,7 @@ FOLDERS = [ROOT / top for top in ("gradpipe", "storage", "assets")]
 FILES = [ROOT / "definitions.py", *(file for top in FOLDERS for file in sorted(top.rglob("*.py")))]
 TESTS = sorted((ROOT / "tests").rglob("*.py"))
 #: Packages that take seconds to import.
-HEAVY = {"torch", "transformers", "datasets", "altair", "ray", "sklearn"}
+HEAVY = {"torch", "transformers", "datasets", "altair", "ray", "sklearn", "peft"}
 #: The hub's client, which takes a quarter of a second; only hub models and branches need it.
 HUB_CLIENT = {"huggingface_hub", "huggingface_hub.hf_api"}
 MOST_LINES = 300
@@ -41,8 +41,11 @@ LATE_IMPORTS = {
         "gradpipe.untrusted.gguf_header",
     },
     "gradpipe/models/equal_weights.py": {"gradpipe.models.hub"},
+    "gradpipe/models/adapters/base.py": {"gradpipe.models.hub"},
+    # An optional package, for adapters only; it takes seconds to import.
+    "gradpipe/models/adapters/load.py": {"peft"},
     # Reads a .gguf file or asks the hub, once per model.
-    "gradpipe/models/template_text.py": {"gradpipe.models.hub", "gradpipe.untrusted.gguf_header"},
+    "gradpipe/models/template_text.py": {"gradpipe.untrusted.gguf_header"},
     # Statistics of claims: scipy takes a second to import.
     "gradpipe/claims": {"scipy.optimize", "scipy.special", "scipy.stats"},
     "gradpipe/statistics/t_intervals.py": {"scipy.special"},

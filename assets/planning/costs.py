@@ -158,9 +158,10 @@ def _prices(
     plan: Plan, model: str, missing: dict[str, pl.DataFrame], loaded: LoadedModel | None
 ) -> tuple[dict[str, list[TokenRow]], dict[str, Price]]:
     """Return a model's missing rows as tokens, and their cost, by benchmark."""
-    from gradpipe.estimates.configurations import read_shape
+    from gradpipe.estimates.model_shape import config_shape
     from gradpipe.estimates.prices import Price, prices
     from gradpipe.gradients.examples import encode_examples
+    from gradpipe.models.load import config_of
 
     config = plan.versions.study.model(model)
     if not any(map(len, missing.values())):
@@ -174,7 +175,7 @@ def _prices(
         else []
         for name, examples in missing.items()
     }
-    shape = read_shape(config.location, config.revision)
+    shape = config_shape(config_of(source, config.location), config.location)
     checkpointing = config.gradient_checkpointing
     costs = prices(shape, protocol, list(rows.values()), checkpointing, loaded)
     return rows, dict(zip(rows, costs, strict=True))

@@ -15,6 +15,7 @@ from gradpipe.cli.extraction import (
 )
 from gradpipe.cli.options import columns_option, response_template_option
 from gradpipe.cli.token_options import span_options
+from gradpipe.models.source import AdapterReading
 
 
 @click.command()
@@ -46,6 +47,8 @@ def extract(
     columns: dict[str, str] | None,
     response_template: str | None,
     tokenizer: str | None,
+    adapter: AdapterReading,
+    base: str | None,
     **how: Any,
 ) -> None:
     """Write the gradient spectra of every row of DATA to a table.
@@ -77,6 +80,8 @@ def extract(
             report=lambda progress: view.extraction(data, progress),
             placement=placement,
             tokenizer=tokenizer,
+            adapter=adapter,
+            base=base,
         )
     for row, reason in unusable:
         click.echo(f"row {row} cannot be used: {reason}", err=True)

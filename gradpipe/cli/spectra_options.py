@@ -54,9 +54,9 @@ def spectra_source(
         )
     from gradpipe.standalone.example_runner import ExampleRunner
 
-    tokenizer = how.pop("tokenizer")
+    model_settings = {name: how.pop(name) for name in ("tokenizer", "adapter", "base")}
     protocol, placement = how_to_extract(**how)
-    return ExampleRunner(model, protocol, placement, report, tokenizer)
+    return ExampleRunner(model, protocol, placement, report, **model_settings)
 
 
 def _given(names: Iterable[str]) -> list[str]:

@@ -50,7 +50,8 @@ def check_spectra(
     """Check that usable rows have all layers and projections, finite, with Σσ² = ‖G‖²_F.
 
     Layers may lack projections if the rows say so in ``gaps``, or, in rows of earlier versions
-    without it, if the model mixes layers of several types.
+    without it, if the model mixes layers of several types. With no ``projections``, as for an
+    adapter's factors, all rows must have the same ones.
     ``rows`` are the partition's rows without their matrices (``key``, ``reason``, ``loss``).
     ``spectra`` are the same rows as frames of ROW_SCHEMA with ``key``, split in any way.
     """
@@ -117,19 +118,22 @@ def _check_complete(summary: pl.DataFrame, usable: int, projections: Sequence[st
     counts = {(layer, name): count for layer, name, count, _ in columns.iter_rows() if count}
     without = {(layer, name) for layer, name, _, count in columns.iter_rows() if count}
     layers = max((layer + 1 for layer, _ in {*counts, *without}), default=0)
-    places = [(layer, projection) for layer in range(layers) for projection in projections]
-    if not set(projections) <= {name for _, name in counts}:
+    present = {name for _, name in counts}
+    named = projections or sorted(present)
+    places = [(layer, projection) for layer in range(layers) for projection in named]
+    if not set(named) <= present:
         gaps = set()
     elif without:
         gaps = without - set(counts)
     else:
-        # Rows of earlier versions do not list their gaps.
-        gaps = set(places) - set(counts) if summary["mixed"].any() else set()
+        # Rows of earlier versions do not list their gaps, and factors have none.
+        mixed = bool(summary["mixed"].any()) or not projections
+        gaps = set(places) - set(counts) if mixed else set()
     expected = [place for place in places if place not in gaps]
     incomplete = [place for place in expected if counts.get(place, 0) != usable]
     unexpected = [place for place in counts if place not in set(expected)]
     passed = not incomplete and not unexpected and (usable == 0 or layers > 0)
-    note = f"{usable} usable rows × {layers} layers × {len(projections)} projections"
+    note = f"{usable} usable rows × {layers} layers × {len(named)} projections"
     if not passed:
         layer, projection = (incomplete or unexpected or [("every", "projection")])[0]
         note += f", but layer {layer}, {projection}, has {counts.get((layer, projection), 0)}"

@@ -11,7 +11,7 @@ from gradpipe.gradients.extract import extract_rows
 from gradpipe.gradients.protocol import Protocol
 from gradpipe.gradients.rows import Progress
 from gradpipe.gradients.tokens import TokenRow
-from gradpipe.models.load import LoadedModel, load_window, tokenizer_of
+from gradpipe.models.load import LoadedModel, config_of, config_window, tokenizer_of
 from gradpipe.models.source import ModelSource
 
 _log = logging.getLogger(__name__)
@@ -53,7 +53,7 @@ def encode_examples(
     source: ModelSource, name: str, protocol: Protocol, examples: pl.DataFrame
 ) -> list[TokenRow]:
     """Tokenize examples (EXAMPLE_SCHEMA) as ``count_tokens`` does."""
-    window = load_window(source.id, source.revision)
+    window = config_window(config_of(source, name))
     return _encode(Encoder(tokenizer_of(source, name), protocol, name, window), examples)
 
 

@@ -6,6 +6,11 @@ In the order in which data flows:
 ``hub``          commits and small files of models on the hub
 ``fingerprint``  the identity of a model in row keys
 ``template_text`` the chat template as text, without a tokenizer
+``quantization`` how stored weights are quantized, and what dequantizes them
+``dequantize``   plain weights from quantized ones
+``adapters``     adapters of the peft library, on their base models
+``find``         the pinned source of a model, with the base of an adapter
+``weights_notes`` what was done to the stored weights, in sentences
 ``refusals``     unsupported models
 ``files``        checks of weight files
 ``gguf``         conversion of .gguf files

@@ -19,6 +19,7 @@ from safetensors import SafetensorError, safe_open
 from transformers import AutoModelForCausalLM
 
 from gradpipe.errors import ModelError
+from gradpipe.models.quantization import quantization_settings
 from gradpipe.models.source import ModelSource, pickled_error
 from gradpipe.models.whole_weights import (
     INDEX,
@@ -30,6 +31,8 @@ from gradpipe.models.whole_weights import (
 
 #: Numbers that a model may create in addition to its weights, such as masks.
 _SLACK = 2**28
+#: Weights that a byte of quantized weights holds, at most.
+_WEIGHTS_PER_BYTE = 4
 
 
 def refuse_files(name: str, source: ModelSource, config: Any) -> None:
@@ -40,9 +43,12 @@ def refuse_files(name: str, source: ModelSource, config: Any) -> None:
     if source.kind == "folder":
         require_whole_weights(name, Path(source.id))
     numbers = tensors = 0
+    packed = quantization_settings(config) is not None
     for file in weight_files(name, source, getattr(config, "transformers_weights", None)):
         shapes = list(_shapes(name, file))
         numbers += sum(prod(shape) for shape in shapes)
+        # Integers hold several weights each, of two bits or more.
+        numbers += _WEIGHTS_PER_BYTE * file.stat().st_size if packed else 0
         tensors += len(shapes)
     refuse_larger(name, config, numbers, tensors)
 

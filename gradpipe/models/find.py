@@ -1,4 +1,4 @@
-"""Find a model: its address, pinned, whole, and with a tokenizer; nothing is loaded."""
+"""Find a model: its address, pinned, whole, with a tokenizer and a base; nothing is loaded."""
 
 from __future__ import annotations
 
@@ -7,8 +7,9 @@ from dataclasses import replace
 from pathlib import Path
 
 from gradpipe.errors import ModelError
+from gradpipe.models.adapters.base import tokenizer_source, weights_source, with_adapter_base
 from gradpipe.models.fingerprint import pin
-from gradpipe.models.source import ModelSource, resolve_model
+from gradpipe.models.source import AdapterReading, ModelName, ModelSource, resolve_model
 from gradpipe.models.tokenizer_files import (
     has_tokenizer,
     missing_tokenizer,
@@ -22,29 +23,35 @@ def find_model(
     model: str,
     revision: str | None = None,
     *,
+    base: ModelName | None = None,
+    adapter: AdapterReading = "merged",
     tokenizer: str | None = None,
     bases: Iterable[str] = (),
     weights: bool = True,
 ) -> ModelSource:
-    """Return the pinned source of a model, with the tokenizer to use if that is not its own.
+    """Return the pinned source of a model, with its tokenizer and the base of an adapter.
 
-    ``tokenizer`` replaces the model's own. A model without one gets that of its run's folder, of
-    the first of its ``bases`` that has one, or of the local folder that its configuration names;
-    bases are named as ``resolve_tokenizer`` takes them. Without ``weights``, the files of the
-    weights are not checked. Raises ModelError if the model or
-    tokenizer does not exist, if a local model's weights are incomplete, or if a hub model is
+    ``base`` replaces the base that an adapter names; a full model has none. ``adapter`` is what is
+    measured of an adapter. ``tokenizer`` replaces the model's own. A model without one gets that of
+    its run's folder, of the first of its ``bases`` that has one, or of the local folder that its
+    configuration names; bases are named as ``resolve_tokenizer`` takes them. Without ``weights``,
+    the files of the weights are not checked. Raises ModelError if the model, its tokenizer or an
+    adapter's base does not exist, if a local model's weights are incomplete, or if a hub model is
     neither reachable nor cached.
     """
-    source = pin(resolve_model(model, revision))
-    if weights and source.kind == "folder":
-        require_whole_weights(model, Path(source.id))
+    named = resolve_model(model, revision, base=base, adapter=adapter)
+    source = with_adapter_base(pin(named), base)
+    full = weights_source(source)
+    if weights and full.kind == "folder":
+        require_whole_weights(model, Path(full.id))
     if tokenizer is not None:
         return replace(source, tokenizer=pin(resolve_tokenizer(tokenizer)))
-    if has_tokenizer(source):
+    own = tokenizer_source(source)
+    if has_tokenizer(own):
         return source
-    borrowed = _borrowed(source, bases)
+    borrowed = _borrowed(own, bases)
     if borrowed is None:
-        raise missing_tokenizer(model, source)
+        raise missing_tokenizer(model, own)
     return replace(source, tokenizer=borrowed)
 
 

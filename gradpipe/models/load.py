@@ -13,17 +13,22 @@ import torch
 from transformers import AutoConfig, AutoTokenizer, PreTrainedTokenizerBase
 
 from gradpipe.errors import ModelError
+from gradpipe.models.adapters.base import tokenizer_source, weights_source, with_adapter_base
+from gradpipe.models.adapters.load import with_adapter
 from gradpipe.models.auto_class import auto_class
+from gradpipe.models.dequantize import dequantized, dequantizing_settings
 from gradpipe.models.devices import best_device, input_device
 from gradpipe.models.files import refuse_files
 from gradpipe.models.find import find_model
 from gradpipe.models.fingerprint import fingerprint, pin
 from gradpipe.models.gguf import converted_folder
 from gradpipe.models.placement import IN_ONE_PIECE, Placement
+from gradpipe.models.quantization import quantization_settings
 from gradpipe.models.refusals import refuse_adapter, refuse_config, refuse_missing_weights
 from gradpipe.models.silence import quiet_transformers
-from gradpipe.models.source import ModelSource, pickled_error, resolve_model
+from gradpipe.models.source import AdapterReading, ModelSource, pickled_error
 from gradpipe.models.tokenizer_files import tokenizer_note, unread_sentencepiece
+from gradpipe.models.weights_notes import weights_notes
 from gradpipe.system.atomic_files import aside_path, sweep_leftovers
 from gradpipe.system.failures import Cause, connection_failed, failed_with
 from gradpipe.system.user_folders import cache_folder
@@ -34,7 +39,8 @@ class LoadedModel:
     """A causal language model with its tokenizer, on its device, weights frozen.
 
     ``device`` computes the input embeddings; other parts may be on other devices. With
-    ``checkpointing``, activations are recomputed instead of kept.
+    ``checkpointing``, activations are recomputed instead of kept. ``adapter`` says whether the
+    gradients at the weights are measured, or those at the factors of the model's adapter.
     """
 
     name: str
@@ -44,6 +50,7 @@ class LoadedModel:
     device: str
     checkpointing: bool = False
     notes: tuple[str, ...] = ()
+    adapter: AdapterReading = "merged"
 
     @property
     def window(self) -> int | None:
@@ -53,12 +60,12 @@ class LoadedModel:
 
 def model_window(model: Any) -> int | None:
     """Return the longest input that a model supports, in tokens; None if unspecified."""
-    return _config_window(model.config) if hasattr(model, "config") else None
+    return config_window(model.config) if hasattr(model, "config") else None
 
 
 def load_window(name: str, revision: str | None = None) -> int | None:
     """Return ``model_window`` from the configuration, without weights; raises ModelError."""
-    return _config_window(load_config(name, revision))
+    return config_window(load_config(name, revision))
 
 
 def configured_embeddings(name: str, revision: str | None = None) -> int | None:
@@ -69,10 +76,12 @@ def configured_embeddings(name: str, revision: str | None = None) -> int | None:
 
 def load_config(name: str, revision: str | None = None) -> Any:
     """Return the model's transformers configuration, without weights; raises ModelError."""
-    return _config(name, pin(resolve_model(name, revision)))
+    return config_of(find_model(name, revision), name)
 
 
-def _config(name: str, source: ModelSource) -> Any:
+def config_of(source: ModelSource, name: str) -> Any:
+    """Return the transformers configuration at a pinned source; raises ModelError."""
+    source = weights_source(source)
     place = _place(source)
     with quiet_transformers():
         try:
@@ -96,7 +105,8 @@ def _check_files(name: str, source: ModelSource, config: Any) -> None:
             raise _load_error(name, "model", error) from error
 
 
-def _config_window(config: Any) -> int | None:
+def config_window(config: Any) -> int | None:
+    """Return ``model_window`` from a configuration."""
     window = getattr(config.get_text_config(), "max_position_embeddings", None)
     return window if isinstance(window, int) and window > 1 else None
 
@@ -107,10 +117,14 @@ def load_model(
     dtype: str = "float32",
     placement: Placement = IN_ONE_PIECE,
     tokenizer: str | None = None,
+    *,
+    adapter: AdapterReading = "merged",
+    base: str | None = None,
 ) -> LoadedModel:
     """Load a causal language model and its tokenizer, frozen and in evaluation mode.
 
-    Code that comes with a model is never run.
+    Code that comes with a model is never run. An adapter of the peft library is loaded onto its
+    base model.
 
     Args:
         name: A hub id, a local folder, a .gguf file, or ``demo`` (SmolLM2-135M-Instruct).
@@ -119,21 +133,27 @@ def load_model(
         placement: How the model is laid out on devices; by default, all on the best device.
         tokenizer: The tokenizer to use instead of the model's own: a folder, a .gguf file or a hub
             id. A checkpoint without one takes that of its run's folder.
+        adapter: What to measure of an adapter: the gradients at the ``merged`` weights, or those at
+            its ``factors`` A and B.
+        base: The id of an adapter's base model, by default the one that the adapter names.
 
     Returns:
         The model with its tokenizer, fingerprint, device and context window.
 
     Raises:
-        ModelError: A file is missing, or the model is not a causal language model with plain
-            weights.
+        ModelError: A file is missing, the model is not a causal language model, its weights cannot
+            be dequantized here, or it is an adapter without its base.
 
     Examples:
         >>> loaded = gp.load_model(model_folder)
         >>> loaded.model.training, loaded.window
         (False, 4096)
     """
+    named = None if base is None else (base, None)
     # The weights are checked after the configuration, which may say more on why they are unusable.
-    source = find_model(name, revision, tokenizer=tokenizer, weights=False)
+    source = find_model(
+        name, revision, tokenizer=tokenizer, base=named, adapter=adapter, weights=False
+    )
     return load_source(source, name, dtype, placement)
 
 
@@ -144,15 +164,28 @@ def load_source(
     placement: Placement = IN_ONE_PIECE,
 ) -> LoadedModel:
     """Load a model as ``load_model`` does, from a resolved source."""
-    source = pin(source)
+    source = with_adapter_base(pin(source))
     logging.getLogger(__name__).info("loading %s", name)
-    refuse_adapter(name, source)
-    config = _config(name, source)
+    weights = weights_source(source)
+    refuse_adapter(name, weights)
+    config = config_of(source, name)
     refuse_config(name, config)
-    _check_files(name, source, config)
+    _check_files(name, weights, config)
     tokenizer = tokenizer_of(source, name)
     device = best_device()
-    model = _model(name, source, dtype, placement.settings(device), auto_class(config))
+    for note in weights_notes(source):
+        logging.getLogger(__name__).info("%s: %s", name, note)
+    placing = {**placement.settings(device), **dequantizing_settings(config, device)}
+    model = _model(
+        name,
+        weights,
+        dtype,
+        auto_class(config),
+        placing=placing,
+        quantization=quantization_settings(config),
+    )
+    if source.base is not None:
+        model = with_adapter(name, model, source)
     if placement.device_map is not None:
         device = str(input_device(model))
     return LoadedModel(
@@ -163,13 +196,23 @@ def load_source(
         device=device,
         checkpointing=placement.checkpointing,
         notes=tuple(filter(None, [tokenizer_note(source, name)])),
+        adapter=source.adapter,
     )
 
 
-def _model(name: str, source: ModelSource, dtype: str, placing: dict[str, Any], kind: Any) -> Any:
+def _model(
+    name: str,
+    source: ModelSource,
+    dtype: str,
+    kind: Any,
+    *,
+    placing: dict[str, Any],
+    quantization: dict[str, Any] | None = None,
+) -> Any:
     """Load the model with an auto class, frozen and in evaluation mode.
 
-    ``placing`` are from_pretrained settings.
+    ``placing`` are from_pretrained settings. ``quantization`` are the settings of quantized
+    weights, which become plain ones.
     """
     place, folder = _place(source), _offload_folder()
     sweep_leftovers(folder.parent)
@@ -192,6 +235,13 @@ def _model(name: str, source: ModelSource, dtype: str, placing: dict[str, Any], 
     model, report = loaded
     weakref.finalize(model, shutil.rmtree, folder, ignore_errors=True)
     refuse_missing_weights(name, report["missing_keys"])
+    if quantization is not None:
+        with quiet_transformers():
+            try:
+                model = dequantized(model, getattr(torch, dtype), quantization)
+            # The exceptions of the libraries that quantize weights share no base type.
+            except Exception as error:
+                raise _load_error(name, "model", error) from error
     model.eval()
     model.requires_grad_(False)
     return model
@@ -216,7 +266,7 @@ def load_tokenizer(
 
 def tokenizer_of(source: ModelSource, name: str) -> PreTrainedTokenizerBase:
     """Load the tokenizer of a pinned source; ``name`` is the model's. Raises ModelError."""
-    source = source.tokenizer or source
+    source = tokenizer_source(source)
     place = _place(source)
     with quiet_transformers():
         try:

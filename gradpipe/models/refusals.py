@@ -8,29 +8,40 @@ from typing import Any
 from transformers.utils.peft_utils import find_adapter_config_file
 
 from gradpipe.errors import ModelError
+from gradpipe.models.adapters.wrappers import refuse_wrappers
 from gradpipe.models.auto_class import reads_text
-from gradpipe.models.source import ModelSource, adapter_error, pickled_error
+from gradpipe.models.quantization import (
+    quantization_method,
+    quantization_settings,
+    refuse_quantization,
+    refuse_quantized_model,
+)
+from gradpipe.models.source import ModelSource, pickled_error
 
 
 def refuse_adapter(name: str, source: ModelSource) -> None:
-    """Raise ModelError if a hub model is an adapter; ``resolve_model`` checks local folders."""
+    """Raise ModelError if the weights of a hub model are an adapter's.
+
+    ``find_model`` finds the base of an adapter, unless the hub did not answer. transformers would
+    load that base by itself.
+    """
     if source.kind == "hub" and find_adapter_config_file(source.id, revision=source.revision):
-        raise adapter_error(name)
+        raise ModelError(
+            f"{name} is an adapter, and the hub did not send its settings: retry.",
+            transient=True,
+        )
 
 
 def refuse_config(name: str, config: Any, plain: bool = False) -> None:
     """Raise ModelError for the configuration of an unsupported model.
 
-    Unsupported are quantized models, encoder-decoder models whose encoder does not read text,
-    pickled weights and models that run downloaded code. ``plain``: the weights are dequantized, as
-    those of a loaded GGUF file are.
+    Unsupported are quantized weights that nothing dequantizes here, encoder-decoder models whose
+    encoder does not read text, pickled weights and models that run downloaded code. ``plain``: the
+    weights are dequantized already, as those of a loaded GGUF file are.
     """
-    method = _quantization_method(config)
-    if method and not (plain and method == "gguf"):
-        raise ModelError(
-            f"The weights of {name!r} are quantized ({method}), and gradients need 16 or 32 bits: "
-            "use the model that it was made from, or a .gguf file of it."
-        )
+    settings = quantization_settings(config)
+    if settings is not None and not plain:
+        refuse_quantization(name, settings)
     if getattr(config, "is_encoder_decoder", False) and not reads_text(config):
         raise ModelError(
             f"The encoder of {name!r} ({config.model_type}) does not read text: use a language "
@@ -50,23 +61,22 @@ def refuse_config(name: str, config: Any, plain: bool = False) -> None:
 def refuse_model(name: str, model: Any) -> None:
     """Raise ModelError for a loaded model that is unsupported.
 
-    Unsupported are models with adapters, models with weights created in inference mode, and what
-    ``refuse_config`` refuses. Adapters add to a projection's output separately, so the gradient
-    would be that of the base model's weight only.
+    Unsupported are models with adapters that do not change weight matrices, models with weights
+    created in inference mode, and what ``refuse_config`` refuses.
     """
     shown_name = name or type(model).__name__
-    if any(type(module).__module__.startswith("peft.") for module in model.modules()):
-        raise ModelError(
-            f"{shown_name} carries an adapter (peft): merge it with model.merge_and_unload() first."
-        )
+    refuse_wrappers(shown_name, model)
     if any(parameter.is_inference() for parameter in model.parameters()):
         raise ModelError(
             f"The weights of {shown_name} were created or converted inside torch.inference_mode(), "
             "and torch cannot use such tensors for gradients: load and convert the model outside."
         )
     if hasattr(model, "config"):
+        settings = quantization_settings(model.config)
         plain = all(parameter.is_floating_point() for parameter in model.parameters())
-        refuse_config(shown_name, model.config, plain)
+        if settings is not None and not (plain and quantization_method(settings) == "gguf"):
+            refuse_quantized_model(shown_name, settings)
+        refuse_config(shown_name, model.config, plain=True)
 
 
 def refuse_missing_weights(name: str, missing: Iterable[str]) -> None:
@@ -88,16 +98,4 @@ def _downloaded_kernel(config: Any) -> str | None:
             wanted = str(getattr(part, setting, None) or "")
             if "/" in wanted:
                 return wanted
-    return None
-
-
-def _quantization_method(config: Any) -> str | None:
-    """Return the quantization method in a configuration, or None."""
-    for part in (config, config.get_text_config()):
-        for key in ("quantization_config", "compression_config"):
-            settings = getattr(part, key, None)
-            if settings:
-                known = settings if isinstance(settings, dict) else vars(settings)
-                method = known.get("quant_method") or "bitsandbytes"
-                return str(getattr(method, "value", method))
     return None

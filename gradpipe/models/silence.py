@@ -1,5 +1,6 @@
 """Silence transformers: callers show their own progress."""
 
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -14,7 +15,10 @@ def quiet_transformers() -> Iterator[None]:
     logging.set_verbosity_error()
     logging.disable_progress_bar()
     try:
-        yield
+        with warnings.catch_warnings():
+            # It warns of quantized weights that are dequantized while they are loaded.
+            warnings.filterwarnings("ignore", "You passed `quantization_config`")
+            yield
     finally:
         logging.set_verbosity(verbosity)
         if bars:

@@ -18,7 +18,7 @@ from gradpipe.gradients.tokens import TokenRow, truncation_note
 from gradpipe.models.find import find_model
 from gradpipe.models.load import LoadedModel, load_source
 from gradpipe.models.placement import IN_ONE_PIECE, Placement
-from gradpipe.models.source import ModelSource
+from gradpipe.models.source import AdapterReading, ModelSource
 from gradpipe.standalone.model_encoder import encoder_of_model
 
 _log = logging.getLogger(__name__)
@@ -29,7 +29,8 @@ class ExampleRunner:
 
     Tokenize every set first: errors in examples are then raised before the weights are read.
     ``report`` is called with the progress of each extraction. ``tokenizer`` replaces the model's
-    own.
+    own. ``adapter`` is what is measured of an adapter, and ``base`` names its base, by default the
+    one in its settings.
     """
 
     def __init__(
@@ -38,17 +39,23 @@ class ExampleRunner:
         protocol: Protocol,
         placement: Placement = IN_ONE_PIECE,
         report: Callable[[Progress], None] = lambda _: None,
+        *,
         tokenizer: str | None = None,
+        adapter: AdapterReading = "merged",
+        base: str | None = None,
     ) -> None:
         self.protocol = protocol
         self._model = model
         self._placement = placement
         self._report = report
         self._tokenizer = tokenizer
+        self._adapter = adapter
+        self._base = base
 
     @cached_property
     def _source(self) -> ModelSource:
-        return find_model(self._model, tokenizer=self._tokenizer)
+        base = None if self._base is None else (self._base, None)
+        return find_model(self._model, base=base, adapter=self._adapter, tokenizer=self._tokenizer)
 
     @cached_property
     def _encoder(self) -> Encoder:

@@ -76,18 +76,21 @@ def look_at(
     limit: int | None = None,
     shown: int = 3,
     tokenizer: str | None = None,
+    base: str | None = None,
 ) -> DataView:
     """Read and tokenize the rows of ``data`` for ``model``, whose weights are not read.
 
     ``columns`` and ``response_template`` are those of ``find_format`` and ``read_examples``;
     ``offset`` rows are skipped, then at most ``limit`` are read. The first ``shown`` usable rows
-    are rendered. ``tokenizer`` replaces the model's own. Raises DataError or ModelError as an
+    are rendered. ``tokenizer`` replaces the model's own, ``base`` names the base model of an
+    adapter. Raises DataError or ModelError as an
     extraction would, except that rows longer than the window are counted as truncated.
     """
     table = rows_of_source(data, offset, limit)
     data_format = find_format(table, str(data), columns)
     examples = read_examples(table, data_format, str(data), response_template=response_template)
-    source = find_model(model, tokenizer=tokenizer, weights=False)
+    named = None if base is None else (base, None)
+    source = find_model(model, base=named, tokenizer=tokenizer, weights=False)
     encoder = encoder_of_model(model, source, protocol)
     rows = [encoder.encode(example) for example in examples]
     if (embeddings := configured_embeddings(model, source.revision)) is not None:

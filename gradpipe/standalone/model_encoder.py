@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from gradpipe.gradients.encoder import Encoder
 from gradpipe.gradients.protocol import Protocol
-from gradpipe.models.load import load_config, load_window, tokenizer_of
+from gradpipe.models.adapters.base import weights_source
+from gradpipe.models.load import config_of, config_window, tokenizer_of
 from gradpipe.models.refusals import refuse_adapter, refuse_config
 from gradpipe.models.source import ModelSource
 from gradpipe.models.tokenizer_files import tokenizer_note
@@ -15,7 +16,8 @@ def encoder_of_model(model: str, source: ModelSource, protocol: Protocol) -> Enc
 
     Raises ModelError for a model that gradpipe cannot measure, or without a tokenizer.
     """
-    refuse_adapter(model, source)
-    refuse_config(model, load_config(model, source.revision))
-    window, note = load_window(model, source.revision), tokenizer_note(source, model)
+    refuse_adapter(model, weights_source(source))
+    config = config_of(source, model)
+    refuse_config(model, config)
+    window, note = config_window(config), tokenizer_note(source, model)
     return Encoder(tokenizer_of(source, model), protocol, model, window, [note] if note else [])

@@ -13,6 +13,7 @@ from gradpipe.gradients.rows import ROW_SCHEMA
 from gradpipe.models.devices import input_device
 from gradpipe.models.load import LoadedModel
 from gradpipe.models.refusals import refuse_model
+from gradpipe.models.source import AdapterReading
 from gradpipe.standalone.example_runner import ExampleRunner, runner_of_loaded
 from gradpipe.standalone.extra_scores import Extras
 from gradpipe.standalone.rank_examples import RankOrder, rank_by_model
@@ -31,6 +32,7 @@ def extract_spectra(
     checkpointing: bool = False,
     columns: Mapping[str, str] | None = None,
     response_template: str | None = None,
+    adapter: AdapterReading = "merged",
 ) -> pl.DataFrame:
     """Compute the gradient spectra of examples: one row per (example, layer, projection).
 
@@ -48,6 +50,8 @@ def extract_spectra(
         checkpointing: Recompute each layer's activations in the backward pass to save memory.
         columns: Names of columns by their roles, for example ``{"messages": "chat"}``.
         response_template: In plain texts, the text after which the response begins.
+        adapter: Of a model with an adapter of the peft library, measure the gradients at the
+            ``merged`` weights, or those at the ``factors`` A and B ("q_lora_a", "q_lora_b").
 
     Returns:
         ``example`` (the position in ``examples``, from 0), ``span`` (null for the whole response;
@@ -63,8 +67,8 @@ def extract_spectra(
     Raises:
         DataError: The examples have no known format, one has no instruction or output, or is longer
             than the model's window.
-        ModelError: The model has no attention projections that gradpipe can find, has quantized
-            weights or adapters, or its chat template fails.
+        ModelError: The model has no attention projections that gradpipe can find, has weights in
+            8 bits or an adapter without merged weights, or its chat template fails.
         StudyError: There is no protocol of this name.
 
     Examples:
@@ -77,7 +81,9 @@ def extract_spectra(
         >>> spectra["nuclear_norm"].min() > 0
         True
     """
-    runner = _runner(model, tokenizer, protocol, name=name, checkpointing=checkpointing)
+    runner = _runner(
+        model, tokenizer, protocol, name=name, checkpointing=checkpointing, adapter=adapter
+    )
     rows = runner.encode(to_examples(examples, columns, response_template))
     frames = list(runner.spectra(rows))
     return spectra_table(pl.concat(frames) if frames else pl.DataFrame(schema=ROW_SCHEMA))
@@ -109,6 +115,7 @@ def rank(
     sort: str | None = ...,
     columns: Mapping[str, str] | None = ...,
     response_template: str | None = ...,
+    adapter: AdapterReading = ...,
 ) -> pl.DataFrame: ...
 
 
@@ -127,6 +134,7 @@ def rank(
     sort: str | None = None,
     columns: Mapping[str, str] | None = None,
     response_template: str | None = None,
+    adapter: AdapterReading = "merged",
 ) -> pl.DataFrame:
     """Score examples by one statistic of their gradients and put them in order.
 
@@ -150,6 +158,7 @@ def rank(
             ``score``.
         columns: Names of columns by their roles, as in ``extract_spectra``.
         response_template: As in ``extract_spectra``.
+        adapter: As in ``extract_spectra``.
 
     Returns:
         One row per example, best first: ``example`` (its position in the data, from 0), ``score``
@@ -194,7 +203,7 @@ def rank(
     targets = None if target is None else to_examples(target, columns, response_template)
     extras = Extras(names=extra, target=targets, target_name="target", diverse=diverse)
     order = RankOrder(by=by, extras=extras, sort=sort, ascending=ascending, top=top)
-    ranking = rank_by_model(_runner(model, tokenizer, protocol), pairs, order)
+    ranking = rank_by_model(_runner(model, tokenizer, protocol, adapter=adapter), pairs, order)
     found = _of_examples(ranking.select("row", *order.columns))
     return found.hstack(texts_of_examples(pairs)[ranking["row"]])
 
@@ -211,6 +220,7 @@ def _runner(
     *,
     name: str = "",
     checkpointing: bool = False,
+    adapter: AdapterReading = "merged",
 ) -> ExampleRunner:
     """The runner of a model in memory; raises ModelError for a model that has no gradients."""
     refuse_model(name, model)
@@ -221,6 +231,7 @@ def _runner(
         tokenizer=tokenizer,
         device=str(input_device(model)),
         checkpointing=checkpointing,
+        adapter=adapter,
     )
     chosen = make_protocol(protocol) if isinstance(protocol, str) else protocol
     return runner_of_loaded(loaded, chosen)

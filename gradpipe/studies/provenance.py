@@ -37,6 +37,7 @@ def provenance(
     revisions: Mapping[str, str | None] | None = None,
     notes: Mapping[str, list[str]] | None = None,
     equal_weights: Sequence[Sequence[str]] = (),
+    weights: Mapping[str, list[str]] | None = None,
 ) -> dict[str, Any]:
     """The study, its models and data, and the hardware and time that its gradients took.
 
@@ -48,6 +49,7 @@ def provenance(
         revisions: The commit of each benchmark that is a data set of the hub, by its name.
         notes: What is done beyond each model's chat template, by its name.
         equal_weights: Groups of models that have the same weights.
+        weights: What was done to each model's stored weights, by its name.
     """
     twins = {name: [n for n in group if n != name] for group in equal_weights for name in group}
     return {
@@ -63,6 +65,7 @@ def provenance(
             }
             | ({"prompts": " ".join(said)} if (said := (notes or {}).get(model.name)) else {})
             | ({"same weights as": ", ".join(same)} if (same := twins.get(model.name)) else {})
+            | ({"weights": " ".join(done)} if (done := (weights or {}).get(model.name)) else {})
             for model in study.models
             if model.name in models
         ],

@@ -1,4 +1,4 @@
-"""Find the models of a study, each with the tokenizer that its settings or its base give it."""
+"""Find the models of a study, each with the tokenizer and the base that its settings give it."""
 
 from __future__ import annotations
 
@@ -12,9 +12,12 @@ from gradpipe.studies.study import Study
 def find_study_model(study: Study, name: str, *, weights: bool = True) -> ModelSource:
     """Return the pinned source of one of a study's models, as ``find_model`` does."""
     config = study.model(name)
+    base = study.model(config.base) if config.base is not None else None
     return find_model(
         config.location,
         config.revision,
+        base=(base.location, base.revision) if base is not None else None,
+        adapter=config.adapter,
         tokenizer=config.tokenizer,
         bases=_tokenizers_of_bases(study, name),
         # Checkpoints of a series were looked at when they were listed.
