@@ -65,7 +65,8 @@ class ProbePasses:
             protocol = self.probe_set.protocol
             encoder = Encoder(tokenizer, protocol, self._name(model), model_window(model))
             self.notes = encoder.notes
-            tokens = encoder.encode_all(self.probe_set.examples)
+            names = [f"example {n}" for n in range(len(self.probe_set.examples))]
+            tokens = encoder.encode_all(self.probe_set.examples, names)
             reasons = [row.reason for row in tokens if row.reason is not None]
             if len(reasons) == len(tokens):
                 raise DataError(

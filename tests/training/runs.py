@@ -27,7 +27,12 @@ def rows(number: int = 24, tokens: int = 12) -> list[dict[str, Any]]:
 
 
 def small_trainer(
-    folder: Path, out: Path, callbacks: list[TrainerCallback], model: Any = None, **settings: Any
+    folder: Path,
+    out: Path,
+    callbacks: list[TrainerCallback],
+    model: Any = None,
+    eval_dataset: Any = None,
+    **settings: Any,
 ) -> Trainer:
     """A Trainer of the small model in ``folder``: 2 micro-batches of 2 per step, shuffled."""
     arguments = {
@@ -51,6 +56,7 @@ def small_trainer(
         TrainingArguments(**{**arguments, **settings}),
         data_collator=default_data_collator,
         train_dataset=rows(),
+        eval_dataset=eval_dataset,
         processing_class=AutoTokenizer.from_pretrained(folder),
         callbacks=callbacks,
     )
