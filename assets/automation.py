@@ -10,6 +10,7 @@ import time
 
 import dagster as dg
 
+from assets.adopted_models import adopt_models
 from assets.dagster_workarounds.killed_runs import release_orphans
 from assets.dagster_workarounds.pool_slots import move_queue
 from assets.jobs import STAGE_JOBS, fill
@@ -54,6 +55,7 @@ def keep_up(
         release_orphans(instance)
         move_queue(instance)
         opened = workspace.open()
+        adopt_models(context, opened)
         study = opened.study()
         if changes := partition_changes(instance, study):
             # Runs on the new partitions can be requested from the next tick on.

@@ -14,6 +14,7 @@ from assets.resources import Accelerator, WorkspaceResource
 from assets.responses import RESPONSES, responses
 from assets.stage_run import ASSET_GROUP, StageRun, stage_run
 from gradpipe.engines.work import Work
+from gradpipe.errors import ModelError
 from gradpipe.gradients.checks import check_rows, check_spectra
 from gradpipe.gradients.rows import EXTRACTOR_VERSION, with_keys
 from gradpipe.statistics.rows import summarize_rows
@@ -94,6 +95,7 @@ def gradient_spectra(
             check_rows(rows, run.study.unusable_limit),
         ]
         yield from run.check_results(checks)
+        run.record_step(protocol)
         if missing_keys or not run.was_current:
             run.table.write(rows, run.version, run.version)
         computed = rows.filter(pl.col("key").is_in(missing_keys))
@@ -109,6 +111,11 @@ def _extract(
     """Compute every missing row and store it, with the study's engine."""
     model, benchmark = run.partition.model, run.partition.benchmark
     config, (source, fingerprint) = run.study.model(model), run.versions.model(model)
+    if config.record is not None:
+        raise ModelError(
+            f"{missing.height} rows of {model} on {benchmark} are missing, and its checkpoint is "
+            f"no longer at {config.id}: restore it, or leave the step out of its series."
+        )
     store = run.workspace.spectra(model, benchmark)
     work = Work(
         source=source,
@@ -120,6 +127,7 @@ def _extract(
         missing=store.missing,
         report=accelerator.reporter(context, model, benchmark),
         placement=config.placement,
+        rewritable=config.checkpoint is not None and source.kind == "folder",
     )
     accelerator.extract(work, run.study)
 

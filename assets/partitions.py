@@ -1,7 +1,14 @@
 """Dagster's dynamic partitions: the benchmarks and models of the workspace's study."""
 
+import json
+from collections.abc import Iterable
+
 import dagster as dg
 
+from gradpipe.errors import ModelError, StudyError
+from gradpipe.models.fingerprint import pin
+from gradpipe.models.source import resolve_model
+from gradpipe.studies.series import series_of
 from gradpipe.studies.study import Study
 from storage.names import slug, unslug
 from storage.stages import Partition
@@ -11,25 +18,57 @@ model_partitions = dg.DynamicPartitionsDefinition(name="models")
 grid_partitions = dg.MultiPartitionsDefinition(
     {"benchmark": benchmark_partitions, "model": model_partitions}
 )
-
+#: Where the instance keeps the keys that gradpipe added to a partitions definition.
+_OWN_KEYS = "gradpipe/partitions/{}"
 
 PartitionChange = dg.AddDynamicPartitionsRequest | dg.DeleteDynamicPartitionsRequest
 
 
 def partition_changes(instance: dg.DagsterInstance, study: Study) -> list[PartitionChange]:
-    """List the changes that make the partitions match the study's benchmarks and models."""
+    """List the changes that make the partitions match the study's benchmarks and models.
+
+    Keys that gradpipe did not add, but a user in the UI, are not deleted. The keys that the study
+    needs are recorded as gradpipe's own.
+    """
     changes: list[PartitionChange] = []
     for partitions, entries in (
         (benchmark_partitions, study.benchmarks),
         (model_partitions, study.models),
     ):
-        wanted = [slug(entry.name) for entry in entries]
-        current = instance.get_dynamic_partitions(str(partitions.name))
+        name = str(partitions.name)
+        wanted = dict.fromkeys(slug(entry.name) for entry in entries)
+        current = dict.fromkeys(instance.get_dynamic_partitions(name))
+        own = _own_keys(instance, name, current)
         if new := [key for key in wanted if key not in current]:
             changes.append(partitions.build_add_request(new))
-        if removed := [key for key in current if key not in wanted]:
+        if removed := [key for key in current if key in own and key not in wanted]:
             changes.append(partitions.build_delete_request(removed))
+        # A key that is to be deleted stays gradpipe's own until it is gone.
+        _record_own_keys(instance, name, {*wanted, *(own & current.keys())}, own)
     return changes
+
+
+def keys_of_users(instance: dg.DagsterInstance, study: Study) -> list[str]:
+    """The keys of models that a user added in the UI, and that the study does not have."""
+    name = str(model_partitions.name)
+    current = dict.fromkeys(instance.get_dynamic_partitions(name))
+    known = _own_keys(instance, name, current) | {slug(model.name) for model in study.models}
+    return [key for key in current if key not in known]
+
+
+def _own_keys(instance: dg.DagsterInstance, name: str, current: Iterable[str]) -> set[str]:
+    """The keys that gradpipe added; all current ones in an instance of an earlier version."""
+    cursor = _OWN_KEYS.format(name)
+    stored = instance.daemon_cursor_storage.get_cursor_values({cursor}).get(cursor)
+    return set(current) if stored is None else set(json.loads(stored))
+
+
+def _record_own_keys(
+    instance: dg.DagsterInstance, name: str, keys: set[str], before: set[str]
+) -> None:
+    cursor = _OWN_KEYS.format(name)
+    if keys != before or not instance.daemon_cursor_storage.get_cursor_values({cursor}):
+        instance.daemon_cursor_storage.set_cursor_values({cursor: json.dumps(sorted(keys))})
 
 
 def sync_partitions(instance: dg.DagsterInstance, study: Study) -> None:
@@ -62,3 +101,23 @@ def partition_of_run(context: dg.AssetExecutionContext) -> Partition:
     if isinstance(key, dg.MultiPartitionKey):
         return Partition(**{name: unslug(text) for name, text in key.keys_by_dimension.items()})
     return Partition(benchmark=unslug(key))
+
+
+def require_in_study(study: Study, partition: Partition) -> None:
+    """Raise a GradpipeError that says why a partition's model or benchmark is not in the study."""
+    if partition.benchmark:
+        study.benchmark(partition.benchmark)
+    name = partition.model
+    if not name or any(model.name == name for model in study.models):
+        return
+    series = name.rpartition("@")[0]
+    if series in {entry.name for entry in series_of(study)}:
+        raise ModelError(
+            f"{name} is not a step of the series {series!r} now: its checkpoint is gone or not "
+            "complete, and it has no results. `gradpipe models list` says which steps there are."
+        )
+    pin(resolve_model(name))
+    raise StudyError(
+        f"{name} is not in the study yet: add it with `gradpipe models add`, or wait for the "
+        "sensor `keep_up`."
+    )

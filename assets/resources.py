@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import dagster as dg
 
+from gradpipe.errors import GradpipeError
 from gradpipe.gradients.rows import Progress
 from gradpipe.models.placement import IN_ONE_PIECE, Placement
 from storage.workspace import Workspace
@@ -46,6 +47,8 @@ class Accelerator:
     def __init__(self, on_progress: Callable[[str, str, Progress], None] | None = None) -> None:
         self.on_progress = on_progress
         self._held: tuple[tuple[object, ...], LoadedModel] | None = None
+        #: The held model if its weights were copied out of their files.
+        self._detached: LoadedModel | None = None
         self._cluster: RayEngine | None = None
 
     def extract(self, work: Work, study: Study) -> None:
@@ -66,7 +69,21 @@ class Accelerator:
         loaded = self.load(
             work.source, work.name, work.fingerprint, work.protocol.dtype, work.placement
         )
+        if work.rewritable:
+            self._detach_from_files(loaded, work)
         extract_here(loaded, work)
+
+    def _detach_from_files(self, loaded: LoadedModel, work: Work) -> None:
+        from gradpipe.models.private_weights import copy_weights
+
+        if self._detached is not loaded:
+            self._detached = None
+            try:
+                copy_weights(loaded, work.source, work.fingerprint)
+            except GradpipeError:
+                self._held = None
+                raise
+            self._detached = loaded
 
     def close(self) -> None:
         """Disconnect from the cluster, if any; the model in this process stays loaded."""
@@ -89,7 +106,7 @@ class Accelerator:
         identity = (source, fingerprint, dtype, placement)
         if self._held is not None and self._held[0] != identity:
             # A model on several devices and its hooks refer to each other: only make_room frees it.
-            self._held = None
+            self._held = self._detached = None
             make_room()
         if self._held is None:
             self._held = identity, load_source(source, name, dtype, placement)

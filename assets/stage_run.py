@@ -11,12 +11,15 @@ import polars as pl
 
 from assets.checks import check_results
 from assets.dagster_workarounds.killed_runs import mark_process
-from assets.partitions import partition_of_run
+from assets.partitions import partition_of_run, require_in_study
 from assets.planning.versions import Stage, Versions
 from assets.resources import WorkspaceResource
 from gradpipe.check import Check
+from gradpipe.checkpoints.checkpoint import StepRecord
 from gradpipe.errors import DamagedError, GradpipeError
+from gradpipe.gradients.protocol import Protocol
 from gradpipe.system.failures import connection_failed
+from gradpipe.system.hashing import content_hash
 from storage.tables import Table
 from storage.workspace import Workspace
 
@@ -37,6 +40,7 @@ class StageRun:
         self.versions = Versions(workspace, self.study)
         self.stage = stage
         self.partition = partition_of_run(context)
+        require_in_study(self.study, self.partition)
         self._started = started
 
     @property
@@ -55,6 +59,22 @@ class StageRun:
         notes = self.versions.notes(self.stage, self.partition)
         complete = self.stage.files.is_complete(self.workspace)
         return notes is not None and notes.version == self.version and complete
+
+    def record_step(self, protocol: Protocol) -> None:
+        """Record the partition's model if it is a checkpoint: training may delete its weights."""
+        config = self.study.model(self.partition.model)
+        if config.series is None or config.checkpoint is None or config.step is None:
+            return
+        identity = self.versions.row_identity(config.name)
+        record = StepRecord(
+            step=float(config.step),
+            place=config.id,
+            revision=config.revision,
+            fingerprint=self.versions.model(config.name)[1],
+            identities={content_hash(protocol.key()): identity},
+            notes=tuple(self.versions.prompt_notes(config.name)),
+        )
+        self.workspace.series.keep(config.series, record)
 
     def check_results(self, checks: Iterable[Check]) -> Iterator[dg.AssetCheckResult]:
         """Yield the checks as Dagster's results; raises DataError if a blocking one failed."""

@@ -13,16 +13,17 @@ import polars as pl
 from gradpipe.errors import WorkspaceError
 from gradpipe.generators.calls import CALL_SCHEMA
 from gradpipe.gradients.rows import ROW_SCHEMA
-from gradpipe.models.fingerprint import pin
-from gradpipe.models.source import resolve_model
 from gradpipe.studies.load import load_study, parse_study, study_yaml
-from gradpipe.studies.model_config import ModelConfig
+from gradpipe.studies.series import expand_series, series_of
+from gradpipe.studies.series_config import SeriesConfig
 from gradpipe.studies.study import Study
 from gradpipe.system.hashing import content_hash
 from gradpipe.system.user_folders import data_folder
 from storage.locations import filesystem_of, local_folder_of, open_location
 from storage.names import slug
 from storage.row_store import KEY, RowStore
+from storage.series_records import SeriesRecords
+from storage.series_steps import series_steps
 from storage.tables import Table
 
 if TYPE_CHECKING:
@@ -134,8 +135,32 @@ class Workspace:
         """The study this workspace is about, paths made absolute."""
         return self.root / "study.yaml"
 
+    @property
+    def series(self) -> SeriesRecords:
+        """The records of the study's series."""
+        return SeriesRecords(self.root / "series")
+
     def study(self) -> Study:
-        """Return the workspace's study; the demo if no study was set."""
+        """Return the workspace's study, with a model per step of its series.
+
+        The demo if no study was set.
+        """
+        return self.expand(self.written_study())
+
+    def expand(self, study: Study) -> Study:
+        """Return a study with a model per step of its series, as the checkpoints are now."""
+        if not any(isinstance(model, SeriesConfig) for model in study.models):
+            return study
+        return expand_series(study, lambda entry: series_steps(entry, self.series).steps)
+
+    def series_notes(self, study: Study) -> list[str]:
+        """Sentences about checkpoints of the study's series that are not used."""
+        return [
+            note for entry in series_of(study) for note in series_steps(entry, self.series).notes
+        ]
+
+    def written_study(self) -> Study:
+        """Return the workspace's study as it was written, with its series as entries."""
         content = self.files.read(self.study_path)
         if content is None:
             return load_study(DEFAULT_STUDY)
@@ -257,34 +282,3 @@ class Workspace:
 
 def _home() -> str:
     return os.environ.get("GRADPIPE_HOME") or ".gradpipe"
-
-
-def add_model(workspace: Workspace, model: str, revision: str | None = None, name: str = "") -> str:
-    """Add a model to the workspace's study; return its name in the study.
-
-    Raises GradpipeError if the model does not exist or is already in the study.
-    """
-    pin(resolve_model(model, revision))
-    study = workspace.study()
-    name = name or (f"{model}@{revision}" if revision else model)
-    config = ModelConfig(id=_absolute(model), revision=revision, name=name)
-    _keep_models(workspace, study, (*study.models, config))
-    return config.name
-
-
-def remove_model(workspace: Workspace, name: str) -> None:
-    """Remove a model from the workspace's study; raises StudyError if it is not in it."""
-    study = workspace.study()
-    gone = study.model(name)
-    _keep_models(workspace, study, tuple(model for model in study.models if model != gone))
-
-
-def _keep_models(workspace: Workspace, study: Study, models: tuple[ModelConfig, ...]) -> None:
-    changed = study_yaml(study.model_copy(update={"models": models}))
-    workspace.keep_study(parse_study(changed, str(workspace.study_path)))
-
-
-def _absolute(model: str) -> str:
-    """A local path made absolute; ``demo`` is a model, even beside a folder of that name."""
-    path = Path(model).expanduser()
-    return str(path.resolve()) if model != "demo" and path.exists() else model

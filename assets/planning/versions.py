@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cache
 from itertools import compress
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from gradpipe.benchmarks.read import source_revision, source_version
 from gradpipe.errors import GradpipeError
@@ -163,10 +163,13 @@ class Versions:
         return commit
 
     def model(self, model: str) -> tuple[ModelSource, str]:
-        """A model's pinned source and its fingerprint."""
+        """A model's pinned source and its fingerprint; of a step that is gone, as recorded."""
         config = self.study.model(model)
 
         def look_up() -> tuple[ModelSource, str]:
+            if config.record is not None:
+                kind: Literal["hub", "folder"] = "hub" if config.revision else "folder"
+                return ModelSource(kind, config.id, config.revision), config.record.fingerprint
             source = pin(resolve_model(config.id, config.revision))
             return source, fingerprint(source)
 
@@ -175,15 +178,22 @@ class Versions:
 
     def row_identity(self, model: str) -> str:
         """A model's part of the keys of its rows: the fingerprint, marked if rows were wrong."""
-        protocol = self.study.protocol_of(self.study.model(model))
-        identity: str = self._answer(
-            ("row_identity", model), lambda: row_identity(*self.model(model), protocol)
-        )
+        config = self.study.model(model)
+
+        def look_up() -> str:
+            protocol = self.study.protocol_of(config)
+            if config.record is not None:
+                return config.record.identity(protocol.key())
+            return row_identity(*self.model(model), protocol)
+
+        identity: str = self._answer(("row_identity", model), look_up)
         return identity
 
     def prompt_notes(self, model: str) -> list[str]:
         """What is done beyond a model's chat template, in sentences."""
         config = self.study.model(model)
+        if config.record is not None:
+            return list(config.record.notes)
         return notes_of_model(self.model(model)[0], model, self.study.protocol_of(config))
 
     def generator(self) -> object:

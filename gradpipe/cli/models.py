@@ -23,7 +23,7 @@ def models() -> None:
 @click.option("--name", default="", help="The model's name in tables and charts.")
 def models_add(model: str, revision: str | None, name: str) -> None:
     """Add a model: a hub id, a local folder, a .gguf file, or demo."""
-    from storage.workspace import add_model
+    from storage.study_models import add_model
 
     workspace = current_workspace()
     added = add_model(workspace, model, revision, name)
@@ -54,7 +54,7 @@ def models_remove(name: str, rows: bool) -> None:
     The report leaves it out from its next update on. The model's rows stay in the store, so adding
     it again costs nothing, unless --rows is given.
     """
-    from storage.workspace import remove_model
+    from storage.study_models import remove_model
 
     workspace = current_workspace()
     remove_model(workspace, name)

@@ -26,7 +26,8 @@ class Work:
     stored.
     ``missing`` returns the keys that are missing from the store. Both are pickled, as other
     processes and machines may call them; ``report`` stays in this process.
-    ``placement`` sets the device layout of each copy of the model.
+    ``placement`` sets the device layout of each copy of the model. ``rewritable``: a training may
+    rewrite the model's files meanwhile.
     """
 
     source: ModelSource
@@ -38,6 +39,7 @@ class Work:
     missing: Callable[[Iterable[str]], list[str]]
     report: Callable[[Progress], None] = lambda _: None
     placement: Placement = IN_ONE_PIECE
+    rewritable: bool = False
 
     def called(self, keys: Iterable[str]) -> list[str]:
         """Return the names of rows in error messages: benchmark, index, style and relevance."""

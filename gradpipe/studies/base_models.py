@@ -1,11 +1,48 @@
-"""Which models of a study are tuned from which, by their names."""
+"""Which models of a study are tuned from which, as it says or by their names."""
 
 import re
 from collections.abc import Sequence
 
+from gradpipe.errors import StudyError, nearest
+from gradpipe.studies.model_config import ModelConfig
+from gradpipe.studies.series_config import SeriesConfig
+
 #: Parts of a name that mark a tuned model, and parts that only name a format or stage.
 _TUNED = {"it", "instruct", "chat"}
 _NEUTRAL = {"hf", "base", "pt"}
+
+
+def tuned_pairs(models: Sequence[ModelConfig]) -> list[tuple[str, str]]:
+    """Pairs of models, (base, tuned), as their ``base`` says or as their names suggest.
+
+    Only the last step of a series is paired with its base: one claim per checkpoint would be nearly
+    the same claim many times, and would make the correction for many claims stricter.
+    """
+    single = [model for model in models if model.series is None]
+    steps = sorted((m for m in models if m.series is not None), key=lambda model: model.step or 0)
+    last = {model.series: model for model in steps}
+    given = [(m.base, m.name) for m in (*single, *last.values()) if m.base is not None]
+    tuned = {name for _, name in given}
+    by_name = find_model_pairs([model.name for model in single])
+    return given + [pair for pair in by_name if pair[1] not in tuned]
+
+
+def require_known_bases(models: Sequence[ModelConfig]) -> None:
+    """Raise StudyError for a base that the study does not have.
+
+    The base of a series becomes a model of the study, and its steps are not known yet.
+    """
+    names = {model.name for model in models}
+    series = {model.name for model in models if isinstance(model, SeriesConfig)}
+    for model in models:
+        if model.base == model.name:
+            raise StudyError(f"The model {model.name!r} cannot be its own base: name another one.")
+        if model.base is None or model.name in series:
+            continue
+        if model.base not in names and model.base.rpartition("@")[0] not in series:
+            raise StudyError(
+                f"The study has no model {model.base!r}: {nearest(model.base, sorted(names))}"
+            )
 
 
 def find_model_pairs(models: Sequence[str]) -> list[tuple[str, str]]:

@@ -12,11 +12,15 @@ from pydantic import BaseModel, ValidationError
 from gradpipe.benchmarks.sources.hub import HUB_FILES
 from gradpipe.errors import DataError, StudyError, nearest
 from gradpipe.generators.secrets import holds_key
+from gradpipe.studies.model_config import ModelConfig
+from gradpipe.studies.model_entries import ENTRY_TAGS, SERIES_KEYS
 from gradpipe.studies.study import Study
 from gradpipe.studies.template_files import is_template_file
 from gradpipe.untrusted.files import read_regular
 from gradpipe.untrusted.yaml import LARGEST_STUDY, RefusedYAMLError, read_yaml
 
+#: Keys of models whose default names are short.
+_SHORT_NAMED = {*SERIES_KEYS, "series"}
 #: Settings of `wikipedia` that are paths or URLs.
 _WIKIPEDIA_FILES = ("titles", "titles_file", "views")
 
@@ -107,8 +111,8 @@ def parse_study(text: str, source: str, folder: Path | None = None) -> Study:
 
 
 def study_yaml(study: Study) -> str:
-    """The study as YAML, from which ``parse_study`` makes the same study."""
-    content = study.model_dump(mode="json", exclude_defaults=True)
+    """The study as YAML, from which ``parse_study`` makes the same study, series unexpanded."""
+    content = study.with_models(study.entries).model_dump(mode="json", exclude_defaults=True)
     content["protocol"] = study.protocol.model_dump(mode="json")
     text: str = yaml.safe_dump(content, sort_keys=False, allow_unicode=True)
     if "\x85" in text:
@@ -145,15 +149,24 @@ def _absolute(content: dict[str, Any], folder: Path) -> dict[str, Any]:
             located["wikipedia"] = {**pages, **files}
         return located
 
+    def names() -> list[Any]:
+        entries = content["models"]
+        return [e.get("name", e.get("id")) if isinstance(e, dict) else e for e in entries]
+
     def model(entry: Any) -> Any:
         value = {"id": entry} if isinstance(entry, str) else entry
         template = value.get("chat_template") if isinstance(value, dict) else None
         if isinstance(template, str) and is_template_file(template):
             entry = value = {**value, "chat_template": locate(template)}
         named = isinstance(value, dict) and isinstance(value.get("id"), str)
-        if named and (value["id"].startswith((".", "~")) or value["id"].endswith(".gguf")):
+        local = named and (value["id"].startswith((".", "~")) or value["id"].endswith(".gguf"))
+        if local or (named and "checkpoints" in value):
             # Its name in tables and charts is as the user wrote it, wherever the study file is.
-            return {"name": value["id"], **value, "id": locate(value["id"])}
+            name = {} if _SHORT_NAMED & value.keys() else {"name": value["id"]}
+            entry = value = {**name, **value, "id": locate(value["id"])}
+        base = value.get("base") if isinstance(value, dict) else None
+        if isinstance(base, str) and base.startswith((".", "~")) and base not in names():
+            entry = {**value, "base": locate(base)}
         return entry
 
     def generator(value: Any) -> Any:
@@ -181,10 +194,13 @@ def _sentence(error: ValidationError, source: str) -> str:
     """The first mistake as a sentence, with the nearest known key if a key is misspelled."""
     # A misspelled key goes before the key that is missing because of it.
     first = min(error.errors(), key=lambda mistake: mistake["type"] != "extra_forbidden")
-    where = _short(".".join(str(part) for part in first["loc"]), 60)
+    keys = [str(part) for part in first["loc"] if part not in ENTRY_TAGS]
+    where = _short(".".join(keys), 60)
     if first["type"] == "extra_forbidden":
         key = str(first["loc"][-1])[:80]
-        known = list(_schema_at(first["loc"][:-1]).model_fields)
+        schema = _schema_at(first["loc"][:-1])
+        # With one of these keys, the model would be a series.
+        known = [*schema.model_fields, *(SERIES_KEYS if schema is ModelConfig else ())]
         return f"The study {source} has an unknown key {where!r}: {nearest(key, known)}"
     if first["type"] == "missing":
         return f"The study {source} has no {where!r}: add it."
@@ -203,7 +219,9 @@ def _schema_at(location: tuple[int | str, ...]) -> type[BaseModel]:
     """The settings class at a location of a study, given as its keys from the outside in."""
     schema: type[BaseModel] = Study
     for key in location:
-        if isinstance(key, str) and key in schema.model_fields:
+        if key in ENTRY_TAGS:
+            schema = ENTRY_TAGS[str(key)]
+        elif isinstance(key, str) and key in schema.model_fields:
             schema = _settings(schema.model_fields[key].annotation) or schema
     return schema
 

@@ -4,8 +4,19 @@ from __future__ import annotations
 
 from typing import Any
 
-from pydantic import BaseModel, ConfigDict, Field, JsonValue, field_validator, model_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    JsonValue,
+    PrivateAttr,
+    field_validator,
+    model_validator,
+)
 
+from gradpipe.checkpoints.checkpoint import Checkpoint, StepRecord, step_model_name
+from gradpipe.errors import StudyError
+from gradpipe.fields import Number, Whole
 from gradpipe.gradients.layer_names import LayerNames
 from gradpipe.models.placement import DeviceMap, MaxMemory, Placement
 from gradpipe.studies.template_files import read_chat_template
@@ -84,15 +95,39 @@ class ModelConfig(BaseModel):
             "their names."
         ),
     )
+    series: str | None = Field(
+        default=None,
+        min_length=1,
+        description="The series of checkpoints that this model is a step of; with ``step``.",
+    )
+    step: Whole | Number | None = Field(
+        default=None, ge=0, description="The step of its series at which the model was saved."
+    )
+    #: The checkpoint of a series that this model is, or what is known of one that is gone.
+    _checkpoint: Checkpoint | StepRecord | None = PrivateAttr(None)
+
+    @classmethod
+    def default_name(cls, value: dict[str, Any]) -> str:
+        """The name of a model whose settings have none."""
+        revision, series, step = (value.get(key) for key in ("revision", "series", "step"))
+        if isinstance(series, str) and isinstance(step, int | float):
+            return step_model_name(series, step)
+        return f"{value['id']}@{revision}" if revision else str(value["id"])
 
     @model_validator(mode="before")
     @classmethod
     def _short_form(cls, value: Any) -> Any:
         value = {"id": value} if isinstance(value, str) else value
-        if isinstance(value, dict) and value.get("id") and not value.get("name"):
-            revision = value.get("revision")
-            return {**value, "name": f"{value['id']}@{revision}" if revision else value["id"]}
+        if isinstance(value, dict) and isinstance(value.get("id"), str) and value["id"]:
+            return value if value.get("name") else {**value, "name": cls.default_name(value)}
         return value
+
+    @model_validator(mode="after")
+    def _series_with_step(self) -> ModelConfig:
+        if (self.series is None) != (self.step is None):
+            given, missing = ("series", "step") if self.series else ("step", "series")
+            raise StudyError(f"The model {self.name!r} has `{given}`: give its `{missing}` too.")
+        return self
 
     @model_validator(mode="before")
     @classmethod
@@ -109,6 +144,22 @@ class ModelConfig(BaseModel):
         if value is not None:
             read_chat_template(value)
         return value
+
+    def at_checkpoint(self, checkpoint: Checkpoint | StepRecord) -> ModelConfig:
+        """This model as a step of a series, with what was found of its checkpoint."""
+        changed = self.model_copy()
+        changed._checkpoint = checkpoint
+        return changed
+
+    @property
+    def checkpoint(self) -> Checkpoint | None:
+        """The checkpoint that exists now; None for models that are no step of a series."""
+        return self._checkpoint if isinstance(self._checkpoint, Checkpoint) else None
+
+    @property
+    def record(self) -> StepRecord | None:
+        """What is known of a step whose weights are gone; None for all other models."""
+        return self._checkpoint if isinstance(self._checkpoint, StepRecord) else None
 
     @property
     def placement(self) -> Placement:

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Any, Literal, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, field_validator, model_validator
 
 from gradpipe.benchmarks.config import BenchmarkConfig
 from gradpipe.benchmarks.read import default_source
@@ -21,9 +20,10 @@ from gradpipe.gradients.protocol import STANDARD, Protocol, make_protocol
 from gradpipe.responses.build import Irrelevant
 from gradpipe.responses.wrong import Wrong
 from gradpipe.statistics.reductions import DEFAULT_STATISTICS, REDUCTIONS
-from gradpipe.studies.base_models import find_model_pairs
+from gradpipe.studies.base_models import require_known_bases, tuned_pairs
 from gradpipe.studies.model_config import ModelConfig
-from gradpipe.studies.names import require_distinct_names
+from gradpipe.studies.model_entries import ModelEntry
+from gradpipe.studies.names import require_distinct_names, require_known_names
 from gradpipe.studies.template_files import read_chat_template
 from gradpipe.styles import STYLES
 
@@ -41,8 +41,11 @@ class Study(BaseModel):
         max_length=100,
         description="What the report calls the study.",
     )
-    models: tuple[ModelConfig, ...] = Field(
-        description="Model ids, or mappings with an ``id`` and further settings."
+    models: tuple[ModelEntry, ...] = Field(
+        description=(
+            "Model ids, or mappings with an ``id`` and further settings; one with ``checkpoints`` "
+            "or ``revisions`` is a series."
+        )
     )
     benchmarks: tuple[BenchmarkConfig, ...] = Field(
         min_length=1,
@@ -158,6 +161,9 @@ class Study(BaseModel):
         ),
     )
 
+    #: The models and series as written, if ``models`` has one model per step of a series.
+    _entries: tuple[ModelConfig, ...] | None = PrivateAttr(None)
+
     @field_validator("benchmarks", mode="before")
     @classmethod
     def _bare_names(cls, value: Any) -> Any:
@@ -179,14 +185,14 @@ class Study(BaseModel):
     @classmethod
     def _known(cls, value: tuple[str, ...] | None, info: Any) -> Any:
         known = STYLES if info.field_name == "styles" else tuple(REDUCTIONS)
-        _require_known(str(info.field_name)[:-1], value or (), known)
+        require_known_names(str(info.field_name)[:-1], value or (), known)
         return value
 
     @field_validator("benchmarks")
     @classmethod
     def _known_styles(cls, value: tuple[BenchmarkConfig, ...]) -> tuple[BenchmarkConfig, ...]:
         for benchmark in value:
-            _require_known("style", benchmark.styles or (), STYLES)
+            require_known_names("style", benchmark.styles or (), STYLES)
         return value
 
     @model_validator(mode="after")
@@ -206,13 +212,7 @@ class Study(BaseModel):
 
     @model_validator(mode="after")
     def _known_bases(self) -> Study:
-        for model in self.models:
-            if model.base == model.name:
-                raise StudyError(
-                    f"The model {model.name!r} cannot be its own base: name another one."
-                )
-            if model.base is not None:
-                self.model(model.base)
+        require_known_bases(self.models)
         return self
 
     @model_validator(mode="after")
@@ -220,6 +220,17 @@ class Study(BaseModel):
         for kind, entries in (("models", self.models), ("benchmarks", self.benchmarks)):
             require_distinct_names([entry.name for entry in entries], kind)
         return self
+
+    @property
+    def entries(self) -> tuple[ModelConfig, ...]:
+        """The models and series as the study's author wrote them."""
+        return self.models if self._entries is None else self._entries
+
+    def with_models(self, models: tuple[ModelConfig, ...]) -> Study:
+        """The study with these models in place of its series; it remembers its ``entries``."""
+        changed = self.model_copy(update={"models": models})
+        changed._entries = self.entries
+        return changed
 
     def protocol_of(self, model: ModelConfig) -> Protocol:
         """The study's protocol as it applies to one model.
@@ -248,10 +259,7 @@ class Study(BaseModel):
 
     def model_pairs(self) -> list[tuple[str, str]]:
         """Pairs of models, (base, tuned), as the study says or as their names suggest."""
-        given = [(model.base, model.name) for model in self.models if model.base is not None]
-        tuned = {name for _, name in given}
-        by_name = find_model_pairs([model.name for model in self.models])
-        return given + [pair for pair in by_name if pair[1] not in tuned]
+        return tuned_pairs(self.models)
 
     def model(self, name: str) -> ModelConfig:
         """The model of this name; raises StudyError if the study does not have it."""
@@ -260,14 +268,6 @@ class Study(BaseModel):
     def benchmark(self, name: str) -> BenchmarkConfig:
         """The benchmark of this name; raises StudyError if the study does not have it."""
         return _named(self.benchmarks, name, "benchmark")
-
-
-def _require_known(kind: str, names: Sequence[str], known: Sequence[str]) -> None:
-    for name in names:
-        if name not in known:
-            raise StudyError(f"There is no {kind} {name!r}: {nearest(name, list(known))}")
-        if names.count(name) > 1:
-            raise StudyError(f"The {kind} {name!r} is listed twice: list it once.")
 
 
 def _named(entries: tuple[Named, ...], name: str, kind: str) -> Named:

@@ -20,7 +20,8 @@ from definitions import defs
 from gradpipe.errors import DataError
 from gradpipe.studies.study import Study
 from storage.stages import Partition
-from storage.workspace import Workspace, add_model, remove_model
+from storage.study_models import add_model, remove_model
+from storage.workspace import Workspace
 from tests.assets.conftest import (
     ASSETS,
     Daemon,

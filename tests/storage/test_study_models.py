@@ -7,7 +7,8 @@ import pytest
 
 from gradpipe.errors import ModelError, StudyError
 from gradpipe.studies.load import load_study, parse_study
-from storage.workspace import Workspace, add_model, remove_model
+from storage.study_models import add_model, remove_model
+from storage.workspace import Workspace
 
 COMMIT = "0123456789abcdef0123456789abcdef01234567"
 
