@@ -156,22 +156,22 @@ def _prices(
     plan: Plan, model: str, missing: dict[str, pl.DataFrame], loaded: LoadedModel | None
 ) -> tuple[dict[str, list[TokenRow]], dict[str, Price]]:
     """Return a model's missing rows as tokens, and their cost, by benchmark."""
-    from gradpipe.estimates.configurations import read_shape
+    from gradpipe.estimates.model_shape import config_shape
     from gradpipe.estimates.prices import Price, prices
     from gradpipe.gradients.examples import encode_examples
+    from gradpipe.models.load import config_of
 
     config = plan.versions.study.model(model)
     if not any(map(len, missing.values())):
         nothing = Price(0.0, 0.0, 0.0, 0.0)
         return {name: [] for name in missing}, dict.fromkeys(missing, nothing)
     protocol = plan.versions.study.protocol_of(config)
+    source, _ = plan.versions.model(model)
     rows = {
-        name: encode_examples(config.id, config.revision, protocol, examples)
-        if examples.height
-        else []
+        name: encode_examples(source, config.id, protocol, examples) if examples.height else []
         for name, examples in missing.items()
     }
-    shape = read_shape(config.id, config.revision)
+    shape = config_shape(config_of(source, config.id), config.id)
     checkpointing = config.gradient_checkpointing
     costs = prices(shape, protocol, list(rows.values()), checkpointing, loaded)
     return rows, dict(zip(rows, costs, strict=True))

@@ -17,9 +17,10 @@ from gradpipe.benchmarks.read import source_revision, source_version
 from gradpipe.errors import GradpipeError
 from gradpipe.gradients.row_identity import row_identity
 from gradpipe.gradients.template_notes import notes_of_model
-from gradpipe.models.fingerprint import fingerprint, pin
-from gradpipe.models.source import ModelSource, resolve_model
+from gradpipe.models.fingerprint import fingerprint
+from gradpipe.models.source import ModelSource
 from gradpipe.studies.study import Study
+from gradpipe.studies.study_models import find_study_model
 from storage.stages import Partition, StageFiles
 from storage.tables import Notes, Table, read_notes
 from storage.workspace import Workspace
@@ -170,7 +171,7 @@ class Versions:
             if config.record is not None:
                 kind: Literal["hub", "folder"] = "hub" if config.revision else "folder"
                 return ModelSource(kind, config.id, config.revision), config.record.fingerprint
-            source = pin(resolve_model(config.id, config.revision))
+            source = find_study_model(self.study, model)
             return source, fingerprint(source)
 
         answer: tuple[ModelSource, str] = self._answer(("model", model), look_up)

@@ -1,7 +1,8 @@
 """Ratios of two sets of examples: of their curves' geometric means over layers, and of their MADs.
 
-A measured MAD contains noise, of which only bounds are known (see gradpipe/claims/measures.py). As
-for verdicts, an interval covers every ratio between those bounds plus the sampling error.
+A measured MAD contains noise, of which only bounds are known (see gradpipe/claims/measures.py), and
+skewed items may hide a part of a mean (see ``inference.skew``). As for verdicts, an interval covers
+every ratio between those bounds plus the sampling error; degrees of freedom count effective items.
 """
 
 from dataclasses import dataclass
@@ -9,6 +10,7 @@ from math import inf
 
 import numpy as np
 
+from gradpipe.claims.contrasts import Quantity
 from gradpipe.claims.inference.bootstrap import (
     Replicates,
     StatisticOfCounts,
@@ -18,11 +20,12 @@ from gradpipe.claims.inference.bootstrap import (
     standard_error,
 )
 from gradpipe.claims.inference.decisions import decide
+from gradpipe.claims.inference.skew import effective_count, item_levels
 from gradpipe.claims.measures import NOISE_BOUNDS, CurveQuantity
 from gradpipe.claims.values import Array, mean_curves
 
 #: The quantities of a curve whose ratios are taken.
-MEAN_AND_MAD = ("mean", "mad")
+MEAN_AND_MAD: tuple[Quantity, Quantity] = ("mean", "mad")
 _LOWER, _LIKELY, _UPPER = (NOISE_BOUNDS.index(name) for name in ("lower", "likely", "upper"))
 
 
@@ -72,12 +75,20 @@ def ratio_of(a: Array, b: Array, paired: bool, seed: int) -> Ratio:
         replicates(_levels(values), len(values), side_seed)
         for values, side_seed in zip((a, b), seeds, strict=True)
     )
+    items = (one.items, other.items)
+    free = degrees_of_freedom(_effective_items(a)), degrees_of_freedom(_effective_items(b))
     lower, upper = (
-        _difference(_end(one, ends[0]), _end(other, ends[1]), (one.items, other.items), paired)
+        _difference(_end(one, ends[0]), _end(other, ends[1]), items, free, paired)
         for ends in ((_LOWER, _UPPER), (_UPPER, _LOWER))
     )
+    gap = _gaps(a) - _gaps(b)
     likely = _end(one, _LIKELY)[0] - _end(other, _LIKELY)[0]
-    decisions = decide(lower[:2], upper[:2], np.fmin(lower[2], upper[2]), (0.0, inf))
+    decisions = decide(
+        (lower[0] + np.minimum(gap, 0), lower[1]),
+        (upper[0] + np.maximum(gap, 0), upper[1]),
+        np.fmin(lower[2], upper[2]),
+        (0.0, inf),
+    )
     p = np.fmin(decisions.supported_p, decisions.contradicted_p)
     known = np.isfinite(lower[0] + likely + upper[0])
     return Ratio(
@@ -102,6 +113,18 @@ def _levels(values: Array) -> StatisticOfCounts:
     return statistic
 
 
+def _gaps(values: Array) -> Array:
+    """How far skewed items may move the log of each quantity: [projection · quantity]."""
+    gaps = [CurveQuantity(values, quantity, "all").gap for quantity in MEAN_AND_MAD]
+    return np.stack(gaps, axis=-1).reshape(-1)
+
+
+def _effective_items(values: Array) -> Array:
+    """The effective number of items of unequal sizes: [projection · quantity]."""
+    count = effective_count(np.maximum(np.nan_to_num(item_levels(values)), 0))
+    return np.repeat(count, len(MEAN_AND_MAD))
+
+
 def _end(drawn: Replicates, bound: int) -> tuple[Array, Array]:
     """The log of one of NOISE_BOUNDS [k], and its changes under resamples [resample, k].
 
@@ -115,16 +138,23 @@ def _end(drawn: Replicates, bound: int) -> tuple[Array, Array]:
 
 
 def _difference(
-    one: tuple[Array, Array], other: tuple[Array, Array], items: tuple[int, int], paired: bool
+    one: tuple[Array, Array],
+    other: tuple[Array, Array],
+    items: tuple[int, int],
+    free: tuple[Array, Array],
+    paired: bool,
 ) -> tuple[Array, Array, Array]:
-    """The difference of two logs, with its standard error and degrees of freedom."""
+    """The difference of two logs, with its standard error and degrees of freedom.
+
+    ``free`` are the degrees of freedom of each side.
+    """
     difference = one[0] - other[0]
     if paired:
         se = standard_error(one[1] - other[1], items[0])
-        return difference, se, np.full(se.shape, degrees_of_freedom(items[0]))
+        return difference, se, np.minimum(*free)
     errors = [standard_error(moves, n) for (_, moves), n in zip((one, other), items, strict=True)]
     se = np.hypot(*errors)
     with np.errstate(invalid="ignore", divide="ignore"):
-        parts = (e**4 / degrees_of_freedom(n) for e, n in zip(errors, items, strict=True))
-        free = se**4 / sum(parts)
-    return difference, se, np.where(se > 0, free, degrees_of_freedom(min(items)))
+        parts = (e**4 / degrees for e, degrees in zip(errors, free, strict=True))
+        together = se**4 / sum(parts)
+    return difference, se, np.where(se > 0, together, np.minimum(*free))

@@ -10,7 +10,7 @@ import click
 
 from gradpipe.cli.extraction import data_options, data_source, extraction_options
 from gradpipe.cli.options import account_option, columns_option, response_template_option
-from gradpipe.cli.rank import spectra_source
+from gradpipe.cli.spectra_options import spectra_options, spectra_source
 from gradpipe.errors import GradpipeError
 
 if TYPE_CHECKING:
@@ -25,13 +25,7 @@ _FORMATS = (".csv", ".parquet")
 @click.command("correlate")
 @click.argument("data", metavar="DATA")
 @click.option("--column", required=True, metavar="NAME", help="A column of DATA with numbers.")
-@click.option("--model", help="A hub id, a local folder, a .gguf file, or demo.")
-@click.option(
-    "--spectra",
-    type=click.Path(path_type=Path),
-    metavar="FILE",
-    help="The table that `gradpipe extract` wrote for DATA, instead of --model.",
-)
+@spectra_options
 @click.option(
     "--by", metavar="LIST", help="Statistics, separated by commas (default: all there are)."
 )

@@ -15,6 +15,7 @@ from gradpipe.cli.extraction import (
 )
 from gradpipe.cli.options import columns_option, response_template_option
 from gradpipe.cli.token_options import span_options
+from gradpipe.models.source import AdapterReading
 
 
 @click.command()
@@ -45,6 +46,8 @@ def extract(
     revision: str | None,
     columns: dict[str, str] | None,
     response_template: str | None,
+    adapter: AdapterReading,
+    base: str | None,
     **how: Any,
 ) -> None:
     """Write the gradient spectra of every row of DATA to a table.
@@ -75,6 +78,8 @@ def extract(
             response_template=response_template,
             report=lambda progress: view.extraction(data, progress),
             placement=placement,
+            adapter=adapter,
+            base=base,
         )
     for row, reason in unusable:
         click.echo(f"row {row} cannot be used: {reason}", err=True)

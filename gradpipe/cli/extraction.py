@@ -27,7 +27,20 @@ DATA_OPTIONS = (
         help="The revision of its repository (default: main).",
     ),
 )
+BASE_OPTION = click.option(
+    "--base",
+    metavar="FOLDER|ID",
+    help="The base model of an adapter (default: the one that it names).",
+)
 OPTIONS = (
+    click.option(
+        "--adapter",
+        type=click.Choice(["merged", "factors"]),
+        default="merged",
+        show_default=True,
+        help="Of a LoRA adapter: measure the merged weights, or the factors A and B.",
+    ),
+    BASE_OPTION,
     click.option(
         "--projections",
         metavar="LIST",

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from gradpipe.cli.extraction import data_options, data_source
+from gradpipe.cli.extraction import BASE_OPTION, data_options, data_source
 from gradpipe.cli.options import columns_option, response_template_option
 from gradpipe.cli.token_options import span_options, token_options, token_settings
 from gradpipe.untrusted.terminal_text import without_controls
@@ -43,6 +43,7 @@ LOSS_OPENS, LOSS_CLOSES = "⟦", "⟧"
 @data_options
 @columns_option
 @response_template_option
+@BASE_OPTION
 @token_options
 @span_options
 def look(
@@ -56,6 +57,7 @@ def look(
     revision: str | None,
     columns: dict[str, str] | None,
     response_template: str | None,
+    base: str | None,
     protocol: str,
     **tokens: Any,
 ) -> None:
@@ -78,6 +80,7 @@ def look(
         offset=offset,
         limit=limit,
         shown=examples,
+        base=base,
     )
     _show(view, data, model, protocol, limit)
     if view.lengths.is_empty():

@@ -29,7 +29,12 @@ def print_power(workspace: Workspace, study: Study, power: float, as_json: bool)
 
     cells = finished_cells(workspace, study)
     judged = judge_cells(
-        cells, study.all_claims(), study.model_pairs(), study.seed, study.correction
+        cells,
+        study.all_claims(),
+        study.model_pairs(),
+        study.seed,
+        study.correction,
+        also_verified=False,
     )
     table = claims_table(judged.claims)
     plans = items_needed(judged.verdicts, table, power=power)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,17 +12,15 @@ from gradpipe.cli.extraction import (
     data_options,
     data_source,
     extraction_options,
-    how_to_extract,
 )
 from gradpipe.cli.options import columns_option, response_template_option
+from gradpipe.cli.spectra_options import spectra_options, spectra_source
 from gradpipe.errors import GradpipeError
 from gradpipe.untrusted.terminal_text import without_controls
 
 if TYPE_CHECKING:
     import polars as pl
 
-    from gradpipe.gradients.rows import Progress
-    from gradpipe.standalone.example_runner import ExampleRunner
     from gradpipe.standalone.extra_scores import Extras
 
 #: Number of rows printed on the terminal, and of characters per text.
@@ -74,13 +71,7 @@ def statistic_names() -> list[str]:
     metavar="STATISTIC",
     help="The statistic to score by.",
 )
-@click.option("--model", help="A hub id, a local folder, a .gguf file, or demo.")
-@click.option(
-    "--spectra",
-    type=click.Path(path_type=Path),
-    metavar="FILE",
-    help="The table that `gradpipe extract` wrote for DATA, instead of --model.",
-)
+@spectra_options
 @click.option(
     "--out",
     type=click.Path(path_type=Path),
@@ -174,38 +165,35 @@ def rank_command(
     gradpipe rank data.jsonl --spectra spectra.parquet --by nuclear_norm --ascending
     """
     from gradpipe.cli.progress import ProgressView
+    from gradpipe.standalone.rank_examples import RankOrder
     from gradpipe.standalone.rank_file import default_output, rank_file
 
     if diverse and sort is not None:
         raise GradpipeError("--diverse has an order of its own: leave out --sort.")
     named = data_source(data, config, split, revision)
     extras = _extras(target, diverse, extra, columns, response_template)
+    order = RankOrder(by=by, extras=extras, sort=sort, ascending=ascending, top=top)
     out = out or default_output(named)
     with ProgressView() as view:
         source = spectra_source(
             model, spectra, how, lambda progress: view.extraction(data, progress)
         )
-        order = rank_file(
+        ranked = rank_file(
             named,
             out,
-            by,
+            order,
             source,
-            extras=extras,
-            sort=sort,
-            ascending=ascending,
-            top=top,
             prefix=prefix,
             overwrite=overwrite,
             columns=columns,
             response_template=response_template,
         )
-    _show(order)
-    unusable = order["reason"].count()
-    usable = order.height - unusable
-    sorted_by = sort or ("target_cosine" if target else "score")
-    ranked = f"ranked by {by if sorted_by == 'score' else sorted_by}"
+    _show(ranked)
+    unusable = ranked["reason"].count()
+    usable = ranked.height - unusable
+    ranked_by = f"ranked by {by if order.sorted_by == 'score' else order.sorted_by}"
     click.echo(
-        f"{usable} rows {'chosen for diversity' if diverse else ranked} in {out}"
+        f"{usable} rows {'chosen for diversity' if diverse else ranked_by} in {out}"
         + (f", followed by {unusable} unusable rows" if unusable else "")
     )
     if not usable:
@@ -232,48 +220,11 @@ def _extras(
     return Extras(names=given, target=examples, target_name=target or "", diverse=diverse)
 
 
-def spectra_source(
-    model: str | None,
-    spectra: Path | None,
-    how: dict[str, Any],
-    report: Callable[[Progress], None],
-) -> Path | ExampleRunner:
-    """The source of the spectra: the path of a table, or a model that computes them."""
-    if spectra is not None:
-        given = [*(["--model"] if model else []), *_given(how)]
-        if given:
-            raise GradpipeError(
-                f"{given[0]} has no effect on the gradients in --spectra: leave out {given[0]}, or "
-                "leave out --spectra to compute them."
-            )
-        return spectra
-    if model is None:
-        raise GradpipeError(
-            "There are no gradients yet: give --model, or --spectra with the table that `gradpipe "
-            "extract` wrote for DATA."
-        )
-    from gradpipe.standalone.example_runner import ExampleRunner
-
-    protocol, placement = how_to_extract(**how)
-    return ExampleRunner(model, protocol, placement, report)
-
-
-def _given(names: Iterable[str]) -> list[str]:
-    """The options among ``names`` that the user typed."""
-    context = click.get_current_context()
-    typed = click.core.ParameterSource.COMMANDLINE
-    return [
-        option.opts[0]
-        for option in context.command.params
-        if option.name in names and context.get_parameter_source(option.name) is typed
-    ]
-
-
-def _show(order: pl.DataFrame) -> None:
+def _show(ranked: pl.DataFrame) -> None:
     """Print the first usable rows; ``row`` is the row's number in the user's file."""
     from gradpipe.cli.progress import print_table
 
-    first = order.filter(order["reason"].is_null()).drop("reason").head(SHOWN_ROWS)
+    first = ranked.filter(ranked["reason"].is_null()).drop("reason").head(SHOWN_ROWS)
     texts = ["instruction", "response"]
     leading = ["rank", "score"]
     numbers = [name for name in first.columns if name not in ("row", *leading, *texts)]

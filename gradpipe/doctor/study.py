@@ -9,26 +9,20 @@ from gradpipe.benchmarks.read import source_version
 from gradpipe.doctor.finding import Finding
 from gradpipe.engines.connection import require_ray
 from gradpipe.errors import GradpipeError
-from gradpipe.models.fingerprint import pin
-from gradpipe.models.source import resolve_model
-from gradpipe.studies.model_config import ModelConfig
 from gradpipe.studies.study import Study
+from gradpipe.studies.study_models import find_study_model
 
 STUDY = "study"
 
 
 def examine_study(study: Study) -> Iterator[Finding]:
     """Report each unreachable model and benchmark, and the number of reachable ones."""
-    models = {model.name: partial(_find, model) for model in study.models}
+    models = {model.name: partial(find_study_model, study, model.name) for model in study.models}
     benchmarks = {config.name: partial(source_version, config) for config in study.benchmarks}
     yield from _availability("model", models)
     yield from _availability("benchmark", benchmarks)
     if study.engine == "ray":
         yield from _availability("engine", {"ray": require_ray})
-
-
-def _find(model: ModelConfig) -> None:
-    pin(resolve_model(model.id, model.revision))
 
 
 def _availability(kind: str, checks: Mapping[str, Callable[[], object]]) -> Iterator[Finding]:

@@ -65,7 +65,7 @@ class RayEngine:
         if work.examples.is_empty():
             return
         # Raises errors in the examples before any actor starts.
-        counted = count_tokens(work.source.id, work.source.revision, work.protocol, work.examples)
+        counted = count_tokens(work.source, work.name, work.protocol, work.examples)
         order = ModelOrder(
             work.source, work.name, work.fingerprint, work.protocol.dtype, work.placement
         )

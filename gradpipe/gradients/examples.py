@@ -11,7 +11,8 @@ from gradpipe.gradients.extract import extract_rows
 from gradpipe.gradients.protocol import Protocol
 from gradpipe.gradients.rows import Progress
 from gradpipe.gradients.tokens import TokenRow
-from gradpipe.models.load import LoadedModel, load_tokenizer, load_window
+from gradpipe.models.load import LoadedModel, config_of, config_window, tokenizer_of
+from gradpipe.models.source import ModelSource
 
 _log = logging.getLogger(__name__)
 
@@ -37,24 +38,23 @@ def extract_examples(
 
 
 def count_tokens(
-    model: str, revision: str | None, protocol: Protocol, examples: pl.DataFrame
+    source: ModelSource, name: str, protocol: Protocol, examples: pl.DataFrame
 ) -> pl.Series:
     """Count the tokens of each example (EXAMPLE_SCHEMA) for a model; its weights are not loaded.
 
-    Unusable examples count as 0. Raises the ModelError or DataError that an extraction would.
+    ``source`` is pinned, and ``name`` is the user's name for the model. Unusable examples count as
+    0. Raises the ModelError or DataError that an extraction would.
     """
-    rows = encode_examples(model, revision, protocol, examples)
+    rows = encode_examples(source, name, protocol, examples)
     return pl.Series("tokens", [0 if row.reason else len(row.ids) for row in rows], pl.Int64)
 
 
 def encode_examples(
-    model: str, revision: str | None, protocol: Protocol, examples: pl.DataFrame
+    source: ModelSource, name: str, protocol: Protocol, examples: pl.DataFrame
 ) -> list[TokenRow]:
-    """Tokenize examples (EXAMPLE_SCHEMA) for a model; its weights are not loaded."""
-    encoder = Encoder(
-        load_tokenizer(model, revision), protocol, model, load_window(model, revision)
-    )
-    return _encode(encoder, examples)
+    """Tokenize examples (EXAMPLE_SCHEMA) as ``count_tokens`` does."""
+    window = config_window(config_of(source, name))
+    return _encode(Encoder(tokenizer_of(source, name), protocol, name, window), examples)
 
 
 def _encode(encoder: Encoder, examples: pl.DataFrame) -> list[TokenRow]:

@@ -19,6 +19,8 @@ from gradpipe.gradients.rows import ROW_SCHEMA, Progress
 from gradpipe.gradients.spectra.comparisons import SAME_LAYER
 from gradpipe.gradients.spectra.sketches import kept_sketch
 from gradpipe.gradients.tokens import TokenRow
+from gradpipe.models.adapters.factors import adapter_factors
+from gradpipe.models.adapters.wrappers import without_shell
 from gradpipe.models.devices import device_name
 from gradpipe.models.load import LoadedModel
 from gradpipe.models.projections import Projection, find_projections
@@ -46,6 +48,7 @@ def extract_rows(
     per batch; None means as many as fit in the free memory. Without ``aligned``, cosines and
     sketches are null.
     """
+    loaded = replace(loaded, model=without_shell(loaded.model))
     projections = _projections(loaded, protocol)
     types = {(p.layer, p.name): p.layer_type for p in projections}
     rows = [_within_vocabulary(row, loaded) for row in rows]
@@ -81,7 +84,7 @@ def extract_rows(
 def _projections(loaded: LoadedModel, protocol: Protocol) -> list[Projection]:
     """Return the model's projections; raise ModelError, with any non-finite weight named."""
     try:
-        return find_projections(loaded.model, protocol.projections, protocol.layer_names.paths)
+        found = find_projections(loaded.model, protocol.projections, protocol.layer_names.paths)
     except ModelError as error:
         # Non-finite weights make the columns of a fused layer indistinguishable.
         broken = broken_weight(loaded.model)
@@ -91,6 +94,7 @@ def _projections(loaded: LoadedModel, protocol: Protocol) -> list[Projection]:
             f"The projections of {loaded.name or 'this model'} cannot be distinguished, since "
             f"{broken}: download it again, or use a wider dtype."
         ) from error
+    return adapter_factors(loaded.name, found) if loaded.adapter == "factors" else found
 
 
 def _within_vocabulary(row: TokenRow, loaded: LoadedModel) -> TokenRow:

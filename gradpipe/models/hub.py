@@ -16,6 +16,7 @@ from huggingface_hub.errors import (
 from huggingface_hub.file_download import repo_folder_name
 
 from gradpipe.errors import ModelError
+from gradpipe.models.adapters.config import ADAPTER_CONFIG, ADAPTER_WEIGHTS
 from gradpipe.models.source import ModelSource
 
 #: The file that the tokenizers of all models have.
@@ -57,6 +58,27 @@ def hub_commit(source: ModelSource) -> str:
     return cached
 
 
+def hub_adapter_config(source: ModelSource) -> Path | None:
+    """Return the local path of a pinned hub model's adapter_config.json; None for a full model.
+
+    Also None if the hub cannot be reached and nothing of the model is cached: loading then fails.
+    Raises ModelError if the hub has the file, but it cannot be downloaded.
+    """
+    cached = try_to_load_from_cache(source.id, ADAPTER_CONFIG, revision=source.revision)
+    if cached is not None:
+        return Path(cached) if isinstance(cached, str) else None
+    whole = try_to_load_from_cache(source.id, "config.json", revision=source.revision)
+    if isinstance(whole, str) or constants.HF_HUB_OFFLINE:
+        return None
+    try:
+        listed = HfApi().model_info(source.id, revision=source.revision, timeout=10).siblings
+    except Exception:
+        return None
+    if not any(file.rfilename == ADAPTER_CONFIG for file in listed or ()):
+        return None
+    return hub_file(source, ADAPTER_CONFIG)
+
+
 def cached_commit(model_id: str, revision: str) -> str | None:
     """Return the commit of a revision at its last download, or None."""
     folder = Path(constants.HF_HUB_CACHE) / repo_folder_name(repo_id=model_id, repo_type="model")
@@ -80,8 +102,12 @@ def hub_file(source: ModelSource, file: str) -> Path | None:
         missing = isinstance(error, EntryNotFoundError)
         if missing and not isinstance(error, LocalEntryNotFoundError):
             return None
-        if isinstance(try_to_load_from_cache(source.id, CONFIG, revision=source.revision), str):
-            # The tokenizer was loaded from here without this file.
+        loaded = (CONFIG, ADAPTER_WEIGHTS)
+        if any(
+            isinstance(try_to_load_from_cache(source.id, name, revision=source.revision), str)
+            for name in loaded
+        ):
+            # The tokenizer, or the adapter, was loaded from here without this file.
             return None
         raise ModelError(
             f"{file} of {source.id!r} is not in the cache and cannot be downloaded: connect to the "

@@ -13,14 +13,17 @@ import torch
 from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer, PreTrainedTokenizerBase
 
 from gradpipe.errors import ModelError
+from gradpipe.models.adapters.base import tokenizer_source, weights_source, with_adapter_base
+from gradpipe.models.adapters.load import with_adapter
 from gradpipe.models.devices import best_device, input_device
 from gradpipe.models.files import refuse_files
+from gradpipe.models.find import find_model
 from gradpipe.models.fingerprint import fingerprint, pin
 from gradpipe.models.gguf import converted_folder
 from gradpipe.models.placement import IN_ONE_PIECE, Placement
 from gradpipe.models.refusals import refuse_adapter, refuse_config, refuse_missing_weights
 from gradpipe.models.silence import quiet_transformers
-from gradpipe.models.source import ModelSource, pickled_error, resolve_model
+from gradpipe.models.source import AdapterReading, ModelSource, pickled_error
 from gradpipe.system.atomic_files import aside_path, sweep_leftovers
 from gradpipe.system.failures import Cause, connection_failed, failed_with
 from gradpipe.system.user_folders import cache_folder
@@ -31,7 +34,8 @@ class LoadedModel:
     """A causal language model with its tokenizer, on its device, weights frozen.
 
     ``device`` computes the input embeddings; other parts may be on other devices. With
-    ``checkpointing``, activations are recomputed instead of kept.
+    ``checkpointing``, activations are recomputed instead of kept. ``adapter`` says whether the
+    gradients at the weights are measured, or those at the factors of the model's adapter.
     """
 
     name: str
@@ -40,6 +44,7 @@ class LoadedModel:
     tokenizer: PreTrainedTokenizerBase
     device: str
     checkpointing: bool = False
+    adapter: AdapterReading = "merged"
 
     @property
     def window(self) -> int | None:
@@ -49,20 +54,22 @@ class LoadedModel:
 
 def model_window(model: Any) -> int | None:
     """Return the longest input that a model supports, in tokens; None if unspecified."""
-    return _config_window(model.config) if hasattr(model, "config") else None
+    return config_window(model.config) if hasattr(model, "config") else None
 
 
 def load_window(name: str, revision: str | None = None) -> int | None:
     """Return ``model_window`` from the configuration, without weights; raises ModelError."""
-    return _config_window(load_config(name, revision))
+    return config_window(load_config(name, revision))
 
 
 def load_config(name: str, revision: str | None = None) -> Any:
     """Return the model's transformers configuration, without weights; raises ModelError."""
-    return _config(name, pin(resolve_model(name, revision)))
+    return config_of(find_model(name, revision), name)
 
 
-def _config(name: str, source: ModelSource) -> Any:
+def config_of(source: ModelSource, name: str) -> Any:
+    """Return the transformers configuration at a pinned source; raises ModelError."""
+    source = weights_source(source)
     place = _place(source)
     with quiet_transformers():
         try:
@@ -86,7 +93,8 @@ def _check_files(name: str, source: ModelSource, config: Any) -> None:
             raise _load_error(name, "model", error) from error
 
 
-def _config_window(config: Any) -> int | None:
+def config_window(config: Any) -> int | None:
+    """Return ``model_window`` from a configuration."""
     window = getattr(config.get_text_config(), "max_position_embeddings", None)
     return window if isinstance(window, int) and window > 1 else None
 
@@ -96,30 +104,39 @@ def load_model(
     revision: str | None = None,
     dtype: str = "float32",
     placement: Placement = IN_ONE_PIECE,
+    *,
+    adapter: AdapterReading = "merged",
+    base: str | None = None,
 ) -> LoadedModel:
     """Load a causal language model and its tokenizer, frozen and in evaluation mode.
 
-    Code that comes with a model is never run.
+    Code that comes with a model is never run. An adapter of the peft library is loaded onto its
+    base model.
 
     Args:
         name: A hub id, a local folder, a .gguf file, or ``demo`` (SmolLM2-135M-Instruct).
         revision: A branch, tag or commit of a hub model.
         dtype: Precision of the weights: ``float32``, ``bfloat16`` or ``float16``.
         placement: How the model is laid out on devices; by default, all on the best device.
+        adapter: What to measure of an adapter: the gradients at the ``merged`` weights, or those at
+            its ``factors`` A and B.
+        base: The id of an adapter's base model, by default the one that the adapter names.
 
     Returns:
         The model with its tokenizer, fingerprint, device and context window.
 
     Raises:
-        ModelError: A file is missing, or the model is not a causal language model with plain
-            weights.
+        ModelError: A file is missing, the model is not a causal language model, its weights cannot
+            be dequantized here, or it is an adapter without its base.
 
     Examples:
         >>> loaded = gp.load_model(model_folder)
         >>> loaded.model.training, loaded.window
         (False, 4096)
     """
-    return load_source(resolve_model(name, revision), name, dtype, placement)
+    named = None if base is None else (base, None)
+    source = find_model(name, revision, base=named, adapter=adapter)
+    return load_source(source, name, dtype, placement)
 
 
 def load_source(
@@ -129,15 +146,18 @@ def load_source(
     placement: Placement = IN_ONE_PIECE,
 ) -> LoadedModel:
     """Load a model as ``load_model`` does, from a resolved source."""
-    source = pin(source)
+    source = with_adapter_base(pin(source))
     logging.getLogger(__name__).info("loading %s", name)
-    refuse_adapter(name, source)
-    config = _config(name, source)
+    weights = weights_source(source)
+    refuse_adapter(name, weights)
+    config = config_of(source, name)
     refuse_config(name, config)
-    _check_files(name, source, config)
-    tokenizer = _tokenizer(name, source)
+    _check_files(name, weights, config)
+    tokenizer = tokenizer_of(source, name)
     device = best_device()
-    model = _model(name, source, dtype, placement.settings(device))
+    model = _model(name, weights, dtype, placement.settings(device))
+    if source.base is not None:
+        model = with_adapter(name, model, source)
     if placement.device_map is not None:
         device = str(input_device(model))
     return LoadedModel(
@@ -147,6 +167,7 @@ def load_source(
         tokenizer=tokenizer,
         device=device,
         checkpointing=placement.checkpointing,
+        adapter=source.adapter,
     )
 
 
@@ -189,10 +210,12 @@ def _offload_folder() -> Path:
 
 def load_tokenizer(name: str, revision: str | None = None) -> PreTrainedTokenizerBase:
     """Load the model's tokenizer, without weights; raises ModelError."""
-    return _tokenizer(name, pin(resolve_model(name, revision)))
+    return tokenizer_of(find_model(name, revision), name)
 
 
-def _tokenizer(name: str, source: ModelSource) -> PreTrainedTokenizerBase:
+def tokenizer_of(source: ModelSource, name: str) -> PreTrainedTokenizerBase:
+    """Load the tokenizer of a pinned source; ``name`` is the model's. Raises ModelError."""
+    source = tokenizer_source(source)
     place = _place(source)
     with quiet_transformers():
         try:

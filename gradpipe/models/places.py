@@ -7,16 +7,20 @@ from typing import Any
 
 from torch import nn
 
+from gradpipe.models.adapters.wrappers import innermost, outside_wrappers
 from gradpipe.models.roles import ATTENTION, FUSED_GATE_UP, FUSED_QKV, MLP, ROLES, Places
 
 
 def linear_layers(block: nn.Module) -> dict[str, nn.Module]:
-    """Return modules with a two-dimensional weight and no children: Linear, GPT-2's Conv1D, ..."""
+    """Return modules with a two-dimensional weight and no children: Linear, GPT-2's Conv1D, ...
+
+    A layer that an adapter wraps counts as a whole.
+    """
     return {
         name: module
-        for name, module in block.named_modules()
-        if not isinstance(module, nn.Embedding)
-        and not any(module.children())
+        for name, module in outside_wrappers(block).items()
+        if not isinstance(innermost(module), nn.Embedding)
+        and not any(innermost(module).children())
         and len(weight_shape(module)) == 2
     }
 

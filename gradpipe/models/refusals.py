@@ -8,13 +8,22 @@ from typing import Any
 from transformers.utils.peft_utils import find_adapter_config_file
 
 from gradpipe.errors import ModelError
-from gradpipe.models.source import ModelSource, adapter_error, pickled_error
+from gradpipe.models.adapters.wrappers import refuse_wrappers
+from gradpipe.models.source import ModelSource, pickled_error
 
 
 def refuse_adapter(name: str, source: ModelSource) -> None:
-    """Raise ModelError if a hub model is an adapter; ``resolve_model`` checks local folders."""
+    """Raise ModelError if the weights of a hub model are an adapter's.
+
+    ``find_model`` finds the base of an adapter, unless the hub did not answer. transformers would
+    load that base by itself.
+    """
     if source.kind == "hub" and find_adapter_config_file(source.id, revision=source.revision):
-        raise adapter_error(name)
+        raise ModelError(
+            f"{name} is an adapter, and its settings were not to be had from the hub before: try "
+            "again.",
+            transient=True,
+        )
 
 
 def refuse_config(name: str, config: Any, plain: bool = False) -> None:
@@ -48,15 +57,11 @@ def refuse_config(name: str, config: Any, plain: bool = False) -> None:
 def refuse_model(name: str, model: Any) -> None:
     """Raise ModelError for a loaded model that is unsupported.
 
-    Unsupported are models with adapters, models with weights created in inference mode, and what
-    ``refuse_config`` refuses. Adapters add to a projection's output separately, so the gradient
-    would be that of the base model's weight only.
+    Unsupported are models with adapters that are no change of weight matrices, models with weights
+    created in inference mode, and what ``refuse_config`` refuses.
     """
     shown_name = name or type(model).__name__
-    if any(type(module).__module__.startswith("peft.") for module in model.modules()):
-        raise ModelError(
-            f"{shown_name} carries an adapter (peft): merge it with model.merge_and_unload() first."
-        )
+    refuse_wrappers(shown_name, model)
     if any(parameter.is_inference() for parameter in model.parameters()):
         raise ModelError(
             f"The weights of {shown_name} were created or converted inside torch.inference_mode(), "

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from gradpipe.errors import ModelError
+from gradpipe.models.adapters.base import source_file, tokenizer_source
 from gradpipe.models.source import ModelSource
 
 _CONFIG, _TEMPLATE, _TOKENIZER = "tokenizer_config.json", "chat_template.jinja", "tokenizer.json"
@@ -18,11 +19,12 @@ def template_text(source: ModelSource) -> str | None:
     Unreadable files count as missing, since loading the tokenizer reports them. Raises ModelError
     if a hub model's files are not cached and cannot be downloaded. ``source`` is pinned.
     """
+    source = tokenizer_source(source)
     if source.kind == "gguf":
         return _gguf_template(Path(source.id))
-    config = _json(_file(source, _CONFIG))
+    config = _json(source_file(source, _CONFIG))
     # Later versions of transformers save the template to a file of its own, which takes precedence.
-    file = _file(source, _TEMPLATE)
+    file = source_file(source, _TEMPLATE)
     if file is not None:
         return _text(file)
     template = config.get("chat_template")
@@ -37,14 +39,15 @@ def appends_tokens(source: ModelSource) -> bool:
 
     Unreadable files count as missing. Raises ModelError as ``template_text`` does.
     """
+    source = tokenizer_source(source)
     if source.kind == "gguf":
         # The conversion makes tokenizers that append nothing.
         return False
-    file = _file(source, _TOKENIZER)
+    file = source_file(source, _TOKENIZER)
     if file is not None:
         # transformers ignores add_eos_token beside this file.
         return _appends(_json(file).get("post_processor"))
-    return bool(_json(_file(source, _CONFIG)).get("add_eos_token"))
+    return bool(_json(source_file(source, _CONFIG)).get("add_eos_token"))
 
 
 def _appends(processor: Any) -> bool:
@@ -68,17 +71,6 @@ def _gguf_template(path: Path) -> str | None:
         return read_header_text(path, "tokenizer.chat_template") or None
     except ModelError:
         return None
-
-
-def _file(source: ModelSource, name: str) -> Path | None:
-    """The local path of a file, or None if the model has no such file."""
-    if source.kind == "hub":
-        # Imported here, since it takes a quarter of a second and local models do not need it.
-        from gradpipe.models.hub import hub_file
-
-        return hub_file(source, name)
-    path = Path(source.id) / name
-    return path if path.is_file() else None
 
 
 def _text(path: Path) -> str | None:

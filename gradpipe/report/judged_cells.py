@@ -39,15 +39,20 @@ def judge_cells(
     twins: Sequence[tuple[str, str]],
     seed: int,
     correction: Correction,
+    *,
+    also_verified: bool = True,
 ) -> JudgedCells:
     """Judge ``claims``, and the sequel's if the cells have data of low and of high quality.
 
-    ``twins`` are (base, tuned) models. ``correction`` is over all claims that are judged.
+    ``twins`` are (base, tuned) models. ``correction`` is over all claims that are judged. Without
+    ``also_verified``, the verdicts on verified responses are left out.
     """
     tables = [cell.statistics_with_donors() for cell in cells]
     controls = length_control(tables, claims, seed=seed)
     judged = judge_claims(tables, claims, model_pairs=twins, seed=seed, controls=controls)
-    verdicts, verified = judged.verdicts, _on_verified(cells, tables, claims, twins, seed)
+    verdicts, verified = judged.verdicts, VERDICT_SCHEMA.to_frame()
+    if also_verified:
+        verified = _on_verified(cells, tables, claims, twins, seed)
     if _have_both_qualities(cells):
         sequel = judge_sequel(
             [cell.statistics for cell in cells], [cell.alignments for cell in cells], seed=seed

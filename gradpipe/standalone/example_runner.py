@@ -15,10 +15,10 @@ from gradpipe.gradients.protocol import Protocol
 from gradpipe.gradients.response_alone import forward_losses, response_alone
 from gradpipe.gradients.rows import Progress
 from gradpipe.gradients.tokens import TokenRow, truncation_note
-from gradpipe.models.fingerprint import pin
+from gradpipe.models.find import find_model
 from gradpipe.models.load import LoadedModel, load_source
 from gradpipe.models.placement import IN_ONE_PIECE, Placement
-from gradpipe.models.source import ModelSource, resolve_model
+from gradpipe.models.source import AdapterReading, ModelSource
 from gradpipe.standalone.model_encoder import encoder_of_model
 
 _log = logging.getLogger(__name__)
@@ -28,7 +28,8 @@ class ExampleRunner:
     """Runs examples through the model that a user names; nothing is read before the first ones.
 
     Tokenize every set first: errors in examples are then raised before the weights are read.
-    ``report`` is called with the progress of each extraction.
+    ``report`` is called with the progress of each extraction. ``adapter`` is what is measured of an
+    adapter, and ``base`` names its base, by default the one in its settings.
     """
 
     def __init__(
@@ -37,15 +38,21 @@ class ExampleRunner:
         protocol: Protocol,
         placement: Placement = IN_ONE_PIECE,
         report: Callable[[Progress], None] = lambda _: None,
+        *,
+        adapter: AdapterReading = "merged",
+        base: str | None = None,
     ) -> None:
         self.protocol = protocol
         self._model = model
         self._placement = placement
         self._report = report
+        self._adapter = adapter
+        self._base = base
 
     @cached_property
     def _source(self) -> ModelSource:
-        return pin(resolve_model(self._model))
+        base = None if self._base is None else (self._base, None)
+        return find_model(self._model, base=base, adapter=self._adapter)
 
     @cached_property
     def _encoder(self) -> Encoder:
@@ -83,3 +90,11 @@ class ExampleRunner:
         """The loss of each response without its instruction, or None."""
         tokenizer = self._encoder.tokenizer
         return forward_losses(self._loaded, [response_alone(row, tokenizer) for row in rows])
+
+
+def runner_of_loaded(loaded: LoadedModel, protocol: Protocol) -> ExampleRunner:
+    """The runner of a model that is in memory already."""
+    runner = ExampleRunner(loaded.name, protocol)
+    runner._encoder = Encoder(loaded.tokenizer, protocol, loaded.name, loaded.window)
+    runner._loaded = loaded
+    return runner

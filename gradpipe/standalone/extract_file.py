@@ -12,6 +12,7 @@ from gradpipe.conversations.examples import Example, hash_examples
 from gradpipe.gradients.protocol import Protocol
 from gradpipe.gradients.rows import Progress
 from gradpipe.models.placement import IN_ONE_PIECE, Placement
+from gradpipe.models.source import AdapterReading
 from gradpipe.standalone.data_source import DataSource, revision_of, rows_of_source
 from gradpipe.standalone.example_runner import ExampleRunner
 from gradpipe.standalone.output_file import check_writable, write_atomically
@@ -31,12 +32,15 @@ def extract_file(
     response_template: str | None = None,
     report: Callable[[Progress], None] = lambda _: None,
     placement: Placement = IN_ONE_PIECE,
+    adapter: AdapterReading = "merged",
+    base: str | None = None,
 ) -> tuple[list[tuple[int, str]], int]:
     """Write the spectra of the rows of ``data`` to ``out``; ``example`` is the row's number.
 
     ``offset`` rows are skipped, then at most ``limit`` are read. ``columns`` and
-    ``response_template`` are those of ``examples_of_table``. Returns the unusable rows as
-    (row number, reason), and the number of usable ones. The Parquet metadata of ``out`` has the
+    ``response_template`` are those of ``examples_of_table``, ``adapter`` and ``base`` those of
+    ``ExampleRunner``. Returns the unusable rows as (row number, reason), and the number of usable
+    ones. The Parquet metadata of ``out`` has the
     unusable rows under ``unusable``, a hash of all examples under ``pairs``, and for a data set of
     the hub its commit under ``data_revision``.
 
@@ -48,7 +52,14 @@ def extract_file(
     check_writable(out)
     tables, reasons = [], []
     batches = extract_pairs(
-        pairs, model, protocol, report=report, placement=placement, offset=offset
+        pairs,
+        model,
+        protocol,
+        report=report,
+        placement=placement,
+        offset=offset,
+        adapter=adapter,
+        base=base,
     )
     for frame in batches:
         rows = frame.with_columns(pl.col("row") + offset)
@@ -75,6 +86,8 @@ def extract_pairs(
     placement: Placement = IN_ONE_PIECE,
     offset: int = 0,
     aligned: bool = True,
+    adapter: AdapterReading = "merged",
+    base: str | None = None,
 ) -> Iterator[pl.DataFrame]:
     """Load ``model`` and yield the spectra of examples, one frame of ROW_SCHEMA per batch.
 
@@ -82,5 +95,5 @@ def extract_pairs(
     false, cosines and sketches are null. Raises ModelError or DataError; an error in the examples
     is raised before the model's weights are read. Logs how many examples are cut to the window.
     """
-    runner = ExampleRunner(model, protocol, placement, report)
+    runner = ExampleRunner(model, protocol, placement, report, adapter=adapter, base=base)
     yield from runner.spectra(runner.encode(pairs, offset), aligned=aligned)

@@ -14,8 +14,7 @@ from gradpipe.conversations.read_examples import read_examples
 from gradpipe.gradients.encoder import Encoder
 from gradpipe.gradients.protocol import Protocol
 from gradpipe.gradients.tokens import TokenRow
-from gradpipe.models.fingerprint import pin
-from gradpipe.models.source import resolve_model
+from gradpipe.models.find import find_model
 from gradpipe.standalone.data_source import DataSource, rows_of_source
 from gradpipe.standalone.model_encoder import encoder_of_model
 
@@ -74,18 +73,20 @@ def look_at(
     offset: int = 0,
     limit: int | None = None,
     shown: int = 3,
+    base: str | None = None,
 ) -> DataView:
     """Read and tokenize the rows of ``data`` for ``model``, whose weights are not read.
 
     ``columns`` and ``response_template`` are those of ``find_format`` and ``read_examples``;
     ``offset`` rows are skipped, then at most ``limit`` are read. The first ``shown`` usable rows
-    are rendered. Raises DataError or ModelError as an extraction would, except that rows longer
-    than the window are counted as truncated.
+    are rendered. ``base`` names the base model of an adapter. Raises DataError or ModelError as an
+    extraction would, except that rows longer than the window are counted as truncated.
     """
     table = rows_of_source(data, offset, limit)
     data_format = find_format(table, str(data), columns)
     examples = read_examples(table, data_format, str(data), response_template=response_template)
-    encoder = encoder_of_model(model, pin(resolve_model(model)), protocol)
+    source = find_model(model, base=None if base is None else (base, None))
+    encoder = encoder_of_model(model, source, protocol)
     rows = [encoder.encode(example) for example in examples]
     usable = [(offset + number, row) for number, row in enumerate(rows) if row.reason is None]
     return DataView(

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from gradpipe.gradients.encoder import Encoder
 from gradpipe.gradients.protocol import Protocol
-from gradpipe.models.load import load_config, load_tokenizer, load_window
+from gradpipe.models.adapters.base import weights_source
+from gradpipe.models.load import config_of, config_window, tokenizer_of
 from gradpipe.models.refusals import refuse_adapter, refuse_config
 from gradpipe.models.source import ModelSource
 
@@ -14,7 +15,7 @@ def encoder_of_model(model: str, source: ModelSource, protocol: Protocol) -> Enc
 
     Raises ModelError for a model that gradpipe cannot measure, or without a tokenizer.
     """
-    refuse_adapter(model, source)
-    refuse_config(model, load_config(model, source.revision))
-    tokenizer, window = load_tokenizer(model, source.revision), load_window(model, source.revision)
-    return Encoder(tokenizer, protocol, model, window)
+    refuse_adapter(model, weights_source(source))
+    config = config_of(source, model)
+    refuse_config(model, config)
+    return Encoder(tokenizer_of(source, model), protocol, model, config_window(config))

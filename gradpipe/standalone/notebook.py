@@ -2,27 +2,24 @@
 
 from __future__ import annotations
 
-import logging
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, overload
 
 import polars as pl
 
-from gradpipe.conversations.examples import Example
 from gradpipe.errors import DataError
-from gradpipe.gradients.encoder import Encoder
-from gradpipe.gradients.extract import extract_rows
 from gradpipe.gradients.protocol import Protocol, make_protocol
 from gradpipe.gradients.rows import ROW_SCHEMA
-from gradpipe.gradients.tokens import truncation_note
 from gradpipe.models.devices import input_device
-from gradpipe.models.load import LoadedModel, model_window
+from gradpipe.models.load import LoadedModel
 from gradpipe.models.refusals import refuse_model
-from gradpipe.standalone.ranking import rank_scores, score_rows, score_spectra
+from gradpipe.models.source import AdapterReading
+from gradpipe.standalone.example_runner import ExampleRunner, runner_of_loaded
+from gradpipe.standalone.extra_scores import Extras
+from gradpipe.standalone.rank_examples import RankOrder, rank_by_model
+from gradpipe.standalone.ranking import rank_scores, score_spectra
 from gradpipe.standalone.spectra_table import spectra_table
 from gradpipe.standalone.user_examples import Examples, texts_of_examples, to_examples
-
-_log = logging.getLogger(__name__)
 
 
 def extract_spectra(
@@ -35,6 +32,7 @@ def extract_spectra(
     checkpointing: bool = False,
     columns: Mapping[str, str] | None = None,
     response_template: str | None = None,
+    adapter: AdapterReading = "merged",
 ) -> pl.DataFrame:
     """Compute the gradient spectra of examples: one row per (example, layer, projection).
 
@@ -52,6 +50,8 @@ def extract_spectra(
         checkpointing: Recompute each layer's activations in the backward pass to save memory.
         columns: Names of columns by their roles, for example ``{"messages": "chat"}``.
         response_template: In plain texts, the text after which the response begins.
+        adapter: Of a model with an adapter of the peft library, measure the gradients at the
+            ``merged`` weights, or those at the ``factors`` A and B ("q_lora_a", "q_lora_b").
 
     Returns:
         ``example`` (the position in ``examples``, from 0), ``span`` (null for the whole response;
@@ -67,8 +67,8 @@ def extract_spectra(
     Raises:
         DataError: The examples have no known format, one has no instruction or output, or is longer
             than the model's window.
-        ModelError: The model has no attention projections that gradpipe can find, has quantized
-            weights or adapters, or its chat template fails.
+        ModelError: The model has no attention projections that gradpipe can find, has weights in
+            8 bits or an adapter without merged weights, or its chat template fails.
         StudyError: There is no protocol of this name.
 
     Examples:
@@ -81,16 +81,11 @@ def extract_spectra(
         >>> spectra["nuclear_norm"].min() > 0
         True
     """
-    frames = list(
-        _extract(
-            model,
-            tokenizer,
-            to_examples(examples, columns, response_template),
-            protocol,
-            name=name,
-            checkpointing=checkpointing,
-        )
+    runner = _runner(
+        model, tokenizer, protocol, name=name, checkpointing=checkpointing, adapter=adapter
     )
+    rows = runner.encode(to_examples(examples, columns, response_template))
+    frames = list(runner.spectra(rows))
     return spectra_table(pl.concat(frames) if frames else pl.DataFrame(schema=ROW_SCHEMA))
 
 
@@ -114,8 +109,13 @@ def rank(
     by: str = ...,
     ascending: bool = ...,
     top: int | float | None = ...,
+    target: Examples | None = ...,
+    diverse: bool = ...,
+    extra: Sequence[str] = ...,
+    sort: str | None = ...,
     columns: Mapping[str, str] | None = ...,
     response_template: str | None = ...,
+    adapter: AdapterReading = ...,
 ) -> pl.DataFrame: ...
 
 
@@ -128,8 +128,13 @@ def rank(
     by: str = "effective_rank",
     ascending: bool = False,
     top: int | float | None = None,
+    target: Examples | None = None,
+    diverse: bool = False,
+    extra: Sequence[str] = (),
+    sort: str | None = None,
     columns: Mapping[str, str] | None = None,
     response_template: str | None = None,
+    adapter: AdapterReading = "merged",
 ) -> pl.DataFrame:
     """Score examples by one statistic of their gradients and put them in order.
 
@@ -145,17 +150,25 @@ def rank(
         by: The statistic, for example "effective_rank", "nuclear_norm" or "sigma1_ratio".
         ascending: Put the smallest score first instead of the largest.
         top: Keep this many examples (an integer), or this share of those with a score (a float).
+        target: Examples to compare with: adds each example's cosine with their mean gradient
+            (``target_cosine``) and with the most similar one of them (``target_cosine_max``).
+        diverse: Choose examples with different gradients one after another; ``top`` is how many.
+        extra: Further columns: any of "loss", "tokens", "ppl" and "ifd".
+        sort: The column to order by; by default ``target_cosine`` with ``target``, otherwise
+            ``score``.
         columns: Names of columns by their roles, as in ``extract_spectra``.
         response_template: As in ``extract_spectra``.
+        adapter: As in ``extract_spectra``.
 
     Returns:
         One row per example, best first: ``example`` (its position in the data, from 0), ``score``
         (in the statistic's unit), ``rank`` (from 1) and ``reason`` (why there is no score; null
-        otherwise). For examples, ``instruction`` and ``response`` follow. Unusable examples come
-        last, without score and rank; a table of spectra does not have them.
+        otherwise). For examples, the added columns, ``instruction`` and ``response`` follow.
+        Unusable examples come last, without score and rank; a table of spectra does not have them.
 
     Raises:
-        StudyError: There is no such statistic, or the table has no columns to compute it from.
+        StudyError: There is no such statistic, further column or column to sort by, or the table
+            has no columns to compute it from.
         DataError: ``data`` is neither a table of spectra nor usable examples with a model and a
             tokenizer.
         ModelError: As in ``extract_spectra``.
@@ -177,33 +190,40 @@ def rank(
                 "Examples have no scores without a model: pass model and tokenizer too, or a table "
                 "that extract_spectra returned."
             )
-        return _ranking(rank_scores(score_spectra(data, by), ascending, top))
+        if target is not None or diverse or extra or sort is not None:
+            raise DataError(
+                "target, diverse, extra and sort need gradients, which a table of spectra does not "
+                "have: pass examples, model and tokenizer."
+            )
+        return _of_examples(rank_scores(score_spectra(data, by), ascending, top))
     if model is None or tokenizer is None:
         missing = "model" if model is None else "tokenizer"
         raise DataError(f"The {missing} is missing: pass both a model and its tokenizer.")
     pairs = to_examples(data, columns, response_template)
-    frames = _extract(model, tokenizer, pairs, protocol, aligned=False)
-    ranking = _ranking(rank_scores(score_rows(frames, by), ascending, top))
-    return ranking.hstack(texts_of_examples(pairs)[ranking["example"]])
+    targets = None if target is None else to_examples(target, columns, response_template)
+    extras = Extras(names=extra, target=targets, target_name="target", diverse=diverse)
+    order = RankOrder(by=by, extras=extras, sort=sort, ascending=ascending, top=top)
+    ranking = rank_by_model(_runner(model, tokenizer, protocol, adapter=adapter), pairs, order)
+    found = _of_examples(ranking.select("row", *order.columns))
+    return found.hstack(texts_of_examples(pairs)[ranking["row"]])
 
 
-def _ranking(ranked: pl.DataFrame) -> pl.DataFrame:
-    return ranked.select(pl.col("row").alias("example"), "score", "rank", "reason")
+def _of_examples(ranked: pl.DataFrame) -> pl.DataFrame:
+    others = pl.exclude("row", "score", "rank", "reason")
+    return ranked.select(pl.col("row").alias("example"), "score", "rank", "reason", others)
 
 
-def _extract(
+def _runner(
     model: Any,
     tokenizer: Any,
-    pairs: Sequence[Example],
     protocol: Protocol | str,
     *,
     name: str = "",
     checkpointing: bool = False,
-    aligned: bool = True,
-) -> Iterator[pl.DataFrame]:
-    """The spectra of examples as frames of ROW_SCHEMA, one per batch."""
+    adapter: AdapterReading = "merged",
+) -> ExampleRunner:
+    """The runner of a model in memory; raises ModelError for a model that has no gradients."""
     refuse_model(name, model)
-    chosen = make_protocol(protocol) if isinstance(protocol, str) else protocol
     loaded = LoadedModel(
         name=name,
         fingerprint="",
@@ -211,9 +231,7 @@ def _extract(
         tokenizer=tokenizer,
         device=str(input_device(model)),
         checkpointing=checkpointing,
+        adapter=adapter,
     )
-    encoder = Encoder(tokenizer, chosen, name, model_window(model))
-    rows = encoder.encode_all(pairs)
-    if truncated := truncation_note(rows, encoder.window):
-        _log.warning("%s", truncated)
-    yield from extract_rows(loaded, rows, chosen, aligned=aligned)
+    chosen = make_protocol(protocol) if isinstance(protocol, str) else protocol
+    return runner_of_loaded(loaded, chosen)

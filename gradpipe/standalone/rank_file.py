@@ -12,123 +12,70 @@ from gradpipe.benchmarks.fetch import is_remote
 from gradpipe.benchmarks.hub_datasets import HubDataset
 from gradpipe.benchmarks.shards import table_locations
 from gradpipe.conversations.examples import Example, hash_examples
-from gradpipe.errors import DataError, StudyError, nearest
+from gradpipe.errors import DataError
 from gradpipe.standalone.data_source import DataSource, parts_of_source
 from gradpipe.standalone.example_runner import ExampleRunner
-from gradpipe.standalone.extra_scores import (
-    Extras,
-    ExtraScores,
-    added_from_spectra,
-    collect_extras,
-    note_common_rows,
-)
+from gradpipe.standalone.extra_scores import added_from_spectra
 from gradpipe.standalone.output_file import check_writable, write_atomically
-from gradpipe.standalone.ranking import (
-    choose_diverse,
-    rank_scores,
-    score_rows,
-    score_spectra_file,
-)
+from gradpipe.standalone.rank_examples import RankOrder, rank_by_model
+from gradpipe.standalone.ranking import score_spectra_file
 from gradpipe.standalone.rewrite_file import rewrite_rows
 from gradpipe.standalone.user_examples import examples_of_table, texts_of_examples
-from gradpipe.statistics.reductions import REDUCTIONS, require_statistics
 from gradpipe.tables.kinds import is_table_name, table_kind
 from gradpipe.tables.parts import frame_of_parts
 from gradpipe.untrusted.compressed import COMPRESSIONS, compress
-
-#: The columns that are always added to the user's own.
-ADDED_COLUMNS = ("score", "rank", "reason")
-NO_EXTRAS = Extras()
 
 
 def rank_file(
     data: DataSource,
     out: Path,
-    by: str,
+    order: RankOrder,
     spectra: Path | ExampleRunner,
     *,
-    extras: Extras = NO_EXTRAS,
-    sort: str | None = None,
-    ascending: bool = False,
-    top: int | float | None = None,
     prefix: str = "",
     overwrite: bool = False,
     columns: Mapping[str, str] | None = None,
     response_template: str | None = None,
 ) -> pl.DataFrame:
-    """Write the rows of ``data`` to ``out``, ordered by a statistic, with ADDED_COLUMNS.
+    """Write the rows of ``data`` to ``out`` in ``order``, with its columns.
 
-    An example's score is the mean of the statistic ``by`` over its layers and projections.
-    ``spectra`` is the file that ``gradpipe extract`` wrote for all of ``data``, or computes them by
-    a model. ``extras`` are further scores, whose columns follow, and ``diverse_rank`` if
-    they are diverse. ``sort`` is the column to order by: "score" or one of the further scores, by
-    default ``target_cosine`` if there is a target set and otherwise the score; a diverse choice
-    starts with its first row and has an order of its own. ``ascending`` and ``top`` are those of
-    ``rank_scores``, ``columns`` and ``response_template`` those of ``examples_of_table``.
-    ``prefix`` is put before the names of the added columns. ``out`` has the same file format as
-    ``data`` (Parquet for a data set of the hub), compressed if its name ends in .gz or .zst.
+    An example's score is the mean of a statistic over its layers and projections. ``spectra`` is
+    the file that ``gradpipe extract`` wrote for all of ``data``, or computes them by a model.
+    ``columns`` and ``response_template`` are those of ``examples_of_table``. ``prefix`` is put
+    before the names of the added columns. ``out`` has the same file format as ``data`` (Parquet for
+    a data set of the hub), compressed if its name ends in .gz or .zst.
 
     Returns the written rows as ``row`` (the number in ``data``), the added columns, ``instruction``
-    and ``response``. Raises GradpipeError, and writes nothing, if the data, the statistic, the
-    spectra or the output file cannot be used.
+    and ``response``. Raises GradpipeError, and writes nothing, if the data, the spectra or the
+    output file cannot be used.
     """
-    require_statistics([by], tuple(REDUCTIONS))
-    sort = _sort_column(sort, extras)
     parts, name = parts_of_source(data), str(data)
     table = frame_of_parts(parts, name)
     pairs = examples_of_table(table, name, columns, response_template)
-    added = [*ADDED_COLUMNS, *extras.columns, *(["diverse_rank"] if extras.diverse else [])]
-    _refuse_taken_names(table, name, prefix, added)
+    _refuse_taken_names(table, name, prefix, order.columns)
     _check_output(out, parts[0].extension, name, overwrite)
     if isinstance(spectra, Path):
-        scores, compared = _scores_of_file(spectra, by, extras, pairs, name), None
+        ranked = order.of_scores(_scores_of_file(spectra, order, pairs, name))
     else:
-        scores, compared = _scores_of_model(spectra, by, extras, pairs)
-    if compared is None or not extras.diverse:
-        order = rank_scores(scores, ascending, top, sort)
-    else:
-        ranked = rank_scores(scores, ascending, by=sort)
-        order = choose_diverse(ranked, *compared.directions(), top)
+        ranked = rank_by_model(spectra, pairs, order)
     written = rewrite_rows(
         parts,
-        order["row"].to_list(),
-        order.select(pl.col(column).alias(prefix + column) for column in added),
+        ranked["row"].to_list(),
+        ranked.select(pl.col(column).alias(prefix + column) for column in order.columns),
     )
     if compression := table_kind(str(out)).compression:
         written = compress(written, compression)
     write_atomically(out, lambda path: path.write_bytes(written))
-    return order.select("row", *added).hstack(texts_of_examples(pairs)[order["row"]])
-
-
-def _sort_column(sort: str | None, extras: Extras) -> str:
-    known = ["score", *extras.columns]
-    if sort is None:
-        return known[0] if extras.target is None else "target_cosine"
-    if sort not in known:
-        raise StudyError(f"The ranking has no column {sort!r} to sort by: {nearest(sort, known)}")
-    return sort
+    return ranked.select("row", *order.columns).hstack(texts_of_examples(pairs)[ranked["row"]])
 
 
 def _scores_of_file(
-    spectra: Path, by: str, extras: Extras, pairs: Sequence[Example], name: str
+    spectra: Path, order: RankOrder, pairs: Sequence[Example], name: str
 ) -> pl.DataFrame:
     """The scores from a file of spectra of these pairs."""
-    scores = score_spectra_file(spectra, by)
+    scores = score_spectra_file(spectra, order.by)
     check_pairs(scores["row"].to_list(), spectra, pairs, name)
-    return scores.join(added_from_spectra(spectra, extras), on="row", how="left")
-
-
-def _scores_of_model(
-    runner: ExampleRunner, by: str, extras: Extras, pairs: Sequence[Example]
-) -> tuple[pl.DataFrame, ExtraScores]:
-    """The scores from a model, and what its gradients were compared with."""
-    note_common_rows(pairs, extras)
-    rows = runner.encode(pairs)
-    compared = collect_extras(runner, extras)
-    frames = runner.spectra(rows, aligned=extras.needs_sketches)
-    scores = score_rows(compared.watch(frames), by)
-    alone = runner.losses_alone(rows) if "ifd" in extras.names else []
-    return scores.join(compared.table(alone), on="row", how="left"), compared
+    return scores.join(added_from_spectra(spectra, order.extras), on="row", how="left")
 
 
 def default_output(data: DataSource) -> Path:

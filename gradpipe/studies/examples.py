@@ -24,6 +24,7 @@ from gradpipe.responses.written import (
     with_written,
 )
 from gradpipe.studies.study import Study
+from gradpipe.studies.study_models import find_study_model
 from gradpipe.styles import MATCHED_STYLES, THINKING_STYLES
 
 #: What to do if most responses of a style have a verdict.
@@ -122,10 +123,10 @@ def token_counter(study: Study) -> CountTokens | None:
     """A function that counts tokens as the study's first model does; None without models."""
     if not study.models:
         return None
-    from gradpipe.models.load import load_tokenizer
+    from gradpipe.models.load import tokenizer_of
 
     first = study.models[0]
-    tokenizer = load_tokenizer(first.id, first.revision)
+    tokenizer = tokenizer_of(find_study_model(study, first.name), first.id)
 
     def count(texts: list[str]) -> list[int]:
         return [len(ids) for ids in tokenizer(texts, add_special_tokens=False)["input_ids"]]

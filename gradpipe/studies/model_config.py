@@ -19,6 +19,7 @@ from gradpipe.errors import StudyError
 from gradpipe.fields import Number, Whole
 from gradpipe.gradients.layer_names import LayerNames
 from gradpipe.models.placement import DeviceMap, MaxMemory, Placement
+from gradpipe.models.source import AdapterReading
 from gradpipe.studies.template_files import read_chat_template
 
 
@@ -92,7 +93,14 @@ class ModelConfig(BaseModel):
         default=None,
         description=(
             "The name of the study's model that this one was tuned from; by default found by "
-            "their names."
+            "their names. An adapter is loaded onto it, by default onto the base that it names."
+        ),
+    )
+    adapter: AdapterReading = Field(
+        default="merged",
+        description=(
+            "What is measured of an adapter: the gradients at the ``merged`` weights, comparable "
+            "with full models, or those at its ``factors`` A and B, which training changes."
         ),
     )
     series: str | None = Field(

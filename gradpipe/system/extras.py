@@ -18,6 +18,7 @@ OPTIONAL_PACKAGES = {
     "openai": ("openai", "generate"),
     "tenacity": ("tenacity", "generate"),
     "anyio": ("anyio", "generate"),
+    "peft": ("peft", "adapters"),
     "ray": ("Ray", "ray"),
     "s3fs": ("s3fs", "s3"),
     "dagster_postgres": ("dagster-postgres", "postgres"),

@@ -1,18 +1,21 @@
 """Models that gradients cannot be taken through are refused before their weights are read."""
 
+import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
+from peft import LoraConfig, PromptTuningConfig, get_peft_model
 from torch import nn
 from transformers import AutoConfig, AutoModelForCausalLM, BitsAndBytesConfig
 
 from gradpipe import extract_spectra
 from gradpipe.errors import ModelError
 from gradpipe.models.load import load_model
-from gradpipe.models.refusals import refuse_config, refuse_model
+from gradpipe.models.refusals import refuse_adapter, refuse_config, refuse_model
+from gradpipe.models.source import ModelSource
 from tests.models.conftest import configure
 
 COMMIT = "c" * 40
@@ -62,16 +65,6 @@ def test_a_configuration_that_names_pickled_weights_is_refused(folder: Path) -> 
         load_model(str(folder))
 
 
-@pytest.mark.parametrize("whole", [True, False], ids=["with a model", "alone"])
-def test_an_adapter_is_refused(whole: bool, folder: Path) -> None:
-    (folder / "adapter_config.json").write_text('{"peft_type": "LORA"}')
-    if not whole:
-        (folder / "config.json").unlink()
-        (folder / "model.safetensors").rename(folder / "adapter_model.safetensors")
-    with pytest.raises(ModelError, match=r"is an adapter .*merge_and_unload"):
-        load_model(str(folder))
-
-
 @pytest.fixture
 def on_hub(folder: Path, hub: Callable[[Any], Path], monkeypatch: pytest.MonkeyPatch) -> Path:
     """The small model's files as the hub's own cache holds org/model, with nobody to ask."""
@@ -89,11 +82,15 @@ def test_a_model_of_the_hub_is_loaded_from_its_cache(on_hub: Path) -> None:
     assert load_model("org/model").window == 4096
 
 
-def test_an_adapter_of_the_hub_is_refused(on_hub: Path) -> None:
-    (on_hub / "adapter_config.json").write_text('{"peft_type": "LORA"}')
-    (on_hub / "config.json").unlink()
-    with pytest.raises(ModelError, match="org/model is an adapter"):
-        load_model("org/model")
+def test_an_adapter_of_the_hub_that_was_not_recognized_is_not_loaded_as_its_base(
+    on_hub: Path, small_model: Path
+) -> None:
+    """transformers would load the base of the adapter by itself."""
+    settings = {"peft_type": "LORA", "base_model_name_or_path": str(small_model)}
+    (on_hub / "adapter_config.json").write_text(json.dumps(settings))
+    with pytest.raises(ModelError, match="org/model is an adapter, and its settings") as raised:
+        refuse_adapter("org/model", ModelSource("hub", "org/model", COMMIT))
+    assert raised.value.transient
 
 
 def test_pickled_weights_of_the_hub_are_refused(on_hub: Path) -> None:
@@ -103,16 +100,19 @@ def test_pickled_weights_of_the_hub_are_refused(on_hub: Path) -> None:
         load_model("org/model")
 
 
-def adapted(model: nn.Module) -> nn.Module:
-    """The model with a module that comes from peft, as an adapter's do."""
-    kind = type("Linear", (nn.Module,), {"__module__": "peft.tuners.lora.layer"})
-    model.get_submodule("model.layers.0.self_attn").q_proj = kind()
-    return model
-
-
-def test_a_model_in_memory_that_carries_an_adapter_is_refused(folder: Path) -> None:
-    model = adapted(AutoModelForCausalLM.from_pretrained(folder))
-    with pytest.raises(ModelError, match=r"carries an adapter \(peft\): merge it"):
+@pytest.mark.parametrize(
+    ("settings", "reason"),
+    [
+        (PromptTuningConfig(task_type="CAUSAL_LM", num_virtual_tokens=2), "kind PROMPT_TUNING"),
+        (LoraConfig(target_modules=["q_proj"], alora_invocation_tokens=[1]), "'alora_invocation_t"),
+    ],
+    ids=["prompt tuning", "activated LoRA"],
+)
+def test_a_model_in_memory_with_an_adapter_that_is_no_change_of_weights_is_refused(
+    settings: Any, reason: str, folder: Path
+) -> None:
+    model = get_peft_model(AutoModelForCausalLM.from_pretrained(folder), settings)
+    with pytest.raises(ModelError, match=f"carries an adapter .*{reason}"):
         extract_spectra(model, None, [("a", "b")])
 
 

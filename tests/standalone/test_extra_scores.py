@@ -16,6 +16,7 @@ from gradpipe.models.load import load_model
 from gradpipe.standalone.example_runner import ExampleRunner
 from gradpipe.standalone.extra_scores import Extras, added_columns
 from gradpipe.standalone.extract_file import extract_file
+from gradpipe.standalone.rank_examples import RankOrder
 from gradpipe.standalone.rank_file import rank_file
 from gradpipe.statistics.sets.target_alignment import TARGET_ROWS
 
@@ -39,13 +40,12 @@ def data(tmp_path: Path) -> Path:
 def ranked(data: Path, model: Path, extras: Extras, **settings: Any) -> pl.DataFrame:
     runner = ExampleRunner(str(model), STANDARD)
     out = data.with_name("out.json")
-    order = rank_file(
-        str(data), out, "nuclear_norm", runner, extras=extras, overwrite=True, **settings
-    )
+    order = RankOrder(by="nuclear_norm", extras=extras, **settings)
+    found = rank_file(str(data), out, order, runner, overwrite=True)
     written = pl.DataFrame(json.loads(out.read_text()), infer_schema_length=None)
     for name in extras.columns:
-        assert written[name].to_list() == order[name].to_list()
-    return order
+        assert written[name].to_list() == found[name].to_list()
+    return found
 
 
 def test_loss_length_perplexity_and_ifd_are_those_of_two_forward_passes(
@@ -88,7 +88,8 @@ def test_spectra_give_loss_length_and_perplexity_without_a_model(
     expected = ranked(data, tiny_folder, extras)
     spectra, out = data.with_name("spectra.parquet"), data.with_name("out.json")
     extract_file(str(data), str(tiny_folder), spectra, STANDARD)
-    found = rank_file(str(data), out, "nuclear_norm", spectra, extras=extras, overwrite=True)
+    order = RankOrder(by="nuclear_norm", extras=extras)
+    found = rank_file(str(data), out, order, spectra, overwrite=True)
     assert found.columns == expected.columns
     for name in extras.columns:
         assert found[name].to_list() == [
@@ -99,8 +100,9 @@ def test_spectra_give_loss_length_and_perplexity_without_a_model(
         Extras(diverse=True),
         Extras(target=[Pair(*PAIRS[0])]),
     ):
+        order = RankOrder(by="nuclear_norm", extras=impossible)
         with pytest.raises(DataError, match="--model"):
-            rank_file(str(data), out, "nuclear_norm", spectra, extras=impossible, overwrite=True)
+            rank_file(str(data), out, order, spectra, overwrite=True)
 
 
 def test_rows_like_the_target_come_first_and_are_counted(

@@ -11,9 +11,13 @@ from polars.testing import assert_frame_equal
 from gradpipe.errors import DataError, StudyError
 from gradpipe.gradients.protocol import PAPER, STANDARD
 from gradpipe.models.load import LoadedModel, load_model
+from gradpipe.standalone.example_runner import ExampleRunner
+from gradpipe.standalone.extra_scores import Extras
 from gradpipe.standalone.extract_file import extract_file
 from gradpipe.standalone.notebook import extract_spectra, rank
+from gradpipe.standalone.rank_examples import RankOrder
 from gradpipe.standalone.rank_file import rank_file
+from gradpipe.standalone.user_examples import to_examples
 from gradpipe.statistics.table import statistics_table
 
 ROWS = [
@@ -79,7 +83,8 @@ def test_a_ranking_of_examples_is_that_of_the_command(
     files: tuple[Path, Path], loaded: LoadedModel, tmp_path: Path
 ) -> None:
     data, spectra = files
-    expected = rank_file(str(data), tmp_path / "ranked.json", "nuclear_norm", spectra)
+    order = RankOrder(by="nuclear_norm")
+    expected = rank_file(str(data), tmp_path / "ranked.json", order, spectra)
     found = rank(ROWS, loaded.model, loaded.tokenizer, by="nuclear_norm")
     assert_frame_equal(
         found, expected.rename({"row": "example"}).select(found.columns), rel_tol=1e-6
@@ -87,6 +92,48 @@ def test_a_ranking_of_examples_is_that_of_the_command(
     assert found.columns == ["example", "score", "rank", "reason", "instruction", "response"]
     assert found["rank"].to_list() == [1, 2, None, None]
     assert "response" in found["reason"][2]
+
+
+def test_a_ranking_of_examples_adds_what_the_command_adds(
+    files: tuple[Path, Path], loaded: LoadedModel, tiny_folder: Path, tmp_path: Path
+) -> None:
+    data, _ = files
+    target = [("Name a color.", "Blue.")]
+    cases: list[dict[str, Any]] = [
+        {"target": target, "extra": ["loss", "ifd"]},
+        {"diverse": True, "top": 2},
+        {"target": target, "sort": "score", "ascending": True},
+    ]
+    for settings in cases:
+        extras = Extras(
+            names=settings.get("extra", []),
+            target=to_examples(settings["target"]) if "target" in settings else None,
+            diverse=settings.get("diverse", False),
+        )
+        how = {name: settings[name] for name in ("top", "sort", "ascending") if name in settings}
+        order = RankOrder(by="nuclear_norm", extras=extras, **how)
+        expected = rank_file(
+            str(data),
+            tmp_path / "ranked.json",
+            order,
+            ExampleRunner(str(tiny_folder), STANDARD),
+            overwrite=True,
+        )
+        found = rank(ROWS, loaded.model, loaded.tokenizer, by="nuclear_norm", **settings)
+        assert_frame_equal(
+            found, expected.rename({"row": "example"}).select(found.columns), rel_tol=1e-6
+        )
+        assert set(extras.columns) <= set(found.columns)
+
+
+def test_spectra_alone_have_no_further_scores(
+    files: tuple[Path, Path], loaded: LoadedModel
+) -> None:
+    spectra = extract_spectra(loaded.model, loaded.tokenizer, ROWS)
+    cases: list[dict[str, Any]] = [{"diverse": True}, {"extra": ["loss"]}, {"target": ROWS}]
+    for settings in cases:
+        with pytest.raises(DataError, match="model"):
+            rank(spectra, **settings)
 
 
 def test_a_ranking_of_spectra_has_the_same_scores(

@@ -122,7 +122,7 @@ def estimate_effect(drawn: Replicates, level: float = CONFIDENCE_LEVEL) -> Effec
     )
 
 
-def degrees_of_freedom(items: int | NDArray[np.int64]) -> Array:
+def degrees_of_freedom(items: int | NDArray[np.int64] | Array) -> Array:
     """The degrees of freedom of t for a number of items: (n − 1) / 2, at least 1/2.
 
     The variance of n items of kurtosis κ is known as well as one with about 2 (n − 1) / (κ − 1)

@@ -50,11 +50,27 @@ class FoldAuroc:
         return self.auroc, float(low), float(high)
 
     def over(self, other: "FoldAuroc") -> Estimate:
-        """How much larger this AUROC is than another of the same items, with a t interval."""
+        """How much larger this AUROC is than another of the same items, with a t interval.
+
+        An AUROC of 1 has no variance in the data, though it is not known to be 1. With one, the
+        interval is Newcombe's for a difference of proportions (1998, method 10), from both
+        Wilson intervals.
+        """
         difference = self.auroc - other.auroc
+        if not self.influence.any() or not other.influence.any():
+            return self._over_by_score(other)
         error = self._variance(self.influence - other.influence) ** 0.5
         reach = float(t_quantiles(len(self.influence) - self.folds)) * error
         return difference, max(difference - reach, -1.0), min(difference + reach, 1.0)
+
+    def _over_by_score(self, other: "FoldAuroc") -> Estimate:
+        (one, one_low, one_high), (two, two_low, two_high) = self.estimate(), other.estimate()
+        difference = one - two
+        below, above = (
+            np.hypot(one - one_low, two_high - two),
+            np.hypot(one_high - one, two - two_low),
+        )
+        return difference, max(difference - float(below), -1.0), min(difference + float(above), 1.0)
 
     def _variance(self, influence: Floats) -> float:
         """The variance of a sum of influences, with Nadeau and Bengio's factor.

@@ -120,7 +120,7 @@ def coverage(slope: float, size: float) -> dict[str, float]:
     styles = ("none", "detailed", "none_padded", "detailed_cut")
     effects = pl.concat(
         length_effects(
-            results(seed, slope, sizes, styles, lengths=OVERLAPPING).filter(projection="q"), seed
+            results(seed, slope, sizes, styles, 40, OVERLAPPING).filter(projection="q"), seed
         )
         for seed in range(60)
     )

@@ -60,4 +60,14 @@ def test_intervals_have_a_width_and_stay_within_bounds() -> None:
     auroc, low, high = perfect.estimate()
     assert (auroc, high) == (1.0, 1.0)
     assert 0.5 < low < 0.95
-    assert perfect.over(reverse) == (1.0, 1.0, 1.0)
+    difference, below, above = perfect.over(reverse)
+    assert (difference, above) == (1.0, 1.0)
+    # Newcombe's interval: the distances to Wilson's bounds are added in squares.
+    assert below == pytest.approx(1 - np.hypot(1 - low, reverse.estimate()[2]))
+
+
+def test_two_perfect_aurocs_are_not_known_to_be_equal() -> None:
+    perfect = fold_auroc(FIRST + 99, SECOND, FOLDS, np.arange(ITEMS))
+    difference, below, above = perfect.over(perfect)
+    assert difference == 0.0
+    assert below == -above == perfect.estimate()[1] - 1 < -0.05
