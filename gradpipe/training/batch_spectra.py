@@ -13,6 +13,8 @@ from gradpipe.errors import ModelError
 from gradpipe.gradients.protocol import Role
 from gradpipe.gradients.spectra.dense import dense_singular_values
 from gradpipe.gradients.spectra.workers import spectra_pool
+from gradpipe.models.adapters.factors import adapter_factors
+from gradpipe.models.adapters.wrappers import factors_of, without_shell
 from gradpipe.models.devices import input_device
 from gradpipe.models.projections import Projection, find_projections
 from gradpipe.models.roles import ATTENTION
@@ -55,6 +57,9 @@ class BatchSpectra(TrainerCallback):  # type: ignore[misc]
     DDP, unscaled from mixed precision, and clipped: with ``max_grad_norm``, its size is at most
     that. Ratios such as the effective rank do not depend on clipping. Nothing is written to the
     gradients, and the training is the same, bit for bit, as without the callback.
+
+    Of a LoRA, these are the gradients of its factors A and B, as projections ``q_lora_a``,
+    ``q_lora_b`` and so on; weights without a gradient have no rows.
 
     Unlike the gradient of one example, that of a batch may have full rank: its spectrum takes an
     eigenvalue problem per matrix, of the smaller side of the weight, in float64.
@@ -178,7 +183,11 @@ class BatchSpectra(TrainerCallback):  # type: ignore[misc]
         """The projections of the model; a fused layer is divided by passes, once."""
         if self._found is None or self._found[0] is not model:
             with undisturbed(model):
-                self._found = model, find_projections(model, self._roles)
+                found = find_projections(without_shell(model), self._roles)
+            # Of a layer with an adapter, only the factors may train.
+            wrapped = any(factors_of(one.path, one.module) for one in found)
+            factors = adapter_factors("", found) if wrapped else []
+            self._found = model, [*found, *factors]
         return self._found[1]
 
 

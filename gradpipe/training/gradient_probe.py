@@ -12,6 +12,7 @@ from transformers import TrainerCallback
 
 from gradpipe.errors import DataError, StudyError
 from gradpipe.gradients.protocol import Protocol
+from gradpipe.models.source import AdapterReading
 from gradpipe.standalone.spectra_table import spectra_table
 from gradpipe.standalone.user_examples import Examples
 from gradpipe.training.probe_passes import ProbePasses
@@ -67,6 +68,9 @@ class GradientProbe(TrainerCallback):  # type: ignore[misc]
         at_start: Also measure before the first step.
         at_end: Also measure after the last step.
         tokenizer: The model's tokenizer, by default the Trainer's ``processing_class``.
+        adapter: Of a model with an adapter of the peft library, measure the gradients at the
+            ``merged`` weights, or at the ``factors`` that the training changes. A workspace holds
+            those at the merged weights.
         columns: As in ``extract_spectra``.
         response_template: As in ``extract_spectra``.
 
@@ -103,6 +107,7 @@ class GradientProbe(TrainerCallback):  # type: ignore[misc]
         at_start: bool = True,
         at_end: bool = True,
         tokenizer: Any = None,
+        adapter: AdapterReading = "merged",
         columns: Mapping[str, str] | None = None,
         response_template: str | None = None,
     ) -> None:
@@ -118,13 +123,19 @@ class GradientProbe(TrainerCallback):  # type: ignore[misc]
             "columns": columns,
             "response_template": response_template,
         }
+        self._adapter = adapter
+        if workspace is not None and adapter != "merged":
+            raise StudyError(
+                "A workspace holds the gradients at the merged weights of an adapter: leave "
+                "`adapter` or `workspace` out."
+            )
         if examples is not None:
             places = {"study": study, "items": items, "workspace": workspace}
             _require_none("examples", places)
             probe_set = probe_set_of_examples(
                 examples, protocol or "standard", columns, response_template
             )
-            self._passes: ProbePasses | None = ProbePasses(probe_set)
+            self._passes: ProbePasses | None = ProbePasses(probe_set, adapter=adapter)
         elif study is None and workspace is None:
             raise DataError(
                 "The probe set is missing: give examples, a `study`, or a `workspace` with a study."
@@ -239,7 +250,8 @@ class GradientProbe(TrainerCallback):  # type: ignore[misc]
                 self._passes = ProbePasses(probe_set, recorder.model_id)
             else:
                 assert self._study is not None
-                self._passes = ProbePasses(probe_set_of_study(self._study))
+                probe_set = probe_set_of_study(self._study)
+                self._passes = ProbePasses(probe_set, adapter=self._adapter)
         return self._passes
 
     def _tokenizer_or(self, given: Any) -> Any:

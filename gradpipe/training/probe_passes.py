@@ -15,6 +15,7 @@ from gradpipe.gradients.tokens import TokenRow, truncation_note
 from gradpipe.models.devices import input_device
 from gradpipe.models.load import LoadedModel, model_window
 from gradpipe.models.refusals import refuse_model
+from gradpipe.models.source import AdapterReading
 from gradpipe.training.probe_set import ProbeSet
 from gradpipe.training.undisturbed import undisturbed
 from gradpipe.training.wrapped_models import unwrapped
@@ -29,8 +30,14 @@ class ProbePasses:
     then be of the precision that the protocol says. ``notes`` are those of the encoder.
     """
 
-    def __init__(self, probe_set: ProbeSet, recorded_as: str | None = None) -> None:
+    def __init__(
+        self,
+        probe_set: ProbeSet,
+        recorded_as: str | None = None,
+        adapter: AdapterReading = "merged",
+    ) -> None:
         self.probe_set = probe_set
+        self._adapter = adapter
         self.notes: list[str] = []
         self._recorded_as = recorded_as
         self._tokens: list[TokenRow] | None = None
@@ -54,6 +61,7 @@ class ProbePasses:
             tokenizer=tokenizer,
             device=str(input_device(inner)),
             checkpointing=_recomputes(inner),
+            adapter=self._adapter,
         )
         tokens = self.tokens(inner, tokenizer)
         with undisturbed(inner):

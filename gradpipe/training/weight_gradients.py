@@ -5,8 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from torch import Tensor, nn
+from torch import Tensor
+from transformers.pytorch_utils import Conv1D
 
+from gradpipe.models.adapters.wrappers import innermost
 from gradpipe.models.projections import Projection
 
 
@@ -28,5 +30,6 @@ def weight_gradients(projections: Sequence[Projection]) -> Iterator[WeightGradie
         if gradient is None:
             continue
         # Conv1D of GPT-2 stores its weight as [d_in, d_out].
-        transposed = gradient if not isinstance(projection.module, nn.Linear) else gradient.mT
+        conv1d = isinstance(innermost(projection.module), Conv1D)
+        transposed = gradient if conv1d else gradient.mT
         yield WeightGradient(projection, projection.columns.take(transposed).mT)
