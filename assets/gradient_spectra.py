@@ -90,8 +90,11 @@ def gradient_spectra(
         # The inputs of the spectra identify their content, so there is no need to read them all.
         measured = store.scan(examples["key"]).drop("matrices", "layers", "spans").collect()
         rows = examples.join(measured, on="key", how="left", maintain_order="left")
+        factors = run.study.model(run.partition.model).adapter == "factors"
+        # Which factors there are, only the adapter knows.
+        projections = () if factors else protocol.projections
         checks = [
-            *check_spectra(rows, store.chunks(rows["key"]), protocol.projections),
+            *check_spectra(rows, store.chunks(rows["key"]), projections),
             check_rows(rows, run.study.unusable_limit),
         ]
         yield from run.check_results(checks)

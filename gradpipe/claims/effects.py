@@ -165,6 +165,7 @@ def _roles(
         {"base": own[base], "tuned": own[tuned]}
         for base, tuned in sorted(model_pairs)
         if base in own and tuned in own
+        if set(own[base].projections) & set(own[tuned].projections)
     ]
 
 

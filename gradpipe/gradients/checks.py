@@ -34,7 +34,8 @@ def check_spectra(
 ) -> list[Check]:
     """Check that usable rows have all layers and projections, finite, with Σσ² = ‖G‖²_F.
 
-    A model that mixes layers of several types may have layers without some of the projections.
+    A model that mixes layers of several types may have layers without some of the projections. With
+    no ``projections``, as for an adapter's factors, all rows must have the same ones.
     ``rows`` are the partition's rows without their matrices (``key``, ``reason``, ``loss``).
     ``spectra`` are the same rows as frames of ROW_SCHEMA with ``key``, split in any way.
     """
@@ -87,14 +88,16 @@ def _check_complete(summary: pl.DataFrame, usable: int, projections: Sequence[st
     columns = summary.select("layer", "projection", "matrices")
     counts = {(layer, projection): count for layer, projection, count in columns.iter_rows()}
     layers = max((layer + 1 for layer, _ in counts), default=0)
-    places = [(layer, projection) for layer in range(layers) for projection in projections]
     present = {name for _, name in counts}
-    gaps_allowed = bool(summary["mixed"].any()) and set(projections) <= present
+    named = projections or sorted(present)
+    places = [(layer, projection) for layer in range(layers) for projection in named]
+    mixed = bool(summary["mixed"].any()) or not projections
+    gaps_allowed = mixed and set(named) <= present
     expected = [place for place in places if place in counts or not gaps_allowed]
     incomplete = [place for place in expected if counts.get(place, 0) != usable]
     unexpected = [place for place in counts if place not in set(expected)]
     passed = not incomplete and not unexpected and (usable == 0 or layers > 0)
-    note = f"{usable} usable rows × {layers} layers × {len(projections)} projections"
+    note = f"{usable} usable rows × {layers} layers × {len(named)} projections"
     if not passed:
         layer, projection = (incomplete or unexpected or [("every", "projection")])[0]
         note += f", but layer {layer}, {projection}, has {counts.get((layer, projection), 0)}"

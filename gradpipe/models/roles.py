@@ -16,6 +16,14 @@ MLP = ("gate", "up", "down")
 FUSED_QKV = ("qkv_proj", "c_attn", "wqkv", "qkv", "query_key_value")
 #: Names of a linear layer that holds gate and up.
 FUSED_GATE_UP = ("gate_up_proj", "gate_up", "w13", "wi")
+#: Names of the factors of an adapter at the layer of some roles, which may hold several.
+FACTORS = tuple(
+    f"{roles}_lora_{factor}"
+    for roles in (*ROLES, "qk", "qv", "kv", "qkv", "gate_up")
+    for factor in "ab"
+)
+#: All names of measured matrices, in the order in which they are shown.
+PROJECTION_ORDER = (*ROLES, *FACTORS)
 
 #: The path of each role's module inside a decoder layer; roles that share a module are fused.
 Places = dict[str, str]

@@ -4,7 +4,7 @@ import polars as pl
 
 from gradpipe.gradients.rows import explode_layers, explode_matrices, explode_spans
 from gradpipe.gradients.spectra.comparisons import SAME_LAYER
-from gradpipe.models.roles import ROLES
+from gradpipe.models.roles import PROJECTION_ORDER
 from gradpipe.statistics.reductions import reduce_spectra
 
 #: The statistics that the table has.
@@ -35,7 +35,7 @@ def spectra_table(rows: pl.DataFrame) -> pl.DataFrame:
     )
     return (
         reduce_spectra(both, EXTRACT_STATISTICS)
-        .sort("row", "place", "layer", pl.col("projection").cast(pl.Enum(list(ROLES))))
+        .sort("row", "place", "layer", pl.col("projection").cast(pl.Enum(PROJECTION_ORDER)))
         .select(
             pl.col("row").alias("example"),
             "span",

@@ -5,7 +5,7 @@ from collections.abc import Callable
 import polars as pl
 
 from gradpipe.gradients.rows import explode_matrices
-from gradpipe.models.roles import ROLES
+from gradpipe.models.roles import PROJECTION_ORDER
 from gradpipe.statistics.table import EXAMPLE_COLUMNS
 
 MEASURED_COLUMNS = ("tokens", "response_tokens", "loss")
@@ -118,7 +118,7 @@ def _largest_spectra(rows: pl.LazyFrame) -> pl.DataFrame:
         explode_matrices(rows)
         .sort(pl.col("singular_values").list.sum(), descending=True, maintain_order=True)
         .unique(["key", "projection"], keep="first", maintain_order=True)
-        .sort(pl.col("projection").cast(pl.Enum(list(ROLES))))
+        .sort(pl.col("projection").cast(pl.Enum(PROJECTION_ORDER)))
         .group_by("key")
         .agg(spectrum.alias("spectra"))
         .collect()

@@ -258,8 +258,11 @@ class Study(BaseModel):
         return [*(parse_claim(text, self.statistics) for text in self.claims), *PAPER_CLAIMS]
 
     def model_pairs(self) -> list[tuple[str, str]]:
-        """Pairs of models, (base, tuned), as the study says or as their names suggest."""
-        return tuned_pairs(self.models)
+        """Pairs of models, (base, tuned), as the study says or as their names suggest.
+
+        An adapter's factors are in no pair: a full model has nothing to compare them with.
+        """
+        return tuned_pairs([model for model in self.models if model.adapter == "merged"])
 
     def model(self, name: str) -> ModelConfig:
         """The model of this name; raises StudyError if the study does not have it."""

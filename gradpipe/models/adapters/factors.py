@@ -5,6 +5,7 @@ from __future__ import annotations
 from gradpipe.errors import ModelError
 from gradpipe.models.adapters.wrappers import factors_of
 from gradpipe.models.projections import Projection
+from gradpipe.models.roles import ROLES
 
 
 def adapter_factors(name: str, projections: list[Projection]) -> list[Projection]:
@@ -37,4 +38,5 @@ def adapter_factors(name: str, projections: list[Projection]) -> list[Projection
 
 def _joined(roles: list[str]) -> str:
     """``qkv`` for q, k and v; ``gate_up`` for gate and up."""
-    return ("" if all(len(role) == 1 for role in roles) else "_").join(roles)
+    single = all(len(role) == 1 for role in roles)
+    return ("" if single else "_").join(sorted(roles, key=list(ROLES).index))
