@@ -58,6 +58,7 @@ def processes(small_model: Path, tmp_path_factory: pytest.TempPathFactory) -> li
     return [json.loads((out / f"{rank}.json").read_text()) for rank in range(2)]
 
 
+@pytest.mark.slow
 def test_two_processes_train_as_without_callbacks(processes: list[dict[str, Any]]) -> None:
     assert [(one["wrapped"], one["world"]) for one in processes] == [
         ("DistributedDataParallel", 2)
@@ -68,6 +69,7 @@ def test_two_processes_train_as_without_callbacks(processes: list[dict[str, Any]
     assert processes[0]["left"][0]["weights"] == processes[1]["left"][0]["weights"]
 
 
+@pytest.mark.slow
 def test_the_first_process_alone_measures(processes: list[dict[str, Any]]) -> None:
     assert [one["steps"] for one in processes] == [[[0, 4, 8], [4, 8]], [[], []]]
 
