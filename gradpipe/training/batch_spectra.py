@@ -73,7 +73,8 @@ class BatchSpectra(TrainerCallback):  # type: ignore[misc]
 
     Raises:
         ModelError: The model has no attention projections that gradpipe can find, its weights are
-            sharded over processes (FSDP, ZeRO-3), or none of its projections has a gradient.
+            sharded over processes (FSDP, ZeRO-3), or none of its projections has a gradient. It is
+            raised at the first step at the latest; later errors are logged as warnings.
         StudyError: A number is unknown, or does not follow from a spectrum.
 
     Examples:
@@ -104,6 +105,7 @@ class BatchSpectra(TrainerCallback):  # type: ignore[misc]
         self.every = every
         self._roles = tuple(projections)
         self._numbers = tuple(numbers)
+        self._checked = False
         self._found: tuple[Any, list[Projection]] | None = None
         self._spectra: dict[int, pl.DataFrame] = {}
         self._tables: dict[int, pl.DataFrame] = {}
@@ -132,13 +134,7 @@ class BatchSpectra(TrainerCallback):  # type: ignore[misc]
             ModelError: No projection has a gradient.
         """
         inner = unwrapped(model)
-        gradients = list(weight_gradients(self._projections(inner)))
-        if not gradients:
-            raise ModelError(
-                "No projection has a gradient when the optimizer steps: its weights are frozen, or "
-                "the gradients are elsewhere (DeepSpeed, or an optimizer that is fused into the "
-                "backward pass), so leave BatchSpectra out."
-            )
+        gradients = self._gradients(inner)
         records = _records(gradients, str(input_device(inner)), step)
         frame = pl.DataFrame(records, schema=BATCH_SCHEMA, orient="row")
         spectra = reduce_spectra(frame.lazy(), EXTRACT_STATISTICS).collect()
@@ -161,10 +157,12 @@ class BatchSpectra(TrainerCallback):  # type: ignore[misc]
     def on_pre_optimizer_step(self, args: Any, state: Any, control: Any, **given: Any) -> None:
         """Measure the gradients that the optimizer is about to use."""
         step = state.global_step + 1
-        if not state.is_world_process_zero or step % self.every:
+        if not state.is_world_process_zero:
             return
-        if not self._tables:
-            self.measure(given["model"], step=step)
+        if not self._checked:
+            self._gradients(unwrapped(given["model"]))
+            self._checked = True
+        if step % self.every:
             return
         try:
             self.measure(given["model"], step=step)
@@ -178,6 +176,17 @@ class BatchSpectra(TrainerCallback):  # type: ignore[misc]
         if measured is not None and state.is_world_process_zero:
             numbers = logged_numbers(measured.drop("step"), BATCH_PREFIX)
             log_numbers(numbers, args, state, control, calling_handler())
+
+    def _gradients(self, model: Any) -> list[WeightGradient]:
+        """The gradients that the projections hold now; raises ModelError if there are none."""
+        gradients = list(weight_gradients(self._projections(model)))
+        if not gradients:
+            raise ModelError(
+                "No projection has a gradient when the optimizer steps: its weights are frozen, or "
+                "the gradients are elsewhere (DeepSpeed, or an optimizer that is fused into the "
+                "backward pass), so leave BatchSpectra out."
+            )
+        return gradients
 
     def _projections(self, model: Any) -> list[Projection]:
         """The projections of the model; a fused layer is divided by passes, once."""

@@ -142,6 +142,8 @@ class GradientProbe(TrainerCallback):  # type: ignore[misc]
             )
         else:
             _require_none("a study or a workspace", reading)
+            if study is None:
+                _require_none("a workspace without `study`", {"items": items})
             self._passes = None
         self._study = None if study is None else probe_study(str(study), items)
         self._workspace = workspace
@@ -204,7 +206,7 @@ class GradientProbe(TrainerCallback):  # type: ignore[misc]
             self._take(args, state, control, **given)
         else:
             tokenizer = self._tokenizer_or(given.get("processing_class"))
-            self._open().tokens(unwrapped(given["model"]), tokenizer)
+            self._open().check(given["model"], tokenizer)
 
     def on_step_end(self, args: Any, state: Any, control: Any, **given: Any) -> None:
         """Measure every so many steps."""

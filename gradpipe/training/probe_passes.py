@@ -12,8 +12,10 @@ from gradpipe.errors import DataError, StudyError
 from gradpipe.gradients.encoder import Encoder
 from gradpipe.gradients.extract import extract_rows
 from gradpipe.gradients.tokens import TokenRow, truncation_note
+from gradpipe.models.adapters.wrappers import without_shell
 from gradpipe.models.devices import input_device
 from gradpipe.models.load import LoadedModel, model_window
+from gradpipe.models.projections import find_projections
 from gradpipe.models.refusals import refuse_model
 from gradpipe.models.source import AdapterReading
 from gradpipe.training.probe_set import ProbeSet
@@ -50,12 +52,9 @@ class ProbePasses:
         DataError if no example is usable.
         """
         inner = unwrapped(model)
-        name = self._name(inner)
-        refuse_model(name, inner)
-        if self._recorded_as is not None:
-            self._require_precision(inner)
+        tokens = self.tokens(inner, tokenizer)
         loaded = LoadedModel(
-            name=name,
+            name=self._name(inner),
             fingerprint="",
             model=inner,
             tokenizer=tokenizer,
@@ -63,13 +62,23 @@ class ProbePasses:
             checkpointing=_recomputes(inner),
             adapter=self._adapter,
         )
-        tokens = self.tokens(inner, tokenizer)
         with undisturbed(inner):
             return pl.concat(list(extract_rows(loaded, tokens, self.probe_set.protocol)))
 
+    def check(self, model: Any, tokenizer: Any) -> None:
+        """Raise what ``rows`` would raise, without any passes over the examples."""
+        inner = unwrapped(model)
+        self.tokens(inner, tokenizer)
+        protocol = self.probe_set.protocol
+        with undisturbed(inner):
+            find_projections(without_shell(inner), protocol.projections, protocol.layer_names.paths)
+
     def tokens(self, model: Any, tokenizer: Any) -> list[TokenRow]:
-        """The tokens of all examples; raises DataError if no example is usable."""
+        """The tokens of all examples, for a supported model; raises DataError if none is usable."""
         if self._tokens is None:
+            refuse_model(self._name(model), model)
+            if self._recorded_as is not None:
+                self._require_precision(model)
             protocol = self.probe_set.protocol
             encoder = Encoder(tokenizer, protocol, self._name(model), model_window(model))
             self.notes = encoder.notes

@@ -38,6 +38,8 @@ def step_numbers(spectra: pl.DataFrame, names: Sequence[str]) -> pl.DataFrame:
     ``spectra`` is a table as ``extract_spectra`` returns it. A statistic is averaged over examples,
     then over layers; its MAD is that of the mean curve. Null where a number is not defined.
     """
+    if not names:
+        return spectra.select("projection").unique().sort("projection")
     statistics = list(dict.fromkeys(name.removesuffix(MAD_ENDING) for name in names))
     # One curve per projection, whatever the examples are.
     unlabeled = spectra.drop(*DEFAULT_LABELS, "item_id", "item", "index", strict=False)

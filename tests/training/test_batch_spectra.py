@@ -14,7 +14,7 @@ from transformers import TrainerCallback
 import gradpipe as gp
 from gradpipe.errors import ModelError, StudyError
 from gradpipe.training.batch_spectra import BatchSpectra
-from tests.training.runs import small_trainer, traces
+from tests.training.runs import small_trainer, traces, with_dropout
 
 Roles = dict[str, Tensor]
 
@@ -167,6 +167,18 @@ def test_frozen_weights_are_left_out_and_without_any_gradient_it_is_an_error(
     model.zero_grad()
     with pytest.raises(ModelError, match="No projection has a gradient"):
         BatchSpectra().measure(model, step=2)
+
+
+def test_a_model_without_gradients_stops_the_training_at_its_first_step(
+    small_model: Path, tmp_path: Path
+) -> None:
+    model = with_dropout(small_model)
+    for name, parameter in model.named_parameters():
+        parameter.requires_grad_("self_attn" not in name)
+    trainer = small_trainer(small_model, tmp_path, [BatchSpectra(every=100)], model=model)
+    with pytest.raises(ModelError, match="No projection has a gradient"):
+        trainer.train()
+    assert trainer.state.global_step == 0
 
 
 def test_a_failure_after_the_first_step_is_a_warning(

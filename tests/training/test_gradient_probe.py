@@ -212,6 +212,11 @@ def test_a_failure_after_the_first_step_is_a_warning(
         ({"examples": PAIRS, "items": 2}, StudyError, "`items` does not go with examples"),
         ({"examples": PAIRS, "protocol": "papers"}, StudyError, "did you mean 'paper'"),
         ({"study": "demo", "protocol": "paper"}, StudyError, "`protocol` does not go with a study"),
+        (
+            {"workspace": "w", "items": 2},
+            StudyError,
+            "`items` does not go with a workspace",
+        ),
         ({"study": "dem"}, StudyError, "did you mean 'demo'"),
     ],
 )
@@ -226,6 +231,15 @@ def test_a_study_with_a_generator_needs_a_workspace(small_model: Path) -> None:
     probe = GradientProbe(study="demo_generated")
     with pytest.raises(StudyError, match="written by a generator"):
         probe.measure(with_dropout(small_model), object(), step=0)
+
+
+def test_nothing_but_the_loss_is_logged_without_numbers(small_model: Path, tmp_path: Path) -> None:
+    probe = GradientProbe(PAIRS, every=2, numbers=[])
+    trainer = small_trainer(small_model, tmp_path, [probe], max_steps=2)
+    trainer.train()
+    names = {name for log in trainer.state.log_history for name in log if "gradpipe" in name}
+    assert names == {"gradpipe/loss"}
+    assert probe.table().columns == ["step", "projection", "loss"]
 
 
 def test_weights_that_diverged_leave_a_step_without_numbers(small_model: Path) -> None:
