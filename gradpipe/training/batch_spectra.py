@@ -73,8 +73,8 @@ class BatchSpectra(TrainerCallback):  # type: ignore[misc]
 
     Raises:
         ModelError: The model has no attention projections that gradpipe can find, its weights are
-            sharded over processes (FSDP, ZeRO-3), or none of its projections has a gradient. It is
-            raised at the first step at the latest; later errors are logged as warnings.
+            sharded over processes (FSDP, ZeRO-3), or no projection has a gradient. It is raised at
+            the first step at the latest; later errors are logged as warnings.
         StudyError: A number is unknown, or does not follow from a spectrum.
 
     Examples:
@@ -178,7 +178,7 @@ class BatchSpectra(TrainerCallback):  # type: ignore[misc]
             log_numbers(numbers, args, state, control, calling_handler())
 
     def _gradients(self, model: Any) -> list[WeightGradient]:
-        """The gradients that the projections hold now; raises ModelError if there are none."""
+        """The gradients that the projections hold now; raises ModelError without any."""
         gradients = list(weight_gradients(self._projections(model)))
         if not gradients:
             raise ModelError(

@@ -209,7 +209,7 @@ class GradientProbe(TrainerCallback):  # type: ignore[misc]
             self._open().check(given["model"], tokenizer)
 
     def on_step_end(self, args: Any, state: Any, control: Any, **given: Any) -> None:
-        """Measure every so many steps."""
+        """Measure at the steps that are multiples of ``every``."""
         if state.global_step % self.every == 0:
             self._take_or_warn(args, state, control, **given)
 
@@ -268,7 +268,7 @@ class GradientProbe(TrainerCallback):  # type: ignore[misc]
 
 
 def _require_none(given: str, others: Mapping[str, Any]) -> None:
-    """Raise StudyError if another argument was passed than those that go with ``given``."""
+    """Raise StudyError for any of ``others`` that was passed, since it contradicts ``given``."""
     for name, value in others.items():
         if value is not None:
             raise StudyError(f"`{name}` does not go with {given}: leave one of them out.")
