@@ -30,8 +30,12 @@ if TYPE_CHECKING:
     from gradpipe.statistics.sets.diversity import vendi_score
     from gradpipe.statistics.table import statistics_table
     from gradpipe.studies.load import load_study
+    from gradpipe.training.batch_spectra import BatchSpectra
+    from gradpipe.training.gradient_probe import GradientProbe
 
 __all__ = [
+    "BatchSpectra",
+    "GradientProbe",
     "Protocol",
     "added_discrimination",
     "charts",
@@ -71,6 +75,8 @@ PUBLIC = {
     "items_needed": "gradpipe.claims.inference.power",
     "trends": "gradpipe.claims.trends",
     "compare": "gradpipe.claims.comparison",
+    "GradientProbe": "gradpipe.training.gradient_probe",
+    "BatchSpectra": "gradpipe.training.batch_spectra",
 }
 #: The module behind the public name ``charts``; it needs the extra "report".
 CHARTS = "gradpipe.report.charts.notebook"

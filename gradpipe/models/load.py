@@ -26,7 +26,7 @@ from gradpipe.models.placement import IN_ONE_PIECE, Placement
 from gradpipe.models.quantization import quantization_settings
 from gradpipe.models.refusals import refuse_adapter, refuse_config, refuse_missing_weights
 from gradpipe.models.silence import quiet_transformers
-from gradpipe.models.source import AdapterReading, ModelSource, pickled_error
+from gradpipe.models.source import AdapterReading, ModelSource, pickled_error, resolve_model
 from gradpipe.models.tokenizer_files import tokenizer_note, unread_sentencepiece
 from gradpipe.models.weights_notes import weights_notes
 from gradpipe.system.atomic_files import aside_path, sweep_leftovers
@@ -68,15 +68,15 @@ def load_window(name: str, revision: str | None = None) -> int | None:
     return config_window(load_config(name, revision))
 
 
-def configured_embeddings(name: str, revision: str | None = None) -> int | None:
-    """Return the number of embeddings in the configuration, or None; raises ModelError."""
-    count = getattr(load_config(name, revision).get_text_config(), "vocab_size", None)
+def configured_embeddings(config: Any) -> int | None:
+    """Return the number of embeddings in a transformers configuration, or None."""
+    count = getattr(config.get_text_config(), "vocab_size", None)
     return count if isinstance(count, int) and count > 0 else None
 
 
 def load_config(name: str, revision: str | None = None) -> Any:
     """Return the model's transformers configuration, without weights; raises ModelError."""
-    return config_of(find_model(name, revision), name)
+    return config_of(with_adapter_base(pin(resolve_model(name, revision))), name)
 
 
 def config_of(source: ModelSource, name: str) -> Any:

@@ -16,7 +16,7 @@ from gradpipe.gradients.protocol import Protocol
 from gradpipe.gradients.tokens import TokenRow
 from gradpipe.gradients.vocabulary import within_vocabulary
 from gradpipe.models.find import find_model
-from gradpipe.models.load import configured_embeddings
+from gradpipe.models.load import config_of, configured_embeddings
 from gradpipe.standalone.data_source import DataSource, rows_of_source
 from gradpipe.standalone.model_encoder import encoder_of_model
 
@@ -93,7 +93,7 @@ def look_at(
     source = find_model(model, base=named, tokenizer=tokenizer, weights=False)
     encoder = encoder_of_model(model, source, protocol)
     rows = [encoder.encode(example) for example in examples]
-    if (embeddings := configured_embeddings(model, source.revision)) is not None:
+    if (embeddings := configured_embeddings(config_of(source, model))) is not None:
         rows = [within_vocabulary(row, embeddings) for row in rows]
     usable = [(offset + number, row) for number, row in enumerate(rows) if row.reason is None]
     return DataView(

@@ -169,7 +169,7 @@ def spectra_from_factors(inputs: Inputs, d: Tensor, carrying: Tensor) -> Spectra
         d, inputs = _at(d, tokens), inputs.select(tokens)
     d = d.double()
     core, squared_norms = _core(inputs, d)
-    values = _roots(torch.linalg.eigvalsh(_finite(core)))
+    values = roots_of_eigenvalues(torch.linalg.eigvalsh(_finite(core)))
     ranks = ranks.clamp(min=1, max=min(d.shape[2], inputs.x.shape[2]))
     sizes = inputs.sizes * torch.linalg.vector_norm(d, dim=2)
     return Spectra(values, ranks, squared_norms, sizes.sum(dim=1), sizes.square().sum(dim=1))
@@ -209,7 +209,7 @@ def _at(values: Tensor, tokens: Tensor) -> Tensor:
     return values.gather(1, tokens[:, :, None].expand(-1, -1, values.shape[2]))
 
 
-def _roots(values: Tensor) -> Tensor:
+def roots_of_eigenvalues(values: Tensor) -> Tensor:
     """Return singular values, descending, from the ascending eigenvalues [R, n] of Gram matrices.
 
     Eigenvalues below ROUNDING eps of the largest are rounding error and set to zero; their roots
