@@ -13,7 +13,6 @@ from gradpipe.report.prose.phrases import join_words, tally
 from gradpipe.report.prose.sets_note import sets_note
 from gradpipe.report.prose.spans import span_findings
 from gradpipe.report.report_data import ReportInputs
-from gradpipe.statistics.differences import SEGMENTS
 from gradpipe.system.units import format_duration
 
 MISSING = "not recorded"
@@ -75,7 +74,6 @@ def page_text(inputs: ReportInputs) -> dict[str, Any]:
         "model_choices": [(name, name) for name in models],
         "benchmark_choices": [(name, name) for name in benchmarks],
         "statistics": [(name, style.statistic_label(name)) for name in statistics],
-        "segments": [(name, style.SEGMENT_LABELS.get(name, name)) for name in SEGMENTS],
         "statistic": statistic,
         "statistic_label": style.statistic_label(statistic),
         "styles": [

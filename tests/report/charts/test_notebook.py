@@ -115,7 +115,7 @@ def test_every_chart_of_a_report_has_a_function(inputs: ReportInputs) -> None:
     assert list(FUNCTIONS) == gp.charts.__all__
     assert set(DRAWN) == set(KINDS)
     assert {name.split("--")[0] for name, _ in static_charts(inputs)} <= set(KINDS)
-    on_page = {chart.draw for chart in page_charts(inputs).values()}
+    on_page = {chart.kind.draw for chart in page_charts(inputs).values()}
     assert on_page <= {kind.draw for kind in KINDS.values()}
 
 
