@@ -77,6 +77,12 @@ class ModelConfig(BaseModel):
             "``disk``, in bytes or as a size such as 20GiB."
         ),
     )
+    series: str | None = Field(
+        default=None, description="The training run that this model is a checkpoint of."
+    )
+    step: int | float | None = Field(
+        default=None, description="The training step of a checkpoint of a series."
+    )
     base: str | None = Field(
         default=None,
         description=(
@@ -90,6 +96,9 @@ class ModelConfig(BaseModel):
     def _short_form(cls, value: Any) -> Any:
         value = {"id": value} if isinstance(value, str) else value
         if isinstance(value, dict) and value.get("id") and not value.get("name"):
+            series, step = value.get("series"), value.get("step")
+            if series is not None and isinstance(step, int | float):
+                return {**value, "name": f"{series}@{step:g}"}
             revision = value.get("revision")
             return {**value, "name": f"{value['id']}@{revision}" if revision else value["id"]}
         return value

@@ -52,7 +52,10 @@ TWINS_SECTION = Section(
     tables=("base_and_tuned",),
 )
 KNOWLEDGE_SECTION = Section(
-    id="knowledge", name="Knowledge", heading="Knowledge by length and popularity"
+    id="knowledge",
+    name="Knowledge",
+    heading="Knowledge by length and popularity",
+    tables=("knowledge",),
 )
 LENGTH_SECTION = Section(id="length", name="Length", heading="Length as a confounder")
 ALIGNMENT_SECTION = Section(id="alignment", name="Alignment", heading="Directions of the gradients")
