@@ -5,7 +5,7 @@ verdicts of a study count the start and the last step of each run, and detail is
 and a few evenly spaced steps between them.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import fields, replace
 
 import numpy as np
@@ -22,6 +22,7 @@ MOST_DRAWN_STEPS, MOST_HEATMAP_STEPS = 100, 40
 MOST_CLAIM_STEPS = 60
 #: The tables that keep every model on the page: counts of examples, and what is about steps.
 _OF_ALL_MODELS = ("rows", "unusable", "steps", "claim_steps")
+_MODEL_COLUMNS = ("model", "base", "tuned", "against_model")
 
 
 def step_table(models: Iterable[ModelConfig]) -> pl.DataFrame:
@@ -38,6 +39,14 @@ def step_table(models: Iterable[ModelConfig]) -> pl.DataFrame:
                 bases[model.series, 0.0] = model.base
     placed = [(name, series, step) for (series, step), name in {**bases, **rows}.items()]
     return pl.DataFrame(placed, schema=STEP_SCHEMA, orient="row").sort("series", "step")
+
+
+def steps_of(steps: Mapping[str, float] | pl.DataFrame | pl.LazyFrame) -> pl.DataFrame:
+    """Steps by model, or a table of them, as a table of STEP_SCHEMA."""
+    if isinstance(steps, pl.DataFrame | pl.LazyFrame):
+        return steps.lazy().collect().select(pl.col(n).cast(k) for n, k in STEP_SCHEMA.items())
+    rows = [(model, "run", float(step)) for model, step in steps.items()]
+    return pl.DataFrame(rows, schema=STEP_SCHEMA, orient="row")
 
 
 def evenly_spaced(steps: Sequence[float], most: int) -> list[float]:
@@ -88,13 +97,12 @@ def with_detail(inputs: ReportInputs) -> ReportInputs:
     kept = detailed_models(models, inputs.steps)
     if len(kept) == len(models):
         return inputs
-    columns = [name for name in ("model", "base", "tuned", "against_model")]
     changes = {}
     for table in (field.name for field in fields(inputs)):
         frame = getattr(inputs, table)
         if table in _OF_ALL_MODELS or not isinstance(frame, pl.DataFrame):
             continue
-        named = [name for name in columns if name in frame.columns]
+        named = [name for name in _MODEL_COLUMNS if name in frame.columns]
         shown = [pl.col(name).is_null() | pl.col(name).is_in(kept) for name in named]
         changes[table] = frame.filter(*shown)
     return replace(inputs, **changes)

@@ -17,6 +17,7 @@ import vl_convert
 from gradpipe.report.chart_data import distinct
 from gradpipe.report.charts.kinds import ALL_KINDS
 from gradpipe.report.report_data import ReportInputs
+from gradpipe.report.steps import with_detail
 from gradpipe.report.style import DEFAULT_STATISTIC
 from gradpipe.system.hashing import content_hash
 
@@ -59,12 +60,13 @@ def static_charts(
 
 
 def _named_charts(inputs: ReportInputs, statistic: str) -> Iterator[tuple[str, alt.FacetChart]]:
-    slugs = file_names(distinct(inputs.curves, "model") + distinct(inputs.curves, "benchmark"))
-    large = inputs.curves.select("model", "benchmark").n_unique() > MOST_CELLS
+    shown = with_detail(inputs)
+    slugs = file_names(distinct(shown.curves, "model") + distinct(shown.curves, "benchmark"))
+    large = shown.curves.select("model", "benchmark").n_unique() > MOST_CELLS
     for kind in ALL_KINDS:
         if kind.files is None or (large and not kind.in_large_studies):
             continue
-        for file in kind.files(inputs, statistic):
+        for file in kind.files(inputs if kind.every_checkpoint else shown, statistic):
             rows = kind.rows(file.table)
             if not rows.is_empty():
                 parts = [slugs.get(name) or file_names([name])[name] for name in file.names]

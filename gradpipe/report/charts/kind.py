@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 import altair as alt
 import polars as pl
@@ -11,6 +11,7 @@ from gradpipe.report.chart_data import RATIOS, distinct
 from gradpipe.report.charts.chart_files import FilesOf
 from gradpipe.report.charts.page_figure import PageFigure
 from gradpipe.report.charts.parts import with_rows
+from gradpipe.report.charts.step_axis import step_extent
 from gradpipe.report.style import STYLE_LABELS
 from gradpipe.report.tables.verdicts import CONTROL_LABELS
 
@@ -25,8 +26,10 @@ class ChartKind:
     """One kind of chart: how it is drawn, the rows that it draws, and where it appears.
 
     ``draw`` takes the values of the column ``color``, ``log``, and the keyword arguments in
-    ``options``. ``value`` is the column of the rows that the logarithmic scale applies to, and
-    ``log`` whether the scale is logarithmic by default.
+    ``options``. ``value`` is the column of the rows that is drawn; a logarithmic scale is one of
+    the ``value``, or of training steps if ``log_of`` says so, and ``log`` whether it is the
+    default. With ``every_checkpoint`` it appears with all checkpoints of a training run, otherwise
+    with those of ``detailed_models``.
 
     It appears in image files (``files``; with ``in_large_studies`` also if a study has many cells),
     on the page (``figure``) and in notebooks (``function``), each unless it is None. Image files
@@ -40,6 +43,8 @@ class ChartKind:
     value: str
     subtitle: str
     log: bool = True
+    log_of: Literal["value", "step"] = "value"
+    every_checkpoint: bool = False
     options: tuple[str, ...] = ()
     files: FilesOf | None = None
     in_large_studies: bool = False
@@ -61,10 +66,13 @@ class ChartKind:
         Values that a logarithmic scale does not have are not drawn.
         """
         log = self.log if log is None else log
-        given = {"statistic": statistic, "tooltips": tooltips}
+        given: dict[str, Any] = {"statistic": statistic, "tooltips": tooltips, "steps": None}
+        if "steps" in self.options:
+            given["steps"] = step_extent(drawn)
         options: dict[str, Any] = {name: given[name] for name in self.options}
         chart = self.draw(_names(drawn, self.color), log=log, **options)
-        shown = drawn.filter(pl.col(self.value) > 0) if log else drawn
+        positive = log and self.log_of == "value"
+        shown = drawn.filter(pl.col(self.value) > 0) if positive else drawn
         whole: alt.FacetChart = with_rows(chart, _labeled(shown)).properties(
             title=self._title(title), padding=16
         )

@@ -51,7 +51,7 @@ def all_blocks(
     yield from _examples(inputs.examples)
     yield from _extremes(inputs.extremes)
     for chart in charts.values():
-        yield from _rows_of(chart, inputs)
+        yield from _rows_of(chart)
     for table in tables.values():
         if not is_static(table):
             for statistic in table.statistics or (None,):
@@ -180,13 +180,12 @@ def _extremes(extremes: pl.DataFrame) -> Iterator[Block]:
         yield ("spectra", *keys), packed(spectra_rows(part), {"value": COARSE})
 
 
-def _rows_of(chart: PageChart, inputs: ReportInputs) -> Iterator[Block]:
+def _rows_of(chart: PageChart) -> Iterator[Block]:
     """The rows that a chart draws as they are."""
     rows = chart.figure.rows
-    if rows is None:
+    if rows is None or chart.rows is None:
         return
-    table = rows.table(inputs)
-    parts = _parts(table, list(rows.block)) if rows.block else iter([((), table)])
+    parts = _parts(chart.rows, list(rows.block)) if rows.block else iter([((), chart.rows)])
     for keys, part in parts:
         yield (chart.id, *keys), packed(part.drop(rows.block), dict(rows.precision))
 

@@ -6,12 +6,16 @@ from functools import lru_cache
 from importlib.resources import files
 from typing import Any
 
+import polars as pl
+
 from gradpipe.report.charts.kind import ChartKind
 from gradpipe.report.charts.kinds import ALL_KINDS
 from gradpipe.report.charts.page_figure import PageFigure
 from gradpipe.report.charts.parts import specification
 from gradpipe.report.charts.sections import SECTIONS, Section
+from gradpipe.report.charts.step_axis import StepExtent, step_extent
 from gradpipe.report.report_data import ReportInputs
+from gradpipe.report.steps import with_detail
 from gradpipe.report.tables.table import ReportTable
 
 
@@ -27,6 +31,8 @@ class PageChart:
     figure: PageFigure
     names: tuple[str, ...]
     pickers: Mapping[str, list[tuple[str, str]]]
+    #: The rows of a figure that has its own.
+    rows: pl.DataFrame | None = None
 
     @property
     def id(self) -> str:
@@ -39,11 +45,15 @@ class PageChart:
         start = "log" if figure.log else "linear"
         scales = ("linear", "log") if figure.scales else (start,)
         rows = figure.rows
+        steps = None
+        if "steps" in self.kind.options and self.rows is not None:
+            steps = step_extent(self.rows)
         return {
             "id": figure.id,
             "margin": figure.margin,
             "start": start,
-            **{s: _specification(self.kind.draw, self.names, s == "log") for s in scales},
+            "logOf": self.kind.log_of,
+            **{s: _specification(self.kind.draw, self.names, s == "log", steps) for s in scales},
             "rows": rows
             and {
                 "block": rows.block,
@@ -56,9 +66,12 @@ class PageChart:
 
 
 @lru_cache(maxsize=256)
-def _specification(draw: Callable[..., Any], names: tuple[str, ...], log: bool) -> dict[str, Any]:
+def _specification(
+    draw: Callable[..., Any], names: tuple[str, ...], log: bool, steps: StepExtent | None
+) -> dict[str, Any]:
     """A chart as Vega-Lite, cached because building one takes a tenth of a second."""
-    return specification(draw(list(names), log=log))
+    options = {} if steps is None else {"steps": steps}
+    return specification(draw(list(names), log=log, **options))
 
 
 @dataclass(frozen=True)
@@ -77,18 +90,22 @@ class PageSection:
 
 def page_charts(inputs: ReportInputs) -> dict[str, PageChart]:
     """The charts that the results have rows for, by id, in the order of the page."""
+    shown = with_detail(inputs)
+    results = {kind.name: inputs if kind.every_checkpoint else shown for kind in ALL_KINDS}
     drawn = [
         (kind, kind.figure, names)
         for kind in ALL_KINDS
-        if kind.figure is not None and (names := tuple(kind.figure.names(inputs)))
+        if kind.figure is not None and (names := tuple(kind.figure.names(results[kind.name])))
     ]
     order = [section.id for section in _all_sections()]
     charts: dict[str, PageChart] = {}
     above: set[str] = set()
     for kind, figure, names in sorted(drawn, key=lambda one: order.index(one[1].section.id)):
         own = [picker for picker in figure.pickers if picker.name not in above]
-        pickers = {picker.name: list(picker.choices(inputs)) for picker in own}
-        charts[figure.id] = PageChart(kind, figure, names, pickers)
+        of_kind = results[kind.name]
+        pickers = {picker.name: list(picker.choices(of_kind)) for picker in own}
+        rows = figure.rows.table(of_kind) if figure.rows is not None else None
+        charts[figure.id] = PageChart(kind, figure, names, pickers, rows)
         above |= set(pickers)
     return charts
 

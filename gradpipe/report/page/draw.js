@@ -99,7 +99,7 @@ const draw = async (chart) => {
   const choice = currentChoice();
   const log = document.querySelector(`[data-log="${chart.id}"]`)?.checked ?? chart.start === "log";
   const { rows: collect, value } = sourceOf(chart);
-  const rows = (await collect(choice)).filter((row) => !log || row[value] > 0);
+  const rows = (await collect(choice)).filter((row) => !log || chart.logOf === "step" || row[value] > 0);
   if (drawings.get(chart.id) !== drawing) return;
   const caption = captionOf(chart, choice, rows);
   document.querySelector(`[data-shown="${chart.id}"]`).textContent = caption;

@@ -20,6 +20,7 @@ from gradpipe.report.page.index import EXAMPLE_HEADS, SHOWN_EXAMPLE_COLUMNS, is_
 from gradpipe.report.page.pack import deflated
 from gradpipe.report.page.text import page_text
 from gradpipe.report.report_data import ReportInputs
+from gradpipe.report.steps import with_detail
 from gradpipe.report.tables.write import all_tables
 
 _GLOBALS = "window.vegaEmbed = vegaEmbed;"
@@ -52,10 +53,11 @@ def render_page(inputs: ReportInputs) -> str:
         lstrip_blocks=True,
         undefined=jinja2.StrictUndefined,
     )
-    charts, tables = page_charts(inputs), page_tables(all_tables(inputs))
+    shown = with_detail(inputs)
+    charts, tables = page_charts(inputs), page_tables(all_tables(shown))
     sections = page_sections(charts, tables)
-    blocks = list(all_blocks(inputs, tables, charts))
-    index = page_index(inputs, tables, charts) | {"blocks": [key for key, _ in blocks]}
+    blocks = list(all_blocks(shown, tables, charts))
+    index = page_index(shown, tables, charts) | {"blocks": [key for key, _ in blocks]}
     style, script = packaged_text("page.css"), page_script()
     scripts = [script, vega_bundle()] if charts else [script]
     return environment.get_template("page.html.jinja").render(

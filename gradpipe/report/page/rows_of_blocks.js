@@ -7,7 +7,9 @@ const sourceOfBlock = ({ id, rows: { block, where, caption, kind, value } }) => 
   caption: (choice) => caption.split(" · ")
     .map((part) => part.replace(/\{(\w+)\}/g, (_, picker) => chosenLabel(picker, choice[picker]))),
   rows: async (choice) => {
-    const wanted = Object.fromEntries(where.map((picker) => [picker, choice[picker]]));
+    const wanted = Object.fromEntries(where.map((picker) => [picker, choice[picker]])
+      // An empty choice, as of all series, is no condition.
+      .filter(([, value]) => value !== ""));
     const rows = await rowsOf([id, ...block.map((picker) => choice[picker])], wanted);
     return withStyleLabels(rows.filter((row) => row.style === undefined || !isOff(row.style)));
   },

@@ -12,7 +12,9 @@ from gradpipe.report.prose.length_note import length_note
 from gradpipe.report.prose.phrases import join_words, tally
 from gradpipe.report.prose.sets_note import sets_note
 from gradpipe.report.prose.spans import span_findings
+from gradpipe.report.prose.trends import headline_note, step_notes, trend_findings
 from gradpipe.report.report_data import ReportInputs
+from gradpipe.report.steps import detailed_models
 from gradpipe.system.units import format_duration
 
 MISSING = "not recorded"
@@ -63,6 +65,7 @@ def page_text(inputs: ReportInputs) -> dict[str, Any]:
         name: int(inputs.rows.get_column(name).sum() or 0)
         for name in ("examples", "unusable", "truncated")
     }
+    judged = (HOW_JUDGED, headline_note(inputs), HOW_SURVIVAL_IS_JUDGED)
     all_findings = findings(inputs) + span_findings(inputs)
     statistic = default if default in statistics or not statistics else statistics[0]
     return {
@@ -71,7 +74,7 @@ def page_text(inputs: ReportInputs) -> dict[str, Any]:
         "benchmarks": benchmarks,
         "models_named": _names_or_count(models, "models"),
         "benchmarks_named": _names_or_count(benchmarks, "benchmarks"),
-        "model_choices": [(name, name) for name in models],
+        "model_choices": [(name, name) for name in detailed_models(models, inputs.steps)],
         "benchmark_choices": [(name, name) for name in benchmarks],
         "statistics": [(name, style.statistic_label(name)) for name in statistics],
         "statistic": statistic,
@@ -82,7 +85,9 @@ def page_text(inputs: ReportInputs) -> dict[str, Any]:
         ],
         "findings": all_findings,
         "findings_summary": tally([finding.verdict for finding in all_findings], "claim"),
-        "how_judged": f"{HOW_JUDGED} {HOW_SURVIVAL_IS_JUDGED}",
+        "how_judged": " ".join(filter(None, judged)),
+        "step_notes": step_notes(inputs),
+        "trend_findings": trend_findings(inputs),
         "length_note": length_note(inputs),
         "sets_note": sets_note(inputs),
         "discrimination_notes": discrimination_notes(inputs.discrimination, inputs.added),
