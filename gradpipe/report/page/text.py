@@ -50,6 +50,8 @@ HOW_JUDGED = (
     "is decided. A verdict applies to these models and data only."
 )
 
+#: More findings on trends than this are folded, by series.
+MOST_OPEN_TRENDS = 10
 #: The first sentence names at most this many models or benchmarks, and otherwise counts them.
 MOST_NAMED = 6
 
@@ -88,6 +90,7 @@ def page_text(inputs: ReportInputs) -> dict[str, Any]:
         "how_judged": " ".join(filter(None, judged)),
         "step_notes": step_notes(inputs),
         "trend_findings": trend_findings(inputs),
+        "most_open": MOST_OPEN_TRENDS,
         "length_note": length_note(inputs),
         "sets_note": sets_note(inputs),
         "discrimination_notes": discrimination_notes(inputs.discrimination, inputs.added),

@@ -21,7 +21,7 @@ from gradpipe.report.charts.parts import (
     unless_dimmed,
 )
 from gradpipe.report.charts.step_axis import SERIES_PICKER, STEPS_SECTION, StepExtent, step_axis
-from gradpipe.report.page.pack import COARSE
+from gradpipe.report.page.pack import COARSE, EXACT
 from gradpipe.report.report_data import ReportInputs
 from gradpipe.report.style import BENCHMARK_COLORS, VERDICT_SHAPES
 
@@ -139,7 +139,7 @@ CLAIMS_OVER_STEPS = ChartKind(
             where=("trend", "series"),
             caption="{trend} · {series}",
             marks="Line chart of ratios over training steps",
-            precision=dict.fromkeys(("effect", "low", "high"), COARSE / 4),
+            precision={"step": EXACT} | dict.fromkeys(("effect", "low", "high"), COARSE / 4),
         ),
     ),
 )

@@ -18,7 +18,7 @@ from gradpipe.report.charts.notebook_tables import (
 from gradpipe.report.charts.page_figure import PageFigure, PageRows, Picker
 from gradpipe.report.charts.parts import panels, tooltip_value
 from gradpipe.report.charts.step_axis import STEPS_SECTION
-from gradpipe.report.page.pack import COARSE
+from gradpipe.report.page.pack import COARSE, EXACT
 from gradpipe.report.report_data import REPORT_CURVE_COLUMNS, ReportInputs
 from gradpipe.report.step_values import layers_by_step
 from gradpipe.report.steps import MOST_HEATMAP_STEPS, steps_of, thinned
@@ -27,6 +27,7 @@ from gradpipe.report.style import AUROC_COLORS, style_label
 #: The page has room for this many cells of heatmaps.
 MOST_STEP_CELLS = 200_000
 _LEGEND_PIXELS = 180
+_AROUND_ONE = (0.95, 1 / 0.95)
 
 
 def layers_over_steps(
@@ -52,7 +53,13 @@ def layers_over_steps(
         color=alt.Color(
             "change:Q",
             scale=alt.Scale(
-                type="log", domainMid=1, range=list(AUROC_COLORS), interpolate="rgb", nice=False
+                type="log",
+                # 1 is inside the domain, also if every layer only rises or only falls.
+                domain=alt.DomainUnionWith(unionWith=list(_AROUND_ONE)),
+                domainMid=1,
+                range=list(AUROC_COLORS),
+                interpolate="rgb",
+                nice=False,
             ),
             legend=bar,
         ),
@@ -195,7 +202,7 @@ LAYERS_OVER_STEPS = ChartKind(
             caption="{statistic} by layer and step · {heatmap_series} · {heatmap_style} · "
             "{benchmark}",
             marks="Heatmap",
-            precision={"change": COARSE * 2},
+            precision={"step": EXACT, "change": COARSE * 2},
         ),
     ),
     function=layers_by_steps,

@@ -28,7 +28,7 @@ from gradpipe.report.charts.parts import (
     value_title,
 )
 from gradpipe.report.charts.step_axis import SERIES_PICKER, STEPS_SECTION, StepExtent, step_axis
-from gradpipe.report.page.pack import COARSE
+from gradpipe.report.page.pack import COARSE, EXACT
 from gradpipe.report.report_data import ReportInputs
 from gradpipe.report.step_values import (
     STEP_QUANTITIES,
@@ -59,7 +59,7 @@ def statistic_over_steps(
     """
     color, selected = color_by_style(styles), selected_in_legend("style")
     x, title = step_axis(steps, log), value_title(statistic)
-    y = alt.Y("value:Q", title=title, scale=alt.Scale(zero=False, padding=6)).axis(format="~g")
+    y = alt.Y("value:Q", title=title, scale=alt.Scale(zero=False, padding=6))
     base = alt.Chart()
     band = base.mark_area(aria=False).encode(
         x=x, y=alt.Y("low:Q", title=title), y2="high:Q", color=color, detail="series:N"
@@ -225,7 +225,7 @@ STATISTIC_OVER_STEPS = ChartKind(
             where=("step_quantity", "series", "benchmark"),
             caption="{statistic}: {step_quantity} · {series} · {benchmark}",
             marks="Line chart over training steps",
-            precision={"value": COARSE / 4, "low": COARSE, "high": COARSE},
+            precision={"step": EXACT, "value": COARSE / 4, "low": COARSE, "high": COARSE},
         ),
     ),
     function=over_steps,
