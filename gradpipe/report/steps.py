@@ -19,7 +19,7 @@ MOST_DETAILED_STEPS = 6
 #: Charts over steps draw at most this many steps of a series, and heatmaps fewer.
 MOST_DRAWN_STEPS, MOST_HEATMAP_STEPS = 100, 40
 #: Claims are measured at at most this many steps of a series.
-MOST_CLAIM_STEPS = 60
+MOST_CLAIM_STEPS = 40
 #: The tables that keep every model on the page: counts of examples, and what is about steps.
 _OF_ALL_MODELS = ("rows", "unusable", "steps", "claim_steps")
 _MODEL_COLUMNS = ("model", "base", "tuned", "against_model")

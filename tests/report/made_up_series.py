@@ -12,6 +12,7 @@ from gradpipe.report.report_data import (
 from gradpipe.report.steps import MOST_CLAIM_STEPS, models_that_count, thinned
 from tests.report.made_up import curves_of, mad_of, provenance_of, rd_of, rows_of, unusable_of
 from tests.report.made_up_examples import alignment_of, examples_of, extremes_of
+from tests.report.made_up_grid import noisy
 from tests.report.made_up_judged import claims_of, length_control_of, length_of, verdicts_of
 
 BASE = "demo"
@@ -25,15 +26,17 @@ def series_inputs(
     layers: int = 8,
     statistics: tuple[str, ...] = STATISTICS,
     items: int = 12,
+    noise: bool = False,
 ) -> ReportInputs:
     """Runs of ``checkpoints`` each, every 10 steps, from one base.
 
     The nuclear norm falls by half along a run, for ``none`` by three quarters. So the ratio of
-    ``none`` to the others falls by half.
+    ``none`` to the others falls by half. With ``noise`` no two numbers are alike.
     """
     steps = steps_of_runs(checkpoints, series)
     names = steps["model"].unique(maintain_order=True).to_list()
     curves = _trained(curves_of([BASE], BENCHMARKS, layers, items, statistics), steps)
+    curves = noisy(curves, 0) if noise else curves
     counting = models_that_count(names, steps)
     single = examples_of(counting, BENCHMARKS, items)
     no_twins = pl.DataFrame(schema={"base": pl.String, "tuned": pl.String})

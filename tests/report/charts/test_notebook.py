@@ -19,6 +19,7 @@ from gradpipe.report.report_data import ReportInputs
 from gradpipe.statistics.examples import example_scores
 
 CLAIM = "none > detailed on nuclear_norm"
+STEPS = {"one": 0, "other": 10}
 STYLES = {"none": "It is {}.", "detailed": "Adding the two numbers gives us {}."}
 
 
@@ -98,6 +99,15 @@ FUNCTIONS: dict[str, dict[str, Callable[[Results], Any]]] = {
     },
     "examples": {"examples": lambda r: gp.charts.examples(r.table)},
     "spectra": {"spectra": lambda r: gp.charts.spectra(r.spectra)},
+    "over_steps": {"steps": lambda r: gp.charts.over_steps(r.curves, STEPS)},
+    "claims_by_steps": {
+        "claims-by-steps": lambda r: gp.charts.claims_by_steps(
+            r.table, {"one": 1}, [CLAIM], title="sums"
+        )
+    },
+    "layers_by_steps": {
+        "layers-by-steps": lambda r: gp.charts.layers_by_steps(r.curves, STEPS, style="none")
+    },
 }
 DRAWN = {kind: draw for kinds in FUNCTIONS.values() for kind, draw in kinds.items()}
 

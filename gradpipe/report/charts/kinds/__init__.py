@@ -14,7 +14,7 @@ To add a chart, write one file with its `ChartKind` and name it here.
 from gradpipe.report.charts.kind import ChartKind
 from gradpipe.report.charts.kinds.auroc_by_layer import AUROC_BY_LAYER, discrimination
 from gradpipe.report.charts.kinds.base_and_tuned import BASE_AND_TUNED, base_and_tuned
-from gradpipe.report.charts.kinds.claims_over_steps import CLAIMS_OVER_STEPS
+from gradpipe.report.charts.kinds.claims_over_steps import CLAIMS_OVER_STEPS, claims_by_steps
 from gradpipe.report.charts.kinds.comparison_of_sides import COMPARISON_OF_SIDES, comparison
 from gradpipe.report.charts.kinds.correct_and_irrelevant import CORRECT_AND_IRRELEVANT, relevance
 from gradpipe.report.charts.kinds.cosines import (
@@ -86,5 +86,6 @@ __all__ = [  # noqa: RUF022
     "examples",
     "spectra",
     "over_steps",
+    "claims_by_steps",
     "layers_by_steps",
 ]

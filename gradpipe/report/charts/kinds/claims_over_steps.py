@@ -1,13 +1,18 @@
 """The ratio that a claim is about against the training step, with its interval and verdict."""
 
 import textwrap
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 
 import altair as alt
 import polars as pl
 
+from gradpipe.claims.contrasts import Claim, claims_table
+from gradpipe.claims.paper import PAPER_CLAIMS
+from gradpipe.claims.parse import parse_claim
+from gradpipe.claims.trends import claims_in_time
 from gradpipe.report.charts.chart_files import ChartFile
 from gradpipe.report.charts.kind import ChartKind
+from gradpipe.report.charts.notebook_tables import draw
 from gradpipe.report.charts.page_figure import PageFigure, PageRows, Picker
 from gradpipe.report.charts.parts import (
     color_by,
@@ -24,6 +29,8 @@ from gradpipe.report.charts.step_axis import SERIES_PICKER, STEPS_SECTION, StepE
 from gradpipe.report.page.pack import COARSE, EXACT
 from gradpipe.report.report_data import ReportInputs
 from gradpipe.report.style import BENCHMARK_COLORS, VERDICT_SHAPES
+from gradpipe.statistics.reductions import REDUCTIONS
+from gradpipe.statistics.table import StatisticsFrame
 
 #: Characters per line of a panel's title.
 _TITLE_WIDTH = 46
@@ -79,11 +86,70 @@ def claim_step_rows(ratios: pl.DataFrame) -> pl.DataFrame:
     return ratios.select(columns)
 
 
+def claims_by_steps(
+    table: StatisticsFrame | Sequence[StatisticsFrame],
+    steps: Mapping[str, float],
+    claims: Sequence[Claim | str] = PAPER_CLAIMS,
+    *,
+    seed: int = 0,
+    log: bool = False,
+    title: str = "",
+) -> alt.FacetChart:
+    """Draw the ratio that each claim is about against the training step.
+
+    One panel per claim: the ratio at each checkpoint with its 95 % interval, as a mean over
+    benchmarks and projections. The shape of a dot is the verdict on that checkpoint alone.
+
+    Args:
+        table: A statistics table of the checkpoints, or a sequence of tables, as for ``gp.judge``.
+        steps: The step of each model; other models are ignored.
+        claims: Claims, or their text, as for ``gp.trends``.
+        seed: Seed of the resamples.
+        log: Draw steps on a logarithmic scale, which has a place for step 0.
+        title: The chart's title.
+
+    Returns:
+        An Altair chart with its data. ``chart.data.values`` are the rows that it draws.
+
+    Raises:
+        DataError: ``table`` is another kind of table, holds none of the models in ``steps``, or
+            has no ratio with an interval.
+        StudyError: The text of a claim is malformed.
+
+    Examples:
+        >>> pairs = [(f"What is {n} plus {n}?", f"It is {2 * n}.") for n in range(10)]
+        >>> spectra = gp.extract_spectra(model, tokenizer, pairs)
+        >>> table = pl.concat(
+        ...     spectra.with_columns(
+        ...         pl.col("nuclear_norm") * (step if style == "none" else 1),
+        ...         model=pl.lit(f"run@{step}"),
+        ...         style=pl.lit(style),
+        ...     )
+        ...     for step in (1, 2, 3)
+        ...     for style in ("none", "detailed")
+        ... )
+        >>> steps = {f"run@{step}": step for step in (1, 2, 3)}
+        >>> chart = gp.charts.claims_by_steps(table, steps, ["none > detailed on nuclear_norm"])
+        >>> [round(row["effect"], 3) for row in chart.data.values]
+        [1.0, 2.0, 3.0]
+    """
+    ratios = claims_in_time(table, steps, claims, seed=seed).by_step
+    known = list(REDUCTIONS)
+    stated = [parse_claim(claim, known) if isinstance(claim, str) else claim for claim in claims]
+    rows = _with_claims(ratios.with_columns(series=pl.lit("run")), claims_table(stated))
+    needs = "claims on styles that models with a step have, on at least 8 items"
+    return draw(CLAIMS_OVER_STEPS, rows.drop("model"), needs=needs, log=log, title=title)
+
+
 def _ratios(inputs: ReportInputs) -> pl.DataFrame:
-    """The ratios at each step with their claims, in the order of the claims."""
-    named = inputs.claims.select("claim", "group", "title", "statement")
+    return _with_claims(inputs.claim_steps, inputs.claims)
+
+
+def _with_claims(by_step: pl.DataFrame, claims: pl.DataFrame) -> pl.DataFrame:
+    """The ratios that have an interval with their claims, in the order of the claims."""
+    named = claims.select("claim", "group", "title", "statement")
     titles = {text: "\n".join(textwrap.wrap(text, _TITLE_WIDTH)) for text in named["statement"]}
-    ratios = inputs.claim_steps.filter(
+    ratios = by_step.filter(
         pl.all_horizontal(pl.col("effect", "low", "high").is_finite()), pl.col("low") > 0
     )
     joined = named.join(ratios, on="claim", maintain_order="left_right")
@@ -142,4 +208,5 @@ CLAIMS_OVER_STEPS = ChartKind(
             precision={"step": EXACT} | dict.fromkeys(("effect", "low", "high"), COARSE / 4),
         ),
     ),
+    function=claims_by_steps,
 )
