@@ -1,5 +1,7 @@
 """Checkpoints in a report: which of them count as models, and which have detail."""
 
+from itertools import pairwise
+
 import polars as pl
 import pytest
 
@@ -77,7 +79,7 @@ def test_evenly_spaced_steps_keep_both_ends(count: int, most: int) -> None:
     kept = evenly_spaced(steps, most)
     assert len(kept) == min(count, most)
     assert (kept[0], kept[-1]) == (steps[0], steps[-1])
-    gaps = {later - earlier for earlier, later in zip(kept, kept[1:], strict=False)}
+    gaps = {later - earlier for earlier, later in pairwise(kept)}
     assert max(gaps, default=1) - min(gaps, default=1) <= 1
 
 

@@ -130,13 +130,11 @@ def _drawn(inputs: ReportInputs) -> pl.DataFrame:
 
     Changes are those since the first step of the run.
     """
-    correct = inputs.curves.filter(pl.col("relevance") == "correct")
-    of_checkpoints = correct.join(inputs.steps, on="model")
-    models = max(of_checkpoints.select("series", "model").n_unique(), 1)
-    series = max(inputs.steps.get_column("series").n_unique(), 1)
-    room = int(MOST_STEP_CELLS / max(of_checkpoints.height / models * series, 1))
-    kept = thinned(inputs.steps, max(min(room, MOST_HEATMAP_STEPS), 2))
-    return layers_by_step(correct, kept)
+    steps = thinned(inputs.steps, MOST_HEATMAP_STEPS)
+    cells = layers_by_step(inputs.curves, steps)
+    room = int(len(steps) * MOST_STEP_CELLS / max(cells.height, 1))
+    kept = thinned(steps, max(room // max(steps.get_column("series").n_unique(), 1), 2))
+    return cells.join(kept, on=["series", "step"], how="semi", maintain_order="left")
 
 
 def _files(inputs: ReportInputs, statistic: str) -> Iterator[ChartFile]:
@@ -156,7 +154,12 @@ def _page_rows(inputs: ReportInputs) -> pl.DataFrame:
 
 
 def _projections(inputs: ReportInputs) -> list[str]:
-    return distinct(_drawn(inputs), "projection") if inputs.steps.height else []
+    return distinct(_of_checkpoints(inputs), "projection")
+
+
+def _of_checkpoints(inputs: ReportInputs) -> pl.DataFrame:
+    checkpoints = pl.col("model").is_in(inputs.steps.get_column("model").implode())
+    return inputs.curves.filter(checkpoints, pl.col("relevance") == "correct")
 
 
 def _series(inputs: ReportInputs) -> list[tuple[str, str]]:
@@ -164,8 +167,7 @@ def _series(inputs: ReportInputs) -> list[tuple[str, str]]:
 
 
 def _styles(inputs: ReportInputs) -> list[tuple[str, str]]:
-    of_checkpoints = inputs.curves.join(inputs.steps, on="model", how="semi")
-    return [(name, style_label(name)) for name in distinct(of_checkpoints, "style")]
+    return [(name, style_label(name)) for name in distinct(_of_checkpoints(inputs), "style")]
 
 
 LAYERS_OVER_STEPS = ChartKind(
@@ -179,6 +181,7 @@ LAYERS_OVER_STEPS = ChartKind(
     options=("statistic",),
     every_checkpoint=True,
     files=_files,
+    in_large_studies=True,
     figure=PageFigure(
         id="layers-by-steps",
         section=STEPS_SECTION,

@@ -1,6 +1,7 @@
 """A statistic against the training step, by response style and series."""
 
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 
 import altair as alt
 import polars as pl
@@ -41,6 +42,7 @@ from gradpipe.report.steps import MOST_DRAWN_STEPS, steps_of, thinned
 
 #: Dashes of series drawn over one another, repeated if there are more.
 _DASHES = [[1, 0], [5, 3], [2, 2], [8, 3, 2, 3], [1, 4]]
+_CORRECT = pl.col("relevance") == "correct"
 #: The page has room for this many values over steps.
 MOST_STEP_VALUES = 120_000
 
@@ -169,13 +171,11 @@ def _files(inputs: ReportInputs, statistic: str) -> Iterator[ChartFile]:
 
 def _drawn(inputs: ReportInputs) -> pl.DataFrame:
     """The values of as many steps of each series as the page has room for."""
-    if inputs.steps.is_empty():
-        return step_values(inputs)
-    values = step_values(inputs)
-    per_step = values.height / max(values.select("series", "step").n_unique(), 1)
-    series = max(inputs.steps.get_column("series").n_unique(), 1)
-    room = int(MOST_STEP_VALUES / max(per_step * series, 1))
-    kept = thinned(inputs.steps, max(min(room, MOST_DRAWN_STEPS), 2))
+    steps = thinned(inputs.steps, MOST_DRAWN_STEPS)
+    values = step_values(replace(inputs, steps=steps))
+    room = int(len(steps) * MOST_STEP_VALUES / max(values.height, 1))
+    most = room // max(steps.get_column("series").n_unique(), 1)
+    kept = thinned(steps, max(most, 2))
     return values.join(kept, on=["series", "step"], how="semi", maintain_order="left")
 
 
@@ -184,12 +184,13 @@ def _page_rows(inputs: ReportInputs) -> pl.DataFrame:
 
 
 def _styles(inputs: ReportInputs) -> list[str]:
-    return distinct(step_values(inputs), "style") if inputs.steps.height else []
+    checkpoints = pl.col("model").is_in(inputs.steps.get_column("model").implode())
+    return distinct(inputs.curves.filter(_CORRECT, checkpoints), "style")
 
 
 def _quantities(inputs: ReportInputs) -> list[tuple[str, str]]:
-    present = set(step_values(inputs).get_column("quantity"))
-    return [(name, label) for name, label in STEP_QUANTITIES.items() if name in present]
+    tables = {"mean": inputs.curves, "mad": inputs.mad, "rd": inputs.rd}
+    return [(name, label) for name, label in STEP_QUANTITIES.items() if tables[name].height]
 
 
 STATISTIC_OVER_STEPS = ChartKind(
