@@ -109,8 +109,8 @@ def _sentences(row: dict[str, Any], extent: tuple[Any, Any] | None) -> str:
     return (
         f"The ratio {moves} along {row['series']} ({steps}): {_ratio(row['first'])} at the first "
         f"and {_ratio(row['last'])} at the last step. On the line through all of them it becomes "
-        f"{ratio_text(row['change'])} ({change}; p {_p(row['p'])}, {_p(row['p_adjusted'])} "
-        f"corrected for all trends). {_tau(row)} {_emergence(row)}"
+        f"{ratio_text(row['change'])} ({change}; p {_p(row['p'])}; corrected for all trends, "
+        f"p {_p(row['p_adjusted'])}). {_tau(row)} {_emergence(row)}"
     )
 
 
