@@ -37,12 +37,12 @@ const describe = (chart, spec, caption, rows) => {
 };
 
 // The width for names at the left: as much as the longest one needs, up to a limit.
-const NAME_WIDTH = { wide: 170, narrow: 104, letter: 7 };
+const NAME_WIDTH = { wide: 170, narrow: 104, letter: 7, room: 6 };
 const widthOfNames = (layers, rows, narrow) => {
   const y = layers.map((layer) => layer.encoding?.y).find((channel) => channel?.type === "nominal");
   if (!y) return 0;
   const letters = Math.max(...rows.map((row) => String(row[y.field]).length));
-  return Math.ceil(Math.min(letters * NAME_WIDTH.letter, narrow ? NAME_WIDTH.narrow : NAME_WIDTH.wide));
+  return Math.ceil(Math.min(letters * NAME_WIDTH.letter + NAME_WIDTH.room, narrow ? NAME_WIDTH.narrow : NAME_WIDTH.wide));
 };
 const withNameWidth = (layer, width) => {
   if (layer.encoding?.y?.type !== "nominal") return layer;
