@@ -6,6 +6,7 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field, JsonValue, field_validator, model_validator
 
+from gradpipe.fields import Number
 from gradpipe.gradients.layer_names import LayerNames
 from gradpipe.models.placement import DeviceMap, MaxMemory, Placement
 from gradpipe.studies.template_files import read_chat_template
@@ -80,8 +81,8 @@ class ModelConfig(BaseModel):
     series: str | None = Field(
         default=None, description="The training run that this model is a checkpoint of."
     )
-    step: int | float | None = Field(
-        default=None, description="The training step of a checkpoint of a series."
+    step: Number | None = Field(
+        default=None, ge=0, description="The training step of a checkpoint of a series."
     )
     base: str | None = Field(
         default=None,

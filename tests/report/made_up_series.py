@@ -55,7 +55,7 @@ def series_inputs(
         examples=single,
         extremes=extremes_of(single, places=3, text="It is so."),
         steps=steps,
-        **_claims(steps),
+        **trends_of(steps),
     )
 
 
@@ -80,7 +80,7 @@ def _trained(base: pl.DataFrame, steps: pl.DataFrame) -> pl.DataFrame:
     return crossed.with_columns(pl.col("mean", "sd") * shrunk).select(base.columns)
 
 
-def _claims(steps: pl.DataFrame) -> dict[str, pl.DataFrame]:
+def trends_of(steps: pl.DataFrame) -> dict[str, pl.DataFrame]:
     """A ratio per claim that halves along each run, and its trend."""
     measured = thinned(steps, MOST_CLAIM_STEPS)
     claims = claims_of().select("claim").with_row_index("place")

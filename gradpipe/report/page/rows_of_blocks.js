@@ -8,7 +8,7 @@ const sourceOfBlock = ({ id, rows: { block, where, caption, kind, value } }) => 
     .map((part) => part.replace(/\{(\w+)\}/g, (_, picker) => chosenLabel(picker, choice[picker]))),
   rows: async (choice) => {
     const wanted = Object.fromEntries(where.map((picker) => [picker, choice[picker]])
-      // An empty choice, as of all series, is no condition.
+      // An empty choice stands for all values, for example all series.
       .filter(([, value]) => value !== ""));
     const rows = await rowsOf([id, ...block.map((picker) => choice[picker])], wanted);
     return withStyleLabels(rows.filter((row) => row.style === undefined || !isOff(row.style)));
