@@ -18,6 +18,7 @@ from gradpipe.report.cell_results import CellResults
 from gradpipe.report.charts.thumbnail import curve_thumbnail
 from gradpipe.report.collect import all_curves, gather
 from gradpipe.report.report_data import ReportInputs
+from gradpipe.report.steps import step_table
 from gradpipe.responses.written import quality_of
 from gradpipe.studies.equal_models import find_equal_models
 from gradpipe.studies.provenance import extraction_costs, provenance
@@ -142,6 +143,7 @@ def _inputs(run: StageRun, cells: list[CellResults], curves: pl.DataFrame) -> Re
         quality=quality_of({name: workspace.quality(name).read() for name in benchmarks}),
         divided=study.protocol.spans is not None,
         correction=study.correction,
+        steps=step_table(study.models),
     )
 
 

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from gradpipe.claims.verdicts import judge
     from gradpipe.gradients.protocol import Protocol
     from gradpipe.models.load import load_model
-    from gradpipe.report.charts import notebook as charts
+    from gradpipe.report.charts import kinds as charts
     from gradpipe.standalone.notebook import extract_spectra, rank
     from gradpipe.statistics.correlation import correlate
     from gradpipe.statistics.curves import curves
@@ -79,7 +79,7 @@ PUBLIC = {
     "BatchSpectra": "gradpipe.training.batch_spectra",
 }
 #: The module behind the public name ``charts``; it needs the extra "report".
-CHARTS = "gradpipe.report.charts.notebook"
+CHARTS = "gradpipe.report.charts.kinds"
 
 
 def __getattr__(name: str) -> Any:

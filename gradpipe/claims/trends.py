@@ -13,7 +13,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from statistics import NormalDist
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import polars as pl
@@ -22,6 +22,7 @@ from gradpipe.claims.contrasts import Claim
 from gradpipe.claims.inference.bootstrap import CONFIDENCE_LEVEL, RESAMPLES, derive_seed
 from gradpipe.claims.inference.random_effects import BenchmarkSums, benchmark_sums, effects_by_model
 from gradpipe.claims.measured_claims import measure_all
+from gradpipe.claims.overall import BenchmarkTotal, benchmark_total, combine_totals
 from gradpipe.claims.paper import PAPER_CLAIMS
 from gradpipe.claims.parse import parsed_claims
 from gradpipe.claims.values import Array, read_values, tables_by_benchmark, tables_of_cells
@@ -51,7 +52,30 @@ TREND_SCHEMA = pl.Schema(
         "emerges_high": pl.Float64,
     }
 )
+#: One row per claim and checkpoint: the claim's ratio over all benchmarks and projections with its
+#: interval, and the verdict on this checkpoint alone, as the overall verdict of a study with no
+#: other model (but without the rule on cells that disagree). ``items`` is a count.
+CLAIM_STEP_SCHEMA = pl.Schema(
+    {
+        "claim": pl.String,
+        "model": pl.String,
+        "step": pl.Float64,
+        "effect": pl.Float64,
+        "low": pl.Float64,
+        "high": pl.Float64,
+        "p": pl.Float64,
+        "verdict": pl.String,
+        "items": pl.Int64,
+    }
+)
 _DRAWS = 4000
+
+
+class ClaimsInTime(NamedTuple):
+    """The ``trends`` of claims (TREND_SCHEMA), and their ratios ``by_step`` (CLAIM_STEP_SCHEMA)."""
+
+    trends: pl.DataFrame
+    by_step: pl.DataFrame
 
 
 def trends(
@@ -101,6 +125,18 @@ def trends(
         >>> found.select("steps", pl.col("last").round(3), "emerges").row(0)
         (4, 4.0, 200.0)
     """
+    return claims_in_time(table, steps, claims, seed=seed, resamples=resamples).trends
+
+
+def claims_in_time(
+    table: StatisticsFrame | Sequence[StatisticsFrame],
+    steps: Mapping[str, float],
+    claims: Sequence[Claim | str],
+    *,
+    seed: int = 0,
+    resamples: int = RESAMPLES,
+) -> ClaimsInTime:
+    """Compute the trends of claims and their ratios at each step; see ``trends``."""
     tables = tables_of_cells(table)
     parsed = [
         claim
@@ -109,14 +145,19 @@ def trends(
     ]
     statistics = {name for claim in parsed for name in claim.statistics}
     sums: list[list[BenchmarkSums]] = [[] for _ in parsed]
+    totals: list[dict[str, list[BenchmarkTotal]]] = [{} for _ in parsed]
     present = False
     for of_benchmark in tables_by_benchmark(tables):
         values = read_values(of_benchmark, statistics)
         kept = {key: cell for key, cell in values.items() if key[0] in steps}
         present |= bool(kept)
         for index, effects in enumerate(measure_all(parsed, kept, (), seed, resamples)):
-            of_models = benchmark_sums(effects, [one.can_be_judged for one in effects])
+            counted = [one.can_be_judged for one in effects]
+            of_models = benchmark_sums(effects, counted)
             sums[index] += [of_models] if of_models is not None else []
+            for one, used in zip(effects, counted, strict=True):
+                total = benchmark_total([one], [used])
+                totals[index].setdefault(one.model, []).extend([total] if total else [])
     if statistics and not present:
         raise DataError(
             f"The table has none of the models {', '.join(steps)}: name models as it does."
@@ -126,7 +167,37 @@ def trends(
         for claim, of_claim in zip(parsed, sums, strict=True)
         if of_claim and (row := _trend(claim, of_claim, steps, seed))
     ]
-    return pl.DataFrame(rows, schema=TREND_SCHEMA)
+    ratios = [
+        _ratio_at(claim, model, steps[model], of_model)
+        for claim, by_model in zip(parsed, totals, strict=True)
+        for model, of_model in sorted(by_model.items(), key=lambda one: steps[one[0]])
+        if of_model
+    ]
+    return ClaimsInTime(
+        pl.DataFrame(rows, schema=TREND_SCHEMA), pl.DataFrame(ratios, schema=CLAIM_STEP_SCHEMA)
+    )
+
+
+def _ratio_at(
+    claim: Claim, model: str, step: float, totals: Sequence[BenchmarkTotal]
+) -> dict[str, Any]:
+    """A row of CLAIM_STEP_SCHEMA."""
+    found = combine_totals(totals, claim.region)
+    p_values = {
+        "supported": float(found["supported_p"] or 0.0),
+        "contradicted": float(found["contradicted_p"] or 0.0),
+    }
+    verdict = min(p_values, key=lambda name: p_values[name])
+    p = p_values[verdict]
+    return {
+        "claim": claim.claim,
+        "model": model,
+        "step": step,
+        **{name: float(np.exp(found[name] or 0.0)) for name in ("effect", "low", "high")},
+        "p": p,
+        "verdict": verdict if p < 1 - CONFIDENCE_LEVEL else "undecided",
+        "items": found["items"],
+    }
 
 
 def _trend(

@@ -12,7 +12,14 @@ from gradpipe.claims.inference.correction import Correction
 from gradpipe.claims.length.effects import length_effects
 from gradpipe.report.cell_results import CellResults
 from gradpipe.report.judged_cells import judge_cells
-from gradpipe.report.report_data import REPORT_ADDED_SCHEMA, TWIN_SCHEMA, ReportInputs
+from gradpipe.report.judged_series import judge_series
+from gradpipe.report.report_data import (
+    REPORT_ADDED_SCHEMA,
+    STEP_SCHEMA,
+    TWIN_SCHEMA,
+    ReportInputs,
+)
+from gradpipe.report.steps import detailed_models, models_that_count
 from gradpipe.statistics.alignment import alignment_curves
 from gradpipe.statistics.curves import curves
 from gradpipe.statistics.decomposition import token_decomposition
@@ -44,21 +51,35 @@ def gather(
     *,
     divided: bool = False,
     correction: Correction = "study",
+    steps: pl.DataFrame | None = None,
 ) -> ReportInputs:
     """The inputs of a report on ``cells``, which are read one at a time.
 
     ``curve_table`` has the cells' curves, see ``all_curves``. ``claims`` are judged with ``seed``
     and ``correction``.
     ``twins`` are (base, tuned) models; pairs without cells are skipped. ``divided``: whether the
-    responses were divided into spans.
+    responses were divided into spans. ``steps`` are those of checkpoints (`step_table`): the
+    verdicts are about `models_that_count`, and tables that take long about `detailed_models`.
     """
     statistics = curve_table["statistic"].unique(maintain_order=True).to_list()
-    parts = [_parts_of(cell, statistics, seed) for cell in cells]
-    measured = pl.concat(part.measured for part in parts)
-    judged = judge_cells(cells, claims, twins, seed, correction)
-    models = {cell.model for cell in cells}
-    sets = set_tables(_sets_by_model(cells))
-    shown = [pair for pair in twins if set(pair) <= models]
+    models = list(dict.fromkeys(cell.model for cell in cells))
+    placed = STEP_SCHEMA.to_frame() if steps is None else steps
+    placed = placed.filter(pl.col("model").is_in(models))
+    detailed = set(detailed_models(models, placed))
+    in_detail = [cell for cell in cells if cell.model in detailed]
+    parts = [_parts_of(cell, statistics, seed) for cell in in_detail]
+    measured = pl.concat(_measured(cell) for cell in cells)
+    counting = set(models_that_count(models, placed))
+    judged = judge_cells(
+        [cell for cell in cells if cell.model in counting],
+        claims,
+        [pair for pair in twins if set(pair) <= counting],
+        seed,
+        correction,
+    )
+    in_time = judge_series(cells, claims, placed, seed)
+    sets = set_tables(_sets_by_model(in_detail))
+    shown = [pair for pair in twins if set(pair) <= detailed]
     return ReportInputs(
         curves=curve_table,
         mad=mad(curve_table),
@@ -83,7 +104,10 @@ def gather(
         set_cosines=sets.cosines,
         decomposition=pl.concat(part.decomposition for part in parts),
         added=pl.concat(part.added for part in parts),
-        **SpanTables.concat(_spans(cell, statistics) for cell in cells if divided)._asdict(),
+        steps=placed,
+        trends=in_time.trends,
+        claim_steps=in_time.by_step,
+        **SpanTables.concat(_spans(cell, statistics) for cell in in_detail if divided)._asdict(),
     )
 
 
@@ -114,10 +138,15 @@ def _spans(cell: CellResults, statistics: Sequence[str]) -> SpanTables:
     return span_tables(usable, cell.rows_of(usable["key"]), statistics)
 
 
+def _measured(cell: CellResults) -> pl.DataFrame:
+    """The examples of a cell without their texts."""
+    examples = cell.examples.drop("instruction", "response").collect()
+    return examples.with_columns(model=pl.lit(cell.model))
+
+
 class _Parts(NamedTuple):
     """The tables of a report that need one cell only."""
 
-    measured: pl.DataFrame
     scores: pl.DataFrame
     length: pl.DataFrame
     alignment: pl.DataFrame
@@ -135,7 +164,6 @@ def _parts_of(cell: CellResults, names: Sequence[str], seed: int) -> _Parts:
     scored = [name for name in SCORES if name in names]
     with_donors = cell.statistics_with_donors().collect()
     return _Parts(
-        measured=examples.drop("instruction", "response").with_columns(model=pl.lit(cell.model)),
         scores=scores,
         length=length_effects(statistics, seed),
         alignment=alignment_curves(cell.alignments),

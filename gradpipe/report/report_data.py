@@ -12,6 +12,7 @@ from gradpipe.claims.schemas import (
     RANDOM_EFFECTS_SCHEMA,
     VERDICT_SCHEMA,
 )
+from gradpipe.claims.trends import CLAIM_STEP_SCHEMA, TREND_SCHEMA
 from gradpipe.errors import DataError
 from gradpipe.statistics.decomposition import DECOMPOSITION_SCHEMA
 from gradpipe.statistics.detection.added import ADDED_DISCRIMINATION_SCHEMA
@@ -151,6 +152,12 @@ EXTREME_SCHEMA = pl.Schema(
 #: Tuned models and their base models, by their names in the tables.
 TWIN_SCHEMA = pl.Schema({"base": pl.String, "tuned": pl.String})
 
+#: The models that are checkpoints of a training run, or its base, which is at step 0.
+STEP_SCHEMA = pl.Schema({"model": pl.String, "series": pl.String, "step": pl.Float64})
+#: Trends of claims along a run; ``p_adjusted`` is ``p`` corrected for all of them (Holm).
+REPORT_TREND_SCHEMA = pl.Schema({"series": pl.String, **TREND_SCHEMA, "p_adjusted": pl.Float64})
+REPORT_CLAIM_STEP_SCHEMA = pl.Schema({"series": pl.String, **CLAIM_STEP_SCHEMA})
+
 #: Irrelevant and rejected responses (``first``) against the correct ones of the same style.
 REPORT_DISCRIMINATION_SCHEMA = pl.Schema(
     {
@@ -193,6 +200,9 @@ COLUMNS = {
     "set_cosines": tuple(SET_COSINE_SCHEMA),
     "decomposition": tuple(DECOMPOSITION_SCHEMA),
     "added": tuple(REPORT_ADDED_SCHEMA),
+    "steps": tuple(STEP_SCHEMA),
+    "trends": tuple(REPORT_TREND_SCHEMA),
+    "claim_steps": tuple(REPORT_CLAIM_STEP_SCHEMA),
 }
 
 
@@ -221,6 +231,8 @@ class ReportInputs:
     ones. ``added``: what the gradient adds to loss and length in this. ``set_diversity``,
     ``set_consensus`` and ``set_cosines``: in how many directions a set's gradients point, how far
     they agree, and how two sets compare. ``decomposition``: why the norms of two styles differ.
+    ``steps``: which models are checkpoints of a series. ``trends`` and ``claim_steps``: claims
+    along a series, and at each of its steps.
     Every table may be empty.
 
     Raises DataError if a table has no such column.
@@ -252,6 +264,9 @@ class ReportInputs:
     set_cosines: pl.DataFrame = field(default_factory=SET_COSINE_SCHEMA.to_frame)
     decomposition: pl.DataFrame = field(default_factory=DECOMPOSITION_SCHEMA.to_frame)
     added: pl.DataFrame = field(default_factory=REPORT_ADDED_SCHEMA.to_frame)
+    steps: pl.DataFrame = field(default_factory=STEP_SCHEMA.to_frame)
+    trends: pl.DataFrame = field(default_factory=REPORT_TREND_SCHEMA.to_frame)
+    claim_steps: pl.DataFrame = field(default_factory=REPORT_CLAIM_STEP_SCHEMA.to_frame)
 
     def __post_init__(self) -> None:
         for table, columns in COLUMNS.items():

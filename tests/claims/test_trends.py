@@ -7,7 +7,8 @@ import polars as pl
 import pytest
 from scipy import stats
 
-from gradpipe.claims.trends import MIN_STEPS, trends
+from gradpipe.claims.trends import MIN_STEPS, claims_in_time, trends
+from gradpipe.claims.verdicts import judge
 from gradpipe.errors import DataError
 from tests.claims.conftest import make_cell, make_table
 
@@ -87,3 +88,14 @@ def test_models_without_a_step_and_claims_on_layers_or_pairs_are_left_out() -> N
 def test_steps_of_unknown_models_are_an_error() -> None:
     with pytest.raises(DataError, match="other-1"):
         trends(run([1.0, 2.0]), {"other-1": 1.0, "other-2": 2.0}, [CLAIM])
+
+
+def test_each_checkpoint_has_the_verdict_that_it_has_alone() -> None:
+    table = run([0.4, 0.6, 1.0, 1.8])
+    by_step = claims_in_time(table, steps(4), [CLAIM]).by_step
+    assert by_step["step"].to_list() == list(STEPS[:4])
+    for place, row in enumerate(by_step.to_dicts()):
+        alone = judge(table.filter(model=f"step{place}"), [CLAIM]).row(0, named=True)
+        assert row["verdict"] == alone["verdict"]
+        for name in ("effect", "low", "high", "p"):
+            assert row[name] == pytest.approx(alone[name], rel=1e-9), name

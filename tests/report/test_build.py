@@ -152,8 +152,8 @@ def test_only_the_pages_own_scripts_and_style_are_let_run(small: ReportInputs) -
 def test_results_that_are_not_finite_are_gaps_in_the_page(small: ReportInputs) -> None:
     broken = small.curves.with_columns(pl.lit(float("nan")).alias("mean"))
     tables = page_tables(all_tables(small))
-    blocks = dict(all_blocks(replace(small, curves=broken), tables))
-    sound = dict(all_blocks(small, tables))
+    blocks = dict(all_blocks(replace(small, curves=broken), tables, {}))
+    sound = dict(all_blocks(small, tables, {}))
     key = ("curves", "demo", "nuclear_norm")
     assert set(blocks) == set(sound)
     assert len(blocks[key]) < len(sound[key]) / 2

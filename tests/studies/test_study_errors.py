@@ -79,7 +79,7 @@ def test_a_misspelled_key_is_answered_with_the_nearest(text: str, key: str, mean
 
 def test_a_key_like_no_other_is_answered_with_those_that_are_known() -> None:
     known = (
-        "base, chat, chat_template, chat_template_kwargs, checkpoints, device_map, "
+        "adapter, base, chat, chat_template, chat_template_kwargs, checkpoints, device_map, "
         "gradient_checkpointing, id, layer_names, max_memory, name, revision, revisions, series, "
         "step, tokenizer"
     )

@@ -1,8 +1,8 @@
 """Image files for a paper: one PNG and one SVG per chart, of the default statistic.
 
-A study of up to `MOST_CELLS` models × benchmarks has every kind of chart. A larger one has the
-kinds in `ALWAYS`, so that the files of the paper's whole grid are drawn in minutes. Its page can
-draw and save the others.
+A study of up to `MOST_CELLS` models × benchmarks has every kind of chart. A larger one has those
+of ``ChartKind.in_large_studies``, so that the files of the paper's whole grid are drawn in minutes.
+Its page can draw and save the others.
 """
 
 import json
@@ -12,25 +12,18 @@ from pathlib import Path
 from typing import Any
 
 import altair as alt
-import polars as pl
 import vl_convert
 
 from gradpipe.report.chart_data import distinct
-from gradpipe.report.charts.static import (
-    charts_of_curves,
-    charts_of_examples,
-    charts_of_mads,
-    charts_of_two_models,
-    charts_of_verdicts,
-)
+from gradpipe.report.charts.kinds import ALL_KINDS
 from gradpipe.report.report_data import ReportInputs
+from gradpipe.report.steps import with_detail
 from gradpipe.report.style import DEFAULT_STATISTIC
 from gradpipe.system.hashing import content_hash
 
 #: Pixels per unit of the drawing: about 170 dots per inch at the width of a page.
 PNG_SCALE = 1.5
 MOST_CELLS = 12
-ALWAYS = ("curves", "ratio", "relevance", "mad", "knowledge", "twins")
 
 
 def file_names(names: list[str]) -> dict[str, str]:
@@ -67,28 +60,15 @@ def static_charts(
 
 
 def _named_charts(inputs: ReportInputs, statistic: str) -> Iterator[tuple[str, alt.FacetChart]]:
-    curves = inputs.curves.filter(pl.col("statistic") == statistic)
-    models, benchmarks = distinct(inputs.curves, "model"), distinct(inputs.curves, "benchmark")
-    slugs = file_names(models + benchmarks)
-    all_kinds = inputs.curves.select("model", "benchmark").n_unique() <= MOST_CELLS
-    suffix = statistic.replace("_", "-")
-    for model in models:
-        of_model = curves.filter(pl.col("model") == model)
-        for benchmark in distinct(of_model, "benchmark"):
-            rows = of_model.filter(pl.col("benchmark") == benchmark)
-            stem, title = f"{slugs[model]}--{slugs[benchmark]}", f"{model} · {benchmark}"
-            for kind, chart in charts_of_curves(rows, statistic, title):
-                if all_kinds or kind in ALWAYS:
-                    yield f"{kind}--{stem}--{suffix}", chart
-            if all_kinds:
-                for kind, chart in charts_of_examples(inputs, model, benchmark, title):
-                    yield f"{kind}--{stem}", chart
-        mads = inputs.mad.filter(pl.col("model") == model, pl.col("statistic") == statistic)
-        for kind, chart in charts_of_mads(mads, statistic, model):
-            yield f"{kind}--{slugs[model]}--{suffix}", chart
-        if all_kinds:
-            for group, chart in charts_of_verdicts(inputs, model):
-                yield f"verdicts--{slugs[model]}--{file_names([group])[group]}", chart
-    for base, tuned in inputs.twins.select("base", "tuned").rows():
-        for benchmark, chart in charts_of_two_models(curves, base, tuned, statistic):
-            yield f"twins--{slugs[base]}--{slugs[tuned]}--{slugs[benchmark]}--{suffix}", chart
+    shown = with_detail(inputs)
+    slugs = file_names(distinct(shown.curves, "model") + distinct(shown.curves, "benchmark"))
+    large = shown.curves.select("model", "benchmark").n_unique() > MOST_CELLS
+    for kind in ALL_KINDS:
+        if kind.files is None or (large and not kind.in_large_studies):
+            continue
+        for file in kind.files(inputs if kind.every_checkpoint else shown, statistic):
+            rows = kind.rows(file.table)
+            if not rows.is_empty():
+                parts = [slugs.get(name) or file_names([name])[name] for name in file.names]
+                chart = kind.chart(rows, title=file.title, statistic=file.statistic)
+                yield "--".join([kind.name, *parts]), chart

@@ -11,7 +11,8 @@ from typing import Any
 import polars as pl
 
 from gradpipe.report.chart_data import finite, in_reading_order, spectra_rows, with_errors
-from gradpipe.report.page.charts import heatmap_statistics
+from gradpipe.report.charts.kinds.auroc_by_layer import heatmap_statistics
+from gradpipe.report.page.charts import PageChart
 from gradpipe.report.page.index import SHOWN_EXAMPLE_COLUMNS, is_static
 from gradpipe.report.page.pack import COARSE, FINE, deflated, packed
 from gradpipe.report.page.table_values import column_values
@@ -38,7 +39,9 @@ AUROC_STEP = 2
 _WITHOUT_BLOCK = ("examples", "verdicts")
 
 
-def all_blocks(inputs: ReportInputs, tables: dict[str, ReportTable]) -> Iterator[Block]:
+def all_blocks(
+    inputs: ReportInputs, tables: dict[str, ReportTable], charts: dict[str, PageChart]
+) -> Iterator[Block]:
     """Every block of the page, whose ``tables`` are those of ``page_tables``."""
     yield from _curves(inputs.curves)
     yield from _verdicts(inputs.verdicts)
@@ -47,6 +50,8 @@ def all_blocks(inputs: ReportInputs, tables: dict[str, ReportTable]) -> Iterator
     yield from _alignment(inputs.alignment)
     yield from _examples(inputs.examples)
     yield from _extremes(inputs.extremes)
+    for chart in charts.values():
+        yield from _rows_of(chart)
     for table in tables.values():
         if not is_static(table):
             for statistic in table.statistics or (None,):
@@ -173,6 +178,16 @@ def _extremes(extremes: pl.DataFrame) -> Iterator[Block]:
     for keys, part in _parts(rows, ["benchmark"]):
         yield ("extremes", *keys), packed(part.select(*names, *measured, "instruction", "response"))
         yield ("spectra", *keys), packed(spectra_rows(part), {"value": COARSE})
+
+
+def _rows_of(chart: PageChart) -> Iterator[Block]:
+    """The rows that a chart draws as they are."""
+    rows = chart.figure.rows
+    if rows is None or chart.rows is None:
+        return
+    parts = _parts(chart.rows, list(rows.block)) if rows.block else iter([((), chart.rows)])
+    for keys, part in parts:
+        yield (chart.id, *keys), packed(part.drop(rows.block), dict(rows.precision))
 
 
 def _parts(rows: pl.DataFrame, keys: list[str]) -> Iterator[tuple[tuple[Any, ...], pl.DataFrame]]:

@@ -1,190 +1,142 @@
-"""The charts of the page as specifications, and the choices of their pickers."""
+"""The charts of the page as specifications, and the sections that they are in."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from functools import lru_cache, partial
-from itertools import accumulate
+from functools import lru_cache
+from importlib.resources import files
 from typing import Any
 
 import polars as pl
 
-from gradpipe.report import style
-from gradpipe.report.chart_data import (
-    IS_KNOWLEDGE,
-    RATIOS,
-    compared_as,
-    distinct,
-)
-from gradpipe.report.charts import curves as curve_charts
-from gradpipe.report.charts import discrimination as discrimination_charts
-from gradpipe.report.charts import effects as effect_charts
-from gradpipe.report.charts import examples as example_charts
+from gradpipe.report.charts.kind import ChartKind
+from gradpipe.report.charts.kinds import ALL_KINDS
+from gradpipe.report.charts.page_figure import PageFigure
 from gradpipe.report.charts.parts import specification
+from gradpipe.report.charts.sections import SECTIONS, Section
+from gradpipe.report.charts.step_axis import StepExtent, step_extent
 from gradpipe.report.report_data import ReportInputs
-from gradpipe.report.tables.verdicts import CONTROL_LABELS
-
-#: The margin of a chart with names down its left side, beside these names.
-_WIDE = (0, 12)
-#: The margin of a chart whose panels share the scale at the left.
-_SHARED = (2, 58)
-_QUANTITY_LABELS = {"mean": "mean over layers", "mad": "MAD"}
-#: The statistics whose AUROCs by layer come first, and the number of AUROCs that a page has room
-#: for: those of all statistics of a small study, of one for the paper's grid.
-_FIRST_STATISTICS = ("nuclear_norm", "effective_rank")
-MOST_AUROCS = 60_000
-
-_JUDGED = (pl.col("level") == "cell") & pl.col("effect").is_finite()
+from gradpipe.report.steps import with_detail
+from gradpipe.report.tables.table import ReportTable
 
 
 @dataclass(frozen=True)
 class PageChart:
-    """A chart of the page; the page's script collects its rows.
+    """A figure of the page with the kind of chart that it draws, for some results.
 
-    ``draw`` takes ``names`` and ``log``. ``margin`` is the width in pixels of the axes: per panel,
-    and of shared axes. ``log`` says whether the first scale is logarithmic;
-    with ``scales`` the reader can switch to the other one.
+    ``names`` are the values that its colors distinguish, in order. ``pickers`` has the choices of
+    each picker above it; a picker of several charts is above the first one.
     """
 
-    id: str
-    draw: Callable[..., Any]
-    #: The values that its colors distinguish, in order.
+    kind: ChartKind
+    figure: PageFigure
     names: tuple[str, ...]
-    margin: tuple[int, int] = (38, 12)
-    log: bool = True
-    scales: bool = True
+    pickers: Mapping[str, list[tuple[str, str]]]
+    #: The rows of a figure that has its own.
+    rows: pl.DataFrame | None = None
+
+    @property
+    def id(self) -> str:
+        """The id of the figure."""
+        return self.figure.id
 
     def for_page(self) -> dict[str, Any]:
         """The chart as JSON for the page's script, with one specification per scale."""
-        kinds = ("linear", "log") if self.scales else ("log" if self.log else "linear",)
+        figure = self.figure
+        start = "log" if figure.log else "linear"
+        scales = ("linear", "log") if figure.scales else (start,)
+        rows = figure.rows
+        steps = None
+        if "steps" in self.kind.options and self.rows is not None:
+            steps = step_extent(self.rows)
         return {
-            "id": self.id,
-            "margin": self.margin,
-            "start": "log" if self.log else "linear",
-            **{kind: _specification(self.draw, self.names, kind == "log") for kind in kinds},
+            "id": figure.id,
+            "margin": figure.margin,
+            "start": start,
+            "logOf": self.kind.log_of,
+            **{s: _specification(self.kind.draw, self.names, s == "log", steps) for s in scales},
+            "rows": rows
+            and {
+                "block": rows.block,
+                "where": rows.where,
+                "caption": rows.caption,
+                "kind": rows.marks,
+                "value": self.kind.value,
+            },
         }
 
 
 @lru_cache(maxsize=256)
-def _specification(draw: Callable[..., Any], names: tuple[str, ...], log: bool) -> dict[str, Any]:
+def _specification(
+    draw: Callable[..., Any], names: tuple[str, ...], log: bool, steps: StepExtent | None
+) -> dict[str, Any]:
     """A chart as Vega-Lite, cached because building one takes a tenth of a second."""
-    return specification(draw(list(names), log=log))
+    options = {} if steps is None else {"steps": steps}
+    return specification(draw(list(names), log=log, **options))
 
 
-#: A chart, and whether the results have rows for it.
-_Candidate = tuple[PageChart, bool]
+@dataclass(frozen=True)
+class PageSection:
+    """A section as it is shown: its charts by their place in its template, and its tables."""
+
+    section: Section
+    template: str
+    charts: list[PageChart]
+    tables: list[str]
+
+    def at(self, place: str = "") -> list[PageChart]:
+        """The charts of one place of the template."""
+        return [chart for chart in self.charts if chart.figure.place == place]
 
 
 def page_charts(inputs: ReportInputs) -> dict[str, PageChart]:
     """The charts that the results have rows for, by id, in the order of the page."""
-    return {
-        chart.id: chart
-        for chart, has_rows in (
-            *_of_verdicts(inputs),
-            *_of_curves(inputs),
-            *_of_aurocs(inputs),
-            *_of_mad(inputs),
-            *_of_examples(inputs),
-        )
-        if has_rows
-    }
-
-
-def page_choices(inputs: ReportInputs) -> dict[str, list[tuple[str, str]]]:
-    """The choices of the pickers of single charts: values and labels."""
-    judged = set(inputs.verdicts.filter(_JUDGED).get_column("claim"))
-    groups = inputs.claims.filter(pl.col("claim").is_in(list(judged)))
-    kinds = set(inputs.alignment.get_column("kind"))
-    quantities = set(inputs.length.get_column("quantity"))
-    twins = inputs.twins.filter(
-        *(pl.col(c).is_in(distinct(inputs.curves, "model")) for c in ("base", "tuned"))
-    )
-    titles = groups.group_by("group", maintain_order=True).agg(pl.col("title").first()).rows()
-    return {
-        "claim": [(str(group), str(title)) for group, title in titles],
-        "kind": [(k, v) for k, v in style.ALIGNMENT_LABELS.items() if k in kinds],
-        "quantity": [(k, v) for k, v in _QUANTITY_LABELS.items() if k in quantities],
-        "twins": [(f"{i}", f"{base} → {tuned}") for i, (base, tuned) in enumerate(twins.rows())],
-    }
-
-
-def _of_verdicts(inputs: ReportInputs) -> list[_Candidate]:
-    verdicts = distinct(inputs.verdicts.filter(_JUDGED), "verdict")
-    present = set(inputs.length.filter(pl.col("effect").is_finite()).get_column("control"))
-    controls = [label for control, label in CONTROL_LABELS.items() if control in present]
-    judged = PageChart("verdicts", effect_charts.verdicts_on_a_claim, tuple(verdicts), _WIDE)
-    length = PageChart("length", effect_charts.length_held_still, tuple(controls), _WIDE)
-    return [(judged, bool(verdicts)), (length, bool(controls))]
-
-
-def _of_curves(inputs: ReportInputs) -> list[_Candidate]:
-    styles = tuple(distinct(inputs.curves, "style"))
-    pairs = [pair for pair in RATIOS if set(pair) <= set(styles)]
-    names = tuple(" / ".join(map(style.style_label, pair)) for pair in pairs)
-    both = "irrelevant" in distinct(inputs.curves, "relevance")
-    through = curve_charts.statistic_through_the_layers
-    return [
-        (PageChart("curves", through, styles, log=False), bool(styles)),
-        (PageChart("ratio", curve_charts.ratio_of_styles, names), bool(pairs)),
-        (
-            PageChart("relevance", curve_charts.correct_against_irrelevant, styles),
-            both,
-        ),
-        (PageChart("over", curve_charts.irrelevant_over_correct, styles), both),
-        (PageChart("rd", curve_charts.layers_of_difference, styles), both),
-        (
-            PageChart("twins", curve_charts.base_against_tuned, styles, log=False),
-            bool(page_choices(inputs)["twins"]),
-        ),
+    shown = with_detail(inputs)
+    results = {kind.name: inputs if kind.every_checkpoint else shown for kind in ALL_KINDS}
+    drawn = [
+        (kind, kind.figure, names)
+        for kind in ALL_KINDS
+        if kind.figure is not None and (names := tuple(kind.figure.names(results[kind.name])))
     ]
+    order = [section.id for section in _all_sections()]
+    charts: dict[str, PageChart] = {}
+    above: set[str] = set()
+    for kind, figure, names in sorted(drawn, key=lambda one: order.index(one[1].section.id)):
+        own = [picker for picker in figure.pickers if picker.name not in above]
+        of_kind = results[kind.name]
+        pickers = {picker.name: list(picker.choices(of_kind)) for picker in own}
+        rows = figure.rows.table(of_kind) if figure.rows is not None else None
+        charts[figure.id] = PageChart(kind, figure, names, pickers, rows)
+        above |= set(pickers)
+    return charts
 
 
-def _of_aurocs(inputs: ReportInputs) -> list[_Candidate]:
-    projections = tuple(distinct(inputs.discrimination, "projection"))
-    draw = discrimination_charts.auroc_by_layer
-    chart = PageChart("aurocs", draw, projections, _WIDE, log=False, scales=False)
-    return [(chart, bool(heatmap_statistics(inputs.discrimination)))]
+def page_sections(
+    charts: Mapping[str, PageChart], tables: Mapping[str, ReportTable]
+) -> list[PageSection]:
+    """The sections that have a chart, or one of their own tables, in the order of the page."""
+    filled = {name for name, table in tables.items() if table.frame.height}
+    shown = []
+    for section in _all_sections():
+        own = [chart for chart in charts.values() if chart.figure.section == section]
+        present = [name for name in section.tables if name in filled]
+        if own or present:
+            shown.append(PageSection(section, _template(section), own, present))
+    return shown
 
 
-def heatmap_statistics(discrimination: pl.DataFrame) -> list[str]:
-    """The statistics whose AUROCs by layer the page has room for, the most important first."""
-    by_layer = discrimination.drop_nulls("layer")
-    present = distinct(by_layer, "statistic")
-    ordered = [*(name for name in _FIRST_STATISTICS if name in present)]
-    ordered += [name for name in present if name not in ordered]
-    counts = dict(by_layer.group_by("statistic").len().rows())
-    sizes = accumulate(counts[name] for name in ordered)
-    room = sum(size <= MOST_AUROCS for size in sizes)
-    return ordered[: max(room, 1)]
+def _all_sections() -> list[Section]:
+    """The shared sections, and those of single charts behind the ones that they name."""
+    ordered = list(SECTIONS)
+    for kind in ALL_KINDS:
+        if kind.figure is not None and kind.figure.section not in ordered:
+            section = kind.figure.section
+            places = [i for i, other in enumerate(ordered) if other.id == section.after]
+            ordered.insert(places[0] + 1 if places else len(ordered), section)
+    return ordered
 
 
-def _of_mad(inputs: ReportInputs) -> list[_Candidate]:
-    mad = inputs.mad.filter(pl.col("mad").is_finite())
-    reasoning = distinct(mad.filter(~IS_KNOWLEDGE), "style")
-    topics = distinct(mad.filter(IS_KNOWLEDGE), "benchmark")
-    dots = PageChart("mad", curve_charts.mad_by_style, tuple(reasoning), _WIDE)
-    by_topic = PageChart("knowledge", curve_charts.knowledge_by_length, tuple(topics), log=False)
-    return [(dots, bool(reasoning)), (by_topic, bool(topics))]
-
-
-def _of_examples(inputs: ReportInputs) -> list[_Candidate]:
-    alignment = inputs.alignment.filter(pl.col("mean").is_finite())
-    of_one = alignment.filter(pl.col("kind") != "responses")
-    of_two = alignment.filter(pl.col("kind") == "responses")
-    styles, compared = distinct(of_one, "style"), compared_responses(of_two)
-    sized = distinct(inputs.examples, "style")
-    ends = distinct(inputs.extremes, "end")
-    one, two = curve_charts.gradients_of_one_model, curve_charts.gradients_of_two_responses
-    scatter, spectra = example_charts.size_against_length, example_charts.spectra_of_extremes
-    cosines = partial(PageChart, margin=_SHARED, log=False, scales=False)
-    return [
-        (cosines("alignment", one, tuple(styles)), bool(styles)),
-        (cosines("responses", two, tuple(compared)), bool(compared)),
-        (PageChart("sizes", scatter, tuple(sized), _SHARED, scales=False), bool(sized)),
-        (PageChart("spectra", spectra, tuple(ends), _SHARED, scales=False), bool(ends)),
-    ]
-
-
-def compared_responses(alignment: pl.DataFrame) -> list[str]:
-    """The labels of the comparisons of two responses, in reading order."""
-    names = alignment.select(compared_as().alias("pair")).get_column("pair")
-    return list(dict.fromkeys(names.drop_nulls()))
+def _template(section: Section) -> str:
+    """The section's own template, or the one for a section of charts and tables."""
+    own = f"sections/{section.id}.html.jinja"
+    exists = (files("gradpipe.report.page") / own).is_file()
+    return own if exists else "sections/plain.html.jinja"

@@ -1,9 +1,11 @@
 // The reader's choice, and how names and numbers are written.
-const PICKERS = ["model", "benchmark", "statistic", "segment", "claim", "twins", "kind", "quantity"];
+// The pickers of the whole page; those above single charts are in the index.
+const SHARED_PICKERS = ["model", "benchmark", "statistic"];
+const pickers = () => [...SHARED_PICKERS, ...index.pickers];
 
 const currentChoice = () => {
   const choice = {};
-  for (const name of PICKERS) choice[name] = byId(`pick-${name}`)?.value;
+  for (const name of pickers()) choice[name] = byId(`pick-${name}`)?.value;
   return choice;
 };
 

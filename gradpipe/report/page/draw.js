@@ -19,11 +19,11 @@ const sampleSize = (rows) => {
   return ` · ${fewest === most ? fewest : `${fewest} to ${most}`} ${unit}`;
 };
 
-const captionOf = (chart, choice, rows) => SOURCES[chart.id].caption(choice).join(" · ") + sampleSize(rows);
+const captionOf = (chart, choice, rows) => sourceOf(chart).caption(choice).join(" · ") + sampleSize(rows);
 
 // A description of the chart for screen readers.
 const describe = (chart, spec, caption, rows) => {
-  const { value, kind } = SOURCES[chart.id];
+  const { value, kind } = sourceOf(chart);
   const encodings = (spec.spec.layer ?? [spec.spec]).map((layer) => layer.encoding);
   const { color } = encodings.find((encoding) => encoding.color);
   const named = color.type === "quantitative" ? encodings[0].y : color;
@@ -37,12 +37,12 @@ const describe = (chart, spec, caption, rows) => {
 };
 
 // The width for names at the left: as much as the longest one needs, up to a limit.
-const NAME_WIDTH = { wide: 170, narrow: 104, letter: 7 };
+const NAME_WIDTH = { wide: 170, narrow: 104, letter: 7, room: 6 };
 const widthOfNames = (layers, rows, narrow) => {
   const y = layers.map((layer) => layer.encoding?.y).find((channel) => channel?.type === "nominal");
   if (!y) return 0;
   const letters = Math.max(...rows.map((row) => String(row[y.field]).length));
-  return Math.ceil(Math.min(letters * NAME_WIDTH.letter, narrow ? NAME_WIDTH.narrow : NAME_WIDTH.wide));
+  return Math.ceil(Math.min(letters * NAME_WIDTH.letter + NAME_WIDTH.room, narrow ? NAME_WIDTH.narrow : NAME_WIDTH.wide));
 };
 const withNameWidth = (layer, width) => {
   if (layer.encoding?.y?.type !== "nominal") return layer;
@@ -98,8 +98,8 @@ const draw = async (chart) => {
   drawings.set(chart.id, drawing);
   const choice = currentChoice();
   const log = document.querySelector(`[data-log="${chart.id}"]`)?.checked ?? chart.start === "log";
-  const { rows: collect, value } = SOURCES[chart.id];
-  const rows = (await collect(choice)).filter((row) => !log || row[value] > 0);
+  const { rows: collect, value } = sourceOf(chart);
+  const rows = (await collect(choice)).filter((row) => !log || chart.logOf === "step" || row[value] > 0);
   if (drawings.get(chart.id) !== drawing) return;
   const caption = captionOf(chart, choice, rows);
   document.querySelector(`[data-shown="${chart.id}"]`).textContent = caption;
@@ -147,14 +147,14 @@ const drawCharts = (isWanted) => {
   running ??= drawQueue();
   return running;
 };
-const drawFollowers = (picker) => drawCharts((chart) => SOURCES[chart.id].follows.includes(picker));
+const drawFollowers = (picker) => drawCharts((chart) => sourceOf(chart).follows.includes(picker));
 
 const save = async (name, kind) => {
   const view = views.get(name);
   if (!view) return;
   const link = document.createElement("a");
   link.href = await view.view.toImageURL(kind, 2);
-  const choice = SOURCES[name].caption(currentChoice()).join("-").replace(/[^A-Za-z0-9]+/g, "-").slice(0, 120);
+  const choice = sourceOf(index.charts.find((chart) => chart.id === name)).caption(currentChoice()).join("-").replace(/[^A-Za-z0-9]+/g, "-").slice(0, 120);
   link.download = `${name}-${choice}.${kind}`;
   link.click();
 };

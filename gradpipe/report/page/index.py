@@ -2,11 +2,11 @@
 
 from typing import Any
 
-import polars as pl
-
 from gradpipe.report import style
-from gradpipe.report.chart_data import LEAST_BAND, RATIOS, distinct
-from gradpipe.report.page.charts import PageChart, heatmap_statistics
+from gradpipe.report.chart_data import LEAST_BAND, RATIOS
+from gradpipe.report.charts.kinds.auroc_by_layer import heatmap_statistics
+from gradpipe.report.charts.kinds.base_and_tuned import shown_twins
+from gradpipe.report.page.charts import PageChart
 from gradpipe.report.page.table_values import column_kinds
 from gradpipe.report.report_data import ReportInputs
 from gradpipe.report.tables.table import LEAST_P, ReportTable
@@ -55,8 +55,6 @@ def page_index(
     inputs: ReportInputs, tables: dict[str, ReportTable], charts: dict[str, PageChart]
 ) -> dict[str, Any]:
     """Charts, tables, choices, labels and orders, as JSON for the page's script."""
-    models = set(distinct(inputs.curves, "model"))
-    twins = inputs.twins.filter(pl.col("base").is_in(models), pl.col("tuned").is_in(models))
     return {
         "charts": [chart.for_page() for chart in charts.values()],
         "tables": {
@@ -70,7 +68,8 @@ def page_index(
         "mads": _mad_columns(tables),
         "largestLayers": _positions(tables["rd"], "largest_layers_"),
         "claims": inputs.claims.select("claim", "group", "statement").to_dicts(),
-        "twins": twins.select("base", "tuned").to_dicts(),
+        "pickers": [name for chart in charts.values() for name in chart.pickers],
+        "twins": shown_twins(inputs).select("base", "tuned").to_dicts(),
         "ratios": RATIOS,
         "heatmaps": heatmap_statistics(inputs.discrimination),
         "labels": {

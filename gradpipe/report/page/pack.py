@@ -29,6 +29,8 @@ _MOST_CODES = 2**16
 
 #: Steps between adjacent values, as shares of a value: for columns of many and of few numbers.
 COARSE, FINE = 1 / 128, 1 / 4096
+#: The step of a column of few different numbers that are not rounded.
+EXACT = 0.0
 
 
 def packed(frame: pl.DataFrame, steps: Mapping[str, float] | None = None) -> str:
@@ -36,14 +38,14 @@ def packed(frame: pl.DataFrame, steps: Mapping[str, float] | None = None) -> str
 
     ``steps`` has the step of each column of floats, by default FINE: a share of the value if none
     is negative, otherwise a share of the largest magnitude. The step is wider if the column would
-    need more than 16 bits. Whole numbers and texts are exact if a column has fewer than 65,534
-    different ones.
+    need more than 16 bits; EXACT rounds nothing. Whole numbers and texts are exact if a column has
+    fewer than 65,534 different ones.
     """
     steps = steps or {}
     columns, parts = [], []
     for name in frame.columns:
         column = frame.get_column(name)
-        if column.dtype == pl.String or column.dtype.is_integer():
+        if column.dtype == pl.String or column.dtype.is_integer() or steps.get(name) == EXACT:
             header, codes = _texts(column)
         else:
             header, codes = _numbers(column, steps.get(name, FINE))

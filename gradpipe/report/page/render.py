@@ -9,41 +9,36 @@ were not escaped. Chart expressions are interpreted, not compiled, so ``unsafe-e
 import base64
 import hashlib
 import json
-from collections.abc import Mapping
 from functools import lru_cache
 from importlib.resources import files
 
 import polars as pl
 
 from gradpipe.report.page.blocks import all_blocks, page_tables
-from gradpipe.report.page.charts import PageChart, page_charts, page_choices
+from gradpipe.report.page.charts import page_charts, page_sections
 from gradpipe.report.page.index import EXAMPLE_HEADS, SHOWN_EXAMPLE_COLUMNS, is_static, page_index
 from gradpipe.report.page.pack import deflated
 from gradpipe.report.page.text import page_text
 from gradpipe.report.report_data import ReportInputs
-from gradpipe.report.tables.table import ReportTable
+from gradpipe.report.steps import with_detail
 from gradpipe.report.tables.write import all_tables
 
 _GLOBALS = "window.vegaEmbed = vegaEmbed;"
-_SCRIPTS = ("store", "choice", "rows", "rows_of_examples", "draw", "tables", "examples", "start")
-#: The sections after the findings, by id: the name in the navigation, and the charts.
-_SECTIONS = {
-    "verdicts": ("Verdicts", ("verdicts",)),
-    "curves": ("Curves", ("curves",)),
-    "ratio": ("Ratios", ("ratio",)),
-    "relevance": ("Correct and irrelevant", ("relevance",)),
-    "discrimination": ("Discrimination", ()),
-    "mad": ("MAD", ("mad", "knowledge")),
-    "twins": ("Base and tuned", ("twins",)),
-    "knowledge": ("Knowledge", ("knowledge",)),
-    "length": ("Length", ("length",)),
-    "alignment": ("Alignment", ("alignment", "responses")),
-    "sets": ("Sets", ()),
-    "spans": ("Spans", ()),
-    "examples": ("Examples", ("sizes", "spectra")),
-    "run": ("What was run", ()),
-    "provenance": ("Provenance", ()),
-}
+_SCRIPTS = (
+    *(
+        "store",
+        "choice",
+        "rows",
+        "rows_of_examples",
+        "rows_of_blocks",
+        "draw",
+        "tables",
+        "examples",
+        "start",
+    ),
+)
+#: The sections behind those of results: ids, and names in the navigation.
+_RECORD = (("run", "What was run"), ("provenance", "Provenance"))
 
 
 def render_page(inputs: ReportInputs) -> str:
@@ -58,19 +53,21 @@ def render_page(inputs: ReportInputs) -> str:
         lstrip_blocks=True,
         undefined=jinja2.StrictUndefined,
     )
-    charts, tables = page_charts(inputs), page_tables(all_tables(inputs))
-    blocks = list(all_blocks(inputs, tables))
-    index = page_index(inputs, tables, charts) | {"blocks": [key for key, _ in blocks]}
+    shown = with_detail(inputs)
+    charts, tables = page_charts(inputs), page_tables(all_tables(shown))
+    sections = page_sections(charts, tables)
+    blocks = list(all_blocks(shown, tables, charts))
+    index = page_index(shown, tables, charts) | {"blocks": [key for key, _ in blocks]}
     style, script = packaged_text("page.css"), page_script()
     scripts = [script, vega_bundle()] if charts else [script]
     return environment.get_template("page.html.jinja").render(
         **page_text(inputs),
         charts=charts,
-        choices=page_choices(inputs),
         tables=tables,
         example_headings=list(SHOWN_EXAMPLE_COLUMNS.values()),
         example_heads=EXAMPLE_HEADS,
-        sections=_sections(charts, tables),
+        sections=sections,
+        navigation=[*((one.section.id, one.section.name) for one in sections), *_RECORD],
         item_range=_item_range(inputs),
         is_static=is_static,
         encode_base64=_encode_base64,
@@ -100,24 +97,6 @@ def vega_bundle() -> str:
 @lru_cache(maxsize=1)
 def _deflated_vega() -> str:
     return deflated(vega_bundle().encode())
-
-
-def _sections(
-    charts: Mapping[str, PageChart], tables: Mapping[str, ReportTable]
-) -> list[tuple[str, str]]:
-    """The sections of the page in their order: ids, and names in the navigation."""
-    judged = tables["verdicts_overall"].frame.height > 0
-    always = {
-        *("run", "provenance"),
-        *(["verdicts"] if judged else []),
-        *({"discrimination", "spans"} & set(tables)),
-        *(["sets"] if {"set_diversity", "set_cosines"} & set(tables) else []),
-    }
-    return [
-        (section, name)
-        for section, (name, needed) in _SECTIONS.items()
-        if section in always or any(chart in charts for chart in needed)
-    ]
 
 
 def _item_range(inputs: ReportInputs) -> tuple[int, int] | None:

@@ -14,7 +14,7 @@ const curveRows = async (model, statistic, benchmark) => {
   });
 };
 
-const withStyleLabels = (rows) => rows.map((row) => ({ ...row, style: labelOf("style", row.style) }));
+const withStyleLabels = (rows) => rows.map((row) => (row.style === undefined ? row : { ...row, style: labelOf("style", row.style) }));
 
 // One curve divided by another, layer by layer, where both are positive. The error is by the delta
 // method, as if the two means were independent.

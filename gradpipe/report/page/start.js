@@ -28,7 +28,7 @@ const wireCharts = () => {
     box.checked = chart.start === "log";
     box.addEventListener("change", () => drawCharts((other) => other.id === chart.id));
   }
-  for (const name of PICKERS) byId(`pick-${name}`)?.addEventListener("change", () => onChoice(name));
+  for (const name of pickers()) byId(`pick-${name}`)?.addEventListener("change", () => onChoice(name));
   for (const box of all(".styles input")) box.addEventListener("change", () => drawFollowers("styles"));
   for (const button of all("[data-save]")) {
     button.addEventListener("click", () => save(button.dataset.save, button.dataset.as));

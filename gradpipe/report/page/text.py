@@ -12,8 +12,9 @@ from gradpipe.report.prose.length_note import length_note
 from gradpipe.report.prose.phrases import join_words, tally
 from gradpipe.report.prose.sets_note import sets_note
 from gradpipe.report.prose.spans import span_findings
+from gradpipe.report.prose.trends import headline_note, step_notes, trend_findings
 from gradpipe.report.report_data import ReportInputs
-from gradpipe.statistics.differences import SEGMENTS
+from gradpipe.report.steps import detailed_models
 from gradpipe.system.units import format_duration
 
 MISSING = "not recorded"
@@ -49,6 +50,8 @@ HOW_JUDGED = (
     "is decided. A verdict applies to these models and data only."
 )
 
+#: More findings on trends than this are folded, by series.
+MOST_OPEN_TRENDS = 10
 #: The first sentence names at most this many models or benchmarks, and otherwise counts them.
 MOST_NAMED = 6
 
@@ -64,6 +67,7 @@ def page_text(inputs: ReportInputs) -> dict[str, Any]:
         name: int(inputs.rows.get_column(name).sum() or 0)
         for name in ("examples", "unusable", "truncated")
     }
+    judged = (HOW_JUDGED, headline_note(inputs), HOW_SURVIVAL_IS_JUDGED)
     all_findings = findings(inputs) + span_findings(inputs)
     statistic = default if default in statistics or not statistics else statistics[0]
     return {
@@ -72,10 +76,9 @@ def page_text(inputs: ReportInputs) -> dict[str, Any]:
         "benchmarks": benchmarks,
         "models_named": _names_or_count(models, "models"),
         "benchmarks_named": _names_or_count(benchmarks, "benchmarks"),
-        "model_choices": [(name, name) for name in models],
+        "model_choices": [(name, name) for name in detailed_models(models, inputs.steps)],
         "benchmark_choices": [(name, name) for name in benchmarks],
         "statistics": [(name, style.statistic_label(name)) for name in statistics],
-        "segments": [(name, style.SEGMENT_LABELS.get(name, name)) for name in SEGMENTS],
         "statistic": statistic,
         "statistic_label": style.statistic_label(statistic),
         "styles": [
@@ -84,8 +87,11 @@ def page_text(inputs: ReportInputs) -> dict[str, Any]:
         ],
         "findings": all_findings,
         "findings_summary": tally([finding.verdict for finding in all_findings], "claim"),
-        "how_judged": f"{HOW_JUDGED} {HOW_SURVIVAL_IS_JUDGED}",
+        "how_judged": " ".join(filter(None, judged)),
         "model_notes": provenance.get("model_notes", []),
+        "step_notes": step_notes(inputs),
+        "trend_findings": trend_findings(inputs),
+        "most_open": MOST_OPEN_TRENDS,
         "length_note": length_note(inputs),
         "sets_note": sets_note(inputs),
         "discrimination_notes": discrimination_notes(inputs.discrimination, inputs.added),

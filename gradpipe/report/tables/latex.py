@@ -42,6 +42,11 @@ PRINTED: dict[str, list[str] | None] = {
     "base_and_tuned": None,
     "knowledge": None,
     "length": None,
+    "trends": [
+        *("title", "statement", "series", "steps", "first", "last"),
+        *("change", "change_low", "change_high", "p_adjusted"),
+        *("emerges", "emerges_low", "emerges_high"),
+    ],
     "rows": None,
 }
 #: The statistic that papers show; the CSV files have all.

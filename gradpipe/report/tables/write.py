@@ -6,6 +6,7 @@ import polars as pl
 
 from gradpipe.report.chart_data import in_reading_order
 from gradpipe.report.report_data import ReportInputs
+from gradpipe.report.step_values import step_values
 from gradpipe.report.tables.curves import (
     CURVE,
     base_and_tuned_table,
@@ -30,6 +31,7 @@ from gradpipe.report.tables.latex import write_latex
 from gradpipe.report.tables.sets import set_cosine_table, set_diversity_table
 from gradpipe.report.tables.spans import span_report_tables
 from gradpipe.report.tables.table import ReportTable
+from gradpipe.report.tables.trends import claims_by_step, trends_table
 from gradpipe.report.tables.verdicts import (
     length_control_in_full,
     length_in_full,
@@ -51,6 +53,7 @@ def all_tables(inputs: ReportInputs) -> dict[str, ReportTable]:
         mad_segment_table(inputs.mad),
         rd_table(inputs.rd),
         *_discrimination(inputs),
+        trends_table(inputs),
         base_and_tuned_table(inputs),
         knowledge_table(inputs.mad),
         length_table(inputs.length),
@@ -111,6 +114,9 @@ def write_tables(inputs: ReportInputs, folder: Path) -> list[Path]:
         frames["added_discrimination_in_full"] = inputs.added
     if not inputs.span_contrasts.is_empty():
         frames["span_contrasts_in_full"] = inputs.span_contrasts
+    if not inputs.steps.is_empty():
+        frames["statistics_by_step"] = step_values(inputs)
+        frames["claims_by_step"] = claims_by_step(inputs)
     for name, frame in frames.items():
         # A list, such as the layers with the largest differences, is one field.
         fields = pl.selectors.list().cast(pl.List(pl.String)).list.join(" ")

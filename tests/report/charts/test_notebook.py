@@ -13,12 +13,13 @@ import gradpipe as gp
 from gradpipe.errors import DataError
 from gradpipe.report.chart_data import compared_as
 from gradpipe.report.charts.images import static_charts
-from gradpipe.report.charts.kinds import KINDS
+from gradpipe.report.charts.kinds import ALL_KINDS, KINDS
 from gradpipe.report.page.charts import page_charts
 from gradpipe.report.report_data import ReportInputs
 from gradpipe.statistics.examples import example_scores
 
 CLAIM = "none > detailed on nuclear_norm"
+STEPS = {"one": 0, "other": 10}
 STYLES = {"none": "It is {}.", "detailed": "Adding the two numbers gives us {}."}
 
 
@@ -98,6 +99,15 @@ FUNCTIONS: dict[str, dict[str, Callable[[Results], Any]]] = {
     },
     "examples": {"examples": lambda r: gp.charts.examples(r.table)},
     "spectra": {"spectra": lambda r: gp.charts.spectra(r.spectra)},
+    "over_steps": {"steps": lambda r: gp.charts.over_steps(r.curves, STEPS)},
+    "claims_by_steps": {
+        "claims-by-steps": lambda r: gp.charts.claims_by_steps(
+            r.table, {"one": 1}, [CLAIM], title="sums"
+        )
+    },
+    "layers_by_steps": {
+        "layers-by-steps": lambda r: gp.charts.layers_by_steps(r.curves, STEPS, style="none")
+    },
 }
 DRAWN = {kind: draw for kinds in FUNCTIONS.values() for kind, draw in kinds.items()}
 
@@ -113,9 +123,9 @@ def sorted_values(frame: pl.DataFrame, column: str) -> list[float]:
 
 def test_every_chart_of_a_report_has_a_function(inputs: ReportInputs) -> None:
     assert list(FUNCTIONS) == gp.charts.__all__
-    assert set(DRAWN) == set(KINDS)
+    assert set(DRAWN) == {kind.name for kind in ALL_KINDS if kind.function is not None}
     assert {name.split("--")[0] for name, _ in static_charts(inputs)} <= set(KINDS)
-    on_page = {chart.draw for chart in page_charts(inputs).values()}
+    on_page = {chart.kind.draw for chart in page_charts(inputs).values()}
     assert on_page <= {kind.draw for kind in KINDS.values()}
 
 

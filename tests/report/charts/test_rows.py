@@ -2,7 +2,8 @@
 
 import polars as pl
 
-from gradpipe.report.charts.rows import mad_rows, relevance_rows
+from gradpipe.report.charts.kinds.correct_and_irrelevant import relevance_rows
+from gradpipe.report.charts.kinds.mad_by_style import mad_rows
 from gradpipe.report.report_data import ReportInputs
 
 

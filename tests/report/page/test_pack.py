@@ -11,7 +11,7 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from gradpipe.report.page.pack import COARSE, FINE, MARKUP_LETTERS, deflated, packed
+from gradpipe.report.page.pack import COARSE, EXACT, FINE, MARKUP_LETTERS, deflated, packed
 from gradpipe.report.page.render import packaged_text
 
 FRAME = pl.DataFrame(
@@ -95,6 +95,12 @@ def test_numbers_keep_their_size_to_half_a_step(values: list[float | None], step
             assert seen == value
         else:
             assert abs(np.log(seen / value)) <= step / 2 * 1.001
+
+
+def test_numbers_that_are_exact_are_not_rounded() -> None:
+    steps = [0.0, 10.0, 19.999, None, 143_000.0, 0.1 + 0.2]
+    text = packed(pl.DataFrame({"step": steps}), {"step": EXACT})
+    assert unpacked(text) == {"step": steps}
 
 
 def test_more_different_values_than_codes_get_wider_steps() -> None:

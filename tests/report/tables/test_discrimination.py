@@ -7,9 +7,12 @@ import numpy as np
 import polars as pl
 import pytest
 
-from gradpipe.report.charts.rows import auroc_rows, beside_the_loss
-from gradpipe.report.page import charts
-from gradpipe.report.page.charts import heatmap_statistics
+from gradpipe.report.charts.kinds import auroc_by_layer
+from gradpipe.report.charts.kinds.auroc_by_layer import (
+    auroc_rows,
+    beside_the_loss,
+    heatmap_statistics,
+)
 from gradpipe.report.page.render import render_page
 from gradpipe.report.report_data import REPORT_ADDED_SCHEMA, ReportInputs
 from gradpipe.report.tables.discrimination import discrimination_table
@@ -85,7 +88,7 @@ def test_the_page_draws_as_many_statistics_as_it_has_room_for(
     found: pl.DataFrame, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     assert heatmap_statistics(found) == list(MEASURES)
-    monkeypatch.setattr(charts, "MOST_AUROCS", 10)
+    monkeypatch.setattr(auroc_by_layer, "MOST_AUROCS", 10)
     assert heatmap_statistics(found) == ["nuclear_norm"]
     assert heatmap_statistics(found.clear()) == []
 

@@ -16,6 +16,7 @@ from gradpipe.report.report_data import ReportInputs
 from gradpipe.report.tables.latex import MOST_LINES_ON_A_PAGE, PRINTED, latex, printed, write_latex
 from gradpipe.report.tables.table import ReportTable
 from gradpipe.report.tables.write import all_tables, write_tables
+from tests.report.made_up_series import steps_of_runs, trends_of
 
 HOSTILE = "*a_b%c&d$e#f{g}h~i^j\\k|l--m<n>o[p]q\"r''?`"
 #: What stands for a character in LaTeX, longest first, and the character.
@@ -93,7 +94,8 @@ def check(tex: str) -> None:
 def hostile(make_inputs: Callable[..., ReportInputs]) -> ReportInputs:
     """Models and a benchmark with names that are invalid LaTeX."""
     models = (f"{HOSTILE}-base", HOSTILE, "σ₁ × ≥ é")
-    return make_inputs(models=models, benchmarks={HOSTILE: "math", "plain": "knowledge"})
+    inputs = make_inputs(models=models, benchmarks={HOSTILE: "math", "plain": "knowledge"})
+    return replace(inputs, **trends_of(steps_of_runs(4, (HOSTILE,))))
 
 
 def test_every_table_of_a_paper_is_well_formed_whatever_names_are_in_it(

@@ -16,6 +16,7 @@ from gradpipe.report.tables import write as tables
 from gradpipe.report.tables.curves import base_and_tuned_table, cosine_table, mad_table
 from gradpipe.report.tables.examples import reasons_table, unusable_table
 from gradpipe.report.tables.verdicts import length_table, overall_table, verdict_table
+from tests.report.made_up_series import steps_of_runs, trends_of
 
 
 def test_a_missing_column_is_named_with_its_table(inputs: ReportInputs) -> None:
@@ -115,8 +116,9 @@ def test_unusable_rows_are_counted_by_reason_and_listed(inputs: ReportInputs) ->
 
 @pytest.fixture(scope="module")
 def twins(make_inputs: Callable[..., ReportInputs]) -> ReportInputs:
-    """A model and what is tuned from it."""
-    return make_inputs(models=("demo-base", "demo"))
+    """A model and what is tuned from it, and a run."""
+    inputs = make_inputs(models=("demo-base", "demo"))
+    return replace(inputs, **trends_of(steps_of_runs(4, ("sft",))))
 
 
 def test_headings_and_their_groups_cover_every_column(twins: ReportInputs) -> None:

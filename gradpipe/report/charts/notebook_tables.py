@@ -1,4 +1,4 @@
-"""What every chart of a notebook does with its table: check it, choose rows, draw them."""
+"""What every function of ``gp.charts`` does with its table: check it, choose rows, draw them."""
 
 from collections.abc import Sequence
 
@@ -7,11 +7,19 @@ import polars as pl
 
 from gradpipe.errors import DataError
 from gradpipe.report.chart_data import distinct
-from gradpipe.report.charts.kinds import KINDS
+from gradpipe.report.charts.kind import ChartKind
+from gradpipe.report.report_data import REPORT_CURVE_COLUMNS
 from gradpipe.report.style import DEFAULT_STATISTIC
 
+#: What charts of two relevances need.
+NEEDS_BOTH_RELEVANCES = "both correct and irrelevant responses of a style"
 #: A table of results, in memory or scanned.
 ResultsFrame = pl.DataFrame | pl.LazyFrame
+#: The columns of ``gp.mad`` that charts need.
+MAD_TABLE_COLUMNS = (
+    *("model", "benchmark", "style", "relevance", "projection"),
+    *("statistic", "segment", "mad"),
+)
 
 
 def checked(table: ResultsFrame, columns: Sequence[str], made_by: str) -> pl.DataFrame:
@@ -54,7 +62,7 @@ def choose_statistic(frame: pl.DataFrame, statistic: str | None) -> tuple[pl.Dat
 
 
 def draw(
-    kind: str,
+    kind: ChartKind,
     table: pl.DataFrame,
     *,
     needs: str,
@@ -67,16 +75,24 @@ def draw(
     ``title`` is by default the names of the two. Raises DataError if there are no rows to draw;
     ``needs`` says which rows the chart needs.
     """
-    rows = KINDS[kind].rows(table)
+    rows = kind.rows(table)
     if rows.is_empty():
         raise DataError(f"The table has no rows to draw: the chart needs {needs}.")
-    return KINDS[kind].chart(
+    return kind.chart(
         rows,
         title=_names(table) if title is None else title,
         statistic=statistic,
         log=log,
         tooltips=True,
     )
+
+
+def one_cell(
+    curves: ResultsFrame, statistic: str | None, model: str | None, benchmark: str | None
+) -> tuple[pl.DataFrame, str]:
+    """The curves of one statistic, model and benchmark, and the statistic's name."""
+    table = checked(curves, REPORT_CURVE_COLUMNS, "gp.curves")
+    return choose_statistic(choose(table, model=model, benchmark=benchmark), statistic)
 
 
 def _names(table: pl.DataFrame) -> str:

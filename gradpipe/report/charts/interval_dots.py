@@ -1,0 +1,58 @@
+"""Dots with their intervals, as charts of verdicts, controls and comparisons draw them."""
+
+from typing import Any
+
+import altair as alt
+
+from gradpipe.report.charts.parts import (
+    layered,
+    line_of_no_difference,
+    name_axis,
+    scale,
+    selected_in_legend,
+    tooltip_value,
+    unless_dimmed,
+)
+
+INTERVAL_TOOLTIP = [
+    tooltip_value("effect", "ratio"),
+    tooltip_value("low", "95 % from"),
+    tooltip_value("high", "to"),
+]
+
+
+def interval_dots(
+    *,
+    field: str,
+    color: alt.Color,
+    row: str,
+    offset: alt.YOffset,
+    tooltip: list[Any],
+    log: bool,
+    more: dict[str, Any],
+) -> alt.LayerChart:
+    """Dots with their intervals, one row per value of ``row``, dimmed by the legend of ``field``.
+
+    ``more`` are further channels of the dots.
+    """
+    axis = alt.Axis(tickCount=4, grid=True, format="~g")
+    selected = selected_in_legend(field)
+    shared = {
+        "y": alt.Y(f"{row}:N", title=None, axis=name_axis(), scale=alt.Scale(paddingInner=0.35)),
+        "yOffset": offset,
+        "color": color,
+        "opacity": unless_dimmed(selected),
+    }
+    base = alt.Chart()
+    interval = base.mark_rule(strokeWidth=2, aria=False).encode(
+        x=alt.X("low:Q", scale=scale(log), title="ratio", axis=axis), x2="high:Q", **shared
+    )
+    dot = base.mark_point(size=44, filled=True, aria=False).encode(
+        x=alt.X("effect:Q", scale=scale(log), title="ratio", axis=axis),
+        tooltip=tooltip,
+        **shared,
+        **more,
+    )
+    layers = layered(line_of_no_difference("x"), interval.add_params(selected), dot)
+    stepped: alt.LayerChart = layers.properties(height=alt.Step(10))
+    return stepped
