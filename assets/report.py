@@ -27,10 +27,10 @@ from storage.workspace import Workspace
 
 #: Settings of a study, and of its models, that change no number and no word of the report.
 _UNPRINTED = ("automation", "unusable_limit", "mismatch_limit", "engine", "ray")
-#: Chat templates are in the version of the spectra already.
+#: Chat templates and adapters are in the version of the spectra already.
 _UNPRINTED_OF_MODELS = {
     *("device_map", "gradient_checkpointing", "max_memory"),
-    *("chat_template", "chat_template_kwargs"),
+    *("chat_template", "chat_template_kwargs", "adapter"),
 }
 
 

@@ -79,8 +79,8 @@ def test_a_misspelled_key_is_answered_with_the_nearest(text: str, key: str, mean
 
 def test_a_key_like_no_other_is_answered_with_those_that_are_known() -> None:
     known = (
-        "base, chat, chat_template, chat_template_kwargs, device_map, gradient_checkpointing, id, "
-        "layer_names, max_memory, name, revision"
+        "adapter, base, chat, chat_template, chat_template_kwargs, device_map, "
+        "gradient_checkpointing, id, layer_names, max_memory, name, revision"
     )
     assert f"known are {known}." in refusal("models: [{id: demo, zzz: 1}]\nbenchmarks: [aqua]")
 
