@@ -29,10 +29,10 @@ from storage.workspace import Workspace
 
 #: Settings of a study, and of its models, that change no number and no word of the report.
 _UNPRINTED = ("automation", "unusable_limit", "mismatch_limit", "engine", "ray")
-#: Chat templates and tokenizers are in the version of the spectra already.
+#: Chat templates, tokenizers and adapters are in the version of the spectra already.
 _UNPRINTED_OF_MODELS = {
     *("device_map", "gradient_checkpointing", "max_memory"),
-    *("chat_template", "chat_template_kwargs", "tokenizer"),
+    *("chat_template", "chat_template_kwargs", "tokenizer", "adapter"),
 }
 
 

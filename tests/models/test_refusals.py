@@ -74,7 +74,7 @@ def test_an_adapter_of_the_hub_that_was_not_recognized_is_not_loaded_as_its_base
     """transformers would load the base of the adapter by itself."""
     settings = {"peft_type": "LORA", "base_model_name_or_path": str(small_model)}
     (on_hub / "adapter_config.json").write_text(json.dumps(settings))
-    with pytest.raises(ModelError, match="org/model is an adapter, and its settings") as raised:
+    with pytest.raises(ModelError, match="org/model is an adapter, and the hub did not") as raised:
         refuse_adapter("org/model", ModelSource("hub", "org/model", COMMIT))
     assert raised.value.transient
 

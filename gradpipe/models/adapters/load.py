@@ -9,6 +9,7 @@ from typing import Any
 from gradpipe.errors import ModelError
 from gradpipe.models.adapters.files import adapter_folder, adapter_shapes, refuse_adapter_files
 from gradpipe.models.adapters.wrappers import without_shell
+from gradpipe.models.devices import offloaded
 from gradpipe.models.silence import quiet_transformers
 from gradpipe.models.source import ModelSource
 from gradpipe.system.extras import missing_package
@@ -21,14 +22,20 @@ def with_adapter(name: str, model: Any, source: ModelSource) -> Any:
     """Return ``model``, the base, changed by the adapter at ``source``; its weights are replaced.
 
     Merged adapters leave a plain model. An adapter whose factors are measured stays beside the
-    projections that it changes. Raises ModelError if peft is not installed, or if the adapter
-    cannot be loaded or does not fit the base.
+    projections that it changes. Raises ModelError if peft is not installed, if the base is
+    offloaded, or if the adapter cannot be loaded or does not fit the base.
     """
     try:
         from peft import PeftConfig, PeftModel
     except ImportError as error:
         raise ModelError(missing_package("peft", f"The adapter {name}")) from error
     assert source.base is not None
+    if offloaded(model):
+        raise ModelError(
+            f"The base model of the adapter {name} does not fit on its devices, and peft loads no "
+            "adapter onto weights that are offloaded: use devices with more memory, or merge both "
+            "with merge_and_unload() and measure the result."
+        )
     folder = adapter_folder(name, source)
     refuse_adapter_files(name, folder, source.adapter)
     _resize_embeddings(model, adapter_shapes(name, folder))

@@ -18,6 +18,7 @@ from gradpipe.errors import ModelError
 from gradpipe.models.find import find_model
 from gradpipe.models.fingerprint import fingerprint
 from gradpipe.models.load import load_model
+from gradpipe.models.placement import Placement
 from gradpipe.models.source import resolve_model
 from gradpipe.models.weights_notes import weights_notes
 from tests.adapted_models import ATTENTION, KINDS, adapted, randomize
@@ -249,6 +250,14 @@ def test_another_kind_of_adapter_is_merged_and_has_no_factors(folder: Path, tmp_
     assert_same_weights(loaded.model, merged(folder, tmp_path / "loha"))
     with pytest.raises(ModelError, match="kind LOHA, and only LORA has the factors A and B"):
         load_model(str(tmp_path / "loha"), adapter="factors")
+
+
+def test_an_adapter_is_not_loaded_onto_an_offloaded_base(adapter: Path) -> None:
+    parts = ("embed_tokens", "layers.0", "layers.1", "norm", "rotary_emb")
+    places: dict[str, int | str] = {f"model.{part}": "cpu" for part in parts}
+    placement = Placement(places | {"model.layers.2": "disk", "lm_head": "cpu"})
+    with pytest.raises(ModelError, match="does not fit on its devices, and peft loads no adapter"):
+        load_model(str(adapter), placement=placement)
 
 
 def test_several_adapters_in_one_folder_are_folders_of_their_own(
