@@ -18,12 +18,13 @@ def layer_list(model: nn.Module) -> tuple[str, nn.ModuleList]:
     """
     decoder = text_decoder(model)
     for part in (decoder, model):
+        inside = set(map(id, part.modules()))
         lists = {
             name: module
             for name, module in model.named_modules()
             if isinstance(module, nn.ModuleList)
+            and id(module) in inside
             and any(map(linear_layers, module))
-            and (part is model or any(module is other for other in part.modules()))
         }
         if lists:
             break

@@ -58,6 +58,7 @@ def places_in_layer(layer: nn.Module, names: tuple[str, ...], named: Mapping[str
         places |= mlp_places(linears, given)
         if not set(places) & set(MLP) and {_APART["up"], _APART["down"]} <= set(linears):
             places |= {role: _APART[role] for role in ("up", "down")}
+    places |= {role: given[role] for role in wanted if role in given}
     return {role: place for role, place in places.items() if role not in named or role in given}
 
 
