@@ -77,7 +77,7 @@ def extract_rows(
             yield _frame(
                 hardware,
                 [
-                    _record(number, rows[number], gradient, seconds, types, gaps)
+                    _record(number, rows[number], gradient, seconds, types, gaps=gaps)
                     for number, gradient in zip(numbers, finished.gradients, strict=True)
                 ],
             )
@@ -145,6 +145,7 @@ def _record(
     gradients: RowGradients,
     seconds: float,
     types: LayerTypes,
+    *,
     gaps: list[tuple[int, str]],
 ) -> dict[str, Any]:
     fault = gradients.fault

@@ -7,6 +7,7 @@ from typing import Any
 from torch import nn
 
 from gradpipe.errors import ModelError
+from gradpipe.models.layer_types import text_config
 from gradpipe.models.places import linear_layers
 
 
@@ -48,16 +49,6 @@ def text_decoder(model: Any) -> nn.Module:
     """Return the part of a model that computes text, or the whole model if it does not say."""
     decoder = model.get_decoder() if hasattr(model, "get_decoder") else None
     return decoder if isinstance(decoder, nn.Module) else model
-
-
-def text_config(model: Any) -> Any:
-    """Return the configuration of the text decoder, or None without one."""
-    config = getattr(model, "config", None)
-    if config is None:
-        return None
-    if getattr(config, "is_encoder_decoder", False):
-        return config.get_text_config(decoder=True)
-    return config.get_text_config()
 
 
 def _configured_layers(model: Any) -> int | None:

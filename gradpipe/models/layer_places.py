@@ -39,7 +39,7 @@ _SHARED = ("is_kv_shared_layer",)
 def places_in_layer(layer: nn.Module, names: tuple[str, ...], named: Mapping[str, str]) -> Places:
     """Return the place of each of the roles ``names`` that a decoder layer has, and of others.
 
-    ``named`` are the places given by the user; those that this layer lacks are left out.
+    ``named`` are the places given by the user; only those in this layer are used.
     """
     linears = linear_layers(layer)
     given = {role: place for role, place in named.items() if place in linears}
