@@ -89,7 +89,7 @@ def some_attention_places(
 ) -> Places:
     """Return the places of those ``requested`` roles that an attention has; empty if ambiguous.
 
-    For layers that lack some roles, such as those with the keys and values of another layer.
+    For layers without some of the roles, such as those with the keys and values of another layer.
     """
     single = [_part(linears, (role,), named) for role in ATTENTION if role in requested]
     places = {role: place for found in single for role, place in found.items()}
@@ -100,7 +100,7 @@ def some_attention_places(
 def _part(
     linears: Mapping[str, nn.Module], roles: tuple[str, ...], named: Mapping[str, str]
 ) -> Places:
-    """Return the places of some roles of an attention that lacks others; empty if ambiguous."""
+    """Return the places of some roles of an attention without the others; empty if ambiguous."""
     candidates = [
         places
         for siblings in siblings_of_linears(linears)

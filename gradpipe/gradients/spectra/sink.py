@@ -25,6 +25,7 @@ from gradpipe.gradients.spectra.inner_products import (
 from gradpipe.gradients.spectra.matmul import ready
 from gradpipe.gradients.spectra.sketches import Sketcher
 from gradpipe.gradients.spectra.spectrum import Spectrum, spectra_of_gradients
+from gradpipe.gradients.spectra.unused_projections import UnusedProjections
 from gradpipe.gradients.spectra.workers import SpectraPool
 from gradpipe.models.projections import Projection
 
@@ -123,22 +124,6 @@ class ComparisonJob:
         places = torch.arange(x.shape[1], device=x.device)
         own = places < torch.tensor(self.lengths, device=x.device)[:, None]
         return torch.where(own[:, :, None], x, 0.0)
-
-
-class UnusedProjections(ModelError):
-    """Some projections have no gradient, since the loss does not depend on their outputs.
-
-    ``places`` are their layers and names.
-    """
-
-    def __init__(self, places: set[tuple[int, str]]) -> None:
-        layer = min(layer for layer, _ in places)
-        super().__init__(
-            f"The loss does not depend on every projection of layer {layer}: text does not pass "
-            "them, or the layer uses the keys and values of another layer: remove them from "
-            "`projections`."
-        )
-        self.places = places
 
 
 class SpectraSink:
