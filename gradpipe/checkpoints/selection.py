@@ -66,8 +66,9 @@ def select_steps(
         if len(whole) > 1:
             names = " and ".join(checkpoint.name for checkpoint in whole)
             notes.append(
-                f"{names}, checkpoints of the series {series!r}, are both step {step_label(step)}, "
-                "and neither is used: choose one by the series' pattern, or give their `steps`."
+                f"{names}, checkpoints of the series {series!r}, have the same step "
+                f"{step_label(step)} and are not used: choose one by the series' pattern, or give "
+                "their `steps`."
             )
         elif whole:
             chosen[step] = whole[0]

@@ -12,6 +12,9 @@ from gradpipe.errors import StudyError
 from gradpipe.fields import Number
 from gradpipe.studies.model_config import ModelConfig
 
+#: Its steps' names are longer, and have to be file names.
+_LONGEST_NAME = 100
+
 
 class SeriesConfig(ModelConfig):
     """A series of models: the checkpoints in a folder, or the revisions of a hub model.
@@ -67,6 +70,11 @@ class SeriesConfig(ModelConfig):
         if (self.checkpoints is None) == (self.revisions is None):
             raise StudyError(
                 f"The series {self.name!r} needs either `checkpoints` or `revisions`, not both."
+            )
+        if len(self.name) > _LONGEST_NAME:
+            raise StudyError(
+                f"The series {self.name[:40]!r}... has a name that is too long for its steps: give "
+                f"a `name` of at most {_LONGEST_NAME} characters."
             )
         if self.revision is not None or self.series is not None or self.step is not None:
             raise StudyError(

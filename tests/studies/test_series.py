@@ -68,6 +68,7 @@ def test_a_base_may_be_a_step_that_is_not_known_yet() -> None:
         ('{id: a/b, revisions: "*", revision: main}', "settings of single models"),
         ('{id: a/b, revisions: "*", first: 9, last: 1}', "exchange `first` and `last`"),
         ('{id: a/b, revisions: "*", every: 0}', "models.0.every"),
+        (f'{{id: a/b, revisions: "*", name: {"n" * 101}}}', "too long for its steps"),
         ('{id: a/b, revisions: "*", first: yes}', "models.0.first"),
         ('{id: a/b, revisions: "*", steps: {a: -1}}', "models.0.steps"),
         ('{id: a/b, revisions: "*", evry: 2}', "did you mean 'every'"),
