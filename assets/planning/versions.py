@@ -231,7 +231,7 @@ class Versions:
         return notes_of_model(self.model(model)[0], model, self.protocol(model))
 
     def unavailable_models(self, models: Iterable[str]) -> dict[str, GradpipeError]:
-        """Why models are not available now, by name; those that are available are left out."""
+        """Why models are not available now, by name; available models are left out."""
         names = list(models)
         reachable = set(self.reachable_models(names))
         errors: dict[str, GradpipeError] = {}

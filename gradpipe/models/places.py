@@ -12,7 +12,7 @@ from torch import nn
 from gradpipe.models.adapters.wrappers import innermost, outside_wrappers
 from gradpipe.models.roles import ATTENTION, FUSED_GATE_UP, FUSED_QKV, MLP, ROLES, Places
 
-#: Names of layers that only an attention has; an MLP or a recurrent block has none of them.
+#: Names of layers that only an attention has, not an MLP or a recurrent block.
 _QUERY_OR_KEY = re.compile(r"w?(q|k|kv|qk|qkv|query|key)(_\w+)?")
 
 
