@@ -10,7 +10,16 @@ from typing import Any
 import pytest
 import torch
 from huggingface_hub import HfApi, constants
-from peft import LoHaConfig, PeftModel, get_peft_model
+from peft import (
+    AdaLoraConfig,
+    IA3Config,
+    LoHaConfig,
+    LoKrConfig,
+    OFTConfig,
+    PeftConfig,
+    PeftModel,
+    get_peft_model,
+)
 from safetensors.torch import load_file, save_file
 from transformers import AutoModelForCausalLM
 
@@ -241,15 +250,31 @@ def test_the_factors_of_a_full_model_are_refused(folder: Path) -> None:
         load_model(str(folder), adapter="factors")
 
 
-def test_another_kind_of_adapter_is_merged_and_has_no_factors(folder: Path, tmp_path: Path) -> None:
-    model = AutoModelForCausalLM.from_pretrained(folder)
-    wrapped = get_peft_model(model, LoHaConfig(r=4, target_modules=["q_proj"]))
+@pytest.mark.parametrize(
+    "settings",
+    [
+        LoHaConfig(r=4, target_modules=["q_proj"]),
+        LoKrConfig(r=4, target_modules=["q_proj"]),
+        IA3Config(target_modules=["q_proj", "down_proj"], feedforward_modules=["down_proj"]),
+        OFTConfig(r=4, oft_block_size=0, target_modules=["q_proj"]),
+        AdaLoraConfig(init_r=4, target_r=2, total_step=9, target_modules=["q_proj"]),
+    ],
+    ids=lambda settings: settings.peft_type.value,
+)
+def test_another_kind_of_adapter_is_merged_and_has_no_factors(
+    settings: PeftConfig, folder: Path, tmp_path: Path
+) -> None:
+    wrapped = get_peft_model(AutoModelForCausalLM.from_pretrained(folder), settings)
     randomize(wrapped, 0)
-    wrapped.save_pretrained(tmp_path / "loha")
-    loaded = load_model(str(tmp_path / "loha"))
-    assert_same_weights(loaded.model, merged(folder, tmp_path / "loha"))
-    with pytest.raises(ModelError, match="kind LOHA, and only LORA has the factors A and B"):
-        load_model(str(tmp_path / "loha"), adapter="factors")
+    wrapped.save_pretrained(tmp_path / "adapter")
+    loaded = load_model(str(tmp_path / "adapter"))
+    assert_same_weights(loaded.model, merged(folder, tmp_path / "adapter"))
+    plain = AutoModelForCausalLM.from_pretrained(folder).state_dict()
+    name = "model.layers.1.self_attn.q_proj.weight"
+    assert not torch.allclose(loaded.model.state_dict()[name], plain[name])
+    kind = settings.peft_type.value
+    with pytest.raises(ModelError, match=f"kind {kind}, and only LORA has the factors A and B"):
+        load_model(str(tmp_path / "adapter"), adapter="factors")
 
 
 def test_an_adapter_is_not_loaded_onto_an_offloaded_base(adapter: Path) -> None:
