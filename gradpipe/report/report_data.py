@@ -155,8 +155,8 @@ TWIN_SCHEMA = pl.Schema({"base": pl.String, "tuned": pl.String})
 #: The models that are checkpoints of a training run, or its base, which is at step 0.
 STEP_SCHEMA = pl.Schema({"model": pl.String, "series": pl.String, "step": pl.Float64})
 #: Trends of claims along a run; ``p_adjusted`` is ``p`` corrected for all of them (Holm).
-REPORT_TREND_SCHEMA = pl.Schema({"series": pl.String, **TREND_SCHEMA, "p_adjusted": pl.Float64})
-REPORT_CLAIM_STEP_SCHEMA = pl.Schema({"series": pl.String, **CLAIM_STEP_SCHEMA})
+REPORT_TREND_SCHEMA = pl.Schema({"series": pl.String(), **TREND_SCHEMA, "p_adjusted": pl.Float64()})
+REPORT_CLAIM_STEP_SCHEMA = pl.Schema({"series": pl.String(), **CLAIM_STEP_SCHEMA})
 
 #: Irrelevant and rejected responses (``first``) against the correct ones of the same style.
 REPORT_DISCRIMINATION_SCHEMA = pl.Schema(

@@ -7,6 +7,7 @@ and a few evenly spaced steps between them.
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import fields, replace
+from typing import Any
 
 import numpy as np
 import polars as pl
@@ -97,7 +98,7 @@ def with_detail(inputs: ReportInputs) -> ReportInputs:
     kept = detailed_models(models, inputs.steps)
     if len(kept) == len(models):
         return inputs
-    changes = {}
+    changes: dict[str, Any] = {}
     for table in (field.name for field in fields(inputs)):
         frame = getattr(inputs, table)
         if table in _OF_ALL_MODELS or not isinstance(frame, pl.DataFrame):

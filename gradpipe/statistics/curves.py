@@ -48,20 +48,32 @@ def curves(table: StatisticsFrame, statistics: Sequence[str] | None = None) -> p
     names = known if statistics is None else list(statistics)
     require_statistics(names, known)
     example = [*CURVE_LABELS, "item_id"]
+    # Read once; most statistics are finite everywhere, and need no look at each example.
+    read = labeled.select(*example, "layer", *(pl.col(n).cast(pl.Float64) for n in names)).collect()
+    partly = [name for name in names if not read.select(_finite(name).all()).item()]
+    whole = {name: _finite(name).all().over(example) for name in partly}
+    kept = read.lazy().with_columns(
+        pl.when(is_whole).then(pl.col(name)).alias(name) for name, is_whole in whole.items()
+    )
+    means = kept.group_by(*CURVE_LABELS, "layer").agg(
+        pl.struct(
+            pl.col(name).mean().alias("mean"),
+            pl.col(name).std().alias("sd"),
+            pl.col(name).count().cast(pl.Int64).alias("examples"),
+        ).alias(name)
+        for name in names
+    )
     return (
-        labeled.unpivot(
-            on=names,
-            index=[*example, "layer"],
-            variable_name="statistic",
-            value_name="value",
+        means.unpivot(
+            on=names, index=[*CURVE_LABELS, "layer"], variable_name="statistic", value_name="curve"
         )
-        .filter(pl.col("value").is_finite().fill_null(False).all().over(*example, "statistic"))
-        .group_by(*CURVE_LABELS, "statistic", "layer")
-        .agg(
-            pl.col("value").mean().alias("mean"),
-            pl.col("value").std().alias("sd"),
-            pl.len().cast(pl.Int64).alias("examples"),
-        )
+        .unnest("curve")
+        .filter(pl.col("examples") > 0)
+        .select(*CURVE_LABELS, "statistic", "layer", "mean", "sd", "examples")
         .sort(*CURVE_LABELS, "statistic", "layer")
         .collect()
     )
+
+
+def _finite(name: str) -> pl.Expr:
+    return pl.col(name).is_finite().fill_null(False)

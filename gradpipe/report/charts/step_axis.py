@@ -15,6 +15,8 @@ StepExtent = tuple[float, float, float]
 STEPS_SECTION = Section(
     id="steps", name="Training", heading="Along training", tables=("trends",), after="verdicts"
 )
+#: Vega's expression of a step's label, such as 1.5k.
+STEP_LABEL = "format(datum.value, '~s')"
 #: Two decades or fewer have ticks at 1, 2 and 5 times powers of ten, more only at the powers.
 _MOST_DECADES_WITH_FIFTHS = 2
 
@@ -33,10 +35,12 @@ def step_axis(extent: StepExtent, log: bool) -> alt.X:
     least, first, last = extent
     if not log or last <= first:
         scale = alt.Scale(nice=False, zero=False)
-        return alt.X("step:Q", title="training step", scale=scale).axis(format="~s", tickCount=6)
+        return alt.X("step:Q", title="training step", scale=scale).axis(
+            labelExpr=STEP_LABEL, tickCount=6
+        )
     scale = alt.Scale(type="symlog", constant=first, domain=[least, last], nice=False)
     return alt.X("step:Q", title="training step", scale=scale).axis(
-        values=_ticks(extent), format="~s", labelOverlap="greedy"
+        values=_ticks(extent), labelExpr=STEP_LABEL, labelOverlap="greedy"
     )
 
 

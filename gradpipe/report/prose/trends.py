@@ -18,6 +18,8 @@ from gradpipe.report.prose.phrases import (
 from gradpipe.report.report_data import ReportInputs
 from gradpipe.report.steps import (
     MOST_CLAIM_STEPS,
+    MOST_DRAWN_STEPS,
+    MOST_HEATMAP_STEPS,
     detailed_models,
     evenly_spaced,
 )
@@ -83,6 +85,11 @@ def step_notes(inputs: ReportInputs) -> list[str]:
                 f" Curves by layer, examples and image files of single models are shown for steps "
                 f"{named}; controls for length, discrimination, cosines, sets and spans are "
                 "computed for these only. The files curves.csv, mad.csv and rd.csv have every step."
+            )
+        if len(steps) > MOST_HEATMAP_STEPS:
+            note += (
+                f" Charts over steps draw at most {MOST_DRAWN_STEPS} of them, evenly spaced, and "
+                f"heatmaps at most {MOST_HEATMAP_STEPS}; statistics_by_step.csv has all."
             )
         if len(steps) > len(evenly_spaced(steps, MOST_CLAIM_STEPS)):
             note += f" Claims are measured at {MOST_CLAIM_STEPS} evenly spaced steps."

@@ -107,7 +107,7 @@ def test_image_files_over_steps_are_of_all_series_and_few_models() -> None:
 
 def test_at_most_a_hundred_steps_are_drawn() -> None:
     charts = dict(static_charts(series_inputs(150, layers=2, statistics=("nuclear_norm",))))
-    rows = charts["steps--mad--gsm8k--nuclear-norm"]["data"]["values"]
+    (rows,) = charts["steps--mad--gsm8k--nuclear-norm"]["datasets"].values()
     steps = {row["step"] for row in rows}
     assert len(steps) == MOST_DRAWN_STEPS
     assert {0.0, 1500.0} <= steps

@@ -17,7 +17,7 @@ from gradpipe.report.charts.notebook_tables import (
 )
 from gradpipe.report.charts.page_figure import PageFigure, PageRows, Picker
 from gradpipe.report.charts.parts import panels, tooltip_value
-from gradpipe.report.charts.step_axis import STEPS_SECTION
+from gradpipe.report.charts.step_axis import STEP_LABEL, STEPS_SECTION
 from gradpipe.report.page.pack import COARSE, EXACT
 from gradpipe.report.report_data import REPORT_CURVE_COLUMNS, ReportInputs
 from gradpipe.report.step_values import layers_by_step
@@ -45,7 +45,11 @@ def layers_over_steps(
     cells = alt.Chart().mark_rect(aria=False)
     encoded = cells.encode(
         x=alt.X("step:O", title="training step").axis(
-            labelOverlap="greedy", labelAngle=0, ticks=False, labelExpr="format(datum.value, '~s')"
+            labelOverlap="greedy",
+            labelSeparation=6,
+            labelAngle=0,
+            ticks=False,
+            labelExpr=STEP_LABEL,
         ),
         y=alt.Y("layer:O", title="layer", sort="descending").axis(
             labelOverlap="greedy", ticks=False
