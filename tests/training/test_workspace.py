@@ -12,7 +12,6 @@ from assets.running.runner import Runner
 from gradpipe.errors import StudyError, WorkspaceError
 from gradpipe.studies.load import study_yaml
 from gradpipe.training.gradient_probe import GradientProbe
-from storage.step_recorder import WorkspaceStepRecorder
 from storage.workspace import Workspace
 from tests.assets.conftest import NoAccelerator, no_images
 from tests.conftest import study_of
@@ -87,16 +86,6 @@ def test_a_step_with_other_weights_replaces_the_earlier_one(
     assert [model.name for model in workspace.study().models] == ["sft@10"]
     losses = [workspace.statistics("sft@10", benchmark).read()["loss"] for benchmark in BENCHMARKS]
     assert pl.concat(losses).unique().sort().to_list() == expected.to_list()
-
-
-def test_a_workspace_keeps_its_study(study: Path, small_model: Path, home: Path) -> None:
-    with pytest.raises(WorkspaceError, match="has no study to take a probe set from"):
-        WorkspaceStepRecorder(home, None, "sft")
-    first = WorkspaceStepRecorder(home, gp.load_study(str(study)), "sft")
-    assert WorkspaceStepRecorder(home, None, "sft").examples.equals(first.examples)
-    other = gp.load_study(str(study)).model_copy(update={"seed": 1})
-    with pytest.raises(WorkspaceError, match="has another study"):
-        WorkspaceStepRecorder(home, other, "sft")
 
 
 def test_weights_of_another_precision_than_the_protocols_are_refused(
