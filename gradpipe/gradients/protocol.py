@@ -21,7 +21,9 @@ from gradpipe.gradients.layer_names import LayerNames
 from gradpipe.gradients.span_settings import ControlTokens, Division, StepPattern
 from gradpipe.system.hashing import content_hash
 
-Role = Literal["q", "k", "v", "o", "gate", "up", "down"]
+Role = Literal[
+    "q", "k", "v", "o", "gate", "up", "down", "router", "shared_gate", "shared_up", "shared_down"
+]
 Dtype = Literal["float32", "bfloat16", "float16"]
 Thinking = Literal["auto", "inside", "closed"]
 LossOn = Literal["last", "assistant", "completion", "all"]
@@ -31,7 +33,7 @@ DEFAULT_TEMPLATE_DATE = date(2024, 7, 26)
 _LATER_SETTINGS = (
     *("template_date", "rendering", "loss_on", "end_of_turn", "append_eos"),
     *("chat_template", "chat_template_kwargs", "think_marks", "spans", "step_pattern"),
-    "control_tokens",
+    *("control_tokens", "heads"),
 )
 
 
@@ -184,6 +186,13 @@ class Protocol(BaseModel):
             "With ``spans``: also compute the spectra of the first k tokens (``first_k``) and of k "
             "random ones (``random_k``), as controls for length. A number, or ``answer`` for as "
             "many as the answer has; with ``spans: think`` they are tokens of the thinking."
+        ),
+    )
+    heads: bool = Field(
+        default=False,
+        description=(
+            "Also compute the spectra of each attention head's part of q, k, v and o: its columns "
+            "of the gradient at the outputs, or of the inputs of o."
         ),
     )
     layer_names: LayerNames = Field(

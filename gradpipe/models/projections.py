@@ -9,23 +9,21 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
+import torch
 from torch import nn
 
 from gradpipe.errors import ModelError, nearest
+from gradpipe.models.experts import Experts
+from gradpipe.models.heads import count_heads
 from gradpipe.models.layer_types import SOFTMAX_ATTENTION, layer_types
 from gradpipe.models.layouts import ColumnLayout, OutputColumns
-from gradpipe.models.places import (
-    attention_places,
-    linear_layers,
-    mlp_places,
-    routed_experts,
-    weight_shape,
-)
+from gradpipe.models.mixtures import MixturePlaces, RolePlace, mixture_places, require_mixture
+from gradpipe.models.places import attention_places, linear_layers, mlp_places, weight_shape
 from gradpipe.models.probe import probe_attention, probe_gate
-from gradpipe.models.roles import ATTENTION, MLP, Places
+from gradpipe.models.roles import ATTENTION, MIXTURE, MLP, SHARED, Places
 
 _log = logging.getLogger(__name__)
 #: End of a sentence that explains how to name an unknown model's layers.
@@ -49,16 +47,24 @@ class Projection:
     module: nn.Module
     columns: OutputColumns = field(default_factory=OutputColumns)
     layer_type: str | None = None
+    #: The experts whose gradients this is, in the layers of a mixture.
+    experts: Experts | None = None
+    #: Whether the product is computed in the forward of ``module``, which returns something else.
+    inside: bool = False
+    #: The number of attention heads whose gradients are wanted too.
+    heads: int | None = None
 
 
 def find_projections(
     model: nn.Module,
     names: tuple[str, ...] = ATTENTION,
     layer_names: Mapping[str, str] | None = None,
+    *,
+    heads: bool = False,
 ) -> list[Projection]:
     """Return the named projections of every layer that has them, in layer order.
 
-    ``names`` are roles: q, k, v, o, gate, up, down. ``layer_names`` gives paths inside a decoder
+    ``names`` are keys of ROLES; ``heads`` asks for the attention's heads as well. ``layer_names`` gives paths inside a decoder
     layer by role, for modules with unusual names; a fused module is named for each of its roles.
     Passes run through the model for fused modules only, and the model is restored afterwards.
     In a model that mixes layers with and without softmax attention, those without it may have no q,
@@ -77,7 +83,12 @@ def find_projections(
             left_out.append(number)
             roles = tuple(name for name in names if name not in ATTENTION)
             named = {role: place for role, place in named.items() if role not in ATTENTION}
-        places = _places(f"Layer {number} ({layer_path})", layer, roles, named)
+        layer_name = f"Layer {number} ({layer_path})"
+        mixture = mixture_places(layer_name, layer, roles, named)
+        projections += _of_mixture(number, layer_path, layer, mixture, fused)
+        roles = tuple(name for name in roles if name not in {*mixture.roles, *MIXTURE})
+        named = {role: place for role, place in named.items() if role not in MIXTURE}
+        places = _places(layer_name, layer, roles, named)
         columns = fused.columns(layer_path, layer, places)
         projections += [
             Projection(
@@ -93,7 +104,50 @@ def find_projections(
     if left_out and set(names) & set(ATTENTION):
         message = "%d of %d layers have no softmax attention, and no q, k, v and o: %s"
         _log.info(message, len(left_out), len(layers), ", ".join(map(str, left_out)))
-    return projections
+    require_mixture(names, {projection.name for projection in projections})
+    return [_with_heads(model, p) for p in projections] if heads else projections
+
+
+def _with_heads(model: Any, projection: Projection) -> Projection:
+    """A projection with its number of heads, if it belongs to an attention."""
+    if projection.name not in ATTENTION:
+        return projection
+    module: Any = projection.module
+    # Linear and GPT-2's Conv1D name their widths differently.
+    names = ("in_features", "nx") if projection.name == "o" else ("out_features", "nf")
+    width = next((getattr(module, name) for name in names if hasattr(module, name)), None)
+    if width is not None and projection.name != "o":
+        width = projection.columns.take(torch.empty(width)).shape[-1]
+    heads = count_heads(model, projection.name, width, projection.path)
+    return replace(projection, heads=heads)
+
+
+def _of_mixture(
+    number: int,
+    layer_path: str,
+    layer: nn.Module,
+    mixture: MixturePlaces,
+    fused: _FusedLayers,
+) -> list[Projection]:
+    """The projections of a layer that only mixtures have, and those of its experts."""
+    shared = fused.columns(layer_path, layer, mixture.shared)
+    places = mixture.places | {
+        SHARED[role]: RolePlace(path=path, module=layer.get_submodule(path), columns=shared[role])
+        for role, path in mixture.shared.items()
+        if SHARED[role] in mixture.shared_roles
+    }
+    return [
+        Projection(
+            layer=number,
+            name=name,
+            path=f"{layer_path}.{place.path}",
+            module=place.module,
+            columns=place.columns,
+            experts=place.experts,
+            inside=place.inside,
+        )
+        for name, place in places.items()
+    ]
 
 
 def _decoder_layers(model: nn.Module) -> tuple[str, nn.ModuleList]:
@@ -148,14 +202,7 @@ def _places(
     places: Places = {}
     if set(names) & set(ATTENTION):
         places |= attention_places(linears, named)
-    if requested := [name for name in names if name in MLP]:
-        experts = routed_experts(layer)
-        if experts and not set(requested) & set(named):
-            raise ModelError(
-                f"{layer_name} routes each token to a few of its experts ({experts}), so no expert "
-                f"sees a whole text: remove {', '.join(requested)} from `projections`, or name the "
-                "layers of an expert that every token passes in `layer_names`."
-            )
+    if set(names) & set(MLP):
         places |= mlp_places(linears, named)
     missing = [name for name in names if name not in places]
     if missing == ["gate"] and "up" in places:

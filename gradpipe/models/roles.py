@@ -9,9 +9,18 @@ ROLES: dict[str, tuple[str, ...]] = {
     "gate": ("gate_proj", "w1", "wi_0", "gate"),
     "up": ("up_proj", "w3", "wi_1", "up", "c_fc", "fc_in", "fc1", "dense_h_to_4h"),
     "down": ("down_proj", "w2", "wo", "down", "c_proj", "fc_out", "fc2", "dense_4h_to_h"),
+    # Found by their places: see ``mixtures``.
+    "router": (),
+    "shared_gate": (),
+    "shared_up": (),
+    "shared_down": (),
 }
 ATTENTION = ("q", "k", "v", "o")
 MLP = ("gate", "up", "down")
+#: The roles of a shared expert, which every token passes, by those of an MLP.
+SHARED = {"gate": "shared_gate", "up": "shared_up", "down": "shared_down"}
+#: Roles that only layers with a mixture of experts have.
+MIXTURE = ("router", *SHARED.values())
 #: Names of a linear layer that holds Q, K and V, in any layout.
 FUSED_QKV = ("qkv_proj", "c_attn", "wqkv", "qkv", "query_key_value")
 #: Names of a linear layer that holds gate and up.

@@ -9,17 +9,19 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
+from functools import partial
 from typing import Any
 
 from torch import Tensor, nn
 
 from gradpipe.errors import ModelError
+from gradpipe.gradients.passes.expert_factors import expert_factors, router_factors
 from gradpipe.models.evaluation import evaluation
 from gradpipe.models.projections import Projection
 
 #: Called once per projection during the backward pass, with X [rows, T, d_in] and
-#: D [rows, T, d_out].
-Sink = Callable[[Projection, Tensor, Tensor], None]
+#: D [rows, T, d_out]; for experts with X and D of the tokens that reached one, and their Routing.
+Sink = Callable[..., None]
 
 
 @contextmanager
@@ -52,10 +54,20 @@ def factors_to(sink: Sink, model: Any, projections: list[Projection]) -> Iterato
             batch[:] = output.shape[:2]
 
         stack.callback(model.get_input_embeddings().register_forward_hook(start).remove)
-        for module in {id(p.module): p.module for p in projections}.values():
-            fused = [p for p in projections if p.module is module]
+        routed = [p for p in projections if p.experts is not None]
+        inside = [p for p in projections if p.inside]
+        stack.enter_context(expert_factors(sink, routed, batch))
+        stack.enter_context(router_factors(partial(_take, sink, batch), inside))
+        whole = [p for p in projections if p.experts is None and not p.inside]
+        for module in {id(p.module): p.module for p in whole}.values():
+            fused = [p for p in whole if p.module is module]
             stack.callback(module.register_forward_hook(_hook(fused, sink, batch)).remove)
         yield
+
+
+def _take(sink: Sink, batch: list[int], projection: Projection, x: Tensor, output: Tensor) -> None:
+    """Pass X and the gradient of one product to ``sink`` in the backward pass."""
+    _hook([projection], sink, batch)(projection.module, (x,), output)
 
 
 def _hook(projections: list[Projection], sink: Sink, batch: list[int]) -> Callable[..., None]:
