@@ -1,4 +1,4 @@
-"""Find what a mixture of experts has in a decoder layer: its router, its experts, shared experts."""
+"""Find the router, the experts and the shared expert of a mixture in a decoder layer."""
 
 from __future__ import annotations
 

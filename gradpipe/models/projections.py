@@ -64,8 +64,10 @@ def find_projections(
 ) -> list[Projection]:
     """Return the named projections of every layer that has them, in layer order.
 
-    ``names`` are keys of ROLES; ``heads`` asks for the attention's heads as well. ``layer_names`` gives paths inside a decoder
-    layer by role, for modules with unusual names; a fused module is named for each of its roles.
+    ``names`` are keys of ROLES. ``layer_names`` gives paths inside a decoder layer by role, for
+    modules with unusual names; a fused module is named for each of its roles. ``heads`` asks for
+    the numbers of attention heads, too. Dense layers of a mixture have no router and no shared
+    expert, and are left out there.
     Passes run through the model for fused modules only, and the model is restored afterwards.
     In a model that mixes layers with and without softmax attention, those without it may have no q,
     k, v and o; they are left out, with a message in the log. Raises ModelError, listing the linear

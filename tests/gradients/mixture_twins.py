@@ -89,6 +89,8 @@ MIXTURES = {
     "qwen3_5_moe_text": Mixture(shared=LAYERS + "mlp.shared_expert"),
     "cohere2_moe": Mixture(),
 }
+FULL = LLAMA_LIKE | EXPERTS | {"layer_types": ["full_attention"] * 2}
+GROUPS = {"n_routed_experts": 4, "n_group": 1, "topk_group": 1}
 MORE = {
     "granitemoe": LLAMA_LIKE | EXPERTS,
     "granitemoeshared": LLAMA_LIKE | EXPERTS | {"shared_intermediate_size": 24},
@@ -104,9 +106,7 @@ MORE = {
         "attn_config": {"kv_n_heads": 2, "clip_qkv": 8.0, "rope_theta": 10000.0},
         "ffn_config": {"ffn_hidden_size": 24, "moe_num_experts": 4, "moe_top_k": 2},
     },
-    "glm4_moe": LLAMA_LIKE
-    | EXPERTS
-    | {"n_routed_experts": 4, "n_group": 1, "topk_group": 1, "first_k_dense_replace": 1},
+    "glm4_moe": LLAMA_LIKE | EXPERTS | GROUPS | {"first_k_dense_replace": 1},
     "ernie4_5_moe": LLAMA_LIKE
     | EXPERTS
     | {"moe_num_experts": 4, "moe_k": 2, "moe_num_shared_experts": 1, "moe_layer_start_index": 1},
@@ -130,46 +130,17 @@ MORE = {
     "jamba": LLAMA_LIKE
     | EXPERTS
     | {"attn_layer_period": 1, "attn_layer_offset": 0, "expert_layer_offset": 0},
-    "minimax": LLAMA_LIKE | EXPERTS | {"head_dim": 8, "layer_types": ["full_attention"] * 2},
-    "gemma4_text": LLAMA_LIKE
-    | EXPERTS
-    | {
-        "enable_moe_block": True,
-        "top_k_experts": 2,
-        "head_dim": 8,
-        "global_head_dim": 8,
-        "layer_types": ["full_attention"] * 2,
-        "hidden_size_per_layer_input": 0,
-        "num_kv_shared_layers": 0,
-    },
-    "dots1": LLAMA_LIKE
-    | EXPERTS
-    | {
-        "n_shared_experts": 1,
-        "n_routed_experts": 4,
-        "n_group": 1,
-        "topk_group": 1,
-        "first_k_dense_replace": 1,
-        "layer_types": ["full_attention"] * 2,
-    },
-    "solar_open": LLAMA_LIKE
-    | EXPERTS
-    | {"n_routed_experts": 4, "n_group": 1, "topk_group": 1, "head_dim": 8},
-    "exaone_moe": LLAMA_LIKE
-    | EXPERTS
-    | {
-        "n_group": 1,
-        "topk_group": 1,
-        "layer_types": ["full_attention"] * 2,
-        "mlp_layer_types": ["dense", "sparse"],
-        "head_dim": 8,
-    },
+    "minimax": FULL | {"head_dim": 8},
+    "gemma4_text": FULL
+    | {"enable_moe_block": True, "top_k_experts": 2, "head_dim": 8, "global_head_dim": 8}
+    | {"hidden_size_per_layer_input": 0, "num_kv_shared_layers": 0},
+    "dots1": FULL | GROUPS | {"n_shared_experts": 1, "first_k_dense_replace": 1},
+    "solar_open": LLAMA_LIKE | EXPERTS | GROUPS | {"head_dim": 8},
+    "exaone_moe": FULL | GROUPS | {"mlp_layer_types": ["dense", "sparse"], "head_dim": 8},
     "qwen3_5_moe_text": SETTINGS["qwen3_5_text"]
     | EXPERTS
     | {"shared_expert_intermediate_size": 24},
-    "cohere2_moe": LLAMA_LIKE
-    | EXPERTS
-    | {"layer_types": ["full_attention"] * 2, "mlp_layer_types": ["sparse"] * 2, "head_dim": 8},
+    "cohere2_moe": FULL | {"mlp_layer_types": ["sparse"] * 2, "head_dim": 8},
     "deepseek_v2": LLAMA_LIKE | EXPERTS | LATENT | {"num_experts": 4},
 }
 

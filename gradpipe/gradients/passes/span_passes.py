@@ -54,12 +54,10 @@ class CurrentSink:
     def __init__(self) -> None:
         self.sink: SpectraSink | None = None
 
-    def __call__(
-        self, projection: Projection, x: Tensor, d: Tensor, routing: Routing | None = None
-    ) -> None:
+    def __call__(self, projection: Projection, x: Tensor, d: Tensor, *routing: Routing) -> None:
         """Receive one projection's X and D, as ``SpectraSink`` does."""
         assert self.sink is not None
-        self.sink(projection, x, d, routing)
+        self.sink(projection, x, d, *routing)
 
 
 def count_passes(rows: list[TokenRow]) -> int:

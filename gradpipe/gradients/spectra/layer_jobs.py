@@ -1,4 +1,4 @@
-"""The jobs of a layer: spectra of projections that read the same X, and comparisons of gradients."""
+"""The jobs of a layer: spectra of projections that read the same X, and comparisons."""
 
 from __future__ import annotations
 

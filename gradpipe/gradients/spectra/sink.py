@@ -97,9 +97,10 @@ class SpectraSink:
     def finish(self) -> list[dict[tuple[int, str], Spectrum]]:
         """Return each row's spectra by layer and projection; raise ModelError if any is missing."""
         if self._awaited:
+            first, _ = min(self._awaited)
             raise ModelError(
-                f"The loss does not depend on every projection of layer {min(self._awaited)[0]}: text "
-                "does not pass them, or the layer uses the keys and values of another layer. "
+                f"The loss does not depend on every projection of layer {first}: text does not "
+                "pass them, or the layer uses the keys and values of another layer. "
                 "gradpipe supports only decoders in which every layer has its own."
             )
         self._submit()
