@@ -190,10 +190,7 @@ class Protocol(BaseModel):
     )
     heads: bool = Field(
         default=False,
-        description=(
-            "Also compute the spectra of each attention head's part of q, k, v and o: its columns "
-            "of the gradient at the outputs, or of the inputs of o."
-        ),
+        description="Also compute the spectra of each attention head's part of q, k, v and o.",
     )
     layer_names: LayerNames = Field(
         default=LayerNames(),

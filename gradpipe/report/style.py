@@ -7,7 +7,10 @@ from gradpipe.statistics.differences import SEGMENTS
 from gradpipe.styles import RELEVANCES, STYLES
 
 DEFAULT_STATISTIC = "nuclear_norm"
-PROJECTIONS = ("q", "k", "v", "o", "gate", "up", "down")
+PROJECTIONS = (
+    *("q", "k", "v", "o", "gate", "up", "down"),
+    *("router", "shared_gate", "shared_up", "shared_down"),
+)
 
 #: Okabe and Ito's palette for the reasoning styles: hues that color-blind readers can distinguish.
 #: The lengths of a knowledge answer are an ordered quantity, so they darken along one hue.

@@ -22,6 +22,8 @@ from gradpipe.gradients.spectra.sketches import Sketcher, kept_sketch
 from gradpipe.gradients.tokens import TokenRow
 from gradpipe.models.load import LoadedModel
 from gradpipe.models.projections import find_projections
+from gradpipe.standalone.part_tables import expert_table
+from gradpipe.standalone.spectra_table import spectra_table
 from tests.gradients.conftest import assert_same_gradients
 from tests.gradients.mixture_twins import MIXTURES, make_mixture, twin_of
 from tests.gradients.twins import replaced
@@ -218,6 +220,25 @@ def test_spans_of_a_response_have_the_gradients_of_experts(
             whole = experts.down_proj if record["projection"] == "down" else experts.gate_up_proj
             grad = whole.grad if record["projection"] == "down" else whole.grad[:, 48:]
             assert record["frobenius_norm"] == pytest.approx(float(grad.norm()), rel=1e-5)
+
+
+def test_a_table_of_experts_adds_up_to_the_gradients(
+    make_rows: Callable[..., list[TokenRow]],
+) -> None:
+    rows = make_rows((6, 2), (33, 20), seed=5)
+    table = spectra_table(extract(make_mixture("qwen3_moe"), rows, ("q", *ROUTED)))
+    experts = expert_table(table)
+    assert set(experts["projection"]) == {"gate", "up", "down"}
+    place = ["example", "layer", "projection"]
+    sums = experts.group_by(place).agg(
+        pl.col("nuclear_norm").sum(),
+        pl.col("frobenius_norm").pow(2).sum().sqrt(),
+        pl.col("tokens").sum() / 2,
+    )
+    both = table.join(sums, on=place, suffix="_sum")
+    assert both.height == sums.height == 2 * 2 * 3
+    for name in ("nuclear_norm", "frobenius_norm", "tokens"):
+        np.testing.assert_allclose(both[f"{name}_sum"], both[name], rtol=1e-6)
 
 
 def test_experts_that_compute_something_else_are_refused(

@@ -18,7 +18,7 @@ def head_parts(name: str, x: Tensor, d: Tensor, heads: int) -> list[tuple[HeadPa
     """
     # Of the transpose, which has the same singular values: all heads then share one factor.
     shared, split = (d, x) if name == "o" else (x, d)
-    parts = dict(enumerate(split.unflatten(2, (heads, -1)).unbind(2)))
+    parts = dict(enumerate(split.detach().unflatten(2, (heads, -1)).unbind(2)))
     spectra = spectra_of_gradients(shared, {str(head): part for head, part in parts.items()})
     by_head = [spectra[str(head)].rows() for head in parts]
     return [
