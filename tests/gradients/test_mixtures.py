@@ -159,6 +159,22 @@ def test_the_sketch_of_experts_is_that_of_the_fused_gradient(
         assert np.abs(np.array(record["sketch"]) - expected.astype(float)).max() <= 1.001 / 256
 
 
+def test_experts_are_compared_with_the_same_experts_one_layer_above(
+    make_rows: Callable[..., list[TokenRow]],
+) -> None:
+    model, rows = make_mixture("mixtral", num_hidden_layers=3), make_rows((33, 20), (30, 4))
+    table = matrices(model, rows, ROUTED)
+    for number, row in enumerate(rows):
+        twin = twin_of("mixtral", model, row)
+        for name in ("gate", "up", "down", "router"):
+            found = table.filter(row=number, projection=name).sort("layer")["next_layer_cosine"]
+            whole = [torch.cat(twin.gradients[layer, name]).flatten() for layer in range(3)]
+            for layer in range(2):
+                cosine = torch.nn.functional.cosine_similarity(*whole[layer : layer + 2], dim=0)
+                assert found[layer] == pytest.approx(float(cosine), abs=1e-5)
+            assert found[2] is None
+
+
 def test_the_tokens_of_experts_have_the_sizes_of_their_own_gradients(
     make_rows: Callable[..., list[TokenRow]],
 ) -> None:

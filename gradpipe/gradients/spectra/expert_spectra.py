@@ -10,13 +10,14 @@ import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
+from typing import NamedTuple
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from gradpipe.gradients.spectra.inner_products import Gradient
-from gradpipe.gradients.spectra.matmul import ready
+from gradpipe.gradients.spectra.matmul import outer, ready
 from gradpipe.gradients.spectra.routing import Routing
 from gradpipe.gradients.spectra.sizes import GRAM_MATRICES, SIDE, WORKSPACE
 from gradpipe.gradients.spectra.sketches import Sketcher, fold_map
@@ -34,27 +35,43 @@ ALIKE = 1.25
 
 @dataclass(frozen=True)
 class ExpertResults:
-    """The spectra of some rows by projection, and their sketches, if any."""
+    """By projection, the spectra of some rows and, if they were asked for, their sketches.
+
+    ``next_layer`` has the inner products with the gradients of the same projection one layer above.
+    """
 
     spectra: dict[str, list[Spectrum]]
     sketches: dict[str, np.ndarray]
+    next_layer: dict[str, list[float]]
 
 
-@dataclass(frozen=True, kw_only=True)
+class Block(NamedTuple):
+    """The pairs of one row and one expert, from ``first`` on in the order of a job's own pairs."""
+
+    row: int
+    expert: int
+    first: int
+    count: int
+
+
+@dataclass(kw_only=True)
 class ExpertJob:
     """Computes spectra of one layer's experts that read the same X [pairs, d_in].
 
     ``ds`` [pairs, d_out] are by projection. ``members`` are the rows of the batch that are wanted,
-    and ``lengths`` their numbers of tokens.
+    from number ``start`` on, and ``lengths`` their numbers of tokens. With a ``sketcher``,
+    gradients are sketched, and compared with those of ``above``, the job one layer above.
     """
 
     layer: int
+    start: int
     x: Tensor
     ds: dict[str, Tensor]
     routing: Routing
     members: list[int]
     lengths: list[int]
     sketcher: Sketcher | None
+    above: ExpertJob | None = None
 
     def __call__(self) -> ExpertResults:
         """Compute the numbers on the calling thread."""
@@ -64,11 +81,16 @@ class ExpertJob:
         }
         for blocks in self._batches():
             self._add_spectra(blocks, parts)
+        above, self.above = self.above, None
         spectra = {
             name: [_joined(row, *own) for row, own in zip(rows, sizes[name], strict=True)]
             for name, rows in parts.items()
         }
-        return ExpertResults(spectra, self._sketches() if self.sketcher else {})
+        return ExpertResults(
+            spectra,
+            self._sketches() if self.sketcher else {},
+            self._products(above) if self.sketcher and above else {},
+        )
 
     @cached_property
     def _own(self) -> tuple[Tensor, Tensor, Tensor]:
@@ -86,52 +108,56 @@ class ExpertJob:
         order = (rows * self.routing.number + experts).argsort(stable=True)
         return kept[order], rows[order], experts[order]
 
-    def _batches(self) -> Iterator[list[tuple[int, int, int, int]]]:
-        """Yield blocks of similar size: (row, expert, first pair, number of pairs) of each."""
+    @cached_property
+    def _blocks(self) -> list[Block]:
+        """The own pairs by row and expert."""
         _, rows, experts = self._own
-        block = rows * self.routing.number + experts
-        found, counts = torch.unique_consecutive(block, return_counts=True)
+        number = self.routing.number
+        found, counts = torch.unique_consecutive(rows * number + experts, return_counts=True)
         firsts = (counts.cumsum(0) - counts).tolist()
-        blocks = sorted(
-            (
-                (place // self.routing.number, place % self.routing.number, first, count)
-                for place, first, count in zip(found.tolist(), firsts, counts.tolist(), strict=True)
-            ),
-            key=lambda block: block[3],
-        )
+        each = zip(found.tolist(), firsts, counts.tolist(), strict=True)
+        return [Block(place // number, place % number, *pairs) for place, *pairs in each]
+
+    def _batches(self) -> Iterator[list[Block]]:
+        """Yield blocks of similar size."""
+        blocks = sorted(self._blocks, key=lambda block: block.count)
+        widths = self.x.shape[1] + sum(d.shape[1] for d in self.ds.values())
         while blocks:
-            least = blocks[0][3]
-            alike = sum(block[3] <= max(least, ALIKE * least) for block in blocks)
-            widths = self.x.shape[1] + sum(d.shape[1] for d in self.ds.values())
+            least = blocks[0].count
+            alike = sum(block.count <= ALIKE * least for block in blocks)
             bytes_each = 8 * least * (GRAM_MATRICES * least + widths)
             alike = max(1, min(alike, WORKSPACE // bytes_each))
             yield blocks[:alike]
             blocks = blocks[alike:]
 
-    def _add_spectra(
-        self,
-        blocks: list[tuple[int, int, int, int]],
-        parts: dict[str, list[list[tuple[ExpertPart, Tensor, float]]]],
-    ) -> None:
+    def _pairs(self, blocks: list[Block]) -> tuple[Tensor, Tensor]:
+        """The pairs [blocks, n] of some blocks, and which of them are no padding."""
         places, _, _ = self._own
-        firsts = torch.tensor([first for _, _, first, _ in blocks], device=places.device)
-        counts = torch.tensor([count for _, _, _, count in blocks], device=places.device)
+        firsts = torch.tensor([block.first for block in blocks], device=places.device)
+        counts = torch.tensor([block.count for block in blocks], device=places.device)
         steps = torch.arange(int(counts.max()), device=places.device)
         inside = steps < counts[:, None]
-        pairs = places[torch.where(inside, firsts[:, None] + steps, firsts[:, None])]
+        return places[firsts[:, None] + torch.where(inside, steps, 0)], inside
+
+    def _add_spectra(
+        self,
+        blocks: list[Block],
+        parts: dict[str, list[list[tuple[ExpertPart, Tensor, float]]]],
+    ) -> None:
+        pairs, inside = self._pairs(blocks)
         x = _padded(self.x, pairs, inside)
         ds = {name: _padded(d, pairs, inside) for name, d in self.ds.items()}
         for name, spectra in spectra_of_gradients(x, ds).items():
-            for (row, expert, _, count), spectrum in zip(blocks, spectra.rows(), strict=True):
+            for block, spectrum in zip(blocks, spectra.rows(), strict=True):
                 values = spectrum.singular_values
                 part = ExpertPart(
-                    expert,
-                    count,
+                    block.expert,
+                    block.count,
                     spectrum.squared_norm**0.5,
                     float(values.sum()),
                     _effective_rank(values),
                 )
-                parts[name][row].append((part, values, spectrum.squared_norm))
+                parts[name][block.row].append((part, values, spectrum.squared_norm))
 
     def _sizes(self, d: Tensor) -> list[tuple[float, float]]:
         """Σ‖gₜ‖ and Σ‖gₜ‖² of each row; a token's gₜ has one block per expert it reached."""
@@ -157,6 +183,34 @@ class ExpertJob:
             folded[name] = Gradient(shape, None, None, matrix)
         sketches = self.sketcher.sketches(folded)
         return {name: values.cpu().numpy() for name, values in sketches.items()}
+
+    def _products(self, above: ExpertJob) -> dict[str, list[float]]:
+        """⟨G, G'⟩ of each row with the layer above: the sum over experts of ⟨Gₑ, G'ₑ⟩."""
+        found = {
+            name: [0.0] * len(self.members)
+            for name, d in self.ds.items()
+            if name in above.ds
+            and self.routing.number == above.routing.number
+            and (self.x.shape[1], d.shape[1]) == (above.x.shape[1], above.ds[name].shape[1])
+        }
+        theirs = {block[:2]: block for block in above._blocks}
+        for row in range(len(self.members)):
+            blocks = [b for b in self._blocks if b.row == row and b[:2] in theirs]
+            if not blocks:
+                continue
+            pairs = self._pairs(blocks), above._pairs([theirs[block[:2]] for block in blocks])
+            inputs = _outer(self.x, above.x, *pairs)
+            for name, rows in found.items():
+                outputs = _outer(self.ds[name], above.ds[name], *pairs)
+                rows[row] = float((outputs * inputs).sum())
+        return found
+
+
+def _outer(
+    one: Tensor, other: Tensor, pairs: tuple[Tensor, Tensor], others: tuple[Tensor, Tensor]
+) -> Tensor:
+    """ABᵀ [blocks, n, m] of the values of two layers at some of their pairs."""
+    return outer(_padded(ready(one), *pairs), _padded(ready(other), *others).to(one.device))
 
 
 def _padded(values: Tensor, pairs: Tensor, inside: Tensor) -> Tensor:

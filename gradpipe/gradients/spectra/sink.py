@@ -61,6 +61,8 @@ class SpectraSink:
         self._spectra: list[dict[tuple[int, str], Spectrum]] = [{} for _ in lengths]
         #: The latest layer's handover, by the first row of its job.
         self._handovers: dict[int, Handover] = {}
+        #: The latest layer's jobs of experts, by their first row and projections.
+        self._experts: dict[tuple[int | str, ...], ExpertJob] = {}
         #: Each row's inner products and sketches; complete after ``finish``.
         self.alignments = [RowAlignment() for _ in lengths]
         # In a model on several devices, each device runs its backward pass in its own thread.
@@ -105,6 +107,7 @@ class SpectraSink:
             )
         self._submit()
         self._handovers.clear()
+        self._experts.clear()
         self._collect(0)
         return self._spectra
 
@@ -113,6 +116,7 @@ class SpectraSink:
         self._held.clear()
         self._arrived.clear()
         self._handovers.clear()
+        self._experts.clear()
         for future, _ in self._running:
             future.cancel()
         for future, _ in self._running:
@@ -121,18 +125,27 @@ class SpectraSink:
         self._running.clear()
 
     def _expert_jobs(self, routing: Routing, layer: int, factors: LayerFactors) -> list[Job]:
-        return [
-            ExpertJob(
-                layer=layer,
-                x=x,
-                ds=ds,
-                routing=routing,
-                members=self._members,
-                lengths=self.lengths,
-                sketcher=self._pool.sketcher,
-            )
-            for x, ds in by_inputs(factors)
-        ]
+        """Split the factors of a layer's experts into jobs, by rows."""
+        step = self._pool.rows_of_a_job(len(self.lengths), max(self.lengths))
+        jobs: list[Job] = []
+        for start in range(0, len(self.lengths), step):
+            for x, ds in by_inputs(factors):
+                above = self._experts.get((start, *ds))
+                job = ExpertJob(
+                    layer=layer,
+                    start=start,
+                    x=x,
+                    ds=ds,
+                    routing=routing,
+                    members=self._members[start : start + step],
+                    lengths=self.lengths[start : start + step],
+                    sketcher=self._pool.sketcher,
+                    above=above if above is not None and above.layer == layer + 1 else None,
+                )
+                if self._pool.sketcher is not None:
+                    self._experts[start, *ds] = job
+                jobs.append(job)
+        return jobs
 
     def _jobs(self, layer: int, factors: LayerFactors) -> list[Job]:
         """Split a layer's factors into jobs of as many consecutive rows as suit the pool.
@@ -180,7 +193,7 @@ class SpectraSink:
                 job.below.done = future
                 store: Callable[[Any], None] = partial(self._store_alignment, job.layer, job.start)
             elif isinstance(job, ExpertJob):
-                store = partial(self._store_experts, job.layer)
+                store = partial(self._store_experts, job.layer, job.start)
             else:
                 store = partial(self._store_spectra, job.layer, job.start)
             self._running.append((future, store))
@@ -197,11 +210,14 @@ class SpectraSink:
             for row, spectrum in enumerate(spectra, start):
                 self._spectra[row][layer, name] = spectrum
 
-    def _store_experts(self, layer: int, results: ExpertResults) -> None:
-        self._store_spectra(layer, 0, results.spectra)
-        for name, rows in results.sketches.items():
-            for alignment, sketch in zip(self.alignments, rows, strict=True):
-                alignment.sketches[layer, name] = sketch
+    def _store_experts(self, layer: int, start: int, results: ExpertResults) -> None:
+        self._store_spectra(layer, start, results.spectra)
+        for name, sketches in results.sketches.items():
+            for row, sketch in enumerate(sketches, start):
+                self.alignments[row].sketches[layer, name] = sketch
+        for name, products in results.next_layer.items():
+            for row, product in enumerate(products, start):
+                self.alignments[row].next_layer[layer, name] = product
 
     def _store_alignment(self, layer: int, start: int, results: LayerAlignment) -> None:
         rows = len(next(iter(results.sketches.values())))
