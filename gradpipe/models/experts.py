@@ -106,6 +106,9 @@ def _stored_as_matrices(module: Any) -> Experts | None:
         product: Tensor = mlp.activation_fn(gate) * up
         return product
 
+    def last(place: int, x: Tensor) -> Tensor:
+        return x @ expert("w2", place)
+
     columns = gate_columns(between, 2 * mlp.w1.shape[0] // number)
     if columns is None:
         return None
@@ -115,7 +118,7 @@ def _stored_as_matrices(module: Any) -> Experts | None:
         inputs=mlp.w1.shape[1],
         first=first,
         between=between,
-        last=lambda place, x: x @ expert("w2", place),
+        last=last,
         after=_same,
         columns=columns,
     )

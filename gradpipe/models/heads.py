@@ -6,7 +6,7 @@ from typing import Any
 
 from gradpipe.errors import ModelError
 
-#: What ends every error: how to go on without heads.
+#: The end of every error: what to change.
 _CURE = "remove `heads` from the protocol, or --heads"
 
 

@@ -12,7 +12,7 @@ from gradpipe.errors import ModelError
 from gradpipe.models.experts import Experts, as_experts
 from gradpipe.models.layouts import OutputColumns
 from gradpipe.models.places import linear_layers, mlp_places, routed_experts, weight_shape
-from gradpipe.models.roles import MIXTURE, MLP, SHARED, Places
+from gradpipe.models.roles import MIXTURE, MLP, SHARED_EXPERT, Places
 
 #: Words in the path of a router inside its block.
 ROUTERS = ("router", "gate", "classifier")
@@ -59,7 +59,7 @@ def mixture_places(
     """Find the requested roles of a mixture in one decoder layer; ``named`` are paths by role.
 
     A dense layer has none of them. Raises ModelError if the layer's experts are requested and
-    cannot be taken apart.
+    stored in an unknown way.
     """
     linears = linear_layers(layer)
     places = {
@@ -77,7 +77,7 @@ def mixture_places(
     if "router" in names and "router" not in places:
         places |= _router(layer, *found)
     shared = _shared(linears)
-    roles = {SHARED[role] for role in shared} & set(names) - set(places)
+    roles = {SHARED_EXPERT[role] for role in shared} & set(names) - set(places)
     return MixturePlaces(
         places=places, shared=shared if roles else {}, shared_roles=tuple(sorted(roles))
     )
@@ -108,9 +108,9 @@ def _expert_places(
     if found is None:
         raise ModelError(
             f"{layer_name} routes each token to a few of its experts ({routed_experts(layer)}), "
-            "which gradpipe can take apart only if they are fused tensors, as transformers 5 has "
-            f"them: remove {', '.join(requested)} from `projections`, or name the layers of an "
-            "expert that every token passes in `layer_names`."
+            "which are not fused tensors in a layout that gradpipe knows, as those of most models "
+            f"in transformers 5 are: remove {', '.join(requested)} from `projections`, or name the "
+            "layers of an expert that every token passes in `layer_names`."
         )
     path, experts = found
     if "gate" in requested and "gate" not in experts.columns:
@@ -141,7 +141,7 @@ def _router(layer: nn.Module, path: str, experts: Experts) -> dict[str, RolePlac
 
 
 def _named_as_router(words: list[str]) -> bool:
-    return any(name in word for word in words for name in ROUTERS)
+    return any(name in part for part in words for name in ROUTERS)
 
 
 def _shared(linears: Mapping[str, nn.Module]) -> Places:

@@ -23,7 +23,7 @@ from gradpipe.models.layouts import ColumnLayout, OutputColumns
 from gradpipe.models.mixtures import MixturePlaces, RolePlace, mixture_places, require_mixture
 from gradpipe.models.places import attention_places, linear_layers, mlp_places, weight_shape
 from gradpipe.models.probe import probe_attention, probe_gate
-from gradpipe.models.roles import ATTENTION, MIXTURE, MLP, SHARED, Places
+from gradpipe.models.roles import ATTENTION, MIXTURE, MLP, SHARED_EXPERT, Places
 
 _log = logging.getLogger(__name__)
 #: End of a sentence that explains how to name an unknown model's layers.
@@ -133,11 +133,11 @@ def _of_mixture(
 ) -> list[Projection]:
     """The projections of a layer that only mixtures have, and those of its experts."""
     shared = fused.columns(layer_path, layer, mixture.shared)
-    places = mixture.places | {
-        SHARED[role]: RolePlace(path=path, module=layer.get_submodule(path), columns=shared[role])
-        for role, path in mixture.shared.items()
-        if SHARED[role] in mixture.shared_roles
-    }
+    places = dict(mixture.places)
+    for role, path in mixture.shared.items():
+        if (name := SHARED_EXPERT[role]) in mixture.shared_roles:
+            module = layer.get_submodule(path)
+            places[name] = RolePlace(path=path, module=module, columns=shared[role])
     return [
         Projection(
             layer=number,

@@ -18,9 +18,9 @@ ROLES: dict[str, tuple[str, ...]] = {
 ATTENTION = ("q", "k", "v", "o")
 MLP = ("gate", "up", "down")
 #: The roles of a shared expert, which every token passes, by those of an MLP.
-SHARED = {"gate": "shared_gate", "up": "shared_up", "down": "shared_down"}
+SHARED_EXPERT = {"gate": "shared_gate", "up": "shared_up", "down": "shared_down"}
 #: Roles that only layers with a mixture of experts have.
-MIXTURE = ("router", *SHARED.values())
+MIXTURE = ("router", *SHARED_EXPERT.values())
 #: Names of a linear layer that holds Q, K and V, in any layout.
 FUSED_QKV = ("qkv_proj", "c_attn", "wqkv", "qkv", "query_key_value")
 #: Names of a linear layer that holds gate and up.

@@ -72,7 +72,7 @@ def head_table(spectra: pl.DataFrame) -> pl.DataFrame:
 
 
 def _exploded(spectra: pl.DataFrame, column: str, cure: str) -> pl.DataFrame:
-    """One row per part, with the gradient's place; raises DataError if there is none."""
+    """One row per part, with the gradient's place; raises DataError without parts."""
     found = spectra.select(*PLACE, column).drop_nulls(column) if column in spectra.columns else None
     if found is None or found.is_empty():
         raise DataError(f"The table has no {column}: extract it again with {cure}.")

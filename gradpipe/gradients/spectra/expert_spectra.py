@@ -45,13 +45,13 @@ class ExpertResults:
     next_layer: dict[str, list[float]]
 
 
-class Block(NamedTuple):
+class ExpertBlock(NamedTuple):
     """The pairs of one row and one expert, from ``first`` on in the order of a job's own pairs."""
 
     row: int
     expert: int
     first: int
-    count: int
+    tokens: int
 
 
 @dataclass(kw_only=True)
@@ -109,39 +109,39 @@ class ExpertJob:
         return kept[order], rows[order], experts[order]
 
     @cached_property
-    def _blocks(self) -> list[Block]:
+    def _blocks(self) -> list[ExpertBlock]:
         """The own pairs by row and expert."""
         _, rows, experts = self._own
         number = self.routing.number
         found, counts = torch.unique_consecutive(rows * number + experts, return_counts=True)
         firsts = (counts.cumsum(0) - counts).tolist()
         each = zip(found.tolist(), firsts, counts.tolist(), strict=True)
-        return [Block(place // number, place % number, *pairs) for place, *pairs in each]
+        return [ExpertBlock(place // number, place % number, *pairs) for place, *pairs in each]
 
-    def _batches(self) -> Iterator[list[Block]]:
+    def _batches(self) -> Iterator[list[ExpertBlock]]:
         """Yield blocks of similar size."""
-        blocks = sorted(self._blocks, key=lambda block: block.count)
+        blocks = sorted(self._blocks, key=lambda block: block.tokens)
         widths = self.x.shape[1] + sum(d.shape[1] for d in self.ds.values())
         while blocks:
             least = blocks[0].count
-            alike = sum(block.count <= ALIKE * least for block in blocks)
+            alike = sum(block.tokens <= ALIKE * least for block in blocks)
             bytes_each = 8 * least * (GRAM_MATRICES * least + widths)
             alike = max(1, min(alike, WORKSPACE // bytes_each))
             yield blocks[:alike]
             blocks = blocks[alike:]
 
-    def _pairs(self, blocks: list[Block]) -> tuple[Tensor, Tensor]:
-        """The pairs [blocks, n] of some blocks, and which of them are no padding."""
+    def _pairs(self, blocks: list[ExpertBlock]) -> tuple[Tensor, Tensor]:
+        """The pairs [blocks, n] of some blocks, and which of them belong to it."""
         places, _, _ = self._own
         firsts = torch.tensor([block.first for block in blocks], device=places.device)
-        counts = torch.tensor([block.count for block in blocks], device=places.device)
+        counts = torch.tensor([block.tokens for block in blocks], device=places.device)
         steps = torch.arange(int(counts.max()), device=places.device)
         inside = steps < counts[:, None]
         return places[firsts[:, None] + torch.where(inside, steps, 0)], inside
 
     def _add_spectra(
         self,
-        blocks: list[Block],
+        blocks: list[ExpertBlock],
         parts: dict[str, list[list[tuple[ExpertPart, Tensor, float]]]],
     ) -> None:
         pairs, inside = self._pairs(blocks)
@@ -152,7 +152,7 @@ class ExpertJob:
                 values = spectrum.singular_values
                 part = ExpertPart(
                     block.expert,
-                    block.count,
+                    block.tokens,
                     spectrum.squared_norm**0.5,
                     float(values.sum()),
                     _effective_rank(values),

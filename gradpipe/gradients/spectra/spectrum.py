@@ -68,7 +68,7 @@ class Spectrum:
     """Singular values [n], float64, descending, and ‖G‖²_F as computed from the factors.
 
     ``tokens`` are the sizes of the gradients gₜ of single token positions, which sum to G. In a
-    mixture, ``experts`` are those that a token reached; ``heads`` are there if they were asked for.
+    mixture, ``experts`` are the ones that a token reached; ``heads`` are None unless requested.
     """
 
     singular_values: Tensor
