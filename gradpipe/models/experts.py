@@ -95,8 +95,9 @@ def _stored_as_matrices(module: Any) -> Experts | None:
     mlp, number = module.mlp, module.num_experts
 
     def expert(name: str, place: int) -> Tensor:
-        weight: Tensor = getattr(mlp, name)
-        return weight.unflatten(0, (number, -1))[place]
+        weight = getattr(mlp, name)
+        part: Tensor = weight.unflatten(0, (number, -1))[place]
+        return part
 
     def first(place: int, x: Tensor) -> Tensor:
         return torch.cat([functional.linear(x, expert(name, place)) for name in ("w1", "v1")], -1)

@@ -133,15 +133,15 @@ def _router(layer: nn.Module, path: str, experts: Experts) -> dict[str, RolePlac
     parent = path.rpartition(".")[0]
     for block in dict.fromkeys((path, parent)):
         for inner, module in layer.get_submodule(block).named_modules(prefix=block):
-            shape, words = weight_shape(module), inner.removeprefix(parent).split(".")
-            if len(shape) == 2 and shape[0] == experts.number and _named_as_router(words):
+            shape, parts = weight_shape(module), inner.removeprefix(parent).split(".")
+            if len(shape) == 2 and shape[0] == experts.number and _named_as_router(parts):
                 inside = type(module) is not nn.Linear
                 return {"router": RolePlace(path=inner, module=module, inside=inside)}
     return {}
 
 
-def _named_as_router(words: list[str]) -> bool:
-    return any(name in part for part in words for name in ROUTERS)
+def _named_as_router(parts: list[str]) -> bool:
+    return any(name in part for part in parts for name in ROUTERS)
 
 
 def _shared(linears: Mapping[str, nn.Module]) -> Places:

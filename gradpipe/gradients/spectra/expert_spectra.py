@@ -123,7 +123,7 @@ class ExpertJob:
         blocks = sorted(self._blocks, key=lambda block: block.tokens)
         widths = self.x.shape[1] + sum(d.shape[1] for d in self.ds.values())
         while blocks:
-            least = blocks[0].count
+            least = blocks[0].tokens
             alike = sum(block.tokens <= ALIKE * least for block in blocks)
             bytes_each = 8 * least * (GRAM_MATRICES * least + widths)
             alike = max(1, min(alike, WORKSPACE // bytes_each))
