@@ -39,6 +39,13 @@ def expert_table(spectra: pl.DataFrame) -> pl.DataFrame:
 
     Raises:
         DataError: The table has no experts.
+
+    Examples:
+        >>> blocks = [{"expert": 2, "tokens": 5, "frobenius_norm": 3.0, "nuclear_norm": 4.0}]
+        >>> place = {"example": 0, "span": None, "layer": 3, "projection": "up"}
+        >>> spectra = pl.DataFrame([{**place, "experts": blocks}])
+        >>> gp.expert_table(spectra).row(0)
+        (0, None, 3, 'up', 2, 5, 3.0, 4.0)
     """
     return _exploded(
         spectra,
@@ -65,6 +72,15 @@ def head_table(spectra: pl.DataFrame) -> pl.DataFrame:
 
     Raises:
         DataError: The table has no heads.
+
+    Examples:
+        >>> pairs = [("Name a color.", "Blue, or a shade of it.")]
+        >>> protocol = gp.Protocol(preset="standard", heads=True)
+        >>> heads = gp.head_table(gp.extract_spectra(model, tokenizer, pairs, protocol))
+        >>> heads.filter(layer=0, projection="q")["head"].to_list()
+        [0, 1, 2, 3]
+        >>> heads.filter(layer=0, projection="k")["head"].to_list()
+        [0, 1]
     """
     each = _exploded(spectra, "heads", "`heads: true` in the protocol, or --heads").unnest("heads")
     reduced = reduce_spectra(each.lazy(), HEAD_STATISTICS)
