@@ -33,6 +33,9 @@ from gradpipe.cli.token_options import span_options
 @columns_option
 @response_template_option
 @span_options
+@click.option(
+    "--heads", is_flag=True, help="Also write the spectra of each attention head (column heads)."
+)
 @extraction_options
 def extract(
     data: str,

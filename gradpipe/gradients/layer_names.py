@@ -38,6 +38,22 @@ class LayerNames(BaseModel):
     down: LayerPath | None = Field(
         default=None, description="The path of the linear layer of ``down`` inside a decoder layer."
     )
+    router: LayerPath | None = Field(
+        default=None,
+        description="The path of the linear layer of ``router`` inside a decoder layer.",
+    )
+    shared_gate: LayerPath | None = Field(
+        default=None,
+        description="The path of the linear layer of ``shared_gate`` inside a decoder layer.",
+    )
+    shared_up: LayerPath | None = Field(
+        default=None,
+        description="The path of the linear layer of ``shared_up`` inside a decoder layer.",
+    )
+    shared_down: LayerPath | None = Field(
+        default=None,
+        description="The path of the linear layer of ``shared_down`` inside a decoder layer.",
+    )
 
     @property
     def paths(self) -> dict[str, str]:
