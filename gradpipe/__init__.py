@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from gradpipe.models.load import load_model
     from gradpipe.report.charts import kinds as charts
     from gradpipe.standalone.notebook import extract_spectra, rank
+    from gradpipe.standalone.part_tables import expert_table, head_table
     from gradpipe.statistics.correlation import correlate
     from gradpipe.statistics.curves import curves
     from gradpipe.statistics.detection.added import added_discrimination
@@ -43,7 +44,9 @@ __all__ = [
     "correlate",
     "curves",
     "discrimination",
+    "expert_table",
     "extract_spectra",
+    "head_table",
     "items_needed",
     "judge",
     "load_model",
@@ -62,6 +65,8 @@ PUBLIC = {
     "Protocol": "gradpipe.gradients.protocol",
     "extract_spectra": "gradpipe.standalone.notebook",
     "rank": "gradpipe.standalone.notebook",
+    "expert_table": "gradpipe.standalone.part_tables",
+    "head_table": "gradpipe.standalone.part_tables",
     "statistics_table": "gradpipe.statistics.table",
     "curves": "gradpipe.statistics.curves",
     "mad": "gradpipe.statistics.differences",

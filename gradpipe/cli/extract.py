@@ -34,6 +34,9 @@ from gradpipe.models.source import AdapterReading
 @columns_option
 @response_template_option
 @span_options
+@click.option(
+    "--heads", is_flag=True, help="Also write the spectra of each attention head (column heads)."
+)
 @extraction_options
 def extract(
     data: str,

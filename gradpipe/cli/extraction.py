@@ -44,7 +44,10 @@ OPTIONS = (
     click.option(
         "--projections",
         metavar="LIST",
-        help="Any of q,k,v,o,gate,up,down, separated by commas (default: q,k,v,o).",
+        help=(
+            "Any of q,k,v,o,gate,up,down, and of a mixture's router,shared_gate,shared_up,"
+            "shared_down, separated by commas (default: q,k,v,o)."
+        ),
     ),
     click.option(
         "--layer-name",
@@ -106,6 +109,7 @@ def how_to_extract(
     device_map: str | None,
     checkpointing: bool,
     max_memory: tuple[str, ...],
+    heads: bool = False,
     **tokens: Any,
 ) -> tuple[Protocol, Placement]:
     """The protocol and the model's placement that the options describe; raises GradpipeError.
@@ -118,6 +122,8 @@ def how_to_extract(
     memory: Any = {place: size for place, _, size in (part.partition("=") for part in max_memory)}
     placement = Placement(device_map, checkpointing, memory or None)
     changes = {"layer_names": _layer_names(layer_names), **token_settings(**tokens)}
+    if heads:
+        changes["heads"] = True
     if projections is not None:
         changes["projections"] = [name.strip() for name in projections.split(",")]
     return make_protocol(protocol, **changes), placement

@@ -27,15 +27,17 @@ ATTENTION_BACKWARD = 2.5
 SHARED = (
     *(("q", "k", "v", "q_a", "kv_a"), ("o",), ("gate", "up"), ("down",), ("q_b",), ("kv_b",)),
     *(("cross_q",), ("cross_k", "cross_v"), ("cross_o",)),
+    *(("router", "shared_gate", "shared_up"), ("shared_down",)),
 )
 #: Projections whose gradient in the last layer comes only from tokens that predict a response.
-AFTER_ATTENTION = {"q", "o", "gate", "up", "down", "q_a", "q_b", "cross_q", "cross_o"}
+AFTER_ATTENTION = {"q", "o", "gate", "up", "down", "q_a", "q_b", "cross_q", "cross_o", "router"}
+AFTER_ATTENTION |= {"shared_gate", "shared_up", "shared_down"}
 #: Share of the arithmetic that remains in block products (see ``gradients.spectra.symmetric``).
 OUTER_SHARE, CONGRUENCE_SHARE = 2 / 3, 3 / 5
 #: Bytes on disk, after compression: per float32 singular value (its digits are noise), per number
 #: of a sketch (which has fewer digits), per matrix (layer, name, norm, cosines, offsets) and per
 #: batch's file.
-VALUE_BYTES, SKETCH_BYTES, MATRIX_BYTES, FILE_BYTES = 3.7, 0.95, 15.0, 8400.0
+VALUE_BYTES, SKETCH_BYTES, MATRIX_BYTES, FILE_BYTES = 3.7, 0.95, 15.0, 11400.0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -139,16 +141,17 @@ def _layer_spectra(
         grams: set[int] = set()
         for name in (name for name in group if name in projections):
             cut = name in AFTER_ATTENTION and carrying < WORTH_CUTTING * tokens
-            n = max(1, carrying) if cut else tokens
+            blocks, n = shape.blocks(name, max(1, carrying) if cut else tokens)
             d_out, d_in = shape.projection(name)
             if by_tokens(n, d_out, d_in):
-                total += _outer(n, d_out) + _congruence(n) + _eigenvalues(n)
+                total += blocks * (_outer(n, d_out) + _congruence(n) + _eigenvalues(n))
                 if n not in grams:
                     grams.add(n)
-                    total += _outer(n, d_in) + n**3 / 3
+                    total += blocks * (_outer(n, d_in) + n**3 / 3)
             else:
                 small, large = min(d_out, d_in), max(d_out, d_in)
-                total += 2 * n * d_out * d_in + _outer(small, large) + _eigenvalues(small)
+                each = 2 * n * d_out * d_in + _outer(small, large) + _eigenvalues(small)
+                total += blocks * each
     return total
 
 
@@ -204,10 +207,18 @@ def row_values(
     """Number of a text's singular values; the last token predicts nothing and adds none."""
     total = 0
     for name in projections:
-        full = min(max(1, tokens - 1), *shape.projection(name))
-        last = min(max(1, response_tokens), full) if name in AFTER_ATTENTION else full
+        most = min(shape.projection(name))
+        full = _most_values(shape, name, tokens - 1, most)
+        cut = min(full, _most_values(shape, name, response_tokens, most))
+        last = cut if name in AFTER_ATTENTION else full
         total += (shape.layers - 1) * full + last
     return total
+
+
+def _most_values(shape: ModelShape, name: str, tokens: int, most: int) -> int:
+    """The number of singular values of ``tokens`` tokens, ``most`` per block."""
+    blocks, each = shape.blocks(name, max(1, tokens))
+    return blocks * min(each, most)
 
 
 def row_bytes(

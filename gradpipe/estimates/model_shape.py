@@ -74,7 +74,20 @@ class ModelShape:
             "gate": (self.intermediate, self.hidden),
             "up": (self.intermediate, self.hidden),
             "down": (self.hidden, self.intermediate),
-        }[counted_as.get(name, name.removeprefix("cross_"))]
+            "router": (self.experts, self.hidden),
+        }[counted_as.get(name, name.removeprefix("cross_").removeprefix("shared_"))]
+
+    def blocks(self, name: str, tokens: int) -> tuple[int, int]:
+        """How many blocks a projection's gradient has, and the tokens behind each.
+
+        Those of a mixture's experts have one per expert that a token reaches; it is assumed that
+        tokens spread evenly.
+        """
+        if self.experts == 1 or name not in ("gate", "up", "down"):
+            return 1, tokens
+        pairs = max(1, tokens * self.active)
+        blocks = min(self.experts, pairs)
+        return blocks, -(-pairs // blocks)
 
 
 #: Well-known models, by the dimensions in their published configurations.

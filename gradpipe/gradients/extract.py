@@ -19,6 +19,7 @@ from gradpipe.gradients.rows import ROW_SCHEMA, Progress
 from gradpipe.gradients.source_rows import source_rows
 from gradpipe.gradients.spectra.comparisons import SAME_LAYER
 from gradpipe.gradients.spectra.sketches import kept_sketch
+from gradpipe.gradients.spectra.spectrum import HeadPart
 from gradpipe.gradients.tokens import TokenRow
 from gradpipe.gradients.vocabulary import embedding_count, within_vocabulary
 from gradpipe.models.adapters.factors import adapter_factors
@@ -94,7 +95,12 @@ def extract_rows(
 def _projections(loaded: LoadedModel, protocol: Protocol) -> list[Projection]:
     """Return the model's projections; raise ModelError, with any non-finite weight named."""
     try:
-        found = find_projections(loaded.model, protocol.projections, protocol.layer_names.paths)
+        found = find_projections(
+            loaded.model,
+            protocol.projections,
+            protocol.layer_names.paths,
+            heads=protocol.heads,
+        )
     except ModelError as error:
         # Non-finite weights make the columns of a fused layer indistinguishable.
         broken = broken_weight(loaded.model)
@@ -173,9 +179,17 @@ def _matrices(gradients: RowGradients, types: LayerTypes) -> list[dict[str, Any]
             "token_norms": spectrum.tokens.norms,
             "token_energy": spectrum.tokens.energy,
             "layer_type": types[layer, name],
+            "experts": spectrum.experts and [part._asdict() for part in spectrum.experts],
+            "heads": spectrum.heads and [_head(part) for part in spectrum.heads],
         }
-        for (layer, name), spectrum in sorted(gradients.spectra.items())
+        for (layer, name), spectrum in sorted(gradients.spectra.items(), key=lambda entry: entry[0])
     ]
+
+
+def _head(part: HeadPart) -> dict[str, Any]:
+    """One attention head's part of a gradient, as HEAD."""
+    values = part.singular_values.float().cpu().numpy()
+    return {**part._asdict(), "singular_values": values}
 
 
 def _layers(gradients: RowGradients) -> list[dict[str, Any]]:

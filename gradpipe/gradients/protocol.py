@@ -24,7 +24,8 @@ from gradpipe.system.hashing import content_hash
 
 CrossAttention = Literal["cross_q", "cross_k", "cross_v", "cross_o"]
 LatentFactor = Literal["q_a", "q_b", "kv_a", "kv_b"]
-Role = Literal["q", "k", "v", "o", "gate", "up", "down", CrossAttention, LatentFactor]
+MixtureRole = Literal["router", "shared_gate", "shared_up", "shared_down"]
+Role = Literal["q", "k", "v", "o", "gate", "up", "down", CrossAttention, LatentFactor, MixtureRole]
 Dtype = Literal["float32", "bfloat16", "float16"]
 Thinking = Literal["auto", "inside", "closed"]
 LossOn = Literal["last", "assistant", "completion", "all"]
@@ -34,7 +35,7 @@ DEFAULT_TEMPLATE_DATE = date(2024, 7, 26)
 _LATER_SETTINGS = (
     *("template_date", "rendering", "loss_on", "end_of_turn", "append_eos"),
     *("chat_template", "chat_template_kwargs", "think_marks", "spans", "step_pattern"),
-    "control_tokens",
+    *("control_tokens", "heads"),
 )
 
 
@@ -188,6 +189,10 @@ class Protocol(BaseModel):
             "random ones (``random_k``), as controls for length. A number, or ``answer`` for as "
             "many as the answer has; with ``spans: think`` they are tokens of the thinking."
         ),
+    )
+    heads: bool = Field(
+        default=False,
+        description="Also compute the spectra of each attention head's part of q, k, v and o.",
     )
     layer_names: LayerNames = Field(
         default=LayerNames(),

@@ -15,12 +15,29 @@ from gradpipe.system.hashing import content_hash
 #: Version 2 added the cosines and the sketches.
 EXTRACTOR_VERSION = "2"
 
+#: One row per expert that a token of the text reached: how many did, and its block of the gradient.
+#: ``effective_rank`` is null if the block is zero.
+EXPERT = pl.Struct(
+    {
+        "expert": pl.Int64,
+        "tokens": pl.Int64,
+        "frobenius_norm": pl.Float64,
+        "nuclear_norm": pl.Float64,
+        "effective_rank": pl.Float64,
+    }
+)
+#: One row per attention head: the rows of its part of Q, K or V, or the columns of its part of O.
+HEAD = pl.Struct(
+    {"head": pl.Int64, "frobenius_norm": pl.Float64, "singular_values": pl.List(pl.Float32)}
+)
 #: One row per gradient. ``next_layer_cosine`` is the cosine with the same projection of the layer
 #: above, null for the last layer. ``sketch`` comes from ``sketches.kept_sketch``: cosines of
 #: sketches approximate cosines of gradients. Both are null if the gradient is zero. G is the sum of
 #: one term gₜ per token position (see ``spectrum.TokenSizes``): ``token_norms`` is Σ‖gₜ‖ and
 #: ``token_energy`` Σ‖gₜ‖², both null in rows of earlier versions. ``layer_type`` is that of the
-#: layer's attention if the model mixes several (see ``models.layer_types``), or else null.
+#: layer's attention if the model mixes several (see ``models.layer_types``), or else null. The
+#: gradient of a mixture's experts is that of all of them, block-diagonal; ``experts`` has the
+#: blocks and is null elsewhere. ``heads`` is null unless the protocol asks for them.
 MATRIX = pl.Struct(
     {
         "layer": pl.Int64,
@@ -32,6 +49,8 @@ MATRIX = pl.Struct(
         "token_norms": pl.Float64,
         "token_energy": pl.Float64,
         "layer_type": pl.String,
+        "experts": pl.List(EXPERT),
+        "heads": pl.List(HEAD),
     }
 )
 #: One row per layer with its cosines (see ``comparisons.SAME_LAYER``). A cosine is null if a

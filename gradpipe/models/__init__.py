@@ -21,6 +21,9 @@ In the order in which data flows:
 ``places``       the linear layer of each role in a decoder layer
 ``layouts``      columns of layers that hold several projections
 ``probe``        identification of these columns
+``experts``      the experts of a mixture, as modules store them
+``mixtures``     router, experts and shared expert of a decoder layer
+``heads``        numbers of attention heads
 ``projections``  all projections of a model
 ``hardware``     names of processors
 ``silence``      no progress bars from transformers

@@ -9,6 +9,7 @@ from torch import nn
 
 from gradpipe.errors import ModelError
 from gradpipe.models.latent_attention import latent_places
+from gradpipe.models.mixtures import experts_error
 from gradpipe.models.places import (
     attention_places,
     linear_layers,
@@ -77,13 +78,8 @@ def missing_error(
 ) -> ModelError:
     """Explain why a decoder layer has no place for some roles; its ``places`` are given."""
     linears = linear_layers(layer)
-    experts = routed_experts(layer) if set(missing) & set(MLP) else None
-    if experts:
-        return ModelError(
-            f"{layer_name} routes each token to a few of its experts ({experts}), so no expert "
-            f"sees a whole text: remove {', '.join(missing)} from `projections`, or name the "
-            "layers of an expert that every token passes in `layer_names`."
-        )
+    if (of_experts := experts_error(layer_name, layer, missing)) is not None:
+        return of_experts
     if missing == ["gate"] and "up" in places:
         return ModelError(
             f"{layer_name} has an MLP without a gate ({places['up']}, {places['down']}): remove "

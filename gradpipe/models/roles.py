@@ -17,6 +17,11 @@ ROLES: dict[str, tuple[str, ...]] = {
     "q_b": ("q_b_proj", "wq_b"),
     "kv_a": ("kv_a_proj_with_mqa", "kv_a_proj", "wkv_a"),
     "kv_b": ("kv_b_proj", "wkv_b"),
+    # Found by their places: see ``mixtures``.
+    "router": (),
+    "shared_gate": (),
+    "shared_up": (),
+    "shared_down": (),
 }
 ATTENTION = ("q", "k", "v", "o")
 MLP = ("gate", "up", "down")
@@ -26,6 +31,10 @@ CROSS = ("cross_q", "cross_k", "cross_v", "cross_o")
 READ_SOURCE = ("cross_k", "cross_v")
 #: The factors of a latent attention: A reads the layer's input, B reads what A returns, normalized.
 LATENT = ("q_a", "q_b", "kv_a", "kv_b")
+#: The roles of a shared expert, which every token passes, by those of an MLP.
+SHARED_EXPERT = {"gate": "shared_gate", "up": "shared_up", "down": "shared_down"}
+#: Roles that only layers with a mixture of experts have.
+MIXTURE = ("router", *SHARED_EXPERT.values())
 #: Names of a linear layer that holds Q, K and V, in any layout.
 FUSED_QKV = ("qkv_proj", "c_attn", "wqkv", "qkv", "query_key_value")
 #: Names of a linear layer that holds gate and up.

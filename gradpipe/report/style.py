@@ -9,7 +9,7 @@ from gradpipe.styles import RELEVANCES, STYLES
 DEFAULT_STATISTIC = "nuclear_norm"
 PROJECTIONS = (
     *("q", "k", "v", "o", "gate", "up", "down", "cross_q", "cross_k", "cross_v", "cross_o"),
-    *("q_a", "q_b", "kv_a", "kv_b"),
+    *("q_a", "q_b", "kv_a", "kv_b", "router", "shared_gate", "shared_up", "shared_down"),
 )
 
 #: Okabe and Ito's palette for the reasoning styles: hues that color-blind readers can distinguish.

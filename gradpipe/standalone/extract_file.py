@@ -68,7 +68,8 @@ def extract_file(
         # Reduced at once: the rows hold large sketches that the table does not have.
         tables.append(spectra_table(rows))
         reasons.append(rows.filter(pl.col("reason").is_not_null()).select("row", "reason"))
-    table = pl.concat(tables).sort("example", maintain_order=True)
+    # A batch without usable rows has no columns of parts.
+    table = pl.concat(tables, how="diagonal").sort("example", maintain_order=True)
     unusable = pl.concat(reasons).sort("row").rows()
     metadata = {"unusable": json.dumps(unusable), "pairs": hash_examples(pairs)}
     if revision := revision_of(data):

@@ -62,7 +62,9 @@ def extract_spectra(
         ``effective_rank``, the cosines ``next_layer_cosine``, ``q_o_cosine``, ``q_ot_cosine`` and
         ``k_v_cosine``, ``layer_type`` (null unless the model mixes types of attention), the sums
         ``token_norms`` and ``token_energy`` of the norms and squared norms of the terms of the
-        gradient at single tokens, and ``singular_values`` (descending, at most one per token).
+        gradient at single tokens, and ``singular_values`` (descending, at most one per token). In
+        a mixture with gate, up or down, ``experts`` (see ``expert_table``); with
+        ``Protocol(heads=True)``, ``heads`` (see ``head_table``).
 
     Raises:
         DataError: The examples have no known format, one has no instruction or output, or is longer

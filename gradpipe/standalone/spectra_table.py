@@ -15,6 +15,8 @@ EXTRACT_STATISTICS = (
     "frobenius_norm",
     "effective_rank",
 )
+#: Columns that only some tables have: the parts of gradients.
+PARTS = ("experts", "heads")
 
 
 def spectra_table(rows: pl.DataFrame) -> pl.DataFrame:
@@ -22,7 +24,8 @@ def spectra_table(rows: pl.DataFrame) -> pl.DataFrame:
 
     ``truncated`` says whether the example was cut to the window. Each cosine of a layer is repeated
     in all rows of that layer. ``span`` is null for the whole response; the rows of its spans
-    follow, in their order, without cosines.
+    follow, in their order, without cosines. ``experts`` and ``heads`` are there if a gradient has
+    them (see ``part_tables``).
     """
     whole = explode_matrices(rows.lazy()).join(
         explode_layers(rows.lazy()), on=["row", "layer"], how="left"
@@ -33,7 +36,7 @@ def spectra_table(rows: pl.DataFrame) -> pl.DataFrame:
         [whole.with_columns(place=pl.lit(None, pl.UInt32)), spans.with_columns(place=place)],
         how="diagonal",
     )
-    return (
+    table = (
         reduce_spectra(both, EXTRACT_STATISTICS)
         .sort("row", "place", "layer", pl.col("projection").cast(pl.Enum(PROJECTION_ORDER)))
         .select(
@@ -52,6 +55,8 @@ def spectra_table(rows: pl.DataFrame) -> pl.DataFrame:
             "token_norms",
             "token_energy",
             "singular_values",
+            *PARTS,
         )
         .collect()
     )
+    return table.drop(name for name in PARTS if table[name].null_count() == table.height)

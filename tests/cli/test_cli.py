@@ -14,6 +14,7 @@ from polars.testing import assert_frame_equal
 
 from assets.running.instance import open_instance
 from gradpipe.cli import main
+from gradpipe.standalone.part_tables import head_table
 from storage.workspace import Workspace
 
 
@@ -234,6 +235,17 @@ def test_extract_uses_the_named_projections_and_layers(
     refused(gradpipe(*words, "--layer-name", "w=attn.wq"), "'layer_names.w'")
     missing = gradpipe(*words, "--layer-name", "q=attn.wq")
     refused(missing, "'attn.wq'", "mlp.down_proj")
+
+
+def test_extract_writes_the_heads_that_are_asked_for(
+    tmp_path: Path, small_model: Path, pairs: Path
+) -> None:
+    out = tmp_path / "heads.parquet"
+    words = ("extract", str(pairs), "--model", str(small_model), "--out", str(out))
+    assert gradpipe(*words, "--projections", "q,k", "--heads").exit_code == 0
+    heads = head_table(pl.read_parquet(out)).filter(layer=0, example=0)
+    assert heads["projection"].value_counts().sort("count")["count"].to_list() == [2, 4]
+    refused(gradpipe(*words, "--projections", "router"), "router", "`projections`")
 
 
 def test_extract_knows_the_day_and_think_blocks_of_a_template(

@@ -97,7 +97,7 @@ def test_later_settings_with_their_defaults_leave_rows_and_reports_of_earlier_ve
         assert set(printed) == {*protocol.key(), "preset", "layer_names"}
     changed = make_protocol("training", chat_template="{{ messages }}", template_date="2031-05-04")
     kept = {"thinking", "chat_template_kwargs", "think_marks", "spans", "step_pattern"}
-    kept |= {"control_tokens"}
+    kept |= {"control_tokens", "heads"}
     assert changed.later_defaults == kept
     assert set(changed.key()) == {*changed.model_dump()} - kept - {"preset", "layer_names"}
 

@@ -81,7 +81,8 @@ def test_whole_spectra_come_back_as_they_were(root: "Location") -> None:
     assert_frame_equal(one, parts[1][2:3].drop("matrices"))
 
 
-MATRIX_FIELDS = [f.name for f in MATRIX.fields if not f.name.startswith("token_")]
+LATER = ("token_norms", "token_energy", "experts", "heads")
+MATRIX_FIELDS = [f.name for f in MATRIX.fields if f.name not in LATER]
 SPAN_FIELDS = ["layer", "projection", "frobenius_norm", "singular_values"]
 
 
@@ -116,6 +117,29 @@ def test_parts_of_an_older_schema_are_read_beside_newer_ones(root: "Location") -
     assert store.discard(pl.col("key") == "0 1") == 1
     kept = expected.filter(pl.col("key") != "0 1").sort("key")
     assert_frame_equal(store.scan().collect().sort("key"), kept)
+
+
+def test_the_parts_of_gradients_come_back_beside_rows_without_them(root: "Location") -> None:
+    store = RowStore(root / "rows", SPECTRA_SCHEMA)
+    part = {"frobenius_norm": 2.0, "nuclear_norm": 3.0, "effective_rank": None}
+    given: dict[str, Any] = {
+        "experts": [{"expert": 1, "tokens": 5, **part}, {"expert": 7, "tokens": 1, **part}],
+        "heads": [{"head": 0, "frobenius_norm": 2.0, "singular_values": [2.0, 0.5]}],
+    }
+    plain, dicts = spectra(0), spectra(1).to_dicts()
+    for row in dicts:
+        row["matrices"] = [{**matrix, **given} for matrix in row["matrices"]]
+    rows = pl.DataFrame(dicts, schema=SPECTRA_SCHEMA)
+    part_file = store.folder / unique_part_name()
+    filesystem_of(part_file).write(part_file, sealed_parquet(as_before(plain)))
+    store.append(rows)
+    read = store.scan().collect()
+    assert read.schema == SPECTRA_SCHEMA
+    again = read.explode("matrices").unnest("matrices")
+    old = again["key"].is_in(plain["key"].implode())
+    for name, each in given.items():
+        assert again.filter(old)[name].null_count() == old.sum()
+        assert again.filter(~old)[name].to_list() == [each] * int((~old).sum())
 
 
 def test_parts_without_the_sizes_of_tokens_are_read_with_nulls(root: "Location") -> None:

@@ -7,6 +7,7 @@
 ``span_passes``       one backward pass per span of a response, from one forward pass
 ``loss``              cross-entropy over response tokens, in blocks of the vocabulary
 ``factors``           hooks that take inputs X and output gradients D of each projection
+``expert_factors``    the same for the experts and the router of a mixture
 ``replaced_forward``  replacement of modules' forward methods
 ``checkpointing``     activations recomputed instead of kept
 ``fast_linear``       linear layers by the faster matrix product

@@ -9,11 +9,13 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
+from functools import partial
 from typing import Any
 
 from torch import Tensor, nn
 
 from gradpipe.errors import ModelError
+from gradpipe.gradients.passes.expert_factors import expert_factors, router_factors
 from gradpipe.gradients.passes.text_call import decoder_embedding, source_length
 from gradpipe.gradients.tokens import TokenRow
 from gradpipe.models.evaluation import evaluation
@@ -21,8 +23,10 @@ from gradpipe.models.projections import Projection
 from gradpipe.models.roles import READ_SOURCE
 
 #: Called once per projection during the backward pass, with X [rows, T, d_in] and
-#: D [rows, T, d_out].
-Sink = Callable[[Projection, Tensor, Tensor], None]
+#: D [rows, T, d_out]; for experts with X and D of the tokens that reached one, and their Routing.
+Sink = Callable[..., None]
+#: [rows, T] of the tokens that a module reads, and of the others.
+Shapes = tuple[list[int], list[int]]
 
 
 @contextmanager
@@ -67,8 +71,13 @@ def factors_to(
         inputs: dict[int, Tensor] = {}
         for number, module in read.items():
             hook(module, _keep_input(inputs, number))
-        for module in {id(p.module): p.module for p in projections}.values():
-            fused = [p for p in projections if p.module is module]
+        routed = [p for p in projections if p.experts is not None]
+        inside = [p for p in projections if p.inside]
+        stack.enter_context(expert_factors(sink, routed, batch))
+        stack.enter_context(router_factors(partial(_take, sink, (batch, source)), inside))
+        whole = [p for p in projections if p.experts is None and not p.inside]
+        for module in {id(p.module): p.module for p in whole}.values():
+            fused = [p for p in whole if p.module is module]
             read_source = fused[0].name in READ_SOURCE
             shapes = (source, batch) if read_source else (batch, source)
             hook(module, _hook(fused, sink, shapes, inputs))
@@ -86,16 +95,17 @@ def _keep_input(kept: dict[int, Tensor], key: int) -> Callable[..., None]:
     return forward
 
 
+def _take(sink: Sink, shapes: Shapes, projection: Projection, x: Tensor, output: Tensor) -> None:
+    """Pass X and the gradient of one product to ``sink`` in the backward pass."""
+    _hook([projection], sink, shapes, {})(projection.module, (x,), output)
+
+
 def _hook(
-    projections: list[Projection],
-    sink: Sink,
-    shapes: tuple[list[int], list[int]],
-    kept: dict[int, Tensor],
+    projections: list[Projection], sink: Sink, shapes: Shapes, kept: dict[int, Tensor]
 ) -> Callable[..., None]:
     """Return a forward hook for the module of ``projections``.
 
-    ``shapes`` are [rows, T] of the tokens that the module reads, and of the others; ``kept`` has
-    the latest input of each module that a projection reads.
+    ``kept`` has the latest input of each module that a projection reads.
     """
 
     def forward(_module: nn.Module, inputs: tuple[Tensor, ...], output: Tensor) -> None:

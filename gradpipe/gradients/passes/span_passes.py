@@ -16,6 +16,7 @@ from torch import Tensor
 from gradpipe.conversations.spans import TokenSpan
 from gradpipe.gradients.passes.loss import ForwardPass
 from gradpipe.gradients.passes.memory import trim_heap
+from gradpipe.gradients.spectra.routing import Routing
 from gradpipe.gradients.spectra.sink import SpectraSink
 from gradpipe.gradients.spectra.spectrum import Spectrum
 from gradpipe.gradients.spectra.workers import SpectraPool
@@ -53,10 +54,10 @@ class CurrentSink:
     def __init__(self) -> None:
         self.sink: SpectraSink | None = None
 
-    def __call__(self, projection: Projection, x: Tensor, d: Tensor) -> None:
-        """Receive one projection's X [rows, T, d_in] and D [rows, T, d_out]."""
+    def __call__(self, projection: Projection, x: Tensor, d: Tensor, *routing: Routing) -> None:
+        """Receive one projection's X and D, as ``SpectraSink`` does."""
         assert self.sink is not None
-        self.sink(projection, x, d)
+        self.sink(projection, x, d, *routing)
 
 
 def count_passes(rows: list[TokenRow]) -> int:

@@ -2,7 +2,11 @@
 
 ``sink``            collects the factors of each layer during the backward pass
 ``workers``         threads that compute spectra, on an accelerator in parallel to the passes
+``layer_jobs``      the jobs of a layer
 ``spectrum``        singular values of DᵀX from X and D
+``expert_spectra``  the same for the experts of a mixture
+``routing``         which token reached which expert
+``head_spectra``    the same for single attention heads
 ``symmetric``       symmetric matrix products in blocks
 ``matmul``          matrix products in the precision that a result needs
 ``inner_products``  inner products of gradients, from their factors

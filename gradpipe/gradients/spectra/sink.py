@@ -5,125 +5,30 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable
 from concurrent.futures import Future
-from dataclasses import dataclass, field
 from functools import partial
 from threading import Lock
 from typing import Any
 
-import torch
 from torch import Tensor
 
 from gradpipe.errors import ModelError
-from gradpipe.gradients.spectra.inner_products import (
-    Gradient,
-    LayerAlignment,
-    RowAlignment,
-    layer_gradients,
-    next_layer_products,
-    same_layer_products,
+from gradpipe.gradients.spectra.expert_spectra import ExpertJob, ExpertResults
+from gradpipe.gradients.spectra.inner_products import LayerAlignment, RowAlignment
+from gradpipe.gradients.spectra.layer_jobs import (
+    ComparisonJob,
+    Handover,
+    LayerFactors,
+    RowSpectra,
+    SpectraJob,
+    by_inputs,
 )
-from gradpipe.gradients.spectra.matmul import ready
-from gradpipe.gradients.spectra.sketches import Sketcher
-from gradpipe.gradients.spectra.spectrum import Spectrum, spectra_of_gradients
+from gradpipe.gradients.spectra.routing import Routing
+from gradpipe.gradients.spectra.spectrum import Spectrum
 from gradpipe.gradients.spectra.unused_projections import UnusedProjections
 from gradpipe.gradients.spectra.workers import SpectraPool
 from gradpipe.models.projections import Projection
 
-#: The factors of one layer by projection: X [rows, T, d_in] and D [rows, T, d_out].
-LayerFactors = dict[str, tuple[Tensor, Tensor]]
-#: The spectra of some rows, by projection.
-RowSpectra = dict[str, list[Spectrum]]
-#: Each X of a layer with the D of every projection that reads it.
-Groups = list[tuple[Tensor, dict[str, Tensor]]]
-
-
-@dataclass(frozen=True, kw_only=True)
-class SpectraJob:
-    """Computes spectra of one layer's projections that read the same X [n, T, d_in].
-
-    The rows are those from ``start`` on.
-    """
-
-    layer: int
-    start: int
-    x: Tensor
-    ds: dict[str, Tensor]
-
-    def __call__(self) -> RowSpectra:
-        """Compute the spectra on the calling thread."""
-        x = _on_float64_device(self.x)
-        ds = {name: _on_float64_device(d) for name, d in self.ds.items()}
-        return {name: spectra.rows() for name, spectra in spectra_of_gradients(x, ds).items()}
-
-
-@dataclass
-class Handover:
-    """Gradients that a layer's comparison leaves for the comparison of the layer below."""
-
-    layer: int
-    done: Future[LayerAlignment] | None = None
-    gradients: dict[str, Gradient] | None = None
-
-
-@dataclass(kw_only=True)
-class ComparisonJob:
-    """Compares and sketches a layer's gradients, for rows from ``start`` on.
-
-    ``above`` is the handover of the layer above, whose job must be submitted earlier; None for the
-    last layer. ``lengths`` are the rows' numbers of tokens.
-    """
-
-    layer: int
-    start: int
-    lengths: list[int]
-    groups: Groups
-    sketcher: Sketcher
-    above: Handover | None
-    below: Handover
-    #: Gradients of the layer above, kept alive until the device has finished with them.
-    above_gradients: dict[str, Gradient] = field(default_factory=dict)
-
-    @property
-    def x(self) -> Tensor:
-        """The first inputs; all factors of the job are on their device."""
-        return self.groups[0][0]
-
-    def __call__(self) -> LayerAlignment:
-        """Compute inner products and sketches on the calling thread."""
-        self.groups = [
-            (self._own_tokens(x), {name: ready(d) for name, d in ds.items()})
-            for x, ds in self.groups
-        ]
-        gradients = layer_gradients(self.groups)
-        sketches = self.sketcher.sketches(gradients)
-        same_layer = same_layer_products(gradients)
-        self._take_from_above()
-        next_layer = next_layer_products(gradients, self.above_gradients)
-        self.below.gradients = gradients
-        return LayerAlignment(
-            same_layer={name: products.tolist() for name, products in same_layer.items()},
-            next_layer={name: products.tolist() for name, products in next_layer.items()},
-            sketches={name: values.cpu().numpy() for name, values in sketches.items()},
-        )
-
-    def _take_from_above(self) -> None:
-        """Wait for the job of the layer above and take its gradients out of the handover."""
-        if self.above is None:
-            return
-        assert self.above.done is not None
-        self.above.done.result()
-        self.above_gradients, self.above.gradients = self.above.gradients or {}, None
-        for gradient in self.above_gradients.values():
-            gradient.move_to(self.x.device)
-
-    def _own_tokens(self, x: Tensor) -> Tensor:
-        """Return X with zeros at padding, whose D is zero: zero times infinity would be NaN."""
-        x = ready(x)
-        if min(self.lengths) == x.shape[1]:
-            return x
-        places = torch.arange(x.shape[1], device=x.device)
-        own = places < torch.tensor(self.lengths, device=x.device)[:, None]
-        return torch.where(own[:, :, None], x, 0.0)
+Job = SpectraJob | ComparisonJob | ExpertJob
 
 
 class SpectraSink:
@@ -147,38 +52,51 @@ class SpectraSink:
         self.lengths = lengths
         self._members = list(range(len(lengths))) if members is None else members
         self._pool = pool
-        self._awaited: dict[int, set[str]] = {}
+        #: Names of projections by layer; those of experts, which are routed, are apart.
+        self._awaited: dict[tuple[int, bool], set[str]] = {}
         for projection in projections:
-            self._awaited.setdefault(projection.layer, set()).add(projection.name)
-        self._arrived: dict[int, LayerFactors] = {}
-        self._held: list[SpectraJob | ComparisonJob] = []
+            place = projection.layer, projection.experts is not None
+            self._awaited.setdefault(place, set()).add(projection.name)
+        self._arrived: dict[tuple[int, bool], LayerFactors] = {}
+        self._heads = {(p.layer, p.name): p.heads for p in projections if p.heads}
+        self._held: list[Job] = []
         #: Running jobs, each with the function that stores its result.
         self._running: deque[tuple[Future[Any], Callable[[Any], None]]] = deque()
         self._spectra: list[dict[tuple[int, str], Spectrum]] = [{} for _ in lengths]
         #: The latest layer's handover, by the first row of its job.
         self._handovers: dict[int, Handover] = {}
+        #: The latest layer's jobs of experts, by their first row and projections.
+        self._experts: dict[tuple[int | str, ...], ExpertJob] = {}
         #: Each row's inner products and sketches; complete after ``finish``.
         self.alignments = [RowAlignment() for _ in lengths]
         # In a model on several devices, each device runs its backward pass in its own thread.
         self._lock = Lock()
 
-    def __call__(self, projection: Projection, x: Tensor, d: Tensor) -> None:
-        """Receive one projection's X [rows, T, d_in] and D [rows, T, d_out]."""
-        with self._lock:
-            self._receive(projection, x, d)
+    def __call__(
+        self, projection: Projection, x: Tensor, d: Tensor, routing: Routing | None = None
+    ) -> None:
+        """Receive one projection's X [rows, T, d_in] and D [rows, T, d_out].
 
-    def _receive(self, projection: Projection, x: Tensor, d: Tensor) -> None:
-        layer = projection.layer
-        factors = self._arrived.setdefault(layer, {})
-        if layer not in self._awaited or projection.name in factors:
+        Those of experts are [pairs, ...], of the pairs of ``routing``.
+        """
+        with self._lock:
+            self._receive(projection, x, d, routing)
+
+    def _receive(
+        self, projection: Projection, x: Tensor, d: Tensor, routing: Routing | None
+    ) -> None:
+        place = projection.layer, routing is not None
+        factors = self._arrived.setdefault(place, {})
+        if place not in self._awaited or projection.name in factors:
             raise ModelError(
                 f"The model calls {projection.path} more than once per pass: gradpipe supports "
                 "only models that call each projection once."
             )
         factors[projection.name] = x, d
-        if len(factors) == len(self._awaited[layer]):
-            del self._arrived[layer], self._awaited[layer]
-            self._held += self._jobs(layer, factors)
+        if len(factors) == len(self._awaited[place]):
+            del self._arrived[place], self._awaited[place]
+            jobs = self._jobs if routing is None else partial(self._expert_jobs, routing)
+            self._held += jobs(projection.layer, factors)
             if len(self._held) >= self._pool.at_once:
                 self._submit()
 
@@ -190,13 +108,14 @@ class SpectraSink:
         if self._awaited:
             raise UnusedProjections(
                 {
-                    (layer, name)
-                    for layer, names in self._awaited.items()
-                    for name in names - set(self._arrived.get(layer, {}))
+                    (place[0], name)
+                    for place, names in self._awaited.items()
+                    for name in names - set(self._arrived.get(place, {}))
                 }
             )
         self._submit()
         self._handovers.clear()
+        self._experts.clear()
         self._collect(0)
         return self._spectra
 
@@ -205,6 +124,7 @@ class SpectraSink:
         self._held.clear()
         self._arrived.clear()
         self._handovers.clear()
+        self._experts.clear()
         for future, _ in self._running:
             future.cancel()
         for future, _ in self._running:
@@ -212,14 +132,38 @@ class SpectraSink:
                 future.exception()
         self._running.clear()
 
-    def _jobs(self, layer: int, factors: LayerFactors) -> list[SpectraJob | ComparisonJob]:
+    def _expert_jobs(self, routing: Routing, layer: int, factors: LayerFactors) -> list[Job]:
+        """Split the factors of a layer's experts into jobs, by rows."""
+        step = self._pool.rows_of_a_job(len(self.lengths), max(self.lengths))
+        jobs: list[Job] = []
+        for start in range(0, len(self.lengths), step):
+            for x, ds in by_inputs(factors):
+                above = self._experts.get((start, *ds))
+                job = ExpertJob(
+                    layer=layer,
+                    start=start,
+                    x=x,
+                    ds=ds,
+                    routing=routing,
+                    members=self._members[start : start + step],
+                    lengths=self.lengths[start : start + step],
+                    sketcher=self._pool.sketcher,
+                    above=above if above is not None and above.layer == layer + 1 else None,
+                )
+                if self._pool.sketcher is not None:
+                    self._experts[start, *ds] = job
+                jobs.append(job)
+        return jobs
+
+    def _jobs(self, layer: int, factors: LayerFactors) -> list[Job]:
         """Split a layer's factors into jobs of as many consecutive rows as suit the pool.
 
         Factors are cut to the longest row of their job.
         """
         step = self._pool.rows_of_a_job(len(self.lengths), max(self.lengths))
-        jobs: list[SpectraJob | ComparisonJob] = []
-        comparisons: list[SpectraJob | ComparisonJob] = []
+        heads = {name: self._heads[layer, name] for name in factors if (layer, name) in self._heads}
+        jobs: list[Job] = []
+        comparisons: list[Job] = []
         for start in range(0, len(self.lengths), step):
             lengths = self.lengths[start : start + step]
             rows, tokens = _consecutive(self._members[start : start + step]), slice(max(lengths))
@@ -227,7 +171,9 @@ class SpectraSink:
                 (x[rows, tokens], {name: d[rows, tokens] for name, d in ds.items()})
                 for x, ds in by_inputs(factors)
             ]
-            jobs += [SpectraJob(layer=layer, start=start, x=x, ds=ds) for x, ds in groups]
+            jobs += [
+                SpectraJob(layer=layer, start=start, x=x, ds=ds, heads=heads) for x, ds in groups
+            ]
             if self._pool.sketcher is not None:
                 above = self._handovers.get(start)
                 if above is not None and above.layer != layer + 1:
@@ -254,6 +200,8 @@ class SpectraSink:
             if isinstance(job, ComparisonJob):
                 job.below.done = future
                 store: Callable[[Any], None] = partial(self._store_alignment, job.layer, job.start)
+            elif isinstance(job, ExpertJob):
+                store = partial(self._store_experts, job.layer, job.start)
             else:
                 store = partial(self._store_spectra, job.layer, job.start)
             self._running.append((future, store))
@@ -270,6 +218,15 @@ class SpectraSink:
             for row, spectrum in enumerate(spectra, start):
                 self._spectra[row][layer, name] = spectrum
 
+    def _store_experts(self, layer: int, start: int, results: ExpertResults) -> None:
+        self._store_spectra(layer, start, results.spectra)
+        for name, sketches in results.sketches.items():
+            for row, sketch in enumerate(sketches, start):
+                self.alignments[row].sketches[layer, name] = sketch
+        for name, products in results.next_layer.items():
+            for row, product in enumerate(products, start):
+                self.alignments[row].next_layer[layer, name] = product
+
     def _store_alignment(self, layer: int, start: int, results: LayerAlignment) -> None:
         rows = len(next(iter(results.sketches.values())))
         for row in range(rows):
@@ -280,16 +237,3 @@ def _consecutive(numbers: list[int]) -> slice | list[int]:
     """Return ascending numbers as a slice, which copies nothing, if none is left out."""
     first, behind = numbers[0], numbers[-1] + 1
     return slice(first, behind) if behind - first == len(numbers) else numbers
-
-
-def by_inputs(factors: LayerFactors) -> Groups:
-    """Group a layer's factors by X: each X once, with the D of every projection that reads it."""
-    shared: dict[tuple[int, tuple[int, ...]], tuple[Tensor, dict[str, Tensor]]] = {}
-    for name, (x, d) in factors.items():
-        shared.setdefault((x.data_ptr(), tuple(x.shape)), (x, {}))[1][name] = d
-    return list(shared.values())
-
-
-def _on_float64_device(tensor: Tensor) -> Tensor:
-    # Apple's accelerator has no float64.
-    return tensor.cpu() if tensor.device.type == "mps" else tensor

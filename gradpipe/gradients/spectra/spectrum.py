@@ -41,16 +41,41 @@ class TokenSizes(NamedTuple):
     energy: float
 
 
+class ExpertPart(NamedTuple):
+    """One expert's block of a mixture's gradient, which is block-diagonal over its experts.
+
+    ``tokens`` is the number of the row's tokens that reached the expert. ``effective_rank`` is None
+    if the block is zero.
+    """
+
+    expert: int
+    tokens: int
+    frobenius_norm: float
+    nuclear_norm: float
+    effective_rank: float | None
+
+
+class HeadPart(NamedTuple):
+    """One attention head's part of a gradient: its rows, or for O its columns."""
+
+    head: int
+    frobenius_norm: float
+    singular_values: Tensor
+
+
 @dataclass(frozen=True)
 class Spectrum:
     """Singular values [n], float64, descending, and ‖G‖²_F as computed from the factors.
 
-    ``tokens`` are the sizes of the gradients gₜ of single token positions, which sum to G.
+    ``tokens`` are the sizes of the gradients gₜ of single token positions, which sum to G. In a
+    mixture, ``experts`` are the ones that a token reached; ``heads`` are None unless requested.
     """
 
     singular_values: Tensor
     squared_norm: float
     tokens: TokenSizes
+    experts: tuple[ExpertPart, ...] | None = None
+    heads: tuple[HeadPart, ...] | None = None
 
     @property
     def fault(self) -> str | None:

@@ -20,7 +20,7 @@ import torch
 
 from gradpipe.gradients.extract import extract_rows
 from gradpipe.gradients.protocol import STANDARD
-from gradpipe.gradients.spectra import sink
+from gradpipe.gradients.spectra import layer_jobs
 from gradpipe.gradients.spectra.spectrum import spectra_of_gradients
 from gradpipe.gradients.tokens import TokenRow
 from gradpipe.models.load import LoadedModel
@@ -32,7 +32,7 @@ CHILD = """
     import polars as pl, psutil, torch
     from transformers import LlamaConfig, LlamaForCausalLM
     from gradpipe.gradients import loop
-    from gradpipe.gradients.spectra import sink
+    from gradpipe.gradients.spectra import layer_jobs
     from gradpipe.gradients.extract import extract_rows
     from gradpipe.gradients.protocol import STANDARD
     from gradpipe.gradients.tokens import TokenRow
@@ -129,7 +129,7 @@ def test_a_thread_that_is_refused_memory_costs_its_row_alone(
             refusal()
         return spectra_of_gradients(x, ds)
 
-    monkeypatch.setattr(sink, "spectra_of_gradients", take)
+    monkeypatch.setattr(layer_jobs, "spectra_of_gradients", take)
     table = pl.concat(extract_rows(load(model), rows, STANDARD)).sort("row")
     assert threads
     assert threading.get_ident() not in threads

@@ -21,7 +21,7 @@ from gradpipe.gradients.extract import extract_rows
 from gradpipe.gradients.protocol import make_protocol
 from gradpipe.gradients.rows import explode_layers, explode_matrices
 from gradpipe.gradients.spectra import inner_products
-from gradpipe.gradients.spectra import sink as layers
+from gradpipe.gradients.spectra import layer_jobs as layers
 from gradpipe.gradients.spectra.comparisons import SAME_LAYER
 from gradpipe.gradients.spectra.inner_products import RowAlignment
 from gradpipe.gradients.spectra.matmul import outer, ready
@@ -203,7 +203,7 @@ def aligned(
 ) -> list[RowAlignment]:
     """What a sink finds, given the last layer first."""
     given = [
-        (SimpleNamespace(layer=layer, name=name, path=name), x, d)
+        (SimpleNamespace(layer=layer, name=name, path=name, experts=None, heads=None), x, d)
         for (layer, name), (x, d) in sorted(factors.items(), key=lambda each: -each[0][0])
     ]
     with ThreadPoolExecutor(threads) as executor:
@@ -260,7 +260,7 @@ def test_one_layer_stays_for_the_next_and_no_more() -> None:
     widths = [dict.fromkeys(ATTENTION, 6)] * depth
     storages: dict[int, list[StorageWeakRef]] = {}
     projections = [
-        SimpleNamespace(layer=layer, name=name, path=name)
+        SimpleNamespace(layer=layer, name=name, path=name, experts=None, heads=None)
         for layer in reversed(range(depth))
         for name in ATTENTION
     ]

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from torch import Generator, Tensor
 
 from gradpipe.gradients.spectra import spectrum as module
-from gradpipe.gradients.spectra.sink import by_inputs
+from gradpipe.gradients.spectra.layer_jobs import by_inputs
 from gradpipe.gradients.spectra.sizes import WORTH_BLOCKS
 from gradpipe.gradients.spectra.spectrum import (
     Inputs,

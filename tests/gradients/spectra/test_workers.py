@@ -17,7 +17,7 @@ from torch.multiprocessing.reductions import StorageWeakRef
 from gradpipe.gradients.passes import run_batch as passes
 from gradpipe.gradients.passes.factors import frozen
 from gradpipe.gradients.passes.run_batch import run_batch
-from gradpipe.gradients.spectra import sink as layers
+from gradpipe.gradients.spectra import layer_jobs as layers
 from gradpipe.gradients.spectra.sink import SpectraSink
 from gradpipe.gradients.spectra.sizes import GRAM_MATRICES, WORKSPACE
 from gradpipe.gradients.spectra.spectrum import Spectrum, spectra_of_gradients
@@ -29,7 +29,7 @@ LENGTHS = [9, 14, 11, 14, 3]
 WIDTHS = {"q": 20, "k": 8, "v": 8, "o": 12}
 LAYERS = 7
 PROJECTIONS: list[Any] = [
-    SimpleNamespace(layer=layer, name=name, path=f"{layer}.{name}")
+    SimpleNamespace(layer=layer, name=name, path=f"{layer}.{name}", experts=None, heads=None)
     for layer in reversed(range(LAYERS))
     for name in WIDTHS
 ]
