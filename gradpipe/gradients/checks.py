@@ -34,10 +34,10 @@ def check_spectra(
 ) -> list[Check]:
     """Check that usable rows have all layers and projections, finite, with Σσ² = ‖G‖²_F.
 
-    Layers may be without projections if the rows say so in ``gaps``, or, in rows of earlier versions
-    without it, if the model mixes layers of several types.
-    ``rows`` are the partition's rows without their matrices (``key``, ``reason``, ``loss``).
-    ``spectra`` are the same rows as frames of ROW_SCHEMA with ``key``, split in any way.
+    Layers may be without projections if the rows say so in ``gaps``, or, in rows of earlier
+    versions without it, if the model mixes layers of several types. ``rows`` are the
+    partition's rows without their matrices (``key``, ``reason``, ``loss``). ``spectra`` are the
+    same rows as frames of ROW_SCHEMA with ``key``, split in any way.
     """
     usable = rows.filter(pl.col("reason").is_null()).unique("key")
     summaries = [_summarize(frame) for frame in spectra]
