@@ -10,7 +10,6 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cache
-from itertools import compress
 from typing import TYPE_CHECKING, Any, Literal
 
 from gradpipe.benchmarks.read import source_revision, source_version
@@ -232,16 +231,7 @@ class Versions:
 
     def unavailable_models(self, models: Iterable[str]) -> dict[str, GradpipeError]:
         """Why models are not available now, by name; available models are left out."""
-        names = list(models)
-        reachable = set(self.reachable_models(names))
-        errors: dict[str, GradpipeError] = {}
-        for name in names:
-            if name not in reachable:
-                try:
-                    self._reach(name)
-                except GradpipeError as error:
-                    errors[name] = error
-        return errors
+        return _errors(self._reach, list(models))
 
     def generator(self) -> object:
         """The identity of the study's generator."""
@@ -250,7 +240,8 @@ class Versions:
     def reachable_models(self, models: Sequence[str] | None = None) -> list[str]:
         """List the available ones of some models; a missing one must not stop the others."""
         chosen = [model.name for model in self.study.models] if models is None else models
-        return _answering(self._reach, chosen)
+        unavailable = _errors(self._reach, chosen)
+        return [name for name in chosen if name not in unavailable]
 
     def _reach(self, model: str) -> None:
         """Raise GradpipeError if a model is unavailable; reads no weights of checkpoints.
@@ -272,14 +263,15 @@ class Versions:
 
     def reachable_benchmarks(self) -> list[str]:
         """List the study's benchmarks whose sources are available now."""
-        return _answering(self.source, [entry.name for entry in self.study.benchmarks])
+        names = [entry.name for entry in self.study.benchmarks]
+        unavailable = _errors(self.source, names)
+        return [name for name in names if name not in unavailable]
 
     def ask_all(self, models: Iterable[str], benchmarks: Iterable[str]) -> None:
         """Look up all those sources and models in parallel; raises the first error."""
         for ask, names in ((self.source, list(benchmarks)), (self.row_identity, list(models))):
-            _answering(ask, names)
-            for name in names:
-                ask(name)
+            for error in _errors(ask, names).values():
+                raise error
 
     def _answer(self, question: tuple[str, str], ask: Callable[[], Any]) -> Any:
         """Return the first answer or error, cached: a hub may take ten seconds to answer."""
@@ -293,15 +285,16 @@ class Versions:
         return answer
 
 
-def _answering(ask: Callable[[str], object], names: Sequence[str]) -> list[str]:
-    """The names that can be looked up, all tried in parallel: each hub model is a request."""
+def _errors(ask: Callable[[str], object], names: Sequence[str]) -> dict[str, GradpipeError]:
+    """The errors of the names that fail, all tried in parallel: each hub model is a request."""
 
-    def answers(name: str) -> bool:
+    def error_of(name: str) -> GradpipeError | None:
         try:
             ask(name)
-        except GradpipeError:
-            return False
-        return True
+        except GradpipeError as error:
+            return error
+        return None
 
     with ThreadPoolExecutor(8) as pool:
-        return list(compress(names, pool.map(answers, names)))
+        found = zip(names, pool.map(error_of, names), strict=True)
+        return {name: error for name, error in found if error is not None}

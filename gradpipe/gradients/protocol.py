@@ -20,12 +20,9 @@ from gradpipe.errors import StudyError, nearest
 from gradpipe.fields import Day, Whole
 from gradpipe.gradients.layer_names import LayerNames
 from gradpipe.gradients.span_settings import ControlTokens, Division, StepPattern
+from gradpipe.models.roles import Role
 from gradpipe.system.hashing import content_hash
 
-CrossAttention = Literal["cross_q", "cross_k", "cross_v", "cross_o"]
-LatentFactor = Literal["q_a", "q_b", "kv_a", "kv_b"]
-MixtureRole = Literal["router", "shared_gate", "shared_up", "shared_down"]
-Role = Literal["q", "k", "v", "o", "gate", "up", "down", CrossAttention, LatentFactor, MixtureRole]
 Dtype = Literal["float32", "bfloat16", "float16"]
 Thinking = Literal["auto", "inside", "closed"]
 LossOn = Literal["last", "assistant", "completion", "all"]

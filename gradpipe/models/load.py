@@ -63,11 +63,6 @@ def model_window(model: Any) -> int | None:
     return config_window(model.config) if hasattr(model, "config") else None
 
 
-def load_window(name: str, revision: str | None = None) -> int | None:
-    """Return ``model_window`` from the configuration, without weights; raises ModelError."""
-    return config_window(load_config(name, revision))
-
-
 def configured_embeddings(config: Any) -> int | None:
     """Return the number of embeddings in a transformers configuration, or None."""
     count = getattr(config.get_text_config(), "vocab_size", None)

@@ -1,5 +1,12 @@
 """The roles of linear layers in a decoder layer, and their names in implementations."""
 
+from typing import Literal
+
+CrossAttention = Literal["cross_q", "cross_k", "cross_v", "cross_o"]
+LatentFactor = Literal["q_a", "q_b", "kv_a", "kv_b"]
+MixtureRole = Literal["router", "shared_gate", "shared_up", "shared_down"]
+#: What a protocol may measure.
+Role = Literal["q", "k", "v", "o", "gate", "up", "down", CrossAttention, LatentFactor, MixtureRole]
 #: Names of the linear layer in each role, with roles in the order in which they are shown.
 ROLES: dict[str, tuple[str, ...]] = {
     "q": ("q_proj", "query", "wq", "q_lin", "query_proj", "q"),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from concurrent.futures import ThreadPoolExecutor
+from itertools import chain
 
 from gradpipe.errors import GradpipeError
 from gradpipe.models.equal_weights import equal_weights
@@ -38,8 +39,12 @@ def _find(study: Study) -> list[list[str]]:
         found = list(pool.map(_source, study.models))
     models = {model.name: model for model in study.models}
     sources = {name: source for name, source in zip(models, found, strict=True) if source}
+    # Adapters are compared with those of the same base.
+    of_base: dict[ModelSource | None, dict[str, ModelSource]] = {}
+    for name, source in sources.items():
+        of_base.setdefault(source.base, {})[name] = source
     groups = []
-    for group in equal_weights(sources):
+    for group in chain.from_iterable(map(equal_weights, of_base.values())):
         first: dict[ModelSource, ModelConfig] = {}
         distinct = [
             name
