@@ -3,6 +3,7 @@
 ``sink``            collects the factors of each layer during the backward pass
 ``workers``         threads that compute spectra, on an accelerator in parallel to the passes
 ``spectrum``        singular values of DᵀX from X and D
+``dense``           singular values of gradients that exist as matrices
 ``symmetric``       symmetric matrix products in blocks
 ``matmul``          matrix products in the precision that a result needs
 ``inner_products``  inner products of gradients, from their factors
