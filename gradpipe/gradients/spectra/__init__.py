@@ -7,6 +7,7 @@
 ``expert_spectra``  the same for the experts of a mixture
 ``routing``         which token reached which expert
 ``head_spectra``    the same for single attention heads
+``dense``           singular values of gradients that exist as matrices
 ``symmetric``       symmetric matrix products in blocks
 ``matmul``          matrix products in the precision that a result needs
 ``inner_products``  inner products of gradients, from their factors
