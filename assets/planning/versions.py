@@ -187,7 +187,7 @@ class Versions:
         return notes_of_model(self.model(model)[0], model, self.study.protocol_of(config))
 
     def unavailable_models(self, models: Iterable[str]) -> dict[str, GradpipeError]:
-        """Why models are not available now, by name; those that are available are left out."""
+        """Why models are not available now, by name; available models are left out."""
         names = list(models)
         reachable = set(_answering(self.row_identity, names))
         errors: dict[str, GradpipeError] = {}

@@ -77,7 +77,7 @@ def _sample(source: ModelSource) -> str | None:
 
 
 def _groups(keys: Mapping[str, str | None], order: Iterable[str]) -> list[list[str]]:
-    """Group names by equal keys, without those that are alone or have none."""
+    """Group names by equal keys; names without a key, and groups of one, are left out."""
     by_key: dict[str, list[str]] = {}
     for name in order:
         if (key := keys[name]) is not None:

@@ -11,7 +11,7 @@ from torch import nn
 
 from gradpipe.models.roles import ATTENTION, FUSED_GATE_UP, FUSED_QKV, MLP, ROLES, Places
 
-#: Names of layers that only an attention has; an MLP or a recurrent block has none of them.
+#: Names of layers that only an attention has, not an MLP or a recurrent block.
 _QUERY_OR_KEY = re.compile(r"w?(q|k|kv|qk|qkv|query|key)(_\w+)?")
 
 
@@ -96,7 +96,7 @@ def some_attention_places(
 def _part(
     linears: Mapping[str, nn.Module], roles: tuple[str, ...], named: Mapping[str, str]
 ) -> Places:
-    """Return the places of some roles of an attention that lacks others; empty if ambiguous."""
+    """Return the places of some roles of an attention without the others; empty if ambiguous."""
     candidates = [
         places
         for siblings in siblings_of_linears(linears)

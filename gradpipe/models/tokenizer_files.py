@@ -70,7 +70,8 @@ def has_tokenizer(source: ModelSource) -> bool:
 def resolve_tokenizer(tokenizer: str) -> ModelSource:
     """Resolve the name of a tokenizer: a folder, a .gguf file, ``ORG/NAME``, ``ORG/NAME@REVISION``.
 
-    Folders need no model beside the tokenizer. Raises ModelError if there is none.
+    Folders need no model beside the tokenizer. Raises ModelError if it does
+    not exist.
     """
     if tokenizer == "demo" or not is_local_path(tokenizer):
         name, _, revision = tokenizer.partition("@")
@@ -105,7 +106,7 @@ def nearby_tokenizer(source: ModelSource) -> ModelSource | None:
 
 
 def missing_tokenizer(name: str, source: ModelSource) -> ModelError:
-    """Return the error for a model without a tokenizer and without another in its place."""
+    """Return the error for a model for which no tokenizer is known."""
     earlier = _text_setting(Path(source.id) / "config.json", "_name_or_path")
     start = f" (its configuration names {earlier!r})" if earlier and source.kind == "folder" else ""
     return ModelError(
@@ -140,7 +141,7 @@ def tokenizer_note(source: ModelSource, name: str) -> str | None:
     """Return a sentence on the tokenizer that replaces a pinned model's own, or None."""
     if source.tokenizer is None:
         return None
-    why = "instead of its own" if has_tokenizer(source) else "since it has none of its own"
+    why = "instead of its own" if has_tokenizer(source) else "since it comes without a tokenizer"
     other = source.tokenizer
     revision = f" at {other.revision}" if other.revision else ""
     return f"{name} uses the tokenizer of {other.id}{revision}, {why}."

@@ -32,10 +32,10 @@ def require_whole_weights(name: str, folder: Path) -> None:
         part = folder / file
         if not part.is_file():
             raise ModelError(f"{file}, a part of {name!r}, is missing: {_CURE}.")
-        if lacking := tensors - tensor_names(name, part):
+        if missing := tensors - tensor_names(name, part):
             raise ModelError(
-                f"{file} of {name!r} lacks {len(lacking)} of the tensors that its index lists "
-                f"({min(lacking)} ...), as a file of another checkpoint does: {_CURE}."
+                f"{file} of {name!r} does not have {len(missing)} of the tensors of its index "
+                f"({min(missing)} ...), as if it came from another checkpoint: {_CURE}."
             )
 
 
@@ -87,7 +87,7 @@ def _described_size(first: bytes, header: bytes) -> int | None:
     if len(first) < 8:
         return 8
     if len(header) < length:
-        # A header longer than the library accepts is no header.
+        # The library accepts no longer header.
         return 8 + length if length <= 100_000_000 else None
     try:
         tensors = [entry for key, entry in json.loads(header).items() if key != "__metadata__"]

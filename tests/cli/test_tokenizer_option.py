@@ -37,4 +37,6 @@ def test_a_checkpoint_without_a_tokenizer_takes_the_one_that_is_named(
     assert "--tokenizer" in refused.output
     shown = CliRunner().invoke(main, [*words, "--tokenizer", str(small_model)])
     assert shown.exit_code == 0, shown.output
-    assert f"uses the tokenizer of {small_model}, since it has none" in shown.output
+    assert (
+        f"uses the tokenizer of {small_model}, since it comes without a tokenizer" in shown.output
+    )

@@ -14,7 +14,7 @@ from gradpipe.errors import ModelError
 from gradpipe.generators.calls import plan_calls
 from gradpipe.generators.config import GeneratorConfig
 from gradpipe.generators.generate import generate
-from gradpipe.models.load import LoadedModel, load_model
+from gradpipe.models.load import LoadedModel, load_model, load_tokenizer
 from tests.generators.conftest import Store, make_items
 
 TEMPLATE = (
@@ -203,6 +203,22 @@ def test_a_prompt_that_fills_the_window_is_named_and_the_rest_written(
     summary = generate(calls, config, store.keep)
     assert list(summary.failed) == [calls["key"][1]]
     assert "window of 1400" in summary.failed[calls["key"][1]]
+    assert summary.kept == 2
+
+
+def test_a_prompt_with_a_token_beyond_the_embeddings_is_named_and_the_rest_written(
+    chat_model: Make, store: Store
+) -> None:
+    folder = chat_model()
+    tokenizer = load_tokenizer(str(folder))
+    tokenizer.add_tokens(["<new>"])
+    tokenizer.save_pretrained(folder)
+    config, items = configure(folder, max_tokens=4), make_items(3)
+    marked = pl.when(pl.col("index") == 1).then(pl.lit("<new>")).otherwise(pl.lit(""))
+    calls = plan_calls(items.with_columns(pl.col("instruction") + marked), config)
+    summary = generate(calls, config, store.keep)
+    assert list(summary.failed) == [calls["key"][1]]
+    assert "beyond the model's" in summary.failed[calls["key"][1]]
     assert summary.kept == 2
 
 

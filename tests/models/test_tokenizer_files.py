@@ -1,4 +1,4 @@
-"""A checkpoint without a tokenizer takes another, which is part of what identifies it."""
+"""A checkpoint without a tokenizer takes another, which becomes part of its identity."""
 
 import json
 import shutil
@@ -40,7 +40,7 @@ def test_the_tokenizer_that_is_named_is_loaded_and_said(folder: Path, base: Path
     assert loaded.tokenizer.chat_template == "{{ messages[0].content }}"
     assert len(loaded.notes) == 1
     assert str(base) in loaded.notes[0]
-    assert "none of its own" in loaded.notes[0]
+    assert "comes without a tokenizer" in loaded.notes[0]
 
 
 def test_a_named_tokenizer_replaces_the_models_own(folder: Path, base: Path) -> None:

@@ -1,4 +1,4 @@
-"""Weights that are half written or lack a part are found from headers, before a run."""
+"""Weights that are half written or without a part are found from headers, before a run."""
 
 import shutil
 from pathlib import Path
@@ -55,7 +55,7 @@ def test_an_index_that_is_missing_is_named(folder: Path) -> None:
 def test_a_part_of_another_checkpoint_is_found_by_its_tensors(folder: Path) -> None:
     part = in_parts(folder)[1]
     save_file({"other": torch.zeros(2)}, part, {"format": "pt"})
-    refused(folder, rf"{part.name} of .* lacks \d+ of the tensors that its index lists")
+    refused(folder, rf"{part.name} of .* does not have \d+ of the tensors of its index")
 
 
 def test_a_checkpoint_whose_weights_are_not_written_yet_is_not_called_a_pickle(

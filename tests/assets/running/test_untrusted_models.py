@@ -132,7 +132,7 @@ def test_a_checkpoint_without_a_tokenizer_takes_that_of_its_base_and_the_page_sa
     assert outcome.rows("bare")["tokens"].equals(outcome.rows("first")["tokens"])
     assert not set(outcome.rows("bare")["key"]) & set(outcome.rows("first")["key"])
     assert re.search(
-        r"bare uses the tokenizer of \S+/first, since it has none of its own",
+        r"bare uses the tokenizer of \S+/first, since it comes without a tokenizer",
         outcome.workspace.report_page.read_text(),
     )
 
