@@ -49,10 +49,10 @@ def check_spectra(
 ) -> list[Check]:
     """Check that usable rows have all layers and projections, finite, with Σσ² = ‖G‖²_F.
 
-    Layers may lack projections if the rows say so in ``gaps``, or, in rows of earlier versions
-    without it, if the model mixes layers of several types.
-    ``rows`` are the partition's rows without their matrices (``key``, ``reason``, ``loss``).
-    ``spectra`` are the same rows as frames of ROW_SCHEMA with ``key``, split in any way.
+    Layers may be without projections if the rows say so in ``gaps``, or, in rows of earlier
+    versions without it, if the model mixes layers of several types. ``rows`` are the
+    partition's rows without their matrices (``key``, ``reason``, ``loss``). ``spectra`` are the
+    same rows as frames of ROW_SCHEMA with ``key``, split in any way.
     """
     usable = rows.filter(pl.col("reason").is_null()).unique("key")
     summaries = [_summarize(frame) for frame in spectra]
@@ -77,7 +77,7 @@ def _summarize(spectra: pl.DataFrame) -> pl.DataFrame:
 
     ``broken`` is the number of non-finite matrices, ``gap`` the largest relative difference between
     Σσ² and ‖G‖²_F. ``mixed`` says whether the layer has a type, ``without`` in how many rows it
-    lacks the projection.
+    has no such projection.
     """
     squares = pl.element().cast(pl.Float64).pow(2)
     energy = pl.col("singular_values").list.eval(squares).list.sum()

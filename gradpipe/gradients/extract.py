@@ -63,6 +63,7 @@ def extract_rows(
     done, tokens = len(unusable), 0
     report(Progress(rows=done, tokens=tokens, all_rows=len(rows), all_tokens=all_tokens))
     batches = BatchLoop(loaded, projections, inputs, budget, aligned=aligned)
+    measured, gaps = projections, find_gaps(loaded.model, projections, protocol.projections)
     for finished in batches.run():
         numbers = finished.batch.rows
         seconds = finished.seconds / len(numbers)
@@ -72,11 +73,14 @@ def extract_rows(
                 [_too_large(number, rows[number], seconds, batches.twice) for number in numbers],
             )
         else:
-            gaps = find_gaps(loaded.model, batches.projections, protocol.projections)
+            if measured is not batches.projections:
+                # The first batch may show that text does not pass some of them.
+                measured = batches.projections
+                gaps = find_gaps(loaded.model, measured, protocol.projections)
             yield _frame(
                 hardware,
                 [
-                    _record(number, rows[number], gradient, seconds, types, gaps)
+                    _record(number, rows[number], gradient, seconds, types, gaps=gaps)
                     for number, gradient in zip(numbers, finished.gradients, strict=True)
                 ],
             )
@@ -136,6 +140,7 @@ def _record(
     gradients: RowGradients,
     seconds: float,
     types: LayerTypes,
+    *,
     gaps: list[tuple[int, str]],
 ) -> dict[str, Any]:
     fault = gradients.fault

@@ -2,11 +2,18 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field, model_serializer
 
 LayerPath = Annotated[str, Field(min_length=1)]
+
+
+def _path(role: str) -> Any:
+    return Field(
+        default=None,
+        description=f"The path of the linear layer of ``{role}`` inside a decoder layer.",
+    )
 
 
 class LayerNames(BaseModel):
@@ -17,43 +24,25 @@ class LayerNames(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    q: LayerPath | None = Field(
-        default=None, description="The path of the linear layer of ``q`` inside a decoder layer."
-    )
-    k: LayerPath | None = Field(
-        default=None, description="The path of the linear layer of ``k`` inside a decoder layer."
-    )
-    v: LayerPath | None = Field(
-        default=None, description="The path of the linear layer of ``v`` inside a decoder layer."
-    )
-    o: LayerPath | None = Field(
-        default=None, description="The path of the linear layer of ``o`` inside a decoder layer."
-    )
-    gate: LayerPath | None = Field(
-        default=None, description="The path of the linear layer of ``gate`` inside a decoder layer."
-    )
-    up: LayerPath | None = Field(
-        default=None, description="The path of the linear layer of ``up`` inside a decoder layer."
-    )
-    down: LayerPath | None = Field(
-        default=None, description="The path of the linear layer of ``down`` inside a decoder layer."
-    )
-    router: LayerPath | None = Field(
-        default=None,
-        description="The path of the linear layer of ``router`` inside a decoder layer.",
-    )
-    shared_gate: LayerPath | None = Field(
-        default=None,
-        description="The path of the linear layer of ``shared_gate`` inside a decoder layer.",
-    )
-    shared_up: LayerPath | None = Field(
-        default=None,
-        description="The path of the linear layer of ``shared_up`` inside a decoder layer.",
-    )
-    shared_down: LayerPath | None = Field(
-        default=None,
-        description="The path of the linear layer of ``shared_down`` inside a decoder layer.",
-    )
+    q: LayerPath | None = _path("q")
+    k: LayerPath | None = _path("k")
+    v: LayerPath | None = _path("v")
+    o: LayerPath | None = _path("o")
+    gate: LayerPath | None = _path("gate")
+    up: LayerPath | None = _path("up")
+    down: LayerPath | None = _path("down")
+    cross_q: LayerPath | None = _path("cross_q")
+    cross_k: LayerPath | None = _path("cross_k")
+    cross_v: LayerPath | None = _path("cross_v")
+    cross_o: LayerPath | None = _path("cross_o")
+    q_a: LayerPath | None = _path("q_a")
+    q_b: LayerPath | None = _path("q_b")
+    kv_a: LayerPath | None = _path("kv_a")
+    kv_b: LayerPath | None = _path("kv_b")
+    router: LayerPath | None = _path("router")
+    shared_gate: LayerPath | None = _path("shared_gate")
+    shared_up: LayerPath | None = _path("shared_up")
+    shared_down: LayerPath | None = _path("shared_down")
 
     @property
     def paths(self) -> dict[str, str]:

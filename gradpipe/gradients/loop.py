@@ -24,7 +24,7 @@ from gradpipe.gradients.passes.memory import (
 from gradpipe.gradients.passes.nonfinite import FaultFinder
 from gradpipe.gradients.passes.run_batch import RowGradients, run_batch
 from gradpipe.gradients.passes.span_passes import count_passes
-from gradpipe.gradients.spectra.sink import UnusedProjections
+from gradpipe.gradients.spectra.unused_projections import UnusedProjections
 from gradpipe.gradients.spectra.workers import SpectraPool, spectra_pool
 from gradpipe.gradients.tokens import TokenRow
 from gradpipe.models.devices import devices, offloaded

@@ -7,6 +7,7 @@ from typing import Any
 from torch import nn
 
 from gradpipe.errors import ModelError
+from gradpipe.models.layer_types import text_config
 from gradpipe.models.places import linear_layers
 
 
@@ -18,12 +19,13 @@ def layer_list(model: nn.Module) -> tuple[str, nn.ModuleList]:
     """
     decoder = text_decoder(model)
     for part in (decoder, model):
+        inside = set(map(id, part.modules()))
         lists = {
             name: module
             for name, module in model.named_modules()
             if isinstance(module, nn.ModuleList)
+            and id(module) in inside
             and any(map(linear_layers, module))
-            and (part is model or any(module is other for other in part.modules()))
         }
         if lists:
             break
@@ -47,16 +49,6 @@ def text_decoder(model: Any) -> nn.Module:
     """Return the part of a model that computes text, or the whole model if it does not say."""
     decoder = model.get_decoder() if hasattr(model, "get_decoder") else None
     return decoder if isinstance(decoder, nn.Module) else model
-
-
-def text_config(model: Any) -> Any:
-    """Return the configuration of the text decoder, or None without one."""
-    config = getattr(model, "config", None)
-    if config is None:
-        return None
-    if getattr(config, "is_encoder_decoder", False):
-        return config.get_text_config(decoder=True)
-    return config.get_text_config()
 
 
 def _configured_layers(model: Any) -> int | None:

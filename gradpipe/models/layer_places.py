@@ -40,7 +40,7 @@ _SHARED = ("is_kv_shared_layer",)
 def places_in_layer(layer: nn.Module, names: tuple[str, ...], named: Mapping[str, str]) -> Places:
     """Return the place of each of the roles ``names`` that a decoder layer has, and of others.
 
-    ``named`` are the places given by the user; those that this layer lacks are left out.
+    ``named`` are the places given by the user; only those in this layer are used.
     """
     linears = linear_layers(layer)
     given = {role: place for role, place in named.items() if place in linears}
@@ -59,6 +59,7 @@ def places_in_layer(layer: nn.Module, names: tuple[str, ...], named: Mapping[str
         places |= mlp_places(linears, given)
         if not set(places) & set(MLP) and {_APART["up"], _APART["down"]} <= set(linears):
             places |= {role: _APART[role] for role in ("up", "down")}
+    places |= {role: given[role] for role in wanted if role in given}
     return {role: place for role, place in places.items() if role not in named or role in given}
 
 

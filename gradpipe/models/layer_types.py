@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from typing import Any
 
-from gradpipe.models.layer_list import text_config
-
 #: The type of layers with softmax attention in a mixed model, whichever tokens they attend to.
 SOFTMAX_ATTENTION = "attention"
 #: Types of layers, as configurations of transformers name them, that have no softmax attention.
@@ -24,3 +22,13 @@ def layer_types(model: Any, layers: int) -> list[str | None]:
     if len(types) != layers or not any(others) or all(others):
         return [None] * layers
     return [other or SOFTMAX_ATTENTION for other in others]
+
+
+def text_config(model: Any) -> Any:
+    """Return the configuration of the text decoder, or None without one."""
+    config = getattr(model, "config", None)
+    if config is None:
+        return None
+    if getattr(config, "is_encoder_decoder", False):
+        return config.get_text_config(decoder=True)
+    return config.get_text_config()

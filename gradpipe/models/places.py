@@ -85,7 +85,7 @@ def some_attention_places(
 ) -> Places:
     """Return the places of those ``requested`` roles that an attention has; empty if ambiguous.
 
-    For layers that lack some roles, such as those with the keys and values of another layer.
+    For layers without some of the roles, such as those with the keys and values of another layer.
     """
     single = [_part(linears, (role,), named) for role in ATTENTION if role in requested]
     places = {role: place for found in single for role, place in found.items()}

@@ -71,7 +71,7 @@ def find_projections(
     only, and the model is restored afterwards. Layers without a role are left out for that role,
     with a message in the log: see ``find_gaps``. Raises ModelError, listing the linear layers, if
     no layer has a role, if a layer cannot be split, or if a layer that is configured to have
-    softmax attention lacks one of its projections.
+    softmax attention is missing one of its projections.
     """
     path, layers = layer_list(model)
     named = layer_names or {}
@@ -220,7 +220,7 @@ def _in_fused(role: str, places: Places) -> bool:
 
 
 def _log_gaps(gaps: list[tuple[int, str]], layers: int) -> None:
-    """Log which layers lack which roles, one message for roles that the same layers lack."""
+    """Log the layers without each role, one message for roles with the same gaps."""
     by_role: dict[str, list[int]] = {}
     for layer, name in gaps:
         by_role.setdefault(name, []).append(layer)

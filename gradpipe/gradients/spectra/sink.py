@@ -24,26 +24,11 @@ from gradpipe.gradients.spectra.layer_jobs import (
 )
 from gradpipe.gradients.spectra.routing import Routing
 from gradpipe.gradients.spectra.spectrum import Spectrum
+from gradpipe.gradients.spectra.unused_projections import UnusedProjections
 from gradpipe.gradients.spectra.workers import SpectraPool
 from gradpipe.models.projections import Projection
 
 Job = SpectraJob | ComparisonJob | ExpertJob
-
-
-class UnusedProjections(ModelError):
-    """Some projections have no gradient, since the loss does not depend on their outputs.
-
-    ``places`` are their layers and names.
-    """
-
-    def __init__(self, places: set[tuple[int, str]]) -> None:
-        layer = min(layer for layer, _ in places)
-        super().__init__(
-            f"The loss does not depend on every projection of layer {layer}: text does not pass "
-            "them, or the layer uses the keys and values of another layer: remove them from "
-            "`projections`."
-        )
-        self.places = places
 
 
 class SpectraSink:
