@@ -47,17 +47,23 @@ class Experts:
 
 def as_experts(module: nn.Module) -> Experts | None:
     """A module's experts, or None if it holds none, or none that gradpipe can take apart."""
-    arguments = len(signature(module.forward).parameters)
-    if arguments == 3 and hasattr(getattr(module, "mlp", None), "v1"):
-        return _stored_as_matrices(module)
-    if arguments == 1 and hasattr(module, "activation"):
-        return _stored_as_layers(module)
     own = dict(module.named_parameters(recurse=False))
     name = next((name for name in FIRST if name in own and own[name].ndim == 3), None)
-    # Some shared experts have three tensors.
-    if name is None or "down_proj" not in own or "gate_proj" in own or arguments not in {1, 3}:
-        return None
-    return _stored_as_tensors(module, name, "routed" if arguments == 3 else "stacked")
+    if name is not None and "down_proj" in own:
+        arguments = _count_arguments(module)
+        # Some shared experts have three tensors.
+        if "gate_proj" in own or arguments not in {1, 3}:
+            return None
+        return _stored_as_tensors(module, name, "routed" if arguments == 3 else "stacked")
+    if hasattr(getattr(module, "mlp", None), "v1") and _count_arguments(module) == 3:
+        return _stored_as_matrices(module)
+    if hasattr(module, "activation") and _count_arguments(module) == 1:
+        return _stored_as_layers(module)
+    return None
+
+
+def _count_arguments(module: nn.Module) -> int:
+    return len(signature(module.forward).parameters)
 
 
 def _stored_as_tensors(

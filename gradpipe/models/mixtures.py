@@ -67,7 +67,7 @@ def mixture_places(
         for role in names
         if role in MIXTURE and named.get(role) in linears
     }
-    found = _experts(layer)
+    found = _experts(layer) if set(names) & {*MIXTURE, *MLP} else None
     experts = tuple(name for name in names if name in MLP)
     routed = found is not None or routed_experts(layer) is not None
     if experts and routed and not set(experts) & set(named):

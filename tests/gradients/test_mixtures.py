@@ -9,6 +9,7 @@ import numpy as np
 import polars as pl
 import pytest
 import torch
+from accelerate import cpu_offload
 from torch import nn
 
 from gradpipe.conversations.spans import TokenSpan
@@ -24,6 +25,7 @@ from gradpipe.models.load import LoadedModel
 from gradpipe.models.projections import find_projections
 from gradpipe.standalone.part_tables import expert_table
 from gradpipe.standalone.spectra_table import spectra_table
+from gradpipe.statistics.curves import curves
 from tests.gradients.conftest import assert_same_gradients
 from tests.gradients.mixture_twins import MIXTURES, make_mixture, twin_of
 from tests.gradients.twins import replaced
@@ -141,6 +143,29 @@ def test_a_row_in_a_batch_equals_the_row_alone_and_with_layers_run_twice(
         pl.testing.assert_frame_equal(
             *(f.select(pl.selectors.starts_with("experts_")) for f in experts), abs_tol=1e-6
         )
+
+
+def test_offloaded_experts_are_loaded_for_their_passes(
+    make_rows: Callable[..., list[TokenRow]],
+) -> None:
+    rows = make_rows((33, 20), (30, 7))
+    model = make_mixture("mixtral", torch.float32)
+    expected = matrices(model, rows, ROUTED).sort("row", "layer", "projection")
+    cpu_offload(model, execution_device="cpu")
+    assert model.model.layers[0].mlp.experts.down_proj.device.type == "meta"
+    found = matrices(model, rows, ROUTED).sort("row", "layer", "projection")
+    near = pytest.approx(expected["frobenius_norm"].to_list(), rel=1e-5)
+    assert found["frobenius_norm"].to_list() == near
+
+
+def test_layers_without_a_router_are_gaps_in_its_curve(
+    make_rows: Callable[..., list[TokenRow]],
+) -> None:
+    model = make_mixture("deepseek_v3", num_hidden_layers=4)
+    table = spectra_table(extract(model, make_rows((33, 20), (30, 7)), roles_of("deepseek_v3")))
+    found = curves(table).filter(statistic="nuclear_norm")
+    for role, layers in {"router": [1, 2, 3], "shared_up": [1, 2, 3], "up": [0, 1, 2, 3]}.items():
+        assert found.filter(projection=role)["layer"].to_list() == layers
 
 
 def test_the_sketch_of_experts_is_that_of_the_fused_gradient(
