@@ -76,8 +76,8 @@ def _stored_as_tensors(
     straight = first[2] == last[1] and first[1] == times * last[2]
     if first[0] != last[0] or not (transposed or straight):
         return None
-    # Both are possible without a gate, for square experts.
-    transposed = getattr(module, "is_transposed", transposed)
+    # Without a gate, shapes fit both ways: straight, unless the module says otherwise.
+    transposed = getattr(module, "is_transposed", transposed and not straight)
     width = first[2] if transposed else first[1]
     between = _gate_of(module) if times == 2 else module.act_fn
     columns = gate_columns(between, width) if times == 2 else {"up": OutputColumns()}
@@ -205,7 +205,8 @@ def gate_columns(between: Callable[[Tensor], Tensor], width: int) -> ColumnLayou
             bends = [_bend(between, layout[name], width, step) for name in ("gate", "up")]
             if bends[0] is None or bends[1] is None:
                 continue
-            if float(bends[1].abs().max()) <= LINEAR * float(bends[0].abs().min()):
+            gate_bend, up_bend = float(bends[0].abs().min()), float(bends[1].abs().max())
+            if gate_bend > 0 and up_bend <= LINEAR * gate_bend:
                 return layout
     return None
 
