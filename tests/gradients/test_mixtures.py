@@ -26,7 +26,7 @@ from gradpipe.models.projections import find_projections
 from gradpipe.standalone.part_tables import expert_table
 from gradpipe.standalone.spectra_table import spectra_table
 from gradpipe.statistics.curves import curves
-from tests.gradients.conftest import assert_same_gradients
+from tests.gradients.conftest import EXPERTS, LLAMA_LIKE, assert_same_gradients
 from tests.gradients.mixture_twins import MIXTURES, make_mixture, twin_of
 from tests.gradients.twins import replaced
 
@@ -280,6 +280,36 @@ def test_a_table_of_experts_adds_up_to_the_gradients(
     assert both.height == sums.height == 2 * 2 * 3
     for name in ("nuclear_norm", "frobenius_norm", "tokens"):
         np.testing.assert_allclose(both[f"{name}_sum"], both[name], rtol=1e-6)
+
+
+def test_experts_without_a_gate_have_up_and_down(
+    make_rows: Callable[..., list[TokenRow]],
+) -> None:
+    heads = {"mamba_num_heads": 4, "mamba_head_dim": 16, "ssm_state_size": 8, "n_groups": 1}
+    settings = {"layers_block_type": ["moe"] * 2, "n_routed_experts": 4, "n_group": 1, **heads}
+    model = make_mixture(
+        "nemotron_h",
+        **(LLAMA_LIKE | EXPERTS | settings),
+        topk_group=1,
+        moe_shared_expert_intermediate_size=24,
+    )
+    names = ("router", "up", "down", "shared_up", "shared_down")
+    (row,) = make_rows((20, 5))
+    table = matrices(model, [row], names)
+    model.config._experts_implementation = "eager"
+    positions = torch.tensor(row.positions)
+    logits = model(input_ids=torch.tensor([row.ids]), use_cache=False).logits[0]
+    targets = torch.tensor(row.ids)[positions]
+    nn.functional.cross_entropy(logits[positions - 1], targets).backward()
+    for layer, block in enumerate(model.model.layers):
+        mixer = block.mixer
+        weights = (mixer.gate.weight, mixer.experts.up_proj, mixer.experts.down_proj)
+        weights += (mixer.shared_experts.up_proj.weight, mixer.shared_experts.down_proj.weight)
+        for name, weight in zip(names, weights, strict=True):
+            found = table.filter(layer=layer, projection=name)["frobenius_norm"].item()
+            assert found == pytest.approx(float(weight.grad.norm()), rel=1e-6)
+    with pytest.raises(ModelError, match="experts without a gate"):
+        find_projections(model, ("gate", "up"))
 
 
 def test_experts_that_compute_something_else_are_refused(
