@@ -47,17 +47,23 @@ class Experts:
 
 def as_experts(module: nn.Module) -> Experts | None:
     """A module's experts, or None if it holds none, or none that gradpipe can take apart."""
-    arguments = len(signature(module.forward).parameters)
-    if arguments == 3 and hasattr(getattr(module, "mlp", None), "v1"):
-        return _stored_as_matrices(module)
-    if arguments == 1 and hasattr(module, "activation"):
-        return _stored_as_layers(module)
     own = dict(module.named_parameters(recurse=False))
     name = next((name for name in FIRST if name in own and own[name].ndim == 3), None)
-    # Some shared experts have three tensors.
-    if name is None or "down_proj" not in own or "gate_proj" in own or arguments not in {1, 3}:
-        return None
-    return _stored_as_tensors(module, name, "routed" if arguments == 3 else "stacked")
+    if name is not None and "down_proj" in own:
+        arguments = _count_arguments(module)
+        # Some shared experts have three tensors.
+        if "gate_proj" in own or arguments not in {1, 3}:
+            return None
+        return _stored_as_tensors(module, name, "routed" if arguments == 3 else "stacked")
+    if hasattr(getattr(module, "mlp", None), "v1") and _count_arguments(module) == 3:
+        return _stored_as_matrices(module)
+    if hasattr(module, "activation") and _count_arguments(module) == 1:
+        return _stored_as_layers(module)
+    return None
+
+
+def _count_arguments(module: nn.Module) -> int:
+    return len(signature(module.forward).parameters)
 
 
 def _stored_as_tensors(
@@ -70,8 +76,8 @@ def _stored_as_tensors(
     straight = first[2] == last[1] and first[1] == times * last[2]
     if first[0] != last[0] or not (transposed or straight):
         return None
-    # Both are possible without a gate, for square experts.
-    transposed = getattr(module, "is_transposed", transposed)
+    # Without a gate, shapes fit both ways: straight, unless the module says otherwise.
+    transposed = getattr(module, "is_transposed", transposed and not straight)
     width = first[2] if transposed else first[1]
     between = _gate_of(module) if times == 2 else module.act_fn
     columns = gate_columns(between, width) if times == 2 else {"up": OutputColumns()}
@@ -199,7 +205,8 @@ def gate_columns(between: Callable[[Tensor], Tensor], width: int) -> ColumnLayou
             bends = [_bend(between, layout[name], width, step) for name in ("gate", "up")]
             if bends[0] is None or bends[1] is None:
                 continue
-            if float(bends[1].abs().max()) <= LINEAR * float(bends[0].abs().min()):
+            gate_bend, up_bend = float(bends[0].abs().min()), float(bends[1].abs().max())
+            if gate_bend > 0 and up_bend <= LINEAR * gate_bend:
                 return layout
     return None
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from gradpipe.errors import ModelError
-from gradpipe.models.layer_list import text_config
+from gradpipe.models.layer_types import text_config
 
 #: The end of every error: what to change.
 _CURE = "remove `heads` from the protocol, or --heads"

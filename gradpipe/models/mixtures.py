@@ -69,10 +69,10 @@ def mixture_places(
         for role in names
         if role in MIXTURE and named.get(role) in linears
     }
-    found = _experts(layer)
+    found = _experts(layer) if set(names) & {*MIXTURE, *MLP} else None
     experts = tuple(name for name in names if name in MLP)
-    routed = found is not None or routed_experts(layer) is not None
-    own = routed and not set(experts) & set(named)
+    own = bool(experts) and not set(experts) & set(named)
+    own = own and (found is not None or routed_experts(layer) is not None)
     handled = frozenset((*MIXTURE, *experts) if own else MIXTURE)
     if found is None:
         return MixturePlaces(places=places, shared={}, shared_roles=(), handled=handled)

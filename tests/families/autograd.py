@@ -139,13 +139,21 @@ def by_autograd(model: Any, row: TokenRow, roles: tuple[str, ...]) -> tuple[floa
         loss.backward()
     spectra = {}
     for projection in projections:
+        place = projection.layer, projection.name
+        if projection.experts is not None:
+            blocks = expert_gradients(projection)
+            if blocks is not None:
+                # All experts together are block-diagonal.
+                values = torch.linalg.svdvals(blocks).flatten()
+                spectra[place] = values.sort(descending=True).values.numpy()
+            continue
         g = added[id(projection)].grad if id(projection) in added else gradient(projection.module)
         if g is None:
             # Text does not pass it.
             continue
         # Columns of the outputs are rows of the gradient.
         own = projection.columns.take(g.T)
-        spectra[projection.layer, projection.name] = torch.linalg.svdvals(own).numpy()
+        spectra[place] = torch.linalg.svdvals(own).numpy()
     return loss.item(), spectra
 
 
@@ -153,6 +161,31 @@ def gradient(module: Any) -> Tensor | None:
     """The gradient [d_out, d_in] of a linear layer's weight."""
     g = module.weight.grad
     return g.T if g is not None and isinstance(module, Conv1D) else g
+
+
+def expert_gradients(projection: Projection) -> Tensor | None:
+    """The gradients [experts, d_in, d_out] of a projection of a mixture's experts.
+
+    None for a module that text does not pass.
+    """
+    module: Any = projection.module
+    last = projection.name == "down"
+    if hasattr(module, "mlp"):
+        weight = {"gate": module.mlp.w1, "up": module.mlp.v1, "down": module.mlp.w2}[
+            projection.name
+        ]
+        parts = weight.grad.unflatten(0, (module.num_experts, -1))
+        return parts if last else parts.mT
+    if hasattr(module, "input_linear"):
+        layer = module.output_linear if last else module.input_linear
+        return projection.columns.take(layer.weight.grad.mT)
+    first = module.gate_up_proj if hasattr(module, "gate_up_proj") else module.up_proj
+    g = module.down_proj.grad if last else first.grad
+    if g is None:
+        return None
+    assert projection.experts is not None
+    straight = module.down_proj.shape[1] == projection.experts.inputs
+    return projection.columns.take(g.mT if straight else g)
 
 
 @contextmanager

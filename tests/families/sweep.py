@@ -68,7 +68,9 @@ class Outcome:
             return "not tried"
         if not self.roles:
             return "refused"
-        return "in part" if self.gaps or self.missing else "whole"
+        # Dense layers of a mixture have no router, and need none.
+        part = self.missing or set(self.gaps) & {*ATTENTION, *MLP}
+        return "in part" if part else "whole"
 
     @property
     def record(self) -> str:

@@ -8,34 +8,43 @@ import torch
 
 from gradpipe.errors import ModelError
 from gradpipe.models.projections import find_gaps, find_projections
-from gradpipe.models.roles import ATTENTION, CROSS, LATENT, MLP
+from gradpipe.models.roles import ATTENTION, CROSS, LATENT, MIXTURE, MLP
 from tests.families.autograd import by_autograd, extracted, untie, worst_error
 from tests.families.sweep import BOUNDS, PAGE, Outcome, families, records, rows, run
 from tests.families.tiny import make, small_config
 
 GATED = (*ATTENTION, *MLP)
 PLAIN = (*ATTENTION, "up", "down")
+#: A mixture whose experts have no gate.
+UNGATED = ("router", "shared_up", "shared_down")
 #: Roles of some families, and the layers without each of them.
 CHOSEN: dict[str, tuple[tuple[str, ...], dict[str, list[int]]]] = {
     # Layers without attention.
-    "jamba": (GATED, {role: [0, 2] for role in ATTENTION} | {role: [1, 3] for role in MLP}),
+    "jamba": ((*GATED, "router"), {role: [0, 2] for role in (*ATTENTION, "router")}),
+    "qwen3_next": ((*GATED, *MIXTURE), {role: [0, 1, 2] for role in ATTENTION}),
+    "granitemoehybrid": ((*GATED, *MIXTURE), {role: [0, 2] for role in ATTENTION}),
     "nemotron_h": (
-        PLAIN,
-        {role: [0, 1, 3] for role in ATTENTION} | {role: [0, 1, 2] for role in PLAIN[4:]},
+        (*PLAIN, *UNGATED),
+        {role: [0, 1, 3] for role in ATTENTION}
+        | {role: [0, 2] for role in PLAIN[4:]}
+        | {role: [0, 2, 3] for role in UNGATED},
     ),
     "recurrent_gemma": (GATED, {role: [0, 2] for role in ATTENTION}),
     # One block that several layers use, with adapters of their own.
     "zamba2": ((*ATTENTION, "down"), {role: [0, 2] for role in (*ATTENTION, "down")}),
     # A recurrence whose Q, K and V are one layer.
-    "minimax": (ATTENTION, {role: [0, 2] for role in "qkv"}),
+    "minimax": ((*GATED, "router"), {role: [0, 2] for role in "qkv"}),
     # Layers with the keys and values of another layer.
     "gemma3n_text": (GATED, {"k": [2, 3], "v": [2, 3]}),
     # Latent attention, beside a recurrence and with sinks.
-    "deepseek_v3": ((*GATED, *LATENT), {role: [1, 2, 3] for role in MLP}),
-    "kimi_linear": ((*ATTENTION, *LATENT), {role: [0, 2] for role in LATENT}),
+    "deepseek_v3": ((*GATED, *LATENT, *MIXTURE), {role: [0] for role in MIXTURE}),
+    "kimi_linear": (
+        (*GATED, *LATENT, *MIXTURE),
+        {role: [0, 2] for role in LATENT} | {role: [0] for role in MIXTURE},
+    ),
     "hy_v4": ((*ATTENTION, *LATENT), {}),
     # Attention sinks.
-    "gpt_oss": (ATTENTION, {}),
+    "gpt_oss": ((*GATED, "router"), {}),
     # The language part of multimodal models.
     "gemma3": (GATED, {}),
     "qwen2_5_vl": (GATED, {}),
@@ -120,6 +129,8 @@ def test_a_table_row_says_what_is_measured_and_why_the_rest_is_not() -> None:
     expected = "| some | in part | q, k, up | q, k: 2 of 4 layers are gaps; gate: unknown |"
     assert part.record == expected
     assert Outcome(family="some", roles=ATTENTION).verdict == "whole"
+    dense = Outcome(family="some", roles=(*GATED, "router"), gaps={"router": "1 of 4"})
+    assert dense.verdict == "whole"
     assert Outcome(family="some", missing="q: unknown").verdict == "refused"
     assert Outcome(family="some", untried="no size").verdict == "not tried"
 

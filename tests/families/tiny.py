@@ -83,7 +83,8 @@ SPECIAL: dict[str, dict[str, Any]] = {
     "gemma4_unified_text": {"layer_types": ["sliding_attention", FULL] * 2},
     "dbrx": {
         "attn_config": {"kv_n_heads": 2, "rope_theta": 10000.0, "clip_qkv": 8},
-        "ffn_config": {"ffn_hidden_size": 48},
+        # With one expert per token, the router's gradient is zero.
+        "ffn_config": {"ffn_hidden_size": 48, "moe_num_experts": 4, "moe_top_k": 2},
     },
     "gemma4_assistant": {"hidden_size_per_layer_input": 0},
     "longcat_flash": {"num_key_value_heads": 4, "head_dim": 4, "num_layers": 2},

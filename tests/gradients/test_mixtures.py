@@ -9,6 +9,7 @@ import numpy as np
 import polars as pl
 import pytest
 import torch
+from accelerate import cpu_offload
 from torch import nn
 
 from gradpipe.conversations.spans import TokenSpan
@@ -24,7 +25,8 @@ from gradpipe.models.load import LoadedModel
 from gradpipe.models.projections import find_projections
 from gradpipe.standalone.part_tables import expert_table
 from gradpipe.standalone.spectra_table import spectra_table
-from tests.gradients.conftest import assert_same_gradients
+from gradpipe.statistics.curves import curves
+from tests.gradients.conftest import EXPERTS, LLAMA_LIKE, assert_same_gradients
 from tests.gradients.mixture_twins import MIXTURES, make_mixture, twin_of
 from tests.gradients.twins import replaced
 
@@ -143,6 +145,29 @@ def test_a_row_in_a_batch_equals_the_row_alone_and_with_layers_run_twice(
         )
 
 
+def test_offloaded_experts_are_loaded_for_their_passes(
+    make_rows: Callable[..., list[TokenRow]],
+) -> None:
+    rows = make_rows((33, 20), (30, 7))
+    model = make_mixture("mixtral", torch.float32)
+    expected = matrices(model, rows, ROUTED).sort("row", "layer", "projection")
+    cpu_offload(model, execution_device="cpu")
+    assert model.model.layers[0].mlp.experts.down_proj.device.type == "meta"
+    found = matrices(model, rows, ROUTED).sort("row", "layer", "projection")
+    near = pytest.approx(expected["frobenius_norm"].to_list(), rel=1e-5)
+    assert found["frobenius_norm"].to_list() == near
+
+
+def test_layers_without_a_router_are_gaps_in_its_curve(
+    make_rows: Callable[..., list[TokenRow]],
+) -> None:
+    model = make_mixture("deepseek_v3", num_hidden_layers=4)
+    table = spectra_table(extract(model, make_rows((33, 20), (30, 7)), roles_of("deepseek_v3")))
+    found = curves(table).filter(statistic="nuclear_norm")
+    for role, layers in {"router": [1, 2, 3], "shared_up": [1, 2, 3], "up": [0, 1, 2, 3]}.items():
+        assert found.filter(projection=role)["layer"].to_list() == layers
+
+
 def test_the_sketch_of_experts_is_that_of_the_fused_gradient(
     make_rows: Callable[..., list[TokenRow]],
 ) -> None:
@@ -255,6 +280,36 @@ def test_a_table_of_experts_adds_up_to_the_gradients(
     assert both.height == sums.height == 2 * 2 * 3
     for name in ("nuclear_norm", "frobenius_norm", "tokens"):
         np.testing.assert_allclose(both[f"{name}_sum"], both[name], rtol=1e-6)
+
+
+def test_experts_without_a_gate_have_up_and_down(
+    make_rows: Callable[..., list[TokenRow]],
+) -> None:
+    heads = {"mamba_num_heads": 4, "mamba_head_dim": 16, "ssm_state_size": 8, "n_groups": 1}
+    settings = {"layers_block_type": ["moe"] * 2, "n_routed_experts": 4, "n_group": 1, **heads}
+    model = make_mixture(
+        "nemotron_h",
+        **(LLAMA_LIKE | EXPERTS | settings),
+        topk_group=1,
+        moe_shared_expert_intermediate_size=24,
+    )
+    names = ("router", "up", "down", "shared_up", "shared_down")
+    (row,) = make_rows((20, 5))
+    table = matrices(model, [row], names)
+    model.config._experts_implementation = "eager"
+    positions = torch.tensor(row.positions)
+    logits = model(input_ids=torch.tensor([row.ids]), use_cache=False).logits[0]
+    targets = torch.tensor(row.ids)[positions]
+    nn.functional.cross_entropy(logits[positions - 1], targets).backward()
+    for layer, block in enumerate(model.model.layers):
+        mixer = block.mixer
+        weights = (mixer.gate.weight, mixer.experts.up_proj, mixer.experts.down_proj)
+        weights += (mixer.shared_experts.up_proj.weight, mixer.shared_experts.down_proj.weight)
+        for name, weight in zip(names, weights, strict=True):
+            found = table.filter(layer=layer, projection=name)["frobenius_norm"].item()
+            assert found == pytest.approx(float(weight.grad.norm()), rel=1e-6)
+    with pytest.raises(ModelError, match="experts without a gate"):
+        find_projections(model, ("gate", "up"))
 
 
 def test_experts_that_compute_something_else_are_refused(

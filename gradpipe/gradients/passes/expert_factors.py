@@ -28,9 +28,11 @@ from gradpipe.models.projections import Projection
 
 #: Receives X and D of the tokens that reached an expert, [pairs, d_in] and [pairs, d_out].
 RoutedSink = Callable[[Projection, Tensor, Tensor, Routing], None]
-#: Tokens on which outputs are compared, and the largest difference, in units of rounding.
+#: Tokens on which outputs are compared. Their largest difference, relative to their norm, is
+#: ROUNDINGS times the dtype's eps, but no more than MOST_APART in half precision.
 COMPARED_TOKENS = 4
 ROUNDINGS = 256.0
+MOST_APART = 0.03
 #: Modules whose outputs here were equal to their own.
 _compared: WeakSet[Any] = WeakSet()
 
@@ -177,7 +179,10 @@ class _Forward:
             theirs = _own_forward(experts.module)(alone, *routing).reshape(ours.shape)
             gap, size = (float(part.double().norm()) for part in (ours - theirs, theirs))
         # Values that are not finite cannot be compared; the row that has them is unusable.
-        if math.isfinite(size) and not gap <= ROUNDINGS * torch.finfo(hidden.dtype).eps * size:
+        # Some add up in float32, whatever the dtype.
+        eps = max(torch.finfo(dtype).eps for dtype in (hidden.dtype, torch.float32))
+        near = min(ROUNDINGS * eps, MOST_APART)
+        if math.isfinite(size) and not gap <= near * size:
             raise self._unlike()
         _compared.add(experts.module)
 
