@@ -49,7 +49,7 @@ def check_spectra(
 ) -> list[Check]:
     """Check that usable rows have all layers and projections, finite, with Σσ² = ‖G‖²_F.
 
-    Layers may lack projections if the rows say so in ``gaps``, or, in rows of earlier versions
+    Projections may be missing in layers if the rows say so in ``gaps``, or, in rows of earlier versions
     without it, if the model mixes layers of several types. With no ``projections``, as for an
     adapter's factors, all rows must have the same ones.
     ``rows`` are the partition's rows without their matrices (``key``, ``reason``, ``loss``).
@@ -78,7 +78,7 @@ def _summarize(spectra: pl.DataFrame) -> pl.DataFrame:
 
     ``broken`` is the number of non-finite matrices, ``gap`` the largest relative difference between
     Σσ² and ‖G‖²_F. ``mixed`` says whether the layer has a type, ``without`` in how many rows it
-    lacks the projection.
+    is without the projection.
     """
     squares = pl.element().cast(pl.Float64).pow(2)
     energy = pl.col("singular_values").list.eval(squares).list.sum()

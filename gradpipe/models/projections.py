@@ -93,7 +93,7 @@ def find_projections(
         _beside_mixture(layer, mixture, names, named)
         for layer, mixture in zip(layers, mixtures, strict=True)
     ]
-    _require_roles(path, layers, types, places, mixtures, names)
+    _require_roles(path, layers, types=types, places=places, mixtures=mixtures, names=names)
     fused = FusedLayers(model)
     projections: list[Projection] = []
     for number, (layer, layer_type) in enumerate(zip(layers, types, strict=True)):

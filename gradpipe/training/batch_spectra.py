@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Sequence
+from functools import partial
 from typing import Any
 
 import polars as pl
 from transformers import TrainerCallback
 
 from gradpipe.errors import ModelError
-from gradpipe.gradients.protocol import Role
 from gradpipe.gradients.spectra.dense import dense_singular_values
 from gradpipe.gradients.spectra.workers import spectra_pool
 from gradpipe.models.adapters.factors import adapter_factors
@@ -48,7 +48,7 @@ BATCH_SCHEMA = pl.Schema(
 )
 
 
-class BatchSpectra(TrainerCallback):  # type: ignore[misc]
+class BatchSpectra(TrainerCallback):
     """Measure the spectra of the batch gradient that training computed, without any extra pass.
 
     A callback for the Trainer of transformers and those of TRL: every ``every`` steps, the singular
@@ -97,7 +97,7 @@ class BatchSpectra(TrainerCallback):  # type: ignore[misc]
         self,
         *,
         every: int = 100,
-        projections: Sequence[Role] = ATTENTION,
+        projections: Sequence[str] = ATTENTION,
         numbers: Sequence[str] = DEFAULT_NUMBERS,
     ) -> None:
         require_steps(every)
@@ -204,8 +204,7 @@ def _records(gradients: Sequence[WeightGradient], device: str, step: int) -> lis
     """One row of BATCH_SCHEMA per gradient; several are computed at once, one per core."""
     with spectra_pool(device) as pool:
         jobs = [
-            pool.submit(lambda matrix=one.matrix: dense_singular_values(matrix), one.matrix)
-            for one in gradients
+            pool.submit(partial(dense_singular_values, one.matrix), one.matrix) for one in gradients
         ]
         spectra = [job.result() for job in jobs]
     return [

@@ -39,7 +39,7 @@ _log = logging.getLogger(__name__)
 LOG_PREFIX = "gradpipe"
 
 
-class GradientProbe(TrainerCallback):  # type: ignore[misc]
+class GradientProbe(TrainerCallback):
     """Measure the gradient spectra of a fixed probe set during training.
 
     A callback for the Trainer of transformers and those of TRL: every ``every`` steps, the spectra
@@ -237,7 +237,7 @@ class GradientProbe(TrainerCallback):  # type: ignore[misc]
         self._folder = str(args.output_dir or "")
         self.measure(given["model"], given.get("processing_class"), step=step)
         numbers = logged_numbers(self._tables[step].drop("step", "loss"), LOG_PREFIX)
-        loss = self._tables[step]["loss"].first()
+        loss = self._tables[step].item(0, "loss")
         if loss is not None:
             numbers[f"{LOG_PREFIX}/loss"] = loss
         log_numbers(numbers, args, state, control, calling_handler())
