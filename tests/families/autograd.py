@@ -73,7 +73,11 @@ def worst_error(
 
 
 def extracted(
-    model: Any, rows: list[TokenRow], roles: tuple[str, ...], checkpointing: bool = False
+    model: Any,
+    rows: list[TokenRow],
+    roles: tuple[str, ...],
+    checkpointing: bool = False,
+    **settings: Any,
 ) -> tuple[pl.DataFrame, list[float]]:
     """The matrices that gradpipe measures, and the losses of the rows."""
     loaded = LoadedModel(
@@ -84,7 +88,8 @@ def extracted(
         device="cpu",
         checkpointing=checkpointing,
     )
-    frame = pl.concat(extract_rows(loaded, rows, make_protocol(projections=roles))).sort("row")
+    protocol = make_protocol(projections=roles, **settings)
+    frame = pl.concat(extract_rows(loaded, rows, protocol)).sort("row")
     faults = frame["reason"].drop_nulls().to_list()
     assert not faults, faults
     return explode_matrices(frame.lazy()).collect(), frame["loss"].to_list()
@@ -127,6 +132,18 @@ def untie(model: Any) -> None:
 
 def by_autograd(model: Any, row: TokenRow, roles: tuple[str, ...]) -> tuple[float, Spectra]:
     """The loss of one row, and the singular values of its gradients, by ordinary autograd."""
+    loss, gradients = gradients_by_autograd(model, row, roles)
+    # All experts together are block-diagonal.
+    values = {place: torch.linalg.svdvals(g).flatten() for place, g in gradients.items()}
+    return loss, {
+        place: each.sort(descending=True).values.numpy() for place, each in values.items()
+    }
+
+
+def gradients_by_autograd(
+    model: Any, row: TokenRow, roles: tuple[str, ...]
+) -> tuple[float, dict[tuple[int, str], Tensor]]:
+    """The loss of one row, and its gradients [d_in, d_out], or [experts, d_in, d_out]."""
     projections = find_projections(model, roles)
     model.requires_grad_(True)
     model.zero_grad()
@@ -137,24 +154,19 @@ def by_autograd(model: Any, row: TokenRow, roles: tuple[str, ...]) -> tuple[floa
         targets = torch.tensor(row.ids)[positions]
         loss = nn.functional.cross_entropy(logits[positions - 1], targets)
         loss.backward()
-    spectra = {}
+    gradients = {}
     for projection in projections:
-        place = projection.layer, projection.name
         if projection.experts is not None:
-            blocks = expert_gradients(projection)
-            if blocks is not None:
-                # All experts together are block-diagonal.
-                values = torch.linalg.svdvals(blocks).flatten()
-                spectra[place] = values.sort(descending=True).values.numpy()
-            continue
-        g = added[id(projection)].grad if id(projection) in added else gradient(projection.module)
-        if g is None:
-            # Text does not pass it.
-            continue
-        # Columns of the outputs are rows of the gradient.
-        own = projection.columns.take(g.T)
-        spectra[place] = torch.linalg.svdvals(own).numpy()
-    return loss.item(), spectra
+            own = expert_gradients(projection)
+        else:
+            composed = id(projection) in added
+            g = added[id(projection)].grad if composed else gradient(projection.module)
+            # Columns of the outputs are rows of the gradient.
+            own = None if g is None else projection.columns.take(g.T)
+        # Text does not pass all of them.
+        if own is not None:
+            gradients[projection.layer, projection.name] = own
+    return loss.item(), gradients
 
 
 def gradient(module: Any) -> Tensor | None:

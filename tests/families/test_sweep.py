@@ -3,13 +3,20 @@
 import math
 from collections.abc import Iterator
 
+import polars as pl
 import pytest
 import torch
 
 from gradpipe.errors import ModelError
 from gradpipe.models.projections import find_gaps, find_projections
 from gradpipe.models.roles import ATTENTION, CROSS, LATENT, MIXTURE, MLP
-from tests.families.autograd import by_autograd, extracted, untie, worst_error
+from tests.families.autograd import (
+    by_autograd,
+    extracted,
+    gradients_by_autograd,
+    untie,
+    worst_error,
+)
 from tests.families.sweep import BOUNDS, PAGE, Outcome, families, records, rows, run
 from tests.families.tiny import make, small_config
 
@@ -89,6 +96,28 @@ def test_the_default_dtype_gives_the_norms_of_autograd(family: str) -> None:
         norms = dict(zip(keys, found["frobenius_norm"], strict=True))
         expected = {key: math.sqrt((values**2).sum()) for key, values in spectra.items()}
         assert norms == pytest.approx(expected, rel=2e-3, abs=1e-6 * max(expected.values()))
+
+
+@pytest.mark.parametrize("family", ["deepseek_v3", "kimi_linear", "qwen3_next", "t5"])
+def test_heads_are_columns_of_the_gradients_of_autograd(family: str) -> None:
+    # As wide as half of a latent attention's keys: the widths alone would give two heads.
+    narrow = {"qk_nope_head_dim": 4} if family in ("deepseek_v3", "kimi_linear") else {}
+    roles = (*ATTENTION, *CROSS) if family == "t5" else ATTENTION
+    model = make(small_config(family, **narrow))
+    twin, row = make(small_config(family, **narrow)), rows()[0]
+    table, _ = extracted(model, [row], roles, heads=True)
+    _, expected = gradients_by_autograd(twin, row, roles)
+    with_heads = table.drop_nulls("heads")
+    assert with_heads.height
+    for layer, name, heads in with_heads.select("layer", "projection", "heads").iter_rows():
+        whole = expected[layer, name]
+        norms = [float(g.norm()) for g in whole.chunk(len(heads), 0 if name[-1] == "o" else 1)]
+        assert [head["frobenius_norm"] for head in heads] == pytest.approx(norms, rel=1e-6)
+        grouped = family == "qwen3_next" and name in "kv"
+        assert len(heads) == (2 if grouped else 4)
+    # The heads of a recurrence are not those of the configuration.
+    typed = table.filter(pl.col("layer_type") == "linear_attention")
+    assert typed["heads"].null_count() == typed.height
 
 
 @pytest.mark.parametrize("family", ["jamba", "deepseek_v3", "gemma3", "t5", "mllama"])
