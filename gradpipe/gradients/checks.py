@@ -49,9 +49,9 @@ def check_spectra(
 ) -> list[Check]:
     """Check that usable rows have all layers and projections, finite, with Σσ² = ‖G‖²_F.
 
-    Projections may be missing in layers if the rows say so in ``gaps``, or, in rows of earlier versions
-    without it, if the model mixes layers of several types. With no ``projections``, as for an
-    adapter's factors, all rows must have the same ones.
+    Projections may be missing in layers if the rows say so in ``gaps``, or, in rows of earlier
+    versions without it, if the model mixes layers of several types. With no ``projections``, as for
+    an adapter's factors, all rows must have the same ones.
     ``rows`` are the partition's rows without their matrices (``key``, ``reason``, ``loss``).
     ``spectra`` are the same rows as frames of ROW_SCHEMA with ``key``, split in any way.
     """
