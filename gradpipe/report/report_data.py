@@ -158,7 +158,7 @@ STEP_SCHEMA = pl.Schema({"model": pl.String, "series": pl.String, "step": pl.Flo
 REPORT_TREND_SCHEMA = pl.Schema({"series": pl.String(), **TREND_SCHEMA, "p_adjusted": pl.Float64()})
 REPORT_CLAIM_STEP_SCHEMA = pl.Schema({"series": pl.String(), **CLAIM_STEP_SCHEMA})
 
-#: Irrelevant and rejected responses (``first``) against the correct ones of the same style.
+#: Irrelevant, wrong and rejected responses (``first``) against the correct ones of the same style.
 REPORT_DISCRIMINATION_SCHEMA = pl.Schema(
     {
         **dict.fromkeys(("model", "benchmark", "family", "style"), pl.String()),
@@ -227,8 +227,8 @@ class ReportInputs:
     ``examples``: statistics per example. ``extremes``: the most extreme examples with their texts.
     ``twins``: pairs of base and tuned models. ``spans``: statistics of the parts of responses;
     ``span_contrasts`` and ``step_trends``: comparisons of them.
-    ``discrimination``: how well irrelevant and rejected responses are distinguished from correct
-    ones. ``added``: what the gradient adds to loss and length in this. ``set_diversity``,
+    ``discrimination``: how well irrelevant, wrong and rejected responses are distinguished from
+    correct ones. ``added``: what the gradient adds to loss and length in this. ``set_diversity``,
     ``set_consensus`` and ``set_cosines``: in how many directions a set's gradients point, how far
     they agree, and how two sets compare. ``decomposition``: why the norms of two styles differ.
     ``steps``: which models are checkpoints of a series. ``trends`` and ``claim_steps``: claims

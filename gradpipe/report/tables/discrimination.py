@@ -32,9 +32,9 @@ def discrimination_table(discrimination: pl.DataFrame) -> ReportTable:
     shown = [f"{end}_{name}" for end in _ENDS for name in (*projections, *BASELINES)]
     return ReportTable(
         "discrimination",
-        "AUROC of irrelevant (and rejected) responses against the correct ones of the same style, "
-        "with 95 % intervals: means of a statistic over layers, by projection, beside the loss and "
-        "the number of response tokens",
+        "AUROC of irrelevant, wrong and rejected responses against the correct ones of the same "
+        "style, with 95 % intervals: means of a statistic over layers, by projection, beside the "
+        "loss and the number of response tokens",
         in_reading_order(frame, *_COMPARISON, "statistic").select(
             *_COMPARISON[:3],
             pl.col("first").alias("relevance"),

@@ -174,9 +174,9 @@ AUROC_BY_LAYER = ChartKind(
         section=sections.DISCRIMINATION_SECTION,
         names=_projections,
         caption=(
-            "AUROC of a statistic at each layer and projection: orange if irrelevant (or rejected) "
-            "responses have the larger values, blue if they have the smaller ones, pale at 0.5, "
-            "which is chance. The title of each panel has the AUROC of the loss. The best of many "
+            "AUROC of a statistic at each layer and projection: orange if irrelevant, wrong or "
+            "rejected responses have the larger values, blue if they have the smaller ones, pale "
+            "at 0.5, which is chance. The title of each panel has the AUROC of the loss. The best of many "
             "cells is partly luck."
         ),
         margin=WIDE_MARGIN,

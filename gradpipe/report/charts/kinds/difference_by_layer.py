@@ -110,8 +110,9 @@ DIFFERENCE_BY_LAYER = ChartKind(
         section=sections.RELEVANCE_SECTION,
         names=styles_with_irrelevant,
         caption=(
-            "|correct − irrelevant| / |correct| at each layer; RD is the mean over layers. Dots "
-            "mark the layers with the largest differences."
+            "|correct − irrelevant| / |correct| at each layer, of all responses of either kind; RD "
+            "is the mean over layers, in the table of the items that have both. Dots mark the "
+            "layers with the largest differences."
         ),
     ),
     function=difference_by_layer,
