@@ -176,8 +176,8 @@ AUROC_BY_LAYER = ChartKind(
         caption=(
             "AUROC of a statistic at each layer and projection: orange if irrelevant, wrong or "
             "rejected responses have the larger values, blue if they have the smaller ones, pale "
-            "at 0.5, which is chance. The title of each panel has the AUROC of the loss. The best of many "
-            "cells is partly luck."
+            "at 0.5, which is chance. The title of each panel has the AUROC of the loss. The best "
+            "of many cells is partly luck."
         ),
         margin=WIDE_MARGIN,
         log=False,
