@@ -37,7 +37,7 @@ OUTER_SHARE, CONGRUENCE_SHARE = 2 / 3, 3 / 5
 #: Bytes on disk, after compression: per float32 singular value (its digits are noise), per number
 #: of a sketch (which has fewer digits), per matrix (layer, name, norm, cosines, offsets) and per
 #: batch's file.
-VALUE_BYTES, SKETCH_BYTES, MATRIX_BYTES, FILE_BYTES = 3.7, 0.95, 15.0, 11400.0
+VALUE_BYTES, SKETCH_BYTES, MATRIX_BYTES, FILE_BYTES = 3.7, 0.95, 15.0, 12100.0
 
 
 @dataclass(frozen=True, kw_only=True)
