@@ -91,7 +91,7 @@ def mixture_places(
 
 
 def experts_error(layer_name: str, layer: nn.Module, missing: list[str]) -> ModelError | None:
-    """Explain why a layer's experts have not all roles of an MLP; None without a mixture."""
+    """Explain why a layer's experts do not have some roles of an MLP; None without a mixture."""
     found = _experts(layer)
     if found is not None:
         if missing != ["gate"]:

@@ -93,7 +93,7 @@ def find_projections(
         _beside_mixture(layer, mixture, names, named)
         for layer, mixture in zip(layers, mixtures, strict=True)
     ]
-    _require_roles(path, layers, types=types, places=places, mixtures=mixtures, names=names)
+    _require_roles(path, layers, types, names, places=places, mixtures=mixtures)
     fused = FusedLayers(model)
     projections: list[Projection] = []
     for number, (layer, layer_type) in enumerate(zip(layers, types, strict=True)):
@@ -195,9 +195,10 @@ def _require_roles(
     path: str,
     layers: nn.ModuleList,
     types: list[str | None],
+    names: tuple[str, ...],
+    *,
     places: list[Places],
     mixtures: list[MixturePlaces],
-    names: tuple[str, ...],
 ) -> None:
     """Raise ModelError for a role that no layer has, or a known attention without its roles."""
     in_mixtures = {role for mixture in mixtures for role in mixture.roles}

@@ -100,8 +100,8 @@ def test_the_default_dtype_gives_the_norms_of_autograd(family: str) -> None:
 
 @pytest.mark.parametrize("family", ["deepseek_v3", "kimi_linear", "qwen3_next", "t5"])
 def test_heads_are_columns_of_the_gradients_of_autograd(family: str) -> None:
-    # As wide as half of a latent attention's keys: the widths alone would give two heads.
-    narrow = {"qk_nope_head_dim": 4} if family in ("deepseek_v3", "kimi_linear") else {}
+    # By their widths alone, the values would have two heads.
+    narrow = {"v_head_dim": 2} if family in ("deepseek_v3", "kimi_linear") else {}
     roles = (*ATTENTION, *CROSS) if family == "t5" else ATTENTION
     model = make(small_config(family, **narrow))
     twin, row = make(small_config(family, **narrow)), rows()[0]
