@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
-from itertools import chain
+from itertools import chain, product
 from typing import Any
 
 import dagster as dg
@@ -113,8 +113,9 @@ class Runner:
         unavailable = versions.unavailable_models(plan.models)
         if len(unavailable) == len(plan.models):
             raise next(iter(unavailable.values()))
-        for name, error in unavailable.items():
-            failure = StageFailure(Unit((), Partition(model=name)), "", str(error))
+        for (name, error), benchmark in product(unavailable.items(), plan.benchmarks):
+            unit = Unit((GRADIENT_SPECTRA,), Partition(benchmark=benchmark, model=name))
+            failure = StageFailure(unit, GRADIENT_SPECTRA.name, str(error))
             self.failures.append(failure)
             self.on_note(str(failure))
         versions.ask_all([], plan.benchmarks)

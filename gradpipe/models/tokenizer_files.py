@@ -58,7 +58,10 @@ def has_tokenizer(source: ModelSource) -> bool:
         from gradpipe.untrusted.gguf_header import read_header_text
 
         try:
-            return read_header_text(Path(source.id), "tokenizer.ggml.model") is not None
+            names = ("general.architecture", "tokenizer.ggml.model")
+            model, tokenizer = (read_header_text(Path(source.id), name) for name in names)
+            # Without an architecture the file is damaged, and loading it says so.
+            return model is None or tokenizer is not None
         except ModelError:
             return True
     if source.kind == "folder":
