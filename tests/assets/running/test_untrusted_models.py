@@ -98,7 +98,7 @@ def outcome(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Outcome]:
 
 def test_a_checkpoint_that_is_cut_short_does_not_stop_the_others(outcome: Outcome) -> None:
     (failure,) = outcome.runner.failures
-    assert "cut was skipped" in str(failure)
+    assert {"gradient_spectra", "cut"} <= set(str(failure).split())
     assert re.search(r"model\.safetensors: it has \d+ of \d+ bytes", failure.reason)
     assert str(failure) in outcome.notes
     assert outcome.runner.account(1.0)["failed"] == [str(failure)]
