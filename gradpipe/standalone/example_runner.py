@@ -55,7 +55,14 @@ class ExampleRunner:
     @cached_property
     def _source(self) -> ModelSource:
         base = None if self._base is None else (self._base, None)
-        return find_model(self._model, base=base, adapter=self._adapter, tokenizer=self._tokenizer)
+        # The weights are checked when they are loaded: errors in examples come first.
+        return find_model(
+            self._model,
+            base=base,
+            adapter=self._adapter,
+            tokenizer=self._tokenizer,
+            weights=False,
+        )
 
     @cached_property
     def _encoder(self) -> Encoder:

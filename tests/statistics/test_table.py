@@ -83,6 +83,7 @@ def test_rows_of_a_row_store_become_the_table_of_the_pipeline() -> None:
         "matrices": [matrices],
         "layers": [[]],
         "spans": [[]],
+        "gaps": [None],
     }
     schema = {"key": pl.String()} | {n: t for n, t in ROW_SCHEMA.items() if n != "row"}
     rows = pl.DataFrame(stored, schema=schema)
