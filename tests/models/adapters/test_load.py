@@ -329,15 +329,16 @@ def test_a_fingerprint_is_the_bases_the_adapters_and_what_is_measured(
     assert mark(adapter) != before
 
 
-def test_an_adapters_base_is_pinned_with_it(adapter: Path, hub: Any) -> None:
+def test_an_adapters_base_is_pinned_with_it(adapter: Path, folder: Path, hub: Any) -> None:
     settings_of(adapter, base_model_name_or_path="org/base", revision="step100")
     hub("a" * 40)
-    source = find_model(str(adapter))
+    # With a tokenizer given, no file of the hub is looked for.
+    source = find_model(str(adapter), tokenizer=str(folder))
     assert source.base is not None
     assert (source.base.id, source.base.revision) == ("org/base", "a" * 40)
     hub(OSError("no network"))
     with pytest.raises(ModelError, match="The base model 'org/base' of the adapter") as raised:
-        find_model(str(adapter))
+        find_model(str(adapter), tokenizer=str(folder))
     assert raised.value.transient
 
 
