@@ -61,11 +61,7 @@ def test_a_training_run_is_followed_without_a_hand(
     points = steps.filter(series="sft", statistic="nuclear_norm", projection="q", style="none")
     assert sorted(points["step"].unique().to_list()) == STEPS
     with open_instance(workspace) as instance:
-        runs = instance.get_event_records(
-            dg.EventRecordsFilter(
-                dg.DagsterEventType.ASSET_MATERIALIZATION, asset_key=dg.AssetKey("gradient_spectra")
-            )
-        )
+        runs = instance.fetch_materializations(dg.AssetKey("gradient_spectra"), limit=1000).records
     computed: Counter[str] = Counter()
     for record in runs:
         event = record.asset_materialization
