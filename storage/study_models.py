@@ -11,7 +11,8 @@ from pydantic import ValidationError
 from gradpipe.checkpoints.checkpoint import StepRecord, step_model_name
 from gradpipe.errors import StudyError, nearest
 from gradpipe.models.fingerprint import pin
-from gradpipe.models.source import resolve_model
+from gradpipe.models.source import AdapterReading, resolve_model
+from gradpipe.models.tokenizer_files import resolve_tokenizer
 from gradpipe.studies.load import parse_study, study_yaml
 from gradpipe.studies.model_config import ModelConfig
 from gradpipe.studies.series import series_of
@@ -21,14 +22,31 @@ from storage.series_steps import list_checkpoints
 from storage.workspace import Workspace
 
 
-def add_model(workspace: Workspace, model: str, revision: str | None = None, name: str = "") -> str:
+def add_model(
+    workspace: Workspace,
+    model: str,
+    revision: str | None = None,
+    name: str = "",
+    *,
+    tokenizer: str | None = None,
+    adapter: AdapterReading = "merged",
+) -> str:
     """Add a model to the workspace's study; return its name in the study.
 
-    Raises GradpipeError if the model does not exist or is already in the study.
+    ``tokenizer`` replaces the model's own, ``adapter`` is what is measured of an adapter. Raises
+    GradpipeError if the model or the tokenizer does not exist, or if the study has the model.
     """
-    pin(resolve_model(model, revision))
+    pin(resolve_model(model, revision, adapter=adapter))
+    if tokenizer is not None:
+        pin(resolve_tokenizer(tokenizer))
     name = name or (f"{model}@{revision}" if revision else model)
-    config = ModelConfig(id=_absolute(model), revision=revision, name=name)
+    config = ModelConfig(
+        id=_absolute(model),
+        revision=revision,
+        name=name,
+        tokenizer=None if tokenizer is None else _absolute(tokenizer),
+        adapter=adapter,
+    )
     _add(workspace, config)
     return config.name
 
@@ -42,6 +60,8 @@ def add_series(workspace: Workspace, place: str, **settings: Any) -> str:
     """
     local = settings.get("checkpoints") is not None and "://" not in place
     identifier = str(Path(place).expanduser().resolve()) if local else place
+    if settings.get("tokenizer") is not None:
+        settings["tokenizer"] = _absolute(settings["tokenizer"])
     try:
         entry = SeriesConfig.model_validate({"id": identifier, **settings})
     except ValidationError as error:

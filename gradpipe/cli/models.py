@@ -38,7 +38,24 @@ def models() -> None:
 @click.option("--first", type=float, help="Of a series: the first step.")
 @click.option("--last", type=float, help="Of a series: the last step.")
 @click.option("--base", help="Of a series: the model that the training started from.")
-def models_add(model: str, revision: str | None, name: str, **series: Any) -> None:
+@click.option(
+    "--tokenizer",
+    metavar="FOLDER|ID",
+    help="Use this tokenizer instead of the model's own, for a checkpoint without one.",
+)
+@click.option(
+    "--adapter",
+    type=click.Choice(["merged", "factors"]),
+    help="Measure an adapter at the merged weights (default) or at its factors A and B.",
+)
+def models_add(
+    model: str,
+    revision: str | None,
+    name: str,
+    tokenizer: str | None,
+    adapter: str | None,
+    **series: Any,
+) -> None:
     """Add a model: a hub id, a local folder, a .gguf file, or demo.
 
     With --checkpoints or --revisions, adds a series: each checkpoint is a model named SERIES@STEP,
@@ -54,10 +71,12 @@ def models_add(model: str, revision: str | None, name: str, **series: Any) -> No
         )
     if settings and revision is not None:
         raise GradpipeError("--revision is of one model: leave it out, or add a single model.")
+    given = {"tokenizer": tokenizer, "adapter": adapter}
+    how = {key: value for key, value in given.items() if value is not None}
     if settings:
-        added = add_series(workspace, model, name=name, **settings)
+        added = add_series(workspace, model, name=name, **settings, **how)
     else:
-        added = add_model(workspace, model, revision, name)
+        added = add_model(workspace, model, revision, name, **how)
     _sync_partitions(workspace)
     study = workspace.study()
     automatic = study.automation is True

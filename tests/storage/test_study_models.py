@@ -55,6 +55,25 @@ def test_a_model_can_be_given_a_name(workspace: Workspace, folder: Path) -> None
     assert workspace.study().model("small one").id == str(folder)
 
 
+def test_a_model_can_be_given_a_tokenizer(
+    workspace: Workspace, folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "words").mkdir()
+    (tmp_path / "words" / "tokenizer.json").write_text("{}")
+    monkeypatch.chdir(tmp_path)
+    add_model(workspace, str(folder), name="tiny", tokenizer="words")
+    assert workspace.study().model("tiny").tokenizer == str(tmp_path / "words")
+    with pytest.raises(ModelError, match="nowhere"):
+        add_model(workspace, str(folder), name="other", tokenizer="./nowhere")
+    assert names(workspace) == ["demo", "tiny"]
+
+
+def test_what_is_measured_is_of_adapters_only(workspace: Workspace, folder: Path) -> None:
+    with pytest.raises(ModelError, match="adapter"):
+        add_model(workspace, str(folder), adapter="factors")
+    assert names(workspace) == ["demo"]
+
+
 def test_two_revisions_of_a_hub_model_are_two_models(workspace: Workspace) -> None:
     # A whole commit needs no hub to be asked.
     other = COMMIT[::-1]
