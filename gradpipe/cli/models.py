@@ -72,7 +72,7 @@ def models_add(
     if settings and revision is not None:
         raise GradpipeError("--revision is of one model: leave it out, or add a single model.")
     given = {"tokenizer": tokenizer, "adapter": adapter}
-    how = {key: value for key, value in given.items() if value is not None}
+    how: dict[str, Any] = {key: value for key, value in given.items() if value is not None}
     if settings:
         added = add_series(workspace, model, name=name, **settings, **how)
     else:

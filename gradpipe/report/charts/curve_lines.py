@@ -72,14 +72,14 @@ def _with_stretches(chart: alt.LayerChart, fields: list[str]) -> alt.LayerChart:
 
     A line is identified by ``fields``.
     """
-    order = [alt.SortField("layer")]
+    order: list[alt.SortField | dict[str, str]] = [alt.SortField("layer")]
     numbered: alt.LayerChart = (
         chart.transform_window(previous="lag(layer)", groupby=fields, sort=order)
         .transform_calculate(
             gap="isValid(datum.previous) && datum.layer - datum.previous > 1 ? 1 : 0"
         )
-        .transform_window(groupby=fields, sort=order, frame=[None, 0], **{_STRETCH: "sum(gap)"})
-        .transform_joinaggregate(groupby=[*fields, _STRETCH], **{_LAYERS: "count()"})
+        .transform_window(stretch="sum(gap)", groupby=fields, sort=order, frame=[None, 0])
+        .transform_joinaggregate(stretch_layers="count()", groupby=[*fields, _STRETCH])
     )
     return numbered
 
