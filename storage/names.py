@@ -37,6 +37,11 @@ def slug(name: str) -> str:
     return encoded
 
 
+def earlier_slug(name: str) -> str:
+    """The slug that versions without series gave to a name such as ``gpt2@7``."""
+    return slug(name).replace("@", "=40")
+
+
 def unslug(encoded: str) -> str:
     """Decode a slug; raises WorkspaceError if ``encoded`` is not a slug."""
     text = encoded.replace("~", "/").encode("utf-8")

@@ -20,7 +20,7 @@ from gradpipe.studies.study import Study
 from gradpipe.system.hashing import content_hash
 from gradpipe.system.user_folders import data_folder
 from storage.locations import filesystem_of, local_folder_of, open_location
-from storage.names import slug
+from storage.names import earlier_slug, slug
 from storage.row_store import KEY, RowStore
 from storage.series_records import SeriesRecords
 from storage.series_steps import series_steps
@@ -231,7 +231,7 @@ class Workspace:
         self.files.delete(self.root / _STATISTICS / slug(name))
         self.files.delete(self.root / _ALIGNMENTS / slug(name))
         self.files.delete(self.root / _SETS / slug(name))
-        self.files.delete(self.root / _SPECTRA / slug(name), first=_INDEX)
+        self.files.delete(self._spectra_of(name), first=_INDEX)
 
     def discard_unusable(self, model: str, benchmark: str) -> int:
         """Delete the rows that cannot be used from the store; return their number.
@@ -277,7 +277,16 @@ class Workspace:
         return Table(self.root / "report_notes.parquet")
 
     def _spectra_folder(self, model: str, benchmark: str) -> Location:
-        return self.root / _SPECTRA / slug(model) / slug(benchmark)
+        return self._spectra_of(model) / slug(benchmark)
+
+    def _spectra_of(self, model: str) -> Location:
+        """The folder of a model's rows; a local one of an earlier version is renamed."""
+        folder, earlier = slug(model), earlier_slug(model)
+        if earlier != folder and (root := self.local_root) is not None:
+            old, new = root / _SPECTRA / earlier, root / _SPECTRA / folder
+            if old.is_dir() and not new.exists():
+                old.rename(new)
+        return self.root / _SPECTRA / folder
 
 
 def _home() -> str:

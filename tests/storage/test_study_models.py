@@ -158,3 +158,14 @@ def test_the_rest_of_the_study_survives_adding_and_removing(
     assert workspace.study() != study
     remove_model(workspace, "tiny")
     assert workspace.study() == study
+
+
+def test_rows_of_an_earlier_version_are_found_under_the_new_name(workspace: Workspace) -> None:
+    folder = Path(str(workspace.root)) / "gradient_spectra"
+    part = folder / "gpt2=407" / "b" / "rows" / "part-1.parquet"
+    part.parent.mkdir(parents=True)
+    part.write_bytes(b"rows")
+    index = Path(str(workspace.spectra_index("gpt2@7", "b").path))
+    assert index == folder / "gpt2@7" / "b" / "index.parquet"
+    assert (index.parent / "rows" / "part-1.parquet").read_bytes() == b"rows"
+    assert [path.name for path in folder.iterdir()] == ["gpt2@7"]
