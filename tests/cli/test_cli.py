@@ -22,14 +22,27 @@ def gradpipe(*words: str) -> Result:
     return CliRunner().invoke(main, list(words), catch_exceptions=False)
 
 
-@pytest.fixture
-def small_study(tmp_path: Path, small_model: Path) -> Path:
-    path = tmp_path / "small.yaml"
-    path.write_text(
+@pytest.fixture(scope="module")
+def finished(small_model: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Result]:
+    """A workspace after `gradpipe run` on a small study, and what the command printed."""
+    folder = tmp_path_factory.mktemp("finished")
+    study = folder / "small.yaml"
+    study.write_text(
         f"name: small\nmodels: [{{id: '{small_model}', name: small}}]\n"
         "benchmarks: [mini_obscure]\nsample: 2\nsampling: first\n"
     )
-    return path
+    with pytest.MonkeyPatch.context() as monkeypatch:
+        monkeypatch.setenv("GRADPIPE_HOME", str(folder / "workspace"))
+        monkeypatch.setenv("DAGSTER_HOME", "")
+        monkeypatch.setenv("XDG_CACHE_HOME", str(folder / "cache"))
+        result = gradpipe("run", "--study", str(study), "--json")
+    return folder / "workspace", result
+
+
+@pytest.fixture
+def after_run(finished: tuple[Path, Result], home: Path) -> Path:
+    """A copy of that workspace as the current one."""
+    return Path(shutil.copytree(finished[0], home))
 
 
 @pytest.fixture
@@ -54,9 +67,9 @@ def refused(result: Result, *words: str) -> None:
 
 
 def test_run_ends_stdout_with_one_json_object_and_shows_progress_on_stderr(
-    home: Path, small_study: Path
+    finished: tuple[Path, Result], after_run: Path
 ) -> None:
-    result = gradpipe("run", "--study", str(small_study), "--json")
+    result = finished[1]
     assert result.exit_code == 0
     last = json.loads(result.stdout.splitlines()[-1])
     assert set(last) == {"stages", "seconds", "report"}
@@ -76,11 +89,11 @@ def test_run_ends_stdout_with_one_json_object_and_shows_progress_on_stderr(
     assert all(stage["computed"] == 0 for stage in again["stages"].values())
 
 
-def test_status_report_backfill_and_models_follow_a_run(
-    home: Path, small_study: Path, other_model: Path
-) -> None:
+def test_a_report_that_is_not_there_yet_is_answered_with_how_to_make_it(home: Path) -> None:
     refused(gradpipe("report"), "gradpipe run")
-    gradpipe("run", "--study", str(small_study))
+
+
+def test_status_report_backfill_and_models_follow_a_run(after_run: Path, other_model: Path) -> None:
     assert gradpipe("report").stdout.strip().endswith("index.html")
     assert "missing" not in gradpipe("status").stdout
 
@@ -102,9 +115,8 @@ def test_status_report_backfill_and_models_follow_a_run(
 
 
 def test_models_add_and_remove_change_the_partitions_and_keep_rows_unless_asked(
-    home: Path, small_study: Path, other_model: Path
+    after_run: Path, other_model: Path
 ) -> None:
-    gradpipe("run", "--study", str(small_study))
     gradpipe("models", "add", str(other_model), "--name", "other")
     workspace = Workspace.current()
     with open_instance(workspace) as instance:
@@ -120,9 +132,8 @@ def test_models_add_and_remove_change_the_partitions_and_keep_rows_unless_asked(
 
 
 def test_a_dry_run_prints_what_a_backfill_would_compute_and_computes_nothing(
-    home: Path, small_study: Path, other_model: Path
+    after_run: Path, other_model: Path
 ) -> None:
-    gradpipe("run", "--study", str(small_study))
     gradpipe("models", "add", str(other_model), "--name", "other")
     table = gradpipe("backfill", "--dry-run").stdout
     assert "mini_obscure" in table
@@ -135,9 +146,8 @@ def test_a_dry_run_prints_what_a_backfill_would_compute_and_computes_nothing(
 
 
 def test_a_partition_that_fails_does_not_stop_the_others(
-    home: Path, small_study: Path, other_model: Path
+    after_run: Path, other_model: Path
 ) -> None:
-    gradpipe("run", "--study", str(small_study))
     broken = other_model.parent / "broken"
     shutil.copytree(other_model, broken)
     weights = broken / "model.safetensors"
@@ -158,8 +168,7 @@ def test_a_partition_that_fails_does_not_stop_the_others(
     assert '"broken"' not in page
 
 
-def test_an_unchanged_run_imports_no_torch(home: Path, small_study: Path) -> None:
-    gradpipe("run", "--study", str(small_study))
+def test_an_unchanged_run_imports_no_torch(after_run: Path) -> None:
     code = (
         "import sys; from gradpipe.cli import main; main(['run'], standalone_mode=False); "
         "print(*sorted({'torch', 'transformers', 'altair'} & set(sys.modules)))"
