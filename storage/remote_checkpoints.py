@@ -15,10 +15,11 @@ from typing import TYPE_CHECKING, Any
 
 from gradpipe.checkpoints.checkpoint import Checkpoint
 from gradpipe.checkpoints.steps import STATE_BYTES, TRAINER_STATE, read_step
-from gradpipe.checkpoints.wholeness import SETTLE_SECONDS, WEIGHT_FILES, WEIGHT_INDEX, is_temporary
+from gradpipe.checkpoints.wholeness import SETTLE_SECONDS, WEIGHT_FILES, is_temporary
 from gradpipe.errors import ModelError
 from gradpipe.models.fingerprint import PATTERNS, fingerprint
 from gradpipe.models.source import ModelSource
+from gradpipe.models.whole_weights import INDEX
 from gradpipe.system.atomic_files import written_aside
 from gradpipe.system.hashing import content_hash
 from gradpipe.system.remembered import remembered
@@ -130,7 +131,7 @@ def _why_pending(files: RemoteFiles) -> str:
         return "has no config.json"
     shards = [match for name in files if (match := _SHARD.fullmatch(name))]
     if not any(name in files for name in WEIGHT_FILES):
-        if WEIGHT_INDEX not in files or not shards:
+        if INDEX not in files or not shards:
             return "has no safetensors weights"
         start, count = shards[0][1], shards[0][3]
         for number in range(1, int(count) + 1):

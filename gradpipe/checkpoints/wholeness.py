@@ -14,13 +14,14 @@ from pathlib import Path
 from typing import Any
 
 from gradpipe.checkpoints.steps import TRAINER_STATE
+from gradpipe.models.adapters.config import ADAPTER_WEIGHTS
+from gradpipe.models.whole_weights import INDEX, WEIGHTS, described_size
 from gradpipe.system.hashing import content_hash
 from gradpipe.system.remembered import remembered
 
 #: Seconds for which a folder without a finished ``trainer_state.json`` has to be unchanged.
 SETTLE_SECONDS = 30.0
-WEIGHT_FILES = ("model.safetensors", "adapter_model.safetensors")
-WEIGHT_INDEX = "model.safetensors.index.json"
+WEIGHT_FILES = (WEIGHTS, ADAPTER_WEIGHTS)
 _CONFIGS = ("config.json", "adapter_config.json")
 _TEMPORARY = ("tmp", ".", "_tmp", "temp-")
 _TEMPORARY_ENDS = (".tmp", ".part", ".partial", ".incomplete", "~")
@@ -93,12 +94,12 @@ def _missing_weights(folder: Path, files: Mapping[str, os.stat_result]) -> str:
     sizes = {name: stat.st_size for name, stat in files.items()}
     weights = [name for name in WEIGHT_FILES if name in sizes]
     if not weights:
-        if WEIGHT_INDEX not in sizes:
+        if INDEX not in sizes:
             return "has no safetensors weights"
-        index = _read(folder / WEIGHT_INDEX, _LARGEST_INDEX)
+        index = _read(folder / INDEX, _LARGEST_INDEX)
         parts = parts_of_index(index) if index is not None else None
         if not parts:
-            return f"has an incomplete {WEIGHT_INDEX}"
+            return f"has an incomplete {INDEX}"
         if missing := sorted(parts - sizes.keys()):
             return f"has no {missing[0]}"
         weights = sorted(parts)
@@ -109,23 +110,13 @@ def _missing_weights(folder: Path, files: Mapping[str, os.stat_result]) -> str:
 
 
 def _expected_size(file: Path) -> int | None:
-    """The size in bytes that a safetensors file's header implies; None if it has no whole header.
-
-    The format: eight bytes with the header's length, the header in JSON, the tensors.
-    """
-    start = _read(file, 8)
-    if start is None or len(start) < 8:
+    """The size in bytes that a safetensors file's header implies; None if it cannot be read."""
+    first = _read(file, 8)
+    if first is None:
         return None
-    length = int.from_bytes(start, "little")
-    if length > _LARGEST_INDEX:
-        return None
-    header = _read(file, 8 + length)
-    try:
-        tensors: Any = json.loads((header or b"")[8:])
-        ends = [entry["data_offsets"][1] for name, entry in tensors.items() if name[:2] != "__"]
-        return 8 + length + max(ends, default=0)
-    except (ValueError, KeyError, TypeError, IndexError, AttributeError, RecursionError):
-        return None
+    length = min(int.from_bytes(first, "little"), _LARGEST_INDEX)
+    start = _read(file, 8 + length)
+    return None if start is None else described_size(first, start[8:])
 
 
 def _is_finished(folder: Path, files: Mapping[str, os.stat_result]) -> bool:

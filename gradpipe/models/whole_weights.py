@@ -73,7 +73,7 @@ def damaged_weights(name: str, file: Path, error: SafetensorError) -> ModelError
                 "any code: convert it with save_pretrained(folder)."
             )
         header = content.read(min(int.from_bytes(first, "little"), 100_000_000))
-    size, described = file.stat().st_size, _described_size(first, header)
+    size, described = file.stat().st_size, described_size(first, header)
     if described is None or size >= described:
         reason = str(error)
     else:
@@ -81,7 +81,7 @@ def damaged_weights(name: str, file: Path, error: SafetensorError) -> ModelError
     return ModelError(f"The model of {name!r} cannot be loaded ({file.name}: {reason}): {_CURE}.")
 
 
-def _described_size(first: bytes, header: bytes) -> int | None:
+def described_size(first: bytes, header: bytes) -> int | None:
     """Return the size of a file as its first bytes and its header say, or None if unknown."""
     length = int.from_bytes(first, "little")
     if len(first) < 8:
