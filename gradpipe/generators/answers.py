@@ -17,7 +17,9 @@ class GeneratedAnswer:
     """A generated answer with its tokens and seconds; counts are None if the server gave none.
 
     ``reasoning`` is the thinking before the answer, None for a response without it. ``text`` is
-    empty if the response ended within its thinking.
+    empty if the response ended within its thinking. ``cut`` is what was cut from the text: a stop
+    token that the server left in it, and what follows. ``answered_by`` and ``fingerprint`` are the
+    model and the configuration that the server names.
     """
 
     text: str
@@ -26,6 +28,11 @@ class GeneratedAnswer:
     response_tokens: int | None
     seconds: float
     reasoning: str | None = None
+    reasoning_tokens: int | None = None
+    cut: str | None = None
+    answered_by: str | None = None
+    fingerprint: str | None = None
+    cost: float | None = None
 
 
 @dataclass(frozen=True)

@@ -35,8 +35,11 @@ PLAN_SCHEMA = pl.Schema(
 
 #: One row per answered call, identified by ``key``; item and benchmark are the first to need it.
 #: Token counts are null if the server gave none; ``seconds`` is the time of the last attempt.
-#: ``reasoning`` is the thinking before the text: null for an answer without it, and for one that
-#: was stored before this column existed.
+#: ``reasoning`` is the thinking before the text, with ``reasoning_tokens`` of ``response_tokens``;
+#: ``cut`` is the text from a stop token on that the server left in the answer; ``answered_by`` and
+#: ``fingerprint`` are the model and the configuration that the server names; ``cost`` is in the
+#: currency of the bill. Each is null where there is none, and for answers that were stored before
+#: its column existed.
 CALL_SCHEMA = pl.Schema(
     {name: dtype for name, dtype in PLAN_SCHEMA.items() if name != "max_tokens"}
     | {
@@ -48,6 +51,11 @@ CALL_SCHEMA = pl.Schema(
         "created": pl.Datetime("ms", "UTC"),
         "error": pl.String(),
         "reasoning": pl.String(),
+        "reasoning_tokens": pl.Int64(),
+        "cut": pl.String(),
+        "answered_by": pl.String(),
+        "fingerprint": pl.String(),
+        "cost": pl.Float64(),
     }
 )
 
