@@ -167,6 +167,14 @@ def _version(versions: Versions, _: Partition) -> str:
     unprinted["generator"] = {"thinking_request"}
     unprinted["protocol"] = versions.study.protocol.later_defaults
     printed = versions.study.model_dump(mode="json", exclude=unprinted)
+    # Added later, too: the judge's verdicts are in no version, since its failed calls are repeated.
+    if printed["judge"] is None:
+        del printed["judge"]
+    else:
+        responses = {
+            name: (version, getattr(versions.workspace.quality(name).notes(), "data", None))
+            for name, version in responses.items()
+        }
     # Added later: left out where there is no series, so that earlier reports stay current.
     for model in printed["models"]:
         if model["series"] is None:

@@ -9,22 +9,26 @@ from assets.benchmark_items import BENCHMARK_ITEMS, benchmark_items
 from assets.checks import check_spec
 from assets.partitions import benchmark_partitions
 from assets.planning.generator_calls import write_responses
+from assets.planning.second_opinions import JudgedResponses, ask_judge, lacks_opinions
 from assets.planning.versions import Stage, Versions
 from assets.resources import WorkspaceResource
 from assets.stage_run import ASSET_GROUP, markdown_table, stage_run
 from gradpipe.benchmarks.config import BenchmarkConfig
 from gradpipe.generators.calls import GENERATOR_VERSION
 from gradpipe.generators.config import MAX_TOKENS
+from gradpipe.generators.judge import load_judge_prompt
 from gradpipe.generators.prompts import load_template
 from gradpipe.responses.build import RESPONSES_VERSION
 from gradpipe.responses.checks import check_lengths
 from gradpipe.responses.examples import count_styles
 from gradpipe.responses.gates import check_quality, summarize_verdicts
-from gradpipe.responses.written import GATES_VERSION
+from gradpipe.responses.second_opinion import OPINIONS_VERSION, check_opinions
+from gradpipe.responses.written import GATES_VERSION, QUALITY_SCHEMA
 from gradpipe.studies.examples import (
     counting_model,
     counts_tokens,
     study_examples,
+    study_quality,
     tokenizer_identity,
 )
 from gradpipe.styles import THINKING_STYLES
@@ -48,6 +52,14 @@ RESPONSE_CHECKS = [
         benchmark_partitions,
         blocking=False,
     ),
+    check_spec(
+        "responses",
+        "second_opinions",
+        "The study's judge, if there is one, replied about every response in which the rules find "
+        "no answer.",
+        benchmark_partitions,
+        blocking=False,
+    ),
 ]
 
 
@@ -67,28 +79,39 @@ def responses(
     An irrelevant response is the whole response to another item in the same style, with a different
     answer and a similar length (or several sentences, if the study sets that). The study's
     generator writes the responses that the source does not have. Each call is paid for once, and
-    gates distinguish correct answers from wrong ones, refusals and truncated texts.
+    gates distinguish correct answers from wrong ones, refusals and truncated texts. If the study
+    has a judge, it reads the responses in which the gates find no answer.
     """
     with stage_run(context, workspace, RESPONSES) as run:
         study, config = run.study, run.study.benchmark(run.partition.benchmark)
         quality_table, paid_calls = run.workspace.quality(config.name), 0
-        if not run.was_current:
+        judged = JudgedResponses(QUALITY_SCHEMA.to_frame())
+        asks_again = run.was_current and lacks_opinions(run.workspace, study, config.name) > 0
+        if asks_again or not run.was_current:
             items = run.workspace.items(config.name).read()
             texts, paid_calls = write_responses(context, run.workspace, study, config, items)
-            built = study_examples(study, config, items, texts)
+            by_rules = study_quality(study, config, items, texts)
+            judged = ask_judge(context, run.workspace, study, items, by_rules)
+            built = study_examples(study, config, items, texts, judged.quality)
             quality_table.write(built.quality, run.version)
             run.table.write(built.examples, run.version)
         examples, quality = run.table.read(), quality_table.read()
-        checks = [check_lengths(examples), check_quality(quality, study.mismatch_limit)]
+        checks = [
+            check_lengths(examples),
+            check_quality(quality, study.mismatch_limit),
+            check_opinions(quality, judged.reasons),
+        ]
         yield from run.check_results(checks)
         texts = examples.select("style", "relevance", "instruction", "response")
         yield run.result(
             {
                 "examples_per_style": markdown_table(count_styles(examples), 100),
                 "generator_calls": paid_calls,
+                "judge_calls": judged.paid_calls,
                 "quality": markdown_table(summarize_verdicts(quality), 100),
                 "first_examples": markdown_table(texts),
-            }
+            },
+            computed=examples.height if asks_again else None,
         )
 
 
@@ -110,7 +133,17 @@ def _version(versions: Versions, partition: Partition) -> str:
         *correct,
         # Only where it matters, so that the tables of other studies stay valid.
         *((study.wrong, study.seed) if "wrong" in study.relevances else ()),
+        *_judge_version(versions),
     )
+
+
+def _judge_version(versions: Versions) -> list[object]:
+    """Everything that determines the replies of the study's judge; empty without one."""
+    judge = versions.study.judge
+    if judge is None:
+        return []
+    identity = versions.generator("judge"), judge.most_tokens, load_judge_prompt(judge.prompt).hash
+    return [("judge", OPINIONS_VERSION, *identity)]
 
 
 def _generator_version(versions: Versions, benchmark: BenchmarkConfig) -> object:

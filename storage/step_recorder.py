@@ -13,7 +13,7 @@ from gradpipe.checkpoints.checkpoint import step_model_name
 from gradpipe.errors import WorkspaceError
 from gradpipe.gradients.protocol import Protocol
 from gradpipe.gradients.rows import with_keys
-from gradpipe.studies.examples import study_examples, study_items
+from gradpipe.studies.examples import depends_on_calls, study_examples, study_items
 from gradpipe.studies.load import study_yaml
 from gradpipe.studies.model_config import ModelConfig
 from gradpipe.studies.series import series_of
@@ -103,14 +103,15 @@ class WorkspaceStepRecorder:
         return kept
 
     def _examples_of(self, benchmark: BenchmarkConfig) -> pl.DataFrame:
-        if self._study.generator.kind == "source":
+        if not depends_on_calls(self._study):
             items = study_items(self._study, benchmark)
             return study_examples(self._study, benchmark, items).examples
         table = self.workspace.responses(benchmark.name)
         if table.notes() is None:
             raise WorkspaceError(
                 f"The workspace has no responses of benchmark {benchmark.name!r} yet, which the "
-                "study's generator writes: run `gradpipe run` in it before training."
+                "study's generator writes or its judge reads: run `gradpipe run` in it before "
+                "training."
             )
         return table.read()
 

@@ -13,6 +13,7 @@ import polars as pl
 from gradpipe.errors import WorkspaceError
 from gradpipe.generators.calls import CALL_SCHEMA
 from gradpipe.gradients.rows import ROW_SCHEMA
+from gradpipe.responses.written import OPINION_SCHEMA
 from gradpipe.studies.load import load_study, parse_study, study_yaml
 from gradpipe.studies.series import expand_series, series_of
 from gradpipe.studies.series_config import SeriesConfig
@@ -187,7 +188,7 @@ class Workspace:
 
     def quality(self, benchmark: str) -> Table:
         """The results of the gates on a benchmark's responses, one row per response."""
-        return Table(self.root / _QUALITY / f"{slug(benchmark)}.parquet")
+        return Table(self.root / _QUALITY / f"{slug(benchmark)}.parquet", OPINION_SCHEMA)
 
     def generations(self, model: str) -> RowStore:
         """The answers of one generating model, for all benchmarks."""

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import polars as pl
 
 from assets.planning.plan import Plan
+from assets.planning.second_opinions import OpinionBill
 from gradpipe.generators.bill import GeneratorBill, estimate_bill
 from gradpipe.gradients.rows import with_keys
 from gradpipe.system.units import format_amount, format_duration
@@ -118,6 +119,12 @@ def generation_bills(plan: Plan) -> dict[str, GeneratorBill]:
         for name, calls in unpaid.items()
         if calls.height
     }
+
+
+def opinion_bills(plan: Plan) -> dict[str, OpinionBill]:
+    """Return the cost of the remaining calls to the judge, for each benchmark that has any."""
+    bills = {name: plan.opinion_bill(name) for name in plan.benchmarks}
+    return {name: bill for name, bill in bills.items() if bill is not None}
 
 
 def total(partitions: Sequence[CostEstimate]) -> CostEstimate:

@@ -43,7 +43,8 @@ def write_responses(
         unpaid = unpaid_calls(workspace, study, calls)
         if unpaid.height:
             store = workspace.generations(str(study.generator.model))
-            summary = generate(unpaid, study.generator, store.append, _reporter(context))
+            report = answer_reporter(context, "responses")
+            summary = generate(unpaid, study.generator, store.append, report)
             context.log.info(summary.sentence())
             if summary.left or summary.failed:
                 _raise_unanswered(summary, unpaid, items, benchmark.name)
@@ -67,14 +68,17 @@ def unpaid_calls(workspace: Workspace, study: Study, calls: pl.DataFrame) -> pl.
     return calls.filter(pl.col("key").is_in(missing)).unique("key", maintain_order=True)
 
 
-def _reporter(context: dg.AssetExecutionContext) -> Callable[[GenerationProgress], None]:
+def answer_reporter(
+    context: dg.AssetExecutionContext, what: str
+) -> Callable[[GenerationProgress], None]:
+    """A function that logs the progress of a run from time to time; ``what`` is a plural."""
     last = time.monotonic()
 
     def report(progress: GenerationProgress) -> None:
         nonlocal last
         if time.monotonic() - last >= _LOG_INTERVAL:
             last = time.monotonic()
-            context.log.info(f"{progress.kept} of {progress.calls} responses written")
+            context.log.info(f"{progress.kept} of {progress.calls} {what} written")
 
     return report
 

@@ -17,12 +17,25 @@ from assets.benchmark_items import BENCHMARK_ITEMS
 from assets.partitions import PartitionKey, partition_key
 from assets.planning.generator_calls import unpaid_calls, written_for
 from assets.planning.reach import is_within_reach
+from assets.planning.second_opinions import (
+    OpinionBill,
+    judged_by_answer,
+    lacks_opinions,
+    stored_opinions,
+)
 from assets.planning.versions import Stage, Versions
 from assets.responses import RESPONSES
 from assets.stages import STAGES, stages_by_run
+from gradpipe.generators.bill import estimate_bill
 from gradpipe.generators.calls import PLAN_SCHEMA
 from gradpipe.responses.examples import EXAMPLE_SCHEMA
-from gradpipe.studies.examples import study_calls, study_examples, study_items
+from gradpipe.studies.examples import (
+    depends_on_calls,
+    study_calls,
+    study_examples,
+    study_items,
+    study_quality,
+)
 from storage.stages import Partition
 
 
@@ -62,16 +75,21 @@ class Unit:
 
 
 class Plan:
-    """A rectangle of a study, by default all of it, against what its workspace has."""
+    """A rectangle of a study, by default all of it, against what its workspace has.
+
+    With ``ask_again``, responses about which a call to the judge failed are work to do.
+    """
 
     def __init__(
         self,
         versions: Versions,
         models: Sequence[str] | None = None,
         benchmarks: Sequence[str] | None = None,
+        *,
+        ask_again: bool = False,
     ) -> None:
         study = versions.study
-        self.versions = versions
+        self.versions, self._ask_again = versions, ask_again
         chosen = None if models is None else frozenset(models)
         self.models = [m.name for m in study.models if chosen is None or m.name in chosen]
         self.benchmarks = [
@@ -108,21 +126,47 @@ class Plan:
     def examples(self, benchmark: str) -> pl.DataFrame:
         """A benchmark's examples as the next run will have them, built in memory if stale.
 
-        Empty if some of the responses are still to be written. Raises GradpipeError if the examples
-        cannot be built.
+        Empty if some of the responses are still to be written, or judged where that decides which
+        examples there are. Raises GradpipeError if the examples cannot be built.
         """
         study, workspace = self.versions.study, self.versions.workspace
-        partition = Partition(benchmark=benchmark)
-        if all(
-            self.versions.is_current(stage, partition) for stage in (BENCHMARK_ITEMS, RESPONSES)
-        ):
+        if self._has_responses(benchmark):
             return workspace.responses(benchmark).read()
         config, items = study.benchmark(benchmark), self.items(benchmark)
         calls = study_calls(study, config, items)
         if unpaid_calls(workspace, study, calls).height:
             return EXAMPLE_SCHEMA.to_frame()
         written = written_for(workspace, study, calls)
-        return study_examples(study, config, items, written).examples
+        quality = study_quality(study, config, items, written)
+        if study.judge is not None:
+            quality, unpaid = stored_opinions(workspace, study.judge, items, quality)
+            if unpaid.height and depends_on_calls(study):
+                return EXAMPLE_SCHEMA.to_frame()
+        return study_examples(study, config, items, written, quality).examples
+
+    def opinion_bill(self, benchmark: str) -> OpinionBill | None:
+        """What the judge's calls for a benchmark still cost; None without a judge or calls."""
+        study, workspace = self.versions.study, self.versions.workspace
+        if study.judge is None:
+            return None
+        config, items = study.benchmark(benchmark), self.items(benchmark)
+        calls = study_calls(study, config, items)
+        if self._has_responses(benchmark):
+            quality = workspace.quality(benchmark).read()
+        else:
+            written = written_for(workspace, study, calls)
+            quality = study_quality(study, config, items, written)
+        _, unpaid = stored_opinions(workspace, study.judge, items, quality)
+        later = judged_by_answer(items, unpaid_calls(workspace, study, calls))
+        if not unpaid.height and not later:
+            return None
+        return OpinionBill(estimate_bill(unpaid, study.judge), later)
+
+    def _has_responses(self, benchmark: str) -> bool:
+        """Whether a benchmark's items and examples are current."""
+        partition = Partition(benchmark=benchmark)
+        stages = (BENCHMARK_ITEMS, RESPONSES)
+        return all(self.versions.is_current(stage, partition) for stage in stages)
 
     def stale(self) -> dict[Unit, tuple[Stage, ...]]:
         """Every unit with work to do, and its stages to compute, as the workspace is now."""
@@ -136,10 +180,17 @@ class Plan:
         Empty too if rows are missing of a step whose weights are gone.
         """
         for number, stage in enumerate(unit.stages):
-            if not self.versions.is_current(stage, unit.partition):
+            if not self.versions.is_current(stage, unit.partition) or self._asks(stage, unit):
                 within_reach = is_within_reach(self.versions, stage, unit.partition)
                 return unit.stages[number:] if within_reach else ()
         return ()
+
+    def _asks(self, stage: Stage, unit: Unit) -> bool:
+        """Whether a current stage asks the judge again."""
+        if not self._ask_again or stage is not RESPONSES:
+            return False
+        versions = self.versions
+        return lacks_opinions(versions.workspace, versions.study, unit.partition.benchmark) > 0
 
     def has_input(self, unit: Unit) -> bool:
         """Whether a unit that summarizes partitions has any partition to read."""

@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 
 from assets.planning.reach import is_within_reach
+from assets.planning.second_opinions import lacks_opinions
 from assets.planning.versions import Versions
 from assets.stages import STAGES
 from gradpipe.studies.study import Study
@@ -30,3 +31,10 @@ def stage_states(workspace: Workspace, study: Study) -> Iterator[StageState]:
                 else:
                     state = "out of date" if notes is not None else "missing"
                 yield stage.name, partition.label, state, str(notes.rows) if notes else ""
+
+
+def missing_replies(workspace: Workspace, study: Study) -> dict[str, int]:
+    """The responses per benchmark about which a call to the judge failed, where there are any."""
+    names = [entry.name for entry in study.benchmarks]
+    counts = {name: lacks_opinions(workspace, study, name) for name in names}
+    return {name: count for name, count in counts.items() if count}

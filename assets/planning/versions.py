@@ -233,9 +233,9 @@ class Versions:
         """Why models are not available now, by name; available models are left out."""
         return _errors(self._reach, list(models))
 
-    def generator(self) -> object:
-        """The identity of the study's generator."""
-        return self._answer(("generator", ""), self.study.generator.identity)
+    def generator(self, role: Literal["generator", "judge"] = "generator") -> object:
+        """The identity of the study's generator or judge."""
+        return self._answer((role, ""), getattr(self.study, role).identity)
 
     def reachable_models(self, models: Sequence[str] | None = None) -> list[str]:
         """List the available ones of some models; a missing one must not stop the others."""

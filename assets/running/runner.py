@@ -82,7 +82,7 @@ class Runner:
         for note in notes:
             self.on_note(note)
         versions = Versions(self.workspace, self.study)
-        plan = Plan(versions, models, benchmarks)
+        plan = Plan(versions, models, benchmarks, ask_again=True)
         if not plan.models:
             raise errors.StudyError(
                 notes[0]
@@ -120,7 +120,7 @@ class Runner:
             self.on_note(str(failure))
         versions.ask_all([], plan.benchmarks)
         available = [name for name in plan.models if name not in unavailable]
-        return Plan(versions, available, plan.benchmarks)
+        return Plan(versions, available, plan.benchmarks, ask_again=True)
 
     def _run_all(self, plan: Plan) -> None:
         """Run every stale unit once; raises DamagedError before anything is written."""

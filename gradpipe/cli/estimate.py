@@ -11,6 +11,7 @@ from gradpipe.cli.options import current_workspace, study_option
 from gradpipe.errors import GradpipeError
 
 if TYPE_CHECKING:
+    from assets.planning.second_opinions import OpinionBill
     from gradpipe.generators.bill import GeneratorBill
     from gradpipe.studies.study import Study
     from storage.workspace import Workspace
@@ -121,19 +122,26 @@ def print_dry_run(
     """Print what a backfill of some models and benchmarks would compute, as a table or JSON."""
     from dataclasses import asdict
 
-    from assets.planning.costs import ESTIMATE_COLUMNS, estimates, generation_bills, total
+    from assets.planning.costs import (
+        ESTIMATE_COLUMNS,
+        estimates,
+        generation_bills,
+        opinion_bills,
+        total,
+    )
     from assets.planning.plan import Plan
     from assets.planning.versions import Versions
     from gradpipe.cli.progress import print_table
 
     plan = Plan(Versions(workspace, study), models, benchmarks)
-    cells, bills = list(estimates(plan)), generation_bills(plan)
+    cells, bills, opinions = list(estimates(plan)), generation_bills(plan), opinion_bills(plan)
     if as_json:
         records = [asdict(cell) for cell in cells]
-        click.echo(json.dumps(records + _generation(bills)))
+        click.echo(json.dumps(records + _generation(bills) + _opinions(opinions)))
     else:
         print_table(ESTIMATE_COLUMNS, (cell.cells() for cell in (*cells, total(cells))))
         _print_generation(bills)
+        _print_opinions(opinions)
 
 
 def _print_study(
@@ -141,20 +149,29 @@ def _print_study(
 ) -> None:
     from dataclasses import asdict
 
-    from assets.planning.costs import BILL_COLUMNS, estimates, generation_bills, total
+    from assets.planning.costs import (
+        BILL_COLUMNS,
+        estimates,
+        generation_bills,
+        opinion_bills,
+        total,
+    )
     from assets.planning.plan import Plan
     from assets.planning.versions import Versions
     from gradpipe.cli.progress import print_table
 
     plan = Plan(Versions(workspace, study))
     cells = list(estimates(plan, calibration is not False, ignore_measured=calibration is True))
-    bills = generation_bills(plan)
+    bills, opinions = generation_bills(plan), opinion_bills(plan)
     if as_json:
         record = {"cells": [asdict(cell) for cell in cells], "total": asdict(total(cells))}
-        click.echo(json.dumps(record | ({"generation": _generation(bills)} if bills else {})))
+        record |= {"generation": _generation(bills)} if bills else {}
+        record |= {"second_opinions": _opinions(opinions)} if opinions else {}
+        click.echo(json.dumps(record))
     else:
         print_table(BILL_COLUMNS, (cell.bill() for cell in (*cells, total(cells))))
         _print_generation(bills)
+        _print_opinions(opinions)
 
 
 def _generation(bills: dict[str, GeneratorBill]) -> list[dict[str, Any]]:
@@ -166,6 +183,23 @@ def _generation(bills: dict[str, GeneratorBill]) -> list[dict[str, Any]]:
 def _print_generation(bills: dict[str, GeneratorBill]) -> None:
     if bills:
         click.echo("\nResponses still to be generated, not included above:")
+    for benchmark, bill in bills.items():
+        click.echo(f"{benchmark}: {bill.sentence()}")
+
+
+def _opinions(bills: dict[str, OpinionBill]) -> list[dict[str, Any]]:
+    from dataclasses import asdict
+
+    return [
+        {"benchmark": benchmark, "second_opinions": True, "most_later": bill.most_later}
+        | asdict(bill.bill)
+        for benchmark, bill in bills.items()
+    ]
+
+
+def _print_opinions(bills: dict[str, OpinionBill]) -> None:
+    if bills:
+        click.echo("\nSecond opinions of the judge, not included above:")
     for benchmark, bill in bills.items():
         click.echo(f"{benchmark}: {bill.sentence()}")
 

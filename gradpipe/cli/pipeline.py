@@ -92,12 +92,18 @@ def backfill(
 @click.command()
 def status() -> None:
     """List which results of the study are current, out of date or missing."""
-    from assets.planning.status import stage_states
+    from assets.planning.status import missing_replies, stage_states
     from gradpipe.cli.progress import print_table
 
     workspace = current_workspace()
-    states = stage_states(workspace, workspace.study())
+    study = workspace.study()
+    states = stage_states(workspace, study)
     print_table(("stage", "partition", "state", "rows"), states)
+    for benchmark, count in missing_replies(workspace, study).items():
+        click.echo(
+            f"{benchmark}: {count} second opinions of the judge are missing; `gradpipe run` asks "
+            "for them."
+        )
 
 
 @click.command("report")

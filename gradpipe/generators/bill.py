@@ -22,6 +22,8 @@ TYPICAL_TOKENS = {
     "answer_only": 1500,
     "thinking": 1500,
 }
+#: Tokens of a judge's reply: a final answer alone.
+OPINION_TOKENS = 10
 
 _BYTES_PER_TOKEN = 4
 # Tokens that a chat template adds to a message.
@@ -70,10 +72,11 @@ def estimate_bill(
     ``count_tokens`` returns the number of tokens per text; without it, a token is four bytes.
     """
     unique = calls.unique("key", maintain_order=True)
+    typical = TYPICAL_TOKENS | {"judge": OPINION_TOKENS}
     prompt = _prompt_tokens(unique["messages"].to_list(), count_tokens or _guess)
     by_style = unique.group_by("style", maintain_order=True).agg(
         pl.min_horizontal(
-            pl.col("style").replace_strict(TYPICAL_TOKENS, return_dtype=pl.Int64), "max_tokens"
+            pl.col("style").replace_strict(typical, return_dtype=pl.Int64), "max_tokens"
         )
         .sum()
         .alias("tokens")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from importlib import resources
 from pathlib import Path
@@ -76,14 +76,14 @@ def load_template(style: str, folder: str | None = None) -> Template:
     own = None if folder is None else _own_file(style, folder)
     if own is None:
         packaged = resources.files("gradpipe.generators") / "prompts" / f"{style}.txt"
-        return _parse(packaged.read_text("utf-8"), style, f"{style}.txt")
+        return parse_template(packaged.read_text("utf-8"), style, f"{style}.txt")
     try:
         text = own.read_text("utf-8")
     except (OSError, UnicodeDecodeError) as error:
         raise DataError(
             f"The prompt {own} cannot be read: make it a text file in UTF-8."
         ) from error
-    return _parse(text, style, str(own))
+    return parse_template(text, style, str(own))
 
 
 def _own_file(style: str, folder: str) -> Path | None:
@@ -95,7 +95,10 @@ def _own_file(style: str, folder: str) -> Path | None:
     return file if file.is_file() else None
 
 
-def _parse(text: str, style: str, place: str) -> Template:
+def parse_template(
+    text: str, style: str, place: str, placeholders: Sequence[str] = PLACEHOLDERS
+) -> Template:
+    """Parse the template at ``place``, which may use ``placeholders``; raises DataError."""
     head, *pieces = _SECTION.split(text.replace("\r\n", "\n").removeprefix("\ufeff"))
     stray_lines = [line for line in head.splitlines() if line.strip() and not line.startswith("#")]
     names = pieces[::2]
@@ -108,11 +111,11 @@ def _parse(text: str, style: str, place: str) -> Template:
     if not sections.get("user"):
         raise DataError(f"The prompt {place} has no user message: add it below a line [user].")
     for section in sections.values():
-        _check_placeholders(section, place)
+        _check_placeholders(section, place, placeholders)
     return Template(style, sections.get("system") or None, sections["user"])
 
 
-def _check_placeholders(text: str, place: str) -> None:
+def _check_placeholders(text: str, place: str, placeholders: Sequence[str]) -> None:
     try:
         fields = list(Formatter().parse(text))
     except ValueError as error:
@@ -120,8 +123,8 @@ def _check_placeholders(text: str, place: str) -> None:
             f"The prompt {place} has a single brace: write {{{{ and }}}} for literal braces."
         ) from error
     for _, field, spec, conversion in fields:
-        if field is not None and (field not in PLACEHOLDERS or spec or conversion):
+        if field is not None and (field not in placeholders or spec or conversion):
             raise DataError(
                 f"The prompt {place} has the unknown placeholder {{{field}}}: use "
-                f"{', '.join(PLACEHOLDERS)}, or {{{{ and }}}} for literal braces."
+                f"{', '.join(placeholders)}, or {{{{ and }}}} for literal braces."
             )

@@ -79,6 +79,7 @@ QUALITY_COUNT_SCHEMA = pl.Schema(
         "verdict": pl.String,
         "responses": pl.Int64,
         "rate": pl.Float64,
+        "by_judge": pl.Int64,
     }
 )
 

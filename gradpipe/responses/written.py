@@ -28,7 +28,12 @@ WRITTEN_SCHEMA = pl.Schema(
         "reasoning": pl.String(),
     }
 )
+#: Where a study has a judge: by whom the verdict is, RULES or the judge's model, and the beginning
+#: of the judge's reply, null if it was not asked or did not reply. See ``second_opinion``.
+RULES = "rules"
+OPINION_SCHEMA = pl.Schema({"judged_by": pl.String(), "judge_reply": pl.String()})
 #: One row per response that the gates judged; ``by_model`` is false for a source's own response.
+#: The columns of OPINION_SCHEMA are null without a judge.
 QUALITY_SCHEMA = pl.Schema(
     {
         "by_model": pl.Boolean(),
@@ -38,6 +43,7 @@ QUALITY_SCHEMA = pl.Schema(
         "answer": pl.String(),
         "found_answer": pl.String(),
         "text": pl.String(),
+        **OPINION_SCHEMA,
     }
 )
 
@@ -84,7 +90,8 @@ def _judged(
 
 
 def _quality(judged: pl.DataFrame, by_model: bool) -> pl.DataFrame:
-    table = judged.with_columns(by_model=pl.lit(by_model))
+    without = {name: pl.lit(None, dtype=dtype) for name, dtype in OPINION_SCHEMA.items()}
+    table = judged.with_columns(by_model=pl.lit(by_model), **without)
     return table.select(list(QUALITY_SCHEMA)).cast(QUALITY_SCHEMA)
 
 
@@ -116,21 +123,31 @@ def with_mismatches(items: pl.DataFrame, quality: pl.DataFrame) -> pl.DataFrame:
 def quality_of(judged: Mapping[str, pl.DataFrame]) -> pl.DataFrame:
     """Count the verdicts per benchmark, writer and style, with their shares.
 
-    ``judged`` maps a benchmark to its QUALITY_SCHEMA table.
+    ``by_judge`` of the ``responses`` have their verdict from the study's judge. ``judged`` maps a
+    benchmark to its QUALITY_SCHEMA table.
     """
     parts = [
-        summarize_verdicts(frame.filter(pl.col("by_model") == by_model)).select(
+        _counted(frame.filter(pl.col("by_model") == by_model)).select(
             pl.lit(benchmark).alias("benchmark"),
             pl.lit("a model" if by_model else "its source").alias("written_by"),
             "style",
             "verdict",
             "responses",
             "rate",
+            "by_judge",
         )
         for benchmark, frame in judged.items()
         for by_model in (False, True)
     ]
     return pl.concat(parts)
+
+
+def _counted(judged: pl.DataFrame) -> pl.DataFrame:
+    """The counts of ``summarize_verdicts``, with the number of a judge's verdicts in each."""
+    is_judges = (pl.col("judged_by") != RULES).fill_null(value=False)
+    keys = ["style", "verdict"]
+    of_judge = judged.group_by(keys).agg(is_judges.sum().cast(pl.Int64).alias("by_judge"))
+    return summarize_verdicts(judged).join(of_judge, on=keys, maintain_order="left")
 
 
 def with_matched(

@@ -81,35 +81,60 @@ def counts_tokens(study: Study, benchmark: BenchmarkConfig) -> bool:
     return study.generator.kind != "source" or any(style in MATCHED_STYLES for style in wanted)
 
 
+def depends_on_calls(study: Study) -> bool:
+    """Whether the study's examples depend on what a generator or a judge answers."""
+    judged = study.judge is not None and study.correct == "verified"
+    return study.generator.kind != "source" or judged
+
+
+def study_quality(
+    study: Study,
+    benchmark: BenchmarkConfig,
+    items: pl.DataFrame,
+    written: pl.DataFrame | None = None,
+) -> pl.DataFrame:
+    """The verdicts of the rules (QUALITY_SCHEMA) on the responses to these items.
+
+    Arguments as for ``study_examples``. A response that a model wrote replaces the source's own.
+    """
+    styles = _styles(study, benchmark)
+    quality = judge_ready_made(_with_rationales(items, styles))
+    if styles is not None:
+        quality = quality.filter(pl.col("style").is_in(styles))
+    if study.generator.kind == "source" or written is None:
+        return quality
+    count = token_counter(study) if counts_tokens(study, benchmark) else None
+    judged = judge_written(items, written, count)
+    replaced = quality.join(judged, on=["item_id", "style"], how="anti", maintain_order="left")
+    return pl.concat([replaced, judged])
+
+
 def study_examples(
     study: Study,
     benchmark: BenchmarkConfig,
     items: pl.DataFrame,
     written: pl.DataFrame | None = None,
+    quality: pl.DataFrame | None = None,
 ) -> StudyExamples:
     """The examples that the study makes of these items; raises DataError.
 
     ``written`` (WRITTEN_SCHEMA) are the responses that its generator wrote for them. If the study
     lists ``thinking`` or ``answer_only``, and neither the source nor the generator has them, they
-    are made of the source's rationale and the item's answer.
+    are made of the source's rationale and the item's answer. ``quality`` are the verdicts on the
+    responses, by default ``study_quality``.
     """
     styles = _styles(study, benchmark)
     count = token_counter(study) if counts_tokens(study, benchmark) else None
-    if any(style in THINKING_STYLES for style in styles or ()):
-        items = with_rationales(items, styles or [])
-    quality = judge_ready_made(items)
-    if styles is not None:
-        quality = quality.filter(pl.col("style").is_in(styles))
+    if quality is None:
+        quality = study_quality(study, benchmark, items, written)
+    items = _with_rationales(items, styles)
     if study.generator.kind != "source" and written is not None:
-        judged = judge_written(items, written, count)
+        judged = quality.filter("by_model")
         items = with_written(items, judged, study.generator.mismatches)
         if study.generator.mismatches == "exclude":
             _require_passed(judged, benchmark.name)
         if study.wrong == "mismatches" and "wrong" in study.relevances:
             items = with_mismatches(items, judged)
-        # A response that a model wrote replaces the source's own.
-        replaced = quality.join(judged, on=["item_id", "style"], how="anti", maintain_order="left")
-        quality = pl.concat([replaced, judged])
     examples = build_examples(
         with_matched(items, styles or [], count),
         styles=styles,
@@ -170,6 +195,13 @@ def tokenizer_identity(model: ModelConfig) -> str:
 def _styles(study: Study, benchmark: BenchmarkConfig) -> list[str] | None:
     styles = benchmark.styles or study.styles
     return list(styles) if styles else None
+
+
+def _with_rationales(items: pl.DataFrame, styles: list[str] | None) -> pl.DataFrame:
+    """The items with the styles of a thinking model that their source's rationales can make."""
+    if any(style in THINKING_STYLES for style in styles or ()):
+        return with_rationales(items, styles or [])
+    return items
 
 
 def _require_passed(quality: pl.DataFrame, benchmark: str) -> None:

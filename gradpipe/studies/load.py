@@ -172,14 +172,15 @@ def _absolute(content: dict[str, Any], folder: Path) -> dict[str, Any]:
             entry = {**value, "base": locate(base)}
         return entry
 
-    def generator(value: Any) -> Any:
-        if isinstance(value, dict) and "prompts" in value:
-            return {**value, "prompts": locate(value["prompts"])}
+    def writer(value: Any, prompts: str) -> Any:
+        if isinstance(value, dict) and prompts in value:
+            return {**value, prompts: locate(value[prompts])}
         return value
 
     changed = dict(content)
-    if "generator" in content:
-        changed["generator"] = generator(content["generator"])
+    for key, prompts in (("generator", "prompts"), ("judge", "prompt")):
+        if key in content:
+            changed[key] = writer(content[key], prompts)
     for key, change in (("benchmarks", benchmark), ("models", model)):
         if isinstance(content.get(key), list):
             changed[key] = [change(entry) for entry in content[key]]

@@ -17,6 +17,7 @@ from gradpipe.engines.settings import RayConfig
 from gradpipe.errors import StudyError, nearest
 from gradpipe.fields import Number, Whole
 from gradpipe.generators.config import GeneratorConfig
+from gradpipe.generators.judge import StudyJudge
 from gradpipe.gradients.protocol import STANDARD, Protocol, make_protocol
 from gradpipe.responses.build import Irrelevant
 from gradpipe.responses.wrong import Wrong
@@ -113,6 +114,7 @@ class Study(BaseModel):
         default=GeneratorConfig(),
         description="Who writes the responses that a benchmark's source does not have.",
     )
+    judge: StudyJudge = None
     engine: Literal["local", "ray"] = Field(
         default="local",
         description=(

@@ -12,7 +12,7 @@ from gradpipe.conversations.examples import Example
 from gradpipe.errors import DataError, StudyError
 from gradpipe.gradients.protocol import Protocol, make_protocol
 from gradpipe.standalone.user_examples import Examples, to_examples
-from gradpipe.studies.examples import study_examples, study_items
+from gradpipe.studies.examples import depends_on_calls, study_examples, study_items
 from gradpipe.studies.load import load_study
 from gradpipe.studies.study import Study
 
@@ -62,13 +62,14 @@ def probe_set_of_table(examples: pl.DataFrame, protocol: Protocol) -> ProbeSet:
 def probe_set_of_study(study: Study) -> ProbeSet:
     """The probe set of all examples that a study makes of its benchmarks, without a workspace.
 
-    Raises StudyError if a generator writes the study's responses, and DataError as reading its
-    benchmarks does.
+    Raises StudyError if the responses depend on a generator or a judge, and DataError as reading
+    the study's benchmarks does.
     """
-    if study.generator.kind != "source":
+    if depends_on_calls(study):
         raise StudyError(
-            f"The responses of study {study.name!r} are written by a generator, whose answers are "
-            "kept in a workspace: pass `workspace` too, after `gradpipe run` wrote them."
+            f"The responses of study {study.name!r} are written by a generator or judged by a "
+            "model, whose answers are kept in a workspace: pass `workspace` too, after `gradpipe "
+            "run` stored them."
         )
     parts = [
         study_examples(study, benchmark, study_items(study, benchmark)).examples

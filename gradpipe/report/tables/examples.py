@@ -42,15 +42,20 @@ def unusable_table(unusable: pl.DataFrame) -> ReportTable:
 
 
 def quality_table(quality: pl.DataFrame) -> ReportTable:
-    """The gates' verdicts on responses, as shares of each style's responses."""
+    """The gates' verdicts on responses, as shares of each style's responses.
+
+    With the number that a judge gave, if it gave any.
+    """
     keys = ["benchmark", "written_by", "style", "verdict"]
     frame = in_reading_order(quality.select(list(QUALITY_COUNT_SCHEMA)), *keys)
+    if not frame["by_judge"].sum():
+        frame = frame.drop("by_judge")
     return ReportTable(
         "quality",
         "Responses by the verdict of the gates",
         frame.with_columns(pl.col("verdict").str.replace_all("_", " ")),
         heads=4,
-        labels={"rate": "share"},
+        labels={"rate": "share", "by_judge": "by the judge"},
     )
 
 
