@@ -21,7 +21,8 @@ from gradpipe.untrusted.yaml import LARGEST_STUDY, RefusedYAMLError, read_yaml
 
 #: Keys of models whose default names are short.
 _SHORT_NAMED = {*SERIES_KEYS, "series"}
-#: Settings of `wikipedia` that are paths or URLs.
+#: Settings of the generator and of `wikipedia` that are paths (or URLs).
+_GENERATOR_PATHS = ("prompts", "few_shot", "batch_folder")
 _WIKIPEDIA_FILES = ("titles", "titles_file", "views")
 
 
@@ -173,9 +174,9 @@ def _absolute(content: dict[str, Any], folder: Path) -> dict[str, Any]:
         return entry
 
     def generator(value: Any) -> Any:
-        if isinstance(value, dict) and "prompts" in value:
-            return {**value, "prompts": locate(value["prompts"])}
-        return value
+        if not isinstance(value, dict):
+            return value
+        return value | {name: locate(value[name]) for name in _GENERATOR_PATHS if name in value}
 
     changed = dict(content)
     if "generator" in content:
