@@ -14,8 +14,8 @@ from assets.resources import WorkspaceResource
 from assets.stage_run import ASSET_GROUP, markdown_table, stage_run
 from gradpipe.benchmarks.config import BenchmarkConfig
 from gradpipe.generators.calls import GENERATOR_VERSION
-from gradpipe.generators.written_styles import MAX_TOKENS
 from gradpipe.generators.prompts import load_template
+from gradpipe.generators.written_styles import MAX_TOKENS
 from gradpipe.responses.build import RESPONSES_VERSION
 from gradpipe.responses.checks import check_lengths
 from gradpipe.responses.examples import count_styles

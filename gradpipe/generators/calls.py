@@ -11,8 +11,8 @@ import polars as pl
 from gradpipe.benchmarks.items import FAMILIES
 from gradpipe.benchmarks.samples import sample_id
 from gradpipe.generators.config import GeneratorConfig
-from gradpipe.generators.written_styles import MAX_TOKENS
 from gradpipe.generators.prompts import Template, load_templates
+from gradpipe.generators.written_styles import MAX_TOKENS
 from gradpipe.styles import KNOWLEDGE_STYLES
 from gradpipe.system.hashing import content_hash
 

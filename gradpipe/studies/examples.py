@@ -11,6 +11,7 @@ import polars as pl
 from gradpipe.benchmarks.config import BenchmarkConfig
 from gradpipe.benchmarks.items import sample_items
 from gradpipe.benchmarks.read import read_items
+from gradpipe.benchmarks.samples import with_samples
 from gradpipe.errors import DataError, ModelError
 from gradpipe.generators.calls import PLAN_SCHEMA, plan_calls
 from gradpipe.models.fingerprint import file_digest
@@ -101,6 +102,7 @@ def study_examples(
     if styles is not None:
         quality = quality.filter(pl.col("style").is_in(styles))
     if study.generator.kind != "source" and written is not None:
+        items = with_samples(items, study.generator.samples)
         judged = judge_written(items, written, count)
         items = with_written(items, judged, study.generator.mismatches)
         if study.generator.mismatches == "exclude":
