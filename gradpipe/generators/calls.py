@@ -72,8 +72,8 @@ def plan_calls(
     styles that the study lists, if it lists any: ``thinking`` and ``answer_only`` are planned only
     where the study or the generator lists them. Both are one call, and items with the same prompt
     share a key. Each sample is a call of its own, with the ``item_id`` of the sample; sample 0 is
-    the call of a study without samples. Raises DataError for an invalid prompt and for an item without a text
-    that its prompt uses, ModelError for a missing local model.
+    the call of a study without samples. Raises DataError for an invalid prompt and for an item
+    without a text that its prompt uses, ModelError for a missing local model.
     """
     pairs = _pairs_to_generate(items, config, config.styles_to_write(listed))
     if pairs.is_empty():

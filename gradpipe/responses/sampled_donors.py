@@ -1,9 +1,9 @@
 """Irrelevant responses where a model wrote several samples per item.
 
-An item's donor is the same for all of its samples: sample k of the item gets sample k of its donor.
-So no sample receives another sample of its own item, and a claim that is paired by response compares
-the mean of a donor's texts behind two instructions (see gradpipe/claims/pairing.py). Without
-samples, and for sample 0, the responses are those of a study without samples.
+An item's donor is the same for all of its samples: sample k of the item gets sample k of its
+donor. So no sample receives another sample of its own item, and a claim that is paired by response
+compares the mean of a donor's texts behind two instructions (see gradpipe/claims/pairing.py).
+Without samples, and for sample 0, the responses are those of a study without samples.
 """
 
 from collections.abc import Callable
