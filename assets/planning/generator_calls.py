@@ -9,6 +9,7 @@ import dagster as dg
 import polars as pl
 
 from gradpipe.benchmarks.config import BenchmarkConfig
+from gradpipe.benchmarks.samples import base_item, sample_number
 from gradpipe.errors import DataError
 from gradpipe.generators.generate import GenerationProgress, GenerationSummary, generate
 from gradpipe.responses.thinking import written_responses
@@ -87,12 +88,17 @@ def _raise_unanswered(
         {"key": list(summary.failed), "reason": list(summary.failed.values())},
         schema={"key": pl.String, "reason": pl.String},
     )
-    failed = calls.join(reasons, on="key", maintain_order="left").join(
-        items.select("item_id", "index"), on="item_id", maintain_order="left"
+    failed = (
+        calls.join(reasons, on="key", maintain_order="left")
+        .with_columns(base_item(), sample_number())
+        .join(items.select("item_id", "index"), on="item_id", maintain_order="left")
     )
     listed = [
-        f"{style} of item {index}: {reason.rstrip('.')}"
-        for style, index, reason in failed.select("style", "index", "reason").iter_rows()
+        f"{style} of item {index}{f' (sample {sample + 1})' if sample else ''}: "
+        + reason.rstrip(".")
+        for style, index, sample, reason in failed.select(
+            "style", "index", "sample", "reason"
+        ).iter_rows()
     ]
     hidden = len(listed) - MAX_LISTED_CALLS
     more = f"; and {hidden} more" if hidden > 0 else ""

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import json
+from collections.abc import Mapping, Sequence
 from typing import Any, Literal
 
 from pydantic import Field, JsonValue, field_validator, model_validator
@@ -197,6 +198,13 @@ def _refuse_sampling(fields: dict[str, JsonValue]) -> None:
                 f"The generator's `{name}` has no effect at temperature 0: set a `temperature` "
                 "above 0, or remove it."
             )
+
+
+def template_variables(call: Mapping[str, Any]) -> dict[str, Any]:
+    """The variables of the chat template of a local model's call (a row of PLAN_SCHEMA)."""
+    settings = json.loads(call["settings"])
+    thinks = {"enable_thinking": True} if settings.get("enable_thinking") else {}
+    return {**settings.get("request", {}).get("chat_template_kwargs", {}), **thinks}
 
 
 def with_plain_names(settings: dict[Any, Any]) -> dict[Any, Any]:
