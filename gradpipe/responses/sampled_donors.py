@@ -29,7 +29,7 @@ def draw_donors(
     the item has itself, are skipped.
     """
     numbered = _numbered(responses)
-    if not numbered["sample"].any():
+    if not (numbered["sample"] > 0).any():
         return irrelevant_responses(responses, benchmark, style, seed, how)
     first = numbered.sort("sample").unique("base", keep="first", maintain_order=True)
     pairs = irrelevant_responses(
