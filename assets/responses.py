@@ -15,9 +15,9 @@ from assets.resources import WorkspaceResource
 from assets.stage_run import ASSET_GROUP, markdown_table, stage_run
 from gradpipe.benchmarks.config import BenchmarkConfig
 from gradpipe.generators.calls import GENERATOR_VERSION
-from gradpipe.generators.config import MAX_TOKENS
 from gradpipe.generators.judge import load_judge_prompt
-from gradpipe.generators.prompts import load_template
+from gradpipe.generators.prompts import load_templates
+from gradpipe.generators.written_styles import MAX_TOKENS
 from gradpipe.responses.build import RESPONSES_VERSION
 from gradpipe.responses.checks import check_lengths
 from gradpipe.responses.examples import count_styles
@@ -142,8 +142,8 @@ def _judge_version(versions: Versions) -> list[object]:
     judge = versions.study.judge
     if judge is None:
         return []
-    identity = versions.generator("judge"), judge.most_tokens, load_judge_prompt(judge.prompt).hash
-    return [("judge", OPINIONS_VERSION, *identity)]
+    settings = versions.generator("judge"), judge.additions(), judge.most_tokens
+    return [("judge", OPINIONS_VERSION, settings, load_judge_prompt(judge.prompt).hash)]
 
 
 def _generator_version(versions: Versions, benchmark: BenchmarkConfig) -> object:
@@ -153,14 +153,14 @@ def _generator_version(versions: Versions, benchmark: BenchmarkConfig) -> object
     if generator.kind == "source":
         return counter or "source"
     written = generator.styles_to_write(benchmark.styles or study.styles)
-    prompts = {
-        style: load_template(style, generator.prompts).hash
-        for style in MAX_TOKENS
-        if style in written
-    }
+    templates = load_templates(generator, [style for style in MAX_TOKENS if style in written])
+    prompts = {style: template.hash for style, template in templates.items()}
     settings = versions.generator(), generator.mismatches, generator.styles
     thinking = [generator.thinking_settings(style) for style in prompts if style in THINKING_STYLES]
-    return GENERATOR_VERSION, settings, prompts, counter, *thinking
+    additions = generator.additions()
+    # Only where they are set, so that the tables of other studies stay valid.
+    own = [additions] if additions else []
+    return GENERATOR_VERSION, settings, prompts, counter, *thinking, *own
 
 
 def _counter_version(versions: Versions) -> str | None:

@@ -9,7 +9,9 @@ import dagster as dg
 import polars as pl
 
 from gradpipe.benchmarks.config import BenchmarkConfig
-from gradpipe.errors import DataError
+from gradpipe.benchmarks.samples import base_item, sample_number
+from gradpipe.errors import DataError, StudyError
+from gradpipe.generators.config import GeneratorConfig
 from gradpipe.generators.generate import GenerationProgress, GenerationSummary, generate
 from gradpipe.responses.thinking import written_responses
 from gradpipe.responses.written import WRITTEN_SCHEMA
@@ -19,6 +21,8 @@ from storage.workspace import Workspace
 
 #: Seconds between two log lines.
 _LOG_INTERVAL = 10.0
+#: The workspace's folder for the files of the generator `batch`.
+_BATCHES = "batches"
 #: Maximum number of calls without an answer that an error lists.
 MAX_LISTED_CALLS = 3
 
@@ -43,8 +47,9 @@ def write_responses(
         unpaid = unpaid_calls(workspace, study, calls)
         if unpaid.height:
             store = workspace.generations(str(study.generator.model))
+            config = with_batch_folder(study.generator, workspace)
             report = answer_reporter(context, "responses")
-            summary = generate(unpaid, study.generator, store.append, report)
+            summary = generate(unpaid, config, store.append, report)
             context.log.info(summary.sentence())
             if summary.left or summary.failed:
                 _raise_unanswered(summary, unpaid, items, benchmark.name)
@@ -66,6 +71,21 @@ def unpaid_calls(workspace: Workspace, study: Study, calls: pl.DataFrame) -> pl.
         return calls
     missing = workspace.generations(str(study.generator.model)).missing(calls["key"])
     return calls.filter(pl.col("key").is_in(missing)).unique("key", maintain_order=True)
+
+
+def with_batch_folder(config: GeneratorConfig, workspace: Workspace) -> GeneratorConfig:
+    """The generator's settings with the workspace's folder for batch files, unless one is set.
+
+    Raises StudyError if the workspace is in an object store: the files are uploaded by hand.
+    """
+    if config.kind != "batch" or config.batch_folder is not None:
+        return config
+    if workspace.local_root is None:
+        raise StudyError(
+            "The workspace is in an object store, where batch files cannot be uploaded from: set "
+            "the generator's `batch_folder` to a local folder."
+        )
+    return config.model_copy(update={"batch_folder": str(workspace.local_root / _BATCHES)})
 
 
 def answer_reporter(
@@ -91,18 +111,26 @@ def _raise_unanswered(
         {"key": list(summary.failed), "reason": list(summary.failed.values())},
         schema={"key": pl.String, "reason": pl.String},
     )
-    failed = calls.join(reasons, on="key", maintain_order="left").join(
-        items.select("item_id", "index"), on="item_id", maintain_order="left"
+    failed = (
+        calls.join(reasons, on="key", maintain_order="left")
+        .with_columns(base_item(), sample_number())
+        .join(items.select("item_id", "index"), on="item_id", maintain_order="left")
     )
     listed = [
-        f"{style} of item {index}: {reason.rstrip('.')}"
-        for style, index, reason in failed.select("style", "index", "reason").iter_rows()
+        f"{style} of item {index}{f' (sample {sample + 1})' if sample else ''}: "
+        + reason.rstrip(".")
+        for style, index, sample, reason in failed.select(
+            "style", "index", "sample", "reason"
+        ).iter_rows()
     ]
     hidden = len(listed) - MAX_LISTED_CALLS
     more = f"; and {hidden} more" if hidden > 0 else ""
-    why = "; ".join(listed[:MAX_LISTED_CALLS]) + more or str(summary.stopped).rstrip(".")
+    why = "; ".join(listed[:MAX_LISTED_CALLS]) + more
+    if summary.next_step is None:
+        why = why or str(summary.stopped).rstrip(".")
+    notes = "; ".join(filter(None, [why, *summary.notes]))
+    cure = summary.next_step or "fix this, then run again to request only the missing ones"
     raise DataError(
         f"{summary.calls - summary.kept} of {summary.calls} responses for benchmark "
-        f"{benchmark!r} are not written ({why}): fix this, then run again to request only the "
-        "missing ones."
+        f"{benchmark!r} are not written{f' ({notes})' if notes else ''}: {cure}."
     )

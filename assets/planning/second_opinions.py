@@ -8,6 +8,7 @@ import dagster as dg
 import polars as pl
 
 from assets.planning.generator_calls import MAX_LISTED_CALLS, answer_reporter
+from gradpipe.benchmarks.samples import base_item
 from gradpipe.errors import DataError, GradpipeError
 from gradpipe.generators.bill import GeneratorBill
 from gradpipe.generators.generate import generate
@@ -103,6 +104,7 @@ def judged_by_answer(items: pl.DataFrame, calls: pl.DataFrame) -> int:
     with_answer = items.filter(pl.col("answer").is_not_null(), pl.col("family") != "knowledge")
     return (
         calls.filter(~pl.col("style").is_in(KNOWLEDGE_STYLES))
+        .with_columns(base_item())
         .join(with_answer.select("item_id"), on="item_id", how="semi")
         .height
     )

@@ -7,6 +7,7 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
+from gradpipe.benchmarks.samples import base_item
 from gradpipe.errors import DataError
 from gradpipe.statistics.table import StatisticsFrame, with_labels
 
@@ -86,7 +87,9 @@ def cell_values(table: StatisticsFrame, statistic: str) -> CellValues:
     """A statistic's values from the statistics table of one model and benchmark.
 
     As in ``curves``, an example without a finite value at some layer of a projection is excluded
-    from that whole curve. ``donors`` come from the column ``donor_item_id``, if there is one.
+    from that whole curve. The samples of an item are one item, with the mean of their values: they
+    are not independent of one another. ``donors`` come from the column ``donor_item_id``, if there
+    is one.
     Raises DataError for a table without rows, with several models or benchmarks, or with two rows
     for the same matrix of an example.
     """
@@ -128,11 +131,12 @@ def cell_values(table: StatisticsFrame, statistic: str) -> CellValues:
         )
     broken = (present & ~np.isfinite(values)).any(-1)
     values[broken] = np.nan
+    items, values = _means_of_samples(labels["item"], values)
     return CellValues(
         model=model,
         benchmark=benchmark,
         family=family,
-        items=tuple(labels["item"]),
+        items=items,
         curves=tuple((curve["style"], curve["relevance"]) for curve in labels["curve"]),
         projections=tuple(labels["projection"]),
         layers=tuple(labels["layer"]),
@@ -141,10 +145,33 @@ def cell_values(table: StatisticsFrame, statistic: str) -> CellValues:
     )
 
 
+def _means_of_samples(ids: pl.Series, values: Array) -> tuple[tuple[str, ...], Array]:
+    """The items of sorted ids of samples, and the mean of each item's samples: [item, ...]."""
+    items = ids.to_frame("item").with_columns(base_item("item"))["item"]
+    if items.n_unique() == len(ids):
+        return tuple(ids), values
+    names = items.unique().sort()
+    places = items.rank("dense").to_numpy().astype(np.int64) - 1
+    finite = np.isfinite(values)
+    sums, counts = np.zeros((2, len(names), *values.shape[1:]))
+    np.add.at(sums, places, np.where(finite, values, 0.0))
+    np.add.at(counts, places, finite)
+    with np.errstate(invalid="ignore", divide="ignore"):
+        means: Array = sums / counts
+    return tuple(names), means
+
+
 def _donors(rows: pl.DataFrame) -> dict[str, dict[str, str | None]]:
-    """The donor of each item's irrelevant response, by style."""
+    """The donor of each item's irrelevant responses, by style; None if they have several."""
     style, relevance = (pl.col("curve").struct.field(name) for name in ("style", "relevance"))
-    irrelevant = rows.filter(relevance == "irrelevant").select(style, "item", "donor").unique()
+    irrelevant = (
+        rows.filter(relevance == "irrelevant")
+        .select(style.alias("style"), "item", "donor")
+        .unique()
+        .with_columns(base_item("item"), base_item("donor"))
+        .group_by("style", "item")
+        .agg(pl.when(pl.col("donor").n_unique() == 1).then(pl.col("donor").first()).alias("donor"))
+    )
     return {
         str(name): dict(part.select("item", "donor").iter_rows())
         for (name,), part in irrelevant.group_by("style")

@@ -9,8 +9,10 @@ from typing import Any
 import polars as pl
 
 from gradpipe.benchmarks.items import FAMILIES
-from gradpipe.generators.config import MAX_TOKENS, GeneratorConfig
-from gradpipe.generators.prompts import Template, load_template
+from gradpipe.benchmarks.samples import sample_id
+from gradpipe.generators.config import GeneratorConfig
+from gradpipe.generators.prompts import Template, load_templates
+from gradpipe.generators.written_styles import MAX_TOKENS
 from gradpipe.styles import KNOWLEDGE_STYLES
 from gradpipe.system.hashing import content_hash
 
@@ -69,22 +71,19 @@ def plan_calls(
     item already has a correct response in it, unless ``config.styles`` names it. ``listed`` are the
     styles that the study lists, if it lists any: ``thinking`` and ``answer_only`` are planned only
     where the study or the generator lists them. Both are one call, and items with the same prompt
-    share a key. Raises DataError for an invalid prompt and for an item without a text
-    that its prompt uses, ModelError for a missing local model.
+    share a key. Each sample is a call of its own, with the ``item_id`` of the sample; sample 0 is
+    the call of a study without samples. Raises DataError for an invalid prompt and for an item
+    without a text that its prompt uses, ModelError for a missing local model.
     """
     pairs = _pairs_to_generate(items, config, config.styles_to_write(listed))
     if pairs.is_empty():
         return PLAN_SCHEMA.to_frame()
-    templates = {style: load_template(style, config.prompts) for style in set(pairs["style"])}
+    templates = load_templates(config, pairs["style"].unique())
     identity = config.identity()
     rows = [
-        _call(
-            item,
-            templates[item["style"]],
-            config,
-            identity | config.thinking_settings(item["style"]),
-        )
+        _call(item, templates[item["style"]], config, identity, sample)
         for item in pairs.iter_rows(named=True)
+        for sample in range(config.samples)
     ]
     return pl.DataFrame(rows, schema=PLAN_SCHEMA)
 
@@ -124,15 +123,20 @@ def _styles_of_family(styles: Sequence[str]) -> pl.DataFrame:
 
 
 def _call(
-    item: Mapping[str, Any], template: Template, config: GeneratorConfig, identity: dict[str, Any]
+    item: Mapping[str, Any],
+    template: Template,
+    config: GeneratorConfig,
+    identity: dict[str, Any],
+    sample: int,
 ) -> dict[str, Any]:
     messages = template.messages(item)
     max_tokens = config.max_tokens or MAX_TOKENS[item["style"]]
-    settings = {**identity, "max_tokens": max_tokens}
+    own = config.request_settings(item["style"], sample)
+    settings = {**identity, **own, "max_tokens": max_tokens}
     return {
         # Without item and benchmark: after a rename, the same answers are reused.
         "key": content_hash(GENERATOR_VERSION, messages, settings),
-        "item_id": item["item_id"],
+        "item_id": sample_id(item["item_id"], sample),
         "benchmark": item["benchmark"],
         "style": item["style"],
         "prompt_hash": template.hash,

@@ -90,14 +90,15 @@ class ChatClient:
         return self._read(body, time.monotonic() - started)
 
     async def _send(self, call: Mapping[str, Any]) -> str:
-        settings: dict[str, Any] = {self._limit: int(call["max_tokens"])}
-        if self._config.seed is not None:
-            settings["seed"] = self._config.seed
+        asked = json.loads(call["settings"])
+        settings: dict[str, Any] = {asked.get("limit_field", self._limit): int(call["max_tokens"])}
+        if (seed := asked.get("seed", self._config.seed)) is not None:
+            settings["seed"] = seed
         raw = await self._client.chat.completions.with_raw_response.create(
             model=str(self._config.model),
             messages=json.loads(call["messages"]),
             temperature=self._config.temperature,
-            extra_body=json.loads(call["settings"]).get("request"),
+            extra_body=asked.get("request"),
             extra_headers={"Idempotency-Key": str(call["key"])},
             **settings,
         )

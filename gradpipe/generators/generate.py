@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
-from contextlib import suppress
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -44,12 +44,15 @@ class GenerationProgress:
 @dataclass(frozen=True)
 class GenerationSummary:
     """The result of a run: ``failed`` maps keys to reasons; ``stopped`` is the reason why calls are
-    left, or None if none are.
+    left, or None if none are. ``next_step`` is what to do to get their answers, if it is more than
+    another run, and ``notes`` say what was not used; each is part of a sentence.
     """
 
     progress: GenerationProgress
     failed: dict[str, str] = field(default_factory=dict)
     stopped: str | None = None
+    next_step: str | None = None
+    notes: tuple[str, ...] = ()
 
     @property
     def calls(self) -> int:
@@ -74,6 +77,7 @@ class GenerationSummary:
         text += f" ({tokens})"
         if self.failed:
             text += f", {len(self.failed)} failed"
+        text = "; ".join([text, *self.notes, *([self.next_step] if self.next_step else [])])
         return f"{text}; {self.stopped}" if self.stopped else f"{text}."
 
 
@@ -86,7 +90,7 @@ def generate(
     """Make the calls (PLAN_SCHEMA), each key once, and pass every answer to ``keep``.
 
     ``keep`` gets frames of CALL_SCHEMA in the caller's thread: one row per answer of a server, one
-    batch at a time of a local model. After an interruption it may get a row twice. Failed calls are
+    batch at a time of a local model or of batch files. After an interruption it may get a row twice. Failed calls are
     in the summary. Before an exception leaves this function, including Ctrl-C, it waits for the
     calls in flight and keeps their answers. Raises GradpipeError for a missing or rejected key and
     for a model that the server does not have, ModelError if a local model fails.
@@ -100,10 +104,13 @@ def generate(
         raise GradpipeError(
             "The generator 'source' writes nothing: use 'openai' or 'transformers'."
         )
-    if config.kind == "transformers":
-        _generate_locally(rows, config, run)
-    else:
-        _generate_by_server(rows, config, run)
+    ways = {
+        "openai": _generate_by_server,
+        "batch": _generate_by_files,
+        "transformers": _generate_locally,
+        "vllm": _generate_by_vllm,
+    }
+    ways[config.kind](rows, config, run)
     return run.summary()
 
 
@@ -115,14 +122,37 @@ def _generate_locally(rows: list[dict[str, Any]], config: GeneratorConfig, run: 
         run.take(outcomes)
 
 
-def _generate_by_server(rows: list[dict[str, Any]], config: GeneratorConfig, run: _Run) -> None:
-    # Its packages are an extra.
+def _generate_by_vllm(rows: list[dict[str, Any]], config: GeneratorConfig, run: _Run) -> None:
+    from gradpipe.generators.vllm_engine import answer_by_vllm
+
+    for outcomes in answer_by_vllm(rows, config, run.ledger):
+        run.take(outcomes)
+
+
+def _generate_by_files(rows: list[dict[str, Any]], config: GeneratorConfig, run: _Run) -> None:
+    with _packages_of("batch"):
+        from gradpipe.generators.batch import BatchRun
+
+    batch = BatchRun(rows, config, run.ledger)
+    for outcomes in batch.outcomes():
+        run.take(outcomes)
+    run.next_step, run.notes = batch.next_step, tuple(batch.notes)
+
+
+@contextmanager
+def _packages_of(kind: str) -> Iterator[None]:
+    """Name the extra if one of its packages is missing."""
     try:
-        from gradpipe.generators.exchange import open_exchange
+        yield
     except ModuleNotFoundError as error:
         if error.name not in OPTIONAL_PACKAGES:
             raise
-        raise GradpipeError(missing_package(error.name, "The generator 'openai'")) from error
+        raise GradpipeError(missing_package(error.name, f"The generator {kind!r}")) from error
+
+
+def _generate_by_server(rows: list[dict[str, Any]], config: GeneratorConfig, run: _Run) -> None:
+    with _packages_of("openai"):
+        from gradpipe.generators.exchange import open_exchange
 
     with open_exchange(rows, config, run.ledger) as exchange:
         try:
@@ -151,6 +181,8 @@ class _Run:
     ) -> None:
         self.ledger = Ledger(config.budget)
         self.failures_in_a_row = 0
+        self.next_step: str | None = None
+        self.notes: tuple[str, ...] = ()
         self._failed: dict[str, str] = {}
         self._keep = keep
         self._report = report
@@ -194,7 +226,9 @@ class _Run:
         """Return the results so far, with the reason to stop if calls are left."""
         progress = self._now()
         stopped = self.ledger.stopped if progress.left else None
-        return GenerationSummary(progress, dict(self._failed), stopped)
+        return GenerationSummary(
+            progress, dict(self._failed), stopped, next_step=self.next_step, notes=self.notes
+        )
 
     def _now(self) -> GenerationProgress:
         seconds = time.monotonic() - self._started

@@ -23,7 +23,8 @@ JUDGE_PLACEHOLDERS = ("instruction", "response", "form")
 #: The settings of a generator that a judge has too, and its own.
 _SETTINGS = (
     *("kind", "model", "revision", "dtype", "base_url", "key", "prompt", "temperature"),
-    *("max_tokens", "seed", "concurrency", "batch", "attempts", "timeout", "budget", "price"),
+    *("max_tokens", "limit_field", "seed", "extra_body", "concurrency", "batch", "attempts"),
+    *("timeout", "budget", "price"),
 )
 _LARGEST_PROMPT = 1_000_000
 
@@ -60,7 +61,7 @@ class JudgeConfig(GeneratorConfig):
         # The names of unknown settings may be keys by mistake: what is shared refuses those.
         if isinstance(value, str):
             raise StudyError("The study's `judge` is not a mapping: write `judge: {model: NAME}`.")
-        writers = set(cls.model_fields) - {*_SETTINGS}
+        writers = {*cls.model_fields, "n"} - {*_SETTINGS}
         if isinstance(value, dict) and (unknown := sorted(writers & set(map(str, value)))):
             raise StudyError(f"The judge has no setting `{unknown[0]}`: remove it.")
         try:

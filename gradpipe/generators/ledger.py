@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 
-from gradpipe.generators.config import Budget
+from gradpipe.generators.budget import Budget
 
 # A lower bound: English has four or five bytes per token, Chinese three.
 _BYTES_PER_TOKEN = 3

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import groupby, islice
 from typing import Any
@@ -18,6 +18,8 @@ from gradpipe.errors import ModelError
 from gradpipe.generators.answers import CallFailure, GeneratedAnswer, Outcome
 from gradpipe.generators.config import GeneratorConfig
 from gradpipe.generators.ledger import Ledger
+from gradpipe.generators.request_settings import template_variables
+from gradpipe.generators.token_filters import token_filters
 from gradpipe.gradients.chat_templates import ChatTemplate
 from gradpipe.gradients.passes.memory import make_room, out_of_memory
 from gradpipe.gradients.protocol import make_protocol
@@ -97,15 +99,15 @@ class _Writer:
                 f"The tokenizer of {loaded.name} has no chat template: use an instruction-tuned "
                 "model."
             )
-        self._templates: dict[tuple[str | None, bool], ChatTemplate] = {}
+        self._templates: dict[tuple[str | None, str], ChatTemplate] = {}
+        self._filters = token_filters(config.extra_body)
         self._ends = _end_tokens(self._model, self._tokenizer)
         # Ignore sampling and penalties that come with the model: only the study's settings count.
         self._model.generation_config = GenerationConfig()
 
     def prompt(self, call: Mapping[str, Any]) -> _Prompt:
         """Return a call's tokens in the model's chat template, and the room left in its window."""
-        thinks = bool(json.loads(call["settings"]).get("enable_thinking"))
-        text = self._templated(json.loads(call["messages"]), thinks)
+        text = self._templated(json.loads(call["messages"]), template_variables(call))
         ids = list(self._tokenizer(text, add_special_tokens=False, verbose=False)["input_ids"])
         room = int(call["max_tokens"])
         room = min(room, self._window - len(ids)) if self._window else room
@@ -120,25 +122,25 @@ class _Writer:
         reason = beyond_vocabulary(prompt.ids, embedding_count(self._model))
         return None if reason is None else CallFailure(reason)
 
-    def _templated(self, messages: list[dict[str, str]], thinks: bool) -> str:
-        texts = {message["role"]: message["content"] for message in messages}
-        system, user = texts.get("system"), texts["user"]
-        text = self._template(system, thinks).prompt(user, "")
+    def _templated(self, messages: list[dict[str, str]], variables: dict[str, Any]) -> str:
+        turns = [message for message in messages if message["role"] != "system"]
+        system = next((m["content"] for m in messages if m["role"] == "system"), None)
+        text = self._template(system, variables).prompt_after(turns)
         if system is None or system.strip() in text:
             return text
-        # Some templates have no system role: prepend its text to the user's message.
-        return self._template(None, thinks).prompt(f"{system}\n\n{user}", "")
+        # Some templates have no system role: prepend its text to the user's first message.
+        first = turns[0] | {"content": f"{system}\n\n{turns[0]['content']}"}
+        return self._template(None, variables).prompt_after([first, *turns[1:]])
 
-    def _template(self, system: str | None, thinks: bool) -> ChatTemplate:
+    def _template(self, system: str | None, variables: dict[str, Any]) -> ChatTemplate:
         """The chat template as gradients read it, so that both see the same prompt and date."""
-        if (system, thinks) not in self._templates:
+        key = system, json.dumps(variables, sort_keys=True)
+        if key not in self._templates:
             protocol = make_protocol(
-                system=system,
-                thinking="inside",
-                chat_template_kwargs={"enable_thinking": True} if thinks else {},
+                system=system, thinking="inside", chat_template_kwargs=variables
             )
-            self._templates[system, thinks] = ChatTemplate(self._tokenizer, protocol, self._name)
-        return self._templates[system, thinks]
+            self._templates[key] = ChatTemplate(self._tokenizer, protocol, self._name)
+        return self._templates[key]
 
     def write(self, prompts: list[_Prompt]) -> list[GeneratedAnswer | CallFailure]:
         """Generate the responses to prompts of the same room; the seconds are shared equally."""
@@ -186,7 +188,7 @@ class _Writer:
         if not self._config.temperature:
             return []
         seeds = [content_hash(self._config.seed or 0, prompt.call["key"]) for prompt in prompts]
-        return [_Sampling(self._config.temperature, seeds)]
+        return [_Sampling(self._config.temperature, seeds, self._filters)]
 
     def _answer(
         self, prompt: _Prompt, row: list[int], seconds: float
@@ -228,18 +230,22 @@ class _Sampling:
     search over these sums makes each row's text independent of the other rows in its batch.
     """
 
-    def __init__(self, temperature: float, seeds: list[str]) -> None:
+    def __init__(self, temperature: float, seeds: list[str], filters: Sequence[Any] = ()) -> None:
         self._temperature = temperature
+        self._filters = filters
         self._generators = [torch.Generator().manual_seed(int(seed, 16) % 2**63) for seed in seeds]
 
     def __call__(self, input_ids: torch.Tensor, scores: torch.Tensor) -> torch.Tensor:
-        """Return the scores [rows, vocabulary] divided by the temperature, plus noise."""
+        """Return the scores [rows, vocabulary] divided by the temperature, filtered, plus noise."""
         waits = [
             torch.empty(scores.shape[-1]).exponential_(generator=generator)
             for generator in self._generators
         ]
         noise = -torch.stack(waits).log().to(scores.device)
-        return scores.float() / self._temperature + noise
+        scaled = scores.float() / self._temperature
+        for kept in self._filters:
+            scaled = kept(input_ids, scaled)
+        return scaled + noise
 
 
 def _end_tokens(model: Any, tokenizer: Any) -> list[int]:

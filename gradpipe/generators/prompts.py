@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from importlib import resources
 from pathlib import Path
 from string import Formatter
+from typing import Any
 
 from gradpipe.errors import DataError
-from gradpipe.generators.config import MAX_TOKENS
+from gradpipe.generators.few_shot import WorkedExample, read_examples_file
+from gradpipe.generators.request_settings import RequestSettings
+from gradpipe.generators.written_styles import MAX_TOKENS
 from gradpipe.system.hashing import content_hash
 
 #: The fields of an item that a template may use, in braces; a literal brace is doubled.
@@ -24,27 +27,32 @@ _SECTION = re.compile(r"^\[(\w+)\][ \t]*$", re.MULTILINE)
 
 @dataclass(frozen=True)
 class Template:
-    """A style's prompt: its messages by role, with placeholders for the item's texts."""
+    """A style's prompt: its messages by role, with placeholders for the item's texts.
+
+    ``examples`` are shown as they are before the user's message.
+    """
 
     style: str
     system: str | None
     user: str
+    examples: tuple[WorkedExample, ...] = ()
 
     @property
     def hash(self) -> str:
         """A hash of the messages, without the comments above the first section."""
-        return content_hash("prompt", self.system, self.user)
+        shown = [example.messages() for example in self.examples]
+        return content_hash("prompt", self.system, self.user, *([shown] if shown else []))
 
     def messages(self, item: Mapping[str, str | None]) -> list[dict[str, str]]:
-        """Return the messages for one item, with the roles ``system`` (if any) and ``user``.
+        """Return the messages for one item: ``system`` (if any), the examples, and ``user``.
 
         ``item`` is a row of ITEM_SCHEMA; braces in its texts are kept. Raises DataError if a text
         that the template uses is missing.
         """
-        user = {"role": "user", "content": self._filled(self.user, item)}
-        if self.system is None:
-            return [user]
-        return [{"role": "system", "content": self._filled(self.system, item)}, user]
+        messages = [message for example in self.examples for message in example.messages()]
+        if self.system is not None:
+            messages.insert(0, {"role": "system", "content": self._filled(self.system, item)})
+        return [*messages, {"role": "user", "content": self._filled(self.user, item)}]
 
     def _filled(self, text: str, item: Mapping[str, str | None]) -> str:
         parts = []
@@ -58,6 +66,21 @@ class Template:
                 )
             parts.append(literal + value)
         return "".join(parts)
+
+
+def load_templates(config: RequestSettings, styles: Iterable[str]) -> dict[str, Template]:
+    """Return the template of each style, with the system message and examples that are set.
+
+    Raises DataError as ``load_template``, and for a file of examples that cannot be read.
+    """
+    given = config.few_shot or ()
+    changes: dict[str, Any] = {
+        "examples": read_examples_file(given) if isinstance(given, str) else given
+    }
+    if config.system is not None:
+        literal = config.system.strip().replace("{", "{{").replace("}", "}}")
+        changes["system"] = literal or None
+    return {style: replace(load_template(style, config.prompts), **changes) for style in styles}
 
 
 def load_template(style: str, folder: str | None = None) -> Template:

@@ -50,8 +50,13 @@ class ChatTemplate:
 
     def prompt(self, instruction: str, response: str) -> str:
         """Return the text before a response; raises ModelError if the template fails."""
+        return self.prompt_after(_turns(instruction, response)[:1], response)
+
+    def prompt_after(self, turns: Sequence[Message], response: str = "") -> str:
+        """Return the text before a response to ``turns``; raises ModelError as ``prompt``."""
+        last: Message = {"role": "assistant", "content": response}
         try:
-            return self.prompt_of(Conversation(_turns(instruction, response)), response)
+            return self.prompt_of(Conversation((*turns, last)), response)
         except TemplateRefusal as refusal:
             raise ModelError(
                 f"The chat template of {self._name} fails ({refusal}): use another revision of the "

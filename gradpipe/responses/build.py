@@ -1,15 +1,14 @@
 """Turn items into examples: one (instruction, response) pair per style and relevance."""
 
-from collections.abc import Callable
 from typing import Literal
 
 import polars as pl
 
 from gradpipe.benchmarks.items import SamplingMethod, ready_made
+from gradpipe.benchmarks.samples import base_item, sample_number
 from gradpipe.errors import DataError, nearest
-from gradpipe.responses.derangement import irrelevant_responses
 from gradpipe.responses.examples import EXAMPLE_SCHEMA
-from gradpipe.responses.sentence_shuffle import shuffled_responses
+from gradpipe.responses.sampled_donors import DrawResponses, draw_donors, draw_shuffles
 from gradpipe.responses.wrong import Wrong, wrong_responses
 from gradpipe.styles import MATCHED_STYLES, RELEVANCES, STYLES
 from gradpipe.system.hashing import content_hash
@@ -82,6 +81,7 @@ def build_examples(
         )
         .sort(
             "index",
+            sample_number(),
             pl.col("style").cast(pl.Enum(STYLES)),
             pl.col("relevance").cast(pl.Enum(RELEVANCES)),
         )
@@ -133,7 +133,7 @@ def _of_relevance(
     of_style = responses.filter(pl.col("style") == style)
     as_published = irrelevant == "release_as_published"
     if relevance == "irrelevant" and irrelevant != "release" and not as_published:
-        draw = irrelevant_responses if irrelevant == "derangement" else shuffled_responses
+        draw = draw_donors if irrelevant == "derangement" else draw_shuffles
         return _drawn(draw, of_style, style, seed, how)
     if relevance == "wrong" and edits:
         correct = of_style.filter(pl.col("relevance") == "correct")
@@ -167,7 +167,7 @@ def _equals_the_answer() -> pl.Expr:
 
 
 def _drawn(
-    draw: Callable[[pl.DataFrame, str, str, int, SamplingMethod], pl.DataFrame],
+    draw: DrawResponses,
     of_style: pl.DataFrame,
     style: str,
     seed: int,
@@ -183,7 +183,10 @@ def _in_place_of(correct: pl.DataFrame, made: pl.DataFrame, relevance: str) -> p
     if "donor_item_id" not in made.columns:
         # Shuffled sentences are those of several items, and an edited response is the item's own.
         made = made.with_columns(donor_item_id=pl.lit(None, dtype=pl.String))
-    own = correct.drop("text", "relevance").join(made, on="item_id", how="inner")
+    # Samples share their item's columns.
+    base = base_item().alias("base")
+    own = correct.drop("text", "relevance").with_columns(base).unique("base", maintain_order=True)
+    own = own.drop("item_id").join(made.with_columns(base), on="base", how="inner")
     return own.with_columns(relevance=pl.lit(relevance)).select(*correct.columns, "donor_item_id")
 
 

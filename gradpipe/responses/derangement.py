@@ -30,11 +30,12 @@ def irrelevant_responses(
     """Pick a donor for each response of one style: ``item_id``, ``donor_item_id``, ``text``.
 
     ``responses`` has one row per item: ``item_id``, ``index``, ``answer``, ``text``; row order does
-    not matter. No item receives a response with its own answer or its own text, or a blank
-    response. Answers are compared without case and spacing; if an answer is null, the responses are
-    compared. Each response is used once, unless too many answers in and before a block are
-    equal: then a donor of similar length is reused. ``how`` is the study's sampling method: it sets
-    the order in which pairs are stable.
+    not matter. If it has a column ``sample``, items with a smaller one come first. No item receives
+    a response with its own answer or its own text, or a blank response. Answers are compared
+    without case and spacing; if an answer is null, the responses are compared. Each response is
+    used once, unless too many answers in and before a block are equal: then a donor of similar
+    length is reused. ``how`` is the study's sampling method: it sets the order in which pairs are
+    stable.
 
     Raises DataError for a single item, and for an item whose answer equals that of every other
     item.
@@ -45,6 +46,8 @@ def irrelevant_responses(
             "irrelevant response comes from another item, so sample two or more."
         )
     ordered = sampling_order(responses, how, seed)
+    if "sample" in ordered.columns:
+        ordered = ordered.sort("sample", maintain_order=True)
     texts = ordered["text"].to_list()
     keys = ordered.select(pl.coalesce("answer", "text")).to_series().to_list()
     donors = pick_donors(texts, keys, [seed, benchmark, style])

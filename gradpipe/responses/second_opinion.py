@@ -15,6 +15,7 @@ from typing import Any, NamedTuple
 
 import polars as pl
 
+from gradpipe.benchmarks.samples import base_item
 from gradpipe.check import Check
 from gradpipe.conversations.generated_text import divide_generated
 from gradpipe.generators.calls import GENERATOR_VERSION, PLAN_SCHEMA
@@ -72,7 +73,8 @@ def plan_opinions(quality: pl.DataFrame, items: pl.DataFrame, judge: JudgeConfig
         quality.with_row_index("row")
         .filter(pl.col("verdict") == "no_answer", pl.col("answer").is_not_null())
         .select("row", "item_id", "answer", "text")
-        .join(questions, on="item_id", maintain_order="left")
+        .with_columns(base_item().alias("base"))
+        .join(questions, left_on="base", right_on="item_id", maintain_order="left")
     )
     answers = [divide_generated(text).answer for text in table["text"]]
     table = table.with_columns(pl.Series("text", answers, dtype=pl.String))
@@ -175,7 +177,8 @@ def _calls(responses: pl.DataFrame, judge: JudgeConfig) -> Iterator[dict[str, An
     if responses.is_empty():
         return
     template = load_judge_prompt(judge.prompt)
-    settings = {**judge.identity(), "max_tokens": judge.most_tokens}
+    own = judge.request_settings(JUDGE_STYLE)
+    settings = {**judge.identity(), **own, "max_tokens": judge.most_tokens}
     for row in responses.iter_rows(named=True):
         texts = {
             "item_id": row["item_id"],

@@ -6,6 +6,7 @@ from typing import Literal
 import polars as pl
 
 from gradpipe.benchmarks.items import ITEM_SCHEMA, ready_made
+from gradpipe.benchmarks.samples import sample_number
 from gradpipe.responses.gates import judge_responses, summarize_verdicts
 from gradpipe.responses.length_matched import matched_responses
 from gradpipe.responses.thinking import rationale_responses
@@ -173,6 +174,8 @@ def _with_bare_answers(items: pl.DataFrame) -> pl.DataFrame:
         pl.col("family") != "knowledge",
         pl.col("answer").is_not_null(),
         ~pl.col("item_id").is_in(there["item_id"].implode()),
+        # The further samples of an item share its bare answer.
+        sample_number() == 0,
     )
     return _with_responses(
         items, bare.select("item_id", pl.col("answer").alias("text"), style=pl.lit("none"))

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 import polars as pl
 
 from gradpipe.statistics.reductions import REDUCTIONS, require_statistics
+from gradpipe.statistics.sample_means import mean_of_samples
 from gradpipe.statistics.table import StatisticsFrame, with_labels
 
 #: The columns that, with ``statistic``, identify one curve.
@@ -15,7 +16,8 @@ def curves(table: StatisticsFrame, statistics: Sequence[str] | None = None) -> p
     """Average each statistic over examples, layer by layer.
 
     As in the paper's code, an example that has no finite value of a statistic at some layer of a
-    projection is excluded from that whole curve.
+    projection is excluded from that whole curve. The samples that a model wrote for one item count
+    as one example, with the mean of their values.
 
     Args:
         table: A statistics table, as ``gp.statistics_table`` returns it, of any number of models
@@ -52,16 +54,21 @@ def curves(table: StatisticsFrame, statistics: Sequence[str] | None = None) -> p
     read = labeled.select(*example, "layer", *(pl.col(n).cast(pl.Float64) for n in names)).collect()
     partly = [name for name in names if not read.select(_finite(name).all()).item()]
     whole = {name: _finite(name).all().over(example) for name in partly}
-    kept = read.lazy().with_columns(
+    kept = read.with_columns(
         pl.when(is_whole).then(pl.col(name)).alias(name) for name, is_whole in whole.items()
     )
-    means = kept.group_by(*CURVE_LABELS, "layer").agg(
-        pl.struct(
-            pl.col(name).mean().alias("mean"),
-            pl.col(name).std().alias("sd"),
-            pl.col(name).count().cast(pl.Int64).alias("examples"),
-        ).alias(name)
-        for name in names
+    kept = mean_of_samples(kept, [*example, "layer"], names)
+    means = (
+        kept.lazy()
+        .group_by(*CURVE_LABELS, "layer")
+        .agg(
+            pl.struct(
+                pl.col(name).mean().alias("mean"),
+                pl.col(name).std().alias("sd"),
+                pl.col(name).count().cast(pl.Int64).alias("examples"),
+            ).alias(name)
+            for name in names
+        )
     )
     return (
         means.unpivot(

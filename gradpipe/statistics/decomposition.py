@@ -19,6 +19,7 @@ from itertools import combinations
 import polars as pl
 
 from gradpipe.statistics.reductions import TOKEN_STATISTICS
+from gradpipe.statistics.sample_means import mean_of_samples
 from gradpipe.statistics.t_intervals import t_quantiles
 from gradpipe.statistics.table import StatisticsFrame, with_labels
 from gradpipe.styles import KNOWLEDGE_STYLES, MATCHED_STYLES, REASONING_STYLES, THINKING_STYLES
@@ -85,6 +86,7 @@ def _log_factors(table: pl.LazyFrame) -> pl.DataFrame:
         .filter(usable.all().over(item))
         .collect()
     )
+    of_layers = mean_of_samples(of_layers, [*item, "layer"], list(logs))
     means = of_layers.group_by(item).agg(
         pl.lit(None, pl.Int64).alias("layer"), pl.col(FACTORS).mean()
     )

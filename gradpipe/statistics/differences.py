@@ -2,6 +2,7 @@
 
 import polars as pl
 
+from gradpipe.benchmarks.samples import base_item
 from gradpipe.errors import DataError
 from gradpipe.statistics.curves import CURVE_LABELS
 
@@ -190,7 +191,7 @@ def of_common_items(table: pl.LazyFrame) -> pl.LazyFrame:
     The difference of two curves then has no part that is due to different items.
     """
     both = table.filter(pl.col("relevance").is_in(["correct", "irrelevant"]))
-    item = ["model", "benchmark", "style", "item_id"]
+    item = ["model", "benchmark", "style", base_item()]
     return both.filter(pl.col("relevance").n_unique().over(item) == 2)
 
 

@@ -11,6 +11,7 @@ import polars as pl
 from gradpipe.benchmarks.config import BenchmarkConfig
 from gradpipe.benchmarks.items import sample_items
 from gradpipe.benchmarks.read import read_items
+from gradpipe.benchmarks.samples import with_samples
 from gradpipe.errors import DataError, ModelError
 from gradpipe.generators.calls import PLAN_SCHEMA, plan_calls
 from gradpipe.models.fingerprint import file_digest
@@ -104,7 +105,7 @@ def study_quality(
     if study.generator.kind == "source" or written is None:
         return quality
     count = token_counter(study) if counts_tokens(study, benchmark) else None
-    judged = judge_written(items, written, count)
+    judged = judge_written(with_samples(items, study.generator.samples), written, count)
     replaced = quality.join(judged, on=["item_id", "style"], how="anti", maintain_order="left")
     return pl.concat([replaced, judged])
 
@@ -129,6 +130,7 @@ def study_examples(
         quality = study_quality(study, benchmark, items, written)
     items = _with_rationales(items, styles)
     if study.generator.kind != "source" and written is not None:
+        items = with_samples(items, study.generator.samples)
         judged = quality.filter("by_model")
         items = with_written(items, judged, study.generator.mismatches)
         if study.generator.mismatches == "exclude":

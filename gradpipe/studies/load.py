@@ -21,7 +21,8 @@ from gradpipe.untrusted.yaml import LARGEST_STUDY, RefusedYAMLError, read_yaml
 
 #: Keys of models whose default names are short.
 _SHORT_NAMED = {*SERIES_KEYS, "series"}
-#: Settings of `wikipedia` that are paths or URLs.
+#: Settings of the generator and of `wikipedia` that are paths (or URLs).
+_GENERATOR_PATHS = ("prompts", "few_shot", "batch_folder")
 _WIKIPEDIA_FILES = ("titles", "titles_file", "views")
 
 
@@ -172,15 +173,15 @@ def _absolute(content: dict[str, Any], folder: Path) -> dict[str, Any]:
             entry = {**value, "base": locate(base)}
         return entry
 
-    def writer(value: Any, prompts: str) -> Any:
-        if isinstance(value, dict) and prompts in value:
-            return {**value, prompts: locate(value[prompts])}
-        return value
+    def paths(value: Any, names: tuple[str, ...]) -> Any:
+        if not isinstance(value, dict):
+            return value
+        return value | {name: locate(value[name]) for name in names if name in value}
 
     changed = dict(content)
-    for key, prompts in (("generator", "prompts"), ("judge", "prompt")):
+    for key, names_of_paths in (("generator", _GENERATOR_PATHS), ("judge", ("prompt",))):
         if key in content:
-            changed[key] = writer(content[key], prompts)
+            changed[key] = paths(content[key], names_of_paths)
     for key, change in (("benchmarks", benchmark), ("models", model)):
         if isinstance(content.get(key), list):
             changed[key] = [change(entry) for entry in content[key]]

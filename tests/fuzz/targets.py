@@ -24,7 +24,8 @@ from gradpipe.benchmarks.table_files import parse_table, text_column
 from gradpipe.claims.parse import parse_claim
 from gradpipe.engines.settings import RayConfig
 from gradpipe.errors import GradpipeError
-from gradpipe.generators.config import Budget, GeneratorConfig, TokenPrice
+from gradpipe.generators.budget import Budget, TokenPrice
+from gradpipe.generators.config import GeneratorConfig
 from gradpipe.gradients.layer_names import LayerNames
 from gradpipe.gradients.protocol import Protocol
 from gradpipe.standalone.ranking import score_spectra_file

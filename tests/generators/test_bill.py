@@ -6,7 +6,8 @@ import pytest
 
 from gradpipe.generators.bill import TYPICAL_TOKENS, estimate_bill
 from gradpipe.generators.calls import plan_calls
-from gradpipe.generators.config import MAX_TOKENS, GeneratorConfig
+from gradpipe.generators.config import GeneratorConfig
+from gradpipe.generators.written_styles import MAX_TOKENS
 from tests.generators.conftest import make_items
 
 

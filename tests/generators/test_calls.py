@@ -11,7 +11,8 @@ from gradpipe.benchmarks.config import BenchmarkConfig
 from gradpipe.benchmarks.read import read_items
 from gradpipe.errors import DataError
 from gradpipe.generators.calls import PLAN_SCHEMA, plan_calls
-from gradpipe.generators.config import MAX_TOKENS, GeneratorConfig
+from gradpipe.generators.config import GeneratorConfig
+from gradpipe.generators.written_styles import MAX_TOKENS
 from gradpipe.styles import THINKING_STYLES
 from tests.generators.conftest import make_items
 

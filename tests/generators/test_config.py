@@ -7,7 +7,8 @@ import pytest
 from pydantic import BaseModel, ValidationError
 
 from gradpipe.errors import GradpipeError, StudyError
-from gradpipe.generators.config import GeneratorConfig, TokenPrice
+from gradpipe.generators.budget import TokenPrice
+from gradpipe.generators.config import GeneratorConfig
 
 OPENAI = {"kind": "openai", "model": "writer"}
 LIKE_A_KEY = "sk-proj-abcdefghijklmnop0123456789"

@@ -1,6 +1,6 @@
 """The budget: never overdrawn, whatever is in flight."""
 
-from gradpipe.generators.config import Budget
+from gradpipe.generators.budget import Budget
 from gradpipe.generators.ledger import Ledger, token_bound
 
 

@@ -5,8 +5,8 @@ from pathlib import Path
 import pytest
 
 from gradpipe.errors import DataError
-from gradpipe.generators.config import MAX_TOKENS
 from gradpipe.generators.prompts import load_template
+from gradpipe.generators.written_styles import MAX_TOKENS
 from gradpipe.styles import THINKING_STYLES
 
 ITEM = {

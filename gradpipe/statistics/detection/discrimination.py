@@ -18,6 +18,7 @@ import polars as pl
 from gradpipe.errors import DataError
 from gradpipe.statistics.curves import CURVE_LABELS
 from gradpipe.statistics.reductions import REDUCTIONS, require_statistics
+from gradpipe.statistics.sample_means import first_samples
 from gradpipe.statistics.table import StatisticsFrame, with_labels
 
 #: Known of every response without a gradient. Perplexity is exp(loss), so its ranks are the loss's.
@@ -151,6 +152,8 @@ def two_kinds(table: StatisticsFrame, column: str, first: str, second: str) -> p
             f"{', '.join(KIND_COLUMNS)}."
         )
     rows = with_labels(table.lazy()).filter(pl.col(column).is_in([first, second]))
+    # An item's samples are not independent: the first of each kind counts.
+    rows = first_samples(rows, [*labels_without(column), column])
     return rows.with_columns(
         (pl.col(column) == first).alias("is_first"), pl.col("projection").cast(pl.String)
     )

@@ -13,6 +13,7 @@ from typing import NamedTuple
 
 import polars as pl
 
+from gradpipe.statistics.sample_means import mean_of_samples
 from gradpipe.statistics.spans.curves import SPAN_LABELS
 from gradpipe.statistics.t_intervals import t_quantiles
 from gradpipe.statistics.table import ALL_PROJECTIONS
@@ -64,7 +65,8 @@ def span_contrasts(matrices: pl.DataFrame) -> pl.DataFrame:
     controls, in two styles of correct responses; an answer with the rest of its response, and with
     the controls; and the answer of wrong or irrelevant responses with that of correct ones.
     """
-    values = item_values(matrices)
+    span = [*SPAN_LABELS, "item_id", "span", "projection", "statistic"]
+    values = mean_of_samples(item_values(matrices), span, ["value", "tokens", "chain_tokens"])
     sides = [_Side(*row) for row in values.select(_SIDES).unique().rows()]
     pairs = [(*one, *other) for one, other in _pairs(sides)]
     if not pairs:

@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 import polars as pl
 
+from gradpipe.benchmarks.samples import base_item
 from gradpipe.statistics.spans.contrasts import item_values
 from gradpipe.statistics.spans.curves import SPAN_LABELS
 from gradpipe.statistics.t_intervals import t_quantiles
@@ -52,7 +53,9 @@ def step_trends(matrices: pl.DataFrame) -> pl.DataFrame:
     keys = [*SPAN_LABELS, "projection", "statistic"]
     rows = [
         {**dict(zip(keys, names, strict=True)), **trend}
-        for names, group in steps.group_by(keys, maintain_order=True)
+        for names, group in steps.with_columns(base_item(), response="item_id").group_by(
+            keys, maintain_order=True
+        )
         for trend in _trends(group)
     ]
     return pl.DataFrame(rows, schema=STEP_TREND_SCHEMA).sort(*keys, "control", nulls_last=True)
@@ -75,6 +78,7 @@ def _steps(values: pl.DataFrame) -> pl.DataFrame:
             for name in ("y", "position", "length")
         )
         .sort(response)
+        .with_columns(base_item(), response="item_id")
     )
 
 
@@ -85,7 +89,7 @@ def _trends(group: pl.DataFrame) -> list[dict[str, Any]]:
     means = dict(curve.iter_rows())
     shared = {
         "items": group["item_id"].n_unique(),
-        "steps": group.height / group["item_id"].n_unique(),
+        "steps": group.height / group["response"].n_unique(),
         **{name: means.get(number) for number, name in enumerate(_FIFTH_NAMES)},
     }
     regressors = {"none": ["position_within"], "length": ["position_within", "length_within"]}
