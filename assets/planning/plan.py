@@ -151,13 +151,17 @@ class Plan:
             return None
         config, items = study.benchmark(benchmark), self.items(benchmark)
         calls = study_calls(study, config, items)
+        unwritten = unpaid_calls(workspace, study, calls)
         if self._has_responses(benchmark):
             quality = workspace.quality(benchmark).read()
         else:
             written = written_for(workspace, study, calls)
             quality = study_quality(study, config, items, written)
+            # A source's own responses that others will replace are not asked about.
+            replaced = calls.join(unwritten, on="key", how="semi")
+            quality = quality.join(replaced, on=["item_id", "style"], how="anti")
         _, unpaid = stored_opinions(workspace, study.judge, items, quality)
-        later = judged_by_answer(items, unpaid_calls(workspace, study, calls))
+        later = judged_by_answer(items, unwritten)
         if not unpaid.height and not later:
             return None
         return OpinionBill(estimate_bill(unpaid, study.judge), later)
