@@ -109,6 +109,7 @@ SECTIONS = {
     "WikipediaPages": "wikipedia",
     "LayerNames": "layer_names",
     "GeneratorConfig": "generator",
+    "JudgeConfig": "judge",
     "RayConfig": "ray",
     "TokenPrice": "price",
 }

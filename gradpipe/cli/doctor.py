@@ -94,6 +94,9 @@ def _checks() -> Iterator[tuple[str, CheckFunction]]:
     yield room.DISK, lambda: room.examine_disk(_folders(workspace))
     yield outside.VERSIONS, outside.examine_versions
     yield outside.ENVIRONMENT, lambda: outside.examine_environment(_generator_key(current_study))
+    judge = None if current_study is None else current_study.judge
+    if judge is not None and judge.kind == "openai":
+        yield outside.ENVIRONMENT, partial(outside.examine_key, judge.key, "judge")
     yield outside.HUB, outside.examine_hub
     yield study.STUDY, examine_study
     yield _WORKSPACE, examine_workspace

@@ -131,15 +131,19 @@ def examine_environment(key: str | None = None) -> Iterator[Finding]:
         yield Finding(
             ENVIRONMENT, "warning", "HOME is not set", "set it, or XDG_CACHE_HOME and HF_HOME"
         )
-    if key is None:
-        return
+    if key is not None:
+        yield from examine_key(key, "generator")
+
+
+def examine_key(key: str, role: str) -> Iterator[Finding]:
+    """Report whether the variable with the key of the study's generator or judge is set."""
     if os.environ.get(key, "").strip():
-        yield Finding(ENVIRONMENT, "ok", f"{key}, the generator's key, is set")
+        yield Finding(ENVIRONMENT, "ok", f"{key}, the {role}'s key, is set")
     else:
         yield Finding(
             ENVIRONMENT,
             "fault",
-            f"{key}, the generator's key, is not set",
+            f"{key}, the {role}'s key, is not set",
             "set it before the run",
         )
 

@@ -50,6 +50,7 @@ def test_every_check_runs_with_its_partition_and_passes(finished: Path, home: Pa
     assert verdicts() == {
         "styles_grow_longer": (True, "WARN", "mini_obscure"),
         "answers_agree": (True, "WARN", "mini_obscure"),
+        "second_opinions": (True, "WARN", "mini_obscure"),
         "every_layer_and_projection": (True, "ERROR", "mini_obscure|small"),
         "all_finite": (True, "ERROR", "mini_obscure|small"),
         "energy_is_frobenius": (True, "ERROR", "mini_obscure|small"),

@@ -11,6 +11,7 @@ from gradpipe.doctor import outside
 from gradpipe.doctor.outside import (
     examine_environment,
     examine_hub,
+    examine_key,
     examine_versions,
     secrets_of_environment,
 )
@@ -109,3 +110,14 @@ def test_without_a_home_the_variables_to_set_are_named(monkeypatch: pytest.Monke
     (warning,) = [found for found in examine_environment() if found.state == "warning"]
     for name in ("HOME", "XDG_CACHE_HOME", "HF_HOME"):
         assert name in str(warning)
+
+
+@pytest.mark.parametrize(("value", "state"), [("sk-1", "ok"), (" ", "fault")])
+def test_the_key_of_a_judge_is_named_and_not_shown(
+    value: str, state: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("READER_KEY", value)
+    [finding] = examine_key("READER_KEY", "judge")
+    assert finding.state == state
+    assert "READER_KEY, the judge's key" in finding.found
+    assert "sk-1" not in str(finding)
