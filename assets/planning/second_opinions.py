@@ -131,7 +131,7 @@ def _ask(
     judge: JudgeConfig,
     unpaid: pl.DataFrame,
 ) -> tuple[int, list[str]]:
-    """Make the calls; return their number and the reasons of those that failed."""
+    """Make the calls; return their number, and why some of them failed."""
     if unpaid.is_empty():
         return 0, []
     store = workspace.generations(judge.model)

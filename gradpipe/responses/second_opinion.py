@@ -38,7 +38,7 @@ _MOST_CHARACTERS, _MOST_WORDS = 200, {"yes_no": 2, "label": 3, "number": 4, "opt
 
 
 class Opinion(NamedTuple):
-    """The final answer of a response that a judge found; None if it says that there is none.
+    """The final answer of a response that a judge found; None if the response has no answer.
 
     ``usable`` is false for a reply that is neither an answer of the kind nor NONE.
     """
@@ -87,9 +87,8 @@ def with_opinions(quality: pl.DataFrame, plan: OpinionPlan, replies: pl.DataFram
 
     ``replies`` has ``key`` and ``text``; planned calls without a reply are allowed. In the result,
     ``judged_by`` is RULES or the judge's model, and ``judge_reply`` the beginning of the reply. An
-    answer that the judge found is compared with the gold one by the rules. If it replies that there
-    is none, the verdict stays ``no_answer``, and is the judge's. It stays the rules' without a
-    reply, and for a reply that is not an answer of the kind: one that is too long, or a number that
+    answer that the judge found is compared with the gold one by the rules. If it replies NONE, the
+    verdict stays ``no_answer``, and is the judge's. It stays the rules' without a reply, and for a reply that is not an answer of the kind: one that is too long, or a number that
     a response with digits does not have.
     """
     answered = plan.responses.join(
