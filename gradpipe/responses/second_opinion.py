@@ -88,8 +88,9 @@ def with_opinions(quality: pl.DataFrame, plan: OpinionPlan, replies: pl.DataFram
     ``replies`` has ``key`` and ``text``; planned calls without a reply are allowed. In the result,
     ``judged_by`` is RULES or the judge's model, and ``judge_reply`` the beginning of the reply. An
     answer that the judge found is compared with the gold one by the rules. If it replies NONE, the
-    verdict stays ``no_answer``, and is the judge's. It stays the rules' without a reply, and for a reply that is not an answer of the kind: one that is too long, or a number that
-    a response with digits does not have.
+    verdict stays ``no_answer``, and is the judge's. It stays the rules' without a reply, and for a
+    reply that is not an answer of the kind: one that is too long, or a number that a response with
+    digits does not have.
     """
     answered = plan.responses.join(
         replies.select("key", pl.col("text").alias("reply")), on="key", maintain_order="left"
