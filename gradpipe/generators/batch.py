@@ -96,10 +96,8 @@ class BatchRun:
 
     def _instruction(self, files: list[Path], count: int) -> str:
         answers = files[0].with_name(files[0].name.replace(REQUEST_FILES, _ANSWER_FILES, 1))
-        command = shlex.join(
-            ["vllm", "run-batch", "-i", str(files[0]), "-o", str(answers)]
-            + ["--model", str(self._config.model)]
-        )
+        paths = ["-i", str(files[0]), "-o", str(answers)]
+        command = shlex.join(["vllm", "run-batch", *paths, "--model", str(self._config.model)])
         others = f" (and {len(files) - 1} more files)" if len(files) > 1 else ""
         return (
             f"upload the {count} requests in {files[0]}{others} to the server's batch API and save "

@@ -78,6 +78,6 @@ def _parts(requests: Iterable[tuple[str, str]]) -> Iterator[tuple[list[str], lis
 
 def _limit_field(config: GeneratorConfig) -> str:
     """The name of the limit's field: OpenAI and vLLM know the newer one, other servers may not."""
-    host = urlsplit(config.base_url or "").hostname or "openai.com"
-    newer = host.endswith(("openai.com", ".openai.azure.com"))
+    host = urlsplit(config.base_url or "").hostname
+    newer = host is None or host.endswith((".openai.com", ".openai.azure.com"))
     return "max_completion_tokens" if newer else "max_tokens"
