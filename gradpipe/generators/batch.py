@@ -53,17 +53,17 @@ class BatchRun:
         answered = {outcome.key for outcome in answers}
         left = [call for key, call in self._calls.items() if key not in answered]
         waiting = [call for call in left if found.is_waiting(call["key"])]
-        failed = {key: reasons for key, reasons in found.errors.items() if key not in answered}
+        new = [call for call in left if not found.is_waiting(call["key"])]
         yield [
-            Outcome(self._calls[key], CallFailure(reasons[-1]))
-            for key, reasons in failed.items()
-            if not found.is_waiting(key)
+            Outcome(call, CallFailure(found.errors[call["key"]][-1]))
+            for call in new
+            if call["key"] in found.errors
         ]
-        new = self._within_budget([call for call in left if not found.is_waiting(call["key"])])
-        files = {found.files[call["key"]]: None for call in waiting}
-        files |= dict.fromkeys(self._write(new, found))
+        allowed = self._within_budget(new)
+        files = [*(found.files[call["key"]] for call in waiting), *self._write(allowed, found)]
         if files:
-            self.next_step = self._instruction(list(files), len(waiting) + len(new))
+            count = len(waiting) + len(allowed)
+            self.next_step = self._instruction(list(dict.fromkeys(files)), count)
 
     def _answers(self, found: BatchFiles) -> list[Outcome]:
         """The answers; one that cannot be read becomes a failed attempt."""
