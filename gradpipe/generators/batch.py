@@ -57,7 +57,7 @@ class BatchRun:
         yield [
             Outcome(call, CallFailure(found.errors[call["key"]][-1]))
             for call in new
-            if call["key"] in found.errors
+            if found.errors.get(call["key"])
         ]
         allowed = self._within_budget(new)
         files = [*(found.files[call["key"]] for call in waiting), *self._write(allowed, found)]
@@ -66,14 +66,19 @@ class BatchRun:
             self.next_step = self._instruction(list(dict.fromkeys(files)), count)
 
     def _answers(self, found: BatchFiles) -> list[Outcome]:
-        """The answers; one that cannot be read becomes a failed attempt."""
-        outcomes = []
-        for key, body in found.answered.items():
-            result = self._read_body(body)
-            if isinstance(result, GeneratedAnswer):
-                outcomes.append(Outcome(self._calls[key], result))
-            else:
-                found.errors.setdefault(key, []).append(result.reason)
+        """The first answer to each call; one that cannot be read becomes a failed attempt."""
+        outcomes, repeated = [], 0
+        for key, bodies in found.answered.items():
+            results = [self._read_body(body) for body in bodies]
+            answers = [result for result in results if isinstance(result, GeneratedAnswer)]
+            outcomes += [Outcome(self._calls[key], answer) for answer in answers[:1]]
+            repeated += len(answers) > 1
+            failures = [r.reason for r in results if not isinstance(r, GeneratedAnswer)]
+            found.errors[key] = [*found.errors.get(key, ()), *failures]
+        if repeated:
+            found.notes.append(
+                f"{repeated} requests are answered twice, and the first answer counts"
+            )
         return outcomes
 
     def _within_budget(self, calls: list[dict[str, Any]]) -> list[dict[str, Any]]:
