@@ -111,6 +111,7 @@ SECTIONS = {
     "GeneratorConfig": "generator",
     "RayConfig": "ray",
     "TokenPrice": "price",
+    "WorkedExample": "few_shot",
 }
 
 

@@ -13,11 +13,13 @@ from assets.planning.generator_calls import with_batch_folder
 from assets.planning.plan import Plan
 from assets.planning.versions import Versions
 from assets.resources import Accelerator
+from assets.responses import RESPONSES
 from assets.running.runner import Runner
 from gradpipe.benchmarks.samples import base_item, sample_number
 from gradpipe.generators import retries
 from gradpipe.generators.config import GeneratorConfig
 from gradpipe.studies.study import Study
+from storage.stages import Partition
 from storage.workspace import Workspace
 from tests.generators.conftest import KEY, ChatServer, Reply
 
@@ -136,9 +138,7 @@ def test_a_sample_that_fails_is_named(study: Study, server: ChatServer) -> None:
     assert "detailed of item 2 (sample 2)" in failure.reason
 
 
-def test_a_setting_of_requests_makes_the_responses_stale(
-    study: Study, server: ChatServer
-) -> None:
+def test_a_setting_of_requests_makes_the_responses_stale(study: Study, server: ChatServer) -> None:
     changes: list[dict[str, Any]] = [
         {"system": "Be brief."},
         {"few_shot": [{"user": "1 + 1?", "assistant": "2"}]},
@@ -147,7 +147,7 @@ def test_a_setting_of_requests_makes_the_responses_stale(
         {"max_completion_tokens": 2048},
     ]
     versions = [
-        Versions(Workspace.current(), one).of(RESPONSES, Partition(benchmark="sums"))
+        Versions(Workspace.current(), one).version(RESPONSES, Partition(benchmark="sums"))
         for one in [study, changed(study, concurrency=1), *(changed(study, **c) for c in changes)]
     ]
     assert versions[0] == versions[1]
