@@ -116,6 +116,22 @@ class RequestSettings(WriterSettings):
                 )
         return value
 
+    @field_validator("few_shot", mode="before")
+    @classmethod
+    def _pairs(cls, value: Any) -> Any:
+        pairs = value if isinstance(value, list | tuple) else []
+        known = WorkedExample.model_fields.keys()
+        if not isinstance(value, str | list | tuple | None) or any(
+            isinstance(pair, dict)
+            and (pair.keys() != known or not all(map(_is_text, pair.values())))
+            for pair in pairs
+        ):
+            raise StudyError(
+                "The generator's `few_shot` is invalid: write a list of {user: ..., assistant: "
+                "...}, or the path of a JSONL file of them."
+            )
+        return value
+
     @field_validator("thinking_request", "extra_body")
     @classmethod
     def _additional(cls, value: dict[str, JsonValue], info: Any) -> dict[str, JsonValue]:
@@ -189,6 +205,10 @@ class RequestSettings(WriterSettings):
     def _request(self) -> dict[str, Any]:
         own = {} if self.response_format is None else {"response_format": self.response_format}
         return {**self.extra_body, **own}
+
+
+def _is_text(value: object) -> bool:
+    return isinstance(value, str) and bool(value.strip())
 
 
 def _refuse_sampling(fields: dict[str, JsonValue]) -> None:

@@ -210,6 +210,15 @@ def test_worked_examples_precede_the_question(tmp_path: Path) -> None:
     assert plan(few_shot=str(file)).equals(plan(few_shot=pairs))
 
 
+@pytest.mark.parametrize(
+    "pairs",
+    [3, [{"user": "a"}], [{"user": "a", "assistent": "b"}], [{"user": "a", "assistant": 2}]],
+)
+def test_examples_of_another_form_are_refused_in_one_sentence(pairs: object) -> None:
+    with pytest.raises(StudyError, match=r"few_shot.*user.*assistant.*JSONL"):
+        config(few_shot=pairs)
+
+
 def test_a_file_of_examples_is_beside_the_study(tmp_path: Path) -> None:
     (tmp_path / "shots.jsonl").write_text('{"user": "a", "assistant": "b"}\n')
     text = (
