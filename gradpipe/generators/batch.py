@@ -23,8 +23,8 @@ _ANSWER_FILES = "answers-"
 class BatchRun:
     """One run of a ``batch`` generator.
 
-    ``outcomes`` come from the answers that the folder holds; ``next_step`` then says what to do
-    about the calls that are left, None if there are none, and ``notes`` what could not be read.
+    ``outcomes`` come from the answers in the folder. Afterwards ``next_step`` is what to do about
+    calls that are left (None without any), and ``notes`` are faults of files.
     """
 
     def __init__(

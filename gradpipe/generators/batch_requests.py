@@ -16,8 +16,8 @@ from gradpipe.system.hashing import content_hash
 #: The names of request files start with this.
 REQUEST_FILES = "requests-"
 #: OpenAI's limits of one file: requests, and bytes.
-MAX_REQUESTS = 50_000
-MAX_BYTES = 200_000_000
+MOST_REQUESTS = 50_000
+MOST_BYTES = 200_000_000
 
 _URL = "/v1/chat/completions"
 
@@ -66,7 +66,7 @@ def _parts(requests: Iterable[tuple[str, str]]) -> Iterator[tuple[list[str], lis
     size = 0
     for key, line in requests:
         length = len(line.encode())
-        if lines and (len(lines) == MAX_REQUESTS or size + length > MAX_BYTES):
+        if lines and (len(lines) == MOST_REQUESTS or size + length > MOST_BYTES):
             yield keys, lines
             keys, lines, size = [], [], 0
         keys.append(key)

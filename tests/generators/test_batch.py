@@ -172,7 +172,7 @@ def test_only_what_is_missing_is_asked_again_and_errors_are_named(
 def test_requests_that_are_still_running_are_not_asked_twice(
     configure: Configure, folder: Path, store: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(batch_requests, "MAX_REQUESTS", 2)
+    monkeypatch.setattr(batch_requests, "MOST_REQUESTS", 2)
     run(configure(), store)
     assert [len(lines) for lines in requests(folder).values()] == [2, 2]
     one = next(iter(requests(folder).values()))
@@ -203,7 +203,7 @@ def test_files_stay_within_the_limits(
     sizes = [
         len(batch_requests.request_line(call, configure()).encode()) for call in calls.to_dicts()
     ]
-    monkeypatch.setattr(batch_requests, "MAX_BYTES", sizes[0] + sizes[1])
+    monkeypatch.setattr(batch_requests, "MOST_BYTES", sizes[0] + sizes[1])
     summary = run(configure(), store, 5)
     assert sorted(map(len, requests(folder).values())) == [1, 2, 2]
     assert all(
