@@ -18,6 +18,8 @@ from gradpipe.errors import DataError
 from gradpipe.generators.secrets import redact
 
 _REASON_LENGTH = 300
+#: A longer line is read in pieces, none of which is valid, so that memory stays bounded.
+_LONGEST_LINE = 64 * 2**20
 
 
 @dataclass
@@ -71,10 +73,11 @@ def _take(found: BatchFiles, key: str, line: Mapping[str, Any]) -> None:
     body = response.get("body") if isinstance(response, dict) else None
     status = response.get("status_code", 200) if isinstance(response, dict) else None
     if status == 200 and isinstance(body, dict) and not line.get("error"):
-        found.answered.setdefault(key, []).append(json.dumps(body, ensure_ascii=False))
+        found.answered.setdefault(key, []).append(json.dumps(body))
         return
     what = f"the server answered {status}" if status not in (None, 200) else "the request failed"
     detail = _message(line.get("error")) or _message(body)
+    detail = detail.encode("utf-8", "replace").decode()
     detail = " ".join(redact(detail, []).split())[:_REASON_LENGTH].rstrip(".")
     found.errors.setdefault(key, []).append(f"{what}: {detail}" if detail else what)
 
@@ -94,7 +97,7 @@ def _lines(file: Path, notes: list[str]) -> Iterator[dict[str, Any]]:
     ends = True
     try:
         with file.open("rb") as content:
-            for number, raw in enumerate(content, 1):
+            for number, raw in enumerate(iter(lambda: content.readline(_LONGEST_LINE), b""), 1):
                 ends = raw.endswith(b"\n")
                 line = _parsed(raw)
                 if line is not None:

@@ -9,7 +9,7 @@ import polars as pl
 import pytest
 
 from gradpipe.errors import GradpipeError
-from gradpipe.generators import batch_requests
+from gradpipe.generators import batch_files, batch_requests
 from gradpipe.generators.calls import plan_calls
 from gradpipe.generators.config import GeneratorConfig
 from gradpipe.generators.generate import GenerationSummary, generate
@@ -245,6 +245,39 @@ def test_what_cannot_be_read_is_said_and_the_rest_is_used(
     ):
         assert said in notes
     assert notes in summary.sentence()
+
+
+@pytest.mark.parametrize(
+    "response",
+    [
+        {"status_code": 200, "body": {"choices": [{"message": {"content": "\ud800"}}]}},
+        {"status_code": 200, "body": {"choices": []}},
+        {"status_code": "200", "body": []},
+        {"status_code": 500, "body": {"error": "\ud800"}},
+        [1],
+        None,
+    ],
+)
+def test_a_strange_answer_is_a_failure_of_its_row(
+    configure: Configure, folder: Path, store: Store, response: Any
+) -> None:
+    run(configure(), store, 2)
+    first, second = asked(folder)
+    reply(folder, [answer(first, response=response), answer(second)])
+    summary = run(configure(), store, 2)
+    assert (summary.kept, list(summary.failed)) == (1, [first["custom_id"]])
+    summary.sentence().encode()
+
+
+def test_a_line_longer_than_any_answer_is_reported(
+    configure: Configure, folder: Path, store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run(configure(), store, 1)
+    reply(folder, [answer(asked(folder)[0], "x" * 90_000)])
+    monkeypatch.setattr(batch_files, "_LONGEST_LINE", 60_000)
+    summary = run(configure(), store, 1)
+    assert (summary.kept, summary.left) == (0, 1)
+    assert "output.jsonl" in summary.notes[0]
 
 
 def test_answers_to_another_benchmarks_requests_are_no_fault(
