@@ -119,13 +119,8 @@ class RequestSettings(WriterSettings):
     @field_validator("few_shot", mode="before")
     @classmethod
     def _pairs(cls, value: Any) -> Any:
-        pairs = value if isinstance(value, list | tuple) else []
-        known = WorkedExample.model_fields.keys()
-        if not isinstance(value, str | list | tuple | None) or any(
-            isinstance(pair, dict)
-            and (pair.keys() != known or not all(map(_is_text, pair.values())))
-            for pair in pairs
-        ):
+        valid = value is None or isinstance(value, str)
+        if not valid and not (isinstance(value, list | tuple) and all(map(_is_pair, value))):
             raise StudyError(
                 "The generator's `few_shot` is invalid: write a list of {user: ..., assistant: "
                 "...}, or the path of a JSONL file of them."
@@ -207,8 +202,11 @@ class RequestSettings(WriterSettings):
         return {**self.extra_body, **own}
 
 
-def _is_text(value: object) -> bool:
-    return isinstance(value, str) and bool(value.strip())
+def _is_pair(value: object) -> bool:
+    if not isinstance(value, dict):
+        return isinstance(value, WorkedExample)
+    texts = all(isinstance(text, str) and text.strip() for text in value.values())
+    return value.keys() == WorkedExample.model_fields.keys() and texts
 
 
 def _refuse_sampling(fields: dict[str, JsonValue]) -> None:

@@ -212,7 +212,7 @@ def test_worked_examples_precede_the_question(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     "pairs",
-    [3, [{"user": "a"}], [{"user": "a", "assistent": "b"}], [{"user": "a", "assistant": 2}]],
+    [3, ["a"], [{"user": "a"}], [{"user": "a", "assistent": "b"}], [{"user": "a", "assistant": 2}]],
 )
 def test_examples_of_another_form_are_refused_in_one_sentence(pairs: object) -> None:
     with pytest.raises(StudyError, match=r"few_shot.*user.*assistant.*JSONL"):
