@@ -112,6 +112,7 @@ SECTIONS = {
     "JudgeConfig": "judge",
     "RayConfig": "ray",
     "TokenPrice": "price",
+    "WorkedExample": "few_shot",
 }
 
 

@@ -126,9 +126,10 @@ def _raise_unanswered(
     hidden = len(listed) - MAX_LISTED_CALLS
     more = f"; and {hidden} more" if hidden > 0 else ""
     why = "; ".join(listed[:MAX_LISTED_CALLS]) + more
+    stopped = (summary.stopped or "").rstrip(".")
     if summary.next_step is None:
-        why = why or str(summary.stopped).rstrip(".")
-    notes = "; ".join(filter(None, [why, *summary.notes]))
+        why, stopped = why or stopped, ""
+    notes = "; ".join(filter(None, [why, *summary.notes, stopped]))
     cure = summary.next_step or "fix this, then run again to request only the missing ones"
     raise DataError(
         f"{summary.calls - summary.kept} of {summary.calls} responses for benchmark "

@@ -23,8 +23,8 @@ _ANSWER_FILES = "answers-"
 class BatchRun:
     """One run of a ``batch`` generator.
 
-    ``outcomes`` come from the answers that the folder holds; ``next_step`` then says what to do
-    about the calls that are left, None if there are none, and ``notes`` what could not be read.
+    ``outcomes`` come from the answers in the folder. Afterwards ``next_step`` is what to do about
+    calls that are left (None without any), and ``notes`` are faults of files.
     """
 
     def __init__(
@@ -53,27 +53,32 @@ class BatchRun:
         answered = {outcome.key for outcome in answers}
         left = [call for key, call in self._calls.items() if key not in answered]
         waiting = [call for call in left if found.is_waiting(call["key"])]
-        failed = {key: reasons for key, reasons in found.errors.items() if key not in answered}
+        new = [call for call in left if not found.is_waiting(call["key"])]
         yield [
-            Outcome(self._calls[key], CallFailure(reasons[-1]))
-            for key, reasons in failed.items()
-            if not found.is_waiting(key)
+            Outcome(call, CallFailure(found.errors[call["key"]][-1]))
+            for call in new
+            if found.errors.get(call["key"])
         ]
-        new = self._within_budget([call for call in left if not found.is_waiting(call["key"])])
-        files = {found.files[call["key"]]: None for call in waiting}
-        files |= dict.fromkeys(self._write(new, found))
+        allowed = self._within_budget(new)
+        files = [*(found.files[call["key"]] for call in waiting), *self._write(allowed, found)]
         if files:
-            self.next_step = self._instruction(list(files), len(waiting) + len(new))
+            count = len(waiting) + len(allowed)
+            self.next_step = self._instruction(list(dict.fromkeys(files)), count)
 
     def _answers(self, found: BatchFiles) -> list[Outcome]:
-        """The answers; one that cannot be read becomes a failed attempt."""
-        outcomes = []
-        for key, body in found.answered.items():
-            result = self._read_body(body)
-            if isinstance(result, GeneratedAnswer):
-                outcomes.append(Outcome(self._calls[key], result))
-            else:
-                found.errors.setdefault(key, []).append(result.reason)
+        """The first answer to each call; one that cannot be read becomes a failed attempt."""
+        outcomes, repeated = [], 0
+        for key, bodies in found.answered.items():
+            results = [self._read_body(body) for body in bodies]
+            answers = [result for result in results if isinstance(result, GeneratedAnswer)]
+            outcomes += [Outcome(self._calls[key], answer) for answer in answers[:1]]
+            repeated += len(answers) > 1
+            failures = [r.reason for r in results if not isinstance(r, GeneratedAnswer)]
+            found.errors[key] = [*found.errors.get(key, ()), *failures]
+        if repeated:
+            found.notes.append(
+                f"{repeated} requests are answered twice, and the first answer counts"
+            )
         return outcomes
 
     def _within_budget(self, calls: list[dict[str, Any]]) -> list[dict[str, Any]]:
@@ -96,10 +101,8 @@ class BatchRun:
 
     def _instruction(self, files: list[Path], count: int) -> str:
         answers = files[0].with_name(files[0].name.replace(REQUEST_FILES, _ANSWER_FILES, 1))
-        command = shlex.join(
-            ["vllm", "run-batch", "-i", str(files[0]), "-o", str(answers)]
-            + ["--model", str(self._config.model)]
-        )
+        paths = ["-i", str(files[0]), "-o", str(answers)]
+        command = shlex.join(["vllm", "run-batch", *paths, "--model", str(self._config.model)])
         others = f" (and {len(files) - 1} more files)" if len(files) > 1 else ""
         return (
             f"upload the {count} requests in {files[0]}{others} to the server's batch API and save "

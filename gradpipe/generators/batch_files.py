@@ -18,18 +18,20 @@ from gradpipe.errors import DataError
 from gradpipe.generators.secrets import redact
 
 _REASON_LENGTH = 300
+#: A longer line is read in pieces, none of which is valid, so that memory stays bounded.
+_LONGEST_LINE = 64 * 2**20
 
 
 @dataclass
 class BatchFiles:
     """The contents of a folder, for some calls.
 
-    ``answered`` maps a call's key to the body of its first answer; ``errors`` to the reasons of its
-    failed attempts; ``requested`` counts the requests for every key. ``notes`` say what could not
-    be used, each as part of a sentence.
+    ``answered`` maps a call's key to the bodies of its answers; ``errors`` to the reasons of its
+    failed attempts; ``requested`` counts the requests for every key, and ``files`` has the last
+    file of each. ``notes`` say what could not be used, each as part of a sentence.
     """
 
-    answered: dict[str, str] = field(default_factory=dict)
+    answered: dict[str, list[str]] = field(default_factory=dict)
     errors: dict[str, list[str]] = field(default_factory=dict)
     requested: Counter[str] = field(default_factory=Counter)
     files: dict[str, Path] = field(default_factory=dict)
@@ -45,7 +47,6 @@ def read_batch_files(folder: Path, keys: set[str]) -> BatchFiles:
     found = BatchFiles()
     unknown: Counter[Path] = Counter()
     others: dict[str, Path] = {}
-    repeated = 0
     for file in _files(folder):
         for line in _lines(file, found.notes):
             key = line["custom_id"]
@@ -55,7 +56,7 @@ def read_batch_files(folder: Path, keys: set[str]) -> BatchFiles:
             elif key not in keys:
                 others[key] = file
             else:
-                repeated += _take(found, key, line)
+                _take(found, key, line)
     for key, file in others.items():
         if key not in found.requested:
             unknown[file] += 1
@@ -63,27 +64,22 @@ def read_batch_files(folder: Path, keys: set[str]) -> BatchFiles:
         f"{file.name} has {count} answers to requests that no file of this folder holds"
         for file, count in unknown.items()
     ]
-    if repeated:
-        found.notes.append(f"{repeated} requests are answered twice, and the first answer counts")
     return found
 
 
-def _take(found: BatchFiles, key: str, line: Mapping[str, Any]) -> bool:
-    """Note one answer; return whether the call has another one already."""
+def _take(found: BatchFiles, key: str, line: Mapping[str, Any]) -> None:
+    """Note the answer to a call, or the reason why it has none."""
     response = line.get("response")
     body = response.get("body") if isinstance(response, dict) else None
     status = response.get("status_code", 200) if isinstance(response, dict) else None
     if status == 200 and isinstance(body, dict) and not line.get("error"):
-        text = json.dumps(body, ensure_ascii=False)
-        if key in found.answered:
-            return True
-        found.answered[key] = text
-        return False
+        found.answered.setdefault(key, []).append(json.dumps(body))
+        return
     what = f"the server answered {status}" if status not in (None, 200) else "the request failed"
     detail = _message(line.get("error")) or _message(body)
+    detail = detail.encode("utf-8", "replace").decode()
     detail = " ".join(redact(detail, []).split())[:_REASON_LENGTH].rstrip(".")
     found.errors.setdefault(key, []).append(f"{what}: {detail}" if detail else what)
-    return False
 
 
 def _files(folder: Path) -> list[Path]:
@@ -101,7 +97,7 @@ def _lines(file: Path, notes: list[str]) -> Iterator[dict[str, Any]]:
     ends = True
     try:
         with file.open("rb") as content:
-            for number, raw in enumerate(content, 1):
+            for number, raw in enumerate(iter(lambda: content.readline(_LONGEST_LINE), b""), 1):
                 ends = raw.endswith(b"\n")
                 line = _parsed(raw)
                 if line is not None:

@@ -16,8 +16,8 @@ from gradpipe.system.hashing import content_hash
 #: The names of request files start with this.
 REQUEST_FILES = "requests-"
 #: OpenAI's limits of one file: requests, and bytes.
-MAX_REQUESTS = 50_000
-MAX_BYTES = 200_000_000
+MOST_REQUESTS = 50_000
+MOST_BYTES = 200_000_000
 
 _URL = "/v1/chat/completions"
 
@@ -66,7 +66,7 @@ def _parts(requests: Iterable[tuple[str, str]]) -> Iterator[tuple[list[str], lis
     size = 0
     for key, line in requests:
         length = len(line.encode())
-        if lines and (len(lines) == MAX_REQUESTS or size + length > MAX_BYTES):
+        if lines and (len(lines) == MOST_REQUESTS or size + length > MOST_BYTES):
             yield keys, lines
             keys, lines, size = [], [], 0
         keys.append(key)
@@ -78,6 +78,6 @@ def _parts(requests: Iterable[tuple[str, str]]) -> Iterator[tuple[list[str], lis
 
 def _limit_field(config: GeneratorConfig) -> str:
     """The name of the limit's field: OpenAI and vLLM know the newer one, other servers may not."""
-    host = urlsplit(config.base_url or "").hostname or "openai.com"
-    newer = host.endswith(("openai.com", ".openai.azure.com"))
+    host = urlsplit(config.base_url or "").hostname
+    newer = host is None or host.endswith((".openai.com", ".openai.azure.com"))
     return "max_completion_tokens" if newer else "max_tokens"

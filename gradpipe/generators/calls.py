@@ -40,7 +40,7 @@ PLAN_SCHEMA = pl.Schema(
 #: ``reasoning`` is the thinking before the text, with ``reasoning_tokens`` of ``response_tokens``;
 #: ``cut`` is the text from a stop token on that the server left in the answer; ``answered_by`` and
 #: ``fingerprint`` are the model and the configuration that the server names; ``cost`` is in the
-#: currency of the bill. Each is null where there is none, and for answers that were stored before
+#: currency of the bill. Each is null without a value, and for answers that were stored before
 #: its column existed.
 CALL_SCHEMA = pl.Schema(
     {name: dtype for name, dtype in PLAN_SCHEMA.items() if name != "max_tokens"}

@@ -57,8 +57,8 @@ def check_fields_of_kind(kind: str, fields: Mapping[str, Any]) -> None:
             f"The generator {kind!r} cannot honor {unknown[0]!r} in `extra_body`: use "
             f"{', '.join(known)}, or a server (`kind: openai`)."
         )
-    template = fields.get("chat_template_kwargs", {})
-    if known is not None and not isinstance(template, dict):
+    variables = fields.get("chat_template_kwargs", {})
+    if known is not None and not isinstance(variables, dict):
         raise StudyError(
             "The generator's `chat_template_kwargs` is not a mapping: write {NAME: VALUE}."
         )
@@ -69,8 +69,8 @@ def merge_fields(fields: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str
     merged = dict(fields)
     for name, value in over.items():
         below = merged.get(name)
-        nested = isinstance(below, Mapping) and isinstance(value, Mapping)
-        merged[name] = merge_fields(below, value) if nested else value
+        both = isinstance(below, Mapping) and isinstance(value, Mapping)
+        merged[name] = merge_fields(dict(below or {}), value) if both else value
     return merged
 
 

@@ -11,7 +11,7 @@ from gradpipe.errors import DataError
 from gradpipe.untrusted.files import read_regular
 
 #: The largest file of examples, in bytes: they precede every question.
-LARGEST_FILE = 4_000_000
+LARGEST_EXAMPLES_FILE = 4_000_000
 
 
 class WorkedExample(BaseModel):
@@ -33,7 +33,7 @@ class WorkedExample(BaseModel):
 def read_examples_file(path: str) -> tuple[WorkedExample, ...]:
     """Read one {"user": ..., "assistant": ...} per line; raises DataError, with the line."""
     try:
-        text = read_regular(Path(path).expanduser(), LARGEST_FILE).decode("utf-8-sig")
+        text = read_regular(Path(path).expanduser(), LARGEST_EXAMPLES_FILE).decode("utf-8-sig")
     except (OSError, RuntimeError, UnicodeDecodeError) as error:
         reason = getattr(error, "strerror", None) or "it is not UTF-8 text"
         raise DataError(

@@ -90,10 +90,11 @@ def generate(
     """Make the calls (PLAN_SCHEMA), each key once, and pass every answer to ``keep``.
 
     ``keep`` gets frames of CALL_SCHEMA in the caller's thread: one row per answer of a server, one
-    batch at a time of a local model or of batch files. After an interruption it may get a row twice. Failed calls are
-    in the summary. Before an exception leaves this function, including Ctrl-C, it waits for the
-    calls in flight and keeps their answers. Raises GradpipeError for a missing or rejected key and
-    for a model that the server does not have, ModelError if a local model fails.
+    batch at a time of a local model or of batch files. After an interruption it may get a row
+    twice. Failed calls are in the summary. Before an exception leaves this function, including
+    Ctrl-C, it waits for the calls in flight and keeps their answers. Raises GradpipeError for a
+    missing or rejected key and for a model that the server does not have, ModelError if a local
+    model fails.
     """
     plan = calls.match_to_schema(PLAN_SCHEMA, extra_columns="ignore")
     rows = plan.unique("key", keep="first", maintain_order=True).to_dicts()

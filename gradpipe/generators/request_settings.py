@@ -116,6 +116,17 @@ class RequestSettings(WriterSettings):
                 )
         return value
 
+    @field_validator("few_shot", mode="before")
+    @classmethod
+    def _pairs(cls, value: Any) -> Any:
+        valid = value is None or isinstance(value, str)
+        if not valid and not (isinstance(value, list | tuple) and all(map(_is_pair, value))):
+            raise StudyError(
+                "The generator's `few_shot` is invalid: write a list of {user: ..., assistant: "
+                "...}, or the path of a JSONL file of them."
+            )
+        return value
+
     @field_validator("thinking_request", "extra_body")
     @classmethod
     def _additional(cls, value: dict[str, JsonValue], info: Any) -> dict[str, JsonValue]:
@@ -189,6 +200,13 @@ class RequestSettings(WriterSettings):
     def _request(self) -> dict[str, Any]:
         own = {} if self.response_format is None else {"response_format": self.response_format}
         return {**self.extra_body, **own}
+
+
+def _is_pair(value: object) -> bool:
+    if not isinstance(value, dict):
+        return isinstance(value, WorkedExample)
+    texts = all(isinstance(text, str) and text.strip() for text in value.values())
+    return value.keys() == WorkedExample.model_fields.keys() and texts
 
 
 def _refuse_sampling(fields: dict[str, JsonValue]) -> None:

@@ -1,7 +1,8 @@
 """Generate responses with vLLM in this process, where it is installed.
 
-vLLM batches requests by itself, so it gets many at a time; those that are done are stored before
-the next ones start. Sampling has a seed per call, so a response does not depend on the others.
+vLLM batches requests by itself, so it gets many prompts at a time. Their responses are stored
+before the next prompts start. Sampling has a seed per call, so responses do not depend on one
+another.
 """
 
 from __future__ import annotations

@@ -14,6 +14,7 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
+from gradpipe.statistics.sample_means import first_samples
 from gradpipe.statistics.sets.consensus import consensus
 from gradpipe.statistics.sets.diversity import diversity_by_size
 from gradpipe.statistics.table import ALL_PROJECTIONS, conform_to_schema
@@ -63,11 +64,13 @@ def example_sets(examples: pl.DataFrame, sketches: pl.DataFrame, model: str) -> 
     ``examples`` has ``key``, ``item_id``, ``index`` and SET_COLUMNS. ``sketches`` has one row per
     key, layer and projection: ``frobenius_norm`` and ``sketch``, which is not null (see
     ``sketches.kept_sketch``). A gradient without a sketch is zero; an example that is zero in all
-    layers of a projection has no direction and is left out. Sorted by benchmark, style, relevance
+    layers of a projection has no direction and is left out. Of the samples of an item the first is
+    in a set, since they are not independent. Sorted by benchmark, style, relevance
     and projection; no rows without sketches.
     """
     keys = sketches.select(pl.col("key").unique().sort()).with_row_index("place")
-    known = examples.join(keys, on="key").sort(*SET_COLUMNS, "index", "item_id")
+    first = first_samples(examples.lazy(), SET_COLUMNS).collect()
+    known = first.join(keys, on="key").sort(*SET_COLUMNS, "index", "item_id")
     scale = float(sketches["frobenius_norm"].max() or 0.0)  # type: ignore[arg-type]
     if known.is_empty() or not scale:
         return EXAMPLE_SET_SCHEMA.to_frame()

@@ -53,9 +53,7 @@ def step_trends(matrices: pl.DataFrame) -> pl.DataFrame:
     keys = [*SPAN_LABELS, "projection", "statistic"]
     rows = [
         {**dict(zip(keys, names, strict=True)), **trend}
-        for names, group in steps.with_columns(base_item(), response="item_id").group_by(
-            keys, maintain_order=True
-        )
+        for names, group in steps.group_by(keys, maintain_order=True)
         for trend in _trends(group)
     ]
     return pl.DataFrame(rows, schema=STEP_TREND_SCHEMA).sort(*keys, "control", nulls_last=True)
