@@ -10,7 +10,10 @@ from collections.abc import Iterator
 from typing import NamedTuple
 
 from gradpipe.benchmarks.texts import last_boxed
-from gradpipe.responses.answers import STATED, answer_kind, final_answer
+from gradpipe.responses.final_answer.evidence import STATED, FoundAnswer
+from gradpipe.responses.final_answer.find import find_answer
+from gradpipe.responses.final_answer.kinds import answer_kind
+from gradpipe.responses.final_answer.readable import first_turn, readable
 
 
 class AnswerPlace(NamedTuple):
@@ -42,8 +45,9 @@ def answer_place(text: str, gold: str, question: str | None = None) -> AnswerPla
 
     An answer that is only described, such as "That is implausible" for no, has no place.
     """
-    found = final_answer(text, gold, question)
-    return None if found is None else _last(text, found, gold)
+    found = find_answer(text, gold, question)
+    # Both have a character for each one of the text, up to a turn that the model invented.
+    return None if found is None else _last(first_turn(readable(text)), found, gold)
 
 
 def stated_place(text: str, question: str = "") -> AnswerPlace | None:
@@ -90,20 +94,26 @@ def _samples(text: str, question: str) -> Iterator[str]:
             yield from ("x^2", "some phrase")
 
 
-def _last(text: str, found: str, gold: str) -> AnswerPlace | None:
+def _last(text: str, found: FoundAnswer, gold: str) -> AnswerPlace | None:
     """The last occurrence of an answer that was found."""
-    kind = answer_kind(gold)
+    kind, written = answer_kind(gold), found.written.strip()
+    if not written and kind != "option":
+        return None
+    body = re.escape(written)
     if kind == "option":
-        letter = found.strip("()")
+        letter = found.answer.strip("()")
         pattern = rf"\({letter}\)|\b{letter}(?=[).:*}}]|\\\)|\W*$)"
+        if not re.search(pattern, text):
+            pattern = rf"(?i)\({letter}\)|(?<![\w']){letter}(?![\w'])" if written else r"(?!)"
     elif kind == "yes_no":
         # Not the word of "there is no evidence".
-        pattern = rf"(?i)(?<![\w-]){found}(?=[\"'”*}}.,;:)\]!]|\s*$|\s*\\|\s*\n|\s+[-–(])"
-    elif kind == "label":
-        word, letter = found.split()
+        pattern = rf"(?i)(?<![A-Za-z-]){body}(?=[\"'”*}}.,;:)\]!、。]|\s*$|\s*\\|\s*\n|\s+[-–(])"
+        if not re.search(pattern, text):
+            pattern = rf"(?i)(?<![A-Za-z-]){body}(?![A-Za-z-])"
+    elif kind == "label" and len(written) > 1:
+        word, letter = found.answer.split()
         pattern = rf"\b(?i:{word})\s+[\"“*]*{letter}\b"
     else:
-        body = re.escape(found.strip())
-        pattern = rf"(?i)(?<![\w.]){body}(?!\w|[.,]\d)" if body else r"(?!)"
+        pattern = rf"(?i)(?<![A-Za-z\d.]){body}(?![A-Za-z\d]|[.,]\d)" if body else r"(?!)"
     places = list(re.finditer(pattern, text))
     return AnswerPlace(*places[-1].span()) if places else None

@@ -9,8 +9,10 @@ from decimal import Decimal
 
 import numpy as np
 
-from gradpipe.responses.answers import answer_key, answer_kind, listed_options
-from gradpipe.responses.formulas import NUMBER
+from gradpipe.responses.final_answer.compare import answer_key
+from gradpipe.responses.final_answer.kinds import answer_kind
+from gradpipe.responses.final_answer.numbers import NUMBER
+from gradpipe.responses.final_answer.options import listed_options
 from gradpipe.system.hashing import content_hash
 
 _OPPOSITES = {"yes": "no", "no": "yes", "true": "false", "false": "true"}

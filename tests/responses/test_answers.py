@@ -12,7 +12,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gradpipe.benchmarks.texts import last_boxed
-from gradpipe.responses.answers import answer_key, answer_kind, final_answer, same_answer
+from gradpipe.responses.final_answer.compare import answer_key, same_answer
+from gradpipe.responses.final_answer.find import final_answer
+from gradpipe.responses.final_answer.kinds import answer_kind
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,79 @@
+"""Find the formula that a response ends on."""
+
+import re
+
+from gradpipe.responses.final_answer.evidence import (
+    STATED,
+    FoundAnswer,
+    endings,
+    marks,
+    without_denied,
+)
+from gradpipe.responses.final_answer.number_answers import find_number
+from gradpipe.responses.final_answer.phrases import SHORT_ANSWER, highlighted
+
+_SPAN = re.compile(r"\\\[(.+?)\\\]|\\\((.+?)\\\)|\$\$?(.+?)\$", re.DOTALL)
+#: A formula without delimiters: it has an operator, a bracket or a digit, and hardly any words.
+_BARE = re.compile(
+    r"(?:[A-Za-z]\w?(?:\([a-z]\))?\s*=\s*)?[-(\[{√π\\\d]?(?:\\[a-zA-Z]+|[\w.,/^*+=(){}\[\]|√π∞²³-]|\s(?=[-+*/=<>≤≥∪(\d\\])"
+    r"|(?<=[-+*/=<>≤≥∪,(\[])\s|[<>≤≥∪±])+"
+)
+
+
+def find_formula(text: str, question: str) -> FoundAnswer | None:
+    """The formula that ``text`` ends on; a number or a phrase where it ends on one."""
+    plain = without_denied(text)
+    found = marks(plain)
+    for mark in found:
+        passage = mark.passage.strip()
+        if mark.evidence == "box" and passage:
+            return FoundAnswer(passage, "box", passage)
+        if formula := _formula(passage) or (_bare(passage) if mark.evidence != "box" else None):
+            return FoundAnswer(formula, mark.evidence, formula)
+    if len(text.split()) <= SHORT_ANSWER and not STATED.search(text):
+        bare = _formula(text) or text.strip()
+        return FoundAnswer(bare, "whole", bare)
+    named = (
+        FoundAnswer(phrase, mark.evidence, phrase)
+        for mark in found
+        if (phrase := highlighted(mark.passage))
+    )
+    last = (
+        FoundAnswer(formula, "last", formula)
+        for sentence, _ in [*endings(plain)][:3]
+        if (formula := _formula(sentence))
+    )
+    answer = next(last, None) or _in_last_sentence(plain) or find_number(text, question)
+    return answer or next(named, None)
+
+
+def _formula(passage: str) -> str | None:
+    """The last formula between delimiters, without what it is named by an equation."""
+    spans = list(_SPAN.finditer(passage))
+    if not spans:
+        return None
+    # "(x, y) = (1, 2) and x + y = 3" is two formulas, and the statement is the last one.
+    content = next(group for group in spans[-1].groups() if group)
+    return re.split(r"=|\\approx|\\implies", content)[-1].strip(" \n.,") or None
+
+
+def _bare(passage: str) -> str | None:
+    """A formula without delimiters at the start of a statement."""
+    line = re.sub(r"^[\s*:_]+|[\s*_]+$", "", passage.split("\n", maxsplit=1)[0])
+    found = _BARE.match(line)
+    formula = re.sub(r"[.,;]+$", "", found[0]).strip() if found else ""
+    behind = line[found.end() :] if found else ""
+    if not re.search(r"[\d\\^+*/=<>(\[]|^-?[a-z]$", formula) or (
+        re.match(r"\w{3}", formula) and " " in behind
+    ):
+        return None
+    return formula.rsplit("=", 1)[-1].strip() or None
+
+
+def _in_last_sentence(text: str) -> FoundAnswer | None:
+    for sentence, _ in [*endings(text)][:1]:
+        for tail in reversed(re.split(r"\b(?:is|are|be|get|equals|gives|to)\b", sentence)[1:]):
+            formula = _bare(tail)
+            if formula and re.search(r"[\\^+*/()\[<>]|[a-z]", formula):
+                return FoundAnswer(formula, "last", formula)
+    return None

@@ -1,0 +1,112 @@
+"""Read an option's letter: at the start of a statement, as what a sentence chooses, or anywhere.
+
+A bare "A" or "I" is also a word, and lowercase letters are words or variables, so each needs more
+around it than "(B)" does.
+"""
+
+import re
+
+_WORD = r"(?:options?|choices?|letters?|answers?|alternatives?|statements?|选项|選項|选择)"
+_REASON = (
+    r"because|since|as|for|due|given|which|with|is|based|on|by|and|or|in|i think|according|from"
+)
+#: What begins a statement without saying anything: "most likely", "therefore", "the".
+_LEAD = (
+    rf"(?i:(?:[\W_]|\b(?:{_WORD}|the|most|likely|probably|definitely|clearly|certainly|both|all|of|is|be"
+    r"|therefore|indeed|simply|that|of|correct|best|number|only|either)\b)*?)"
+)
+_END = r"(?=\s*(?:[.,;:!?)*\]}\"'\\—–|\n\x01]|$|-\s|\()|\s+(?:(?i:" + _REASON + r")\b))"
+_AT_START = re.compile(
+    rf"{_LEAD}(?:[(\[](?P<round>[A-Ja-j])[)\]]|(?P<pair>[A-Ja-j])\)|(?P<upper>[A-J])(?![\w'’]|\.\w|-\w)"
+    rf"|(?P<lower>[a-j])(?![\w'’]){_END})"
+)
+_MORE = re.compile(
+    r"[)*\]\s]*(?:[^()\n,;.]{0,40}?)(?:,|;|\band\b|\bor\b|&|/|、|和|与|と)\s*(?:(?:and|or|option|both)\s+)?"
+    r"(?:[(\[]([A-Ja-j])[)\]]|([A-HJ])(?=\s*(?:[.,;)*\]}\"\\\n、。]|$|\s+(?:and|are|both|because|since|or)\b)))"
+)
+_ORDINALS = {
+    name: letter
+    for names, letter in (
+        (("first", "1st"), "A"), (("second", "2nd"), "B"), (("third", "3rd"), "C"),
+        (("fourth", "4th"), "D"), (("fifth", "5th"), "E"),
+    )
+    for name in names
+}  # fmt: skip
+_ORDINAL = re.compile(
+    rf"(?i){_LEAD}\b({'|'.join(_ORDINALS)}|last)\s+(?:option|choice|answer|one|alternative)\b"
+)
+_ONE = r"(?:\(([A-Ja-j])\)|\b([A-J])\b[.):]?|\b(?:option|choice) ([a-j])\b)"
+_RIGHT = (
+    r"(?:correct|right|best|true|answer|accurate|appropriate|suitable|fits?|match(?:es)?|valid|works"
+    r"|only (?:one|option)|plausible|logical|sensible|makes sense|winner|closest|valid)"
+)
+_CHOSEN = (
+    # "I choose (C)", "go with B".
+    re.compile(
+        r"(?i:\b(?:choose|chose|pick|select|selected|choosing|go(?:ing)? with|went with|opt for|settle on"
+        rf"|answer with|vote for|lean(?:ing)? towards?|conclude|is|be|favou?r|so|thus|hence|therefore),?"
+        rf"\s+(?:with |that |it is |it's |the |to |for )*(?:{_WORD}\s+)?\W*?)"
+        rf"(?:\(([A-Ja-j])\)|([B-HJ])(?![\w'])|(A){_END}|(?<=option )([a-j])\b)"
+    ),
+    # "Option B is correct", "(B) fits best".
+    re.compile(
+        rf"(?:(?i:{_WORD})\W+)?{_ONE}(?:(?!\b[A-J]\b)[^.!?\n]){{0,60}}?"
+        rf"(?i:\b(?:is|was|are|must be|would be|seems|remains|must|should be)\b(?:\s+\w+){{0,4}}?\s+)?\b(?i:{_RIGHT})\b"
+    ),
+    # Chinese and Japanese: 选B, 选项B正确, Bが正解.
+    re.compile(
+        r"(?:[选選]择?|[选選][项項]|应为|應為|为|是|答え?|正解|故)(?:[项項])?[\s:：是为はが]*[(（]?([A-J])(?![A-Za-z])"
+        r"|([A-J])[)）]?\s*(?:が|は|是|项|項|选项)?(?:正解|正しい|正确|正確|对|最)"
+    ),
+)
+_ANYWHERE = re.compile(
+    r"\(\W?([A-J])\W?\)|\b([A-J])(?=[).:*}]|\\\))|^\W*([A-J])\W*$"
+    r"|(?i:\b(?:option|choice|letter|answer)s?)\W{1,3}([A-Ja-j])(?![\w'])|\(([a-j])\)"
+)
+
+
+def letter_at_start(passage: str, texts: dict[str, str]) -> list[str]:
+    """The letters that a statement begins with; ``texts`` are the options by letter."""
+    passage = passage.replace("\x01", " ")
+    if ordinal := _ORDINAL.match(passage):
+        names = sorted(name for name in texts if name)
+        last = names[-1] if names else "E"
+        return [_ORDINALS.get(ordinal[1].casefold(), last)]
+    found = _AT_START.match(passage)
+    if found is None:
+        return []
+    letter = (found["round"] or found["pair"] or found["upper"] or found["lower"]).upper()
+    behind = passage[found.end() :]
+    if found["upper"] in ("A", "I") and not _is_letter(letter, behind, texts):
+        return []
+    if found["lower"] and texts and letter not in texts:
+        return []
+    letters = [letter]
+    while more := _MORE.match(behind):
+        letters.append((more[1] or more[2]).upper())
+        behind = behind[more.end() :]
+    return letters
+
+
+def _is_letter(letter: str, behind: str, texts: dict[str, str]) -> bool:
+    """Whether "A" is an option and no article: by what follows it."""
+    if re.match(_END, behind):
+        return True
+    text = texts.get(letter, "").casefold()
+    said = behind.strip(" *:.-").casefold()
+    return bool(text) and (said.startswith(text) or (text.startswith(said[:20]) and len(said) > 2))
+
+
+def chosen_letters(sentence: str) -> list[str]:
+    """The letters that a sentence chooses: "I pick (C)", "option B is correct"."""
+    for pattern in _CHOSEN:
+        if found := list(pattern.finditer(sentence)):
+            groups = [group for group in found[-1].groups() if group]
+            if groups:
+                return [groups[0].upper()]
+    return []
+
+
+def letters_within(passage: str) -> list[str]:
+    """The letters that are written as options anywhere in ``passage``."""
+    return [next(g for g in found.groups() if g).upper() for found in _ANYWHERE.finditer(passage)]
