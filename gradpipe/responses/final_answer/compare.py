@@ -38,7 +38,7 @@ def same_answer(found: str, gold: str) -> bool:
     """
     found, gold = readable(found), readable(gold)
     kind = answer_kind(gold)
-    if kind in ("number", "formula"):
+    if kind == "number" or (kind == "formula" and "," not in gold):
         alike = _same_number(found, gold)
         if alike is not None:
             return alike
@@ -82,7 +82,9 @@ def _same_number(found: str, gold: str) -> bool | None:
         share = number / 100 if percent else number * 100
         # "25%" for 25 is the number that a question about percents asks for.
         by_digits = number == wanted and abs(wanted) >= 1
-        return share == wanted or by_digits
+        digits = len(found.partition(".")[2].strip(" %\\")) + 2
+        rounded = percent and _rounds(f"{float(share):.{digits}f}", share, gold, wanted)
+        return share == wanted or by_digits or rounded
     return number == wanted or _rounds(found, number, gold, wanted)
 
 

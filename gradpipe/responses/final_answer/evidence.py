@@ -18,6 +18,8 @@ class FoundAnswer(NamedTuple):
     evidence: Evidence
     #: Empty for an answer that is only described, such as "implausible" for no.
     written: str
+    #: What a number counts or is measured in, as written behind it; empty for other answers.
+    unit: str = ""
 
 
 class Mark(NamedTuple):
@@ -33,9 +35,9 @@ class Mark(NamedTuple):
 STATED = re.compile(
     r"(?i)(?:\b(?:final|correct|right|best|appropriate|accurate|suitable|likely|logical|fitting"
     r"|plausible|sensible)\b[^.:!?\n]{0,40}?\b(?:answer|option|choice|response|conclusion)"
-    r"|\b(?:final|correct|overall) (?:result|solution|verdict)|\banswer(?:ed)?|\bans)\b"
+    r"|\b(?:final|correct|overall) (?:result|solution|verdict)|\banswer(?:ed|s)?|\bans)\b"
     r"(?:(?:(?!\b(?:steps|follow|let|need|will)\b)"
-    r"[^.:!?\n]){0,90}?(?:\b(?:is|be|as)\b|['’]s\b|:|=)|\.?:|\**\n)[\"*:\s]*"
+    r"[^.:!?\n]){0,90}?(?:\b(?:is|are|be|as)\b|['’]s\b|:|=)|\.?:|\**\n)[\"*:\s]*"
     r"|答案[^。\n]{0,12}?(?:是|为|為|:|：|=)\s*|(?:答え|正解|解答|回答)(?:は|が|:|：)、?\s*"
     r"|(?:정답|답)(?:은|:)\s*|最[终終]答案[:：]?\s*"
 )
@@ -55,6 +57,11 @@ _CORRECTS = re.compile(
     r"|(?:that|this|it)(?:'s| is| was) (?:wrong|incorrect|not (?:right|correct))"
     r"|I (?:miscalculated|misread|was wrong)|sorry|hold on|hmm+|no, that|actually)\b[^\w\n]*"
     r"|等等|更正|不对[,，、]|待って|訂正"
+)
+#: Without a mark before it, only what says so itself is a correction.
+_TAKES_BACK = re.compile(
+    r"(?i)(?<![A-Za-z])(?:oops|correction:|scratch that|(?:actually|wait),? (?=no\b)|my mistake"
+    r"|I made (?:a|an) (?:mistake|error))[^\w\n]*"
 )
 _UPHELD = re.compile(
     r"(?i)\b(?:(?:that|this|it|which|answer|result)\W+(?:'s|is|was|\w+ is)? ?(?:indeed |actually )?"
@@ -123,8 +130,8 @@ def _box_end(text: str, begin: int) -> tuple[int, int, int] | None:
 def correction(text: str) -> str | None:
     """The part of ``text`` after it takes its last mark back; None if it does not."""
     last = marks(text)[:1]
-    after = last[0].end if last else len(text)
-    cues = [cue for cue in _CORRECTS.finditer(text, after)]
+    after = last[0].end if last else 0
+    cues = [cue for cue in (_CORRECTS if last else _TAKES_BACK).finditer(text, after)]
     if not cues or _UPHELD.search(text, cues[-1].start()):
         return None
     return text[cues[-1].end() :]

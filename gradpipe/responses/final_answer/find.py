@@ -5,6 +5,7 @@ from gradpipe.responses.final_answer.formula_answers import find_formula
 from gradpipe.responses.final_answer.kinds import Kind, answer_kind, bare_gold
 from gradpipe.responses.final_answer.labels import find_label
 from gradpipe.responses.final_answer.number_answers import find_number
+from gradpipe.responses.final_answer.numbers import value
 from gradpipe.responses.final_answer.options import find_option
 from gradpipe.responses.final_answer.phrases import find_phrase
 from gradpipe.responses.final_answer.readable import first_turn, readable
@@ -47,6 +48,8 @@ def _read(text: str, kind: Kind, gold: str, question: str) -> FoundAnswer | None
         return find_option(text, question)
     if kind == "label":
         return find_label(text, gold.split(maxsplit=1)[0], question)
-    if kind == "number":
-        return find_number(text, question)
+    if kind == "number" or (kind == "formula" and "," not in gold and value(gold)):
+        found = find_number(text, question)
+        has_unit = found and found.unit and value(gold) is None
+        return found._replace(answer=f"{found.answer} {found.unit}") if found and has_unit else found
     return find_formula(text, question) if kind == "formula" else find_phrase(text, question)

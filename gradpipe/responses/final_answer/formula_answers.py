@@ -15,7 +15,7 @@ from gradpipe.responses.final_answer.phrases import SHORT_ANSWER, highlighted
 _SPAN = re.compile(r"\\\[(.+?)\\\]|\\\((.+?)\\\)|\$\$?(.+?)\$", re.DOTALL)
 #: A formula without delimiters: it has an operator, a bracket or a digit, and hardly any words.
 _BARE = re.compile(
-    r"(?:[A-Za-z]\w?(?:\([a-z]\))?\s*=\s*)?[-(\[{√π\\\d]?(?:\\[a-zA-Z]+|[\w.,/^*+=(){}\[\]|√π∞²³-]|\s(?=[-+*/=<>≤≥∪(\d\\])"
+    r"(?:[A-Za-z]\w?(?:\([a-z]\))?\s*=\s*)?[-(\[{√π\\\d]?(?:\\[a-zA-Z]+|[\w.,/:^*+=(){}\[\]|√π∞²³-]|\s(?=[-+*/=<>≤≥∪(\d\\])"
     r"|(?<=[-+*/=<>≤≥∪,(\[])\s|[<>≤≥∪±])+"
 )
 
@@ -30,7 +30,7 @@ def find_formula(text: str, question: str) -> FoundAnswer | None:
             return FoundAnswer(passage, "box", passage)
         if formula := _formula(passage) or (_bare(passage) if mark.evidence != "box" else None):
             return FoundAnswer(formula, mark.evidence, formula)
-    if len(text.split()) <= SHORT_ANSWER and not STATED.search(text):
+    if _is_bare(text):
         bare = _formula(text) or text.strip()
         return FoundAnswer(bare, "whole", bare)
     named = (
@@ -44,7 +44,18 @@ def find_formula(text: str, question: str) -> FoundAnswer | None:
         if (formula := _formula(sentence))
     )
     answer = next(last, None) or _in_last_sentence(plain) or find_number(text, question)
-    return answer or next(named, None)
+    answer = answer or next(named, None)
+    if answer is None and len(text.split()) <= SHORT_ANSWER:
+        answer = FoundAnswer(text.strip(), "whole", text.strip())
+    return answer
+
+
+def _is_bare(text: str) -> bool:
+    """Whether a text is a formula and hardly any words."""
+    if STATED.search(text) or len(text.split()) > 3 * SHORT_ANSWER:
+        return False
+    words = re.findall(r"(?<![\\A-Za-z{])[A-Za-z]{2,}", text)
+    return len(words) <= 1
 
 
 def _formula(passage: str) -> str | None:
@@ -74,6 +85,6 @@ def _in_last_sentence(text: str) -> FoundAnswer | None:
     for sentence, _ in [*endings(text)][:1]:
         for tail in reversed(re.split(r"\b(?:is|are|be|get|equals|gives|to)\b", sentence)[1:]):
             formula = _bare(tail)
-            if formula and re.search(r"[\\^+*/()\[<>]|[a-z]", formula):
+            if formula and re.search(r"[\\^+*/()\[<>:√π]|[a-z]", formula):
                 return FoundAnswer(formula, "last", formula)
     return None

@@ -12,6 +12,7 @@ from gradpipe.responses.final_answer.evidence import (
 )
 from gradpipe.responses.final_answer.numbers import (
     NUMBER,
+    UNITS,
     number_matches,
     numbers,
     spelled_number,
@@ -36,6 +37,18 @@ _STEP = re.compile(r"\s*(?:[-*•]\s|\d{1,2}[.)]\s)")
 _BOLD = re.compile(r"\*\*(.+?)\*\*|__(.+?)__|<b>(.+?)</b>")
 #: A formula or a comparison in parentheses is a side remark.
 _ASIDE = re.compile(r"(?<!\\)\((?=[^()\n]*(?:\d|\x01))(?:[^()\n\\]|\\[^)\n])*\)")
+#: A sentence that only checks what was concluded before it.
+_CHECKS = re.compile(
+    r"(?i)\W*(?:(?:we|you) can |let(?:'s| us|me| me) |to |as a )?(?:double-?)?(?:check|verif|confirm that"
+    r"|note\b|recall|sanity|proof|this (?:checks|makes sense|is because))"
+)
+#: A number within a term: behind "x +", or before "x", π or a root.
+_TERM_BEFORE = re.compile(r"(?:(?<![A-Za-z\\])[a-zA-Z]|[π)}])\s*[-+*/^×·]\s*[-$\\(]*$")
+_TERM_AFTER = re.compile(
+    r"\s*(?:\\(?:pi|sqrt|log|ln|sin|cos)(?![a-z])|[π√^]|[xyznkabti](?![A-Za-z'])\s*(?:[-+*/^=)$,.}]|$))"
+)
+_TERM = re.compile(r"[^\s,;:=$]+(?:\s*[-+*/^×·]\s*[^\s,;:=$]+)*")
+_IN_MANY = re.compile(r"(?i)\b(?:how many|in|number of) (hundred|thousand|million|billion|trillion)s?\b")
 _VARIABLE = re.compile(r"(?<![A-Za-z\\])[a-z](?![A-Za-z])")
 _TEXT = re.compile(r"\\(?:text|mathrm|mbox|textrm|textbf|mathbf|textit|mathit)\s*\{([^{}]*)\}")
 _ASKED = re.compile(
@@ -47,7 +60,15 @@ _OR = re.compile(r"(?i)\s*(?:[a-z]+\s+)?(?:or|and|,)\s+(?:[$€£\\(]*)$")
 
 
 def find_number(text: str, question: str) -> FoundAnswer | None:
-    """The number that ``text`` ends on; a formula where its box holds one."""
+    """The number that ``text`` ends on; a formula where its box or its statement holds one."""
+    found = _find_number(text, question)
+    asked = _IN_MANY.search(question)
+    if found and asked and found.answer.endswith(f" {asked[1].casefold()}"):
+        return found._replace(answer=found.answer.rsplit(" ", 1)[0])
+    return found
+
+
+def _find_number(text: str, question: str) -> FoundAnswer | None:
     readable = without_denied(text)
     found = marks(readable)
     for direct in (True, False):
@@ -64,7 +85,10 @@ def _in_mark(mark: Mark, text: str, question: str, direct: bool) -> FoundAnswer 
     if _lists_steps(mark, text) or (not direct and mark.end < len(text) - _TAIL):
         return None
     passage = re.sub(r"^(?:\\\[|\\\(|\$\$|\s|\*|\\n)+", "", mark.passage).split("\n")[0]
-    line = _without_asides(_TEXT.sub(_same_length, passage))
+    whole = _TEXT.sub(_same_length, passage)
+    if asked := _with_asked_unit(whole, number_matches(whole), question):
+        return _answer(whole, asked, mark.evidence, text)
+    line = _without_asides(whole)
     matches = number_matches(line)
     if not matches:
         spelled = spelled_number(line) if direct and len(line.split()) < 12 else None
@@ -114,7 +138,7 @@ def _with_asked_unit(
     """The only number with the unit that the question asks for, if the first has another unit."""
     asked = _ASKED.findall(question)
     stem = (asked[-1][0] or asked[-1][1]).casefold().rstrip("s") if asked else ""
-    if not stem or not _unit_behind(line, matches[0]):
+    if not stem or len(matches) < 2 or not _unit_behind(line, matches[0]):
         return None
     fitting = [match for match in matches if _unit_behind(line, match).startswith(stem)]
     return fitting[0] if fitting and fitting[0] is not matches[0] else None
@@ -163,6 +187,7 @@ def _in_endings(text: str, question: str) -> FoundAnswer | None:
         for sentence, before in endings(text)
         if numbers(_TEXT.sub(_same_length, sentence)) and not _denies(sentence)
     ]
+    last = [ending for ending in last[:4] if not _CHECKS.match(ending[0])] or last
     if not last:
         found = next((w for s, _ in [*endings(text)][:2] if (w := spelled_number(s))), None)
         return FoundAnswer(str(found[1]), "last", found[0]) if found else None
@@ -189,9 +214,10 @@ def _denies(sentence: str) -> bool:
 
 def _concluded(sentence: str, before: str, question: str, evidence: Evidence) -> FoundAnswer:
     """The number that a concluding sentence concludes, of all numbers in it."""
-    line = _without_asides(_TEXT.sub(_same_length, sentence))
-    if not numbers(line):
-        line = _TEXT.sub(_same_length, sentence)
+    line = _TEXT.sub(_same_length, sentence)
+    if asked := _with_asked_unit(line, number_matches(line), question):
+        return _answer(line, asked, evidence, before + sentence)
+    line = _without_asides(line)
     spans = [mark.span() for mark in _BOLD.finditer(line)]
     every = number_matches(line)
     bold = [m for m in every if any(start < m.start() < end for start, end in spans)]
@@ -203,8 +229,6 @@ def _concluded(sentence: str, before: str, question: str, evidence: Evidence) ->
         same = [m for m in named if value(m[0]) == value(worked_out[-1])]
         if same:
             return _answer(line, same[-1], evidence, text)
-    if asked := _with_asked_unit(line, named, question):
-        return _answer(line, asked, evidence, text)
     given = {value(number) for number in numbers(question)}
     new = [m for m in named if value(m[0]) not in given and not _is_step(line, m)]
     return _answer(line, new[-1] if new else named[-1], evidence, text)
@@ -228,7 +252,25 @@ def _answer(line: str, match: re.Match[str], evidence: Evidence, text: str) -> F
         continental or re.search(r"€|(?i:\beuro|\bEUR\b)", near)
     ):
         number = written.replace(".", "")
-    return FoundAnswer(with_multiple(number, line[match.end() :]), evidence, written)
+    if evidence != "box" and (term := _term_around(line, match)):
+        return FoundAnswer(term, evidence, term)
+    answer = with_multiple(number, line[match.end() :])
+    return FoundAnswer(answer, evidence, written, _unit_of(line, match) if answer == number else "")
+
+
+def _unit_of(line: str, match: re.Match[str]) -> str:
+    money = re.search(r"[$€£¥]$", line[: match.start()].rstrip("\\ "))
+    behind = re.match(rf"[\s\\*$)]*({UNITS})", line[match.end() :])
+    return behind[1].split()[0] if behind else "dollars" if money and money[0] == "$" else ""
+
+
+def _term_around(line: str, match: re.Match[str]) -> str | None:
+    """The term that the number is only a part of, as "x + 2" or "2π"; None if it stands alone."""
+    before, behind = line[: match.start()], line[match.end() :]
+    if not _TERM_BEFORE.search(before) and not _TERM_AFTER.match(behind):
+        return None
+    terms = [term for term in _TERM.finditer(line) if term.start() <= match.start() < term.end()]
+    return terms[0][0].strip(" .*)") if terms else None
 
 
 def _without_asides(line: str) -> str:

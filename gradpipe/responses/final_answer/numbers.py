@@ -48,7 +48,7 @@ _FRACTION = (
 )
 _ANY = re.compile(rf"(?<![A-Za-z_.^\d])(?<!\^\{{)(?:{_FRACTION}|{NUMBER})")
 _TIMES = {
-    "hundred": 100, "thousand": 10**3, "million": 10**6, "billion": 10**9, "trillion": 10**12,
+    "hundred": 100, "hundreds": 100, "thousand": 10**3, "million": 10**6, "billion": 10**9, "trillion": 10**12,
     "dozen": 12, "万": 10**4, "萬": 10**4, "亿": 10**8, "億": 10**8, "千": 10**3, "百": 100, "k": 1000,
 }  # fmt: skip
 _MULTIPLE = re.compile(
@@ -90,6 +90,13 @@ _ONE_WORD = rf"(?:{'|'.join([*_TENS, *_WORDS[::-1]])})"
 _IN_WORDS = re.compile(
     rf"(?i)\b(?:{_ONE_WORD}(?:-{_ONE_WORD})?|(?:a )(?=hundred|thousand|dozen))"
     rf"(?:[ -](?:and |{_ONE_WORD}|hundred|thousand|million|dozen)+(?:-{_ONE_WORD})?)*\b"
+)
+_DIVISORS = {
+    "half": 2, "third": 3, "quarter": 4, "fourth": 4, "fifth": 5, "sixth": 6, "eighth": 8, "tenth": 10
+}  # fmt: skip
+_PARTS = re.compile(
+    rf"(?i)\b(?:(?P<count>an?|{_ONE_WORD})[ -](?={'|'.join(_DIVISORS)}))?"
+    rf"(?P<part>(?<=\w[ -])(?:{'|'.join(list(_DIVISORS)[1:])})|half)s?\b(?! (?:of )?\w)"
 )
 _CHINESE = {sign: number for number, sign in enumerate("零一二三四五六七八九")} | {"两": 2, "〇": 0}
 _IN_CHINESE = re.compile(r"[零〇一二两三四五六七八九十百千万]+")
@@ -169,8 +176,12 @@ def _plain_digits(text: str) -> str:
     return text.replace(",", ".") if text.count(",") == 1 else text
 
 
-def spelled_number(text: str) -> tuple[str, int] | None:
-    """The last number in words in ``text``, as written and as digits; None if there is none."""
+def spelled_number(text: str) -> tuple[str, int | Fraction] | None:
+    """The last number in words in ``text``, as written and its value; None if there is none."""
+    if parts := list(_PARTS.finditer(text)):
+        last = parts[-1]
+        count = _spelled(last["count"] or "one") or 1
+        return last[0], Fraction(count, _DIVISORS[last["part"].casefold()])
     for found in reversed(list(_IN_WORDS.finditer(text))):
         if (number := _spelled(found[0])) is not None:
             return found[0], number

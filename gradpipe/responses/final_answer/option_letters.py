@@ -20,6 +20,8 @@ _AT_START = re.compile(
     rf"{_LEAD}(?:[(\[](?P<round>[A-Ja-j])[)\]]|(?P<pair>[A-Ja-j])\)|(?P<upper>[A-J])(?![\w'’]|\.\w|-\w)"
     rf"|(?P<lower>[a-j])(?![\w'’]){_END})"
 )
+#: "ABD" is three letters in their order.
+_RUN = re.compile(rf"{_LEAD}(?P<run>(?=[A-F]{{2,6}}(?![A-Za-z]))A?B?C?D?E?F?)(?![A-Za-z])")
 _MORE = re.compile(
     r"[)*\]\s]*(?:[^()\n,;.]{0,40}?)(?:,|;|\band\b|\bor\b|&|/|、|和|与|と)\s*(?:(?:and|or|option|both)\s+)?"
     r"(?:[(\[]([A-Ja-j])[)\]]|([A-HJ])(?=\s*(?:[.,;)*\]}\"\\\n、。]|$|\s+(?:and|are|both|because|since|or)\b)))"
@@ -35,7 +37,10 @@ _ORDINALS = {
 _ORDINAL = re.compile(
     rf"(?i){_LEAD}\b({'|'.join(_ORDINALS)}|last)\s+(?:option|choice|answer|one|alternative)\b"
 )
-_ONE = r"(?:\(([A-Ja-j])\)|\b([A-J])\b[.):]?|\b(?:option|choice) ([a-j])\b)"
+_ONE = (
+    r"(?:\(([A-Ja-j])\)|\b([B-HJ])\b[.):]?|\b([AI])\b(?=[.):*]|\s+(?:is|was|would|must|seems|fits|matches"
+    r"|works|and)\b)|\b(?:option|choice) ([a-j])\b)"
+)
 _RIGHT = (
     r"(?:correct|right|best|true|answer|accurate|appropriate|suitable|fits?|match(?:es)?|valid|works"
     r"|only (?:one|option)|plausible|logical|sensible|makes sense|winner|closest|valid)"
@@ -44,8 +49,8 @@ _CHOSEN = (
     # "I choose (C)", "go with B".
     re.compile(
         r"(?i:\b(?:choose|chose|pick|select|selected|choosing|go(?:ing)? with|went with|opt for|settle on"
-        rf"|answer with|vote for|lean(?:ing)? towards?|conclude|is|be|favou?r|so|thus|hence|therefore),?"
-        rf"\s+(?:with |that |it is |it's |the |to |for )*(?:{_WORD}\s+)?\W*?)"
+        rf"|answer with|vote for|lean(?:ing)? towards?|conclude|leaves?|leaving|left with|remains|is|are|be|favou?r|so|thus|hence|therefore),?"
+        rf"\s+(?:with |that |it is |it's |the |to |for |only |just |either |both |me |us )*(?:{_WORD}\s+)?\W*?)"
         rf"(?:\(([A-Ja-j])\)|([B-HJ])(?![\w'])|(A){_END}|(?<=option )([a-j])\b)"
     ),
     # "Option B is correct", "(B) fits best".
@@ -65,23 +70,35 @@ _ANYWHERE = re.compile(
 )
 
 
-def letter_at_start(passage: str, texts: dict[str, str]) -> list[str]:
-    """The letters that a statement begins with; ``texts`` are the options by letter."""
+def letter_at_start(passage: str, texts: dict[str, str], *, alone: bool = False) -> list[str]:
+    """The letters that a statement begins with; ``texts`` are the options by letter.
+
+    ``alone`` is for a text that is no statement: there, "B is odd" says something about B only.
+    """
     passage = passage.replace("\x01", " ")
     if ordinal := _ORDINAL.match(passage):
         names = sorted(name for name in texts if name)
         last = names[-1] if names else "E"
         return [_ORDINALS.get(ordinal[1].casefold(), last)]
+    if run := _RUN.match(passage):
+        return list(run["run"])
     found = _AT_START.match(passage)
     if found is None:
         return []
     letter = (found["round"] or found["pair"] or found["upper"] or found["lower"]).upper()
     behind = passage[found.end() :]
+    if alone and re.match(r"\s+(?:is|are|was|were|does?|can|has|have|would|will|and|or)\b", behind):
+        return []
     if found["upper"] in ("A", "I") and not _is_letter(letter, behind, texts):
         return []
     if found["lower"] and texts and letter not in texts:
         return []
-    letters = [letter]
+    return [letter, *_more(behind)]
+
+
+def _more(behind: str) -> list[str]:
+    """The letters that a letter's "and", "or" or comma adds to it."""
+    letters = []
     while more := _MORE.match(behind):
         letters.append((more[1] or more[2]).upper())
         behind = behind[more.end() :]
@@ -101,9 +118,8 @@ def chosen_letters(sentence: str) -> list[str]:
     """The letters that a sentence chooses: "I pick (C)", "option B is correct"."""
     for pattern in _CHOSEN:
         if found := list(pattern.finditer(sentence)):
-            groups = [group for group in found[-1].groups() if group]
-            if groups:
-                return [groups[0].upper()]
+            last = next(n for n in range(1, 6) if n <= pattern.groups and found[-1][n])
+            return [found[-1][last].upper(), *_more(sentence[found[-1].end(last) :])]
     return []
 
 

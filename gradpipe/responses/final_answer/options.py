@@ -38,11 +38,12 @@ def find_option(text: str, question: str) -> FoundAnswer | None:
     for sentence, _ in [*endings(plain)][:4]:
         if letters := chosen_letters(sentence):
             return _found(letters, "conclusion", letters[0])
-    if len(plain.split()) <= 12 and (letters := letter_at_start(plain, dict(options))):
+    if len(plain.split()) <= 12 and (letters := letter_at_start(plain, dict(options), alone=True)):
         return _found(letters, "whole", letters[0])
     for sentence, _ in [*endings(plain)][:3]:
-        if len(set(letters := letters_within(sentence))) == 1:
-            return _found(letters[:1], "last", letters[0])
+        letters = letters_within(sentence)
+        if letters and (len(set(letters)) == 1 or re.search(r"\) and \(?[A-J]\)", sentence)):
+            return _found(letters, "last", letters[0])
     return _by_text(plain, question, options)
 
 
