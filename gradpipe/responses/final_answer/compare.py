@@ -57,6 +57,7 @@ def answer_key(answer: str) -> str:
         names = re.findall(r"(?<![a-z])[A-Z]", letters[0])
         if "".join(sorted(set(names))) == "".join(names) or len(letters[0]) > len(names):
             return ",".join(sorted(set(names))).casefold()
+    text = re.sub(r"\b0?(\d{1,2}:\d\d)(?:\s*([apAP])\.?[mM]\.?)?", r"\1\2", text)
     text = re.sub(r"^\(?(\w)[).]*$", r"\1", text.casefold())
     text = _IN_ENGLISH.get(text.rstrip("。"), text)
     return re.sub(r"^(?:the|an?) (?=\w\w)", "", text)

@@ -1,5 +1,7 @@
 """Find the final answer of a response, of the kind that its gold answer has."""
 
+import re
+
 from gradpipe.responses.final_answer.evidence import FoundAnswer, correction
 from gradpipe.responses.final_answer.formula_answers import find_formula
 from gradpipe.responses.final_answer.kinds import Kind, answer_kind, bare_gold
@@ -52,4 +54,7 @@ def _read(text: str, kind: Kind, gold: str, question: str) -> FoundAnswer | None
         found = find_number(text, question)
         has_unit = found and found.unit and value(gold) is None
         return found._replace(answer=f"{found.answer} {found.unit}") if found and has_unit else found
-    return find_formula(text, question) if kind == "formula" else find_phrase(text, question)
+    if kind == "phrase":
+        return find_phrase(text, question)
+    several = bool(re.search(r"^[^(\[]*,|\\\{", gold)) and not re.search(r"[(\[|]", gold)
+    return find_formula(text, question, several=several)

@@ -15,15 +15,21 @@ from gradpipe.responses.final_answer.phrases import SHORT_ANSWER, highlighted
 _SPAN = re.compile(r"\\\[(.+?)\\\]|\\\((.+?)\\\)|\$\$?(.+?)\$", re.DOTALL)
 #: A formula without delimiters: it has an operator, a bracket or a digit, and hardly any words.
 _BARE = re.compile(
-    r"(?:[A-Za-z]\w?(?:\([a-z]\))?\s*=\s*)?[-(\[{√π\\\d]?(?:\\[a-zA-Z]+|[\w.,/:^*+=(){}\[\]|√π∞²³-]|\s(?=[-+*/=<>≤≥∪(\d\\])"
-    r"|(?<=[-+*/=<>≤≥∪,(\[])\s|[<>≤≥∪±])+"
+    r"(?:[A-Za-z]\w?(?:\([a-z]\))?\s*=\s*)?[-(\[{√π\\\d]?(?:\\[a-zA-Z]+|(?:sqrt|sin|cos|tan|log|ln)(?=[\s(])"
+    r"|(?<![A-Za-z])[A-Za-z]{1,2}(?![A-Za-z])|[\d_.,/:^*+=(){}\[\]|√π∞²³-]|\s(?=[-+*/=<>≤≥∪(\d\\])"
+    r"|(?<=[-+*/=<>≤≥∪,(\[])\s|[<>≤≥∪±])+(?:(?<=:\d\d)\s?[AaPp]\.?[Mm]\b\.?)?"
 )
 
 
-def find_formula(text: str, question: str) -> FoundAnswer | None:
-    """The formula that ``text`` ends on; a number or a phrase where it ends on one."""
+def find_formula(text: str, question: str, *, several: bool = False) -> FoundAnswer | None:
+    """The formula that ``text`` ends on; a number or a phrase where it ends on one.
+
+    ``several`` looks for a list: "x = 1 and x = 2", or two boxes with "and" between them.
+    """
     plain = without_denied(text)
     found = marks(plain)
+    if several and (listed := _listed(plain)):
+        return listed
     for mark in found:
         passage = mark.passage.strip()
         if mark.evidence == "box" and passage:
@@ -50,12 +56,32 @@ def find_formula(text: str, question: str) -> FoundAnswer | None:
     return answer
 
 
+def _listed(text: str) -> FoundAnswer | None:
+    """The members of a list that a statement, boxes or the last sentence give one by one."""
+    boxes = [mark for mark in reversed(marks(text)) if mark.evidence == "box"]
+    last = next(iter(endings(text)), ("", ""))[0]
+    if len(boxes) > 1 and all(mark.start >= len(text) - len(last) for mark in boxes):
+        joined = ", ".join(mark.passage for mark in boxes)
+        return FoundAnswer(joined, "box", joined)
+    if boxes:
+        return None
+    statements = [mark.passage.split("\n")[0] for mark in marks(text)]
+    for passage in (*statements, last):
+        bare = re.sub(r"\\[()\[\]]|[$*]|\.\s*$", "", passage)
+        bare = re.split(r"(?i)\b(?:are|is|be|so|thus|therefore|set)\b:?|:", bare)[-1]
+        members = re.split(r",?\s*\b(?:and|or)\b\s*|,\s*", bare.strip().strip("{}\\ "))
+        values = [member.rsplit("=", 1)[-1].strip() for member in members]
+        if len(values) > 1 and all(re.fullmatch(r"[^A-Za-z]+|.*\\.*|-?[a-z0-9]", v) for v in values):
+            return FoundAnswer(", ".join(values), "statement", bare.strip())
+    return None
+
+
 def _is_bare(text: str) -> bool:
     """Whether a text is a formula and hardly any words."""
     if STATED.search(text) or len(text.split()) > 3 * SHORT_ANSWER:
         return False
     words = re.findall(r"(?<![\\A-Za-z{])[A-Za-z]{2,}", text)
-    return len(words) <= 1
+    return not words
 
 
 def _formula(passage: str) -> str | None:
@@ -83,7 +109,7 @@ def _bare(passage: str) -> str | None:
 
 def _in_last_sentence(text: str) -> FoundAnswer | None:
     for sentence, _ in [*endings(text)][:1]:
-        for tail in reversed(re.split(r"\b(?:is|are|be|get|equals|gives|to)\b", sentence)[1:]):
+        for tail in reversed(re.split(r"\b(?:is|are|be|get|equals|gives|to|as|at|by|or|when)\b|(?<![<>])=|∈", sentence)[1:]):
             formula = _bare(tail)
             if formula and re.search(r"[\\^+*/()\[<>:√π]|[a-z]", formula):
                 return FoundAnswer(formula, "last", formula)

@@ -29,7 +29,7 @@ _DIRECT = re.compile(
 )
 _CONCLUDES = re.compile(
     r"(?i)\W*(?:therefore|thus|hence|so\b|conclusion|in conclusion|in total|in summary|finally"
-    r"|overall|altogether|consequently|this means|as a result|所以|因此|故|よって|したがって|つまり)"
+    r"|overall|altogether|consequently|(?:this|that|which) means|as a result|所以|因此|故|よって|したがって|つまり)"
 )
 #: Characters from the end within which a statement may reach its number by a detour.
 _TAIL = 600
@@ -42,8 +42,15 @@ _CHECKS = re.compile(
     r"(?i)\W*(?:(?:we|you) can |let(?:'s| us|me| me) |to |as a )?(?:double-?)?(?:check|verif|confirm that"
     r"|note\b|recall|sanity|proof|this (?:checks|makes sense|is because))"
 )
+#: What makes a number part of a circumstance: "in 5 days", "for all 3 of them".
+_ADJUNCT = re.compile(
+    r"(?i)\b(?:in|for|after|over|during|within|per|every|each|from|by|on|at|than|with|until|among|between"
+    r"|(?<!total )(?<!sum )(?<!maximum )(?<!minimum )(?<!average )(?<!mean )(?<!profit )(?<!value )of)"
+    r"\s+(?:the |a |an |all |only |each |every |these |those |his |her |their |about |last |first |next )*"
+    r"[\s$\\(*]*$"
+)
 #: A number within a term: behind "x +", or before "x", π or a root.
-_TERM_BEFORE = re.compile(r"(?:(?<![A-Za-z\\])[a-zA-Z]|[π)}])\s*[-+*/^×·]\s*[-$\\(]*$")
+_TERM_BEFORE = re.compile(r"(?:(?<![A-Za-z\\])[a-zA-Z]|[π)}])\s*[-+*/^×·]\s*[-$\\(]*$|\\(?:sqrt|log|ln|sin|cos|tan)\s*[{(]?$|√$")
 _TERM_AFTER = re.compile(
     r"\s*(?:\\(?:pi|sqrt|log|ln|sin|cos)(?![a-z])|[π√^]|[xyznkabti](?![A-Za-z'])\s*(?:[-+*/^=)$,.}]|$))"
 )
@@ -204,6 +211,11 @@ def _settling(last: list[tuple[str, str]]) -> tuple[str, str]:
     if not _STEP.match(final) and re.search(r"(?i)\b(?:conclude|confirm|total of)\b", final):
         return last[0]
     concluding = [ending for ending in last if _CONCLUDES.match(ending[0])]
+    if concluding and concluding[0] is not last[0] and "=" in final and not _STEP.match(final):
+        # "So he writes 12 a week. 12 * 52 = 624": the last sentence goes on from there.
+        used = {value(number) for number in numbers(final)}
+        if any(value(number) in used for number in numbers(concluding[0][0])):
+            return last[0]
     return (concluding or last)[0]
 
 
@@ -229,9 +241,25 @@ def _concluded(sentence: str, before: str, question: str, evidence: Evidence) ->
         same = [m for m in named if value(m[0]) == value(worked_out[-1])]
         if same:
             return _answer(line, same[-1], evidence, text)
+    if not bold and (first := _result(line, named, equals)):
+        return _answer(line, first, evidence, text)
     given = {value(number) for number in numbers(question)}
-    new = [m for m in named if value(m[0]) not in given and not _is_step(line, m)]
-    return _answer(line, new[-1] if new else named[-1], evidence, text)
+    main = [m for m in named if not _is_step(line, m) and not _ADJUNCT.search(line[: m.start()])]
+    new = [m for m in main or named if value(m[0]) not in given]
+    return _answer(line, (new or main or named)[-1], evidence, text)
+
+
+def _result(line: str, named: list[re.Match[str]], equals: int) -> re.Match[str] | None:
+    """The number right behind the last "=", unless its clause is a reason or more follows from it."""
+    if equals < 0 or not named or re.search(r"[\w]", line[equals + 1 : named[0].start()]):
+        return None
+    clause = re.split(r"[,;]\s", line[:equals])[-1]
+    reason = r"(?i)\b(?:since|as|if|when|because|given|where|with|let|for|while|substitut\w+)\b"
+    goes_on = r"(?i)\b(?:is|are|makes?|gives?|leaves?|totals?|equals|so|have|has|gets?|becomes?|need)\W+(?:\w+\W+){0,2}$"
+    rest = line[named[0].end() : named[-1].start()]
+    if re.search(r"(?i),? (?:so|which|therefore|thus|hence)\b", rest) or re.search(reason, clause) or any(re.search(goes_on, line[: m.start()]) for m in named[1:]):
+        return None
+    return named[0]
 
 
 def _is_step(line: str, match: re.Match[str]) -> bool:
@@ -252,6 +280,8 @@ def _answer(line: str, match: re.Match[str], evidence: Evidence, text: str) -> F
         continental or re.search(r"€|(?i:\beuro|\bEUR\b)", near)
     ):
         number = written.replace(".", "")
+    if re.search(r"(?i)(?:零下|マイナス|\bminus|\bnegative)[\s$\\(*]*$", line[: match.start()]):
+        number = f"-{number.lstrip('-')}"
     if evidence != "box" and (term := _term_around(line, match)):
         return FoundAnswer(term, evidence, term)
     answer = with_multiple(number, line[match.end() :])
@@ -261,7 +291,7 @@ def _answer(line: str, match: re.Match[str], evidence: Evidence, text: str) -> F
 def _unit_of(line: str, match: re.Match[str]) -> str:
     money = re.search(r"[$€£¥]$", line[: match.start()].rstrip("\\ "))
     behind = re.match(rf"[\s\\*$)]*({UNITS})", line[match.end() :])
-    return behind[1].split()[0] if behind else "dollars" if money and money[0] == "$" else ""
+    return behind[1].split()[0].rstrip(".") if behind else "dollars" if money and money[0] == "$" else ""
 
 
 def _term_around(line: str, match: re.Match[str]) -> str | None:
@@ -270,7 +300,7 @@ def _term_around(line: str, match: re.Match[str]) -> str | None:
     if not _TERM_BEFORE.search(before) and not _TERM_AFTER.match(behind):
         return None
     terms = [term for term in _TERM.finditer(line) if term.start() <= match.start() < term.end()]
-    return terms[0][0].strip(" .*)") if terms else None
+    return terms[0][0].strip(" .*") if terms else None
 
 
 def _without_asides(line: str) -> str:

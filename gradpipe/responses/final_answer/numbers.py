@@ -44,16 +44,16 @@ NUMBER = rf"(?:{_MINUS})?(?:(?:{_PLAIN}){_POWER}?|\.\d+)"
 _OVER = rf"\\[dtc]?frac\s*(?:\{{\s*-?(?:{_PLAIN})\s*\}}|\d)\s*(?:\{{\s*(?:{_PLAIN})\s*\}}|\d)"
 _SLASH = r"\d+(?:,\d{3})*\s?/\s?\d+(?:,\d{3})*(?![\d]|/\d)"
 _FRACTION = (
-    rf"(?:{_MINUS})?(?:\d+\s?(?:{_OVER})|{_OVER}|\d+\s\d+/\d+(?!/?\d)|{_SLASH}|\d*[{_SIGNS}])"
+    rf"(?:{_MINUS})?(?:\d+\s?(?:{_OVER})|{_OVER}|\d+\s(?:and )?\d+/\d+(?!/?\d)|{_SLASH}|\d*[{_SIGNS}])"
 )
 _ANY = re.compile(rf"(?<![A-Za-z_.^\d])(?<!\^\{{)(?:{_FRACTION}|{NUMBER})")
 _TIMES = {
     "hundred": 100, "hundreds": 100, "thousand": 10**3, "million": 10**6, "billion": 10**9, "trillion": 10**12,
-    "dozen": 12, "万": 10**4, "萬": 10**4, "亿": 10**8, "億": 10**8, "千": 10**3, "百": 100, "k": 1000,
+    "dozen": 12, "万": 10**4, "萬": 10**4, "亿": 10**8, "億": 10**8, "千": 10**3, "百": 100,
 }  # fmt: skip
 _MULTIPLE = re.compile(
     r"(?i)(?:\s|\\ |~|-|\\text\{\s*)?(hundred|thousand|million|billion|trillion|dozen)(?!\w|-?ths?\b)"
-    r"|\s?([万萬亿億千百])|(?-i:(k))(?!\w)"
+    r"|\s?([万萬亿億千百])|(?-i:([kM]))(?!\w)"
 )
 _PERCENT = re.compile(r"(?i)\s?\\?[%％]|\s?per ?cent\b(?!age)")
 #: What may stand behind the number of an answer: a unit, in at most four words.
@@ -88,7 +88,7 @@ _WORD_VALUES = (
 )
 _ONE_WORD = rf"(?:{'|'.join([*_TENS, *_WORDS[::-1]])})"
 _IN_WORDS = re.compile(
-    rf"(?i)\b(?:{_ONE_WORD}(?:-{_ONE_WORD})?|(?:a )(?=hundred|thousand|dozen))"
+    rf"(?i)\b(?:{_ONE_WORD}(?:-{_ONE_WORD})?|a (?:hundred|thousand|million|dozen))"
     rf"(?:[ -](?:and |{_ONE_WORD}|hundred|thousand|million|dozen)+(?:-{_ONE_WORD})?)*\b"
 )
 _DIVISORS = {
@@ -117,7 +117,8 @@ def with_multiple(number: str, behind: str) -> str:
     if percent := _PERCENT.match(behind):
         return f"{number}%" if percent else number
     if many := _MULTIPLE.match(behind):
-        return f"{number} {(many[1] or many[2] or many[3]).casefold()}"
+        name = many[1] or many[2] or {"k": "thousand", "M": "million"}[many[3]]
+        return f"{number} {name.casefold()}"
     return number
 
 
@@ -128,7 +129,7 @@ def value(text: str) -> Fraction | None:
     """
     bare = re.sub(r"[$€£₹¥]|\\\$|\\?%", "", text.strip().rstrip(".")).strip()
     bare = re.sub(r"^(-)\s+", r"\1", bare)
-    many = re.search(r"\s(\w+)$|(?<=\d)([万萬亿億千百k])$", bare)
+    many = re.search(r"\s(\w+)$|(?<=\d)([万萬亿億千百])$", bare)
     if many and (name := (many[1] or many[2]).casefold()) in _TIMES:
         times = value(bare[: many.start()])
         return None if times is None else times * _TIMES[name]
@@ -150,13 +151,14 @@ def _computed(bare: str) -> Fraction | None:
     if bare[-1] in _VULGAR:
         return sign * (Fraction(bare[:-1] or 0) + Fraction(*_VULGAR[bare[-1]]))
     if "/" in bare:
-        left, right = bare.replace(",", "").split("/")
+        left, right = bare.replace(",", "").replace("and ", "").split("/")
         whole, top = left.split() if re.search(r"\d\s+\d", left) else ("0", left)
         return sign * (Fraction(int(whole)) + Fraction(int(top), int(right)))
     power = re.search(rf"{_POWER}$", bare)
     exponent = 0
     if power:
-        digits = re.sub(r"^.*?(?:10\s?(?:\^|\*\*)?|[eE])|[{}\s]", "", power[0])
+        begin = r"^.*10\s?(?:\^|\*\*)?" if re.search(r"[×x*·⋅\\]", power[0]) else "^[eE]"
+        digits = re.sub(rf"{begin}|[{{}}\s]", "", power[0])
         exponent, bare = int(digits.translate(_SUPERSCRIPTS)), bare[: power.start()]
         if abs(exponent) > 60:
             return None
@@ -185,6 +187,11 @@ def spelled_number(text: str) -> tuple[str, int | Fraction] | None:
     for found in reversed(list(_IN_WORDS.finditer(text))):
         if (number := _spelled(found[0])) is not None:
             return found[0], number
+    if share := re.search(r"([零〇一二两三四五六七八九十百\d]+)分之([零〇一二两三四五六七八九十百\d]+)", text):
+        below, top = (
+            int(part) if part.isdecimal() else _spelled_in_chinese(part) or 1 for part in share.groups()
+        )
+        return share[0], Fraction(top, max(below, 1))
     for found in reversed(list(_IN_CHINESE.finditer(text))):
         if (number := _spelled_in_chinese(found[0])) is not None:
             return found[0], number

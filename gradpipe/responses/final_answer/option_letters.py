@@ -13,7 +13,7 @@ _REASON = (
 #: What begins a statement without saying anything: "most likely", "therefore", "the".
 _LEAD = (
     rf"(?i:(?:[\W_]|\b(?:{_WORD}|the|most|likely|probably|definitely|clearly|certainly|both|all|of|is|be"
-    r"|therefore|indeed|simply|that|of|correct|best|number|only|either)\b)*?)"
+    r"|therefore|indeed|simply|that|of|correct|best|number|only|either|so|thus|hence|it|it's|this|my|final)\b)*?)"
 )
 _END = r"(?=\s*(?:[.,;:!?)*\]}\"'\\—–|\n\x01]|$|-\s|\()|\s+(?:(?i:" + _REASON + r")\b))"
 _AT_START = re.compile(
@@ -25,6 +25,9 @@ _RUN = re.compile(rf"{_LEAD}(?P<run>(?=[A-F]{{2,6}}(?![A-Za-z]))A?B?C?D?E?F?)(?!
 _MORE = re.compile(
     r"[)*\]\s]*(?:[^()\n,;.]{0,40}?)(?:,|;|\band\b|\bor\b|&|/|、|和|与|と)\s*(?:(?:and|or|option|both)\s+)?"
     r"(?:[(\[]([A-Ja-j])[)\]]|([A-HJ])(?=\s*(?:[.,;)*\]}\"\\\n、。]|$|\s+(?:and|are|both|because|since|or)\b)))"
+)
+_BEFORE = re.compile(
+    r"(?:(?:[Oo]ptions?\s+)?\(?\b[A-J]\b\)?\s*(?:,|,? and|,? or|&)\s+(?:[Oo]ption\s+)?)+$"
 )
 _ORDINALS = {
     name: letter
@@ -58,9 +61,14 @@ _CHOSEN = (
         rf"(?:(?i:{_WORD})\W+)?{_ONE}(?:(?!\b[A-J]\b)[^.!?\n]){{0,60}}?"
         rf"(?i:\b(?:is|was|are|must be|would be|seems|remains|must|should be)\b(?:\s+\w+){{0,4}}?\s+)?\b(?i:{_RIGHT})\b"
     ),
+    # "C is.", "It should be b."
+    re.compile(
+        r"\b([B-HJ]) (?:is|does)\s*[.!]|\b(?:should|must|would|has to) be \(?([a-j])\)?\W*$"
+        r"|^\W*([b-j]) is (?:the )?(?:correct|right|best|answer)\b"
+    ),
     # Chinese and Japanese: 选B, 选项B正确, Bが正解.
     re.compile(
-        r"(?:[选選]择?|[选選][项項]|应为|應為|为|是|答え?|正解|故)(?:[项項])?[\s:：是为はが]*[(（]?([A-J])(?![A-Za-z])"
+        r"(?:正しいのは|[选選]择?|[选選][项項]|应为|應為|为|是|答え?|正解|故)(?:[项項])?[\s:：是为はが]*[(（]?([A-J])(?![A-Za-z])"
         r"|([A-J])[)）]?\s*(?:が|は|是|项|項|选项)?(?:正解|正しい|正确|正確|对|最)"
     ),
 )
@@ -87,22 +95,23 @@ def letter_at_start(passage: str, texts: dict[str, str], *, alone: bool = False)
         return []
     letter = (found["round"] or found["pair"] or found["upper"] or found["lower"]).upper()
     behind = passage[found.end() :]
-    if alone and re.match(r"\s+(?:is|are|was|were|does?|can|has|have|would|will|and|or)\b", behind):
-        return []
     if found["upper"] in ("A", "I") and not _is_letter(letter, behind, texts):
         return []
     if found["lower"] and texts and letter not in texts:
         return []
-    return [letter, *_more(behind)]
+    letters, rest = _more(behind)
+    if alone and re.match(r"\s+(?:is|are|was|were|does?|can|has|have|would|will)\b", rest):
+        return []
+    return [letter, *letters]
 
 
-def _more(behind: str) -> list[str]:
-    """The letters that a letter's "and", "or" or comma adds to it."""
-    letters = []
+def _more(behind: str) -> tuple[list[str], str]:
+    """The letters that a letter's "and", "or" or comma adds to it, and the text behind them."""
+    letters: list[str] = []
     while more := _MORE.match(behind):
         letters.append((more[1] or more[2]).upper())
         behind = behind[more.end() :]
-    return letters
+    return letters, behind
 
 
 def _is_letter(letter: str, behind: str, texts: dict[str, str]) -> bool:
@@ -119,7 +128,9 @@ def chosen_letters(sentence: str) -> list[str]:
     for pattern in _CHOSEN:
         if found := list(pattern.finditer(sentence)):
             last = next(n for n in range(1, 6) if n <= pattern.groups and found[-1][n])
-            return [found[-1][last].upper(), *_more(sentence[found[-1].end(last) :])]
+            before = _BEFORE.search(sentence[: found[-1].start()])
+            letters = re.findall(r"\b[A-J]\b", before[0]) if before else []
+            return [*letters, found[-1][last].upper(), *_more(sentence[found[-1].end(last) :])[0]]
     return []
 
 

@@ -101,8 +101,10 @@ def _by_text(text: str, question: str, options: list[tuple[str, str]]) -> FoundA
         worded = [(name, text) for name, text in options if re.search(r"[A-Za-z]{3}", text)]
         bold = " / ".join(re.findall(r"\*\*(.+?)\*\*", sentence))
         for passage in (bold, sentence):
-            if len(set(named := _all_named(passage, worded))) == 1:
-                return _found(named[:1], "last", "")
+            clauses = re.split(r"[;:]|, (?:and|so|but)\b", re.sub(r"(?i)(?:\bnot|n't)\b[^.;,]*", "", passage))
+            for part in (passage, *reversed(clauses)):
+                if len(set(named := _all_named(part, worded))) == 1:
+                    return _found(named[:1], "last", "")
     result = find_number(text, question)
     if result is None:
         return None

@@ -7,11 +7,13 @@ from gradpipe.responses.final_answer.verdicts_on_questions import verdict_on_que
 
 _HEDGE = r"(?:most |very |quite )?(?:likely|probably|definitely|certainly|clearly|perhaps|possibly|essentially|technically|generally|an? (?:clear|definite|resounding|qualified|simple|definitive|emphatic|cautious)|a|mostly)"
 _CJK = (
-    r"不是的?|不对|不會|不会|不能|不正确|不可以|错误?|錯|否|没有|不可能|是的|是|对的?|對|正确|可以|会的|能|有"
+    r"否定|肯定|不是的?|不对|不會|不会|不能|不正确|不可以|错误?|錯|否|没有|不可能|是的|是|对的?|對|正确|可以|会的|能|有"
     r"|いいえ|正しくありません|正しくない|はい|正しい"
 )
 _SAID = (
-    r"(?P<said>yes|no|true|false|incorrect|correct)(?=[\"'”*}.,;:)\]!]|\s*$|\s*\\|\s*\n|\s+[-–—(]|,"
+    r"(?P<said>(?:absolutely|definitely|certainly|of course|probably) not|not (?:really|at all)|no way"
+    r"|nope|yep|yeah|(?:absolutely|definitely|certainly|of course|indeed|sure)(?=\s*(?:[.!]|$))"
+    r"|yes|no|true|false|incorrect|correct)(?=[\"'”*}.,;:)\]!]|\s*$|\s*\\|\s*\n|\s+[-–—(]|,"
     r"|\s+(?:because|since|as|it|he|she|they|there|this|that|you|we|I|based|given|for)\b)"
 )
 _ANYWHERE = re.compile(rf"(?i)(?<![\w-]){_SAID}")
@@ -21,9 +23,13 @@ _DIRECTLY = re.compile(
 )
 _AT_FIRST = re.compile(
     rf"(?i)\W*(?:(?:therefore|thus|hence|so|in conclusion|(?:final )?conclusion|in summary|summary|overall"
-    rf"|option|decision|verdict|final \w+|in short|well|ultimately|finally|{_HEDGE})\W+)*{_SAID}"
+    rf"|\w+ly|generally speaking|option|decision|verdict|final \w+|in short|well|ultimately|finally|{_HEDGE})\W+)*{_SAID}"
 )
 _ON_ITS_OWN = re.compile(r"(?im)^\W*(?:(?:option|answer|verdict|conclusion|decision)\W+)?(?P<said>yes|no|true|false)\W*$")
+_SAID_LAST = re.compile(
+    r"(?i)(?:\b(?:say|says|towards?|end|answer|choose|so|is|conclude|think|be|to|with|an?)\W+|(?<=[a-z])[:,]\s+)"
+    r"(?P<said>yes|no)\W*$"
+)
 _CJK_SAID = re.compile(
     rf"^[\s*、,。:：\"]*(?:所以|因此|答案|综上|总之|よって|したがって|结论|結論)?[、,是为：:\s]*(?P<said>{_CJK})"
     r"(?=[\s*。、,.!！:：\"]|$|的|です|，)"
@@ -35,7 +41,7 @@ _CJK_VERDICT = re.compile(
 _VERDICT = re.compile(
     r"(?i)\b(?:(?:is|are|was|were|be|been|as|seems|appears|remains|does|do|did|it|sentence|holds|makes?"
     r"|making|rings|considered|claim|statement)\b|\w+n't\b)"
-    r"(?P<no>\W+(?:not|never|neither|cannot be|hardly|no longer)\b|(?<=n't))?(?:\W+(?!not\b)\w+){0,3}?\W+"
+    r"(?P<no>\W+(?:not|never|neither|cannot be|hardly|no longer)\b|(?<=n't))?(?:\W+(?!not\b|\w+n't)\w+){0,3}?\W+"
     r"(?:(?P<good>true|correct|accurate|factual|verifiable|plausible|possible|makes? sense|valid|right"
     r"|reasonable|feasible"
     r"|likely(?!\W+(?:not|true|false|(?:in|un)\w{3,})\b))|(?P<bad>false|incorrect|inaccurate|untrue"
@@ -50,7 +56,7 @@ def find_yes_or_no(text: str, words: tuple[str, str], question: str) -> FoundAns
     for found, evidence in _said_in_word(text, ends):
         negated = bool(found.groupdict().get("no"))
         said = found["said"]
-        denies = said.casefold() in ("no", "false", "incorrect") or _denies_in_cjk(said)
+        denies = bool(re.search(r"(?i)^(?:no|false|incorrect)|not$", said)) or _denies_in_cjk(said)
         return FoundAnswer(words[denies != negated], evidence, said)
     for sentence in ends[:2]:
         judged = list(_VERDICT.finditer(sentence))
@@ -81,6 +87,9 @@ def _said_in_word(text: str, ends: list[str]) -> list[tuple[re.Match[str], Evide
                 return [(match, mark.evidence)]
     for sentence in (*ends[:4], text):
         if match := _AT_FIRST.match(sentence) or _CJK_SAID.match(sentence):
+            return [(match, "conclusion")]
+    for sentence in ends[:2]:
+        if match := _SAID_LAST.search(sentence):
             return [(match, "conclusion")]
     for sentence in ends[:4]:
         if match := _ON_ITS_OWN.search(sentence):
