@@ -101,7 +101,8 @@ def _last(text: str, found: FoundAnswer, gold: str) -> AnswerPlace | None:
         return None
     body = re.escape(written)
     if kind == "option":
-        letter = found.answer.strip("()")
+        letters = found.answer.strip("()").split("), (")
+        letter = letters[-1] if len(letters) == 1 else rf"[\W_]*(?:and[\W_]*)?".join(letters)
         pattern = rf"\({letter}\)|\b{letter}(?=[).:*}}]|\\\)|\W*$)"
         if not re.search(pattern, text):
             pattern = rf"(?i)\({letter}\)|(?<![\w']){letter}(?![\w'])" if written else r"(?!)"

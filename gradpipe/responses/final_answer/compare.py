@@ -105,7 +105,8 @@ def _quantity(text: str) -> tuple[Fraction, bool, str] | None:
         return None
     unit = bare[matches[0].end() :].strip()
     number = value(matches[0][0])
-    if number is None or not re.fullmatch(rf"{UNITS}", unit) or (len(unit) < 2 and unit != "m"):
+    known = re.fullmatch(UNITS, unit) or unit in ("m", "g", "l")
+    if number is None or not known:
         return None
     return (
         number,

@@ -1,6 +1,7 @@
 """The kind of answer that a gold answer is: it decides which reader looks for the answer."""
 
 import re
+from functools import lru_cache
 from typing import Literal
 
 from gradpipe.responses.final_answer.numbers import NUMBER, UNITS
@@ -35,6 +36,7 @@ _KINDS: tuple[tuple[Kind, re.Pattern[str]], ...] = (
 )
 
 
+@lru_cache(maxsize=4096)
 def bare_gold(gold: str) -> str:
     """A gold answer without dollar signs or a ``\\text{}`` around all of it."""
     text = readable(gold.strip())
@@ -42,6 +44,7 @@ def bare_gold(gold: str) -> str:
     return re.sub(r"^\\(?:text|textbf|mathrm|mbox)\s*\{([^{}]*)\}$", r"\1", text).strip()
 
 
+@lru_cache(maxsize=4096)
 def answer_kind(gold: str) -> Kind:
     """The kind of answer that ``gold`` is."""
     text = bare_gold(gold)

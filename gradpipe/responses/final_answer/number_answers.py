@@ -55,6 +55,9 @@ _TERM_AFTER = re.compile(
     r"\s*(?:\\(?:pi|sqrt|log|ln|sin|cos)(?![a-z])|[π√^]|[xyznkabti](?![A-Za-z'])\s*(?:[-+*/^=)$,.}]|$))"
 )
 _TERM = re.compile(r"[^\s,;:=$]+(?:\s*[-+*/^×·]\s*[^\s,;:=$]+)*")
+_CALCULATES = re.compile(
+    r"[\s\\$)]*(?:[a-z]+\s*)?(?:[-+*/×·÷^(]|\\(?:times|cdot|div)(?![a-z]))[^;,A-Z]*?="
+)
 _IN_MANY = re.compile(r"(?i)\b(?:how many|in|number of) (hundred|thousand|million|billion|trillion)s?\b")
 _VARIABLE = re.compile(r"(?<![A-Za-z\\])[a-z](?![A-Za-z])")
 _TEXT = re.compile(r"\\(?:text|mathrm|mbox|textrm|textbf|mathbf|textit|mathit)\s*\{([^{}]*)\}")
@@ -122,7 +125,7 @@ def _first_of_several(
     first, second = matches[0], matches[1]
     before = text[: mark.start]
     result = line.find("=", first.end())
-    if result >= 0 and re.fullmatch(r"[\d\s.,$€£\\a-z{}()+*/×·÷=^-]*", line[first.end() : result]):
+    if result >= 0 and _CALCULATES.match(line, first.end()):
         return _concluded(line, before, question, mark.evidence)
     between = line[first.end() : second.start()]
     if asked := _with_asked_unit(line, matches, question):

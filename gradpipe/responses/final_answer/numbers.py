@@ -57,7 +57,7 @@ _MULTIPLE = re.compile(
 )
 _PERCENT = re.compile(r"(?i)\s?\\?[%％]|\s?per ?cent\b(?!age)")
 #: What may stand behind the number of an answer: a unit, in at most four words.
-UNITS = r"(?:[a-zµ°²³/]+\.?|km|[ckmM]?[WVJAgml]|°?[CFK])(?:[ /][a-z²³]+){0,3}"
+UNITS = r"(?:[a-zµ°²³/][a-z°²³/]+\.?|km|[ckmM][WVJAgml]|°[CFK]?|(?<= )[mglsh])(?:[ /][a-z²³]+){0,3}"
 _WORDS = [
     "zero",
     "one",
@@ -185,6 +185,10 @@ def spelled_number(text: str) -> tuple[str, int | Fraction] | None:
         count = _spelled(last["count"] or "one") or 1
         return last[0], Fraction(count, _DIVISORS[last["part"].casefold()])
     for found in reversed(list(_IN_WORDS.finditer(text))):
+        # "One of the two" counts nothing.
+        article = re.search(r"(?i)\b(?:the|these|those|of|no|any)\s$", text[: found.start()])
+        if article or found[0].casefold() == "one" and text[found.end() :].strip(" .*"):
+            continue
         if (number := _spelled(found[0])) is not None:
             return found[0], number
     if share := re.search(r"([零〇一二两三四五六七八九十百\d]+)分之([零〇一二两三四五六七八九十百\d]+)", text):

@@ -49,6 +49,8 @@ _ASKED_FIRST = re.compile(rf"(?i)[\s*_#>-]*(?:{_SPEAKER}|Problem|Example|Exercis
 
 def readable(text: str) -> str:
     """Return ``text`` with plain digits, letters, quotes and minus signs, of the same length."""
+    if text.isascii():
+        return text
     text = _WIDE_MARK.sub(lambda mark: "," if mark[0] == "\uff0c" else ".", text)
     return _DASH.sub("-", text.translate(_PLAIN))
 
