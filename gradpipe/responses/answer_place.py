@@ -102,7 +102,7 @@ def _last(text: str, found: FoundAnswer, gold: str) -> AnswerPlace | None:
     body = re.escape(written)
     if kind == "option":
         letters = found.answer.strip("()").split("), (")
-        letter = letters[-1] if len(letters) == 1 else rf"[\W_]*(?:and[\W_]*)?".join(letters)
+        letter = letters[-1] if len(letters) == 1 else r"[\W_]*(?:and[\W_]*)?".join(letters)
         pattern = rf"\({letter}\)|\b{letter}(?=[).:*}}]|\\\)|\W*$)"
         if not re.search(pattern, text):
             pattern = rf"(?i)\({letter}\)|(?<![\w']){letter}(?![\w'])" if written else r"(?!)"

@@ -15,7 +15,15 @@ from gradpipe.responses.final_answer.options import listed_options
 from gradpipe.system.hashing import content_hash
 
 _OPPOSITES = {
-    **{"yes": "no", "no": "yes", "true": "false", "false": "true", "是": "否", "否": "是", "对": "错"},
+    **{
+        "yes": "no",
+        "no": "yes",
+        "true": "false",
+        "false": "true",
+        "是": "否",
+        "否": "是",
+        "对": "错",
+    },
     **{"错": "对", "正确": "错误", "错误": "正确", "はい": "いいえ", "いいえ": "はい"},
 }
 _LETTERS = "ABCDE"

@@ -9,7 +9,8 @@ from gradpipe.responses.final_answer.numbers import UNITS, number_matches, value
 from gradpipe.responses.final_answer.readable import readable
 
 _MARKUP = re.compile(
-    r"\*\*|__|</?[bi]>|\\[()\[\]]|\$|\\(?:text|textbf|mathrm|mbox|mathbf)\b|\\[,;!: ]|\\left|\\right"
+    r"\*\*|__|</?[bi]>|\\[()\[\]]|\$|\\(?:text|textbf|mathrm|mbox|mathbf)\b|\\[,;!: ]|\\left"
+    r"|\\right"
     r"|\^\\circ|\^\{\\circ\}|\\displaystyle|\\%"
 )
 _IN_ENGLISH = {

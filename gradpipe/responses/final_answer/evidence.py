@@ -1,8 +1,8 @@
 """Where a response says its answer, and how: statements, boxes, corrections and last sentences."""
 
 import re
-from functools import lru_cache
 from collections.abc import Iterator
+from functools import lru_cache
 from typing import Literal, NamedTuple
 
 from gradpipe.responses.sentences import sentences
@@ -38,8 +38,8 @@ STATED = re.compile(
     r"|\b(?:final|correct|overall) (?:result|solution|verdict)|\banswer(?:ed|s)?|\bans)\b"
     r"(?:(?:(?!\b(?:steps|follow|let|need|will)\b)"
     r"[^.:!?\n]){0,90}?(?:\b(?:is|are|be|as)\b|['’]s\b|:|=)|\.?:|\**\n)[\"*:\s]*"
-    r"|答案[^。\n]{0,12}?(?:是|为|為|:|：|=)\s*|(?:答え|正解|解答|回答)(?:は|が|:|：)、?\s*"
-    r"|(?:정답|답)(?:은|:)\s*|最[终終]答案[:：]?\s*"
+    r"|答案[^。\n]{0,12}?(?:是|为|為|:|=)\s*|(?:答え|正解|解答|回答)(?:は|が|:)、?\s*"
+    r"|(?:정답|답)(?:은|:)\s*|最[终終]答案[:]?\s*"
 )
 #: GSM8K's mark; other lines with four number signs are headings.
 _HASHES = re.compile(
@@ -56,7 +56,7 @@ _CORRECTS = re.compile(
     r"|(?:I|we) (?:\w+ )?(?:made|did make|see) (?:a|an|my|the) (?:\w+ )?(?:mistake|error)"
     r"|(?:that|this|it)(?:'s| is| was) (?:wrong|incorrect|not (?:right|correct))"
     r"|I (?:miscalculated|misread|was wrong)|sorry|hold on|hmm+|no, that|actually)\b[^\w\n]*"
-    r"|等等|更正|不对[,，、]|待って|訂正"
+    r"|等等|更正|不对[,、]|待って|訂正"
 )
 #: Without a mark before it, only what says so itself is a correction.
 _TAKES_BACK = re.compile(
@@ -131,7 +131,7 @@ def correction(text: str) -> str | None:
     """The part of ``text`` after it takes its last mark back; None if it does not."""
     last = marks(text)[:1]
     after = last[0].end if last else 0
-    cues = [cue for cue in (_CORRECTS if last else _TAKES_BACK).finditer(text, after)]
+    cues = list((_CORRECTS if last else _TAKES_BACK).finditer(text, after))
     if not cues or _UPHELD.search(text, cues[-1].start()):
         return None
     return text[cues[-1].end() :]
@@ -141,15 +141,17 @@ def endings(text: str) -> Iterator[tuple[str, str]]:
     """The sentences from last to first, each with all text that precedes it."""
     end = len(text)
     for sentence in reversed(sentences(text)):
-        for piece in reversed(re.split(r"(?<=[。！？])", sentence)):
+        for piece in reversed(re.split(r"(?<=[。!?])", sentence)):
             end -= len(piece)
             if piece:
                 yield piece, text[:end]
 
 
 _DENIED_ANSWER = re.compile(
-    r"(?i)(?:\((?:and )?not\b[^()\n]*\)|\b(?:not|n't|never|rather than|instead of|neither|nor|cannot be"
-    r"|as opposed to|and not)(?: be)?(?: just| only| simply| exactly| (?:the )?(?:option|choice|answer))?\s+"
+    r"(?i)(?:\((?:and )?not\b[^()\n]*\)|\b(?:not|n't|never|rather than|instead of|neither|nor"
+    r"|cannot be"
+    r"|as opposed to|and not)(?: be)?(?: just| only| simply| exactly| (?:the )?(?:option|choice"
+    r"|answer))?\s+"
     r"(?:\(?[A-Ja-j]\)?(?![\w'])|[*\\$(]*-?[\d.,]*\d%?)|(?:而不是|不是|并非)\s*(?:[A-J]|-?\d[\d.,]*)"
     r"|(?:[A-J]|-?\d[\d.,]*)(?:ではなく|じゃなく))"
 )

@@ -53,7 +53,9 @@ def _read(text: str, kind: Kind, gold: str, question: str) -> FoundAnswer | None
     if kind == "number" or (kind == "formula" and "," not in gold and value(gold)):
         found = find_number(text, question)
         has_unit = found and found.unit and value(gold) is None
-        return found._replace(answer=f"{found.answer} {found.unit}") if found and has_unit else found
+        return (
+            found._replace(answer=f"{found.answer} {found.unit}") if found and has_unit else found
+        )
     if kind == "phrase":
         return find_phrase(text, question)
     several = bool(re.search(r"^[^(\[]*,|\\\{", gold)) and not re.search(r"[(\[|]", gold)

@@ -15,9 +15,11 @@ from gradpipe.responses.final_answer.phrases import SHORT_ANSWER, highlighted
 _SPAN = re.compile(r"\\\[(.+?)\\\]|\\\((.+?)\\\)|\$\$?(.+?)\$", re.DOTALL)
 #: A formula without delimiters: it has an operator, a bracket or a digit, and hardly any words.
 _BARE = re.compile(
-    r"(?:[A-Za-z]\w?(?:\([a-z]\))?\s*=\s*)?[-(\[{√π\\\d]?(?:\\[a-zA-Z]+|(?:sqrt|sin|cos|tan|log|ln)(?=[\s(])"
-    r"|(?<![A-Za-z])[A-Za-z]{1,2}(?![A-Za-z])|[\d_.,/:^*+=(){}\[\]|√π∞²³-]|\s(?=[-+*/=<>≤≥∪(\d\\])"
-    r"|(?<=[-+*/=<>≤≥∪,(\[])\s|[<>≤≥∪±])+(?:(?<=:\d\d)\s?[AaPp]\.?[Mm]\b\.?)?"
+    r"(?:[A-Za-z]\w?(?:\([a-z]\))?\s*=\s*)?[-(\[{√π\\\d]?(?:\\[a-zA-Z]+|(?:sqrt|sin|cos|tan|log"
+    r"|ln)(?=[\s(])"
+    r"|(?<![A-Za-z])[A-Za-z]{1,2}(?![A-Za-z])|[\d_.,/:^*+=(){}\[\]|√π∞²³-]"
+    r"|\s(?=[-+*/=<>≤≥\u222a(\d\\])"
+    r"|(?<=[-+*/=<>≤≥\u222a,(\[])\s|[<>≤≥\u222a±])+(?:(?<=:\d\d)\s?[AaPp]\.?[Mm]\b\.?)?"
 )
 
 
@@ -71,7 +73,9 @@ def _listed(text: str) -> FoundAnswer | None:
         bare = re.split(r"(?i)\b(?:are|is|be|so|thus|therefore|set)\b:?|:", bare)[-1]
         members = re.split(r",?\s*\b(?:and|or)\b\s*|,\s*", bare.strip().strip("{}\\ "))
         values = [member.rsplit("=", 1)[-1].strip() for member in members]
-        if len(values) > 1 and all(re.fullmatch(r"[^A-Za-z]+|.*\\.*|-?[a-z0-9]", v) for v in values):
+        if len(values) > 1 and all(
+            re.fullmatch(r"[^A-Za-z]+|.*\\.*|-?[a-z0-9]", v) for v in values
+        ):
             return FoundAnswer(", ".join(values), "statement", bare.strip())
     return None
 
@@ -109,7 +113,11 @@ def _bare(passage: str) -> str | None:
 
 def _in_last_sentence(text: str) -> FoundAnswer | None:
     for sentence, _ in [*endings(text)][:1]:
-        for tail in reversed(re.split(r"\b(?:is|are|be|get|equals|gives|to|as|at|by|or|when)\b|(?<![<>])=|∈", sentence)[1:]):
+        for tail in reversed(
+            re.split(
+                r"\b(?:is|are|be|get|equals|gives|to|as|at|by|or|when)\b|(?<![<>])=|∈", sentence
+            )[1:]
+        ):
             formula = _bare(tail)
             if formula and re.search(r"[\\^+*/()\[<>:√π]|[a-z]", formula):
                 return FoundAnswer(formula, "last", formula)

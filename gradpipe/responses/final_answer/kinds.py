@@ -26,10 +26,14 @@ _KINDS: tuple[tuple[Kind, re.Pattern[str]], ...] = (
         ),
     ),
     ("label", re.compile(r"[A-Z][a-z]+ [A-J]")),
-    ("number", re.compile(
+    (
+        "number",
+        re.compile(
             # "1,2" is a list of two; money and units tell a decimal comma.
-            rf"(?!-?\d+,\d{{1,2}}$)(?:[$€£¥]?\s*(?:{NUMBER})|-?(?:\d+ )?\d+/\d+)\s?%?(?:\s?(?:{UNITS}))?"
-        )),
+            rf"(?!-?\d+,\d{{1,2}}$)(?:[$€£¥]?\s*(?:{NUMBER})"
+            rf"|-?(?:\d+ )?\d+/\d+)\s?%?(?:\s?(?:{UNITS}))?"
+        ),
+    ),
     # A name with a number in it, as "Apollo 11".
     ("phrase", re.compile(r"(?=[^\\$^_=<>{}+*]*$)(?:.*\s)?[A-Z]?[a-z]{3,}[A-Za-z'-]*(?:\s.*)?")),
     ("formula", re.compile(r"(?s).*[\\$^_=<>{}()\[\]+*/\d].*|-?[a-z]")),

@@ -28,7 +28,8 @@ _SHORT_FRACTION = re.compile(
     r"\\frac\s*(\d)\s*(\d)|\\frac\s*(\{[^{}]*\})\s*(\w)|\\frac\s*(\w)\s*(\{[^{}]*\})"
 )
 _NAMED = re.compile(
-    r"^\s*(?:[A-Za-z]\w*|\\[a-z]+|[A-Za-z](?:'|_\{?\w+\}?)?\([^()=]*\))\s*(?:=|\\in(?![a-z])|:(?!\s*\d))\s*"
+    r"^\s*(?:[A-Za-z]\w*|\\[a-z]+|[A-Za-z](?:'|_\{?\w+\}?)?\([^()=]*\))\s*(?:=|\\in(?![a-z])"
+    r"|:(?!\s*\d))\s*"
 )
 _MIXED = re.compile(r"(?<![\d^{.])(\d+)\s*(\\frac\{\d+\}\{\d+\})")
 _PAIRS = {"(": ")", "[": "]", "\\{": "\\}"}
@@ -59,7 +60,7 @@ def _equal(found: str, gold: str) -> bool:
     if first or second:
         # A single value is no list; "x > 3" is an interval, and ± is two values.
         single = gold if first else found
-        if not re.search(r"[<>]|\\(?:[lg]eq?|pm|mp|cup|neq?|infty)(?![a-z])|±|[≤≥∪]", single):
+        if not re.search(r"[<>]|\\(?:[lg]eq?|pm|mp|cup|neq?|infty)(?![a-z])|±|[≤≥\u222a]", single):
             return False
     return _by_algebra(found, gold)
 
@@ -97,13 +98,11 @@ def _parts(formula: str) -> tuple[str, list[str]] | None:
     """The brackets and the members of a tuple, interval, set or list; None for one value."""
     formula = formula.strip()
     kind = ""
-    for opening in _PAIRS:
+    for opening, own in _PAIRS.items():
         for closing in _PAIRS.values():
             if formula.startswith(opening) and formula.endswith(closing):
                 inner = formula[len(opening) : -len(closing)]
-                if (_balanced(inner) and _PAIRS[opening] == closing) or _half_open(
-                    opening, closing, inner
-                ):
+                if (_balanced(inner) and own == closing) or _half_open(opening, closing, inner):
                     kind, formula = opening + closing, inner
     members = _split(formula)
     if kind in ("", "()") and len(members) < 2:
@@ -188,7 +187,7 @@ def _tidy(formula: str) -> str:
     text = re.sub(
         r"√\s*(\d+|\w)|√\(([^()]*)\)", lambda root: f"\\sqrt{{{root[1] or root[2]}}}", text
     )
-    text = text.replace("π", "\\pi ").replace("∞", "\\infty ").replace("∪", "\\cup ")
+    text = text.replace("π", "\\pi ").replace("∞", "\\infty ").replace("\u222a", "\\cup ")
     text = (
         text.replace("≤", "\\le ")
         .replace("≥", "\\ge ")

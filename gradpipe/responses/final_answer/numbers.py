@@ -44,18 +44,20 @@ NUMBER = rf"(?:{_MINUS})?(?:(?:{_PLAIN}){_POWER}?|\.\d+)"
 _OVER = rf"\\[dtc]?frac\s*(?:\{{\s*-?(?:{_PLAIN})\s*\}}|\d)\s*(?:\{{\s*(?:{_PLAIN})\s*\}}|\d)"
 _SLASH = r"\d+(?:,\d{3})*\s?/\s?\d+(?:,\d{3})*(?![\d]|/\d)"
 _FRACTION = (
-    rf"(?:{_MINUS})?(?:\d+\s?(?:{_OVER})|{_OVER}|\d+\s(?:and )?\d+/\d+(?!/?\d)|{_SLASH}|\d*[{_SIGNS}])"
+    rf"(?:{_MINUS})?(?:\d+\s?(?:{_OVER})|{_OVER}|\d+\s(?:and )?\d+/\d+(?!/?\d)|{_SLASH}"
+    rf"|\d*[{_SIGNS}])"
 )
 _ANY = re.compile(rf"(?<![A-Za-z_.^\d])(?<!\^\{{)(?:{_FRACTION}|{NUMBER})")
 _TIMES = {
-    "hundred": 100, "hundreds": 100, "thousand": 10**3, "million": 10**6, "billion": 10**9, "trillion": 10**12,
-    "dozen": 12, "万": 10**4, "萬": 10**4, "亿": 10**8, "億": 10**8, "千": 10**3, "百": 100,
+    "hundred": 100, "thousand": 10**3, "million": 10**6, "billion": 10**9,
+    "trillion": 10**12, "dozen": 12, "万": 10**4, "萬": 10**4, "亿": 10**8, "億": 10**8, "千": 10**3, "百": 100,
 }  # fmt: skip
 _MULTIPLE = re.compile(
-    r"(?i)(?:\s|\\ |~|-|\\text\{\s*)?(hundred|thousand|million|billion|trillion|dozen)(?!\w|-?ths?\b)"
+    r"(?i)(?:\s|\\ |~|-|\\text\{\s*)?(hundred|thousand|million|billion|trillion|dozen)(?!\w"
+    r"|-?ths?\b)"
     r"|\s?([万萬亿億千百])|(?-i:([kM]))(?!\w)"
 )
-_PERCENT = re.compile(r"(?i)\s?\\?[%％]|\s?per ?cent\b(?!age)")
+_PERCENT = re.compile(r"(?i)\s?\\?%|\s?per ?cent\b(?!age)")
 #: What may stand behind the number of an answer: a unit, in at most four words.
 UNITS = r"(?:[a-zµ°²³/][a-z°²³/]+\.?|km|[ckmM][WVJAgml]|°[CFK]?|(?<= )[mglsh])(?:[ /][a-z²³]+){0,3}"
 _WORDS = [
@@ -92,13 +94,17 @@ _IN_WORDS = re.compile(
     rf"(?:[ -](?:and |{_ONE_WORD}|hundred|thousand|million|dozen)+(?:-{_ONE_WORD})?)*\b"
 )
 _DIVISORS = {
-    "half": 2, "third": 3, "quarter": 4, "fourth": 4, "fifth": 5, "sixth": 6, "eighth": 8, "tenth": 10
+    "half": 2, "third": 3, "quarter": 4, "fourth": 4, "fifth": 5, "sixth": 6,
+    "eighth": 8, "tenth": 10,
 }  # fmt: skip
 _PARTS = re.compile(
     rf"(?i)\b(?:(?P<count>an?|{_ONE_WORD})[ -](?={'|'.join(_DIVISORS)}))?"
     rf"(?P<part>(?<=\w[ -])(?:{'|'.join(list(_DIVISORS)[1:])})|half)s?\b(?! (?:of )?\w)"
 )
-_CHINESE = {sign: number for number, sign in enumerate("零一二三四五六七八九")} | {"两": 2, "〇": 0}
+_CHINESE = {sign: number for number, sign in enumerate("零一二三四五六七八九")} | {
+    "两": 2,
+    "\u3007": 0,
+}
 _IN_CHINESE = re.compile(r"[零〇一二两三四五六七八九十百千万]+")
 
 
@@ -187,13 +193,16 @@ def spelled_number(text: str) -> tuple[str, int | Fraction] | None:
     for found in reversed(list(_IN_WORDS.finditer(text))):
         # "One of the two" counts nothing.
         article = re.search(r"(?i)\b(?:the|these|those|of|no|any)\s$", text[: found.start()])
-        if article or found[0].casefold() == "one" and text[found.end() :].strip(" .*"):
+        if article or (found[0].casefold() == "one" and text[found.end() :].strip(" .*")):
             continue
         if (number := _spelled(found[0])) is not None:
             return found[0], number
-    if share := re.search(r"([零〇一二两三四五六七八九十百\d]+)分之([零〇一二两三四五六七八九十百\d]+)", text):
+    if share := re.search(
+        r"([零〇一二两三四五六七八九十百\d]+)分之([零〇一二两三四五六七八九十百\d]+)", text
+    ):
         below, top = (
-            int(part) if part.isdecimal() else _spelled_in_chinese(part) or 1 for part in share.groups()
+            int(part) if part.isdecimal() else _spelled_in_chinese(part) or 1
+            for part in share.groups()
         )
         return share[0], Fraction(top, max(below, 1))
     for found in reversed(list(_IN_CHINESE.finditer(text))):

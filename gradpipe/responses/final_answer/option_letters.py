@@ -12,19 +12,24 @@ _REASON = (
 )
 #: What begins a statement without saying anything: "most likely", "therefore", "the".
 _LEAD = (
-    rf"(?i:(?:[\W_]|\b(?:{_WORD}|the|most|likely|probably|definitely|clearly|certainly|both|all|of|is|be"
-    r"|therefore|indeed|simply|that|of|correct|best|number|only|either|so|thus|hence|it|it's|this|my|final)\b)*?)"
+    rf"(?i:(?:[\W_]|\b(?:{_WORD}|the|most|likely|probably|definitely|clearly|certainly|both|all"
+    rf"|of|is|be"
+    r"|therefore|indeed|simply|that|of|correct|best|number|only|either|so|thus|hence|it|it's"
+    r"|this|my|final)\b)*?)"
 )
 _END = r"(?=\s*(?:[.,;:!?)*\]}\"'\\—–|\n\x01]|$|-\s|\()|\s+(?:(?i:" + _REASON + r")\b))"
 _AT_START = re.compile(
-    rf"{_LEAD}(?:[(\[](?P<round>[A-Ja-j])[)\]]|(?P<pair>[A-Ja-j])\)|(?P<upper>[A-J])(?![\w'’]|\.\w|-\w)"
+    rf"{_LEAD}(?:[(\[](?P<round>[A-Ja-j])[)\]]|(?P<pair>[A-Ja-j])\)|(?P<upper>[A-J])(?![\w'’]"
+    rf"|\.\w|-\w)"
     rf"|(?P<lower>[a-j])(?![\w'’]){_END})"
 )
 #: "ABD" is three letters in their order.
 _RUN = re.compile(rf"{_LEAD}(?P<run>(?=[A-F]{{2,6}}(?![A-Za-z]))A?B?C?D?E?F?)(?![A-Za-z])")
 _MORE = re.compile(
-    r"[)*\]\s]*(?:[^()\n,;.]{0,40}?)(?:,|;|\band\b|\bor\b|&|/|、|和|与|と)\s*(?:(?:and|or|option|both)\s+)?"
-    r"(?:[(\[]([A-Ja-j])[)\]]|([A-HJ])(?=\s*(?:[.,;)*\]}\"\\\n、。]|$|\s+(?:and|are|both|because|since|or)\b)))"
+    r"[)*\]\s]*(?:[^()\n,;.]{0,40}?)(?:,|;|\band\b|\bor\b|&|/|、|和|与|と)\s*(?:(?:and|or|option"
+    r"|both)\s+)?"
+    r"(?:[(\[]([A-Ja-j])[)\]]|([A-HJ])(?=\s*(?:[.,;)*\]}\"\\\n、。]|$|\s+(?:and|are|both|because"
+    r"|since|or)\b)))"
 )
 _BEFORE = re.compile(
     r"(?:(?:[Oo]ptions?\s+)?\(?\b[A-J]\b\)?\s*(?:,|,? and|,? or|&)\s+(?:[Oo]ption\s+)?)+$"
@@ -41,25 +46,31 @@ _ORDINAL = re.compile(
     rf"(?i){_LEAD}\b({'|'.join(_ORDINALS)}|last)\s+(?:option|choice|answer|one|alternative)\b"
 )
 _ONE = (
-    r"(?:\(([A-Ja-j])\)|\b([B-HJ])\b[.):]?|\b([AI])\b(?=[.):*]|\s+(?:is|was|would|must|seems|fits|matches"
+    r"(?:\(([A-Ja-j])\)|\b([B-HJ])\b[.):]?|\b([AI])\b(?=[.):*]|\s+(?:is|was|would|must|seems"
+    r"|fits|matches"
     r"|works|and)\b)|\b(?:option|choice) ([a-j])\b)"
 )
 _RIGHT = (
-    r"(?:correct|right|best|true|answer|accurate|appropriate|suitable|fits?|match(?:es)?|valid|works"
+    r"(?:correct|right|best|true|answer|accurate|appropriate|suitable|fits?|match(?:es)?|valid"
+    r"|works"
     r"|only (?:one|option)|plausible|logical|sensible|makes sense|winner|closest|valid)"
 )
 _CHOSEN = (
     # "I choose (C)", "go with B".
     re.compile(
-        r"(?i:\b(?:choose|chose|pick|select|selected|choosing|go(?:ing)? with|went with|opt for|settle on"
-        rf"|answer with|vote for|lean(?:ing)? towards?|conclude|leaves?|leaving|left with|remains|is|are|be|favou?r|so|thus|hence|therefore),?"
-        rf"\s+(?:with |that |it is |it's |the |to |for |only |just |either |both |me |us )*(?:{_WORD}\s+)?\W*?)"
+        r"(?i:\b(?:choose|chose|pick|select|selected|choosing|go(?:ing)? with|went with|opt for"
+        r"|settle on"
+        rf"|answer with|vote for|lean(?:ing)? towards?|conclude|leaves?|leaving|left with"
+        rf"|remains|is|are|be|favou?r|so|thus|hence|therefore),?"
+        rf"\s+(?:with |that |it is |it's |the |to |for |only |just |either |both |me "
+        rf"|us )*(?:{_WORD}\s+)?\W*?)"
         rf"(?:\(([A-Ja-j])\)|([B-HJ])(?![\w'])|(A){_END}|(?<=option )([a-j])\b)"
     ),
     # "Option B is correct", "(B) fits best".
     re.compile(
         rf"(?:(?i:{_WORD})\W+)?{_ONE}(?:(?!\b[A-J]\b)[^.!?\n]){{0,60}}?"
-        rf"(?i:\b(?:is|was|are|must be|would be|seems|remains|must|should be)\b(?:\s+\w+){{0,4}}?\s+)?\b(?i:{_RIGHT})\b"
+        rf"(?i:\b(?:is|was|are|must be|would be|seems|remains|must"
+        rf"|should be)\b(?:\s+\w+){{0,4}}?\s+)?\b(?i:{_RIGHT})\b"
     ),
     # "C is.", "It should be b."
     re.compile(
@@ -68,8 +79,8 @@ _CHOSEN = (
     ),
     # Chinese and Japanese: 选B, 选项B正确, Bが正解.
     re.compile(
-        r"(?:正しいのは|[选選]择?|[选選][项項]|应为|應為|为|是|答え?|正解|故)(?:[项項])?[\s:：是为はが]*[(（]?([A-J])(?![A-Za-z])"
-        r"|([A-J])[)）]?\s*(?:が|は|是|项|項|选项)?(?:正解|正しい|正确|正確|对|最)"
+        r"(?:正しいのは|[选選]择?|[选選][项項]|应为|應為|为|是|答え?|正解|故)(?:[项項])?[\s:是为はが]*[(]?([A-J])(?![A-Za-z])"
+        r"|([A-J])[)]?\s*(?:が|は|是|项|項|选项)?(?:正解|正しい|正确|正確|对|最)"
     ),
 )
 _ANYWHERE = re.compile(

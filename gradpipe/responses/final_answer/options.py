@@ -101,7 +101,9 @@ def _by_text(text: str, question: str, options: list[tuple[str, str]]) -> FoundA
         worded = [(name, text) for name, text in options if re.search(r"[A-Za-z]{3}", text)]
         bold = " / ".join(re.findall(r"\*\*(.+?)\*\*", sentence))
         for passage in (bold, sentence):
-            clauses = re.split(r"[;:]|, (?:and|so|but)\b", re.sub(r"(?i)(?:\bnot|n't)\b[^.;,]*", "", passage))
+            clauses = re.split(
+                r"[;:]|, (?:and|so|but)\b", re.sub(r"(?i)(?:\bnot|n't)\b[^.;,]*", "", passage)
+            )
             for part in (passage, *reversed(clauses)):
                 if len(set(named := _all_named(part, worded))) == 1:
                     return _found(named[:1], "last", "")
@@ -129,12 +131,16 @@ def _inline_options(question: str) -> list[tuple[str, str]]:
 
 
 _REJECTED = re.compile(
-    r"(?im)(?:\boptions?|\bchoices?|\banswers?)?[ *]*(?:\([A-J]\)|\b[A-J]\b[.):]?)(?:(?:,| and|,? or|/)"
+    r"(?im)(?:\boptions?|\bchoices?|\banswers?)?[ *]*(?:\([A-J]\)|\b[A-J]\b[.):]?)(?:(?:,| and"
+    r"|,? or|/)"
     r" *(?:\([A-J]\)|[A-J]\b))*[^.!?\n;A-J]{0,50}?"
-    r"\b(?:is|are|was|were|can|could|does|do|would|seems?|must)(?: be| all| both| also| therefore| clearly)*"
-    r"(?:n't| not\b|not\b| (?:wrong|incorrect|false|invalid|out\b|eliminated|ruled out|impossible|irrelevant"
+    r"\b(?:is|are|was|were|can|could|does|do|would|seems?|must)(?: be| all| both| also"
+    r"| therefore| clearly)*"
+    r"(?:n't| not\b|not\b| (?:wrong|incorrect|false|invalid|out\b|eliminated|ruled out"
+    r"|impossible|irrelevant"
     r"|unlikely|too \w+|excluded))[^.!?\n;]*?(?=,? (?:but|so|while|whereas|and)\b|[.!?\n;]|$)"
-    r"|\b(?:eliminat\w+|rul\w+ out|reject\w*|exclud\w+|discard\w*|not)\s+(?:options?|choices?|answers?)?\s*"
+    r"|\b(?:eliminat\w+|rul\w+ out|reject\w*|exclud\w+|discard\w*|not)\s+(?:options?|choices?"
+    r"|answers?)?\s*"
     r"(?:\([A-J]\)|[A-J]\b)(?:(?:,| and|,? or)+ *(?:\([A-J]\)|[A-J]\b))*"
 )
 

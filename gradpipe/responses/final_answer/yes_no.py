@@ -5,48 +5,64 @@ import re
 from gradpipe.responses.final_answer.evidence import Evidence, FoundAnswer, endings, marks
 from gradpipe.responses.final_answer.verdicts_on_questions import verdict_on_question
 
-_HEDGE = r"(?:most |very |quite )?(?:likely|probably|definitely|certainly|clearly|perhaps|possibly|essentially|technically|generally|an? (?:clear|definite|resounding|qualified|simple|definitive|emphatic|cautious)|a|mostly)"
+_HEDGE = (
+    r"(?:most |very |quite )?(?:likely|probably|definitely|certainly|clearly|perhaps"
+    r"|possibly|essentially|technically|generally|an? (?:clear|definite|resounding|qualified|simple"
+    r"|definitive|emphatic|cautious)|a|mostly)"
+)
 _CJK = (
     r"否定|肯定|不是的?|不对|不會|不会|不能|不正确|不可以|错误?|錯|否|没有|不可能|是的|是|对的?|對|正确|可以|会的|能|有"
     r"|いいえ|正しくありません|正しくない|はい|正しい"
 )
 _SAID = (
-    r"(?P<said>(?:absolutely|definitely|certainly|of course|probably) not|not (?:really|at all)|no way"
+    r"(?P<said>(?:absolutely|definitely|certainly|of course|probably) not|not (?:really|at all)"
+    r"|no way"
     r"|nope|yep|yeah|(?:absolutely|definitely|certainly|of course|indeed|sure)(?=\s*(?:[.!]|$))"
     r"|yes|no|true|false|incorrect|correct)(?=[\"'”*}.,;:)\]!]|\s*$|\s*\\|\s*\n|\s+[-–—(]|,"
     r"|\s+(?:because|since|as|it|he|she|they|there|this|that|you|we|I|based|given|for)\b)"
 )
 _ANYWHERE = re.compile(rf"(?i)(?<![\w-]){_SAID}")
 _DIRECTLY = re.compile(
-    rf"(?i)(?:[\W_]|\b(?:text|boxed|that|it|is|be|the|a|indeed|therefore|simply|just|statement|claim"
+    rf"(?i)(?:[\W_]|\b(?:text|boxed|that|it|is|be|the|a|indeed|therefore|simply|just|statement"
+    rf"|claim"
     rf"|sentence|{_HEDGE})\b)*?(?P<no>\bnot\s+(?:an?\s+|simply\s+)?)?(?<![\w-]){_SAID}"
 )
 _AT_FIRST = re.compile(
-    rf"(?i)\W*(?:(?:therefore|thus|hence|so|in conclusion|(?:final )?conclusion|in summary|summary|overall"
-    rf"|\w+ly|generally speaking|option|decision|verdict|final \w+|in short|well|ultimately|finally|{_HEDGE})\W+)*{_SAID}"
+    rf"(?i)\W*(?:(?:therefore|thus|hence|so|in conclusion|(?:final )?conclusion|in summary"
+    rf"|summary|overall"
+    rf"|\w+ly|generally speaking|option|decision|verdict|final \w+|in short|well|ultimately"
+    rf"|finally|{_HEDGE})\W+)*{_SAID}"
 )
-_ON_ITS_OWN = re.compile(r"(?im)^\W*(?:(?:option|answer|verdict|conclusion|decision)\W+)?(?P<said>yes|no|true|false)\W*$")
+_ON_ITS_OWN = re.compile(
+    r"(?im)^\W*(?:(?:option|answer|verdict|conclusion|decision)\W+)?(?P<said>yes|no|true|false)\W*$"
+)
 _SAID_LAST = re.compile(
-    r"(?i)(?:\b(?:say|says|towards?|end|answer|choose|so|is|conclude|think|be|to|with|an?)\W+|(?<=[a-z])[:,]\s+)"
+    r"(?i)(?:\b(?:say|says|towards?|end|answer|choose|so|is|conclude|think|be|to|with|an?)\W+"
+    r"|(?<=[a-z])[:,]\s+)"
     r"(?P<said>yes|no)\W*$"
 )
 _CJK_SAID = re.compile(
-    rf"^[\s*、,。:：\"]*(?:所以|因此|答案|综上|总之|よって|したがって|结论|結論)?[、,是为：:\s]*(?P<said>{_CJK})"
-    r"(?=[\s*。、,.!！:：\"]|$|的|です|，)"
+    rf"^[\s*、,。:\"]*(?:所以|因此|答案|综上|总之|よって|したがって|结论|結論)?[、,是为:\s]*(?P<said>{_CJK})"
+    r"(?=[\s*。、,.!:\"]|$|的|です)"
 )
 _CJK_VERDICT = re.compile(
     r"(?P<bad>(?:是|为)?(?:错误|错|假|不正确|不对|不成立)的?|间違い|間違っています|誤り|正しくありません|正しくない"
     r"|できません|ではありません)|(?P<good>(?:是|为)?(?:正确|对|真|成立)的?|正しいです|正しい|できます)"
 )
 _VERDICT = re.compile(
-    r"(?i)\b(?:(?:is|are|was|were|be|been|as|seems|appears|remains|does|do|did|it|sentence|holds|makes?"
+    r"(?i)\b(?:(?:is|are|was|were|be|been|as|seems|appears|remains|does|do|did|it|sentence|holds"
+    r"|makes?"
     r"|making|rings|considered|claim|statement)\b|\w+n't\b)"
-    r"(?P<no>\W+(?:not|never|neither|cannot be|hardly|no longer)\b|(?<=n't))?(?:\W+(?!not\b|\w+n't)\w+){0,3}?\W+"
-    r"(?:(?P<good>true|correct|accurate|factual|verifiable|plausible|possible|makes? sense|valid|right"
+    r"(?P<no>\W+(?:not|never|neither|cannot be|hardly|no longer)\b|(?<=n't))?(?:\W+(?!not\b"
+    r"|\w+n't)\w+){0,3}?\W+"
+    r"(?:(?P<good>true|correct|accurate|factual|verifiable|plausible|possible|makes? sense|valid"
+    r"|right"
     r"|reasonable|feasible"
     r"|likely(?!\W+(?:not|true|false|(?:in|un)\w{3,})\b))|(?P<bad>false|incorrect|inaccurate|untrue"
-    r"|implausible|impossible|unlikely|wrong|misleading|unsupported|unreasonable|a myth|invalid|infeasible"
-    r"|illogical|nonsensical|unverifiable|fictional|improbable|absurd|not (?:true|correct|accurate)))\b"
+    r"|implausible|impossible|unlikely|wrong|misleading|unsupported|unreasonable|a myth|invalid"
+    r"|infeasible"
+    r"|illogical|nonsensical|unverifiable|fictional|improbable|absurd|not (?:true|correct"
+    r"|accurate)))\b"
 )
 
 
