@@ -36,6 +36,7 @@ _YES_NO = re.compile(
 )
 _ASKS_FOR_NUMBER = re.compile(r"(?i)\d|\bhow (?:many|much|far|long|old)\b")
 _UNIT = re.compile(r"\\(?:text|mathrm|mbox)\{[^{}]*\}|\\[,;! $%]|\{,\}")
+_WORD = re.compile(r"(?<![\\A-Za-z{])[A-Za-z]{3,}|=|[.!?]\s|\n|boxed|####")
 #: The most words of a response that is an answer by itself.
 _FEW_WORDS = 8
 
@@ -58,12 +59,19 @@ def stated_place(text: str, question: str = "") -> AnswerPlace | None:
     question has numbers. A text of a few words is an answer by itself.
     """
     question = _BREAK.sub("\n", question)
+    bare = text.strip().rstrip(".").rstrip()
+    if (
+        answer_kind(bare) == "formula"
+        and len(bare.split()) <= _FEW_WORDS
+        and not _WORD.search(bare)
+    ):
+        start = text.index(bare)
+        return AnswerPlace(start, start + len(bare))
     for gold in _samples(text, question):
         if place := answer_place(text, gold, question):
             return place
     if hashes := list(_HASHES.finditer(text)):
         return AnswerPlace(*hashes[-1].span("answer"))
-    bare = text.strip().rstrip(".").rstrip()
     if bare and len(bare.split()) <= _FEW_WORDS and not STATED.search(text):
         start = text.index(bare)
         return AnswerPlace(start, start + len(bare))
@@ -97,7 +105,7 @@ def _samples(text: str, question: str) -> Iterator[str]:
 def _last(text: str, found: FoundAnswer, gold: str) -> AnswerPlace | None:
     """The last occurrence of an answer that was found."""
     kind, written = answer_kind(gold), found.written.strip()
-    if not written and kind != "option":
+    if not written and kind not in ("option", "yes_no"):
         return None
     body = re.escape(written)
     if kind == "option":
@@ -108,8 +116,9 @@ def _last(text: str, found: FoundAnswer, gold: str) -> AnswerPlace | None:
             pattern = rf"(?i)\({letter}\)|(?<![\w']){letter}(?![\w'])" if written else r"(?!)"
     elif kind == "yes_no":
         # Not the word of "there is no evidence".
+        body = body or found.answer
         pattern = rf"(?i)(?<![A-Za-z-]){body}(?=[\"'”*}}.,;:)\]!、。]|\s*$|\s*\\|\s*\n|\s+[-–(])"
-        if not re.search(pattern, text):
+        if written and not re.search(pattern, text):
             pattern = rf"(?i)(?<![A-Za-z-]){body}(?![A-Za-z-])"
     elif kind == "label" and len(written) > 1:
         word, letter = found.answer.split()

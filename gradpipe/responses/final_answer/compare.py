@@ -3,10 +3,11 @@
 import re
 from fractions import Fraction
 
-from gradpipe.responses.final_answer.kinds import answer_kind
+from gradpipe.responses.final_answer.kinds import answer_kind, is_list
 from gradpipe.responses.final_answer.mathematics import equal_formulas
 from gradpipe.responses.final_answer.numbers import UNITS, number_matches, value
 from gradpipe.responses.final_answer.readable import readable
+from gradpipe.responses.final_answer.units import common_sizes
 
 _MARKUP = re.compile(
     r"\*\*|__|</?[bi]>|\\[()\[\]]|\$|\\(?:text|textbf|mathrm|mbox|mathbf)\b|\\[,;!: ]|\\left"
@@ -20,15 +21,6 @@ _IN_ENGLISH = {
 }
 #: Decimals that a rounded fraction needs to count as that fraction: two thirds are 0.667.
 _ROUNDED_DIGITS = 3
-_SIZES = (
-    {"mm": 1, "millimeter": 1, "cm": 10, "centimeter": 10, "m": 1000, "meter": 1000, "metre": 1000,
-     "km": 10**6, "kilometer": 10**6, "kilometre": 10**6},
-    {"inch": 1, "inche": 1, "foot": 12, "feet": 12, "ft": 12, "yard": 36, "mile": 63360},
-    {"second": 1, "sec": 1, "minute": 60, "min": 60, "hour": 3600, "day": 86400, "week": 604800},
-    {"g": 1, "gram": 1, "kg": 1000, "kilogram": 1000}, {"pound": 16, "ounce": 1, "lb": 16},
-    {"cent": 1, "¢": 1, "dollar": 100, "$": 100},
-    {"ml": 1, "milliliter": 1, "liter": 1000, "litre": 1000}, {"month": 1, "year": 12},
-)  # fmt: skip
 
 
 def same_answer(found: str, gold: str) -> bool:
@@ -39,7 +31,7 @@ def same_answer(found: str, gold: str) -> bool:
     """
     found, gold = readable(found), readable(gold)
     kind = answer_kind(gold)
-    if kind == "number" or (kind == "formula" and "," not in gold):
+    if kind == "number" or (kind == "formula" and not is_list(gold)):
         alike = _same_number(found, gold)
         if alike is not None:
             return alike
@@ -78,7 +70,7 @@ def _same_number(found: str, gold: str) -> bool | None:
         return None
     (number, percent, unit), (wanted, wanted_percent, wanted_unit) = mine, theirs
     if unit and wanted_unit and unit != wanted_unit and not (percent or wanted_percent):
-        sizes = next((s for s in _SIZES if unit in s and wanted_unit in s), None)
+        sizes = common_sizes(unit, wanted_unit)
         return sizes is not None and number * sizes[unit] == wanted * sizes[wanted_unit]
     if percent != wanted_percent:
         share = number / 100 if percent else number * 100

@@ -35,9 +35,10 @@ class Mark(NamedTuple):
 STATED = re.compile(
     r"(?i)(?:\b(?:final|correct|right|best|appropriate|accurate|suitable|likely|logical|fitting"
     r"|plausible|sensible)\b[^.:!?\n]{0,40}?\b(?:answer|option|choice|response|conclusion)"
-    r"|\b(?:final|correct|overall) (?:result|solution|verdict)|\banswer(?:ed|s)?|\bans)\b"
+    r"|\b(?:final|correct|overall) (?:result|solution|verdict)|\banswer(?:ed)?|\bans)\b"
     r"(?:(?:(?!\b(?:steps|follow|let|need|will)\b)"
     r"[^.:!?\n]){0,90}?(?:\b(?:is|are|be|as)\b|['’]s\b|:|=)|\.?:|\**\n)[\"*:\s]*"
+    r"|\banswers (?:are|would be)[\"*:\s]*"
     r"|答案[^。\n]{0,12}?(?:是|为|為|:|=)\s*|(?:答え|正解|解答|回答)(?:は|が|:)、?\s*"
     r"|(?:정답|답)(?:은|:)\s*|最[终終]答案[:]?\s*"
 )
@@ -69,7 +70,7 @@ _UPHELD = re.compile(
 )
 _BOX = re.compile(r"\\(?:boxed|fbox)\s*")
 _BARE_BOX = re.compile(
-    r"\\[dt]?frac\s*\d\s*\d|\\[A-Za-z]+(?:\{[^{}]*\})*|[^\s\\${}.,;]+(?:[.,]\d+)*"
+    r"\\[dt]?frac\s*\d\s*\d|\\[A-Za-z]+(?:\{[^{}]*\})*|-?\d[\d.,/]*(?<![.,])|[A-Za-z](?![A-Za-z])"
 )
 _BETWEEN = re.compile(r"[\s$\\()\[\]]*(?:or|\\text\{\s*or\s*\})[\s$\\()\[\]]*")
 
@@ -89,7 +90,9 @@ def _statements(text: str) -> Iterator[Mark]:
         before = re.split(r"[.!?\n。]\s|\n|。", text[max(0, stated.start() - 80) : stated.start()])
         if _SUPPOSED.search(before[-1]):
             continue
-        passage = text[stated.end() : stated.end() + 200].split("\n\n", maxsplit=1)[0]
+        passage, *after = text[stated.end() : stated.end() + 200].split("\n\n", maxsplit=1)
+        if after and passage.rstrip().endswith(":"):
+            passage = f"{passage.rstrip()} {after[0].lstrip()}".split("\n\n", maxsplit=1)[0]
         yield Mark("statement", stated.start(), stated.end(), passage.split("。")[0])
 
 

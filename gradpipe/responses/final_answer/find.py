@@ -4,7 +4,7 @@ import re
 
 from gradpipe.responses.final_answer.evidence import FoundAnswer, correction
 from gradpipe.responses.final_answer.formula_answers import find_formula
-from gradpipe.responses.final_answer.kinds import Kind, answer_kind, bare_gold
+from gradpipe.responses.final_answer.kinds import Kind, answer_kind, bare_gold, is_list
 from gradpipe.responses.final_answer.labels import find_label
 from gradpipe.responses.final_answer.number_answers import find_number
 from gradpipe.responses.final_answer.numbers import value
@@ -50,7 +50,7 @@ def _read(text: str, kind: Kind, gold: str, question: str) -> FoundAnswer | None
         return find_option(text, question)
     if kind == "label":
         return find_label(text, gold.split(maxsplit=1)[0], question)
-    if kind == "number" or (kind == "formula" and "," not in gold and value(gold)):
+    if kind == "number" or (kind == "formula" and not is_list(gold) and value(gold)):
         found = find_number(text, question)
         has_unit = found and found.unit and value(gold) is None
         return (

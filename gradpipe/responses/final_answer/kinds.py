@@ -48,6 +48,11 @@ def bare_gold(gold: str) -> str:
     return re.sub(r"^\\(?:text|textbf|mathrm|mbox)\s*\{([^{}]*)\}$", r"\1", text).strip()
 
 
+def is_list(gold: str) -> bool:
+    """Whether a gold answer has several members; a comma may also separate thousands."""
+    return bool(re.search(r",(?!\\?!?\d{3}(?!\d))", gold))
+
+
 @lru_cache(maxsize=4096)
 def answer_kind(gold: str) -> Kind:
     """The kind of answer that ``gold`` is."""

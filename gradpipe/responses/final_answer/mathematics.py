@@ -32,6 +32,8 @@ _NAMED = re.compile(
     r"|:(?!\s*\d))\s*"
 )
 _MIXED = re.compile(r"(?<![\d^{.])(\d+)\s*(\\frac\{\d+\}\{\d+\})")
+#: The brackets and the members of a list; None for a single value.
+_Parts = tuple[str, list[str]] | None
 _PAIRS = {"(": ")", "[": "]", "\\{": "\\}"}
 
 
@@ -54,15 +56,20 @@ def _equal(found: str, gold: str) -> bool:
     first, second = _parts(found), _parts(gold)
     if first and second:
         return _equal_parts(first, second)
-    if first and first[0] == "" and not second and not re.search(r"\\pm|\\mp|±", gold):
+    if first or second:
+        return _list_equals_one(first, second, found, gold)
+    return _by_algebra(found, gold)
+
+
+def _list_equals_one(first: _Parts, second: _Parts, found: str, gold: str) -> bool:
+    """Whether a list and a single formula are the same."""
+    single = gold if first else found
+    if first and first[0] == "" and not re.search(r"\\pm|\\mp|±", gold):
         # "0.8 or 4/5": both are the one answer.
         return all(_equal(one, gold) for one in first[1])
-    if first or second:
-        # A single value is no list; "x > 3" is an interval, and ± is two values.
-        single = gold if first else found
-        if not re.search(r"[<>]|\\(?:[lg]eq?|pm|mp|cup|neq?|infty)(?![a-z])|±|[≤≥\u222a]", single):
-            return False
-    return _by_algebra(found, gold)
+    # A single value is no list; "x > 3" is an interval, and ± is two values.
+    several = re.search(r"[<>]|\\(?:[lg]eq?|pm|mp|cup|neq?|infty)(?![a-z])|±|[≤≥\u222a]", single)
+    return bool(several) and _by_algebra(found, gold)
 
 
 def _named(formula: str) -> tuple[str, str]:
@@ -94,7 +101,7 @@ def _equal_parts(first: tuple[str, list[str]], second: tuple[str, list[str]]) ->
     return True
 
 
-def _parts(formula: str) -> tuple[str, list[str]] | None:
+def _parts(formula: str) -> _Parts:
     """The brackets and the members of a tuple, interval, set or list; None for one value."""
     formula = formula.strip()
     kind = ""
@@ -172,6 +179,7 @@ def _same_everywhere(first: Any, second: Any) -> bool:
 def _tidy(formula: str) -> str:
     """One way to write what LaTeX writes in many."""
     text = formula.strip().strip("$").strip()
+    text = re.sub(r"^(?:\\approx|≈)\s*", "", text)
     text = re.sub(r"^\\[(\[]\s*|\s*\\[)\]]$", "", text)
     text = text.replace("\\{,\\}", "").replace("{,}", "").replace("{\\,}", "")
     text = (

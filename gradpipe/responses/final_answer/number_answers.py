@@ -57,6 +57,10 @@ _IN_MANY = re.compile(
     r"(?i)\b(?:how many|in|number of) (hundred|thousand|million|billion|trillion)s?\b"
 )
 _VARIABLE = re.compile(r"(?<![A-Za-z\\])[a-z](?![A-Za-z])")
+_VERIFIES = re.compile(
+    r"(?i)\n(?=[\s*]*(?:#|\*\*))[\s*#\d.]*(?:step \d+:? *)?(?:verif\w+|double-check\w*"
+    r"|check\w*)\b[^\n]*\n"
+)
 _OR = re.compile(r"(?i)\s*(?:[a-z]+\s+)?(?:or|and|,)\s+(?:[$€£\\(]*)$")
 
 
@@ -74,6 +78,9 @@ def _find_number(text: str, question: str) -> FoundAnswer | None:
     found = marks(readable)
     for direct in (True, False):
         for mark in found:
+            detour = not direct and mark.end < len(readable) - _TAIL
+            if detour or _leads_elsewhere(mark, readable):
+                continue
             answer = _in_mark(mark, readable, question, direct)
             if answer is not None:
                 return answer
@@ -83,28 +90,29 @@ def _find_number(text: str, question: str) -> FoundAnswer | None:
 def _in_mark(mark: Mark, text: str, question: str, direct: bool) -> FoundAnswer | None:
     if mark.evidence == "box":
         return _boxed(mark.passage, text, question) if direct else None
-    if _lists_steps(mark, text) or (not direct and mark.end < len(text) - _TAIL):
-        return None
-    passage = re.sub(r"^(?:\\\[|\\\(|\$\$|\s|\*|\\n)+", "", mark.passage).split("\n")[0]
+    passage = re.sub(r"^(?:\\\[|\\\(|\$\$|\s|\*|\\n)+", "", mark.passage)
+    passage = re.sub(r"(:|\\\[|\$\$)\s*\n\s*", r"\1 ", passage).split("\n")[0]
     whole = without_text_commands(passage)
     line = without_asides(whole)
     matches = number_matches(line)
     if asked := with_asked_unit(whole, number_matches(whole), question):
         return number_answer(whole, asked, mark.evidence, text)
-    if not matches:
-        spelled = spelled_number(line) if direct and len(line.split()) <= _FEW else None
+    if not matches and direct and len(line.split()) <= _FEW:
+        spelled = spelled_number(line)
         return FoundAnswer(str(spelled[1]), mark.evidence, spelled[0]) if spelled else None
-    if direct != bool(_DIRECT.fullmatch(line[: matches[0].start()])):
+    if not matches or direct != bool(_DIRECT.fullmatch(line[: matches[0].start()])):
         return None
     if direct:
         return _stated(line, matches, mark, text, question)
     return concluded_number(line, text[: mark.start], question, mark.evidence)
 
 
-def _lists_steps(mark: Mark, text: str) -> bool:
-    """Whether steps follow in place of an answer: "To answer this:", a line break and "1."."""
-    broken = "\n" in text[mark.start : mark.end]
-    return broken and bool(re.match(r"(?:\d{1,2}[.)]|Step \d+)\s", mark.passage))
+def _leads_elsewhere(mark: Mark, text: str) -> bool:
+    """Whether no answer follows: "questions answered: 4", or "To answer this:" and steps."""
+    words = text[mark.start : mark.end]
+    if mark.evidence != "statement" or "answered" in words.casefold():
+        return mark.evidence == "statement"
+    return "\n" in words and bool(re.match(r"(?:\d{1,2}[.)]|Step \d+)\s", mark.passage))
 
 
 def _stated(
@@ -135,10 +143,11 @@ def _leaves_open(line: str, first: re.Match[str], second: re.Match[str]) -> bool
 
 def _boxed(content: str, text: str, question: str) -> FoundAnswer | None:
     bare = without_text_commands(content)
+    bare = re.sub(r"\\([$%€£])", r"\1", bare)
     bare = re.sub(
         r"\\[,;!]\s*(?!\d{3})|\\displaystyle|\\left|\\right|\^\{?\\circ\}?|[°$]", " ", bare
     )
-    bare = re.sub(r"\\([$%€£])", r"\1", bare).rsplit("=", 1)[-1]
+    bare = bare.rsplit("=", 1)[-1]
     bare = re.split(r"\\approx|≈", bare)[0] or bare
     matches = number_matches(bare)
     if len(matches) == 1 and _has_unit_only(bare, matches[0], content, question):
@@ -165,6 +174,7 @@ def _has_unit_only(bare: str, match: re.Match[str], content: str, question: str)
 
 
 def _in_endings(text: str, question: str) -> FoundAnswer | None:
+    text = _without_verification(text)
     last = [
         (sentence, before)
         for sentence, before in endings(text)
@@ -177,6 +187,14 @@ def _in_endings(text: str, question: str) -> FoundAnswer | None:
     chosen = _settling(last[:3])
     evidence: Evidence = "conclusion" if _CONCLUDES.match(chosen[0]) else "last"
     return concluded_number(*chosen, question, evidence)
+
+
+def _without_verification(text: str) -> str:
+    """The part of ``text`` before a last section that only verifies the answer."""
+    headings = list(_VERIFIES.finditer(text))
+    if headings and numbers(text[: headings[-1].start()]):
+        return text[: headings[-1].start()]
+    return text
 
 
 def _settling(last: list[tuple[str, str]]) -> tuple[str, str]:

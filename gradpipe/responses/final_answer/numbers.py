@@ -12,6 +12,7 @@ _GROUPED = "|".join(
     rf"\d{{1,3}}(?:{mark}\d{{3}})+(?!\d)(?:{decimal}\d+)?"
     for mark, decimal in (
         (",", r"\."),
+        (r",\\!", r"\."),
         (r"\{,\}", r"\."),
         (r"\\[,! ]", "[.,]"),
         (r"\{\\,\}", "[.,]"),
@@ -50,7 +51,8 @@ _FRACTION = (
 _ANY = re.compile(rf"(?<![A-Za-z_.^\d])(?<!\^\{{)(?:{_FRACTION}|{NUMBER})")
 _TIMES = {
     "hundred": 100, "thousand": 10**3, "million": 10**6, "billion": 10**9,
-    "trillion": 10**12, "dozen": 12, "万": 10**4, "萬": 10**4, "亿": 10**8, "億": 10**8, "千": 10**3, "百": 100,
+    "trillion": 10**12, "dozen": 12, "万": 10**4, "萬": 10**4, "亿": 10**8, "億": 10**8,
+    "千": 10**3, "百": 100,
 }  # fmt: skip
 _MULTIPLE = re.compile(
     r"(?i)(?:\s|\\ |~|-|\\text\{\s*)?(hundred|thousand|million|billion|trillion|dozen)(?!\w"
@@ -91,7 +93,7 @@ _WORD_VALUES = (
 _ONE_WORD = rf"(?:{'|'.join([*_TENS, *_WORDS[::-1]])})"
 _IN_WORDS = re.compile(
     rf"(?i)\b(?:{_ONE_WORD}(?:-{_ONE_WORD})?|a (?:hundred|thousand|million|dozen))"
-    rf"(?:[ -](?:and |{_ONE_WORD}|hundred|thousand|million|dozen)+(?:-{_ONE_WORD})?)*\b"
+    rf"(?:[ -](?:and |{_ONE_WORD}|hundred|thousand|million|dozen)+(?:-{_ONE_WORD})?)*\b(?!-)"
 )
 _DIVISORS = {
     "half": 2, "third": 3, "quarter": 4, "fourth": 4, "fifth": 5, "sixth": 6,
@@ -173,7 +175,7 @@ def _computed(bare: str) -> Fraction | None:
 
 def _plain_digits(text: str) -> str:
     """Digits with at most one decimal point."""
-    text = re.sub(rf"{_THIN}|[ '_~]|\\[,! ]|\{{\\?,\}}", ",", text)
+    text = re.sub(rf"{_THIN}|[ '_~]|,\\!|\\[,! ]|\{{\\?,\}}", ",", text)
     if re.fullmatch(r"\d{1,3}(?:\.\d{3})+,\d+|\d{1,3}(?:\.\d{3}){2,}", text):
         text = text.replace(".", "").replace(",", ".")
     elif re.fullmatch(r"\d{1,3}(?:,\d{3})+(?:\.\d+)?|\d{1,2}(?:,\d{2})+,\d{3}", text):

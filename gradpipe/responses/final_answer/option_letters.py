@@ -102,8 +102,12 @@ def letter_at_start(passage: str, texts: dict[str, str], *, alone: bool = False)
     if run := _RUN.match(passage):
         return list(run["run"])
     found = _AT_START.match(passage)
-    if found is None:
-        return []
+    return _first_letters(found, passage, texts, alone) if found else []
+
+
+def _first_letters(
+    found: re.Match[str], passage: str, texts: dict[str, str], alone: bool
+) -> list[str]:
     letter = (found["round"] or found["pair"] or found["upper"] or found["lower"]).upper()
     behind = passage[found.end() :]
     if found["upper"] in ("A", "I") and not _is_letter(letter, behind, texts):

@@ -39,7 +39,7 @@ _SPEAKER = (
     r"|New (?:question|problem)|问题|問題|题目|題目|質問|用户|用戶|ユーザー|질문"
 )
 _NEXT_TURN = re.compile(
-    rf"(?i)\n[\s*_#>-]*(?:(?:{_SPEAKER})\s*\d*\s*[*_]*\s*:"
+    rf"(?i)\n\s*(?:[*_]{{2}}|#{{1,4}}[ \t]*|>[ \t]*)?(?:(?:{_SPEAKER})\s*\d*\s*[*_]*\s*:"
     r"|(?P<section>Problem|Example|Exercise)\s*\d*\s*[*_]*\s*:)"
     r"|<\|(?:im_start|im_end|user|end|eot_id|endoftext|start_header_id)\|?>|\[INST\]|</s>"
     r"|<(?:start|end)_of_turn>|\n#{2,}\s*(?:Instruction|Human|User|Question)\b"

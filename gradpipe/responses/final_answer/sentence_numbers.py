@@ -11,6 +11,7 @@ from gradpipe.responses.final_answer.numbers import (
     value,
     with_multiple,
 )
+from gradpipe.responses.final_answer.units import common_sizes
 
 EMPHASIS = re.compile(r"\*\*(.+?)\*\*|__(.+?)__|<b>(.+?)</b>")
 #: A formula or a comparison in parentheses is a side remark.
@@ -155,6 +156,8 @@ def with_asked_unit(line: str, matches: list[re.Match[str]], question: str) -> r
     asked = _ASKED.findall(question)
     stem = (asked[-1][0] or asked[-1][1]).casefold().rstrip("s") if asked else ""
     if not stem or len(matches) < 2 or not unit_behind(line, matches[0]):
+        return None
+    if not common_sizes(unit_behind(line, matches[0]).rstrip("s"), stem):
         return None
     fitting = [match for match in matches if unit_behind(line, match).startswith(stem)]
     return fitting[0] if fitting and fitting[0] is not matches[0] else None

@@ -18,7 +18,7 @@ _SAID = (
     r"(?P<said>(?:absolutely|definitely|certainly|of course|probably) not|not (?:really|at all)"
     r"|no way"
     r"|nope|yep|yeah|(?:absolutely|definitely|certainly|of course|indeed|sure)(?=\s*(?:[.!]|$))"
-    r"|yes|no|true|false|incorrect|correct)(?=[\"'”*}.,;:)\]!]|\s*$|\s*\\|\s*\n|\s+[-–—(]|,"
+    r"|yes|no|true|false)(?=[\"'”*}.,;:)\]!]|\s*$|\s*\\|\s*\n|\s+[-–—(]|,"
     r"|\s+(?:because|since|as|it|he|she|they|there|this|that|you|we|I|based|given|for)\b)"
 )
 _ANYWHERE = re.compile(rf"(?i)(?<![\w-]){_SAID}")
@@ -33,6 +33,7 @@ _AT_FIRST = re.compile(
     rf"|\w+ly|generally speaking|option|decision|verdict|final \w+|in short|well|ultimately"
     rf"|finally|{_HEDGE})\W+)*{_SAID}"
 )
+_BEGINS = re.compile(r"(?i)\W*(?P<said>(?:in)?correct|right|wrong)(?=[.!,])")
 _ON_ITS_OWN = re.compile(
     r"(?im)^\W*(?:(?:option|answer|verdict|conclusion|decision)\W+)?(?P<said>yes|no|true|false)\W*$"
 )
@@ -72,7 +73,9 @@ def find_yes_or_no(text: str, words: tuple[str, str], question: str) -> FoundAns
     for found, evidence in _said_in_word(text, ends):
         negated = bool(found.groupdict().get("no"))
         said = found["said"]
-        denies = bool(re.search(r"(?i)^(?:no|false|incorrect)|not$", said)) or _denies_in_cjk(said)
+        denies = bool(re.search(r"(?i)^(?:no|false|incorrect|wrong)|not$", said)) or _denies_in_cjk(
+            said
+        )
         return FoundAnswer(words[denies != negated], evidence, said)
     for sentence in ends[:2]:
         judged = list(_VERDICT.finditer(sentence))
@@ -101,6 +104,8 @@ def _said_in_word(text: str, ends: list[str]) -> list[tuple[re.Match[str], Evide
             match = match or _CJK_SAID.match(passage)
             if match:
                 return [(match, mark.evidence)]
+    if match := _BEGINS.match(text):
+        return [(match, "conclusion")]
     for sentence in (*ends[:4], text):
         if match := _AT_FIRST.match(sentence) or _CJK_SAID.match(sentence):
             return [(match, "conclusion")]
