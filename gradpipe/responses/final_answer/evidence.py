@@ -37,7 +37,7 @@ STATED = re.compile(
     r"|plausible|sensible)\b[^.:!?\n]{0,40}?\b(?:answer|option|choice|response|conclusion)"
     r"|\b(?:final|correct|overall) (?:result|solution|verdict)|\banswer(?:ed)?|\bans)\b"
     r"(?:(?:(?!\b(?:steps|follow|let|need|will)\b)"
-    r"[^.:!?\n]){0,90}?(?:\b(?:is|are|be|as)\b|['’]s\b|:|=)|\.?:|\**\n)[\"*:\s]*"
+    r"[^.:!?\n]){0,90}?(?:\b(?:is|are|be|as)\b|['’]s\b|:)|\s*=|\.?:|\**\n)[\"*:\s]*"
     r"|\banswers (?:are|would be)[\"*:\s]*"
     r"|答案[^。\n]{0,12}?(?:是|为|為|:|=)\s*|(?:答え|正解|解答|回答)(?:は|が|:)、?\s*"
     r"|(?:정답|답)(?:은|:)\s*|最[终終]答案[:]?\s*"
@@ -49,7 +49,7 @@ _HASHES = re.compile(
 )
 _SUPPOSED = re.compile(
     r"(?i)\b(?:if|suppose|assum\w+|whether|unless|might|may|could|would have|tempt\w*|at first"
-    r"|(?:some|any)(?:one|body)|wrongly|mistakenly|not sure|wonder|ask\w*"
+    r"|(?:some|any)(?:one|body)|wrongly|mistakenly|not sure|wonder|ask\w*|each|every|per"
     r"|wrong to)\b[^.,;!?\n]*$"
 )
 _CORRECTS = re.compile(
