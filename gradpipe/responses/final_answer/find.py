@@ -58,5 +58,7 @@ def _read(text: str, kind: Kind, gold: str, question: str) -> FoundAnswer | None
         )
     if kind == "phrase":
         return find_phrase(text, question)
-    several = bool(re.search(r"^[^(\[]*,|\\\{", gold)) and not re.search(r"[(\[|]", gold)
+    several = bool(re.search(r"^[^(\[]*,|\\\{|\b(?:and|or)\b", gold)) and not re.search(
+        r"[(\[|]", gold
+    )
     return find_formula(text, question, several=several)

@@ -17,7 +17,8 @@ _SPAN = re.compile(r"\\\[(.+?)\\\]|\\\((.+?)\\\)|\$\$?(.+?)\$", re.DOTALL)
 _BARE = re.compile(
     r"(?:[A-Za-z]\w?(?:\([a-z]\))?\s*=\s*)?[-(\[{√π\\\d]?(?:\\[a-zA-Z]+|(?:sqrt|sin|cos|tan|log"
     r"|ln)(?=[\s(])"
-    r"|(?<![A-Za-z])[A-Za-z]{1,2}(?![A-Za-z])|[\d_.,/:^*+=(){}\[\]|√π∞²³-]"
+    r"|(?<![A-Za-z])(?!(?i:is|on|at|in|of|to|so|if|as|by|an|or|we|it|be|[ckm]m|no|he|do)\b)"
+    r"[A-Za-z]{1,2}(?![A-Za-z])|[\d_.,/:^*+=(){}\[\]|√π∞²³-]"
     r"|\s(?=[-+*/=<>≤≥\u222a(\d\\])"
     r"|(?<=[-+*/=<>≤≥\u222a,(\[])\s|[<>≤≥\u222a±])+(?:(?<=:\d\d)\s?[AaPp]\.?[Mm]\b\.?)?"
 )
@@ -95,7 +96,10 @@ def _formula(passage: str) -> str | None:
         return None
     # "(x, y) = (1, 2) and x + y = 3" is two formulas, and the statement is the last one.
     content = next(group for group in spans[-1].groups() if group)
-    return re.split(r"=|\\approx|\\implies", content)[-1].strip(" \n.,") or None
+    content = (
+        re.split(r"\\approx|≈", re.split(r"\\implies|\\Rightarrow", content)[-1])[0] or content
+    )
+    return content.rsplit("=", 1)[-1].strip(" \n.,") or None
 
 
 def _bare(passage: str) -> str | None:
@@ -112,13 +116,13 @@ def _bare(passage: str) -> str | None:
 
 
 def _in_last_sentence(text: str) -> FoundAnswer | None:
-    for sentence, _ in [*endings(text)][:1]:
-        for tail in reversed(
-            re.split(
-                r"\b(?:is|are|be|get|equals|gives|to|as|at|by|or|when)\b|(?<![<>])=|∈", sentence
-            )[1:]
-        ):
-            formula = _bare(tail)
-            if formula and re.search(r"[\\^+*/()\[<>:√π]|[a-z]", formula):
-                return FoundAnswer(formula, "last", formula)
+    """The last formula without delimiters in the last sentence."""
+    sentence = next(iter(endings(text)), ("", ""))[0]
+    tails = re.split(
+        r"\b(?:is|are|be|get|equals|gives|to|as|at|by|or|when)\b|(?<![<>])=|∈", sentence
+    )
+    for tail in (*reversed(tails[1:]), *reversed([found[0] for found in _BARE.finditer(sentence)])):
+        formula = _bare(tail)
+        if formula and re.search(r"[\\^+*/()\[<>:√π]|[a-z]", formula) and re.search(r"\w", formula):
+            return FoundAnswer(formula, "last", formula)
     return None

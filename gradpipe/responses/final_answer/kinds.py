@@ -50,7 +50,7 @@ def bare_gold(gold: str) -> str:
 
 def is_list(gold: str) -> bool:
     """Whether a gold answer has several members; a comma may also separate thousands."""
-    return bool(re.search(r",(?!\\?!?\d{3}(?!\d))", gold))
+    return bool(re.search(r",(?!\\?!?\d{3}(?!\d))|\b(?:and|or)\b", gold))
 
 
 @lru_cache(maxsize=4096)

@@ -195,7 +195,13 @@ def _tidy(formula: str) -> str:
     text = re.sub(
         r"√\s*(\d+|\w)|√\(([^()]*)\)", lambda root: f"\\sqrt{{{root[1] or root[2]}}}", text
     )
-    text = text.replace("π", "\\pi ").replace("∞", "\\infty ").replace("\u222a", "\\cup ")
+    text = (
+        text.replace("\\langle", "(")
+        .replace("\\rangle", ")")
+        .replace("π", "\\pi ")
+        .replace("∞", "\\infty ")
+        .replace("\u222a", "\\cup ")
+    )
     text = (
         text.replace("≤", "\\le ")
         .replace("≥", "\\ge ")

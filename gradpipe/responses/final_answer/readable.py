@@ -27,6 +27,8 @@ _PLAIN = {code: code - 0xFEE0 for code in range(0xFF01, 0xFF5F)} | {
         "\u3011": "]",
         "\u2217": "*",
         "\u2236": ":",
+        "\u27e8": "(",
+        "\u27e9": ")",
     }.items()
 }
 _WIDE_MARK = re.compile(r"(?<=[\uff10-\uff19])[\uff0c\uff0e](?=[\uff10-\uff19])")

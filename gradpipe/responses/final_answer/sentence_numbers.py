@@ -152,15 +152,16 @@ def _same_length(words: re.Match[str]) -> str:
 
 
 def with_asked_unit(line: str, matches: list[re.Match[str]], question: str) -> re.Match[str] | None:
-    """The only number with the unit that the question asks for, if the first has another unit."""
+    """The number in the unit that the question asks for, if another one has another such unit.
+
+    "2 hours, or 120 minutes" is 120 where a question asks for minutes.
+    """
     asked = _ASKED.findall(question)
     stem = (asked[-1][0] or asked[-1][1]).casefold().rstrip("s") if asked else ""
-    if not stem or len(matches) < 2 or not unit_behind(line, matches[0]):
+    units = [unit_behind(line, match).rstrip("s") for match in matches] if stem else []
+    if not any(unit != stem and common_sizes(unit, stem) for unit in units):
         return None
-    if not common_sizes(unit_behind(line, matches[0]).rstrip("s"), stem):
-        return None
-    fitting = [match for match in matches if unit_behind(line, match).startswith(stem)]
-    return fitting[0] if fitting and fitting[0] is not matches[0] else None
+    return next((match for match, unit in zip(matches, units, strict=True) if unit == stem), None)
 
 
 def unit_behind(line: str, match: re.Match[str]) -> str:

@@ -11,7 +11,7 @@ _HEDGE = (
     r"|definitive|emphatic|cautious)|a|mostly)"
 )
 _CJK = (
-    r"否定|肯定|不是的?|不对|不會|不会|不能|不正确|不可以|错误?|錯|否|没有|不可能|是的|是|对的?|對|正确|可以|会的|能|有"
+    r"不(?=[、。,])|否定|肯定|不是的?|不对|不會|不会|不能|不正确|不可以|错误?|錯|否|没有|不可能|是的|是|对的?|對|正确|可以|会的|能|有"
     r"|いいえ|正しくありません|正しくない|はい|正しい"
 )
 _SAID = (
@@ -110,7 +110,10 @@ def _said_in_word(text: str, ends: list[str]) -> list[tuple[re.Match[str], Evide
         if match := _AT_FIRST.match(sentence) or _CJK_SAID.match(sentence):
             return [(match, "conclusion")]
     for sentence in ends[:2]:
-        if match := _SAID_LAST.search(sentence):
+        match = _SAID_LAST.search(sentence)
+        if match and not re.search(
+            r"(?i)\b(?:wrong|not|never|hard)\b|n't", sentence[: match.start()]
+        ):
             return [(match, "conclusion")]
     for sentence in ends[:4]:
         if match := _ON_ITS_OWN.search(sentence):
