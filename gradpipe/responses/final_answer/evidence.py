@@ -37,7 +37,7 @@ STATED = re.compile(
     r"|plausible|sensible)\b[^.:!?\n]{0,40}?\b(?:answer|option|choice|response|conclusion)"
     r"|\b(?:final|correct|overall) (?:result|solution|verdict)|\banswer(?:ed)?|\bans)\b"
     r"(?:(?:(?!\b(?:steps|follow|let|need|will)\b)"
-    r"[^.:!?\n]){0,90}?(?:\b(?:is|are|be|as)\b|['’]s\b|:)|\s*=|\.?:|\**\n)[\"*:\s]*"
+    r"[^.:!?\n]){0,90}?(?:\b(?:is|be|as)\b|['’]s\b|:)|\s*=|\.?:|\**\n)[\"*:\s]*"
     r"|\banswers (?:are|would be)[\"*:\s]*"
     r"|答案[^。\n]{0,12}?(?:是|为|為|:|=)\s*|(?:答え|正解|解答|回答)(?:は|が|:)、?\s*"
     r"|(?:정답|답)(?:은|:)\s*|最[终終]答案[:]?\s*"
@@ -144,12 +144,13 @@ def endings(text: str) -> Iterator[tuple[str, str]]:
     """The sentences from last to first, each with all text that precedes it."""
     end = len(text)
     for sentence in reversed(sentences(text)):
-        for piece in reversed(re.split(r"(?<=[。!?])", sentence)):
+        for piece in reversed(_CJK_STOP.split(sentence)):
             end -= len(piece)
             if piece:
                 yield piece, text[:end]
 
 
+_CJK_STOP = re.compile(r"(?<=。)|(?<=[!?])(?=[\u3040-\u30ff\u4e00-\u9fff])")
 _DENIED_ANSWER = re.compile(
     r"(?i)(?:\((?:and )?not\b[^()\n]*\)|\b(?:not|n't|never|rather than|instead of|neither|nor"
     r"|cannot be"

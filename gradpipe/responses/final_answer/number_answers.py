@@ -192,7 +192,9 @@ def _in_endings(text: str, question: str) -> FoundAnswer | None:
 def _without_verification(text: str) -> str:
     """The part of ``text`` before a last section that only verifies the answer."""
     headings = list(_VERIFIES.finditer(text))
-    if headings and numbers(text[: headings[-1].start()]):
+    if not headings or re.search(r"(?i)conclu|therefore|thus|final", text[headings[-1].end() :]):
+        return text
+    if numbers(text[: headings[-1].start()]):
         return text[: headings[-1].start()]
     return text
 
