@@ -10,7 +10,10 @@ from collections.abc import Iterator
 from typing import NamedTuple
 
 from gradpipe.benchmarks.texts import last_boxed
-from gradpipe.responses.answers import STATED, answer_kind, final_answer
+from gradpipe.responses.final_answer.evidence import STATED, FoundAnswer
+from gradpipe.responses.final_answer.find import find_answer
+from gradpipe.responses.final_answer.kinds import answer_kind
+from gradpipe.responses.final_answer.readable import first_turn, readable
 
 
 class AnswerPlace(NamedTuple):
@@ -33,6 +36,7 @@ _YES_NO = re.compile(
 )
 _ASKS_FOR_NUMBER = re.compile(r"(?i)\d|\bhow (?:many|much|far|long|old)\b")
 _UNIT = re.compile(r"\\(?:text|mathrm|mbox)\{[^{}]*\}|\\[,;! $%]|\{,\}")
+_WORD = re.compile(r"(?<![\\A-Za-z{])[A-Za-z]{3,}|=|[.!?]\s|\n|boxed|####")
 #: The most words of a response that is an answer by itself.
 _FEW_WORDS = 8
 
@@ -42,8 +46,9 @@ def answer_place(text: str, gold: str, question: str | None = None) -> AnswerPla
 
     An answer that is only described, such as "That is implausible" for no, has no place.
     """
-    found = final_answer(text, gold, question)
-    return None if found is None else _last(text, found, gold)
+    found = find_answer(text, gold, question)
+    # Both have a character for each one of the text, up to a turn that the model invented.
+    return None if found is None else _last(first_turn(readable(text)), found, gold)
 
 
 def stated_place(text: str, question: str = "") -> AnswerPlace | None:
@@ -54,12 +59,19 @@ def stated_place(text: str, question: str = "") -> AnswerPlace | None:
     question has numbers. A text of a few words is an answer by itself.
     """
     question = _BREAK.sub("\n", question)
+    bare = text.strip().rstrip(".").rstrip()
+    if (
+        answer_kind(bare) == "formula"
+        and len(bare.split()) <= _FEW_WORDS
+        and not _WORD.search(bare)
+    ):
+        start = text.index(bare)
+        return AnswerPlace(start, start + len(bare))
     for gold in _samples(text, question):
         if place := answer_place(text, gold, question):
             return place
     if hashes := list(_HASHES.finditer(text)):
         return AnswerPlace(*hashes[-1].span("answer"))
-    bare = text.strip().rstrip(".").rstrip()
     if bare and len(bare.split()) <= _FEW_WORDS and not STATED.search(text):
         start = text.index(bare)
         return AnswerPlace(start, start + len(bare))
@@ -90,20 +102,28 @@ def _samples(text: str, question: str) -> Iterator[str]:
             yield from ("x^2", "some phrase")
 
 
-def _last(text: str, found: str, gold: str) -> AnswerPlace | None:
+def _last(text: str, found: FoundAnswer, gold: str) -> AnswerPlace | None:
     """The last occurrence of an answer that was found."""
-    kind = answer_kind(gold)
+    kind, written = answer_kind(gold), found.written.strip()
+    if not written and kind not in ("option", "yes_no"):
+        return None
+    body = re.escape(written)
     if kind == "option":
-        letter = found.strip("()")
+        letters = found.answer.strip("()").split("), (")
+        letter = letters[-1] if len(letters) == 1 else r"[\W_]*(?:and[\W_]*)?".join(letters)
         pattern = rf"\({letter}\)|\b{letter}(?=[).:*}}]|\\\)|\W*$)"
+        if not re.search(pattern, text):
+            pattern = rf"(?i)\({letter}\)|(?<![\w']){letter}(?![\w'])" if written else r"(?!)"
     elif kind == "yes_no":
         # Not the word of "there is no evidence".
-        pattern = rf"(?i)(?<![\w-]){found}(?=[\"'”*}}.,;:)\]!]|\s*$|\s*\\|\s*\n|\s+[-–(])"
-    elif kind == "label":
-        word, letter = found.split()
+        body = body or found.answer
+        pattern = rf"(?i)(?<![A-Za-z-]){body}(?=[\"'”*}}.,;:)\]!、。]|\s*$|\s*\\|\s*\n|\s+[-–(])"
+        if written and not re.search(pattern, text):
+            pattern = rf"(?i)(?<![A-Za-z-]){body}(?![A-Za-z-])"
+    elif kind == "label" and len(written) > 1:
+        word, letter = found.answer.split()
         pattern = rf"\b(?i:{word})\s+[\"“*]*{letter}\b"
     else:
-        body = re.escape(found.strip())
-        pattern = rf"(?i)(?<![\w.]){body}(?!\w|[.,]\d)" if body else r"(?!)"
+        pattern = rf"(?i)(?<![A-Za-z\d.]){body}(?![A-Za-z\d]|[.,]\d)" if body else r"(?!)"
     places = list(re.finditer(pattern, text))
     return AnswerPlace(*places[-1].span()) if places else None

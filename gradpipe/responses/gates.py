@@ -6,7 +6,8 @@ import polars as pl
 
 from gradpipe.check import Check
 from gradpipe.conversations.generated_text import divide_generated
-from gradpipe.responses.answers import final_answer, same_answer
+from gradpipe.responses.final_answer.compare import same_answer
+from gradpipe.responses.final_answer.find import final_answer
 from gradpipe.responses.token_counts import CountTokens
 from gradpipe.styles import GIVEN, KNOWLEDGE_STYLES, LENGTH_STYLES, QUALITY_STYLES, STYLES
 

@@ -9,17 +9,32 @@ from decimal import Decimal
 
 import numpy as np
 
-from gradpipe.responses.answers import answer_key, answer_kind, listed_options
-from gradpipe.responses.formulas import NUMBER
+from gradpipe.responses.final_answer.compare import answer_key
+from gradpipe.responses.final_answer.kinds import answer_kind
+from gradpipe.responses.final_answer.options import listed_options
 from gradpipe.system.hashing import content_hash
 
-_OPPOSITES = {"yes": "no", "no": "yes", "true": "false", "false": "true"}
+_OPPOSITES = {
+    **{
+        "yes": "no",
+        "no": "yes",
+        "true": "false",
+        "false": "true",
+        "是": "否",
+        "否": "是",
+        "对": "错",
+    },
+    **{"错": "对", "正确": "错误", "错误": "正确", "はい": "いいえ", "いいえ": "はい"},
+}
 _LETTERS = "ABCDE"
 #: A number that is off by these shares of itself is as plausible as the right one.
 _SHARES = (0.05, 0.1, 0.2, 0.3)
 #: The most whole steps that a small number is off by.
 _STEPS = 5
-_NUMBERS = re.compile(NUMBER)
+#: Numbers that can be written again with other digits: ``-3.50``, ``1,200``, ``14{,}000``.
+_NUMBERS = re.compile(
+    r"-?(?:\d{1,3}(?:(?:,|\{,\}|\\,)\d{3})+(?!\d)|\d+)(?:\.\d+)?|-?\.\d+", re.ASCII
+)
 
 
 def other_answer(gold: str, question: str, seed: int) -> str | None:
@@ -33,12 +48,15 @@ def other_answer(gold: str, question: str, seed: int) -> str | None:
     generator = np.random.default_rng(int(content_hash(seed, question, gold), 16))
     kind, bare = answer_kind(gold), gold.strip()
     if kind == "yes_no":
-        return _in_case(_OPPOSITES[bare.rstrip(".").casefold()], bare)
+        opposite = _OPPOSITES.get(bare.rstrip(".。").casefold())
+        return None if opposite is None else _in_case(opposite, bare)
     if kind == "option":
-        letter = re.sub(r"\W", "", bare)
+        mine = [found[0] for found in re.finditer(r"[A-Z](?![a-z])|\b[a-j]\b", bare)]
         letters = [name for name, _ in listed_options(question) if name] or list(_LETTERS)
-        other = _choice([name for name in letters if name != letter], generator)
-        return None if other is None else bare.replace(letter, other)
+        others = [name for name in letters if name not in [letter.upper() for letter in mine]]
+        other = _choice(others, generator)
+        # Of several letters, the last one becomes another.
+        return None if other is None else _in_case(other, mine[-1]).join(bare.rsplit(mine[-1], 1))
     if kind == "label":
         word, letter = bare.split()
         labels = set(re.findall(rf"\b{word} ([A-J])\b", question)) | {"A", "B"}
@@ -81,4 +99,6 @@ def _choice(names: list[str], generator: np.random.Generator) -> str | None:
 def _in_case(word: str, like: str) -> str:
     if like.isupper():
         return word.upper()
+    if len(like) == 1:
+        return word.casefold()
     return word.capitalize() if like[0].isupper() else word

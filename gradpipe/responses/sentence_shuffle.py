@@ -14,8 +14,10 @@ import polars as pl
 
 from gradpipe.benchmarks.items import SamplingMethod, sampling_order
 from gradpipe.errors import DataError
-from gradpipe.responses.answers import answer_key, answer_kind, final_answer
 from gradpipe.responses.derangement import blocks
+from gradpipe.responses.final_answer.compare import answer_key
+from gradpipe.responses.final_answer.find import final_answer
+from gradpipe.responses.final_answer.kinds import answer_kind
 from gradpipe.responses.sentences import sentences
 from gradpipe.system.hashing import content_hash
 

@@ -14,7 +14,7 @@ from gradpipe.responses.token_counts import CountTokens
 from gradpipe.styles import MATCHED_STYLES
 
 #: Part of every examples table's version: increase it when the gates' verdicts change.
-GATES_VERSION = "1"
+GATES_VERSION = "2"
 
 Mismatches = Literal["exclude", "keep"]
 

@@ -12,7 +12,10 @@ from typing import Literal
 import polars as pl
 
 from gradpipe.responses.answer_place import AnswerPlace, answer_place
-from gradpipe.responses.answers import answer_kind, final_answer, listed_options, same_answer
+from gradpipe.responses.final_answer.compare import same_answer
+from gradpipe.responses.final_answer.find import final_answer
+from gradpipe.responses.final_answer.kinds import answer_kind
+from gradpipe.responses.final_answer.options import listed_options
 from gradpipe.responses.other_answers import other_answer
 
 Wrong = Literal["edited", "mismatches"]

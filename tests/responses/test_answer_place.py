@@ -8,7 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gradpipe.responses.answer_place import answer_place, stated_place
-from gradpipe.responses.answers import final_answer, same_answer
+from gradpipe.responses.final_answer.compare import same_answer
+from gradpipe.responses.final_answer.find import final_answer
 
 RELEASE = Path("/work/shared/layer-gradient/cot_500")
 OPTIONS = "How much is it?\nOptions:\n(A) 3\n(B) 4\n(C) 12"

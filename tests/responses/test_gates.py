@@ -161,7 +161,7 @@ def test_knowledge_has_its_style_s_length(style: str, words: int, expected: str)
 
 def test_reasoning_is_compared_with_its_gold_answer() -> None:
     judged = judge_responses(
-        table({}, {"answer": "5"}, {"text": "Two and two make four."}, {"answer": None})
+        table({}, {"answer": "5"}, {"text": "It is a simple addition."}, {"answer": None})
     )
     assert judged["verdict"].to_list() == ["passed", "answer_differs", "no_answer", "passed"]
     assert judged["found_answer"].to_list() == ["4", "4", None, None]

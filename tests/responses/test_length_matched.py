@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gradpipe.errors import DataError
-from gradpipe.responses.answers import final_answer
+from gradpipe.responses.final_answer.find import final_answer
 from gradpipe.responses.length_matched import CLOSING, NEUTRAL, matched_responses
 from gradpipe.responses.sentences import sentences
 from gradpipe.responses.token_counts import count_words

@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 
 from gradpipe.benchmarks.items import SamplingMethod
 from gradpipe.errors import DataError
-from gradpipe.responses.answers import final_answer, same_answer
+from gradpipe.responses.final_answer.compare import same_answer
+from gradpipe.responses.final_answer.find import final_answer
 from gradpipe.responses.sentence_shuffle import shuffled_responses
 from gradpipe.responses.sentences import sentences
 

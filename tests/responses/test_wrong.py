@@ -14,8 +14,9 @@ from gradpipe.benchmarks.items import build_items, ready_made
 from gradpipe.benchmarks.read import read_items
 from gradpipe.benchmarks.texts import last_boxed
 from gradpipe.errors import DataError
-from gradpipe.responses.answers import answer_kind, same_answer
 from gradpipe.responses.build import build_examples
+from gradpipe.responses.final_answer.compare import same_answer
+from gradpipe.responses.final_answer.kinds import answer_kind
 from gradpipe.responses.gates import judge_responses
 from gradpipe.responses.other_answers import other_answer
 from gradpipe.responses.written import QUALITY_SCHEMA, with_mismatches

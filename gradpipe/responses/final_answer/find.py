@@ -1,0 +1,64 @@
+"""Find the final answer of a response, of the kind that its gold answer has."""
+
+import re
+
+from gradpipe.responses.final_answer.evidence import FoundAnswer, correction
+from gradpipe.responses.final_answer.formula_answers import find_formula
+from gradpipe.responses.final_answer.kinds import Kind, answer_kind, bare_gold, is_list
+from gradpipe.responses.final_answer.labels import find_label
+from gradpipe.responses.final_answer.number_answers import find_number
+from gradpipe.responses.final_answer.numbers import value
+from gradpipe.responses.final_answer.options import find_option
+from gradpipe.responses.final_answer.phrases import find_phrase
+from gradpipe.responses.final_answer.readable import first_turn, readable
+from gradpipe.responses.final_answer.yes_no import find_yes_or_no
+
+
+def final_answer(text: str, gold: str, question: str | None = None) -> str | None:
+    """The final answer in ``text``, of the kind of ``gold``; None if there is no such answer.
+
+    ``question`` makes its options known. An option's letter is then also found by the option's text
+    or value, and an option's text wherever the response settles on it.
+    """
+    found = find_answer(text, gold, question)
+    return None if found is None else found.answer
+
+
+def find_answer(text: str, gold: str, question: str | None = None) -> FoundAnswer | None:
+    """The final answer in ``text`` with its evidence; see ``final_answer``.
+
+    The value of ``gold`` never enters the search, only its kind, and the word of a label.
+    """
+    kind, asked, gold = answer_kind(gold), readable(question or ""), bare_gold(gold)
+    plain = readable(text)
+    turn = first_turn(plain)
+    for part in dict.fromkeys((turn, plain)):
+        if not part.strip():
+            continue
+        if (corrected := correction(part)) and (found := _read(corrected, kind, gold, asked)):
+            return found._replace(evidence="correction")
+        if found := _read(part, kind, gold, asked):
+            return found
+    return None
+
+
+def _read(text: str, kind: Kind, gold: str, question: str) -> FoundAnswer | None:
+    if kind == "yes_no":
+        about_truth = gold.strip(" .").casefold() in ("true", "false")
+        return find_yes_or_no(text, ("true", "false") if about_truth else ("yes", "no"), question)
+    if kind == "option":
+        return find_option(text, question)
+    if kind == "label":
+        return find_label(text, gold.split(maxsplit=1)[0], question)
+    if kind == "number" or (kind == "formula" and not is_list(gold) and value(gold)):
+        found = find_number(text, question)
+        has_unit = found and found.unit and value(gold) is None
+        return (
+            found._replace(answer=f"{found.answer} {found.unit}") if found and has_unit else found
+        )
+    if kind == "phrase":
+        return find_phrase(text, question)
+    several = bool(re.search(r"^[^(\[]*,|\\\{|\b(?:and|or)\b", gold)) and not re.search(
+        r"[(\[|]", gold
+    )
+    return find_formula(text, question, several=several)

@@ -1,0 +1,128 @@
+"""Find the formula that a response ends on."""
+
+import re
+
+from gradpipe.responses.final_answer.evidence import (
+    STATED,
+    FoundAnswer,
+    endings,
+    marks,
+    without_denied,
+)
+from gradpipe.responses.final_answer.number_answers import find_number
+from gradpipe.responses.final_answer.phrases import SHORT_ANSWER, highlighted
+
+_SPAN = re.compile(r"\\\[(.+?)\\\]|\\\((.+?)\\\)|\$\$?(.+?)\$", re.DOTALL)
+#: A formula without delimiters: it has an operator, a bracket or a digit, and hardly any words.
+_BARE = re.compile(
+    r"(?:[A-Za-z]\w?(?:\([a-z]\))?\s*=\s*)?[-(\[{√π\\\d]?(?:\\[a-zA-Z]+|(?:sqrt|sin|cos|tan|log"
+    r"|ln)(?=[\s(])"
+    r"|(?<![A-Za-z])(?!(?i:is|on|at|in|of|to|so|if|as|by|an|or|we|it|be|[ckm]m|no|he|do)\b)"
+    r"[A-Za-z]{1,2}(?![A-Za-z])|[\d_.,/:^*+=(){}\[\]|√π∞²³-]"
+    r"|\s(?=[-+*/=<>≤≥\u222a(\d\\])"
+    r"|(?<=[-+*/=<>≤≥\u222a,(\[])\s|[<>≤≥\u222a±])+(?:(?<=:\d\d)\s?[AaPp]\.?[Mm]\b\.?)?"
+)
+
+
+def find_formula(text: str, question: str, *, several: bool = False) -> FoundAnswer | None:
+    """The formula that ``text`` ends on; a number or a phrase where it ends on one.
+
+    ``several`` looks for a list: "x = 1 and x = 2", or two boxes with "and" between them.
+    """
+    plain = without_denied(text)
+    found = marks(plain)
+    if several and (listed := _listed(plain)):
+        return listed
+    for mark in found:
+        passage = mark.passage.strip()
+        if mark.evidence == "box" and passage:
+            return FoundAnswer(passage, "box", passage)
+        if formula := _formula(passage) or (_bare(passage) if mark.evidence != "box" else None):
+            return FoundAnswer(formula, mark.evidence, formula)
+    if _is_bare(text):
+        bare = _formula(text) or text.strip()
+        return FoundAnswer(bare, "whole", bare)
+    named = (
+        FoundAnswer(phrase, mark.evidence, phrase)
+        for mark in found
+        if (phrase := highlighted(mark.passage))
+    )
+    last = (
+        FoundAnswer(formula, "last", formula)
+        for sentence, _ in [*endings(plain)][:3]
+        if (formula := _formula(sentence))
+    )
+    answer = next(last, None) or _in_last_sentence(plain) or find_number(text, question)
+    answer = answer or next(named, None)
+    if answer is None and len(text.split()) <= SHORT_ANSWER:
+        answer = FoundAnswer(text.strip(), "whole", text.strip())
+    return answer
+
+
+def _listed(text: str) -> FoundAnswer | None:
+    """The members of a list that a statement, boxes or the last sentence give one by one."""
+    boxes = [mark for mark in reversed(marks(text)) if mark.evidence == "box"]
+    last = next(iter(endings(text)), ("", ""))[0]
+    if len(boxes) > 1 and all(mark.start >= len(text) - len(last) for mark in boxes):
+        joined = ", ".join(mark.passage for mark in boxes)
+        return FoundAnswer(joined, "box", joined)
+    if boxes:
+        return None
+    statements = [mark.passage.split("\n")[0] for mark in marks(text)]
+    for passage in (*statements, last):
+        bare = re.sub(r"\\[()\[\]]|[$*]|\.\s*$", "", passage)
+        bare = re.split(r"(?i)\b(?:are|is|be|so|thus|therefore|set)\b:?|:", bare)[-1]
+        members = re.split(r",?\s*\b(?:and|or)\b\s*|,\s*", bare.strip().strip("{}\\ "))
+        values = [member.rsplit("=", 1)[-1].strip() for member in members]
+        if len(values) > 1 and all(
+            re.fullmatch(r"[^A-Za-z]+|.*\\.*|-?[a-z0-9]", v) for v in values
+        ):
+            return FoundAnswer(", ".join(values), "statement", bare.strip())
+    return None
+
+
+def _is_bare(text: str) -> bool:
+    """Whether a text is a formula and hardly any words."""
+    if STATED.search(text) or len(text.split()) > 3 * SHORT_ANSWER:
+        return False
+    words = re.findall(r"(?<![\\A-Za-z{])[A-Za-z]{2,}", text)
+    return all(word.isupper() for word in words)
+
+
+def _formula(passage: str) -> str | None:
+    """The last formula between delimiters, without what it is named by an equation."""
+    spans = list(_SPAN.finditer(passage))
+    if not spans:
+        return None
+    # "(x, y) = (1, 2) and x + y = 3" is two formulas, and the statement is the last one.
+    content = next(group for group in spans[-1].groups() if group)
+    content = (
+        re.split(r"\\approx|≈", re.split(r"\\implies|\\Rightarrow", content)[-1])[0] or content
+    )
+    return content.rsplit("=", 1)[-1].strip(" \n.,") or None
+
+
+def _bare(passage: str) -> str | None:
+    """A formula without delimiters at the start of a statement."""
+    line = re.sub(r"^[\s*:_]+|[\s*_]+$", "", passage.split("\n", maxsplit=1)[0])
+    found = _BARE.match(line)
+    formula = re.sub(r"[.,;]+$", "", found[0]).strip() if found else ""
+    behind = line[found.end() :] if found else ""
+    if not re.search(r"[\d\\^+*/=<>(\[]|^-?[a-z]$", formula) or (
+        re.match(r"\w{3}", formula) and " " in behind
+    ):
+        return None
+    return formula.rsplit("=", 1)[-1].strip() or None
+
+
+def _in_last_sentence(text: str) -> FoundAnswer | None:
+    """The last formula without delimiters in the last sentence."""
+    sentence = next(iter(endings(text)), ("", ""))[0]
+    tails = re.split(
+        r"\b(?:is|are|be|get|equals|gives|to|as|at|by|or|when)\b|(?<![<>])=|∈", sentence
+    )
+    for tail in (*reversed(tails[1:]), *reversed([found[0] for found in _BARE.finditer(sentence)])):
+        formula = _bare(tail)
+        if formula and re.search(r"[\\^+*/()\[<>:√π]|[a-z]", formula) and re.search(r"\w", formula):
+            return FoundAnswer(formula, "last", formula)
+    return None

@@ -1,0 +1,60 @@
+"""The kind of answer that a gold answer is: it decides which reader looks for the answer."""
+
+import re
+from functools import lru_cache
+from typing import Literal
+
+from gradpipe.responses.final_answer.numbers import NUMBER, UNITS
+from gradpipe.responses.final_answer.readable import readable
+
+Kind = Literal["yes_no", "option", "label", "number", "formula", "phrase"]
+
+_LETTER = r"(?:\([A-Z]\)|[A-J][.)]?)"
+_KINDS: tuple[tuple[Kind, re.Pattern[str]], ...] = (
+    (
+        "yes_no",
+        re.compile(
+            r"(?i)(?:yes|no|true|false|是的?|不是|否|对的?|不对|對|不對|错误?|錯|正确|不正确|はい"
+            r"|いいえ|正しい|正しくない|间违い)[.。]?"
+        ),
+    ),
+    (
+        "option",
+        re.compile(
+            rf"\([a-j]\)|{_LETTER}|{_LETTER}(?:\s*(?:,|;|/|&|and|、|和)\s*(?:and\s+)?{_LETTER})+"
+            r"|(?=[A-F]{2,6}$)A?B?C?D?E?F?"
+        ),
+    ),
+    ("label", re.compile(r"[A-Z][a-z]+ [A-J]")),
+    (
+        "number",
+        re.compile(
+            # "1,2" is a list of two; money and units tell a decimal comma.
+            rf"(?!-?\d+,\d{{1,2}}$)(?:[$€£¥]?\s*(?:{NUMBER})"
+            rf"|-?(?:\d+ )?\d+/\d+)\s?%?(?:\s?(?:{UNITS}))?"
+        ),
+    ),
+    # A name with a number in it, as "Apollo 11".
+    ("phrase", re.compile(r"(?=[^\\$^_=<>{}+*]*$)(?:.*\s)?[A-Z]?[a-z]{3,}[A-Za-z'-]*(?:\s.*)?")),
+    ("formula", re.compile(r"(?s).*[\\$^_=<>{}()\[\]+*/\d].*|-?[a-z]")),
+)
+
+
+@lru_cache(maxsize=4096)
+def bare_gold(gold: str) -> str:
+    """A gold answer without dollar signs or a ``\\text{}`` around all of it."""
+    text = readable(gold.strip())
+    text = re.sub(r"^\$([^$\d][^$]*|[^$]*[^$\d.,][^$]*|-?[\d.,]+)\$$", r"\1", text).strip()
+    return re.sub(r"^\\(?:text|textbf|mathrm|mbox)\s*\{([^{}]*)\}$", r"\1", text).strip()
+
+
+def is_list(gold: str) -> bool:
+    """Whether a gold answer has several members; a comma may also separate thousands."""
+    return bool(re.search(r",(?!\\?!?\d{3}(?!\d))|\b(?:and|or)\b", gold))
+
+
+@lru_cache(maxsize=4096)
+def answer_kind(gold: str) -> Kind:
+    """The kind of answer that ``gold`` is."""
+    text = bare_gold(gold)
+    return next((kind for kind, pattern in _KINDS if pattern.fullmatch(text)), "phrase")

@@ -1,0 +1,154 @@
+"""Read an option's letter: at the start of a statement, as what a sentence chooses, or anywhere.
+
+A bare "A" or "I" is also a word, and lowercase letters are words or variables, so each needs more
+around it than "(B)" does.
+"""
+
+import re
+
+_WORD = r"(?:options?|choices?|letters?|answers?|alternatives?|statements?|选项|選項|选择)"
+_REASON = (
+    r"because|since|as|for|due|given|which|with|is|based|on|by|and|or|in|i think|according|from"
+)
+#: What begins a statement without saying anything: "most likely", "therefore", "the".
+_LEAD = (
+    rf"(?i:(?:[\W_]|\b(?:{_WORD}|the|most|likely|probably|definitely|clearly|certainly|both|all"
+    rf"|of|is|be"
+    r"|therefore|indeed|simply|that|of|correct|best|number|only|either|so|thus|hence|it|it's"
+    r"|this|my|final)\b)*?)"
+)
+_END = r"(?=\s*(?:[.,;:!?)*\]}\"'\\—–|\n\x01]|$|-\s|\()|\s+(?:(?i:" + _REASON + r")\b))"
+_AT_START = re.compile(
+    rf"{_LEAD}(?:[(\[](?P<round>[A-Ja-j])[)\]]|(?P<pair>[A-Ja-j])\)|(?P<upper>[A-J])(?![\w'’]"
+    rf"|\.\w|-\w)"
+    rf"|(?P<lower>[a-j])(?![\w'’]){_END})"
+)
+#: "ABD" is three letters in their order.
+_RUN = re.compile(rf"{_LEAD}(?P<run>(?=[A-F]{{2,6}}(?![A-Za-z]))A?B?C?D?E?F?)(?![A-Za-z])")
+_MORE = re.compile(
+    r"[)*\]\s]*(?:[^()\n,;.]{0,40}?)(?:,|;|\band\b|\bor\b|&|/|、|和|与|と)\s*(?:(?:and|or|option"
+    r"|both)\s+)?"
+    r"(?:[(\[]([A-Ja-j])[)\]]|([A-HJ])(?=\s*(?:[.,;)*\]}\"\\\n、。]|$|\s+(?:and|are|both|because"
+    r"|since|or)\b)))"
+)
+_BEFORE = re.compile(
+    r"(?:(?:[Oo]ptions?\s+)?\(?\b[A-J]\b\)?\s*(?:,|,? and|,? or|&)\s+(?:[Oo]ption\s+)?)+$"
+)
+_ORDINALS = {
+    name: letter
+    for names, letter in (
+        (("first", "1st"), "A"), (("second", "2nd"), "B"), (("third", "3rd"), "C"),
+        (("fourth", "4th"), "D"), (("fifth", "5th"), "E"),
+    )
+    for name in names
+}  # fmt: skip
+_ORDINAL = re.compile(
+    rf"(?i){_LEAD}\b({'|'.join(_ORDINALS)}|last)\s+(?:option|choice|answer|one|alternative)\b"
+)
+_ONE = (
+    r"(?:\(([A-Ja-j])\)|\b([B-HJ])\b[.):]?|\b([AI])\b(?=[.):*]|\s+(?:is|was|would|must|seems"
+    r"|fits|matches"
+    r"|works|and)\b)|\b(?:option|choice) ([a-j])\b)"
+)
+_RIGHT = (
+    r"(?:correct|right|best|true|answer|accurate|appropriate|suitable|fits?|match(?:es)?|valid"
+    r"|works"
+    r"|only (?:one|option)|plausible|logical|sensible|makes sense|winner|closest|valid)"
+)
+_CHOSEN = (
+    # "I choose (C)", "go with B".
+    re.compile(
+        r"(?i:\b(?:choose|chose|pick|select|selected|choosing|go(?:ing)? with|went with|opt for"
+        r"|settle on"
+        rf"|answer with|vote for|lean(?:ing)? towards?|conclude|leaves?|leaving|left with"
+        rf"|remains|is|are|be|favou?r|so|thus|hence|therefore),?"
+        rf"\s+(?:with |that |it is |it's |the |to |for |only |just |either |both |me "
+        rf"|us )*(?:{_WORD}\s+)?\W*?)"
+        rf"(?:\(([A-Ja-j])\)|([B-HJ])(?![\w'])|(A){_END}|(?<=option )([a-j])\b)"
+    ),
+    # "Option B is correct", "(B) fits best".
+    re.compile(
+        rf"(?:(?i:{_WORD})\W+)?{_ONE}(?:(?!\b[A-J]\b)[^.!?\n]){{0,60}}?"
+        rf"(?i:\b(?:is|was|are|must be|would be|seems|remains|must"
+        rf"|should be)\b(?:\s+\w+){{0,4}}?\s+)?\b(?i:{_RIGHT})\b"
+    ),
+    # "C is.", "It should be b."
+    re.compile(
+        r"\b([B-HJ]) (?:is|does)\s*[.!]|\b(?:should|must|would|has to) be \(?([a-j])\)?\W*$"
+        r"|^\W*([b-j]) is (?:the )?(?:correct|right|best|answer)\b"
+    ),
+    # Chinese and Japanese: 选B, 选项B正确, Bが正解.
+    re.compile(
+        r"(?:正しいのは|只有|[选選]择?|[选選][项項]|应为|應為|为|是|答え?|正解|故)(?:[项項])?[\s:是为はが]*[(]?([A-J])(?![A-Za-z])"
+        r"|([A-J])[)]?\s*(?:が|は|是|项|項|选项)?(?:正解|正しい|正确|正確|对|最)"
+    ),
+)
+_ANYWHERE = re.compile(
+    r"\(\W?([A-J])\W?\)|\b([A-J])(?=[).:*}]|\\\))|^\W*([A-J])\W*$"
+    r"|(?i:\b(?:option|choice|letter|answer)s?)\W{1,3}([A-Ja-j])(?![\w'])|\(([a-j])\)"
+)
+
+
+def letter_at_start(passage: str, texts: dict[str, str], *, alone: bool = False) -> list[str]:
+    """The letters that a statement begins with; ``texts`` are the options by letter.
+
+    ``alone`` is for a text that is no statement: there, "B is odd" says something about B only.
+    """
+    passage = passage.replace("\x01", " ")
+    if ordinal := _ORDINAL.match(passage):
+        names = sorted(name for name in texts if name)
+        last = names[-1] if names else "E"
+        return [_ORDINALS.get(ordinal[1].casefold(), last)]
+    if run := _RUN.match(passage):
+        return list(run["run"])
+    found = _AT_START.match(passage)
+    return _first_letters(found, passage, texts, alone) if found else []
+
+
+def _first_letters(
+    found: re.Match[str], passage: str, texts: dict[str, str], alone: bool
+) -> list[str]:
+    letter = (found["round"] or found["pair"] or found["upper"] or found["lower"]).upper()
+    behind = passage[found.end() :]
+    if found["upper"] in ("A", "I") and not _is_letter(letter, behind, texts):
+        return []
+    if found["lower"] and texts and letter not in texts:
+        return []
+    letters, rest = _more(behind)
+    if alone and re.match(r"\s+(?:is|are|was|were|does?|can|has|have|would|will)\b", rest):
+        return []
+    return [letter, *letters]
+
+
+def _more(behind: str) -> tuple[list[str], str]:
+    """The letters that a letter's "and", "or" or comma adds to it, and the text behind them."""
+    letters: list[str] = []
+    while more := _MORE.match(behind):
+        letters.append((more[1] or more[2]).upper())
+        behind = behind[more.end() :]
+    return letters, behind
+
+
+def _is_letter(letter: str, behind: str, texts: dict[str, str]) -> bool:
+    """Whether "A" is an option and no article: by what follows it."""
+    if re.match(_END, behind):
+        return True
+    text = texts.get(letter, "").casefold()
+    said = behind.strip(" *:.-").casefold()
+    return bool(text) and (said.startswith(text) or (text.startswith(said[:20]) and len(said) > 2))
+
+
+def chosen_letters(sentence: str) -> list[str]:
+    """The letters that a sentence chooses: "I pick (C)", "option B is correct"."""
+    for pattern in _CHOSEN:
+        if found := list(pattern.finditer(sentence)):
+            last = next(n for n in range(1, 6) if n <= pattern.groups and found[-1][n])
+            before = _BEFORE.search(sentence[: found[-1].start()])
+            letters = re.findall(r"\b[A-J]\b", before[0]) if before else []
+            return [*letters, found[-1][last].upper(), *_more(sentence[found[-1].end(last) :])[0]]
+    return []
+
+
+def letters_within(passage: str) -> list[str]:
+    """The letters that are written as options anywhere in ``passage``."""
+    return [next(g for g in found.groups() if g).upper() for found in _ANYWHERE.finditer(passage)]
