@@ -82,8 +82,10 @@ def harness_accepts(text: str, gold: str, question: str, *, strict: bool) -> boo
     wanted = gold.strip()
     if form == "option":
         wanted = _OPTION.sub(r"(\1)", wanted)
-    elif form == "phrase" and not strict and wanted in options:
-        wanted = f"({chr(ord('A') + options.index(wanted))})"
+    elif form == "phrase" and not strict:
+        # "Sentence A" stands for the option 'Sentence A: "It often rains."'.
+        same = [place for place, option in enumerate(options) if option.split(":")[0] == wanted]
+        wanted = f"({chr(ord('A') + same[0])})" if same else wanted
     chosen = filters[task.strict if strict else task.flexible]
     found = next(iter(chosen.apply([[text]], [{"choices": options}])))[0]
     score = _harness("api.metrics").exact_match_fn(
