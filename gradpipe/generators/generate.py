@@ -11,7 +11,7 @@ from typing import Any
 import polars as pl
 
 from gradpipe.errors import GradpipeError
-from gradpipe.generators.answers import GeneratedAnswer, Outcome, answer_rows
+from gradpipe.generators.answers import GeneratedAnswer, Outcome, answer_rows, priced
 from gradpipe.generators.calls import PLAN_SCHEMA
 from gradpipe.generators.config import GeneratorConfig
 from gradpipe.generators.ledger import Ledger
@@ -25,7 +25,10 @@ FAILURES_IN_A_ROW = 25
 
 @dataclass(frozen=True)
 class GenerationProgress:
-    """The progress of a run: ``requests`` counts attempts; tokens are those of stored answers."""
+    """The progress of a run: ``requests`` counts attempts; tokens are those of stored answers.
+
+    ``cost`` is the sum of their known costs, None if none is known.
+    """
 
     calls: int
     kept: int = 0
@@ -34,6 +37,7 @@ class GenerationProgress:
     prompt_tokens: int = 0
     response_tokens: int = 0
     seconds: float = 0.0
+    cost: float | None = None
 
     @property
     def left(self) -> int:
@@ -71,7 +75,7 @@ class GenerationSummary:
         done = self.progress
         tokens = f"{done.prompt_tokens} prompt and {done.response_tokens} response tokens"
         text = f"{done.kept} of {done.calls} responses written in {done.requests} requests"
-        text += f" ({tokens})"
+        text += f" ({tokens}" + ("" if done.cost is None else f", for {done.cost:,.2f}") + ")"
         if self.failed:
             text += f", {len(self.failed)} failed"
         return f"{text}; {self.stopped}" if self.stopped else f"{text}."
@@ -152,6 +156,7 @@ class _Run:
         self.ledger = Ledger(config.budget)
         self.failures_in_a_row = 0
         self._failed: dict[str, str] = {}
+        self._price = config.price
         self._keep = keep
         self._report = report
         self._started = time.monotonic()
@@ -159,6 +164,7 @@ class _Run:
 
     def take(self, outcomes: list[Outcome]) -> None:
         """Store the answers, record the failures, and report the progress."""
+        outcomes = priced(outcomes, self._price)
         answers = [
             outcome.result for outcome in outcomes if isinstance(outcome.result, GeneratedAnswer)
         ]
@@ -178,6 +184,7 @@ class _Run:
             + sum(answer.prompt_tokens or 0 for answer in answers),
             response_tokens=self._progress.response_tokens
             + sum(answer.response_tokens or 0 for answer in answers),
+            cost=_sum_of_known([self._progress.cost, *(answer.cost for answer in answers)]),
         )
         if self._report is not None:
             self._report(self._progress)
@@ -199,3 +206,8 @@ class _Run:
     def _now(self) -> GenerationProgress:
         seconds = time.monotonic() - self._started
         return replace(self._progress, requests=self.ledger.requests, seconds=seconds)
+
+
+def _sum_of_known(costs: list[float | None]) -> float | None:
+    known = [cost for cost in costs if cost is not None]
+    return sum(known) if known else None

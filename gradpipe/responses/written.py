@@ -18,7 +18,7 @@ GATES_VERSION = "1"
 Mismatches = Literal["exclude", "keep"]
 
 #: One row per response that a model wrote for an item. ``reasoning`` is the thinking of its call,
-#: null for a call without it.
+#: null for a call without it; ``key`` is the key of its call.
 WRITTEN_SCHEMA = pl.Schema(
     {
         "item_id": pl.String(),
@@ -26,9 +26,11 @@ WRITTEN_SCHEMA = pl.Schema(
         "text": pl.String(),
         "finish_reason": pl.String(),
         "reasoning": pl.String(),
+        "key": pl.String(),
     }
 )
-#: One row per response that the gates judged; ``by_model`` is false for a source's own response.
+#: One row per response that the gates judged; ``by_model`` is false for a source's own response,
+#: whose ``key``, that of a call, is null. So it is in tables of earlier versions.
 QUALITY_SCHEMA = pl.Schema(
     {
         "by_model": pl.Boolean(),
@@ -38,6 +40,7 @@ QUALITY_SCHEMA = pl.Schema(
         "answer": pl.String(),
         "found_answer": pl.String(),
         "text": pl.String(),
+        "key": pl.String(),
     }
 )
 
@@ -85,6 +88,8 @@ def _judged(
 
 def _quality(judged: pl.DataFrame, by_model: bool) -> pl.DataFrame:
     table = judged.with_columns(by_model=pl.lit(by_model))
+    if "key" not in table.columns:
+        table = table.with_columns(key=pl.lit(None, dtype=pl.String))
     return table.select(list(QUALITY_SCHEMA)).cast(QUALITY_SCHEMA)
 
 

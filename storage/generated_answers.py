@@ -1,0 +1,27 @@
+"""The stored answers of every generating model of a workspace."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import polars as pl
+
+from gradpipe.generators.calls import CALL_SCHEMA
+from storage.row_store import KEY, RowStore
+
+if TYPE_CHECKING:
+    from storage.workspace import Workspace
+
+
+def answers_of_calls(workspace: Workspace, keys: pl.Series) -> pl.DataFrame:
+    """The answers (CALL_SCHEMA) with one of ``keys``, of any model; raises DamagedError.
+
+    A study may have changed its generator since its responses were written.
+    """
+    keys = keys.drop_nulls().unique()
+    answers = [CALL_SCHEMA.to_frame()]
+    if len(keys):
+        files = workspace.files.files_below(workspace.root / "generations")
+        for folder in dict.fromkeys(file.parent for file in files):
+            answers.append(RowStore(folder, CALL_SCHEMA).scan(keys).collect())
+    return pl.concat(answers).unique(KEY, keep="first", maintain_order=True)
