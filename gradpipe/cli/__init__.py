@@ -18,6 +18,7 @@ from gradpipe.cli.look import look
 from gradpipe.cli.models import models
 from gradpipe.cli.pipeline import backfill, report_command, run, status, ui
 from gradpipe.cli.rank import rank_command
+from gradpipe.cli.responses import responses_group
 from gradpipe.errors import GradpipeError
 from gradpipe.system.cpu_settings import set_up_cpu
 from gradpipe.system.pipeline_path import add_pipeline_to_path
@@ -95,6 +96,7 @@ COMMANDS = (
     report_command,
     ui,
     models,
+    responses_group,
     doctor,
 )
 for command in COMMANDS:

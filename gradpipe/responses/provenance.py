@@ -16,8 +16,8 @@ A_MODEL = "a model"
 #: ``key`` on are null unless it is a known model. ``answered_by`` and ``fingerprint`` are the
 #: server's own words. ``request`` is a JSON object with the additional fields of the request.
 #: ``response_tokens`` are ``reasoning_tokens`` and ``answer_tokens``; counts are null if the server
-#: gave none. ``cut`` is the text that was cut from the answer. ``cost`` is what the server reported,
-#: else the tokens at the study's price. ``seconds`` is the time of the last attempt.
+#: gave none. ``cut`` is the text that was cut from the answer. ``cost`` is what the server
+#: reported, else the tokens at the study's price. ``seconds`` is the time of the last attempt.
 PROVENANCE_SCHEMA = pl.Schema(
     {
         "item_id": pl.String(),
