@@ -13,6 +13,7 @@ from gradpipe.claims.length.effects import length_effects
 from gradpipe.report.cell_results import CellResults
 from gradpipe.report.judged_cells import judge_cells
 from gradpipe.report.judged_series import judge_series
+from gradpipe.report.origins import ORIGIN_SCHEMA, REPORT_RESPONSE_SCHEMA, extreme_origins
 from gradpipe.report.report_data import (
     REPORT_ADDED_SCHEMA,
     STEP_SCHEMA,
@@ -52,6 +53,7 @@ def gather(
     divided: bool = False,
     correction: Correction = "study",
     steps: pl.DataFrame | None = None,
+    responses: pl.DataFrame | None = None,
 ) -> ReportInputs:
     """The inputs of a report on ``cells``, which are read one at a time.
 
@@ -60,6 +62,7 @@ def gather(
     ``twins`` are (base, tuned) models; pairs without cells are skipped. ``divided``: whether the
     responses were divided into spans. ``steps`` are those of checkpoints (`step_table`): the
     verdicts are about `models_that_count`, and tables that take long about `detailed_models`.
+    ``responses`` is REPORT_RESPONSE_SCHEMA with ``text``; without it, no origin is shown.
     """
     statistics = curve_table["statistic"].unique(maintain_order=True).to_list()
     models = list(dict.fromkeys(cell.model for cell in cells))
@@ -88,6 +91,12 @@ def gather(
         unusable=unusable_rows(measured),
         provenance=provenance,
         quality=quality,
+        responses=(
+            REPORT_RESPONSE_SCHEMA.to_frame()
+            if responses is None
+            else responses.select(list(REPORT_RESPONSE_SCHEMA))
+        ),
+        origins=_origins(in_detail, [part.extremes for part in parts], responses, provenance),
         claims=claims_table(judged.claims),
         verdicts=judged.verdicts,
         verified=judged.verified,
@@ -142,6 +151,27 @@ def _measured(cell: CellResults) -> pl.DataFrame:
     """The examples of a cell without their texts."""
     examples = cell.examples.drop("instruction", "response").collect()
     return examples.with_columns(model=pl.lit(cell.model))
+
+
+def _origins(
+    cells: Sequence[CellResults],
+    at_ends: Sequence[pl.DataFrame],
+    responses: pl.DataFrame | None,
+    provenance: dict[str, Any],
+) -> pl.DataFrame:
+    """Where the responses of each cell's extreme examples come from."""
+    origins = [ORIGIN_SCHEMA.to_frame()]
+    sources = {entry["name"]: entry.get("source") for entry in provenance.get("benchmarks", [])}
+    for cell, shown in zip(cells, at_ends, strict=True):
+        if responses is not None:
+            of_benchmark = responses.filter(pl.col("benchmark") == cell.benchmark)
+            texts = cell.examples.select(
+                "item_id", "style", "relevance", "donor_item_id", "response"
+            )
+            wanted = texts.collect().join(shown, on=["item_id", "style", "relevance"], how="semi")
+            source = sources.get(cell.benchmark)
+            origins.append(extreme_origins(shown, wanted, of_benchmark, source))
+    return pl.concat(origins)
 
 
 class _Parts(NamedTuple):
