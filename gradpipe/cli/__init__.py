@@ -69,6 +69,7 @@ def main() -> None:
     gradpipe rank DATA --model M     score and sort the rows of a file
     gradpipe correlate DATA ...      relate a column of a file to its gradients
     gradpipe compare A B             compare two models, data sets or studies
+    gradpipe responses export ...    write a model's responses as a data set
     gradpipe ui                      open the pipeline in the Dagster UI
     gradpipe doctor                  check this machine and the workspace
 

@@ -29,6 +29,8 @@ ORIGIN_SCHEMA = pl.Schema(
         **_ORIGIN,
     }
 )
+#: Characters of a text that the page shows: a server or a study may give any number.
+MOST_FACT_CHARACTERS = 300
 _EXAMPLE = ["item_id", "style", "relevance"]
 
 
@@ -81,7 +83,7 @@ def origin_facts(row: dict[str, Any]) -> list[tuple[str, str]]:
         "written by": f"{THE_SOURCE} ({row['source']})" if by_source else row["written_by"],
         "server’s model": row["answered_by"],
         "server’s fingerprint": row["fingerprint"],
-        "prompt": row["prompt_hash"],
+        "prompt hash": row["prompt_hash"],
         "sampling": _sampling(row),
         "finish reason": row["finish_reason"],
         "tokens": _tokens(row),
@@ -90,7 +92,11 @@ def origin_facts(row: dict[str, Any]) -> list[tuple[str, str]]:
         "time": _time(row),
         "verdict": _verdict(row),
     }
-    return [(name, text) for name, text in facts.items() if text]
+    return [(name, _shortened(text)) for name, text in facts.items() if text]
+
+
+def _shortened(text: str) -> str:
+    return text if len(text) <= MOST_FACT_CHARACTERS else text[: MOST_FACT_CHARACTERS - 1] + "…"
 
 
 def _sampling(row: dict[str, Any]) -> str:

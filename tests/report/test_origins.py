@@ -7,6 +7,7 @@ import pytest
 
 from gradpipe.report.origins import (
     GRADPIPE,
+    MOST_FACT_CHARACTERS,
     ORIGIN_SCHEMA,
     REPORT_RESPONSE_SCHEMA,
     extreme_origins,
@@ -88,7 +89,7 @@ def test_the_page_says_everything_that_is_known_of_a_call() -> None:
         "written by": "writer",
         "server’s model": "writer-2026",
         "server’s fingerprint": "fp_1",
-        "prompt": "hash",
+        "prompt hash": "hash",
         "sampling": "temperature 0.7, seed 3, at most 99 tokens, with "
         '{"chat_template_kwargs": {"enable_thinking": true}}',
         "finish reason": "stop",
@@ -110,6 +111,12 @@ def test_tokens_that_cannot_be_divided_are_those_of_the_response() -> None:
     [row] = origin()
     whole = {**row, "answer_tokens": None, "reasoning_tokens": None, "prompt_tokens": None}
     assert dict(origin_facts(whole))["tokens"] == "30 of the response"
+
+
+def test_a_long_text_of_a_server_is_shortened() -> None:
+    [row] = origin()
+    facts = dict(origin_facts({**row, "fingerprint": "x" * 10_000}))
+    assert len(facts["server’s fingerprint"]) == MOST_FACT_CHARACTERS
 
 
 def test_the_summary_counts_responses_by_writer() -> None:
