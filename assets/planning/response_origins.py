@@ -5,7 +5,7 @@ from __future__ import annotations
 import polars as pl
 
 from gradpipe.errors import GradpipeError
-from gradpipe.responses.provenance import response_provenance
+from gradpipe.responses.provenance import CALL_COLUMNS, response_provenance
 from gradpipe.responses.thinking import written_responses
 from gradpipe.studies.examples import study_calls
 from gradpipe.studies.study import Study
@@ -21,7 +21,7 @@ def provenance_of(workspace: Workspace, study: Study, benchmark: str) -> pl.Data
     quality = workspace.quality(benchmark).read()
     if quality["by_model"].any() and not quality["key"].count():
         quality = _with_keys(workspace, study, benchmark, quality)
-    return response_provenance(quality, answers_of_calls(workspace, quality["key"]))
+    return response_provenance(quality, answers_of_calls(workspace, quality["key"], CALL_COLUMNS))
 
 
 def _with_keys(

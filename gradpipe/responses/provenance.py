@@ -7,6 +7,8 @@ from typing import Any
 
 import polars as pl
 
+from gradpipe.styles import THINKING_STYLES
+
 #: The writer of a response that the benchmark's source provides.
 THE_SOURCE = "the source"
 #: The writer of a response whose call is not known: one that an earlier version stored.
@@ -64,17 +66,25 @@ _SETTINGS = pl.Schema(
 )
 
 
+#: The columns that are those of the stored answer.
+_OF_CALLS = (
+    *("model", "answered_by", "fingerprint", "prompt_hash", "finish_reason", "prompt_tokens"),
+    *("response_tokens", "reasoning_tokens", "cut", "cost", "seconds", "created"),
+)
+#: The columns of CALL_SCHEMA that provenance is made of.
+CALL_COLUMNS = ("key", "settings", "reasoning", *_OF_CALLS)
+
+
 def response_provenance(quality: pl.DataFrame, answers: pl.DataFrame) -> pl.DataFrame:
     """The provenance (PROVENANCE_SCHEMA) of judged responses, in their order, with their ``text``.
 
-    ``quality`` is QUALITY_SCHEMA; ``answers`` (CALL_SCHEMA) has the calls that wrote some of them.
+    ``quality`` is QUALITY_SCHEMA; ``answers`` (CALL_COLUMNS of CALL_SCHEMA) has the calls that
+    wrote some of them.
     """
     settings = [_settings(text) for text in answers["settings"]]
     calls = pl.concat(
         [
-            answers.select(
-                "key", *(name for name in PROVENANCE_SCHEMA if name in _OF_CALLS), "reasoning"
-            ),
+            answers.select("key", "reasoning", *_OF_CALLS),
             pl.DataFrame(settings, schema=_SETTINGS),
         ],
         how="horizontal",
@@ -91,17 +101,12 @@ def response_provenance(quality: pl.DataFrame, answers: pl.DataFrame) -> pl.Data
     )
 
 
-#: The columns that are those of the stored answer.
-_OF_CALLS = (
-    *("model", "answered_by", "fingerprint", "prompt_hash", "finish_reason", "prompt_tokens"),
-    *("response_tokens", "reasoning_tokens", "cut", "cost", "seconds", "created"),
-)
-
-
 def _answer_tokens() -> pl.Expr:
     """The tokens of the response without those of its thinking, if both are known."""
-    # A server that counts no thinking, and sent none, has an answer alone.
-    thinking = pl.when(pl.col("reasoning").is_null()).then(pl.col("reasoning_tokens").fill_null(0))
+    # A server that counts no thinking, and sent none, has an answer alone. Earlier versions stored
+    # the thinking of a thinking model's styles within the answer.
+    alone = pl.col("reasoning").is_null() & ~pl.col("style").is_in(THINKING_STYLES)
+    thinking = pl.when(alone).then(pl.col("reasoning_tokens").fill_null(0))
     rest = pl.col("response_tokens") - thinking.otherwise("reasoning_tokens")
     return pl.when(rest >= 0).then(rest)
 

@@ -87,6 +87,12 @@ def test_the_answers_tokens_are_those_without_thinking(
     assert row_of(judged_of({"key": "a"}), answers)["answer_tokens"] == expected
 
 
+def test_thinking_that_was_stored_within_the_answer_is_not_counted_as_answer() -> None:
+    answers = answers_of(answer_of("a", reasoning=None, reasoning_tokens=None))
+    row = row_of(judged_of({"key": "a", "style": "thinking"}), answers)
+    assert (row["response_tokens"], row["answer_tokens"]) == (30, None)
+
+
 def test_a_call_without_some_settings_has_none_in_their_columns() -> None:
     row = row_of(judged_of({"key": "a"}), answers_of(answer_of("a", settings='{"seed": null}')))
     names = ("temperature", "seed", "request", "max_tokens")
