@@ -41,8 +41,8 @@ def exported_rows(
 ) -> ExportedRows:
     """The responses that a model wrote for some benchmarks and styles, by default for all.
 
-    ``accepted``: only those that passed the gates. Raises StudyError for an unknown benchmark or
-    style, and DataError if there are no such responses.
+    ``accepted``: only responses that passed the gates. Raises StudyError for an unknown benchmark
+    or style, and DataError if there are no such responses.
     """
     for style in styles:
         if style not in STYLES:

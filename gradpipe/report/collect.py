@@ -10,7 +10,7 @@ import polars as pl
 from gradpipe.claims.contrasts import Claim, claims_table
 from gradpipe.claims.inference.correction import Correction
 from gradpipe.claims.length.effects import length_effects
-from gradpipe.report.cell_results import CellResults
+from gradpipe.report.cell_results import EXAMPLE_LABELS, CellResults
 from gradpipe.report.judged_cells import judge_cells
 from gradpipe.report.judged_series import judge_series
 from gradpipe.report.origins import ORIGIN_SCHEMA, REPORT_RESPONSE_SCHEMA, extreme_origins
@@ -96,7 +96,11 @@ def gather(
             if responses is None
             else responses.select(list(REPORT_RESPONSE_SCHEMA))
         ),
-        origins=_origins(in_detail, [part.extremes for part in parts], responses, provenance),
+        origins=(
+            ORIGIN_SCHEMA.to_frame()
+            if responses is None
+            else _origins(in_detail, parts, responses, provenance)
+        ),
         claims=claims_table(judged.claims),
         verdicts=judged.verdicts,
         verified=judged.verified,
@@ -155,22 +159,17 @@ def _measured(cell: CellResults) -> pl.DataFrame:
 
 def _origins(
     cells: Sequence[CellResults],
-    at_ends: Sequence[pl.DataFrame],
-    responses: pl.DataFrame | None,
+    parts: Sequence[_Parts],
+    responses: pl.DataFrame,
     provenance: dict[str, Any],
 ) -> pl.DataFrame:
     """Where the responses of each cell's extreme examples come from."""
     origins = [ORIGIN_SCHEMA.to_frame()]
     sources = {entry["name"]: entry.get("source") for entry in provenance.get("benchmarks", [])}
-    for cell, shown in zip(cells, at_ends, strict=True):
-        if responses is not None:
-            of_benchmark = responses.filter(pl.col("benchmark") == cell.benchmark)
-            texts = cell.examples.select(
-                "item_id", "style", "relevance", "donor_item_id", "response"
-            )
-            wanted = texts.collect().join(shown, on=["item_id", "style", "relevance"], how="semi")
-            source = sources.get(cell.benchmark)
-            origins.append(extreme_origins(shown, wanted, of_benchmark, source))
+    for cell, part in zip(cells, parts, strict=True):
+        of_benchmark = responses.filter(pl.col("benchmark") == cell.benchmark)
+        source = sources.get(cell.benchmark)
+        origins.append(extreme_origins(part.extremes, part.texts, of_benchmark, source))
     return pl.concat(origins)
 
 
@@ -181,6 +180,7 @@ class _Parts(NamedTuple):
     length: pl.DataFrame
     alignment: pl.DataFrame
     extremes: pl.DataFrame
+    texts: pl.DataFrame
     discrimination: pl.DataFrame
     decomposition: pl.DataFrame
     added: pl.DataFrame
@@ -193,11 +193,14 @@ def _parts_of(cell: CellResults, names: Sequence[str], seed: int) -> _Parts:
     others = [relevance for relevance in RELEVANCES if relevance != "correct"]
     scored = [name for name in SCORES if name in names]
     with_donors = cell.statistics_with_donors().collect()
+    at_ends = extremes(scores, examples, cell.rows_of)
+    texts = examples.select(*EXAMPLE_LABELS, "donor_item_id", "response")
     return _Parts(
         scores=scores,
         length=length_effects(statistics, seed),
         alignment=alignment_curves(cell.alignments),
-        extremes=extremes(scores, examples, cell.rows_of),
+        extremes=at_ends,
+        texts=texts.join(at_ends, on=EXAMPLE_LABELS, how="semi"),
         discrimination=pl.concat(
             discrimination(statistics, names, first=relevance, second="correct")
             for relevance in others

@@ -6,6 +6,7 @@ from typing import Any
 
 import polars as pl
 
+from gradpipe.report.cell_results import EXAMPLE_LABELS
 from gradpipe.report.style import number
 from gradpipe.responses.provenance import PROVENANCE_SCHEMA, THE_SOURCE
 from gradpipe.styles import MATCHED_STYLES
@@ -31,7 +32,6 @@ ORIGIN_SCHEMA = pl.Schema(
 )
 #: Characters of a text that the page shows: a server or a study may give any number.
 MOST_FACT_CHARACTERS = 300
-_EXAMPLE = ["item_id", "style", "relevance"]
 
 
 def extreme_origins(
@@ -45,10 +45,12 @@ def extreme_origins(
     """
     places = ["model", "benchmark", "end", "place"]
     wanted = (
-        extremes.select(*places, *_EXAMPLE)
+        extremes.select(*places, *EXAMPLE_LABELS)
         .join(
-            examples.select(*_EXAMPLE, "donor_item_id", pl.col("response").alias("text")).unique(),
-            on=_EXAMPLE,
+            examples.select(
+                *EXAMPLE_LABELS, "donor_item_id", pl.col("response").alias("text")
+            ).unique(),
+            on=EXAMPLE_LABELS,
             maintain_order="left",
         )
         .with_columns(

@@ -37,8 +37,8 @@ data set or train on it."""
 def dataset_card(rows: pl.DataFrame, study: str, size: tuple[int, int], accepted: bool) -> str:
     """The card of ``rows`` (``message_schema``), of the study of a name.
 
-    ``size`` is the bytes of the data file and of its table; ``accepted``: whether the rows are only
-    those that passed the gates.
+    ``size`` is the bytes of the data file and of its table; ``accepted``: whether only responses
+    that passed the gates are among the rows.
     """
     front = yaml.safe_dump(_metadata(rows, study, size), sort_keys=False, allow_unicode=True)
     fields = rows.schema["messages"].inner.fields  # type: ignore[attr-defined]

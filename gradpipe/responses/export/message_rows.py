@@ -43,7 +43,7 @@ def message_rows(
     """One row per call that wrote a response (``message_schema``), in the order of the responses.
 
     ``items`` is ITEM_SCHEMA, ``provenance`` PROVENANCE_SCHEMA with ``text``, and ``answers``
-    (CALL_SCHEMA) has their calls. The messages are the item's instruction, with what precedes it,
+    (CALL_SCHEMA) has their calls. The messages are the item's instruction, the messages before it
     and the answer; with ``with_thinking``, the last one has the thinking, if there is any, in
     ``reasoning_content``. A call that the styles ``thinking`` and ``answer_only`` share is one row.
     """
