@@ -16,6 +16,7 @@ from gradpipe.generators.calls import PLAN_SCHEMA
 from gradpipe.generators.config import GeneratorConfig
 from gradpipe.generators.ledger import Ledger
 from gradpipe.system.extras import OPTIONAL_PACKAGES, missing_package
+from gradpipe.system.units import format_cost
 
 #: The longest that an interrupted run waits for calls in flight, in seconds.
 GRACE = 60.0
@@ -75,7 +76,9 @@ class GenerationSummary:
         done = self.progress
         tokens = f"{done.prompt_tokens} prompt and {done.response_tokens} response tokens"
         text = f"{done.kept} of {done.calls} responses written in {done.requests} requests"
-        text += f" ({tokens}" + ("" if done.cost is None else f", for {done.cost:,.2f}") + ")"
+        text += (
+            f" ({tokens}" + ("" if done.cost is None else f", for {format_cost(done.cost)}") + ")"
+        )
         if self.failed:
             text += f", {len(self.failed)} failed"
         return f"{text}; {self.stopped}" if self.stopped else f"{text}."

@@ -9,6 +9,8 @@ from typing import Any
 import polars as pl
 import yaml
 
+from gradpipe.system.units import format_cost
+
 #: Characters of a request that the card shows.
 MOST_REQUEST_CHARACTERS = 2000
 #: How ``datasets`` calls a column's type.
@@ -109,7 +111,7 @@ def _feature(name: str, dtype: Any) -> dict[str, Any]:
 
 def _price(rows: pl.DataFrame) -> str:
     known = rows.unique("key")["cost"].drop_nulls()
-    return f", which cost {known.sum():,.2f}" if len(known) else ""
+    return f", which cost {format_cost(known.sum())}" if len(known) else ""
 
 
 def _table(rows: pl.DataFrame, names: list[str]) -> str:
