@@ -13,6 +13,8 @@ from gradpipe.system.units import format_cost
 
 #: Characters of a request that the card shows.
 MOST_REQUEST_CHARACTERS = 2000
+#: Rows of a table in the card: a server may name another configuration with each response.
+MOST_CARD_ROWS = 50
 #: How ``datasets`` calls a column's type.
 _DTYPES = {pl.String(): "string", pl.Int64(): "int64", pl.Float64(): "float64"}
 
@@ -62,7 +64,7 @@ def dataset_card(rows: pl.DataFrame, study: str, size: tuple[int, int], accepted
         f"# Responses of the study {_cell(study)}",
         _ABOUT.format(thinking=thinking, chosen=chosen),
         "## Size",
-        f"{rows.height} responses{_price(rows)}.",
+        f"{rows.height} response{'s' * (rows.height != 1)}{_price(rows)}.",
         _table(rows, counted),
         "## How the responses were sampled",
         _table(rows, sampled),
@@ -117,8 +119,11 @@ def _price(rows: pl.DataFrame) -> str:
 def _table(rows: pl.DataFrame, names: list[str]) -> str:
     """The different values of some columns as a table, with the responses of each."""
     counts = rows.group_by(names, maintain_order=True).agg(pl.len().alias("responses"))
-    lines = [[*names, "responses"], ["---"] * (len(names) + 1), *counts.rows()]
-    return "\n".join("| " + " | ".join(map(_cell, line)) + " |" for line in lines)
+    listed = counts.head(MOST_CARD_ROWS).rows()
+    lines = [[*names, "responses"], ["---"] * (len(names) + 1), *listed]
+    table = "\n".join("| " + " | ".join(map(_cell, line)) + " |" for line in lines)
+    hidden = counts.height - len(listed)
+    return f"{table}\n\n{hidden} more rows are left out." if hidden else table
 
 
 def _prompts(rows: pl.DataFrame) -> list[str]:

@@ -6,12 +6,12 @@ from typing import Any
 import polars as pl
 import pytest
 import yaml
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gradpipe.errors import DataError
 from gradpipe.responses.export import dataset_folder
-from gradpipe.responses.export.dataset_card import dataset_card
+from gradpipe.responses.export.dataset_card import MOST_CARD_ROWS, dataset_card
 from gradpipe.responses.export.dataset_folder import CARD_FILE, DATASET_FILE, write_dataset
 from gradpipe.responses.export.message_rows import message_schema
 from tests.responses.written_calls import CREATED
@@ -32,6 +32,7 @@ def rows_of(*texts: str, with_thinking: bool = False, **changes: Any) -> pl.Data
     return pl.DataFrame(rows, schema=schema)
 
 
+@settings(max_examples=25)
 @given(texts=st.lists(TEXTS, min_size=1, max_size=5), with_thinking=st.booleans())
 def test_rows_are_read_back_as_they_were_written(
     tmp_path_factory: pytest.TempPathFactory, texts: list[str], with_thinking: bool
@@ -44,6 +45,7 @@ def test_rows_are_read_back_as_they_were_written(
     assert [path.name for path in folder.parent.iterdir()] == ["out"]
 
 
+@settings(max_examples=25)
 @given(text=TEXTS, study=TEXTS)
 def test_no_text_breaks_the_card(text: str, study: str) -> None:
     card = dataset_card(rows_of(text, text), study, (10, 20), accepted=False)
@@ -65,6 +67,13 @@ def test_a_card_lists_every_column() -> None:
         "content",
         "reasoning_content",
     ]
+
+
+def test_a_card_stays_short_if_a_server_names_another_configuration_each_time() -> None:
+    rows = rows_of(*map(str, range(3 * MOST_CARD_ROWS)))
+    card = dataset_card(rows, "mine", (10, 20), accepted=True)
+    assert f"{2 * MOST_CARD_ROWS} more rows" in card
+    assert sum(line.startswith("| ") for line in card.split("\n")) == 2 * (MOST_CARD_ROWS + 2)
 
 
 def test_a_write_that_fails_leaves_the_earlier_export(
