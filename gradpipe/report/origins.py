@@ -31,7 +31,7 @@ ORIGIN_SCHEMA = pl.Schema(
     }
 )
 #: Characters of a text that the page shows: a server or a study may give any number.
-MOST_FACT_CHARACTERS = 300
+MOST_FACT_CHARACTERS = 200
 
 
 def extreme_origins(

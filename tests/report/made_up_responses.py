@@ -32,7 +32,7 @@ def responses_of(benchmarks: dict[str, str], items: int, text: str) -> pl.DataFr
         "written_by": pl.col("by"),
         "found_answer": pl.lit(text),
         "answered_by": pl.format("writer-{}", "index"),
-        "fingerprint": pl.col("key"),
+        "fingerprint": pl.format("fp_{}", pl.col("key").hash(seed=1)),
         "prompt_hash": pl.lit("0123456789abcdef"),
         "temperature": pl.lit(0.7),
         "seed": pl.lit(3),
@@ -45,7 +45,7 @@ def responses_of(benchmarks: dict[str, str], items: int, text: str) -> pl.DataFr
         "answer_tokens": pl.lit(100),
         "cut": pl.lit(None),
         "cost": 0.001 * (1 + pl.col("index")),
-        "seconds": 1.5 + 0.01 * pl.col("index"),
+        "seconds": 1.5 + pl.col("key").hash(seed=2) % 10_000 / 1000,
         "created": pl.lit(datetime(2026, 1, 2, 3, 4, tzinfo=UTC)),
     }
     calls = known.with_columns(
