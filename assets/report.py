@@ -6,6 +6,7 @@ from typing import Any
 import dagster as dg
 import polars as pl
 
+from assets.planning.response_origins import provenance_of
 from assets.planning.versions import Stage, Versions
 from assets.resources import WorkspaceResource
 from assets.responses import RESPONSES
@@ -141,6 +142,10 @@ def _inputs(run: StageRun, cells: list[CellResults], curves: pl.DataFrame) -> Re
             equal_weights=find_equal_models(study),
         ),
         quality=quality_of({name: workspace.quality(name).read() for name in benchmarks}),
+        responses=pl.concat(
+            provenance_of(workspace, study, name).with_columns(benchmark=pl.lit(name))
+            for name in benchmarks
+        ),
         divided=study.protocol.spans is not None,
         correction=study.correction,
         steps=step_table(study.models),

@@ -39,6 +39,8 @@ SPECTRA_SCHEMA = pl.Schema(
 )
 #: The last column of items and examples, which only those of conversations have.
 CONTEXT = pl.Schema({"context": pl.String()})
+#: The last column of judged responses, which only those of a model have.
+CALL_KEY = pl.Schema({"key": pl.String()})
 DEFAULT_STUDY = "demo"
 _REPORT, _PAGE = "report", "index.html"
 _ITEMS, _RESPONSES, _QUALITY = "benchmark_items", "responses", "response_quality"
@@ -188,7 +190,10 @@ class Workspace:
 
     def quality(self, benchmark: str) -> Table:
         """The results of the gates on a benchmark's responses, one row per response."""
-        return Table(self.root / _QUALITY / f"{slug(benchmark)}.parquet", OPINION_SCHEMA)
+        return Table(
+            self.root / _QUALITY / f"{slug(benchmark)}.parquet",
+            pl.Schema({**CALL_KEY, **OPINION_SCHEMA}),
+        )
 
     def generations(self, model: str) -> RowStore:
         """The answers of one generating model, for all benchmarks."""

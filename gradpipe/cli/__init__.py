@@ -18,6 +18,7 @@ from gradpipe.cli.look import look
 from gradpipe.cli.models import models
 from gradpipe.cli.pipeline import backfill, report_command, run, status, ui
 from gradpipe.cli.rank import rank_command
+from gradpipe.cli.responses import responses_group
 from gradpipe.errors import GradpipeError
 from gradpipe.system.cpu_settings import set_up_cpu
 from gradpipe.system.pipeline_path import add_pipeline_to_path
@@ -68,6 +69,7 @@ def main() -> None:
     gradpipe rank DATA --model M     score and sort the rows of a file
     gradpipe correlate DATA ...      relate a column of a file to its gradients
     gradpipe compare A B             compare two models, data sets or studies
+    gradpipe responses export ...    write a model's responses as a data set
     gradpipe ui                      open the pipeline in the Dagster UI
     gradpipe doctor                  check this machine and the workspace
 
@@ -95,6 +97,7 @@ COMMANDS = (
     report_command,
     ui,
     models,
+    responses_group,
     doctor,
 )
 for command in COMMANDS:

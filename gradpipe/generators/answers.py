@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Any
 
 import polars as pl
 
 from gradpipe.generators.calls import CALL_SCHEMA
+from gradpipe.generators.config import TokenPrice
 
 
 @dataclass(frozen=True)
@@ -19,7 +20,8 @@ class GeneratedAnswer:
     ``reasoning`` is the thinking before the answer, None for a response without it. ``text`` is
     empty if the response ended within its thinking. ``cut`` is what was cut from the text: a stop
     token that the server left in it, and what follows. ``answered_by`` and ``fingerprint`` are the
-    model and the configuration that the server names.
+    model and the configuration that the server names. ``cost`` is what the server itself reports,
+    until ``priced`` fills it in.
     """
 
     text: str
@@ -53,6 +55,26 @@ class Outcome:
     def key(self) -> str:
         """The call's key."""
         return str(self.call["key"])
+
+
+def priced(outcomes: list[Outcome], price: TokenPrice | None) -> list[Outcome]:
+    """Fill in the cost of each answer: the server's own, else that of its tokens at ``price``.
+
+    None if the server reports no cost, and there is no price or no count of tokens.
+    """
+    return [
+        replace(outcome, result=replace(outcome.result, cost=_cost(outcome.result, price)))
+        if isinstance(outcome.result, GeneratedAnswer)
+        else outcome
+        for outcome in outcomes
+    ]
+
+
+def _cost(answer: GeneratedAnswer, price: TokenPrice | None) -> float | None:
+    tokens = answer.prompt_tokens, answer.response_tokens
+    if answer.cost is not None or price is None or None in tokens:
+        return answer.cost
+    return price.cost(answer.prompt_tokens or 0, answer.response_tokens or 0)
 
 
 def answer_rows(outcomes: list[Outcome]) -> pl.DataFrame:

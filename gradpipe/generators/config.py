@@ -52,7 +52,9 @@ class GeneratorConfig(RequestSettings):
         default=180.0, gt=0, le=86_400, description="The timeout of one attempt, in seconds."
     )
     budget: Budget = Field(default=Budget(), description="Limits of one run.")
-    price: TokenPrice | None = Field(default=None, description="Prices of tokens, for estimates.")
+    price: TokenPrice | None = Field(
+        default=None, description="Prices of tokens, for estimates and for the cost of answers."
+    )
     mismatches: Literal["exclude", "keep"] = Field(
         default="exclude",
         description=("Whether responses that do not reach the item's answer are excluded or kept."),

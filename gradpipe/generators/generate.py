@@ -11,11 +11,12 @@ from typing import Any
 import polars as pl
 
 from gradpipe.errors import GradpipeError
-from gradpipe.generators.answers import GeneratedAnswer, Outcome, answer_rows
+from gradpipe.generators.answers import GeneratedAnswer, Outcome, answer_rows, priced
 from gradpipe.generators.calls import PLAN_SCHEMA
 from gradpipe.generators.config import GeneratorConfig
 from gradpipe.generators.ledger import Ledger
 from gradpipe.system.extras import OPTIONAL_PACKAGES, missing_package
+from gradpipe.system.units import format_cost
 
 #: The longest that an interrupted run waits for calls in flight, in seconds.
 GRACE = 60.0
@@ -25,7 +26,10 @@ FAILURES_IN_A_ROW = 25
 
 @dataclass(frozen=True)
 class GenerationProgress:
-    """The progress of a run: ``requests`` counts attempts; tokens are those of stored answers."""
+    """The progress of a run: ``requests`` counts attempts; tokens are those of stored answers.
+
+    ``cost`` is the sum of their known costs, None if none is known.
+    """
 
     calls: int
     kept: int = 0
@@ -34,6 +38,7 @@ class GenerationProgress:
     prompt_tokens: int = 0
     response_tokens: int = 0
     seconds: float = 0.0
+    cost: float | None = None
 
     @property
     def left(self) -> int:
@@ -74,7 +79,9 @@ class GenerationSummary:
         done = self.progress
         tokens = f"{done.prompt_tokens} prompt and {done.response_tokens} response tokens"
         text = f"{done.kept} of {done.calls} responses written in {done.requests} requests"
-        text += f" ({tokens})"
+        text += (
+            f" ({tokens}" + ("" if done.cost is None else f", for {format_cost(done.cost)}") + ")"
+        )
         if self.failed:
             text += f", {len(self.failed)} failed"
         text = "; ".join([text, *self.notes, *([self.next_step] if self.next_step else [])])
@@ -185,6 +192,7 @@ class _Run:
         self.next_step: str | None = None
         self.notes: tuple[str, ...] = ()
         self._failed: dict[str, str] = {}
+        self._price = config.price
         self._keep = keep
         self._report = report
         self._started = time.monotonic()
@@ -192,6 +200,7 @@ class _Run:
 
     def take(self, outcomes: list[Outcome]) -> None:
         """Store the answers, record the failures, and report the progress."""
+        outcomes = priced(outcomes, self._price)
         answers = [
             outcome.result for outcome in outcomes if isinstance(outcome.result, GeneratedAnswer)
         ]
@@ -211,6 +220,7 @@ class _Run:
             + sum(answer.prompt_tokens or 0 for answer in answers),
             response_tokens=self._progress.response_tokens
             + sum(answer.response_tokens or 0 for answer in answers),
+            cost=_sum_of_known([self._progress.cost, *(answer.cost for answer in answers)]),
         )
         if self._report is not None:
             self._report(self._progress)
@@ -234,3 +244,8 @@ class _Run:
     def _now(self) -> GenerationProgress:
         seconds = time.monotonic() - self._started
         return replace(self._progress, requests=self.ledger.requests, seconds=seconds)
+
+
+def _sum_of_known(costs: list[float | None]) -> float | None:
+    known = [cost for cost in costs if cost is not None]
+    return sum(known) if known else None

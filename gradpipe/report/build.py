@@ -1,9 +1,6 @@
 """Builds the report: page, charts and tables in one folder, replaced in one step."""
 
-import ctypes
-import os
 import shutil
-import sys
 from pathlib import Path
 
 from gradpipe.errors import WorkspaceError
@@ -12,6 +9,7 @@ from gradpipe.report.page.render import render_page
 from gradpipe.report.report_data import ReportInputs
 from gradpipe.report.tables.write import write_tables
 from gradpipe.system.atomic_files import aside_path, sweep_leftovers
+from gradpipe.system.atomic_folders import put_folder_in_place
 
 _REPORT_ENTRIES = {"index.html", "charts", "tables"}
 
@@ -34,7 +32,7 @@ def build_report(inputs: ReportInputs, folder: Path, images: bool = True) -> Pat
         if images:
             write_images(inputs, temporary / "charts")
         (temporary / "index.html").write_text(render_page(inputs), encoding="utf-8", newline="\n")
-        _put_in_place(temporary, folder)
+        put_folder_in_place(temporary, folder)
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
     return folder / "index.html"
@@ -51,28 +49,3 @@ def _refuse_foreign(folder: Path) -> None:
             f"The report would replace {folder}, which holds {foreign[0]!r}: "
             "name an empty folder, or the folder of an earlier report."
         )
-
-
-def _put_in_place(new: Path, folder: Path) -> None:
-    """Rename ``new`` to ``folder``; an earlier folder is left under the name of ``new``."""
-    if not folder.exists():
-        new.rename(folder)
-    elif not _exchanged(new, folder):
-        before = aside_path(folder)
-        folder.rename(before)
-        new.rename(folder)
-        shutil.rmtree(before, ignore_errors=True)
-
-
-def _exchanged(one: Path, other: Path) -> bool:
-    """Swap two folders in one step; False if the system cannot (Linux and macOS can)."""
-    paths = os.fsencode(one), os.fsencode(other)
-    swap = 2
-    try:
-        libc = ctypes.CDLL(None, use_errno=True)
-        if sys.platform == "darwin":
-            return bool(libc.renamex_np(*paths, swap) == 0)
-        here = -100
-        return bool(libc.renameat2(here, paths[0], here, paths[1], swap) == 0)
-    except (OSError, AttributeError, TypeError):
-        return False

@@ -10,9 +10,10 @@ import polars as pl
 from gradpipe.claims.contrasts import Claim, claims_table
 from gradpipe.claims.inference.correction import Correction
 from gradpipe.claims.length.effects import length_effects
-from gradpipe.report.cell_results import CellResults
+from gradpipe.report.cell_results import EXAMPLE_LABELS, CellResults
 from gradpipe.report.judged_cells import judge_cells
 from gradpipe.report.judged_series import judge_series
+from gradpipe.report.origins import ORIGIN_SCHEMA, REPORT_RESPONSE_SCHEMA, extreme_origins
 from gradpipe.report.report_data import (
     REPORT_ADDED_SCHEMA,
     STEP_SCHEMA,
@@ -52,6 +53,7 @@ def gather(
     divided: bool = False,
     correction: Correction = "study",
     steps: pl.DataFrame | None = None,
+    responses: pl.DataFrame | None = None,
 ) -> ReportInputs:
     """The inputs of a report on ``cells``, which are read one at a time.
 
@@ -60,6 +62,7 @@ def gather(
     ``twins`` are (base, tuned) models; pairs without cells are skipped. ``divided``: whether the
     responses were divided into spans. ``steps`` are those of checkpoints (`step_table`): the
     verdicts are about `models_that_count`, and tables that take long about `detailed_models`.
+    ``responses`` is REPORT_RESPONSE_SCHEMA with ``text``; without it, no origin is shown.
     """
     statistics = curve_table["statistic"].unique(maintain_order=True).to_list()
     models = list(dict.fromkeys(cell.model for cell in cells))
@@ -88,6 +91,16 @@ def gather(
         unusable=unusable_rows(measured),
         provenance=provenance,
         quality=quality,
+        responses=(
+            REPORT_RESPONSE_SCHEMA.to_frame()
+            if responses is None
+            else responses.select(list(REPORT_RESPONSE_SCHEMA))
+        ),
+        origins=(
+            ORIGIN_SCHEMA.to_frame()
+            if responses is None
+            else _origins(in_detail, parts, responses, provenance)
+        ),
         claims=claims_table(judged.claims),
         verdicts=judged.verdicts,
         verified=judged.verified,
@@ -144,6 +157,22 @@ def _measured(cell: CellResults) -> pl.DataFrame:
     return examples.with_columns(model=pl.lit(cell.model))
 
 
+def _origins(
+    cells: Sequence[CellResults],
+    parts: Sequence[_Parts],
+    responses: pl.DataFrame,
+    provenance: dict[str, Any],
+) -> pl.DataFrame:
+    """Where the responses of each cell's extreme examples come from."""
+    origins = [ORIGIN_SCHEMA.to_frame()]
+    sources = {entry["name"]: entry.get("source") for entry in provenance.get("benchmarks", [])}
+    for cell, part in zip(cells, parts, strict=True):
+        of_benchmark = responses.filter(pl.col("benchmark") == cell.benchmark)
+        source = sources.get(cell.benchmark)
+        origins.append(extreme_origins(part.extremes, part.texts, of_benchmark, source))
+    return pl.concat(origins)
+
+
 class _Parts(NamedTuple):
     """The tables of a report that need one cell only."""
 
@@ -151,6 +180,7 @@ class _Parts(NamedTuple):
     length: pl.DataFrame
     alignment: pl.DataFrame
     extremes: pl.DataFrame
+    texts: pl.DataFrame
     discrimination: pl.DataFrame
     decomposition: pl.DataFrame
     added: pl.DataFrame
@@ -163,11 +193,14 @@ def _parts_of(cell: CellResults, names: Sequence[str], seed: int) -> _Parts:
     others = [relevance for relevance in RELEVANCES if relevance != "correct"]
     scored = [name for name in SCORES if name in names]
     with_donors = cell.statistics_with_donors().collect()
+    at_ends = extremes(scores, examples, cell.rows_of)
+    texts = examples.select(*EXAMPLE_LABELS, "donor_item_id", "response")
     return _Parts(
         scores=scores,
         length=length_effects(statistics, seed),
         alignment=alignment_curves(cell.alignments),
-        extremes=extremes(scores, examples, cell.rows_of),
+        extremes=at_ends,
+        texts=texts.join(at_ends, on=EXAMPLE_LABELS, how="semi"),
         discrimination=pl.concat(
             discrimination(statistics, names, first=relevance, second="correct")
             for relevance in others

@@ -14,6 +14,7 @@ from gradpipe.claims.schemas import (
 )
 from gradpipe.claims.trends import CLAIM_STEP_SCHEMA, TREND_SCHEMA
 from gradpipe.errors import DataError
+from gradpipe.report.origins import ORIGIN_SCHEMA, REPORT_RESPONSE_SCHEMA
 from gradpipe.statistics.decomposition import DECOMPOSITION_SCHEMA
 from gradpipe.statistics.detection.added import ADDED_DISCRIMINATION_SCHEMA
 from gradpipe.statistics.detection.discrimination import DISCRIMINATION_SCHEMA
@@ -182,6 +183,8 @@ COLUMNS = {
     "rows": ROWS_COLUMNS,
     "unusable": UNUSABLE_COLUMNS,
     "quality": tuple(QUALITY_COUNT_SCHEMA),
+    "responses": tuple(REPORT_RESPONSE_SCHEMA),
+    "origins": tuple(ORIGIN_SCHEMA),
     "claims": tuple(CLAIM_SCHEMA),
     "verdicts": tuple(VERDICT_SCHEMA),
     "verified": tuple(VERDICT_SCHEMA),
@@ -219,7 +222,8 @@ class ReportInputs:
     ``provenance``: "study" (dict), "study_yaml" (text), "models" and "benchmarks" (lists of dicts),
     "protocol" (dict), "gradients" (dicts: model, hardware, examples, tokens, seconds), "versions"
     (package to version), "created" (ISO time), "hardware" (text). The page marks missing ones.
-    ``quality``: responses per verdict of the gates, by benchmark, writer and style.
+    ``quality``: responses per verdict of the gates, by benchmark, writer and style. ``responses``:
+    where each of them comes from; ``origins``: where those of ``extremes`` do.
     ``claims`` and ``verdicts``: claims about the results, and the verdicts on them. ``verified``:
     the overall verdicts without the responses that failed the gates, if any failed.
     ``random_effects``: their ratios in the populations of benchmarks and of models.
@@ -246,6 +250,8 @@ class ReportInputs:
     unusable: pl.DataFrame
     provenance: dict[str, Any]
     quality: pl.DataFrame = field(default_factory=QUALITY_COUNT_SCHEMA.to_frame)
+    responses: pl.DataFrame = field(default_factory=REPORT_RESPONSE_SCHEMA.to_frame)
+    origins: pl.DataFrame = field(default_factory=ORIGIN_SCHEMA.to_frame)
     claims: pl.DataFrame = field(default_factory=CLAIM_SCHEMA.to_frame)
     verdicts: pl.DataFrame = field(default_factory=VERDICT_SCHEMA.to_frame)
     verified: pl.DataFrame = field(default_factory=VERDICT_SCHEMA.to_frame)

@@ -20,7 +20,9 @@ from gradpipe.check import Check
 from gradpipe.conversations.generated_text import divide_generated
 from gradpipe.generators.calls import GENERATOR_VERSION, PLAN_SCHEMA
 from gradpipe.generators.judge import JUDGE_STYLE, JudgeConfig, load_judge_prompt
-from gradpipe.responses.answers import answer_kind, final_answer, same_answer
+from gradpipe.responses.final_answer.compare import same_answer
+from gradpipe.responses.final_answer.find import final_answer
+from gradpipe.responses.final_answer.kinds import answer_kind
 from gradpipe.responses.written import RULES
 from gradpipe.system.hashing import content_hash
 

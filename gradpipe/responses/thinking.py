@@ -19,20 +19,14 @@ def written_responses(calls: pl.DataFrame, answers: pl.DataFrame) -> pl.DataFram
     """The responses of planned calls: their items, styles and texts, in the order of ``calls``.
 
     ``calls`` has ``key``, ``item_id`` and ``style``; ``answers`` has ``key``, ``text``,
-    ``finish_reason`` and ``reasoning``. Returns ``item_id``, ``style``, ``text``, ``finish_reason``
-    and ``reasoning``. The text of ``thinking`` is the think block and the answer; a block that is
-    not closed says that the response ended within it. Every other style has the answer alone.
-    Answers that were stored with their think block are divided here.
+    ``finish_reason`` and ``reasoning``. Returns ``item_id``, ``style``, ``text``,
+    ``finish_reason``, ``reasoning`` and ``key``. The text of ``thinking`` is the think block and
+    the answer; a block that is not closed says that the response ended within it. Every other style
+    has the answer alone.
     """
-    parts = [
-        divide_generated(text) if reasoning is None else (reasoning, text)
-        for text, reasoning in answers.select("text", "reasoning").iter_rows()
-    ]
-    divided = answers.with_columns(
-        pl.Series("reasoning", [part[0] for part in parts], dtype=pl.String),
-        pl.Series("text", [part[1] for part in parts], dtype=pl.String),
-        pl.Series("joined", [_joined(part[0], part[1]) for part in parts], dtype=pl.String),
-    )
+    divided = divided_answers(answers)
+    joined = [_joined(*row) for row in divided.select("reasoning", "text").iter_rows()]
+    divided = divided.with_columns(pl.Series("joined", joined, dtype=pl.String))
     return (
         calls.select("key", "item_id", "style")
         .join(divided, on="key", maintain_order="left")
@@ -42,7 +36,23 @@ def written_responses(calls: pl.DataFrame, answers: pl.DataFrame) -> pl.DataFram
             pl.when(pl.col("style") == "thinking").then("joined").otherwise("text").alias("text"),
             "finish_reason",
             "reasoning",
+            "key",
         )
+    )
+
+
+def divided_answers(answers: pl.DataFrame) -> pl.DataFrame:
+    """Divide answers that were stored with their think block: ``text`` is the answer alone.
+
+    ``answers`` has ``text`` and ``reasoning``, and keeps its other columns.
+    """
+    parts = [
+        divide_generated(text) if reasoning is None else (reasoning, text)
+        for text, reasoning in answers.select("text", "reasoning").iter_rows()
+    ]
+    return answers.with_columns(
+        pl.Series("reasoning", [part[0] for part in parts], dtype=pl.String),
+        pl.Series("text", [part[1] for part in parts], dtype=pl.String),
     )
 
 

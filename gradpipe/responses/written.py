@@ -19,7 +19,7 @@ GATES_VERSION = "2"
 Mismatches = Literal["exclude", "keep"]
 
 #: One row per response that a model wrote for an item. ``reasoning`` is the thinking of its call,
-#: null for a call without it.
+#: null for a call without it; ``key`` is the key of its call.
 WRITTEN_SCHEMA = pl.Schema(
     {
         "item_id": pl.String(),
@@ -27,14 +27,16 @@ WRITTEN_SCHEMA = pl.Schema(
         "text": pl.String(),
         "finish_reason": pl.String(),
         "reasoning": pl.String(),
+        "key": pl.String(),
     }
 )
 #: Where a study has a judge: by whom the verdict is, RULES or the judge's model, and the beginning
 #: of the judge's reply, null if it was not asked or did not reply. See ``second_opinion``.
 RULES = "rules"
 OPINION_SCHEMA = pl.Schema({"judged_by": pl.String(), "judge_reply": pl.String()})
-#: One row per response that the gates judged; ``by_model`` is false for a source's own response.
-#: The columns of OPINION_SCHEMA are null without a judge.
+#: One row per response that the gates judged; ``by_model`` is false for a source's own response,
+#: whose ``key``, that of a call, is null. So it is in tables of earlier versions. The columns of
+#: OPINION_SCHEMA are null without a judge.
 QUALITY_SCHEMA = pl.Schema(
     {
         "by_model": pl.Boolean(),
@@ -44,6 +46,7 @@ QUALITY_SCHEMA = pl.Schema(
         "answer": pl.String(),
         "found_answer": pl.String(),
         "text": pl.String(),
+        "key": pl.String(),
         **OPINION_SCHEMA,
     }
 )
@@ -93,6 +96,8 @@ def _judged(
 def _quality(judged: pl.DataFrame, by_model: bool) -> pl.DataFrame:
     without = {name: pl.lit(None, dtype=dtype) for name, dtype in OPINION_SCHEMA.items()}
     table = judged.with_columns(by_model=pl.lit(by_model), **without)
+    if "key" not in table.columns:
+        table = table.with_columns(key=pl.lit(None, dtype=pl.String))
     return table.select(list(QUALITY_SCHEMA)).cast(QUALITY_SCHEMA)
 
 

@@ -1,6 +1,7 @@
 """What the rest of the library needs from the operating system and from packages.
 
 ``atomic_files``   files that are written as a whole or not at all; names for processes
+``atomic_folders`` folders that are replaced in one step
 ``control_groups`` the memory limits of a container
 ``extras``         optional packages and the extras that install them
 ``failures``       causes of failures, recognized from exceptions

@@ -32,3 +32,8 @@ def format_duration(seconds: float) -> str:
     """Format seconds as hours, minutes and seconds, with days if any; as days from 100 days on."""
     days = seconds / 86400
     return f"{days:,.0f} days" if days >= 100 else str(timedelta(seconds=round(seconds)))
+
+
+def format_cost(cost: float) -> str:
+    """Format an amount of money with two decimals, or two digits below a tenth."""
+    return f"{cost:,.2f}" if cost >= 0.1 or cost == 0 else f"{cost:.2g}"

@@ -50,6 +50,20 @@ def test_every_answer_is_kept_as_it_arrives(
     assert "5 of 5 responses written in 5 requests" in summary.sentence()
 
 
+def test_an_answer_costs_its_tokens_at_the_price_of_the_study(
+    server: ChatServer, configure: Configure, store: Store
+) -> None:
+    config = configure(price={"prompt": 2.0, "response": 10.0})
+    summary = generate(plan_calls(make_items(3), config), config, store.keep)
+    each = 50 * 2.0 / 1e6 + 10 * 10.0 / 1e6
+    assert [row["cost"] for row in store] == pytest.approx([each] * 3)
+    assert summary.progress.cost == pytest.approx(3 * each)
+    free = configure()
+    summary = generate(plan_calls(make_items(3), free), free, store.keep)
+    assert store[-1]["cost"] is None
+    assert summary.progress.cost is None
+
+
 def test_a_request_says_what_the_settings_say(
     server: ChatServer, configure: Configure, store: Store
 ) -> None:

@@ -19,6 +19,7 @@ from tests.report.made_up import (
 )
 from tests.report.made_up_examples import alignment_of, examples_of, extremes_of, twins_of
 from tests.report.made_up_judged import claims_of, length_control_of, length_of, verdicts_of
+from tests.report.made_up_responses import origins_of, responses_of
 
 
 @pytest.fixture(scope="session")
@@ -40,6 +41,8 @@ def make_inputs() -> Callable[..., ReportInputs]:
         names = list(models)
         curves = curves_of(names, chosen, layers, examples)
         twins, single = twins_of(names), examples_of(names, chosen, examples)
+        extremes = extremes_of(single, places=3, text=text)
+        responses = responses_of(chosen, examples, text)
         return ReportInputs(
             curves=curves,
             mad=mad_of(curves),
@@ -53,7 +56,9 @@ def make_inputs() -> Callable[..., ReportInputs]:
             length=length_of(names, chosen, examples),
             alignment=alignment_of(names, chosen, layers, examples),
             examples=single,
-            extremes=extremes_of(single, places=3, text=text),
+            extremes=extremes,
+            responses=responses,
+            origins=origins_of(extremes, responses),
             twins=twins,
         )
 

@@ -21,6 +21,7 @@ from tests.report.made_up import (
 )
 from tests.report.made_up_examples import alignment_of, examples_of, extremes_of, twins_of
 from tests.report.made_up_judged import claims_of, length_control_of, length_of, verdicts_of
+from tests.report.made_up_responses import origins_of, responses_of
 from tests.report.made_up_sets import sets_of
 
 #: Models of the paper, base and tuned, and their layers.
@@ -72,6 +73,7 @@ def paper_grid() -> ReportInputs:
         for seed, (model, layers) in enumerate(LAYERS.items())
     )
     twins, single = twins_of(names), examples_of(names, BENCHMARKS, ITEMS)
+    extremes = extremes_of(single, places=5, text="", values=900)
     sets = sets_of(names, BENCHMARKS, ITEMS)
     return ReportInputs(
         curves=curves,
@@ -86,7 +88,8 @@ def paper_grid() -> ReportInputs:
         length=length_of(names, BENCHMARKS, ITEMS),
         alignment=alignment,
         examples=single,
-        extremes=texts_of_their_own(extremes_of(single, places=5, text="", values=900)),
+        extremes=texts_of_their_own(extremes),
+        origins=origins_of(extremes, responses_of(BENCHMARKS, ITEMS, "")),
         twins=twins,
         discrimination=discrimination_of(curves),
         decomposition=decomposition_of(curves),

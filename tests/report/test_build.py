@@ -22,6 +22,7 @@ from gradpipe.report.page.blocks import all_blocks, page_tables
 from gradpipe.report.page.render import render_page, vega_bundle
 from gradpipe.report.report_data import ReportInputs
 from gradpipe.report.tables.write import all_tables
+from gradpipe.system import atomic_folders
 
 Make = Callable[..., ReportInputs]
 SCRIPT = "<script>alert(1)</script>"
@@ -77,7 +78,7 @@ def test_a_second_build_replaces_all_of_the_first(
     assert [path.name for path in tmp_path.iterdir()] == ["report"]
 
 
-@pytest.mark.parametrize("stop", ["write_tables", "render_page", "_put_in_place"])
+@pytest.mark.parametrize("stop", ["write_tables", "render_page", "put_folder_in_place"])
 def test_a_build_that_dies_leaves_the_old_report(
     small: ReportInputs, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, stop: str
 ) -> None:
@@ -97,7 +98,7 @@ def test_a_build_that_dies_leaves_the_old_report(
 def test_without_an_atomic_exchange_the_report_is_replaced_all_the_same(
     small: ReportInputs, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(build, "_exchanged", lambda *_: False)
+    monkeypatch.setattr(atomic_folders, "_exchanged", lambda *_: False)
     build_report(small, tmp_path / "report", images=False)
     build_report(small, tmp_path / "report", images=False)
     assert [path.name for path in tmp_path.iterdir()] == ["report"]

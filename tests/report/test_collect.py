@@ -9,9 +9,11 @@ from gradpipe.gradients.rows import ROW_SCHEMA
 from gradpipe.report.cell_results import CellResults
 from gradpipe.report.collect import all_curves, gather
 from gradpipe.report.report_data import QUALITY_COUNT_SCHEMA, ReportInputs
+from gradpipe.responses.provenance import response_provenance
 from gradpipe.statistics.alignment import ALIGNMENT_TABLE_SCHEMA
 from gradpipe.statistics.sets.example_sets import EXAMPLE_SET_SCHEMA
 from tests.claims.conftest import make_cell, make_table
+from tests.responses.written_calls import answer_of, answers_of, judged_of
 
 ITEMS = 16
 EXAMPLE = ["item_id", "style", "relevance"]
@@ -75,7 +77,7 @@ def results(failed: int = 0, missing: int = 0) -> CellResults:
     )
 
 
-def collected(cell: CellResults) -> ReportInputs:
+def collected(cell: CellResults, responses: pl.DataFrame | None = None) -> ReportInputs:
     return gather(
         cells=[cell],
         curve_table=all_curves([cell], ["nuclear_norm"]),
@@ -84,7 +86,28 @@ def collected(cell: CellResults) -> ReportInputs:
         seed=0,
         provenance={},
         quality=QUALITY_COUNT_SCHEMA.to_frame(),
+        responses=responses,
     )
+
+
+def test_extreme_examples_have_the_origins_of_their_responses() -> None:
+    cell = results()
+    items = cell.examples.collect()["item_id"].unique()
+    judged = judged_of(*({"item_id": item, "text": "!", "key": "a"} for item in items))
+    written = response_provenance(judged, answers_of(answer_of("a")))
+    inputs = collected(cell, written.select(pl.lit("b").alias("benchmark"), pl.all()))
+    assert set(inputs.responses["written_by"]) == {"writer"}
+    places = ["model", "benchmark", "end", "place"]
+    shown = inputs.extremes.join(inputs.origins, on=places, how="inner").filter(
+        pl.col("relevance") == "correct"
+    )
+    assert shown.height
+    assert set(shown.select("style", "written_by").unique().rows()) <= {
+        ("detailed", "writer"),
+        ("simplified", "the source"),
+        ("none", "the source"),
+    }
+    assert collected(cell).origins.is_empty()
 
 
 def test_verdicts_on_verified_responses_leave_out_those_that_failed() -> None:

@@ -205,6 +205,7 @@ def test_mismatches_of_a_generator_are_wrong_responses(items: pl.DataFrame) -> N
             "answer": ["2", "4", "6"],
             "found_answer": ["3", "4", None],
             "text": ["The answer is 3.", "The answer is 4.", "The"],
+            "key": None,
         },
         schema=QUALITY_SCHEMA,
     )

@@ -2,7 +2,7 @@
 
 import pytest
 
-from gradpipe.system.units import format_amount, format_bytes, format_duration
+from gradpipe.system.units import format_amount, format_bytes, format_cost, format_duration
 
 
 @pytest.mark.parametrize(
@@ -38,3 +38,11 @@ def test_amounts_have_three_digits_and_a_prefix(value: float, text: str) -> None
 )
 def test_durations_are_in_hours_minutes_and_seconds(seconds: float, text: str) -> None:
     assert format_duration(seconds) == text
+
+
+@pytest.mark.parametrize(
+    ("cost", "text"),
+    [(0, "0.00"), (0.00023, "0.00023"), (0.0999, "0.1"), (0.25, "0.25"), (12_345.678, "12,345.68")],
+)
+def test_small_costs_are_not_rounded_to_nothing(cost: float, text: str) -> None:
+    assert format_cost(cost) == text

@@ -12,6 +12,7 @@ import polars as pl
 
 from gradpipe.report.chart_data import finite, in_reading_order, spectra_rows, with_errors
 from gradpipe.report.charts.kinds.auroc_by_layer import heatmap_statistics
+from gradpipe.report.origins import origin_facts
 from gradpipe.report.page.charts import PageChart
 from gradpipe.report.page.index import SHOWN_EXAMPLE_COLUMNS, is_static
 from gradpipe.report.page.pack import COARSE, FINE, deflated, packed
@@ -50,6 +51,7 @@ def all_blocks(
     yield from _alignment(inputs.alignment)
     yield from _examples(inputs.examples)
     yield from _extremes(inputs.extremes)
+    yield from _origins(inputs.extremes, inputs.origins)
     for chart in charts.values():
         yield from _rows_of(chart)
     for table in tables.values():
@@ -178,6 +180,16 @@ def _extremes(extremes: pl.DataFrame) -> Iterator[Block]:
     for keys, part in _parts(rows, ["benchmark"]):
         yield ("extremes", *keys), packed(part.select(*names, *measured, "instruction", "response"))
         yield ("spectra", *keys), packed(spectra_rows(part), {"value": COARSE})
+
+
+def _origins(extremes: pl.DataFrame, origins: pl.DataFrame) -> Iterator[Block]:
+    """What the page says of where a shown response comes from, as JSON; blocks as of extremes."""
+    places = ["model", "benchmark", "end", "place"]
+    shown = origins.join(kept_extremes(extremes), on=places, how="semi")
+    facts = [json.dumps(origin_facts(row), ensure_ascii=False) for row in shown.to_dicts()]
+    rows = shown.select(places).with_columns(pl.Series("facts", facts, dtype=pl.String))
+    for keys, part in _parts(in_reading_order(rows, "benchmark", "model", "end"), ["benchmark"]):
+        yield ("origins", *keys), packed(part.select("model", "end", "place", "facts"))
 
 
 def _rows_of(chart: PageChart) -> Iterator[Block]:

@@ -6,6 +6,19 @@ const element = (name, text, className) => {
   return node;
 };
 
+// Where a response comes from: pairs of a name and a text, as origin_facts in Python writes them.
+const originOf = (facts) => {
+  const origin = element("details", undefined, "origin");
+  const list = element("dl");
+  for (const [name, text] of facts) {
+    const pair = element("div");
+    pair.append(element("dt", name), element("dd", text));
+    list.append(pair);
+  }
+  origin.append(element("summary", "Where this response comes from"), list);
+  return origin;
+};
+
 const exampleCard = (row) => {
   const card = element("details", undefined, "card");
   const summary = element("summary");
@@ -23,6 +36,7 @@ const exampleCard = (row) => {
   for (const part of ["instruction", "response"]) {
     card.append(element("p", part, "part"), element("pre", row[part] ?? "", "text"));
   }
+  if (row.facts) card.append(originOf(JSON.parse(row.facts)));
   for (const text of card.querySelectorAll("pre")) text.tabIndex = 0;
   return card;
 };
@@ -31,7 +45,11 @@ const showExtremes = async () => {
   const box = byId("extremes");
   if (!box) return;
   const { model, benchmark } = currentChoice();
-  const rows = await rowsOf(["extremes", benchmark], { model });
+  const origins = await rowsOf(["origins", benchmark], { model });
+  const factsOf = ({ end, place }) =>
+    origins.find((origin) => origin.end === end && origin.place === place)?.facts;
+  const rows = (await rowsOf(["extremes", benchmark], { model }))
+    .map((row) => ({ ...row, facts: factsOf(row) }));
   const sides = inOrder("end", rows.map((row) => row.end)).map((end) => {
     const side = element("div", undefined, "side");
     side.append(element("h4", `The ${end} gradients`));

@@ -11,6 +11,7 @@ from gradpipe.report.report_data import (
 )
 from gradpipe.report.tables.curves import CURVE
 from gradpipe.report.tables.table import ReportTable
+from gradpipe.responses.provenance import THE_SOURCE, WRITER_SCHEMA, writers_of
 
 
 def rows_table(rows: pl.DataFrame) -> ReportTable:
@@ -56,6 +57,26 @@ def quality_table(quality: pl.DataFrame) -> ReportTable:
         frame.with_columns(pl.col("verdict").str.replace_all("_", " ")),
         heads=4,
         labels={"rate": "share", "by_judge": "by the judge"},
+    )
+
+
+def writers_table(responses: pl.DataFrame) -> ReportTable:
+    """Responses per benchmark, style and writer; no rows if no model wrote any."""
+    keys = ["benchmark", "style", "written_by"]
+    by_benchmark = responses.partition_by("benchmark", maintain_order=True)
+    counts = [pl.DataFrame(schema={"benchmark": pl.String(), **WRITER_SCHEMA})]
+    if (responses["written_by"] != THE_SOURCE).any():
+        counts += [
+            writers_of(rows).select(pl.lit(rows["benchmark"][0]).alias("benchmark"), pl.all())
+            for rows in by_benchmark
+        ]
+    frame = in_reading_order(pl.concat(counts), *keys)
+    return ReportTable(
+        "responses_by_writer",
+        "Responses by their writer. A call that several responses share costs once",
+        frame.select(*keys, pl.exclude(keys)),
+        heads=3,
+        labels={"accepted": "share accepted", "mean_thinking": "mean tokens of thinking"},
     )
 
 

@@ -26,6 +26,7 @@ from gradpipe.report.tables.examples import (
     reasons_table,
     rows_table,
     unusable_table,
+    writers_table,
 )
 from gradpipe.report.tables.latex import write_latex
 from gradpipe.report.tables.sets import set_cosine_table, set_diversity_table
@@ -63,6 +64,7 @@ def all_tables(inputs: ReportInputs) -> dict[str, ReportTable]:
         rows_table(inputs.rows),
         reasons_table(inputs.unusable),
         unusable_table(inputs.unusable),
+        writers_table(inputs.responses),
         quality_table(inputs.quality),
         examples_table(inputs.examples),
         *span_report_tables(inputs.spans, inputs.span_contrasts, inputs.step_trends),
@@ -99,6 +101,8 @@ def write_tables(inputs: ReportInputs, folder: Path) -> list[Path]:
     frames["length_in_full"] = length_in_full(inputs.length)
     if not inputs.verified.is_empty():
         frames["verdicts_verified"] = inputs.verified
+    if not tables["responses_by_writer"].frame.is_empty():
+        frames["responses_in_full"] = inputs.responses
     if not inputs.decomposition.is_empty():
         frames["decomposition_in_full"] = decomposition_in_full(inputs.decomposition)
     frames["length_control"] = length_control_in_full(inputs)

@@ -10,6 +10,7 @@ import pytest
 
 from assets.planning.costs import estimates, generation_bills
 from assets.planning.plan import Plan
+from assets.planning.response_origins import provenance_of
 from assets.planning.versions import Versions
 from assets.resources import Accelerator
 from assets.running.runner import Runner
@@ -104,6 +105,37 @@ def test_what_the_source_lacks_is_written_and_goes_all_the_way_to_the_report(
     assert len(server.requests) == 8
     page = Workspace.current().report_page.read_text()
     assert 'id="caption-quality"' in page
+
+
+def test_the_report_and_the_workspace_know_where_responses_come_from(study: Study) -> None:
+    priced = changed(study, price={"prompt": 2, "response": 10}, temperature=0.5, seed=7)
+    assert not bring(priced).failures
+    workspace = Workspace.current()
+    known = provenance_of(workspace, priced, "sums").drop("text")
+    assert known["written_by"].to_list() == ["writer"] * 8
+    assert known.select(
+        "temperature", "seed", "prompt_tokens", "response_tokens"
+    ).unique().rows() == [(0.5, 7, 50, 10)]
+    assert known["cost"].to_list() == pytest.approx([2e-4] * 8)
+    tables = workspace.report_folder / "tables"
+    listed = pl.read_csv(tables / "responses_in_full.csv")
+    assert listed["key"].to_list() == known["key"].to_list()
+    summary = pl.read_csv(tables / "responses_by_writer.csv")
+    assert summary.select("style", "written_by", "responses", "accepted").rows() == [
+        ("simplified", "writer", 4, 1.0),
+        ("detailed", "writer", 4, 1.0),
+    ]
+
+    # As an earlier version wrote it, without the keys of the calls.
+    table = workspace.quality("sums")
+    earlier = table.read().with_columns(key=pl.lit(None, dtype=pl.String))
+    table.write(earlier, table.require_notes().version)
+    assert "key" not in pl.read_parquet_schema(table.path)
+    assert provenance_of(workspace, priced, "sums").drop("text").equals(known)
+    computed = bring(priced).account(0)["stages"]
+    assert {stage: counts["computed"] for stage, counts in computed.items()} == dict.fromkeys(
+        computed, 0
+    )
 
 
 def test_nothing_is_asked_twice(study: Study, server: ChatServer, tmp_path: Path) -> None:

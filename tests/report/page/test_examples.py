@@ -123,6 +123,36 @@ def test_the_extreme_examples_are_those_of_the_table(opened: Opened) -> None:
     assert first[1] == pytest.approx(norms[0], rel=0.01)
 
 
+def test_an_example_says_where_its_response_comes_from(opened: Opened) -> None:
+    page = opened.page
+    written = page.locator(".origin dt", has_text="sampling")
+    card = page.locator("#extremes .card").filter(has=written).first
+    card.locator("summary").first.click()
+    origin = card.locator(".origin")
+    assert origin.locator("dl").is_hidden()
+    origin.locator("summary").click()
+    names = origin.locator("dt").all_inner_texts()
+    facts = dict(zip(names, origin.locator("dd").all_inner_texts(), strict=True))
+    assert facts["written by"] == f"writer {SCRIPT}"
+    assert {"server’s model", "sampling", "tokens", "cost", "time"} <= set(facts)
+    assert facts["sampling"] == 'temperature 0.7, seed 3, at most 2048 tokens, with {"top_k": 20}'
+    assert origin.locator("dl").is_visible()
+    assert page.title() == "demo · gradpipe report"
+    assert opened.complaints == []
+
+
+def test_the_summary_of_writers_shows_shares_tokens_and_cost(opened: Opened) -> None:
+    rows = opened.page.locator("#table-responses_by_writer tbody tr")
+    shown: list[list[str]] = rows.evaluate_all(
+        "all => all.map((r) => [...r.cells].map((c) => c.textContent))"
+    )
+    assert {row[2] for row in shown} == {f"writer {SCRIPT}", "the source"}
+    [detailed] = [row for row in shown if row[1] == "detailed"]
+    assert detailed[3] == "30"
+    assert float(detailed[4]) == pytest.approx(22 / 30, rel=0.01)
+    assert float(detailed[7]) == pytest.approx(0.001 * sum(range(1, 31)), rel=0.01)
+
+
 def test_a_section_without_results_is_left_out(
     browser: Any, inputs: ReportInputs, tmp_path: Path
 ) -> None:
