@@ -70,7 +70,8 @@ class GeneratorConfig(BaseModel):
     """The writer of responses: the ``source`` itself, an ``openai``-compatible server, or a local
     ``transformers`` model.
 
-    ``key`` is the name of the environment variable with the server's key. ``base_url`` None is the
+    ``key`` is the name of the environment variable with the server's key, None for
+    OPENAI_API_KEY, which is sent to known hosts only. ``base_url`` None is the
     openai client's own default. ``styles`` None generates the styles that the source does not have;
     listed styles are always generated. ``prompts`` is a folder with templates that replace the
     packaged ones. ``timeout`` is in seconds, for one attempt. Raises StudyError for settings that
@@ -101,9 +102,12 @@ class GeneratorConfig(BaseModel):
         default=None,
         description="The server's address; by default OPENAI_BASE_URL, or OpenAI's own.",
     )
-    key: str = Field(
-        default="OPENAI_API_KEY",
-        description="The name of the environment variable that holds the server's key.",
+    key: str | None = Field(
+        default=None,
+        description=(
+            "The name of the environment variable that holds the server's key; by default "
+            "OPENAI_API_KEY, which is not sent to unknown hosts."
+        ),
     )
     styles: tuple[str, ...] | None = Field(
         default=None,
@@ -173,8 +177,9 @@ class GeneratorConfig(BaseModel):
 
     @field_validator("key")
     @classmethod
-    def _names_a_variable(cls, value: str) -> str:
-        check_key_name(value)
+    def _names_a_variable(cls, value: str | None) -> str | None:
+        if value is not None:
+            check_key_name(value)
         return value
 
     @field_validator("base_url")
