@@ -80,8 +80,14 @@ class ChatClient:
         )
         if isinstance(raw, FailedAttempt):
             return self._without_refused(raw, fields)
-        reply = self._replies.read(raw.text, time.monotonic() - started, dict(raw.headers))
+        reply = self.read(raw.text, time.monotonic() - started, dict(raw.headers))
         return self._without_refused(reply, fields) if isinstance(reply, FailedAttempt) else reply
+
+    def read(
+        self, body: str, seconds: float, headers: Mapping[str, str] | None = None
+    ) -> GeneratedAnswer | FailedAttempt:
+        """Read the body of a good response; ``seconds`` is the time that it took."""
+        return self._replies.read(body, seconds, headers)
 
     async def models(self, timeout: float) -> list[str] | FailedAttempt:
         """Return the models that the server lists, or why it does not, within ``timeout`` s.

@@ -25,7 +25,10 @@ FAILURES_IN_A_ROW = 25
 
 @dataclass(frozen=True)
 class GenerationProgress:
-    """The progress of a run: ``requests`` counts attempts; tokens are those of stored answers."""
+    """The progress of a run: ``requests`` counts attempts; tokens are those of stored answers.
+
+    ``cut`` counts the answers from which a stop token was cut.
+    """
 
     calls: int
     kept: int = 0
@@ -34,6 +37,7 @@ class GenerationProgress:
     prompt_tokens: int = 0
     response_tokens: int = 0
     seconds: float = 0.0
+    cut: int = 0
 
     @property
     def left(self) -> int:
@@ -74,6 +78,8 @@ class GenerationSummary:
         text += f" ({tokens})"
         if self.failed:
             text += f", {len(self.failed)} failed"
+        if done.cut:
+            text += f"; in {done.cut} responses a stop token was cut"
         return f"{text}; {self.stopped}" if self.stopped else f"{text}."
 
 
@@ -178,6 +184,7 @@ class _Run:
             + sum(answer.prompt_tokens or 0 for answer in answers),
             response_tokens=self._progress.response_tokens
             + sum(answer.response_tokens or 0 for answer in answers),
+            cut=self._progress.cut + sum(answer.cut is not None for answer in answers),
         )
         if self._report is not None:
             self._report(self._progress)
