@@ -14,7 +14,8 @@ class FailedAttempt:
     have written a response and may charge for it. ``loading``: the server still loads its model,
     which is waited for without counting attempts. ``again``: the request did not reach a model and
     is sent again at once, which is no attempt of its own. ``refused``: the field of the request
-    that the server refuses, and that can be sent otherwise.
+    that the server refuses, and that can be sent otherwise. ``unreachable``: no connection to the
+    server was made. ``missing``: the server has no such path.
     """
 
     reason: str
@@ -25,3 +26,5 @@ class FailedAttempt:
     loading: bool = False
     again: bool = False
     refused: str | None = None
+    unreachable: bool = False
+    missing: bool = False

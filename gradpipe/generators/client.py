@@ -165,6 +165,7 @@ class ChatClient:
                 transient=True,
                 billed=not (unsent or closed),
                 again=closed and not unsent,
+                unreachable=unsent,
             )
         what = f"the server's answer cannot be read ({type(error).__name__})"
         return self.errors.unexpected(what)

@@ -56,6 +56,7 @@ class ServerErrors:
             billed=billed or status in _GATEWAY_TIMEOUTS,
             loading=kind is ErrorKind.LOADING,
             refused=self._refused(kind),
+            missing=kind in (ErrorKind.PATH, ErrorKind.MODEL) or status == 501,
         )
 
     def unexpected(self, what: str) -> FailedAttempt:
