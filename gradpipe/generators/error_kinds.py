@@ -65,7 +65,8 @@ _KEY = re.compile(
 )
 _MODEL = re.compile(
     r"model\b[^.]{0,80}\b(?:not found|does not exist|not exist|is not available|unknown)"
-    r"|model_not_found|no such model|invalid model|unknown model|not a valid model"
+    r"|server is pinned to|model_not_found|no such model|invalid model|unknown model"
+    r"|not a valid model"
     r"|no models? (?:is |are )?(?:currently )?loaded",
     re.IGNORECASE,
 )

@@ -1,5 +1,6 @@
 """A server that behaves, and one that does not: what is kept, what is named, what is sent."""
 
+import json
 import sys
 import threading
 import time
@@ -48,6 +49,30 @@ def test_every_answer_is_kept_as_it_arrives(
         assert 0 < row["seconds"] < 5
         assert abs(row["created"].timestamp() - time.time()) < 60
     assert "5 of 5 responses written in 5 requests" in summary.sentence()
+
+
+def test_cut_stop_tokens_are_counted_and_said(
+    server: ChatServer, configure: Configure, store: Store
+) -> None:
+    server.script = lambda reply: reply.good("Yes.<|im_end|>" if reply.number else "No.")
+    summary = generate(plan_calls(make_items(3), configure()), configure(), store.keep)
+    assert (
+        sorted((row["text"], row["cut"]) for row in store if row["cut"])
+        == [("Yes.", "<|im_end|>")] * 2
+    )
+    assert "in 2 responses a stop token was cut" in summary.sentence()
+
+
+def test_settings_of_a_call_go_before_those_of_the_study(
+    server: ChatServer, configure: Configure, store: Store
+) -> None:
+    config = configure(seed=3)
+    own = {"seed": 8, "limit_field": "max_completion_tokens", "request": {"top_k": 5}}
+    calls = plan_calls(make_items(1), config).with_columns(settings=pl.lit(json.dumps(own)))
+    generate(calls, config, store.keep)
+    body = server.requests[0]["body"]
+    assert (body["seed"], body["top_k"], body["max_completion_tokens"]) == (8, 5, 2048)
+    assert "max_tokens" not in body
 
 
 def test_a_request_says_what_the_settings_say(

@@ -233,6 +233,9 @@ REFUSALS = {
     "openrouter, model": Case(
         400, {"error": {"message": "m is not a valid model ID", "code": 400}}, 1, "'writer'"
     ),
+    "transformers, model": Case(
+        400, {"detail": "Server is pinned to 'a'; requested 'b'."}, 1, "'writer'"
+    ),
     "path in plain text": Case(404, "404 page not found", 1, "/v1"),
     "path in html": Case(404, "<html>Not Found</html>", 1, "/v1"),
     "fastapi, path": Case(404, {"detail": "Not Found"}, 1, "/v1"),
