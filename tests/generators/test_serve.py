@@ -52,8 +52,8 @@ def demo_folder() -> Path:
 #: Turns that show how to think, and a prompt that opens a think block: the demo model closes it.
 THINKS = (
     "{% for a, b in [(1, 2), (3, 5), (4, 2), (6, 1)] %}<|im_start|>user\nWhat is {{ a }}+{{ b }}?"
-    "<|im_end|>\n<|im_start|>assistant\n<think>\n{{ a }} and {{ b }} make {{ a + b }}.\n</think>\n\n"
-    "The answer is {{ a + b }}.<|im_end|>\n{% endfor %}{% for m in messages %}<|im_start|>"
+    "<|im_end|>\n<|im_start|>assistant\n<think>\n{{ a }} and {{ b }} make {{ a + b }}.\n</think>"
+    "\n\nThe answer is {{ a + b }}.<|im_end|>\n{% endfor %}{% for m in messages %}<|im_start|>"
     "{{ m.role }}\n{{ m.content }}<|im_end|>\n{% endfor %}"
     "{% if add_generation_prompt %}<|im_start|>assistant\n<think>\n{% endif %}"
 )
