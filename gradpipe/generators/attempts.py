@@ -13,7 +13,7 @@ class FailedAttempt:
     same way. ``retry_after``: the seconds that the server asks to wait. ``billed``: the server may
     have written a response and may charge for it. ``loading``: the server still loads its model,
     which is waited for without counting attempts. ``again``: the request did not reach a model and
-    is sent again at once, which is no attempt of its own. ``refused``: the field of the request
+    is sent again at once, as part of the same attempt. ``refused``: the field of the request
     that the server refuses, and that can be sent otherwise. ``unreachable``: no connection to the
     server was made. ``missing``: the server has no such path.
     """

@@ -59,8 +59,8 @@ def holds_error(body: object) -> bool:
     """Return whether a body of status 200 is an error: it has one, or no choices but a message."""
     if not isinstance(body, Mapping) or body.get("choices"):
         return False
-    words = (body.get("message"), body.get("detail"))
-    return bool(body.get("error")) or any(isinstance(word, str | list) and word for word in words)
+    texts = (body.get("message"), body.get("detail"))
+    return bool(body.get("error")) or any(isinstance(text, str | list) and text for text in texts)
 
 
 def _parsed(text: str) -> object:

@@ -44,8 +44,7 @@ def _add(message: dict[str, Any], choice: dict[str, Any]) -> None:
     for field in _JOINED:
         piece = delta.get(field) if isinstance(delta, dict) else None
         if isinstance(piece, str | list):
-            empty: Any = type(piece)()
-            before = message.get(field, empty)
+            before: Any = message.get(field, type(piece)())
             message[field] = before + piece if type(before) is type(piece) else before
 
 

@@ -25,7 +25,7 @@ def needs_key(host: str) -> bool:
     return any(name == paid or name.endswith(f".{paid}") for paid in PAID_HOSTS)
 
 
-def is_loopback(host: str) -> bool:
+def is_this_machine(host: str) -> bool:
     """Return whether a host is this machine, by its name or address."""
     try:
         return ip_address(host).is_loopback

@@ -10,7 +10,7 @@ from urllib.parse import unquote, urlsplit
 from urllib.request import getproxies, proxy_bypass
 
 from gradpipe.errors import GradpipeError
-from gradpipe.generators.known_hosts import is_loopback
+from gradpipe.generators.known_hosts import is_this_machine
 
 _SOCKS = ("socks5", "socks5h")
 _SCHEMES = ("http", "https", *_SOCKS)
@@ -41,7 +41,7 @@ def find_proxy(address: str) -> Proxy | None:
     """
     parts = urlsplit(address)
     host = parts.hostname or ""
-    if is_loopback(host):
+    if is_this_machine(host):
         return None
     proxies = getproxies()
     kind = parts.scheme if proxies.get(parts.scheme) else "all"

@@ -46,7 +46,7 @@ class ReplyReader:
     def read(
         self, body: str, seconds: float, headers: Mapping[str, str] | None = None
     ) -> GeneratedAnswer | FailedAttempt:
-        """Return the answer in a chat completion, or in a stream of one, or why there is none."""
+        """Return the answer in a chat completion, or in a stream of one, or the failure."""
         completion = join_events(body) if is_event_stream(body) else _parsed(body)
         if holds_error(completion):
             return self._errors.failure(200, completion, headers)
@@ -87,7 +87,7 @@ class ReplyReader:
         )
 
     def _fault(self, reply: _Reply, usage: _Usage) -> FailedAttempt | None:
-        """Return why a reply is no answer; None if it is one that ended within its thinking."""
+        """Return the failure of a reply without an answer; None if it ended within its thinking."""
         message, finish = reply.message, reply.finish
         if finish == "error":
             return FailedAttempt(
@@ -128,7 +128,7 @@ class _Usage:
         self._usage: Mapping[str, Any] = usage if isinstance(usage, Mapping) else {}
 
     def count(self, field: str) -> int | None:
-        """Return a count of tokens, None if there is none that makes sense."""
+        """Return a count of tokens, None if it is missing or makes no sense."""
         number = _number(self._usage.get(field))
         return int(number) if number is not None and number < 2**40 else None
 

@@ -13,9 +13,9 @@ _DURATION = re.compile(
     r"(\d+(?:\.\d+)?)\s*(ms|milliseconds?|s|secs?|seconds?|m|mins?|minutes?|h|hours?)(?![a-z])",
     re.IGNORECASE,
 )
-# "Please try again in 1m30s", "retry after 20 seconds", "Please retry in 12.5s".
+# A request to wait "in 1m30s", "after 20 seconds" or "for 12.5s".
 _WAIT = re.compile(
-    rf"\b(?:try again|retry|wait)\b[^.\d]{{0,40}}((?:{_DURATION.pattern}\s*)+)", re.IGNORECASE
+    rf"\b(?:try\s+again|retry|wait)\b[^.\d]{{0,40}}((?:{_DURATION.pattern}\s*)+)", re.IGNORECASE
 )
 
 #: Seconds of the first wait and of the longest one.
@@ -40,7 +40,7 @@ def wait_before_retry(attempts: int, retry_after: float | None) -> float:
 
 
 def wait_while_loading(waits: int, retry_after: float | None) -> float:
-    """Return the seconds until a server that loads its model is asked again; waits count from 1."""
+    """Return the seconds before another request to a server that loads its model; waits count from 1."""
     asked = LONGEST_LOADING_WAIT if retry_after is None else retry_after
     return min(FIRST_WAIT * 2.0 ** min(waits - 1, 30), asked, LONGEST_LOADING_WAIT)
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from urllib.parse import urlsplit
 
 from gradpipe.generators.config import GeneratorConfig
-from gradpipe.generators.known_hosts import is_loopback, needs_key
+from gradpipe.generators.known_hosts import is_this_machine, needs_key
 from gradpipe.generators.proxies import Proxy, find_proxy
 from gradpipe.generators.secrets import DEFAULT_KEY, read_key
 
@@ -60,7 +60,19 @@ def find_access(config: GeneratorConfig) -> ServerAccess:
     """
     host = urlsplit(config.address).hostname or ""
     name = config.key or DEFAULT_KEY
-    sent = config.key is not None or config.base_url is None or is_loopback(host) or needs_key(host)
+    sent = (
+        config.key is not None
+        or config.base_url is None
+        or is_this_machine(host)
+        or needs_key(host)
+    )
     key = read_key(name, needed=needs_key(host)) if sent else None
     withheld = not sent and bool(os.environ.get(name, "").strip())
-    return ServerAccess(config.address, host, key, name, withheld, find_proxy(config.address))
+    return ServerAccess(
+        address=config.address,
+        host=host,
+        key=key,
+        key_name=name,
+        withheld=withheld,
+        proxy=find_proxy(config.address),
+    )

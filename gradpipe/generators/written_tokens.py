@@ -22,7 +22,7 @@ class WrittenText(NamedTuple):
 
 
 class TokenReader:
-    """Reads the tokens of a tokenizer; ``ends`` are those that end a response."""
+    """Reads tokens as text; ``ends`` are the tokens that end a response."""
 
     def __init__(self, tokenizer: Any, ends: list[int]) -> None:
         self._tokenizer = tokenizer

@@ -108,7 +108,7 @@ def serving(tmp_path: Path, make_folder: Callable[[], Path]) -> Iterator[Served]
 
 def wait_until_up(url: str, process: subprocess.Popen[bytes], log: Path) -> None:
     opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
-    end = time.monotonic() + 90
+    end = time.monotonic() + 240
     while True:
         try:
             with opener.open(url, timeout=1):

@@ -10,7 +10,7 @@ from gradpipe.generators import proxies
 from gradpipe.generators.calls import plan_calls
 from gradpipe.generators.config import GeneratorConfig
 from gradpipe.generators.generate import generate
-from gradpipe.generators.known_hosts import is_loopback, needs_key
+from gradpipe.generators.known_hosts import is_this_machine, needs_key
 from gradpipe.generators.proxies import find_proxy
 from gradpipe.generators.server_access import find_access
 from tests.generators.conftest import KEY, ChatServer, Reply, Store, make_items
@@ -63,7 +63,7 @@ def test_known_services_need_a_key(host: str, needed: bool) -> None:
     ],
 )
 def test_this_machine_is_recognized(host: str, loopback: bool) -> None:
-    assert is_loopback(host) == loopback
+    assert is_this_machine(host) == loopback
 
 
 @pytest.mark.parametrize(
