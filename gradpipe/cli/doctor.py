@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterable, Iterator
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -39,10 +38,10 @@ _WORKSPACE = "workspace"
 def doctor(repair: bool, as_json: bool) -> None:
     """Check this machine and the workspace for problems.
 
-    Checks the device, memory, disks, package versions, environment variables, the hub, the study
-    and every file of the workspace. Each finding is one line, with its fix if there is a problem.
-    Without --repair, nothing is changed and no weights are loaded. The exit code is 1 if there is a
-    fault; warnings alone leave it at 0.
+    Checks the device, memory, disks, package versions, environment variables, the hub, the study,
+    its generator's server and every file of the workspace. Each finding is one line, with its fix
+    if there is a problem. Without --repair, nothing is changed and no weights are loaded. The exit
+    code is 1 if there is a fault; warnings alone leave it at 0.
     """
     from gradpipe.doctor.finding import examine
     from gradpipe.doctor.outside import secrets_of_environment
@@ -70,7 +69,7 @@ def doctor(repair: bool, as_json: bool) -> None:
 
 def _checks() -> Iterator[tuple[str, CheckFunction]]:
     """Each subject with its check."""
-    from gradpipe.doctor import device, outside, room, study
+    from gradpipe.doctor import device, generator, outside, room, study
     from gradpipe.doctor.finding import Finding
 
     workspace, current_study, fault = _workspace_and_study()
@@ -93,12 +92,15 @@ def _checks() -> Iterator[tuple[str, CheckFunction]]:
     yield room.MEMORY, room.examine_memory
     yield room.DISK, lambda: room.examine_disk(_folders(workspace))
     yield outside.VERSIONS, outside.examine_versions
-    yield outside.ENVIRONMENT, lambda: outside.examine_environment(_generator_key(current_study))
-    judge = None if current_study is None else current_study.judge
-    if judge is not None and judge.kind == "openai":
-        yield outside.ENVIRONMENT, partial(outside.examine_key, judge.key, "judge")
+    yield outside.ENVIRONMENT, outside.examine_environment
     yield outside.HUB, outside.examine_hub
     yield study.STUDY, examine_study
+    if current_study is not None and current_study.generator.kind == "openai":
+        settings = current_study.generator
+        yield generator.GENERATOR, lambda: generator.examine_generator(settings)
+    judge = None if current_study is None else current_study.judge
+    if judge is not None:
+        yield generator.JUDGE, lambda: generator.examine_judge(judge)
     yield _WORKSPACE, examine_workspace
 
 
@@ -127,12 +129,6 @@ def _folders(workspace: Workspace | None) -> dict[str, Path]:
     if workspace is not None and workspace.local_root is None:
         folders["Dagster's runs"] = workspace.dagster_home
     return folders | {"cache": cache_folder(), "models of the hub": Path(constants.HF_HUB_CACHE)}
-
-
-def _generator_key(study: Study | None) -> str | None:
-    if study is None or study.generator.kind != "openai":
-        return None
-    return study.generator.key
 
 
 def _examine_workspace(workspace: Workspace | None) -> Iterator[Finding]:

@@ -114,11 +114,8 @@ def _version(name: str) -> str | None:
         return None
 
 
-def examine_environment(key: str | None = None) -> Iterator[Finding]:
-    """Report the variables that gradpipe reads; for secrets, only whether they are set.
-
-    ``key`` is the name of the variable with the key of the study's generator.
-    """
+def examine_environment() -> Iterator[Finding]:
+    """Report the variables that gradpipe reads; for secrets, only whether they are set."""
     home = os.environ.get("GRADPIPE_HOME")
     yield Finding(
         ENVIRONMENT,
@@ -130,21 +127,6 @@ def examine_environment(key: str | None = None) -> Iterator[Finding]:
     if not os.environ.get("HOME") and platform.system() != "Windows":
         yield Finding(
             ENVIRONMENT, "warning", "HOME is not set", "set it, or XDG_CACHE_HOME and HF_HOME"
-        )
-    if key is not None:
-        yield from examine_key(key, "generator")
-
-
-def examine_key(key: str, role: str) -> Iterator[Finding]:
-    """Report whether the variable with the key of the study's generator or judge is set."""
-    if os.environ.get(key, "").strip():
-        yield Finding(ENVIRONMENT, "ok", f"{key}, the {role}'s key, is set")
-    else:
-        yield Finding(
-            ENVIRONMENT,
-            "fault",
-            f"{key}, the {role}'s key, is not set",
-            "set it before the run",
         )
 
 

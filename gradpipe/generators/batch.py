@@ -117,4 +117,4 @@ def body_reader(config: GeneratorConfig) -> Callable[[str], Any]:
     """
     # No request is sent: an address of this machine needs no key.
     client = ChatClient(config.model_copy(update={"base_url": "http://localhost/v1"}))
-    return lambda body: client._read(body, 0.0)
+    return lambda body: client.read(body, 0.0)

@@ -5,67 +5,59 @@ from __future__ import annotations
 import asyncio
 import json
 import time
-from collections.abc import Mapping
-from dataclasses import dataclass
-from ipaddress import ip_address
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import replace
 from typing import Any
-from urllib.parse import urlsplit
 
 from openai import APIStatusError, APITimeoutError, AsyncOpenAI
-from pydantic import BaseModel, Field, ValidationError
 
-from gradpipe.conversations.generated_text import GeneratedText, divide_generated
 from gradpipe.generators.answers import GeneratedAnswer
+from gradpipe.generators.attempts import FailedAttempt
 from gradpipe.generators.config import GeneratorConfig
-from gradpipe.generators.retries import read_retry_after
-from gradpipe.generators.secrets import read_key, redact
-from gradpipe.system.failures import connection_failed
+from gradpipe.generators.http_client import make_http_client, watch_connections
+from gradpipe.generators.replies import ReplyReader
+from gradpipe.generators.server_access import find_access
+from gradpipe.generators.server_errors import ServerErrors
+from gradpipe.system.failures import connection_failed, error_chain
 
 #: The key sent to servers that need none: the client requires a value.
 _NO_KEY = "none"
-_TRANSIENT = {408, 409, 425, 429}
-_QUOTA = "insufficient_quota"
-_REASON_LENGTH = 300
-
-
-@dataclass(frozen=True)
-class FailedAttempt:
-    """An attempt without an answer.
-
-    ``transient``: another attempt may work. ``cure``: what to do if every other call would fail the
-    same way. ``retry_after``: the seconds that the server asks to wait. ``billed``: the server may
-    have written a response and may charge for it.
-    """
-
-    reason: str
-    transient: bool = False
-    cure: str | None = None
-    retry_after: float | None = None
-    billed: bool = False
+_LIMIT_FIELDS = ("max_tokens", "max_completion_tokens")
+#: A server that closed an idle connection says so within one round trip; after more seconds, it may
+#: have written a response.
+_ROUND_TRIP = 5.0
 
 
 class ChatClient:
     """A chat model on an OpenAI-compatible server.
 
-    Reads the key from the environment when created; raises GradpipeError if it is missing and the
-    server is another machine.
+    Reads the key and the proxy from the environment when created; raises GradpipeError as
+    ``find_access`` does.
     """
 
     def __init__(self, config: GeneratorConfig) -> None:
-        host = urlsplit(config.address).hostname or ""
-        key = read_key(config.key, needed=not _is_loopback(host))
-        #: Texts that must not appear in messages, logs or answers.
-        self.secrets = [] if key is None else [key]
+        self.access = find_access(config)
         self._config = config
         # OpenAI's newer models reject ``max_tokens``, which all other servers support.
-        own = host.endswith((".openai.com", ".openai.azure.com"))
+        own = self.access.host.endswith((".openai.com", ".openai.azure.com"))
         self._limit = "max_completion_tokens" if own else "max_tokens"
+        #: The fields that the server has refused, and that are not sent again.
+        self._refused: set[str] = set()
+        #: What this server's errors mean.
+        self.errors = ServerErrors(config, self.access)
+        self._replies = ReplyReader(self.access, self.errors)
         self._client = AsyncOpenAI(
-            api_key=key or _NO_KEY,
+            api_key=self.access.key or _NO_KEY,
             base_url=config.address,
             timeout=config.timeout,
             max_retries=0,
+            http_client=make_http_client(self.access.proxy),
         )
+
+    @property
+    def secrets(self) -> list[str]:
+        """Texts that must not appear in messages, logs or answers."""
+        return self.access.secrets
 
     async def close(self) -> None:
         """Close the connections."""
@@ -74,158 +66,112 @@ class ChatClient:
     async def ask(self, call: Mapping[str, Any]) -> GeneratedAnswer | FailedAttempt:
         """Send a call (a row of PLAN_SCHEMA) once; failures are returned, not raised."""
         started = time.monotonic()
+        settings = json.loads(call["settings"])
+        fields = self._fields(call, settings)
+        raw = await self._attempt(
+            lambda: self._client.chat.completions.with_raw_response.create(
+                model=str(self._config.model),
+                messages=json.loads(call["messages"]),
+                extra_body=settings.get("request"),
+                extra_headers={"Idempotency-Key": str(call["key"])},
+                **fields,
+            ),
+            self._config.timeout,
+        )
+        if isinstance(raw, FailedAttempt):
+            return self._without_refused(raw, fields)
+        reply = self.read(raw.text, time.monotonic() - started, dict(raw.headers))
+        return self._without_refused(reply, fields) if isinstance(reply, FailedAttempt) else reply
+
+    def read(
+        self, body: str, seconds: float, headers: Mapping[str, str] | None = None
+    ) -> GeneratedAnswer | FailedAttempt:
+        """Read the body of a good response; ``seconds`` is the time that it took."""
+        return self._replies.read(body, seconds, headers)
+
+    async def models(self, timeout: float) -> list[str] | FailedAttempt:
+        """Return the models that the server lists, or why it does not, within ``timeout`` s.
+
+        The list is empty if the server has none; it need not have one.
+        """
+        raw = await self._attempt(self._client.models.with_raw_response.list, timeout)
+        if isinstance(raw, FailedAttempt):
+            return raw
         try:
-            async with asyncio.timeout(self._config.timeout):
-                body = await self._send(call)
+            listed = json.loads(raw.text)
+            return [str(model["id"]) for model in listed["data"]]
+        except (ValueError, KeyError, TypeError):
+            return []
+
+    async def _attempt(self, send: Callable[[], Awaitable[Any]], timeout: float) -> Any:
+        """Return a raw response, or the failure of a request to get one."""
+        started, opened = time.monotonic(), watch_connections()
+        try:
+            async with asyncio.timeout(timeout):
+                raw = await send()
         except APIStatusError as error:
-            return self._status_failure(error.status_code, dict(error.response.headers), error.body)
+            response = error.response
+            if _lost_its_body(response):
+                return self.errors.redirected(str(response.url))
+            return self.errors.failure(response.status_code, response.text, dict(response.headers))
         except (TimeoutError, APITimeoutError):
-            seconds = f"{self._config.timeout:g} s"
+            through = f" through {self.access.proxy}" if self.access.proxy else ""
             return FailedAttempt(
-                f"the server did not answer within {seconds}", transient=True, billed=True
+                f"the server did not answer within {timeout:g} s{through}",
+                transient=True,
+                billed=True,
             )
         except Exception as error:
             # Broken connections and unreadable bodies raise errors of many packages.
-            return self._connection_failure(error)
-        return self._read(body, time.monotonic() - started)
+            closed = not opened and time.monotonic() - started < _ROUND_TRIP
+            return self._connection_failure(error, closed)
+        moved = _lost_its_body(raw.http_response)
+        return self.errors.redirected(str(raw.http_response.url)) if moved else raw
 
-    async def _send(self, call: Mapping[str, Any]) -> str:
-        asked = json.loads(call["settings"])
-        settings: dict[str, Any] = {asked.get("limit_field", self._limit): int(call["max_tokens"])}
-        if (seed := asked.get("seed", self._config.seed)) is not None:
-            settings["seed"] = seed
-        raw = await self._client.chat.completions.with_raw_response.create(
-            model=str(self._config.model),
-            messages=json.loads(call["messages"]),
-            temperature=self._config.temperature,
-            extra_body=asked.get("request"),
-            extra_headers={"Idempotency-Key": str(call["key"])},
-            **settings,
-        )
-        return str(raw.text)
+    def _fields(self, call: Mapping[str, Any], settings: Mapping[str, Any]) -> dict[str, Any]:
+        """The fields of a request that a server may refuse, and its seed."""
+        limit = str(settings.get("limit_field") or self._limit)
+        if limit in self._refused:
+            limit = next((name for name in _LIMIT_FIELDS if name not in self._refused), limit)
+        fields: dict[str, Any] = {limit: int(call["max_tokens"])}
+        if "temperature" not in self._refused:
+            fields["temperature"] = self._config.temperature
+        seed = settings.get("seed", self._config.seed)
+        return fields if seed is None else fields | {"seed": int(seed)}
 
-    def _status_failure(
-        self, status: int, headers: Mapping[str, str], body: object
-    ) -> FailedAttempt:
-        reason = self._reason(f"the server answered {status}", _message(body))
-        quota = isinstance(body, dict) and _QUOTA in (body.get("code"), body.get("type"))
-        cure = self._cure(402 if quota else status)
-        transient = cure is None and (status in _TRANSIENT or status >= 500)
-        return FailedAttempt(
-            reason, transient=transient, cure=cure, retry_after=read_retry_after(headers)
-        )
+    def _without_refused(self, failure: FailedAttempt, sent: Mapping[str, Any]) -> FailedAttempt:
+        """Note a field that the server refuses, so that the call is sent again without it."""
+        if failure.refused is None:
+            return failure
+        names = _LIMIT_FIELDS if failure.refused in _LIMIT_FIELDS else (failure.refused,)
+        name = next((name for name in names if name in sent), None)
+        other = [field for field in names if field != name and field not in self._refused]
+        if name is None or (names is _LIMIT_FIELDS and not other):
+            return failure
+        self._refused.add(name)
+        return replace(failure, again=True)
 
-    def _cure(self, status: int) -> str | None:
-        """Return what to do about a status that every call would get; None for others."""
-        key = self._config.key
-        cures = {
-            401: f"set the environment variable {key} to a key of this server",
-            402: "add credit to the account",
-            403: f"set the environment variable {key} to a key that may use this model",
-            404: f"check the model {self._config.model!r} and the address {self._config.address}",
-        }
-        return cures.get(status)
-
-    def _connection_failure(self, error: Exception) -> FailedAttempt:
+    def _connection_failure(self, error: Exception, closed: bool) -> FailedAttempt:
+        """The failure of a connection; ``closed``: an idle one, which the server closed."""
+        through = f" through {self.access.proxy}" if self.access.proxy else ""
         if connection_failed(error):
             cause = error.__cause__ or error
-            what = "the connection failed or broke off"
+            what = f"the connection{through} failed or broke off"
             # Without a connection, nothing was generated.
-            billed = not type(cause).__name__.startswith("Connect")
-            return FailedAttempt(self._reason(what, str(cause)), transient=True, billed=billed)
+            kinds = {type(link).__name__ for link in error_chain(error)}
+            unsent = any(name.startswith(("Connect", "Proxy")) for name in kinds)
+            return FailedAttempt(
+                self.errors.reason(what, str(cause)),
+                transient=True,
+                billed=not (unsent or closed),
+                again=closed and not unsent,
+                unreachable=unsent,
+            )
         what = f"the server's answer cannot be read ({type(error).__name__})"
-        return FailedAttempt(self._reason(what, ""), transient=True, billed=True)
-
-    def _read(self, body: str, seconds: float) -> GeneratedAnswer | FailedAttempt:
-        try:
-            completion = _Completion.model_validate_json(body)
-        except ValidationError:
-            return FailedAttempt(_describe(body), transient=True, billed=True)
-        choice = completion.choices[0]
-        part, why = choice.message.divided(), choice.finish_reason
-        if why == "content_filter" or choice.message.refusal:
-            return FailedAttempt("the server's content filter removed the response", billed=True)
-        if not part.answer.strip() and part.reasoning is None:
-            how = f"finish reason {redact(str(why), self.secrets)}"
-            if why == "length":
-                how += ": raise the generator's max_tokens"
-            return FailedAttempt(f"the response is empty ({how})", billed=True)
-        if any(secret in f"{part.reasoning} {part.answer}" for secret in self.secrets):
-            return FailedAttempt("the response repeats the API key", billed=True)
-        return GeneratedAnswer(
-            text=part.answer,
-            finish_reason=None if why is None else redact(why, self.secrets)[:40],
-            prompt_tokens=_count(completion.usage, "prompt_tokens"),
-            response_tokens=_count(completion.usage, "completion_tokens"),
-            seconds=seconds,
-            reasoning=part.reasoning,
-        )
-
-    def _reason(self, what: str, detail: str) -> str:
-        # Redacted before it is cut: part of a key would not be recognized.
-        detail = " ".join(redact(detail, self.secrets).split())[:_REASON_LENGTH].rstrip(".")
-        return f"{what}: {detail}" if detail else what
+        return self.errors.unexpected(what)
 
 
-class _Message(BaseModel):
-    content: str | None = None
-    refusal: str | None = None
-    #: The thinking, in the fields of vLLM, SGLang and DeepSeek; of OpenRouter and newer versions of
-    #: vLLM; and of Ollama.
-    reasoning_content: Any = None
-    reasoning: Any = None
-    thinking: Any = None
-
-    def divided(self) -> GeneratedText:
-        """The thinking, from its own field or from within the content, and the answer."""
-        part = divide_generated(self.content or "")
-        for field in (self.reasoning_content, self.reasoning, self.thinking):
-            if isinstance(field, str) and field.strip():
-                texts = [field.strip(), *([part.reasoning] if part.reasoning else [])]
-                return part._replace(reasoning="\n\n".join(texts))
-        return part
-
-
-class _Choice(BaseModel):
-    message: _Message
-    finish_reason: str | None = None
-
-
-class _Completion(BaseModel):
-    """The parts of a chat completion that are used; servers differ in the rest."""
-
-    choices: list[_Choice] = Field(min_length=1)
-    usage: Any = None
-
-
-def _count(usage: Any, field: str) -> int | None:
-    value = usage.get(field) if isinstance(usage, dict) else None
-    return value if type(value) is int and 0 <= value < 2**40 else None
-
-
-def _describe(body: str) -> str:
-    if not body.strip():
-        return "the server's answer is empty"
-    try:
-        value = json.loads(body)
-    except ValueError:
-        kind = "HTML" if body.lstrip()[:1] == "<" else "text"
-        return f"the server answered with {kind} instead of JSON"
-    if isinstance(value, dict) and value.get("choices") == []:
-        return "the server's answer has no choices"
-    return "the server's answer is not a chat completion"
-
-
-def _message(body: object) -> str:
-    """Return the message in an error's body, or an empty text."""
-    for field in ("error", "message", "detail"):
-        if isinstance(body, dict) and body.get(field):
-            body = body[field]
-    return body if isinstance(body, str) and not body.lstrip().startswith("<") else ""
-
-
-def _is_loopback(host: str) -> bool:
-    try:
-        return ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost" or host.endswith(".localhost")
+def _lost_its_body(response: Any) -> bool:
+    """Whether a redirect turned the request into one for a page, as most redirects do."""
+    sent = response.history[0].request.method if response.history else ""
+    return bool(sent == "POST" and response.request.method != sent)

@@ -19,7 +19,8 @@ class GeneratorConfig(RequestSettings):
     """The writer of responses: the ``source`` itself, an ``openai``-compatible server, files of a
     ``batch`` API, or a local model by ``transformers`` or ``vllm``.
 
-    ``key`` is the name of the environment variable with the server's key. ``base_url`` None is the
+    ``key`` is the name of the environment variable with the server's key, None for
+    OPENAI_API_KEY, which is sent to known hosts only. ``base_url`` None is the
     openai client's own default. ``styles`` None generates the styles that the source does not have;
     listed styles are always generated. ``prompts`` is a folder with templates that replace the
     packaged ones. ``timeout`` is in seconds, for one attempt. Raises StudyError for settings that

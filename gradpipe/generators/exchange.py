@@ -15,10 +15,11 @@ from tenacity import AsyncRetrying, RetryCallState, retry_if_result, stop_after_
 
 from gradpipe.errors import GradpipeError
 from gradpipe.generators.answers import CallFailure, GeneratedAnswer, Outcome
-from gradpipe.generators.client import ChatClient, FailedAttempt
+from gradpipe.generators.attempts import FailedAttempt
+from gradpipe.generators.client import ChatClient
 from gradpipe.generators.config import GeneratorConfig
 from gradpipe.generators.ledger import Ledger, token_bound
-from gradpipe.generators.retries import wait_before_retry
+from gradpipe.generators.retries import wait_before_retry, wait_while_loading
 from gradpipe.generators.secrets import redacted_logs
 
 #: Seconds of one wait for outcomes: Ctrl-C does not end a wait on every system.
@@ -154,24 +155,58 @@ class Exchange:
             sleep=self._pause,
             retry_error_callback=_last_result,
         )
-        result: GeneratedAnswer | FailedAttempt | None = await retrying(self._attempt, call)
+        result: GeneratedAnswer | FailedAttempt | None = await retrying(
+            self._attempt, call, retrying.statistics
+        )
         if isinstance(result, FailedAttempt):
             attempts = retrying.statistics["attempt_number"]
             suffix = f" (after {attempts} attempts)" if attempts > 1 else ""
             return Outcome(call, CallFailure(result.reason + suffix))
         return None if result is None else Outcome(call, result)
 
-    async def _attempt(self, call: Mapping[str, Any]) -> GeneratedAnswer | FailedAttempt | None:
-        """Send a call once; None if the run stops before."""
+    async def _attempt(
+        self, call: Mapping[str, Any], statistics: Mapping[str, Any]
+    ) -> GeneratedAnswer | FailedAttempt | None:
+        """Send a call once; None if the run stops before.
+
+        It is sent again, as the same attempt, while the server loads its model, for as long as an
+        answer may take; without a field that the server refuses; and, at the first attempt, if the
+        server closed an idle connection.
+        """
+        end = time.monotonic() + self._config.timeout
+        waits, again = 0, 0
+        while True:
+            result = await self._send_once(call)
+            if not isinstance(result, FailedAttempt):
+                return result
+            if result.loading and self._stopping.is_set():
+                return None
+            if result.loading and time.monotonic() < end:
+                waits += 1
+                await self._pause(wait_while_loading(waits, result.retry_after))
+            elif self._does_not_count(result, statistics) and again <= self._config.concurrency:
+                again += 1
+            else:
+                break
+        if result.loading:
+            result = self._client.errors.still_loading(result)
+        if result.cure is not None:
+            error = f"The generator's server refuses every call ({result.reason}): {result.cure}."
+            self._stop(error)
+            raise GradpipeError(error)
+        return result
+
+    def _does_not_count(self, result: FailedAttempt, statistics: Mapping[str, Any]) -> bool:
+        """Whether an attempt is repeated at once: the request did not reach the model."""
+        first = statistics.get("attempt_number", 1) == 1
+        return result.again and (first or result.refused is not None)
+
+    async def _send_once(self, call: Mapping[str, Any]) -> GeneratedAnswer | FailedAttempt | None:
         tokens = token_bound(str(call["messages"]), int(call["max_tokens"]))
         if not await self._reserve(tokens):
             return None
         result = await self._client.ask(call)
         await self._settle(tokens, result)
-        if isinstance(result, FailedAttempt) and result.cure is not None:
-            error = f"The generator's server refuses every call ({result.reason}): {result.cure}."
-            self._stop(error)
-            raise GradpipeError(error)
         return result
 
     async def _reserve(self, tokens: int) -> bool:

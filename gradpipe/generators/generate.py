@@ -28,7 +28,8 @@ FAILURES_IN_A_ROW = 25
 class GenerationProgress:
     """The progress of a run: ``requests`` counts attempts; tokens are those of stored answers.
 
-    ``cost`` is the sum of their known costs, None if none is known.
+    ``cost`` is the sum of their known costs, None if none is known; ``cut`` counts the answers from
+    which a stop token was cut.
     """
 
     calls: int
@@ -39,6 +40,7 @@ class GenerationProgress:
     response_tokens: int = 0
     seconds: float = 0.0
     cost: float | None = None
+    cut: int = 0
 
     @property
     def left(self) -> int:
@@ -84,6 +86,8 @@ class GenerationSummary:
         )
         if self.failed:
             text += f", {len(self.failed)} failed"
+        if done.cut:
+            text += f"; in {done.cut} responses a stop token was cut"
         text = "; ".join([text, *self.notes, *([self.next_step] if self.next_step else [])])
         return f"{text}; {self.stopped}" if self.stopped else f"{text}."
 
@@ -221,6 +225,7 @@ class _Run:
             response_tokens=self._progress.response_tokens
             + sum(answer.response_tokens or 0 for answer in answers),
             cost=_sum_of_known([self._progress.cost, *(answer.cost for answer in answers)]),
+            cut=self._progress.cut + sum(answer.cut is not None for answer in answers),
         )
         if self._report is not None:
             self._report(self._progress)

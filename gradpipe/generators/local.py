@@ -12,7 +12,6 @@ from typing import Any
 import torch
 from transformers import GenerationConfig
 
-from gradpipe.conversations.generated_text import divide_generated
 from gradpipe.conversations.think_blocks import opens_thinking
 from gradpipe.errors import ModelError
 from gradpipe.generators.answers import CallFailure, GeneratedAnswer, Outcome
@@ -20,6 +19,7 @@ from gradpipe.generators.config import GeneratorConfig
 from gradpipe.generators.ledger import Ledger
 from gradpipe.generators.request_settings import template_variables
 from gradpipe.generators.token_filters import token_filters
+from gradpipe.generators.written_tokens import TokenReader, end_tokens
 from gradpipe.gradients.chat_templates import ChatTemplate
 from gradpipe.gradients.passes.memory import make_room, out_of_memory
 from gradpipe.gradients.protocol import make_protocol
@@ -101,7 +101,9 @@ class _Writer:
             )
         self._templates: dict[tuple[str | None, str], ChatTemplate] = {}
         self._filters = token_filters(config.extra_body)
-        self._ends = _end_tokens(self._model, self._tokenizer)
+        template = self._template(None, {})
+        self._ends = end_tokens(self._model, self._tokenizer, template)
+        self._reader = TokenReader(self._tokenizer, self._ends)
         # Ignore sampling and penalties that come with the model: only the study's settings count.
         self._model.generation_config = GenerationConfig()
 
@@ -195,32 +197,21 @@ class _Writer:
     ) -> GeneratedAnswer | CallFailure:
         end = next((place for place, token in enumerate(row) if token in self._ends), None)
         tokens = row if end is None else row[: end + 1]
-        reasoning, text = self._read(tokens, prompt.inside)
-        if not text.strip() and reasoning is None:
+        part = self._reader.read(row[:end], prompt.inside)
+        if not part.text.strip() and part.reasoning is None:
             return CallFailure("the response is empty")
         return GeneratedAnswer(
-            text=text,
-            finish_reason="length" if end is None else "stop",
+            text=part.text,
+            # Past a stop token, the model wrote on after the end of its turn.
+            finish_reason="length" if end is None and part.cut is None else "stop",
             prompt_tokens=len(prompt.ids),
             response_tokens=len(tokens),
             seconds=seconds,
-            reasoning=reasoning,
+            reasoning=part.reasoning,
+            reasoning_tokens=part.reasoning_tokens,
+            cut=part.cut,
+            fingerprint=json.loads(prompt.call["settings"]).get("weights"),
         )
-
-    def _read(self, tokens: list[int], inside: bool) -> tuple[str | None, str]:
-        """Return the thinking and the answer in a response's tokens."""
-        # The marks of some models are special tokens.
-        part = divide_generated(self._tokenizer.decode(tokens, skip_special_tokens=False), inside)
-        if part.reasoning is None and part.closed:
-            return None, divide_generated(
-                self._tokenizer.decode(tokens, skip_special_tokens=True), inside
-            ).answer
-        return self._plain(part.reasoning or "") or None, self._plain(part.answer)
-
-    def _plain(self, text: str) -> str:
-        for special in self._tokenizer.all_special_tokens:
-            text = text.replace(special, "")
-        return text.strip()
 
 
 class _Sampling:
@@ -246,12 +237,3 @@ class _Sampling:
         for kept in self._filters:
             scaled = kept(input_ids, scaled)
         return scaled + noise
-
-
-def _end_tokens(model: Any, tokenizer: Any) -> list[int]:
-    """Return the tokens that end a response: the model's and its tokenizer's."""
-    own = getattr(model.generation_config, "eos_token_id", None)
-    ends = own if isinstance(own, list) else [own]
-    return list(
-        dict.fromkeys(int(end) for end in [*ends, tokenizer.eos_token_id] if end is not None)
-    )

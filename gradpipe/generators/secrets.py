@@ -9,6 +9,8 @@ from contextlib import contextmanager
 from gradpipe.errors import GradpipeError, StudyError
 
 REDACTED = "[key]"
+#: The variable with the server's key, unless the study names another.
+DEFAULT_KEY = "OPENAI_API_KEY"
 
 # Keys as servers repeat them, masked or whole, and the value of an authorization header.
 _LIKE_A_KEY = re.compile(

@@ -45,15 +45,19 @@ class WriterSettings(BaseModel):
         description="The server's address; by default OPENAI_BASE_URL, or OpenAI's own. "
         "``batch`` needs none; with one, it shares its answers with ``openai`` at that address.",
     )
-    key: str = Field(
-        default="OPENAI_API_KEY",
-        description="The name of the environment variable that holds the server's key.",
+    key: str | None = Field(
+        default=None,
+        description=(
+            "The name of the environment variable that holds the server's key; by default "
+            "OPENAI_API_KEY, which is not sent to unknown hosts."
+        ),
     )
 
     @field_validator("key")
     @classmethod
-    def _names_a_variable(cls, value: str) -> str:
-        check_key_name(value)
+    def _names_a_variable(cls, value: str | None) -> str | None:
+        if value is not None:
+            check_key_name(value)
         return value
 
     @field_validator("base_url")

@@ -49,3 +49,29 @@ def test_what_was_joined_is_divided_again() -> None:
     assert divide_generated(join_thinking("Two and\n\ntwo.", "4")) == GeneratedText(
         "Two and\n\ntwo.", "4"
     )
+
+
+@pytest.mark.parametrize(
+    ("text", "divided"),
+    [
+        ("<think>One.</think>\n<think>Two.</think>\n4", ("One.\n\nTwo.", "4", True)),
+        ("<think>One.</think>\nSo 3.\n<think>No.</think>\n4", ("One.\n\nNo.", "So 3.\n\n4", True)),
+        ("<think>One.</think>\n4\n<think>Or", ("One.\n\nOr", "4", False)),
+        (
+            "<think>One.</think>\nIt writes <think> first.",
+            ("One.", "It writes <think> first.", True),
+        ),
+    ],
+)
+def test_further_blocks_that_begin_a_line_are_thinking(
+    text: str, divided: tuple[str, str, bool]
+) -> None:
+    assert divide_generated(text) == divided
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["The tag `</think>` ends the block.", 'It ends with "</think>".', "The `<think>` tag."],
+)
+def test_a_mark_that_is_quoted_divides_nothing(text: str) -> None:
+    assert divide_generated(text) == (None, text, True)

@@ -65,11 +65,17 @@ class Reply(BaseHTTPRequestHandler):
         """Nothing on stderr."""
 
 
+def _list_models(reply: Reply) -> None:
+    reply.send({"object": "list", "data": [{"id": "writer"}, {"id": "other"}]})
+
+
 class ChatServer:
     """Answers as ``script`` says, and notes what it was asked."""
 
     def __init__(self) -> None:
         self.script: Callable[[Reply], None] = Reply.good
+        #: Answers a request for the list of models.
+        self.listing: Callable[[Reply], None] = _list_models
         self.requests: list[dict[str, Any]] = []
         self.answered: list[str] = []
         self.most_at_once = 0
@@ -93,6 +99,9 @@ class ChatServer:
         server = self
 
         class Handler(Reply):
+            def do_GET(self) -> None:
+                server.listing(self)
+
             def do_POST(self) -> None:
                 content = self.rfile.read(int(self.headers["Content-Length"]))
                 self.body = json.loads(content)

