@@ -112,8 +112,8 @@ def _feature(name: str, dtype: Any) -> dict[str, Any]:
 
 
 def _price(rows: pl.DataFrame) -> str:
-    known = rows.unique("key")["cost"].drop_nulls()
-    return f", which cost {format_cost(known.sum())}" if len(known) else ""
+    known = rows.unique("key")["cost"].drop_nulls().to_list()
+    return f", which cost {format_cost(sum(known))}" if known else ""
 
 
 def _table(rows: pl.DataFrame, names: list[str]) -> str:
