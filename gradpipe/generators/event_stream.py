@@ -43,7 +43,7 @@ def _add(message: dict[str, Any], choice: dict[str, Any]) -> None:
     delta = choice.get("delta") or choice.get("message") or choice
     for field in _JOINED:
         piece: Any = delta.get(field) if isinstance(delta, dict) else None
-        if isinstance(piece, str | list):
+        if type(piece) in (str, list):
             before: Any = message.get(field, type(piece)())
             message[field] = before + piece if type(before) is type(piece) else before
 
