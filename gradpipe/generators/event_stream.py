@@ -42,8 +42,8 @@ def join_events(body: str) -> dict[str, Any] | None:
 def _add(message: dict[str, Any], choice: dict[str, Any]) -> None:
     delta = choice.get("delta") or choice.get("message") or choice
     for field in _JOINED:
-        piece = delta.get(field) if isinstance(delta, dict) else None
-        if isinstance(piece, str | list):
+        piece: Any = delta.get(field) if isinstance(delta, dict) else None
+        if type(piece) in (str, list):
             before: Any = message.get(field, type(piece)())
             message[field] = before + piece if type(before) is type(piece) else before
 

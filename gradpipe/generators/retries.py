@@ -40,7 +40,10 @@ def wait_before_retry(attempts: int, retry_after: float | None) -> float:
 
 
 def wait_while_loading(waits: int, retry_after: float | None) -> float:
-    """Return the seconds to wait for a server that loads its model; ``waits`` counts from 1."""
+    """Return the seconds before another request to a server that loads its model.
+
+    ``waits`` counts from 1; ``retry_after`` is what the server asks for.
+    """
     asked = LONGEST_LOADING_WAIT if retry_after is None else retry_after
     return min(FIRST_WAIT * 2.0 ** min(waits - 1, 30), asked, LONGEST_LOADING_WAIT)
 
