@@ -14,13 +14,13 @@ from importlib import import_module
 from itertools import groupby, islice
 from typing import Any
 
-from gradpipe.conversations.generated_text import divide_generated
 from gradpipe.conversations.think_blocks import opens_thinking
 from gradpipe.errors import GradpipeError, ModelError
 from gradpipe.generators.answers import CallFailure, GeneratedAnswer, Outcome
 from gradpipe.generators.config import GeneratorConfig
 from gradpipe.generators.ledger import Ledger, token_bound
 from gradpipe.generators.request_settings import template_variables
+from gradpipe.generators.written_tokens import TokenReader
 from gradpipe.gradients.passes.memory import make_room
 from gradpipe.models.find import find_model
 from gradpipe.system.hashing import content_hash
@@ -74,6 +74,9 @@ class _VllmWriter:
         }
         self._engine = self._load()
         self._tokenizer = self._engine.get_tokenizer()
+        end = getattr(self._tokenizer, "eos_token_id", None)
+        self._ends = [] if end is None else [int(end)]
+        self._reader = TokenReader(self._tokenizer, self._ends)
 
     def _load(self) -> Any:
         name = str(self._config.model)
@@ -107,7 +110,7 @@ class _VllmWriter:
             return [outcome for call in calls for outcome in self.write([call], variables)]
         seconds = (time.monotonic() - started) / len(calls)
         return [
-            Outcome(call, self._answer(result, seconds))
+            Outcome(call, self._answer(call, result, seconds))
             for call, result in zip(calls, results, strict=True)
         ]
 
@@ -134,27 +137,28 @@ class _VllmWriter:
             skip_special_tokens=False,
         )
 
-    def _answer(self, result: Any, seconds: float) -> GeneratedAnswer | CallFailure:
+    def _answer(
+        self, call: Mapping[str, Any], result: Any, seconds: float
+    ) -> GeneratedAnswer | CallFailure:
         output = result.outputs[0]
         prompt = list(result.prompt_token_ids or [])
         inside = opens_thinking(self._tokenizer.decode(prompt, skip_special_tokens=False))
-        part = divide_generated(output.text, inside)
-        reasoning, text = self._plain(part.reasoning or "") or None, self._plain(part.answer)
-        if not text and reasoning is None:
+        tokens = list(output.token_ids)
+        end = next((place for place, token in enumerate(tokens) if token in self._ends), None)
+        part = self._reader.read(tokens[:end], inside)
+        if not part.text and part.reasoning is None:
             return CallFailure(f"the response is empty (finish reason {output.finish_reason})")
         return GeneratedAnswer(
-            text=text,
+            text=part.text,
             finish_reason=output.finish_reason,
             prompt_tokens=len(prompt),
-            response_tokens=len(output.token_ids),
+            response_tokens=len(tokens),
             seconds=seconds,
-            reasoning=reasoning,
+            reasoning=part.reasoning,
+            reasoning_tokens=part.reasoning_tokens,
+            cut=part.cut,
+            fingerprint=json.loads(call["settings"]).get("weights"),
         )
-
-    def _plain(self, text: str) -> str:
-        for special in self._tokenizer.all_special_tokens:
-            text = text.replace(special, "")
-        return text.strip()
 
 
 def _variables(call: Mapping[str, Any]) -> str:

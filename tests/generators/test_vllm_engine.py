@@ -17,7 +17,14 @@ from gradpipe.generators.generate import GenerationSummary, generate
 from tests.generators.conftest import Store, make_items
 
 PROMPT, OPENED = [1, 2, 3], [1, 2, 4]
-TOKENS = {1: "<|user|>", 2: "hi", 3: "<|assistant|>", 4: "<think>\n"}
+TOKENS = {1: "<|user|>", 2: "hi", 3: "<|assistant|>", 4: "<think>\n", 5: "<|end|>"}
+#: The numbers of all other tokens, which are characters.
+CHARACTERS = 1000
+
+
+def tokens_of(text: str) -> list[int]:
+    body, *ends = text.split(TOKENS[5])
+    return [CHARACTERS + ord(character) for character in body] + [5] * len(ends)
 
 
 @dataclass
@@ -64,9 +71,11 @@ class FakeTokenizer:
     """Decodes the tokens above."""
 
     all_special_tokens = ("<|user|>", "<|assistant|>", "<|end|>")
+    eos_token_id = 5
 
     def decode(self, ids: list[int], skip_special_tokens: bool = False) -> str:
-        return "".join(TOKENS[token] for token in ids)
+        kept = [i for i in ids if not (skip_special_tokens and i in (1, 3, 5))]
+        return "".join(TOKENS.get(i) or chr(i - CHARACTERS) for i in kept)
 
 
 @dataclass
@@ -135,7 +144,9 @@ class FakeEngine:
         if self.refused in numbers:
             raise ValueError("The decoder prompt (length 9) is longer than the maximum of 8.")
         texts = [self.text.format(number=number) for number in numbers]
-        outputs = [CompletionOutput(0, text, [7] * 5, finish_reason=self.finish) for text in texts]
+        outputs = [
+            CompletionOutput(0, text, tokens_of(text), finish_reason=self.finish) for text in texts
+        ]
         return [
             RequestOutput(str(place), None, self.prompt, [output])
             for place, output in enumerate(outputs)
@@ -188,7 +199,7 @@ def test_every_call_is_asked_with_its_own_settings(
     assert len({params.seed for params in asked["params"]}) == 3
     row = next(row for row in store if "number 0" in row["messages"])
     assert (row["text"], row["finish_reason"]) == ("It is 0.", "stop")
-    assert (row["prompt_tokens"], row["response_tokens"]) == (3, 5)
+    assert (row["prompt_tokens"], row["response_tokens"]) == (3, len("It is 0.") + 1)
 
 
 def test_samples_have_seeds_of_their_own(
@@ -215,6 +226,7 @@ def test_thinking_is_kept_apart_and_asked_for_in_its_styles_alone(
     assert {(row["reasoning"], row["text"]) for row in store} == {
         ("Hm.", f"It is {number}.") for number in range(3)
     }
+    assert {row["reasoning_tokens"] for row in store} == {len("Hm.\n</think>")}
 
 
 def test_a_prompt_that_is_refused_is_named_and_the_others_are_kept(
