@@ -86,7 +86,7 @@ def _is_bare(text: str) -> bool:
     if STATED.search(text) or len(text.split()) > 3 * SHORT_ANSWER:
         return False
     words = re.findall(r"(?<![\\A-Za-z{])[A-Za-z]{2,}", text)
-    return all(word.isupper() for word in words)
+    return all(map(str.isupper, words))
 
 
 def _formula(passage: str) -> str | None:
