@@ -140,7 +140,7 @@ _HEDGES = re.compile(
     r"|sometimes"
     r"|beyond|far from|question(?:able)?|uncertain|unclear|debat\w+|if|whether|would need"
     r"|challenging"
-    r"|difficult|less|no|lack\w*|avoid|differ\w*|conflicts?|prevents?|fail\w*|insufficient"
+    r"|difficult|less|no|lac[k]\w*|avoid|differ\w*|conflicts?|prevents?|fail\w*|insufficient"
     r"|hypothetical"
     r"|rarely|hardly|fictional|misconception|impractical|contradict\w*|mismatch|"
     r"decreased|problematic|fell? short|falls? short|none)\b"
