@@ -9,7 +9,7 @@ The order of evidence; what comes first decides:
 1. ``correction``: what follows "Wait, that is wrong" or similar, if it has an answer.
 2. ``mark``, ``box``, ``statement``: the answer after ``####``, in ``\\boxed{}`` or right after
    "the answer is". They weigh the same, and the last one in the text counts. A statement that
-   reaches its answer by a detour counts only if there is none that is direct.
+   reaches its answer by a detour counts only without a direct one.
 3. ``conclusion``: among the last sentences, one that begins with "Therefore" or similar, or that
    chooses ("I pick B") or judges ("this is false").
 4. ``last``: the last sentence that has an answer of the kind.

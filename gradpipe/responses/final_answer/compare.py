@@ -64,7 +64,7 @@ def without_markup(text: str) -> str:
 
 
 def _same_number(found: str, gold: str) -> bool | None:
-    """Whether two numbers are the same; None if one of them is no number."""
+    """Whether two numbers are the same; None if one of them is something else."""
     mine, theirs = _quantity(found), _quantity(gold)
     if mine is None or theirs is None:
         return None
@@ -104,7 +104,7 @@ def _quantity(text: str) -> tuple[Fraction, bool, str] | None:
     return (
         number,
         unit.startswith("percent"),
-        unit.casefold().rstrip("s") if len(unit) > 2 else unit,
+        re.sub("tre$", "ter", unit.casefold().rstrip("s")) if len(unit) > 2 else unit,
     )
 
 

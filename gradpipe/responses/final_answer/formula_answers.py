@@ -85,8 +85,9 @@ def _is_bare(text: str) -> bool:
     """Whether a text is a formula and hardly any words."""
     if STATED.search(text) or len(text.split()) > 3 * SHORT_ANSWER:
         return False
-    words = re.findall(r"(?<![\\A-Za-z{])[A-Za-z]{2,}", text)
-    return all(word.isupper() for word in words)
+    bare = re.sub(r"\\[a-z]+\s*\{[A-Za-z ]*\}", "", text)
+    words = re.findall(r"(?<![\\A-Za-z{])[A-Za-z]{2,}", bare)
+    return all(map(str.isupper, words))
 
 
 def _formula(passage: str) -> str | None:

@@ -32,6 +32,7 @@ _NAMED = re.compile(
     r"|:(?!\s*\d))\s*"
 )
 _MIXED = re.compile(r"(?<![\d^{.])(\d+)\s*(\\frac\{\d+\}\{\d+\})")
+_POWERS: dict[int, str] = {ord("²"): "^2", ord("³"): "^3", ord("⁴"): "^4", ord("⁵"): "^5"}
 #: The brackets and the members of a list; None for a single value.
 _Parts = tuple[str, list[str]] | None
 _PAIRS = {"(": ")", "[": "]", "\\{": "\\}"}
@@ -67,7 +68,7 @@ def _list_equals_one(first: _Parts, second: _Parts, found: str, gold: str) -> bo
     if first and first[0] == "" and not re.search(r"\\pm|\\mp|±", gold):
         # "0.8 or 4/5": both are the one answer.
         return all(_equal(one, gold) for one in first[1])
-    # A single value is no list; "x > 3" is an interval, and ± is two values.
+    # A single value never equals a list; "x > 3" is an interval, and ± is two values.
     several = re.search(r"[<>]|\\(?:[lg]eq?|pm|mp|cup|neq?|infty)(?![a-z])|±|[≤≥\u222a]", single)
     return bool(several) and _by_algebra(found, gold)
 
@@ -208,7 +209,7 @@ def _tidy(formula: str) -> str:
         .replace("±", "\\pm ")
         .replace("×", "\\times ")
     )
-    text = text.translate(str.maketrans({"²": "^2", "³": "^3", "⁴": "^4", "⁵": "^5"}))
+    text = text.translate(_POWERS)
     text = re.sub(r"\\(le|ge|ne)q(?![a-z])", r"\\\1", text)
     text = re.sub(r"\\text\s*\{\s*(,?\s*(?:and|or),?)\s*\}", r" \1 ", text)
     # A unit behind the value says nothing more about it; a word alone is the value.

@@ -41,7 +41,7 @@ _CONCLUDES = re.compile(
 )
 #: Characters from the end within which a statement may reach its number by a detour.
 _TAIL = 600
-#: Words of a statement in which a number may be in words.
+#: The most words of a statement in which a spelled number is its answer.
 _FEW = 12
 _STEP = re.compile(r"\s*(?:[-*•]\s|\d{1,2}[.)]\s)")
 #: A sentence that only checks what was concluded before it.
@@ -109,10 +109,10 @@ def _in_mark(mark: Mark, text: str, question: str, direct: bool) -> FoundAnswer 
 
 def _leads_elsewhere(mark: Mark, text: str) -> bool:
     """Whether no answer follows: "questions answered: 4", or "To answer this:" and steps."""
-    words = text[mark.start : mark.end]
-    if mark.evidence != "statement" or "answered" in words.casefold():
+    said = text[mark.start : mark.end]
+    if mark.evidence != "statement" or "answered" in said.casefold():
         return mark.evidence == "statement"
-    return "\n" in words and bool(re.match(r"(?:\d{1,2}[.)]|Step \d+)\s", mark.passage))
+    return "\n" in said and bool(re.match(r"(?:\d{1,2}[.)]|Step \d+)\s", mark.passage))
 
 
 def _stated(
@@ -208,7 +208,7 @@ def _settling(last: list[tuple[str, str]]) -> tuple[str, str]:
         return last[0]
     concluding = [ending for ending in last if _CONCLUDES.match(ending[0])]
     if concluding and concluding[0] is not last[0] and "=" in final and not _STEP.match(final):
-        # "So he writes 12 a week. 12 * 52 = 624": the last sentence goes on from there.
+        # "So he writes 12 a week. 12 * 52 = 624": the last sentence continues it.
         used = {value(number) for number in numbers(final)}
         if any(value(number) in used for number in numbers(concluding[0][0])):
             return last[0]

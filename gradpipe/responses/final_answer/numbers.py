@@ -160,8 +160,8 @@ def _computed(bare: str) -> Fraction | None:
         return sign * (Fraction(bare[:-1] or 0) + Fraction(*_VULGAR[bare[-1]]))
     if "/" in bare:
         left, right = bare.replace(",", "").replace("and ", "").split("/")
-        whole, top = left.split() if re.search(r"\d\s+\d", left) else ("0", left)
-        return sign * (Fraction(int(whole)) + Fraction(int(top), int(right)))
+        *units, part = left.split() if re.search(r"\d\s+\d", left) else [left]
+        return sign * (Fraction(int("".join(units) or 0)) + Fraction(int(part), int(right)))
     power = re.search(rf"{_POWER}$", bare)
     exponent = 0
     if power:
@@ -187,7 +187,7 @@ def _plain_digits(text: str) -> str:
 
 
 def spelled_number(text: str) -> tuple[str, int | Fraction] | None:
-    """The last number in words in ``text``, as written and its value; None if there is none."""
+    """The last spelled number in ``text``, as written and its value; None if it has no such."""
     if parts := list(_PARTS.finditer(text)):
         last = parts[-1]
         count = _spelled(last["count"] or "one") or 1

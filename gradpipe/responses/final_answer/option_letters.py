@@ -92,7 +92,7 @@ _ANYWHERE = re.compile(
 def letter_at_start(passage: str, texts: dict[str, str], *, alone: bool = False) -> list[str]:
     """The letters that a statement begins with; ``texts`` are the options by letter.
 
-    ``alone`` is for a text that is no statement: there, "B is odd" says something about B only.
+    ``alone`` is for a text without a statement: there, "B is odd" says something about B only.
     """
     passage = passage.replace("\x01", " ")
     if ordinal := _ORDINAL.match(passage):

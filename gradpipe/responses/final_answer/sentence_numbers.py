@@ -39,7 +39,7 @@ _TERM = re.compile(r"[^\s,;:=$]+(?:\s*[-+*/^×·]\s*[^\s,;:=$]+)*")
 _TEXT = re.compile(r"\\(?:text|mathrm|mbox|textrm|textbf|mathbf|textit|mathit)\s*\{([^{}]*)\}")
 _ASKED = re.compile(
     r"(?i)\bhow (?:many|much)(?: more| fewer| less| total| additional)? ([a-z]{3,})"
-    r"|\bin (minutes|hours|days|weeks|months|years|seconds|cents|dollars|meters|metres"
+    r"|\bin (minutes|hours|days|weeks|months|years|seconds|cents|dollars|meters|met(?:er|re)s"
     r"|kilometers|cm"
     r"|centimeters|inches|feet|miles|grams|kilograms|percent)\b"
 )
@@ -82,7 +82,7 @@ def _result(line: str, named: list[re.Match[str]], equals: int) -> re.Match[str]
     )
     rest = line[named[0].end() : named[-1].start()]
     if (
-        re.search(r"(?i),? (?:so|which|therefore|thus|hence)\b", rest)
+        re.search(r"(?i),? (?:so|which|therefore|thus)\b", rest)
         or re.search(reason, clause)
         or any(re.search(goes_on, line[: m.start()]) for m in named[1:])
     ):
@@ -165,7 +165,7 @@ def with_asked_unit(line: str, matches: list[re.Match[str]], question: str) -> r
 
 
 def unit_behind(line: str, match: re.Match[str]) -> str:
-    """The word behind a number, in lowercase; empty if it is no unit."""
+    """The word behind a number, in lowercase; empty if it cannot be a unit."""
     unit = re.match(r"[\s\\{*$)]*(?:[a-z]*\\text\{\s*)?([A-Za-z]{2,})", line[match.end() :])
     word = unit[1].casefold() if unit else ""
     return "" if word in ("or", "and", "is", "text", "because", "since", "in", "as") else word

@@ -1,7 +1,7 @@
 """Read yes or no from a conclusion that only repeats the question's words.
 
 "Did Naruto escape?" is answered by "In conclusion, Naruto did not escape." A response counts only
-if the sentence that concludes it names most of what the question names. It says no if it denies
+if the sentence that concludes it has most words of the question. It says no if it denies
 this, and yes if it does not.
 """
 
@@ -140,7 +140,7 @@ _HEDGES = re.compile(
     r"|sometimes"
     r"|beyond|far from|question(?:able)?|uncertain|unclear|debat\w+|if|whether|would need"
     r"|challenging"
-    r"|difficult|less|no|lacks?|avoid|differ\w*|conflicts?|prevents?|fail\w*|insufficient"
+    r"|difficult|less|no|lac[k]\w*|avoid|differ\w*|conflicts?|prevents?|fail\w*|insufficient"
     r"|hypothetical"
     r"|rarely|hardly|fictional|misconception|impractical|contradict\w*|mismatch|"
     r"decreased|problematic|fell? short|falls? short|none)\b"
@@ -195,7 +195,8 @@ def _main_clause(sentence: str) -> str:
 
 def _words(text: str) -> set[str]:
     words = re.findall(r"[a-z0-9]+", re.sub(r"'s\b", "", text.casefold()))
-    return {_stem(word) for word in words if word not in _STOP and len(word) > 1}
+    found = filter(lambda word: word not in _STOP and len(word) > 1, words)
+    return set(map(_stem, found))
 
 
 def _stem(word: str) -> str:
