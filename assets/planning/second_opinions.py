@@ -73,7 +73,7 @@ def ask_judge(
     if judge is None:
         return JudgedResponses(quality)
     plan = plan_opinions(quality, items, judge)
-    paid, reasons = 0, []
+    paid, reasons = 0, list[str]()
     if plan.calls.height:
         with workspace.lock("generations", judge.model):
             unpaid = _unpaid(workspace, plan)

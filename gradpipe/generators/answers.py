@@ -9,8 +9,8 @@ from typing import Any
 
 import polars as pl
 
+from gradpipe.generators.budget import TokenPrice
 from gradpipe.generators.calls import CALL_SCHEMA
-from gradpipe.generators.config import TokenPrice
 
 
 @dataclass(frozen=True)

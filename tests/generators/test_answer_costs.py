@@ -4,8 +4,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gradpipe.generators.answers import CallFailure, GeneratedAnswer, Outcome, answer_rows, priced
+from gradpipe.generators.budget import TokenPrice
 from gradpipe.generators.calls import CALL_SCHEMA
-from gradpipe.generators.config import TokenPrice
 
 TOKENS = st.one_of(st.none(), st.integers(0, 10_000))
 AMOUNTS = st.one_of(st.none(), st.floats(0, 100))

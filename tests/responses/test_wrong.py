@@ -206,6 +206,8 @@ def test_mismatches_of_a_generator_are_wrong_responses(items: pl.DataFrame) -> N
             "found_answer": ["3", "4", None],
             "text": ["The answer is 3.", "The answer is 4.", "The"],
             "key": None,
+            "judged_by": None,
+            "judge_reply": None,
         },
         schema=QUALITY_SCHEMA,
     )
