@@ -65,12 +65,14 @@ def with_other_judges(judged: pl.DataFrame) -> pl.DataFrame:
 
 
 def markdown(judged: pl.DataFrame) -> str:
-    """The table of agreement per kind, then of each origin, then of everything."""
+    """The table of agreement per kind, then of each origin and round, then of everything."""
     totals = [
         agreement(part.with_columns(pl.lit(title).alias("kind")))
         for title, part in (
             ("**all written**", judged.filter(pl.col("origin") == "written")),
             ("**all of the release**", judged.filter(pl.col("origin") == "release")),
+            ("**round 1**", judged.filter(pl.col("round") == 1)),
+            ("**round 2**", judged.filter(pl.col("round") == 2)),
             ("**all**", judged),
         )
         if part.height
@@ -102,7 +104,10 @@ def main() -> None:
     print(table)
     if "--failures" in sys.argv[1:]:
         for row in failures(judged).iter_rows(named=True):
-            print(f"{row['id']}: label {row['label']}, {row['verdict']} ({row['found_answer']!r})")
+            print(
+                f"{row['id']}, round {row['round']}: label {row['label']},"
+                f" {row['verdict']} ({row['found_answer']!r})"
+            )
     if "--write" in sys.argv[1:]:
         before, _, rest = PAGE.read_text("utf-8").partition(START)
         after = rest.partition(END)[2]

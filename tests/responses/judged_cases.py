@@ -1,4 +1,4 @@
-"""The judged benchmark: responses that a person read and labeled, and what gradpipe says of them.
+"""The judged benchmark: responses that were read and labeled, and what gradpipe says of them.
 
 ``judged.jsonl`` has texts that were written for the kinds of answers. ``judged_release.jsonl``
 refers to texts of the paper's release, which the project does not contain: they are read from the
@@ -24,7 +24,8 @@ RELEASE_FOLDER = HERE.parents[2] / "shared" / "layer-gradient"
 #: there is no final answer.
 LABELS = ("right", "wrong", "none")
 
-#: One row per response. ``read`` is the final answer that the reader read.
+#: One row per response. ``read`` is the final answer that the reader read. ``round`` is 1 for the
+#: first cases, and 2 for those labeled after the agreement on the first was known.
 CASE_SCHEMA = pl.Schema(
     {
         "id": pl.String(),
@@ -38,13 +39,16 @@ CASE_SCHEMA = pl.Schema(
         "finish_reason": pl.String(),
         "label": pl.String(),
         "read": pl.String(),
+        "round": pl.Int64(),
     }
 )
+#: A line without a round is of the first one.
+ROUND = pl.col("round").fill_null(1)
 
 
 def written_cases() -> pl.DataFrame:
     """Read the written responses (CASE_SCHEMA)."""
-    return pl.read_ndjson(WRITTEN, schema=CASE_SCHEMA)
+    return pl.read_ndjson(WRITTEN, schema=CASE_SCHEMA).with_columns(ROUND)
 
 
 def release_labels() -> pl.DataFrame:
@@ -55,8 +59,9 @@ def release_labels() -> pl.DataFrame:
     to another question serves as a wrong one.
     """
     texts = ("id", "kind", "origin", "style", "relevance", "label", "read")
-    schema = dict.fromkeys(texts, pl.String()) | {"item": pl.Int64(), "response_of": pl.Int64()}
-    return pl.read_ndjson(RELEASE, schema=schema)
+    numbers = ("item", "response_of", "round")
+    schema = dict.fromkeys(texts, pl.String()) | dict.fromkeys(numbers, pl.Int64())
+    return pl.read_ndjson(RELEASE, schema=schema).with_columns(ROUND)
 
 
 def release_cases(folder: Path = RELEASE_FOLDER) -> pl.DataFrame:

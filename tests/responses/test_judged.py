@@ -1,4 +1,4 @@
-"""The judgments of responses agree with those of a person who read them."""
+"""The judgments of responses agree with those of a reader."""
 
 from pathlib import Path
 
@@ -24,6 +24,19 @@ from tests.responses.other_judges import (
 
 #: Least agreement over all responses, and over those of one kind with at least LEAST_CASES.
 OVERALL, PER_KIND, LEAST_CASES = 0.99, 0.97, 12
+#: Cases of each of the release's sets, and of round 2 of each kind that has one.
+LEAST_OF_A_SET, SECOND_ROUND = 24, 8
+SECOND_ROUND_KINDS = {
+    "fraction",
+    "unit",
+    "thousands",
+    "scientific",
+    "set",
+    "option_reason",
+    "several_letters",
+    "invented_question",
+    "yes_no_hedge",
+}
 BENCHMARKS = {
     "aqua",
     "creak",
@@ -73,14 +86,22 @@ def test_all_responses_are_judged_as_a_reader_judges_them(release: pl.DataFrame)
 
 def test_the_benchmark_has_written_responses_of_each_kind_and_the_releases_nine_sets() -> None:
     written, labels = written_cases(), release_labels()
-    assert written.height >= 230
-    assert labels.height >= 200
+    assert written.height == 419
+    assert labels.height == 224
     assert set(labels["kind"]) == BENCHMARKS
-    counts = pl.concat([written.select("kind"), labels.select("kind")])["kind"].value_counts()
-    assert counts["count"].min() >= LEAST_CASES  # type: ignore[operator]
+    assert written["kind"].value_counts()["count"].min() >= LEAST_CASES  # type: ignore[operator]
+    assert labels["kind"].value_counts()["count"].min() >= LEAST_OF_A_SET  # type: ignore[operator]
     for cases in (written, labels):
         assert set(cases["label"]) == set(LABELS)
         assert cases["id"].is_unique().all()
+
+
+def test_a_second_round_of_written_responses_has_texts_of_its_own() -> None:
+    first = written_cases().filter(pl.col("round") == 1)
+    second = written_cases().filter(pl.col("round") == 2)
+    counts = dict(second["kind"].value_counts().iter_rows())
+    assert counts == dict.fromkeys(SECOND_ROUND_KINDS, SECOND_ROUND)
+    assert set(first["question"]).isdisjoint(second["question"])
 
 
 def test_a_reader_reads_an_answer_unless_there_is_none() -> None:
@@ -108,7 +129,7 @@ def test_agreement_counts_what_is_accepted_and_what_is_held_back() -> None:
         ("none", True, "right"),
     ]
     judged = pl.DataFrame(rows, schema=["label", "accepted", "said"], orient="row").with_columns(
-        pl.lit("number").alias("kind"), pl.lit("written").alias("origin")
+        pl.lit("number").alias("kind"), pl.lit("written").alias("origin"), pl.lit(1).alias("round")
     )
     assert agreement(judged).rows() == [("number", 4, 0.5, 0.25)]
     assert failures(judged)["label"].to_list() == ["right", "none"]
