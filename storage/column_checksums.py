@@ -39,7 +39,7 @@ class ColumnChecksum:
     digest: str
 
     def covers(self, content: bytes, at: int) -> bool:
-        """Whether ``content``, which begins at byte ``at`` of the file, has the column unchanged."""
+        """Whether ``content``, the file's bytes from ``at`` on, has the column unchanged."""
         view = memoryview(content)[self.start - at : self.end - at]
         return len(view) == self.end - self.start and _digest(view) == self.digest
 

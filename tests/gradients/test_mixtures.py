@@ -19,7 +19,7 @@ from gradpipe.gradients.passes import expert_factors
 from gradpipe.gradients.protocol import make_protocol
 from gradpipe.gradients.rows import explode_matrices
 from gradpipe.gradients.spectra.inner_products import Gradient
-from gradpipe.gradients.spectra.sketches import Sketcher, kept_sketch
+from gradpipe.gradients.spectra.sketches import STEPS, Sketcher, kept_sketch
 from gradpipe.gradients.tokens import TokenRow
 from gradpipe.models.load import LoadedModel
 from gradpipe.models.projections import find_projections
@@ -181,7 +181,7 @@ def test_the_sketch_of_experts_is_that_of_the_fused_gradient(
         sketch = Sketcher().sketches({"": gradient})[""][0].numpy()
         expected = kept_sketch(sketch, float(whole.norm()))
         assert expected is not None
-        assert np.abs(np.array(record["sketch"]) - expected.astype(float)).max() <= 1.001 / 256
+        assert np.abs(np.array(record["sketch"]) - expected.astype(float)).max() <= 1.001 / STEPS
 
 
 def test_experts_are_compared_with_the_same_experts_one_layer_above(

@@ -26,7 +26,7 @@ from gradpipe.gradients.spectra.comparisons import SAME_LAYER
 from gradpipe.gradients.spectra.inner_products import RowAlignment
 from gradpipe.gradients.spectra.matmul import outer, ready
 from gradpipe.gradients.spectra.sink import SpectraSink
-from gradpipe.gradients.spectra.sketches import Sketcher
+from gradpipe.gradients.spectra.sketches import STEPS, Sketcher
 from gradpipe.gradients.spectra.workers import SpectraPool
 from gradpipe.gradients.tokens import TokenRow
 from gradpipe.models.load import LoadedModel
@@ -128,7 +128,7 @@ def test_what_shares_the_batch_changes_no_cosine_and_no_sketch(
     assert_close(cosines.to_list(), one_cosines.to_list(), 1e-5)
     # A value on the edge between two steps may go either way.
     np.testing.assert_allclose(
-        np.stack(sketches.to_list()), np.stack(one_sketches.to_list()), rtol=0, atol=1.01 / 256
+        np.stack(sketches.to_list()), np.stack(one_sketches.to_list()), rtol=0, atol=1.01 / STEPS
     )
 
 
