@@ -17,7 +17,8 @@ class Settings:
 
     ``rows`` is the number of examples per style, ``naive_rows`` of those for the naive method (0
     skips it), ``rounds`` of repetitions, ``tokens`` of tokens in the row for one layer. ``budget``
-    is the token budget of ours; None lets it choose. ``stored`` is the number of rows of a row store.
+    is the token budget of ours; None lets it choose. ``stored`` is the number of rows in
+    a row store.
     """
 
     model: str = "demo"

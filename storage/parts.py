@@ -16,7 +16,7 @@ SMALL_PART = 4 << 20
 MERGED_PART = 64 << 20
 #: Fewer adjacent small parts are not merged. A merge rewrites less than SMALL_PART of rows that
 #: were merged before, which takes a fraction of a second.
-FEWEST_PARTS = 2
+FEWEST_PARTS = 8
 #: The most bytes of parts whose whole rows are in memory at once; one part may be larger.
 READ_AT_ONCE = 128 << 20
 

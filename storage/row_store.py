@@ -113,12 +113,15 @@ class RowStore:
         sizes = self._sizes()
         for group in [*parts_to_merge(sizes), *self._to_rewrite(sizes)]:
             try:
-                merged = self._without_repetitions(self._read_whole(group), group[0])
+                rows = self._read_whole(group)
+                merged = self._without_repetitions(rows, group[0])
             except FileNotFoundError:
                 # A process on another machine merges these parts.
                 continue
+            # The part that has the repeated rows may have the time of the first one in its name.
+            place = group[0] if merged.height == rows.height else group[-1]
             if merged.height:
-                self._write_checked(self.folder / merged_part_name(group[0].name), merged)
+                self._write_checked(self.folder / merged_part_name(place.name), merged)
             replaced += len(list(map_concurrently(self._files.delete, group)))
         return replaced
 
