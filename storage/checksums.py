@@ -107,6 +107,8 @@ def _digest(content: bytes) -> str:
 
 def _unknown(columns: pl.Schema, known: pl.Schema) -> str | None:
     """What a file's schema has that this version does not know, as the end of "the file …"."""
+    if columns == known:
+        return None
     unknown = [name for name in columns if name not in known]
     if unknown:
         return f"has columns that this version of gradpipe does not know ({', '.join(unknown)})"

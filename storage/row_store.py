@@ -140,7 +140,7 @@ class RowStore:
         """
         earlier = {part: size for part, size in self._sizes().items() if part.name < first.name}
         keys = self._scan(earlier).select(KEY).collect().to_series()
-        return rows.filter(~pl.col(KEY).is_in(keys.implode()))
+        return _only(rows, ~rows[KEY].is_in(keys.implode()))
 
     def _write_checked(self, target: Location, rows: pl.DataFrame) -> None:
         """Write a part and read it back; raises WorkspaceError if it differs."""
@@ -211,8 +211,9 @@ class RowStore:
             if fault_in(content, self.schema) is not None:
                 raise DamagedError(self.damage())
             rows = read_part(content, self.schema)
-            frames.append(rows if keys is None else rows.filter(pl.col(KEY).is_in(keys.implode())))
-        return pl.concat(frames).unique(KEY, keep="first", maintain_order=True)
+            frames.append(rows if keys is None else _only(rows, rows[KEY].is_in(keys.implode())))
+        found = pl.concat(frames)
+        return _only(found, found[KEY].is_first_distinct())
 
     def _collect(self, query: Query) -> pl.DataFrame:
         """Run a query on all rows, repetitions included."""
@@ -271,3 +272,8 @@ class RowStore:
         """Each part with its bytes, or None if it is missing; some parts are read at a time."""
         listed = list(parts)
         return zip(listed, map_concurrently(self._files.read, listed), strict=True)
+
+
+def _only(rows: pl.DataFrame, chosen: pl.Series) -> pl.DataFrame:
+    """The chosen rows; no copy of the spectra if these are all."""
+    return rows if chosen.all() else rows.filter(chosen)
