@@ -57,7 +57,8 @@ def fold_map(width: int, to: int, folded: str) -> tuple[np.ndarray, np.ndarray]:
 class Sketcher:
     """Computes sketches; caches each fold on each device that uses it.
 
-    Without ``kept`` there are none: gradients are compared within their example only.
+    Without ``kept`` it returns no sketches, so that gradients are compared within their example
+    only.
     """
 
     def __init__(self, *, kept: bool = True) -> None:
