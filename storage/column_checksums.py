@@ -171,7 +171,8 @@ def _encodings(table: pa.Table) -> tuple[list[str], list[str]]:
     buffer = BytesIO()
     parquet.write_table(table.slice(0, 0), buffer, store_schema=False)
     schema = parquet.ParquetFile(buffer).schema
-    split, others = [], []
+    split: list[str] = []
+    others: list[str] = []
     for number in range(len(schema)):
         column = schema.column(number)
         floating = column.physical_type in {"FLOAT", "DOUBLE", "FIXED_LEN_BYTE_ARRAY"}

@@ -237,11 +237,13 @@ class RowStore:
 
     @contextmanager
     def _naming_damage(self) -> Iterator[None]:
-        """Turn Polars errors into errors that name the damaged parts."""
+        """Turn errors into ones that name all damaged parts, whatever the query reads of them."""
         try:
             yield
         except FileNotFoundError:
             raise
+        except DamagedError as error:
+            raise DamagedError({**self.damage(), **error.damage}) from error
         except UNREADABLE as error:
             if damage := self.damage():
                 raise DamagedError(damage) from error

@@ -181,6 +181,19 @@ def test_damage_after_a_look_is_found_by_the_next_query_that_reads_it(root: Loca
     assert list(store.damage()) == [second]
 
 
+def test_a_query_that_finds_damage_names_all_damaged_parts(root: Location) -> None:
+    store = RowStore(root / "rows", SCHEMA)
+    for number in range(4):
+        store.append(rows([f"{number}"]))
+    first, second, _, last = store.parts()
+    spoil_column(second, "matrices")
+    spoil_column(last, "gaps")
+    filesystem_of(first).write(first, b"")
+    with pytest.raises(DamagedError) as found:
+        store.missing(["1"])
+    assert list(found.value.damage) == [first, second, last]
+
+
 def test_a_look_reads_the_footers_and_the_keys_alone(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
