@@ -28,8 +28,8 @@ if TYPE_CHECKING:
 
 SCHEMA = pl.Schema(
     {
-        "key": pl.String,
-        "loss": pl.Float64,
+        "key": pl.String(),
+        "loss": pl.Float64(),
         "matrices": pl.List(
             pl.Struct({"values": pl.List(pl.Float32), "sketch": pl.List(pl.Float16)})
         ),
