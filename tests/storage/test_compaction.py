@@ -325,7 +325,8 @@ def test_appends_beside_merges_lose_nothing_and_every_read_grows(
     tmp_path_factory: pytest.TempPathFactory, kind: str, writers: list[list[list[str]]]
 ) -> None:
     home = f"memory://{uuid4().hex}" if kind == "memory" else str(tmp_path_factory.mktemp("rows"))
-    folder, errors = open_location(home), []
+    folder = open_location(home)
+    errors: list[Exception] = []
 
     def write(number: int, layout: list[list[str]]) -> None:
         for part, keys in enumerate(layout):
