@@ -37,7 +37,7 @@ OUTER_SHARE, CONGRUENCE_SHARE = 2 / 3, 3 / 5
 #: Bytes on disk, after compression: per float32 singular value (its digits are noise), per number
 #: of a sketch (which has fewer digits), per matrix (norms and cosines) and per batch's file, until
 #: files are merged.
-VALUE_BYTES, SKETCH_BYTES, MATRIX_BYTES, FILE_BYTES = 3.06, 0.66, 29.0, 9500.0
+VALUE_BYTES, SKETCH_BYTES, MATRIX_BYTES, FILE_BYTES = 3.06, 0.85, 29.0, 9500.0
 
 
 @dataclass(frozen=True, kw_only=True)
