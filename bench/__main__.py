@@ -54,6 +54,7 @@ OPTIONS = {
     "budget": _option("budget", type=click.IntRange(min=1), help="The token budget of ours."),
     "shapes": _option("shapes", Settings.shapes, help="Architectures, separated by commas."),
     "tokens": _option("tokens", Settings.tokens, least=2, help="Tokens of the row for one layer."),
+    "stored": _option("stored", Settings.stored, help="Rows of the row store."),
 }
 REAL_ROWS = ("model", "data", "styles", "rows", "budget")
 
@@ -142,6 +143,13 @@ def profile(out: Path | None, **chosen: Any) -> None:
 def page(out: Path | None, **chosen: Any) -> None:
     """Measure the size of the paper's report and the time a browser takes to open it."""
     _run("page", ["page"], out, chosen)
+
+
+@main.command()
+@taking("stored", "rounds")
+def storage(out: Path | None, **chosen: Any) -> None:
+    """Measure the row store's files, bytes and reads, before and after its merge."""
+    _run("storage", ["storage"], out, chosen)
 
 
 @main.command(name="all")

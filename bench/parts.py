@@ -189,6 +189,20 @@ def run_page(settings: Settings, say: Say) -> Part:
     return Part("page", note, summarize_page(rounds), rounds)
 
 
+def run_storage(settings: Settings, say: Say) -> Part:
+    """Measure a row store of made-up rows, as batches leave it and after its merge."""
+    from bench.stored_rows import ROWS_PER_FILE, measure_stores, summarize_stores
+
+    measures = measure_stores(settings, say)
+    note = (
+        f"{settings.stored} made-up rows of SmolLM2-135M's shape with GSM8K's lengths, in a local "
+        f"folder, {ROWS_PER_FILE} per batch; {_rounds(settings)}, with the files in memory. Look: "
+        "which keys are missing. Numbers: all columns of numbers. Spectra: everything, verified "
+        "whole. Merge: once, from apart to merged."
+    )
+    return Part("storage", note, summarize_stores(measures), measures)
+
+
 PARTS: dict[str, Callable[[Settings, Say], Part]] = {
     "passes": run_passes,
     "alignment": run_alignment,
@@ -198,6 +212,7 @@ PARTS: dict[str, Callable[[Settings, Say], Part]] = {
     "cuda": run_cuda,
     "profile": run_profile,
     "page": run_page,
+    "storage": run_storage,
 }
 
 

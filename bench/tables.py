@@ -30,6 +30,11 @@ def megabytes(value: float) -> str:
     return f"{value / 1e6:.0f} MB"
 
 
+def kilobytes(value: float) -> str:
+    """Bytes as KB, with one decimal."""
+    return f"{value / 1e3:.1f} KB"
+
+
 def megabytes_in_tenths(value: float) -> str:
     """Bytes as MB, with one decimal."""
     return f"{value / 1e6:.1f} MB"
@@ -137,6 +142,18 @@ COLUMNS: dict[str, list[Column]] = {
         Column("time", "seconds", seconds),
         Column("share", "share", percent),
         Column("calls", "calls"),
+    ],
+    "storage": [
+        Column("parts", "case"),
+        Column("files", "files", whole),
+        Column("bytes per row", "row_bytes", kilobytes),
+        Column("singular values", "value_bytes", kilobytes),
+        Column("sketches", "sketch_bytes", kilobytes),
+        Column("all else", "other_bytes", kilobytes),
+        Column("look", "look", seconds),
+        Column("numbers", "numbers", seconds),
+        Column("spectra", "spectra", seconds),
+        Column("merge", "merge", seconds),
     ],
     "page": [
         Column("study", "case"),

@@ -17,19 +17,23 @@ from gradpipe.untrusted.parquet_footer import MAGIC, column_chunks, decode
 
 #: Errors that Polars raises for invalid bytes; a panic is not even an Exception.
 UNREADABLE = (pl.exceptions.PolarsError, pl.exceptions.PanicException, OSError, ValueError)
-_NAME = "gradpipe.seal"
-_MARK = b"gradpipe-sha256:"
-_BLANK = b"0" * 64
+#: The name of the footer's entry with the seal, what its value starts with, and what stands for
+#: the digest while it is computed.
+SEAL, MARK, BLANK = "gradpipe.seal", b"gradpipe-sha256:", b"0" * 64
 
 
 def sealed_parquet(frame: pl.DataFrame, metadata: Mapping[str, str] | None = None) -> bytes:
     """A frame as the bytes of a Parquet file with its own seal."""
     buffer = BytesIO()
-    seal = {_NAME: (_MARK + _BLANK).decode()}
+    seal = {SEAL: (MARK + BLANK).decode()}
     frame.write_parquet(buffer, compression="zstd", metadata={**(metadata or {}), **seal})
-    content = buffer.getvalue()
-    at = content.rindex(_MARK) + len(_MARK)
-    return content[:at] + _digest(content).encode() + content[at + len(_BLANK) :]
+    return fill_seal(buffer.getvalue())
+
+
+def fill_seal(content: bytes) -> bytes:
+    """A file with its digest in place of BLANK, which follows the last MARK."""
+    at = content.rindex(MARK) + len(MARK)
+    return content[:at] + _digest(content).encode() + content[at + len(BLANK) :]
 
 
 def fault_in(content: bytes, schema: pl.Schema | None = None) -> str | None:
@@ -43,10 +47,10 @@ def fault_in(content: bytes, schema: pl.Schema | None = None) -> str | None:
     footer = _footer(content)
     if footer is None:
         return "is truncated or not a Parquet file"
-    at = content.rfind(_MARK, footer)
+    at = content.rfind(MARK, footer)
     # Two texts mark a seal, so that one changed byte cannot hide it.
-    sealed = at >= 0 or _NAME.encode() in content[footer:]
-    if sealed and (at < 0 or not _is_whole(content, at + len(_MARK))):
+    sealed = at >= 0 or SEAL.encode() in content[footer:]
+    if sealed and (at < 0 or not _is_whole(content, at + len(MARK))):
         return "has changed since it was written"
     try:
         if not sealed:
@@ -54,10 +58,20 @@ def fault_in(content: bytes, schema: pl.Schema | None = None) -> str | None:
             file = BytesIO(content)
             decode(file, column_chunks(file))
             pl.read_parquet(content)
+    except UNREADABLE as error:
+        return _unreadable(error)
+    return fault_of_schema(content, schema)
+
+
+def fault_of_schema(content: bytes, schema: pl.Schema | None) -> str | None:
+    """Return what is wrong with the columns of a Parquet file, or None, as ``fault_in`` does.
+
+    ``content`` is an intact file, or its last bytes with the whole footer.
+    """
+    try:
         columns = pl.Schema(pl.read_parquet_schema(content))
     except UNREADABLE as error:
-        reason = str(error).partition("\n")[0].rstrip(".")
-        return f"cannot be read: {reason}"
+        return _unreadable(error)
     return None if schema is None else _unknown(columns, schema)
 
 
@@ -66,6 +80,11 @@ def read_part(content: bytes, schema: pl.Schema) -> pl.DataFrame:
     return pl.read_parquet(content).match_to_schema(
         schema, missing_columns="insert", missing_struct_fields="insert"
     )
+
+
+def _unreadable(error: BaseException) -> str:
+    reason = str(error).partition("\n")[0].rstrip(".")
+    return f"cannot be read: {reason}"
 
 
 def _footer(content: bytes) -> int | None:
@@ -78,8 +97,8 @@ def _footer(content: bytes) -> int | None:
 
 def _is_whole(content: bytes, at: int) -> bool:
     """Whether the digest at a position matches the rest of the file."""
-    blank = content[:at] + _BLANK + content[at + len(_BLANK) :]
-    return content[at : at + len(_BLANK)] == _digest(blank).encode()
+    blank = content[:at] + BLANK + content[at + len(BLANK) :]
+    return content[at : at + len(BLANK)] == _digest(blank).encode()
 
 
 def _digest(content: bytes) -> str:
@@ -88,6 +107,8 @@ def _digest(content: bytes) -> str:
 
 def _unknown(columns: pl.Schema, known: pl.Schema) -> str | None:
     """What a file's schema has that this version does not know, as the end of "the file …"."""
+    if columns == known:
+        return None
     unknown = [name for name in columns if name not in known]
     if unknown:
         return f"has columns that this version of gradpipe does not know ({', '.join(unknown)})"

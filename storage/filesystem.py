@@ -10,7 +10,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from contextlib import AbstractContextManager
 from pathlib import Path
-from typing import TYPE_CHECKING, ClassVar, Generic, TypeAlias, TypeVar
+from typing import TYPE_CHECKING, Generic, TypeAlias, TypeVar
 from uuid import uuid4
 
 import polars as pl
@@ -33,9 +33,6 @@ class Filesystem(ABC, Generic[LocationT]):
 
     Every operation raises WorkspaceError if the storage refuses it or cannot be reached.
     """
-
-    #: Whether invalid bytes may end the process in ``scan_parquet``; verify such files first.
-    scan_may_crash: ClassVar[bool]
 
     @abstractmethod
     def local_path(self, location: LocationT) -> Path | None:
@@ -73,11 +70,15 @@ class Filesystem(ABC, Generic[LocationT]):
         """The files directly in a folder whose names match a pattern, sorted, with their bytes."""
 
     @abstractmethod
-    def scan_parquet(self, files: Mapping[LocationT, int], schema: pl.Schema) -> pl.LazyFrame:
+    def scan_parquet(
+        self, files: Mapping[LocationT, int], schema: pl.Schema, whole: set[LocationT]
+    ) -> pl.LazyFrame:
         """The rows of Parquet files, lazily, in the order of the files; missing columns are null.
 
-        ``files`` maps each file to its bytes. The query raises FileNotFoundError if one has been
-        deleted since it was listed.
+        ``files`` maps each file to its bytes. The columns that a query reads are verified by their
+        checksums when it runs. A local file without them is verified whole, unless it is in
+        ``whole``, where it is added. The query raises FileNotFoundError if a file has been deleted
+        since it was listed, and DamagedError if one has changed since it was written.
         """
 
     @abstractmethod

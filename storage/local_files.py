@@ -13,12 +13,11 @@ import polars as pl
 from gradpipe.errors import WorkspaceError
 from gradpipe.system.atomic_files import written_aside
 from storage.filesystem import Filesystem
+from storage.local_reads import scan_files
 
 
 class LocalFiles(Filesystem[Path]):
     """Files on this machine: written to a temporary name, synced to disk and renamed."""
-
-    scan_may_crash = True
 
     def local_path(self, location: Path) -> Path:
         """The path itself."""
@@ -95,16 +94,11 @@ class LocalFiles(Filesystem[Path]):
                 sizes[file] = file.stat().st_size
         return sizes
 
-    def scan_parquet(self, files: Mapping[Path, int], schema: pl.Schema) -> pl.LazyFrame:
+    def scan_parquet(
+        self, files: Mapping[Path, int], schema: pl.Schema, whole: set[Path]
+    ) -> pl.LazyFrame:
         """Scan the files with Polars, which reads them when the query runs."""
-        # Without `glob=False` a workspace below a folder like `runs[1]` would read as empty.
-        return pl.scan_parquet(
-            list(files),
-            schema=schema,
-            glob=False,
-            missing_columns="insert",
-            cast_options=pl.ScanCastOptions(missing_struct_fields="insert"),
-        )
+        return scan_files(files, schema, whole)
 
     @contextmanager
     def local_folder(self, folder: Path, last: str) -> Iterator[Path]:

@@ -13,6 +13,7 @@ from polars.io.plugins import register_io_source
 from pyarrow import parquet
 
 from gradpipe.errors import DamagedError
+from storage.column_checksums import part_seal
 from storage.concurrency import map_concurrently
 from storage.store_errors import as_workspace_error
 
@@ -50,7 +51,8 @@ def scan_objects(files: Mapping[UPath, int], schema: pl.Schema) -> pl.LazyFrame:
 
     ``files`` maps each file to its bytes. When the query runs, the footer and the query's columns
     of each file are fetched, many files at a time. The query raises FileNotFoundError if a file was
-    deleted, DamagedError if it cannot be decoded, and WorkspaceError if the store fails.
+    deleted, DamagedError if a column has changed or cannot be decoded, and WorkspaceError if the
+    store fails.
     """
 
     def rows(
@@ -84,7 +86,10 @@ def _bytes(address: UPath, start: int, end: int | None) -> bytes:
 
 def _read_columns(address: UPath, size: int, schema: pl.Schema) -> pl.DataFrame:
     try:
-        file = parquet.ParquetFile(_ObjectFile(address, size), pre_buffer=True)
+        content = _ObjectFile(address, size)
+        sealed = content.fetch_verified(list(schema))
+        # What is verified is in memory already.
+        file = parquet.ParquetFile(content, pre_buffer=not sealed)
         table = file.read(columns=list(schema), use_threads=False)
         frame = pl.DataFrame(pl.from_arrow(table))
         return frame.match_to_schema(
@@ -112,7 +117,23 @@ class _ObjectFile(io.RawIOBase):
     def __init__(self, address: UPath, size: int) -> None:
         self._address, self._size, self._at = address, size, 0
         self._tail_at = max(size - TAIL_BYTES, 0)
-        self._tail = self._fetch(self._tail_at, size) if size else b""
+        self._parts = {self._tail_at: self._fetch(self._tail_at, size) if size else b""}
+
+    def fetch_verified(self, columns: list[str]) -> bool:
+        """Fetch some columns and verify them by their checksums; False if the file has none.
+
+        Raises DamagedError if one of them has changed since it was written.
+        """
+        seal = part_seal(self._parts[self._tail_at])
+        if seal is None:
+            return False
+        for start, end, group in seal.ranges(columns):
+            content = self._cached(start, end)
+            if content is None:
+                content = self._parts[start] = self._fetch(start, end)
+            if not all(column.covers(content, start) for column in group):
+                raise DamagedError({self._address: "has changed since it was written"})
+        return True
 
     def readable(self) -> bool:
         return True
@@ -133,9 +154,15 @@ class _ObjectFile(io.RawIOBase):
         self._at = self._size if count < 0 else min(start + count, self._size)
         if start >= self._at:
             return b""
-        if start >= self._tail_at:
-            return self._tail[start - self._tail_at : self._at - self._tail_at]
-        return self._fetch(start, self._at)
+        content = self._cached(start, self._at)
+        return self._fetch(start, self._at) if content is None else content
+
+    def _cached(self, start: int, end: int) -> bytes | None:
+        """Bytes that were fetched before, or None."""
+        for first, content in self._parts.items():
+            if first <= start and end <= first + len(content):
+                return content[start - first : end - first]
+        return None
 
     def _fetch(self, start: int, end: int) -> bytes:
         data = fetch(self._address, start, end)

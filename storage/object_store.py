@@ -84,8 +84,6 @@ def open_store(url: str, setting: str = "GRADPIPE_HOME") -> UPath:
 class ObjectStore(Filesystem["UPath"]):
     """Objects behind URLs, each written in one request."""
 
-    scan_may_crash = False
-
     def local_path(self, location: UPath) -> None:
         """None: no object is on this machine."""
         return
@@ -146,7 +144,9 @@ class ObjectStore(Filesystem["UPath"]):
         }
         return {folder / name: sizes[name] for name in sorted(sizes) if fnmatch(name, pattern)}
 
-    def scan_parquet(self, files: Mapping[UPath, int], schema: pl.Schema) -> pl.LazyFrame:
+    def scan_parquet(
+        self, files: Mapping[UPath, int], schema: pl.Schema, whole: set[UPath]
+    ) -> pl.LazyFrame:
         """Fetch only the footers and the columns that a query needs."""
         return scan_objects(files, schema)
 

@@ -14,8 +14,11 @@ PART_PATTERN = "part-*.parquet"
 SMALL_PART = 4 << 20
 #: The most bytes of small parts that are merged into one.
 MERGED_PART = 64 << 20
-#: Fewer adjacent small parts are not worth a merge.
-FEWEST_PARTS = 32
+#: Fewer adjacent small parts are not merged. A merge rewrites less than SMALL_PART of rows that
+#: were merged before, which takes a fraction of a second.
+FEWEST_PARTS = 8
+#: The most bytes of parts whose whole rows are in memory at once; one part may be larger.
+READ_AT_ONCE = 128 << 20
 
 Part = TypeVar("Part")
 
@@ -46,6 +49,11 @@ def parts_to_merge(sizes: Mapping[Part, int]) -> list[list[Part]]:
     return [group for group in groups if len(group) > 1]
 
 
+def large_parts(sizes: Mapping[Part, int]) -> list[Part]:
+    """The parts that are too large to be merged."""
+    return [part for part, size in sizes.items() if size >= SMALL_PART]
+
+
 def _split(run: list[Part], sizes: Mapping[Part, int]) -> list[list[Part]]:
     """A run of parts in groups that are as large as a merged part may be."""
     groups: list[list[Part]] = [[]]
@@ -57,3 +65,15 @@ def _split(run: list[Part], sizes: Mapping[Part, int]) -> list[list[Part]]:
         groups[-1].append(part)
         total += sizes[part]
     return groups
+
+
+def parts_at_once(sizes: Mapping[Part, int], most: int) -> list[Part]:
+    """The first of some parts, with their bytes: as many as may be in memory, at most ``most``."""
+    taken: list[Part] = []
+    total = 0
+    for part, size in sizes.items():
+        total += size
+        if taken and (total > READ_AT_ONCE or len(taken) == most):
+            break
+        taken.append(part)
+    return taken

@@ -15,10 +15,18 @@ from typing import TYPE_CHECKING
 import polars as pl
 
 from gradpipe.errors import DamagedError, WorkspaceError
-from storage.checksums import UNREADABLE, fault_in, read_part, sealed_parquet
+from storage.checksums import UNREADABLE, fault_in, read_part
+from storage.column_checksums import part_seal, sealed_part
 from storage.concurrency import map_concurrently
 from storage.locations import filesystem_of
-from storage.parts import PART_PATTERN, merged_part_name, parts_to_merge, unique_part_name
+from storage.parts import (
+    PART_PATTERN,
+    large_parts,
+    merged_part_name,
+    parts_at_once,
+    parts_to_merge,
+    unique_part_name,
+)
 from storage.tables import Query, deferred
 
 if TYPE_CHECKING:
@@ -35,9 +43,9 @@ class RowStore:
     """Rows of one schema in one folder; ``schema`` has a String column ``key``.
 
     Columns and fields added after a part was written are read as null.
-    Reading raises DamagedError if a part has changed since it was written. A local part is verified
-    before Polars reads it, because a damaged part may end the process. From an object store, a
-    query may fetch only a few columns of a part; only ``chunks`` verifies the whole part.
+    Reading raises DamagedError if what it reads has changed since it was written: a query verifies
+    its own columns, ``chunks`` whole parts. Parts of earlier versions, without checksums of their
+    columns, are verified whole before Polars reads them; from an object store only by ``chunks``.
     If another process deletes a part during a read, because it merged or rewrote it, the parts are
     listed again and the read is retried a few times.
     """
@@ -46,7 +54,7 @@ class RowStore:
         self.folder = folder
         self.schema = schema
         self._files = filesystem_of(folder)
-        #: Parts never change, so verified parts are not checked again.
+        #: Local parts that were verified whole, for parts without checksums of their columns.
         self._verified: set[Location] = set()
 
     def parts(self) -> list[Location]:
@@ -65,7 +73,7 @@ class RowStore:
         """Add rows as one part; every reader sees them when this returns."""
         if rows.height:
             frame = rows.select(list(self.schema)).cast(self.schema)
-            self._files.write(self.folder / unique_part_name(), sealed_parquet(frame))
+            self._files.write(self.folder / unique_part_name(), sealed_part(frame))
 
     def discard(self, unwanted: pl.Expr) -> int:
         """Delete the rows for which an expression is true; return their number.
@@ -94,31 +102,57 @@ class RowStore:
     def compact(self) -> int:
         """Merge runs of adjacent small parts; return how many parts were replaced.
 
-        The first row of each key is kept, in the order that reads return. A merged part is written
+        Large local parts of earlier versions are rewritten with checksums of their columns. The
+        first row of each key is kept, in the order that reads return. A merged part is written
         and read back before the parts that it replaces are deleted, so an interruption loses
         nothing and leaves rows twice at worst. Other processes may append and read meanwhile; the
         caller holds the lock of the rows, so that no two processes merge the same parts.
         Raises DamagedError if one of the parts is damaged.
         """
         replaced = 0
-        for group in parts_to_merge(self._sizes()):
+        sizes = self._sizes()
+        for group in [*parts_to_merge(sizes), *self._to_rewrite(sizes)]:
             try:
-                merged = self._read_whole(group)
+                rows = self._read_whole(group)
+                merged = self._without_repetitions(rows, group[0])
             except FileNotFoundError:
                 # A process on another machine merges these parts.
                 continue
-            target = self.folder / merged_part_name(group[0].name)
-            content = sealed_parquet(merged)
-            self._files.write(target, content)
-            back = self._files.read(target)
-            if back != content or not read_part(content, self.schema).equals(merged):
-                self._files.delete(target)
-                raise WorkspaceError(
-                    f"{target} differs from the content that was written: check the disk or store "
-                    "of the workspace."
-                )
+            # The part that has the repeated rows may have the time of the first one in its name.
+            place = group[0] if merged.height == rows.height else group[-1]
+            if merged.height:
+                self._write_checked(self.folder / merged_part_name(place.name), merged)
             replaced += len(list(map_concurrently(self._files.delete, group)))
         return replaced
+
+    def _to_rewrite(self, sizes: Mapping[Location, int]) -> Iterator[list[Location]]:
+        """Large local parts of earlier versions, which have no checksums of their columns."""
+        for part in large_parts(sizes):
+            if self._files.local_path(part) is not None:
+                footer = self._files.read_footer(part)
+                if footer is not None and part_seal(footer) is None:
+                    yield [part]
+
+    def _without_repetitions(self, rows: pl.DataFrame, first: Location) -> pl.DataFrame:
+        """Rows of parts from ``first`` on, without those whose key an earlier part has.
+
+        There are such rows after a merge that was interrupted before it deleted its parts.
+        """
+        earlier = {part: size for part, size in self._sizes().items() if part.name < first.name}
+        keys = self._scan(earlier).select(KEY).collect().to_series()
+        return _only(rows, ~rows[KEY].is_in(keys.implode()))
+
+    def _write_checked(self, target: Location, rows: pl.DataFrame) -> None:
+        """Write a part and read it back; raises WorkspaceError if it differs."""
+        content = sealed_part(rows)
+        self._files.write(target, content)
+        back = self._files.read(target)
+        if back != content or not read_part(content, self.schema).equals(rows):
+            self._files.delete(target)
+            raise WorkspaceError(
+                f"{target} differs from the content that was written: check the disk or store "
+                "of the workspace."
+            )
 
     def keys(self) -> pl.Series:
         """The keys of all rows, each once; reads that column only."""
@@ -143,24 +177,24 @@ class RowStore:
         return deferred(collect, self.schema)
 
     def chunks(self, keys: pl.Series, parts: int = 32) -> Iterator[pl.DataFrame]:
-        """The rows with one of ``keys``, each once, from ``parts`` parts at a time.
+        """The rows with one of ``keys``, each once, from up to ``parts`` parts at a time.
 
         For whole spectra, which together are larger than the memory.
         """
         wanted = keys.unique()
         pauses = iter(_PAUSES)
         read: set[Location] = set()
-        left = self.parts()
+        left = self._sizes()
         while left:
-            group = left[:parts]
+            group = parts_at_once(left, parts)
             try:
                 chunk = self._read_whole(group, wanted)
             except FileNotFoundError as error:
                 self._pause(pauses, error)
-                left = [part for part in self.parts() if part not in read]
+                left = {part: size for part, size in self._sizes().items() if part not in read}
                 continue
             read.update(group)
-            left = left[parts:]
+            left = {part: size for part, size in left.items() if part not in read}
             wanted = wanted.filter(~wanted.is_in(chunk[KEY].implode()))
             if chunk.height:
                 yield chunk
@@ -177,8 +211,9 @@ class RowStore:
             if fault_in(content, self.schema) is not None:
                 raise DamagedError(self.damage())
             rows = read_part(content, self.schema)
-            frames.append(rows if keys is None else rows.filter(pl.col(KEY).is_in(keys.implode())))
-        return pl.concat(frames).unique(KEY, keep="first", maintain_order=True)
+            frames.append(rows if keys is None else _only(rows, rows[KEY].is_in(keys.implode())))
+        found = pl.concat(frames)
+        return _only(found, found[KEY].is_first_distinct())
 
     def _collect(self, query: Query) -> pl.DataFrame:
         """Run a query on all rows, repetitions included."""
@@ -202,11 +237,13 @@ class RowStore:
 
     @contextmanager
     def _naming_damage(self) -> Iterator[None]:
-        """Turn Polars errors into errors that name the damaged parts."""
+        """Turn errors into ones that name all damaged parts, whatever the query reads of them."""
         try:
             yield
         except FileNotFoundError:
             raise
+        except DamagedError as error:
+            raise DamagedError({**self.damage(), **error.damage}) from error
         except UNREADABLE as error:
             if damage := self.damage():
                 raise DamagedError(damage) from error
@@ -221,11 +258,7 @@ class RowStore:
     def _scan(self, sizes: Mapping[Location, int]) -> pl.LazyFrame:
         if not sizes:
             return pl.LazyFrame(schema=self.schema)
-        if self._files.scan_may_crash:
-            damage = self._damage(part for part in sizes if part not in self._verified)
-            if damage:
-                raise DamagedError(damage)
-        return self._files.scan_parquet(sizes, self.schema)
+        return self._files.scan_parquet(sizes, self.schema, self._verified)
 
     def _damage(self, parts: Iterable[Location]) -> dict[Location, str]:
         damage = {}
@@ -241,3 +274,8 @@ class RowStore:
         """Each part with its bytes, or None if it is missing; some parts are read at a time."""
         listed = list(parts)
         return zip(listed, map_concurrently(self._files.read, listed), strict=True)
+
+
+def _only(rows: pl.DataFrame, chosen: pl.Series) -> pl.DataFrame:
+    """The chosen rows; no copy of the spectra if these are all."""
+    return rows if chosen.all() else rows.filter(chosen)

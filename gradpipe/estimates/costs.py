@@ -35,9 +35,9 @@ AFTER_ATTENTION |= {"shared_gate", "shared_up", "shared_down"}
 #: Share of the arithmetic that remains in block products (see ``gradients.spectra.symmetric``).
 OUTER_SHARE, CONGRUENCE_SHARE = 2 / 3, 3 / 5
 #: Bytes on disk, after compression: per float32 singular value (its digits are noise), per number
-#: of a sketch (which has fewer digits), per matrix (layer, name, norm, cosines, offsets) and per
-#: batch's file.
-VALUE_BYTES, SKETCH_BYTES, MATRIX_BYTES, FILE_BYTES = 3.7, 0.95, 15.0, 12100.0
+#: of a sketch (which has fewer digits), per matrix (norms and cosines) and per batch's file, until
+#: files are merged.
+VALUE_BYTES, SKETCH_BYTES, MATRIX_BYTES, FILE_BYTES = 3.06, 0.85, 29.0, 9500.0
 
 
 @dataclass(frozen=True, kw_only=True)

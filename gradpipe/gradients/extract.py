@@ -44,12 +44,13 @@ def extract_rows(
     budget: int | None = None,
     *,
     aligned: bool = True,
+    sketched: bool = True,
 ) -> Iterator[pl.DataFrame]:
     """Yield one frame of ROW_SCHEMA per batch, after one frame of the unusable rows.
 
     Every row is yielded once; unusable rows have a ``reason``. ``budget`` limits the padded tokens
     per batch; None means as many as fit in the free memory. Without ``aligned``, cosines and
-    sketches are null.
+    sketches are null; without ``sketched``, sketches are.
     """
     loaded = replace(loaded, model=without_shell(loaded.model))
     projections = _projections(loaded, protocol)
@@ -65,7 +66,7 @@ def extract_rows(
         yield _frame(hardware, [_unusable(number, rows[number]) for number in unusable])
     done, tokens = len(unusable), 0
     report(Progress(rows=done, tokens=tokens, all_rows=len(rows), all_tokens=all_tokens))
-    batches = BatchLoop(loaded, projections, inputs, budget, aligned=aligned)
+    batches = BatchLoop(loaded, projections, inputs, budget, aligned=aligned, sketched=sketched)
     measured, gaps = projections, find_gaps(loaded.model, projections, protocol.projections)
     for finished in batches.run():
         numbers = finished.batch.rows

@@ -47,7 +47,7 @@ class BatchLoop:
     Without a budget, a small first batch measures the memory per token; later batches are as large
     as the free memory allows. If a batch does not fit, the budget is halved, down to one row. A row
     that does not fit alone is yielded without gradients. With ``aligned``, gradients are also
-    compared and sketched.
+    compared and, with ``sketched``, sketched.
     """
 
     def __init__(
@@ -58,9 +58,11 @@ class BatchLoop:
         budget: int | None = None,
         *,
         aligned: bool = True,
+        sketched: bool = True,
     ) -> None:
         self.loaded = loaded
         self.aligned = aligned
+        self.sketched = sketched
         self.projections = projections
         self.rows = rows
         #: Whether activations are recomputed in the backward pass (gradient checkpointing).
@@ -84,7 +86,9 @@ class BatchLoop:
                 stack.enter_context(checkpointed(model, self.projections))
             stack.enter_context(fused_blocks(model))
             stack.enter_context(faster_linears(model))
-            pool = stack.enter_context(spectra_pool(self.loaded.device, self.aligned))
+            pool = stack.enter_context(
+                spectra_pool(self.loaded.device, self.aligned, self.sketched)
+            )
             while self._waiting:
                 batch = self._waiting.popleft()
                 started = time.perf_counter()

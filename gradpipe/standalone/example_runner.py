@@ -89,12 +89,16 @@ class ExampleRunner:
             _log.warning("%s", truncated)
         return rows
 
-    def spectra(self, rows: list[TokenRow], *, aligned: bool = True) -> Iterator[pl.DataFrame]:
+    def spectra(
+        self, rows: list[TokenRow], *, aligned: bool = True, sketched: bool = True
+    ) -> Iterator[pl.DataFrame]:
         """Yield the spectra of tokenized examples, one frame of ROW_SCHEMA per batch.
 
-        With ``aligned`` false, cosines and sketches are null. Raises ModelError.
+        With ``aligned`` false, cosines and sketches are null; with ``sketched`` false, sketches
+        are. Raises ModelError.
         """
-        yield from extract_rows(self._loaded, rows, self.protocol, self._report, aligned=aligned)
+        settings = {"aligned": aligned, "sketched": sketched}
+        yield from extract_rows(self._loaded, rows, self.protocol, self._report, **settings)
 
     def losses_alone(self, rows: list[TokenRow]) -> list[float | None]:
         """The loss of each response without its instruction, or None."""

@@ -62,10 +62,11 @@ def extract_file(
         tokenizer=tokenizer,
         adapter=adapter,
         base=base,
+        # The table has none.
+        sketched=False,
     )
     for frame in batches:
         rows = frame.with_columns(pl.col("row") + offset)
-        # Reduced at once: the rows hold large sketches that the table does not have.
         tables.append(spectra_table(rows))
         reasons.append(rows.filter(pl.col("reason").is_not_null()).select("row", "reason"))
     # A batch without usable rows has no columns of parts.
@@ -89,6 +90,7 @@ def extract_pairs(
     placement: Placement = IN_ONE_PIECE,
     offset: int = 0,
     aligned: bool = True,
+    sketched: bool = True,
     tokenizer: str | None = None,
     adapter: AdapterReading = "merged",
     base: str | None = None,
@@ -96,11 +98,11 @@ def extract_pairs(
     """Load ``model`` and yield the spectra of examples, one frame of ROW_SCHEMA per batch.
 
     Errors name examples by their row numbers in a file, which start at ``offset``. With ``aligned``
-    false, cosines and sketches are null. ``tokenizer`` replaces the model's own. Raises ModelError
-    or DataError; an error in the examples is raised before the model's weights are read. Logs how
-    many examples are cut to the window.
+    false, cosines and sketches are null; with ``sketched`` false, sketches are. ``tokenizer``
+    replaces the model's own. Raises ModelError or DataError; an error in the examples is raised
+    before the model's weights are read. Logs how many examples are cut to the window.
     """
     runner = ExampleRunner(
         model, protocol, placement, report, tokenizer=tokenizer, adapter=adapter, base=base
     )
-    yield from runner.spectra(runner.encode(pairs, offset), aligned=aligned)
+    yield from runner.spectra(runner.encode(pairs, offset), aligned=aligned, sketched=sketched)

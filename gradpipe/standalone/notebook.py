@@ -87,7 +87,7 @@ def extract_spectra(
         model, tokenizer, protocol, name=name, checkpointing=checkpointing, adapter=adapter
     )
     rows = runner.encode(to_examples(examples, columns, response_template))
-    frames = list(runner.spectra(rows))
+    frames = list(runner.spectra(rows, sketched=False))
     return spectra_table(pl.concat(frames) if frames else pl.DataFrame(schema=ROW_SCHEMA))
 
 

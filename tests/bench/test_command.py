@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from click.testing import CliRunner, Result
 
-from bench import layer, memory, spans
+from bench import layer, memory, spans, stored_rows
 from bench.__main__ import main
 from bench.cuda import measure_length, random_rows, summarize_cuda
 from bench.goals import GOALS, check_goals
@@ -104,6 +104,25 @@ def test_spans_are_compared_with_spans_as_rows(
         for examples in (3, 2)
         for method in ("without", "shared", "rows", "cut rows")
     ]
+
+
+def test_storage_measures_rows_apart_and_merged(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(stored_rows, "LAYERS", 2)
+    out = tmp_path / "s.json"
+    done = bench("storage", "--stored", 42, "--rounds", 2, "--out", out)
+    assert done.exit_code == 0, done.output
+    found = json.loads(out.read_text("utf-8"))["parts"]["storage"]
+    apart, merged = found["summary"]
+    assert (apart["case"], apart["files"], apart["merge"]) == ("apart", 9, None)
+    assert (merged["case"], merged["files"]) == ("merged", 1)
+    assert merged["merge"] > 0
+    for record in (apart, merged):
+        parts = [record[f"{name}_bytes"] for name in ("value", "sketch", "other")]
+        assert sum(parts) == pytest.approx(record["row_bytes"])
+        assert all(record[column.key] is not None for column in COLUMNS["storage"][:-1])
+    assert {row["round"] for row in found["rows"]} == {1, 2}
 
 
 def test_layer_times_whole_and_spectra(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -209,8 +209,11 @@ def _speed_up(images: bool) -> None:
     import gradpipe.gradients.passes.batches
     import gradpipe.report.build
     import gradpipe.report.page.render
+    import storage.parts
 
     torch.set_num_threads(1)
+    # The parts of single rows are not merged, so that a test can damage some of them.
+    setattr(storage.parts, "FEWEST_PARTS", 32)  # noqa: B010
     setattr(gradpipe.gradients.loop, "FIRST_BUDGET", 1)  # noqa: B010
     for name in ("CPU_LEAST", "CPU_BUDGET"):
         setattr(gradpipe.gradients.passes.batches, name, 1)

@@ -7,6 +7,7 @@ from pathlib import Path
 import polars as pl
 import pytest
 
+from storage.checksums import sealed_parquet
 from storage.filesystem import ASIDE
 from storage.integrity import find_faults
 from storage.workspace import Workspace
@@ -120,6 +121,28 @@ def unsealed(path: Path) -> None:
     buffer = io.BytesIO()
     pl.read_parquet(path).write_parquet(buffer, metadata=metadata)
     path.write_bytes(buffer.getvalue())
+
+
+def sealed_as_a_whole(path: Path) -> None:
+    """A part as it was written before its columns had checksums, by Polars."""
+    path.write_bytes(sealed_parquet(pl.read_parquet(path)))
+
+
+def test_parts_of_before_their_columns_had_checksums_are_not_computed_again(
+    bench: Bench, workspace: Path
+) -> None:
+    shutil.copytree(bench.workspace, workspace)
+    parts = workspace_at(workspace).spectra(*CELL).parts()
+    for part in parts:
+        sealed_as_a_whole(Path(str(part)))
+    before = {str(part): Path(str(part)).read_bytes() for part in parts}
+    assert find_faults(workspace_at(workspace)) == []
+    ended = bench.finish(workspace)
+    assert {stage["computed"] for stage in ended.counts.values()} == {0}
+    assert {path: Path(path).read_bytes() for path in before} == before
+    workspace_at(workspace).statistics(*CELL).path.unlink()
+    ended = bench.finish(workspace)
+    assert ended.counts["gradient_spectra"]["computed"] == 0
 
 
 def test_a_workspace_of_before_there_were_seals_costs_nothing_and_its_damage_is_found(

@@ -19,7 +19,7 @@ from gradpipe.gradients.passes import expert_factors
 from gradpipe.gradients.protocol import make_protocol
 from gradpipe.gradients.rows import explode_matrices
 from gradpipe.gradients.spectra.inner_products import Gradient
-from gradpipe.gradients.spectra.sketches import Sketcher, kept_sketch
+from gradpipe.gradients.spectra.sketches import STEPS, Sketcher, kept_sketch
 from gradpipe.gradients.tokens import TokenRow
 from gradpipe.models.load import LoadedModel
 from gradpipe.models.projections import find_projections
@@ -181,7 +181,26 @@ def test_the_sketch_of_experts_is_that_of_the_fused_gradient(
         sketch = Sketcher().sketches({"": gradient})[""][0].numpy()
         expected = kept_sketch(sketch, float(whole.norm()))
         assert expected is not None
-        assert np.abs(np.array(record["sketch"]) - expected.astype(float)).max() <= 1.001 / 256
+        assert np.abs(np.array(record["sketch"]) - expected.astype(float)).max() <= 1.001 / STEPS
+
+
+def test_experts_are_compared_without_sketches(
+    make_rows: Callable[..., list[TokenRow]],
+) -> None:
+    model, rows = make_mixture("mixtral", num_hidden_layers=3), make_rows((33, 20), (30, 4))
+    names = ("gate", "down", "q")
+    loaded = LoadedModel(name="tiny", fingerprint="", model=model, tokenizer=None, device="cpu")  # type: ignore[arg-type]
+    protocol = make_protocol(projections=names)
+    bare, full = (
+        explode_matrices(
+            pl.concat(extract_rows(loaded, rows, protocol, sketched=sketched)).lazy()
+        ).collect()
+        for sketched in (False, True)
+    )
+    assert bare["sketch"].is_null().all()
+    assert full["sketch"].null_count() == 0
+    assert bare["next_layer_cosine"].drop_nulls().len() == 2 * 2 * len(names)
+    assert bare["next_layer_cosine"].equals(full["next_layer_cosine"])
 
 
 def test_experts_are_compared_with_the_same_experts_one_layer_above(

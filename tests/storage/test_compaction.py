@@ -23,9 +23,10 @@ from assets.running.runner import Runner
 from gradpipe.errors import DamagedError, WorkspaceError
 from storage import parts
 from storage.checksums import sealed_parquet
+from storage.column_checksums import part_seal
 from storage.local_files import LocalFiles
 from storage.locations import filesystem_of, open_location
-from storage.parts import merged_part_name, parts_to_merge, unique_part_name
+from storage.parts import merged_part_name, parts_at_once, parts_to_merge, unique_part_name
 from storage.row_store import RowStore
 from storage.workspace import SPECTRA_SCHEMA, Workspace
 from tests.conftest import study_of
@@ -102,6 +103,26 @@ def test_a_merged_part_sorts_where_its_first_part_did_and_its_name_stays_short()
         merged = merged_part_name(merged)
     assert names[1] < merged < names[3]
     assert len(merged) < len(names[0]) + 10
+
+
+@given(
+    sizes=st.lists(st.integers(0, 12), min_size=1, max_size=20),
+    memory=st.integers(1, 40),
+    most=st.integers(1, 8),
+)
+def test_as_many_parts_are_read_at_once_as_fit(sizes: list[int], memory: int, most: int) -> None:
+    left, groups = dict(enumerate(sizes)), []
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(parts, "READ_AT_ONCE", memory)
+        while left:
+            groups.append(parts_at_once(left, most))
+            left = {part: size for part, size in left.items() if part not in groups[-1]}
+    assert [part for group in groups for part in group] == list(range(len(sizes)))
+    for group, following in itertools.zip_longest(groups, groups[1:]):
+        total = sum(sizes[part] for part in group)
+        assert len(group) <= most
+        assert len(group) == 1 or total <= memory
+        assert not following or len(group) == most or total + sizes[following[0]] > memory
 
 
 @pytest.mark.parametrize("kind", ["local", "memory"])
@@ -233,6 +254,114 @@ def test_a_merge_that_stops_before_it_deletes_leaves_rows_twice_and_the_next_one
     assert store.compact() > 0
     assert len(store.parts()) == 1
     assert list(stored(store).items()) == list(expected.items())
+
+
+def test_rows_that_an_interrupted_merge_left_twice_are_dropped_though_the_merged_part_is_large(
+    root: Location, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store = RowStore(root / "rows", SCHEMA)
+    for number in range(4):
+        store.append(frame([f"{number}", "again"], number, long_text(number)[:3000]))
+    small = store.parts()
+    expected = stored(store)
+    with monkeypatch.context() as patch:
+        patch.setattr(type(store._files), "delete", _interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            store.compact()
+    (merged,) = set(store.parts()) - set(small)
+    assert store._sizes()[merged] > SMALL
+    store.append(frame(["new"], 9))
+    assert store.compact() >= 4
+    assert list(stored(store).items()) == [*expected.items(), ("new", 9)]
+    assert store.bytes() < 2 * store._sizes()[merged]
+    # The first of them may sort before the merged part, and stays alone then.
+    assert len(store.parts()) <= 3
+    raw = [key for part in store.parts() for key in pl.read_parquet(_content(part))["key"]]
+    assert len(raw) <= len(expected) + 1 + 2
+
+
+def _interrupted(*_: object) -> None:
+    raise KeyboardInterrupt
+
+
+def _content(part: Location) -> bytes:
+    content = filesystem_of(part).read(part)
+    assert content is not None
+    return content
+
+
+def test_large_parts_of_an_earlier_version_get_checksums_of_their_columns_once(
+    tmp_path: Path,
+) -> None:
+    store = RowStore(tmp_path, SCHEMA)
+    older = []
+    for number in range(3):
+        part = tmp_path / unique_part_name()
+        part.write_bytes(sealed_parquet(frame([f"{number}"], number, long_text(number))))
+        older.append(part)
+    store.append(frame(["new"], 9))
+    before = store.scan().collect()
+    assert store.compact() == 3
+    assert not set(older) & set(store.parts())
+    assert all(part_seal(part.read_bytes()) for part in map(Path, map(str, store.parts())))
+    assert_frame_equal(store.scan().collect(), before)
+    assert store.compact() == 0
+
+
+@pytest.mark.parametrize("kind", ["local", "memory"])
+@settings(max_examples=10, deadline=None)
+@given(
+    writers=st.lists(
+        st.lists(
+            st.lists(st.sampled_from("abcdefghijkl"), min_size=1, max_size=4),
+            min_size=1,
+            max_size=8,
+        ),
+        min_size=1,
+        max_size=3,
+    )
+)
+def test_appends_beside_merges_lose_nothing_and_every_read_grows(
+    tmp_path_factory: pytest.TempPathFactory, kind: str, writers: list[list[list[str]]]
+) -> None:
+    home = f"memory://{uuid4().hex}" if kind == "memory" else str(tmp_path_factory.mktemp("rows"))
+    folder = open_location(home)
+    errors: list[Exception] = []
+
+    def write(number: int, layout: list[list[str]]) -> None:
+        for part, keys in enumerate(layout):
+            RowStore(folder, SCHEMA).append(frame(keys, 100 * number + 10 * part))
+
+    def merge() -> None:
+        try:
+            while not ended.is_set():
+                RowStore(folder, SCHEMA).compact()
+        except Exception as error:
+            errors.append(error)
+
+    ended = threading.Event()
+    threads = [threading.Thread(target=write, args=each) for each in enumerate(writers)]
+    merging = threading.Thread(target=merge)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(parts, "FEWEST_PARTS", 2)
+        patch.setattr(parts, "SMALL_PART", SMALL)
+        patch.setattr("storage.row_store._PAUSES", (0.001,) * 1000)
+        for thread in (*threads, merging):
+            thread.start()
+        seen: dict[str, int] = {}
+        while any(thread.is_alive() for thread in threads):
+            found = stored(RowStore(folder, SCHEMA))
+            assert seen.keys() <= found.keys()
+            seen = found
+        ended.set()
+        merging.join()
+        assert errors == []
+        written = {key for layout in writers for keys in layout for key in keys}
+        before = stored(RowStore(folder, SCHEMA))
+        assert before.keys() == written
+        RowStore(folder, SCHEMA).compact()
+    assert stored(RowStore(folder, SCHEMA)) == before
+    assert len(RowStore(folder, SCHEMA).parts()) == 1
 
 
 def test_nothing_is_deleted_if_the_merged_part_is_not_read_back(

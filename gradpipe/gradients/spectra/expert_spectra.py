@@ -88,7 +88,7 @@ class ExpertJob:
         }
         return ExpertResults(
             spectra,
-            self._sketches() if self.sketcher else {},
+            self._sketches() if self.sketcher and self.sketcher.kept else {},
             self._products(above) if self.sketcher and above else {},
         )
 

@@ -64,6 +64,12 @@ class LayerAlignment:
     next_layer: dict[str, list[float]]
     sketches: dict[str, np.ndarray]
 
+    @property
+    def rows(self) -> int:
+        """R, or 0 if there is no number."""
+        by_name = (*self.same_layer.values(), *self.next_layer.values(), *self.sketches.values())
+        return len(by_name[0]) if by_name else 0
+
 
 @dataclass
 class RowAlignment:

@@ -228,8 +228,7 @@ class SpectraSink:
                 self.alignments[row].next_layer[layer, name] = product
 
     def _store_alignment(self, layer: int, start: int, results: LayerAlignment) -> None:
-        rows = len(next(iter(results.sketches.values())))
-        for row in range(rows):
+        for row in range(results.rows):
             self.alignments[start + row].add(layer, results, row)
 
 

@@ -80,8 +80,12 @@ class SpectraPool:
 
 
 @contextmanager
-def spectra_pool(device: str, aligned: bool = False) -> Iterator[SpectraPool]:
+def spectra_pool(
+    device: str, aligned: bool = False, sketched: bool = True
+) -> Iterator[SpectraPool]:
     """Open the threads for a model on ``device``; ``aligned`` adds comparisons and sketches.
+
+    Without ``sketched``, it adds comparisons only.
 
     On the CPU, each thread computes alone: an eigenvalue problem of a few hundred rows gains little
     from a second thread and loses up to tenfold on a busy machine (measured at 500 rows: 0.015 s on
@@ -91,4 +95,6 @@ def spectra_pool(device: str, aligned: bool = False) -> Iterator[SpectraPool]:
     threads = 1 if concurrent else os.cpu_count() or 1
     # Torch's number of threads is set per thread, so the passes keep theirs.
     with ThreadPoolExecutor(threads, initializer=torch.set_num_threads, initargs=(1,)) as executor:
-        yield SpectraPool(executor, threads, concurrent, Sketcher() if aligned else None)
+        yield SpectraPool(
+            executor, threads, concurrent, Sketcher(kept=sketched) if aligned else None
+        )

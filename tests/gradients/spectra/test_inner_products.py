@@ -14,6 +14,7 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from polars.testing import assert_frame_equal
 from torch import Tensor
 from torch.multiprocessing.reductions import StorageWeakRef
 
@@ -26,7 +27,7 @@ from gradpipe.gradients.spectra.comparisons import SAME_LAYER
 from gradpipe.gradients.spectra.inner_products import RowAlignment
 from gradpipe.gradients.spectra.matmul import outer, ready
 from gradpipe.gradients.spectra.sink import SpectraSink
-from gradpipe.gradients.spectra.sketches import Sketcher
+from gradpipe.gradients.spectra.sketches import STEPS, Sketcher
 from gradpipe.gradients.spectra.workers import SpectraPool
 from gradpipe.gradients.tokens import TokenRow
 from gradpipe.models.load import LoadedModel
@@ -128,7 +129,7 @@ def test_what_shares_the_batch_changes_no_cosine_and_no_sketch(
     assert_close(cosines.to_list(), one_cosines.to_list(), 1e-5)
     # A value on the edge between two steps may go either way.
     np.testing.assert_allclose(
-        np.stack(sketches.to_list()), np.stack(one_sketches.to_list()), rtol=0, atol=1.01 / 256
+        np.stack(sketches.to_list()), np.stack(one_sketches.to_list()), rtol=0, atol=1.01 / STEPS
     )
 
 
@@ -144,6 +145,26 @@ def test_without_them_cosines_and_sketches_are_null_and_the_spectra_the_same(
     assert explode_layers(bare.lazy()).collect().select(PAIRS).null_count().row(0) == (6, 6, 6)
     values = [explode_matrices(t.lazy()).collect()["singular_values"] for t in (bare, full)]
     assert values[0].equals(values[1])
+
+
+def without_sketches(table: pl.DataFrame) -> pl.DataFrame:
+    """All numbers of rows but their sketches and seconds."""
+    matrices = explode_matrices(table.lazy()).drop("sketch", "seconds").collect()
+    return matrices.join(explode_layers(table.lazy()).collect(), on=["row", "layer"], how="left")
+
+
+def test_cosines_come_without_sketches(make_model: MakeModel, make_rows: MakeRows) -> None:
+    model, rows = make_model("llama"), make_rows((9, 4), (20, 3))
+    bare, full = (extract(model, rows, sketched=sketched) for sketched in (False, True))
+    assert bare.schema == full.schema
+    assert explode_matrices(bare.lazy()).collect()["sketch"].is_null().all()
+    assert explode_matrices(full.lazy()).collect()["sketch"].null_count() == 0
+    assert_frame_equal(without_sketches(bare), without_sketches(full))
+    # A single projection is compared with nothing in the last layer.
+    alone = extract(model, rows, ("q",), sketched=False)
+    cosines = explode_matrices(alone.lazy()).collect()["next_layer_cosine"]
+    assert cosines.null_count() == len(rows)
+    assert cosines.len() == 3 * len(rows)
 
 
 def test_only_what_is_there_is_compared(make_model: MakeModel, make_rows: MakeRows) -> None:

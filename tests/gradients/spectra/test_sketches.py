@@ -15,7 +15,7 @@ from gradpipe.gradients.rows import explode_matrices
 from gradpipe.gradients.spectra import sketches
 from gradpipe.gradients.spectra.inner_products import Gradient
 from gradpipe.gradients.spectra.sizes import SIDE, SKETCH_VALUES
-from gradpipe.gradients.spectra.sketches import Sketcher, fold_map, kept_sketch
+from gradpipe.gradients.spectra.sketches import STEPS, Sketcher, fold_map, kept_sketch
 from gradpipe.gradients.tokens import TokenRow
 from gradpipe.models.load import LoadedModel
 from tests.gradients.twins import naive, projection_gradients
@@ -127,7 +127,7 @@ def test_what_is_kept_has_norm_one_in_whole_steps() -> None:
     kept = kept_sketch(raw, float(np.linalg.norm(raw)))
     assert kept is not None
     assert kept.dtype == np.float16
-    assert (kept.astype(float) * 256 == np.rint(kept.astype(float) * 256)).all()
+    assert (kept.astype(float) * STEPS == np.rint(kept.astype(float) * STEPS)).all()
     assert np.linalg.norm(kept.astype(float)) == pytest.approx(1, abs=0.005)
     assert kept_sketch(raw, 0.0) is None
     assert kept_sketch(None, 1.0) is None
