@@ -24,8 +24,11 @@ from gradpipe.system.pipeline_path import add_pipeline_to_path
 
 EXIT_CODES = """\b
 Exit codes: 0 success; 1 something failed during the command; 2 invalid command,
-file, study or model; 130 stopped by Ctrl-C (finished work is kept).
+file, study or model; 130 stopped by Ctrl-C (run, backfill, extract and rank
+keep finished work).
 """
+#: The commands that keep finished work in the workspace; `extract` and `rank` say so themselves.
+KEEPING = ("run", "backfill")
 
 
 class Commands(click.Group):
@@ -45,10 +48,9 @@ class Commands(click.Group):
             click.echo(advice, err=True)
             ctx.exit(2)
         except KeyboardInterrupt:
-            click.echo(
-                "gradpipe: stopped; finished work is kept. Run the command again to resume.",
-                err=True,
-            )
+            kept = ctx.invoked_subcommand in KEEPING
+            more = "; finished work is kept. Run the command again to resume." if kept else "."
+            click.echo(f"gradpipe: stopped{more}", err=True)
             ctx.exit(130)
 
 

@@ -11,6 +11,7 @@ import polars as pl
 
 from gradpipe.benchmarks.fetch import is_remote
 from gradpipe.benchmarks.hub_datasets import HubDataset
+from gradpipe.benchmarks.hub_rows import read_hub_dataset
 from gradpipe.benchmarks.shards import table_locations
 from gradpipe.errors import DataError
 from gradpipe.standalone.data_source import DataSource, parts_of_source
@@ -48,13 +49,17 @@ class RowSelection:
 ALL_ROWS = RowSelection()
 
 
-def open_data(source: DataSource) -> TableStream:
+def open_data(source: DataSource, selection: RowSelection = ALL_ROWS) -> TableStream:
     """The rows of ``source``: a stream of local files that are large, and otherwise whole.
 
-    Raises DataError like ``table_locations``.
+    Of a data set of the hub, only the rows of ``selection`` are downloaded. Raises DataError like
+    ``table_locations``.
     """
     if isinstance(source, HubDataset):
-        return WholeTable(str(source), ".parquet", lambda: parts_of_source(source))
+        first, limit = selection.offset, selection.limit
+        return WholeTable(
+            str(source), ".parquet", lambda: [read_hub_dataset(source, first, limit)], first
+        )
     locations = table_locations(source)
     kind = table_kind(locations[0])
     if not _can_stream(locations, kind.compression):
@@ -107,7 +112,7 @@ def numbered_batches(
     first = selection.offset
     stop = None if selection.limit is None else first + selection.limit
     condition = _condition(selection.where)
-    passed = 0
+    passed = stream.first
     known: dict[str, None] = {}
     for batch in stream.batches(rows):
         known |= dict.fromkeys(batch.columns)

@@ -77,27 +77,30 @@ class ExampleChunks:
         """The instruction and the response of each of the ``wanted`` rows."""
         last = max(wanted, default=-1)
         texts = {}
-        for number, example in self._examples():
-            if number > last:
-                break
+        for number, example in self._examples(wanted):
             if number in wanted:
                 texts[number] = texts_of(example)
+            if number >= last:
+                break
         return texts
 
-    def _examples(self) -> Iterator[tuple[int, Example]]:
+    def _examples(self, wanted: set[int] | None = None) -> Iterator[tuple[int, Example]]:
+        """All selected examples, or those of batches with a ``wanted`` one."""
         name, found = self.stream.name, self._format_of_whole()
         usable, reason = False, ""
         for numbers, batch in numbered_batches(self.stream, self.selection):
             if not numbers:
                 continue
             found = found or self._found(batch)
+            if wanted is not None and wanted.isdisjoint(numbers):
+                continue
             own = found if self.stream.whole else self._format_of(batch, found)
             examples = read_rows(batch, own, name, response_template=self.response_template)
             usable = usable or not all(isinstance(one, Unusable) for one in examples)
             if not usable and not reason:
                 reason = next(one.reason for one in examples if isinstance(one, Unusable))
             yield from zip(numbers, examples, strict=True)
-        if found is not None and not usable:
+        if wanted is None and found is not None and not usable:
             raise no_usable_row(name, found, reason)
 
     def _format_of_whole(self) -> DataFormat | None:

@@ -173,7 +173,11 @@ class OverlongResponses:
         encoder = self._encoder()
         for number, example in zip(numbers, examples, strict=True):
             text = texts_of(example)[1] or ""
-            size = len(example.ids) if isinstance(example, TokenIds) else 2 * len(text.encode(errors="replace"))
+            size = (
+                len(example.ids)
+                if isinstance(example, TokenIds)
+                else 2 * len(text.encode(errors="replace"))
+            )
             if size <= encoder.window or not encoder.encode(example).truncated:
                 continue
             length = encoder.response_length(example)
@@ -184,6 +188,13 @@ class OverlongResponses:
         """Raise DataError if there was such a response."""
         if self._lengths:
             raise overlong_error(self._lengths, self._rows, self._encoder().window)
+
+
+def _most_tokens(example: Example) -> int:
+    """More tokens than the response of an example has."""
+    if isinstance(example, TokenIds):
+        return len(example.ids)
+    return 2 * len((texts_of(example)[1] or "").encode(errors="replace"))
 
 
 def runner_of_loaded(loaded: LoadedModel, protocol: Protocol) -> ExampleRunner:

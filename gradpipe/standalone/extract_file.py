@@ -45,9 +45,10 @@ def extract_file(
     Raises GradpipeError, and writes nothing, if the data, the model or the output file cannot be
     used.
     """
+    selection = RowSelection(offset=offset, limit=limit)
     chunks = ExampleChunks(
-        stream=open_data(data),
-        selection=RowSelection(offset=offset, limit=limit),
+        stream=open_data(data, selection),
+        selection=selection,
         columns=columns,
         response_template=response_template,
     )

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import polars as pl
@@ -55,11 +55,9 @@ class SpectraWriter:
     def discard(self) -> None:
         """Delete what is not in its place."""
         if self._writer is not None and self._writer.is_open:
-            try:
+            # Closing writes the footer, for which a full disk has no room.
+            with suppress(OSError):
                 self._writer.close()
-            except OSError:
-                # The disk is full: closing writes the footer.
-                pass
         self._path.unlink(missing_ok=True)
 
     def _open(self, schema: pa.Schema) -> None:

@@ -51,7 +51,16 @@ class ColumnFiles(TableStream):
 
     def rows(self) -> int:
         """The number of rows of all files."""
+        if self.extension == ".parquet":
+            from pyarrow import parquet
+
+            return sum(parquet.read_metadata(file).num_rows for file in self._files)
         return sum(table.num_rows for table in self.tables(2**16))
+
+    def size(self) -> int:
+        """The bytes of all files, which may be compressed."""
+        packed = 4 if self.extension == ".parquet" else 1
+        return packed * sum(file.stat().st_size for file in self._files)
 
     @property
     def as_file(self) -> bool:
@@ -95,12 +104,14 @@ def _parquet_batches(path: Path, rows: int) -> Iterator[pa.RecordBatch]:
 
 
 def _arrow_batches(path: Path) -> Iterator[pa.RecordBatch]:
-    from pyarrow import ipc, memory_map
+    import pyarrow as pa
+    from pyarrow import ipc
 
     with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as content:
+        as_file = content[: len(FILE_MAGIC)] == FILE_MAGIC
         check_arrow_messages(memoryview(content), str(path))
-    with memory_map(str(path)) as source:
-        if path.open("rb").read(len(FILE_MAGIC)) == FILE_MAGIC:
+    with pa.memory_map(str(path)) as source:
+        if as_file:
             reader = ipc.open_file(source)
             batches = map(reader.get_batch, range(reader.num_record_batches))
         else:
@@ -108,12 +119,4 @@ def _arrow_batches(path: Path) -> Iterator[pa.RecordBatch]:
         for batch in batches:
             # Without it, a damaged file's offsets would be followed out of its memory.
             batch.validate(full=True)
-            for plain in without_views_of(batch):
-                yield plain
-
-
-def without_views_of(batch: pa.RecordBatch) -> Iterator[pa.RecordBatch]:
-    """A batch whose text views are texts with offsets."""
-    import pyarrow as pa
-
-    yield from without_views(pa.Table.from_batches([batch])).to_batches()
+            yield from without_views(pa.Table.from_batches([batch])).to_batches()

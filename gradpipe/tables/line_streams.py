@@ -40,13 +40,27 @@ class JsonLines(TableStream):
 
     def objects(self) -> Iterator[dict[str, Any]]:
         """The objects of all files; raises DataError for a line that is none."""
+        for path, number, line in self._numbered_lines():
+            with well_formed(TablePart(str(path), self.extension, b"")):
+                (row,) = read_jsonl(line, number).rows
+            yield row
+
+    def lines(self, rows: int) -> Iterator[list[bytes]]:
+        """The lines with an object, ``rows`` at a time."""
+        lines = (line for _, _, line in self._numbered_lines())
+        while batch := list(islice(lines, rows)):
+            yield batch
+
+    def size(self) -> int:
+        """The bytes of all files."""
+        return sum(file.stat().st_size for file in self._files)
+
+    def _numbered_lines(self) -> Iterator[tuple[Path, int, bytes]]:
         for path in self._files:
             with path.open("rb") as file:
                 for number, line in enumerate(_lines(file, path), start=1):
                     if line.strip():
-                        with well_formed(TablePart(str(path), self.extension, b"")):
-                            (row,) = read_jsonl(line, number).rows
-                        yield row
+                        yield path, number, line
 
 
 class SeparatedLines(TableStream):
@@ -55,6 +69,10 @@ class SeparatedLines(TableStream):
     def __init__(self, name: str, extension: str, files: Sequence[Path]) -> None:
         super().__init__(name, extension)
         self._files = files
+
+    def size(self) -> int:
+        """The bytes of all files."""
+        return sum(file.stat().st_size for file in self._files)
 
     @property
     def separator(self) -> str:

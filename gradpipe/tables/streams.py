@@ -20,10 +20,11 @@ class TableStream(ABC):
     """The rows of one table in order, any number of times.
 
     ``name`` stands for the table in messages, ``extension`` is that of its format. ``whole``: the
-    table is in memory.
+    table is in memory. ``first`` is the number of the first row that is read.
     """
 
     whole = False
+    first = 0
 
     def __init__(self, name: str, extension: str) -> None:
         self.name = name
@@ -43,9 +44,16 @@ class WholeTable(TableStream):
 
     whole = True
 
-    def __init__(self, name: str, extension: str, read: Callable[[], Sequence[TablePart]]) -> None:
+    def __init__(
+        self,
+        name: str,
+        extension: str,
+        read: Callable[[], Sequence[TablePart]],
+        first: int = 0,
+    ) -> None:
         super().__init__(name, extension)
         self._read = read
+        self.first = first
 
     @cached_property
     def parts(self) -> Sequence[TablePart]:
