@@ -15,6 +15,7 @@ from gradpipe.cli.estimate import estimate_command
 from gradpipe.cli.extract import extract
 from gradpipe.cli.extras import missing_extra
 from gradpipe.cli.look import look
+from gradpipe.cli.merge import merge
 from gradpipe.cli.models import models
 from gradpipe.cli.pipeline import backfill, report_command, run, status, ui
 from gradpipe.cli.rank import rank_command
@@ -67,6 +68,7 @@ def main() -> None:
     gradpipe estimate                estimate the cost of a study before running it
     gradpipe look DATA --model M     show what a file holds for a model
     gradpipe extract DATA --model M  write the gradient spectra of a file's rows
+    gradpipe merge PART... --out F   join the tables of parts of a file
     gradpipe rank DATA --model M     score and sort the rows of a file
     gradpipe correlate DATA ...      relate a column of a file to its gradients
     gradpipe compare A B             compare two models, data sets or studies
@@ -90,6 +92,7 @@ COMMANDS = (
     estimate_command,
     look,
     extract,
+    merge,
     rank_command,
     correlate_command,
     compare_command,

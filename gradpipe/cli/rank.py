@@ -17,8 +17,8 @@ from gradpipe.cli.extraction import (
     row_options,
 )
 from gradpipe.cli.options import columns_option, response_template_option
-from gradpipe.cli.spectra_options import spectra_options, spectra_source
 from gradpipe.cli.ranker import ranker_of
+from gradpipe.cli.spectra_options import spectra_options, spectra_source
 from gradpipe.cli.work_folder import work_option
 from gradpipe.errors import GradpipeError
 from gradpipe.untrusted.terminal_text import without_controls

@@ -17,7 +17,7 @@ from gradpipe.standalone.example_chunks import Chunk, ExampleChunks
 from gradpipe.standalone.example_runner import ExampleRunner
 from gradpipe.standalone.kept_rows import KEPT_SPECTRA, KeptRows, NothingKept, RowKeeper
 from gradpipe.standalone.output_file import check_writable
-from gradpipe.standalone.run_plan import RunPlan, plan_run
+from gradpipe.standalone.run_plan import plan_run
 from gradpipe.standalone.run_progress import ProgressOfRun, RunProgress
 from gradpipe.standalone.shard_files import shard_paths
 from gradpipe.standalone.spectra_table import spectra_table
