@@ -100,19 +100,25 @@ class StubRunner(ExampleRunner):
         )
         seeds = [rows[number].ids[0] if rows[number].reason is None else 0 for number in numbers]
         empty = {name: pl.lit([], kind) for name, kind in ROW_SCHEMA.items() if "List" in str(kind)}
-        return frame.with_columns(
-            loss=pl.Series([(seed % 97 + 1) / 97 for seed in seeds]),
-            tokens=pl.lit(9, pl.Int64),
-            response_tokens=pl.Series([seed % 31 + 1 for seed in seeds], dtype=pl.Int64),
-            truncated=pl.lit(value=False),
-            reason=pl.Series([rows[number].reason for number in numbers], dtype=pl.String),
-            seconds=pl.lit(0.0),
-            hardware=pl.lit("stub"),
-            matrices=pl.col("matrices").fill_null(empty["matrices"]),
-            layers=empty["layers"],
-            spans=empty["spans"],
-            gaps=empty["gaps"],
-        ).select(*ROW_SCHEMA)
+        return (
+            frame.with_columns(
+                loss=pl.Series([(seed % 97 + 1) / 97 for seed in seeds]),
+                tokens=pl.lit(9, pl.Int64),
+                response_tokens=pl.Series([seed % 31 + 1 for seed in seeds], dtype=pl.Int64),
+                truncated=pl.lit(value=False),
+                reason=pl.Series([rows[number].reason for number in numbers], dtype=pl.String),
+                seconds=pl.lit(0.0),
+                hardware=pl.lit("stub"),
+                matrices=pl.col("matrices")
+                .cast(ROW_SCHEMA["matrices"])
+                .fill_null(empty["matrices"]),
+                layers=empty["layers"],
+                spans=empty["spans"],
+                gaps=empty["gaps"],
+            )
+            .select(*ROW_SCHEMA)
+            .cast(dict(ROW_SCHEMA))
+        )
 
     def _matrices(self, seeds: Sequence[int], numbers: Sequence[int]) -> pl.DataFrame:
         """One row per usable example: ``row`` and ``matrices``."""
