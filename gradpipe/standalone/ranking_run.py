@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import logging
 from collections.abc import Callable, Sequence
 
@@ -21,7 +22,6 @@ from gradpipe.standalone.run_plan import plan_run
 from gradpipe.standalone.run_progress import ProgressOfRun, RunProgress
 from gradpipe.standalone.scored_rows import KEPT_SCORES, ScoreRows, score_identity
 from gradpipe.statistics.sets.target_alignment import TargetSet
-from gradpipe.system.hashing import content_hash
 
 #: The kinds of kept rows: scores, and spectra with sketches.
 SCORES, SKETCHES = "scores", "sketches"
@@ -86,13 +86,23 @@ class RankingRun:
         return self._order.of_scored(scored)
 
     def _score_keys(self, examples: Sequence[Example]) -> list[str]:
-        return [content_hash(self._identity, key) for key in self._keys.of(examples)]
+        return self._of_spectra(self._keys.of(examples))
+
+    def _of_spectra(self, keys: Sequence[str]) -> list[str]:
+        """The keys of scores by those of spectra."""
+        start = hashlib.sha256(self._identity.encode())
+        hashes = []
+        for key in keys:
+            whole = start.copy()
+            whole.update(key.encode())
+            hashes.append(whole.hexdigest()[:20])
+        return hashes
 
     def _scored(self, chunk: Chunk) -> pl.DataFrame:
         """The SCORED rows of a chunk, with ``row``."""
         keys, first = self._keys.of(chunk.examples), chunk.rows[0]
         self._common.look_at(chunk.rows, keys)
-        scores = [content_hash(self._identity, key) for key in keys]
+        scores = self._of_spectra(keys)
         if missing := self._scores.gather(first, scores):
             names = dict(zip(scores, keys, strict=True))
             self._compute(chunk, scores, missing, names)
@@ -133,8 +143,8 @@ class RankingRun:
             encoded = self._runner.encode(rows.examples, numbers=rows.numbers, note=False)
             alone = pl.Series("alone", self._runner.losses_alone(encoded), pl.Float64)
             found = found.with_columns(alone)
-        keys = [content_hash(self._identity, key) for key in rows.keys]
-        scored = self._score(found).with_columns(pl.Series("key", keys))
+        keys = pl.Series("key", self._of_spectra(rows.keys))
+        scored = self._score(found).with_columns(keys)
         for _ in self._scores.keep(rows.first_row, [scored]):
             pass
 

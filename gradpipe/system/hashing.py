@@ -4,6 +4,9 @@ import hashlib
 import json
 from typing import Any
 
+#: Made once: every row of every run has a few hashes.
+_ENCODER = json.JSONEncoder(ensure_ascii=True, sort_keys=True, separators=(",", ":"))
+
 
 def content_hash(*parts: Any, length: int = 20) -> str:
     """Return the hex digest of JSON-serializable parts, the same on every machine and in every run.
@@ -34,4 +37,4 @@ class ContentHash:
 
 
 def _json(value: Any) -> bytes:
-    return json.dumps(value, ensure_ascii=True, sort_keys=True, separators=(",", ":")).encode()
+    return _ENCODER.encode(value).encode()
