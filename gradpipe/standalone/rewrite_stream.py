@@ -27,7 +27,7 @@ from gradpipe.tables.line_streams import JsonLines, SeparatedLines
 from gradpipe.untrusted.compressed import compressed_file
 
 #: Bytes of a bucket, and the most buckets.
-BUCKET_BYTES, MOST_BUCKETS = 32 << 20, 256
+BUCKET_BYTES, MOST_BUCKETS = 8 << 20, 512
 #: Rows that are read and handed out at a time.
 _ROWS = 2**13
 #: The columns of a bucket beside those of the data: a row's place, and a line of JSON.
