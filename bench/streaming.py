@@ -18,6 +18,7 @@ from typing import Any
 
 import polars as pl
 
+from bench.machine import describe_machine
 from bench.settings import Say
 from bench.stub_runner import StubRunner
 
@@ -63,6 +64,19 @@ def write_rows(path: Path, rows: int) -> Path:
             row = {"instruction": f"Why is {number} + {number} even?", "output": answer}
             file.write(json.dumps({**row, "source": f"set{number % 7}"}) + "\n")
     return path
+
+
+def write_results(found: pl.DataFrame, out: Path) -> None:
+    """Write measurements to a JSON file, and as a Markdown table beside it."""
+    out.parent.mkdir(parents=True, exist_ok=True)
+    out.write_text(json.dumps({"machine": describe_machine(), "rows": found.to_dicts()}, indent=2) + "\n")
+    lines = ["| command | rows | data | peak memory | seconds | computed |", "|---|---|---|---|---|---|"]
+    lines += [
+        f"| {row['command']} | {row['rows']:,} | {row['data'] / 1e6:.0f} MB "
+        f"| {row['peak'] / 1e6:.0f} MB | {row['seconds']:.0f} | {row['computed']:,} |"
+        for row in found.iter_rows(named=True)
+    ]
+    out.with_suffix(".md").write_text("\n".join(lines) + "\n")
 
 
 def _measured(command: str, rows: int, data: Path) -> dict[str, Any]:
