@@ -69,8 +69,13 @@ def write_rows(path: Path, rows: int) -> Path:
 def write_results(found: pl.DataFrame, out: Path) -> None:
     """Write measurements to a JSON file, and as a Markdown table beside it."""
     out.parent.mkdir(parents=True, exist_ok=True)
-    out.write_text(json.dumps({"machine": describe_machine(), "rows": found.to_dicts()}, indent=2) + "\n")
-    lines = ["| command | rows | data | peak memory | seconds | computed |", "|---|---|---|---|---|---|"]
+    out.write_text(
+        json.dumps({"machine": describe_machine(), "rows": found.to_dicts()}, indent=2) + "\n"
+    )
+    lines = [
+        "| command | rows | data | peak memory | seconds | computed |",
+        "|---|---|---|---|---|---|",
+    ]
     lines += [
         f"| {row['command']} | {row['rows']:,} | {row['data'] / 1e6:.0f} MB "
         f"| {row['peak'] / 1e6:.0f} MB | {row['seconds']:.0f} | {row['computed']:,} |"

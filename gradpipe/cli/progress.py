@@ -104,7 +104,7 @@ class ProgressView:
 
     def run(self, label: str, progress: RunProgress) -> None:
         """Show the progress over all rows of a file; kept rows do not count in the speed."""
-        if label != self._label or not progress.computed:
+        if label != self._label:
             self._begin(label, progress)
         seconds = time.monotonic() - self._started
         speed = progress.computed / seconds if progress.computed and seconds else 0.0

@@ -8,10 +8,9 @@ from typing import Protocol as Interface
 
 import polars as pl
 
-from gradpipe.conversations.context import context_of, example_of, pair_of
-from gradpipe.conversations.examples import Example, Unusable
+from gradpipe.conversations.context import exact_context
+from gradpipe.conversations.examples import Example
 from gradpipe.engines.work import Work
-from gradpipe.errors import DataError
 from gradpipe.gradients.rows import Progress
 from gradpipe.standalone.example_chunks import Chunk
 from gradpipe.standalone.example_runner import ExampleRunner
@@ -149,20 +148,17 @@ class EngineGradients:
 
 
 def _examples_table(rows: MissingRows) -> pl.DataFrame:
-    """The examples as an engine takes them; raises DataError for one that has no such form."""
-    records = []
-    for number, example, key in zip(rows.numbers, rows.examples, rows.keys, strict=True):
-        instruction, response = pair_of(example)
-        context = context_of(example)
-        if not isinstance(example, Unusable) and (
-            example_of(instruction, response, context) != example
-        ):
-            raise DataError(
-                f"Row {number} cannot be sent to another process, since it has token ids, spans, "
-                "no response or no instruction: use --engine local."
-            )
-        records.append((key, instruction, response, context, "row", number))
-    columns = ("key", "instruction", "response", "context", "benchmark", "index")
-    kinds = (*[pl.String] * 5, pl.Int64)
-    table = pl.DataFrame(records, dict(zip(columns, kinds, strict=True)), orient="row")
-    return table.with_columns(style=pl.lit(""), relevance=pl.lit(""))
+    """The examples as an engine takes them."""
+    return pl.DataFrame(
+        {
+            "key": rows.keys,
+            "instruction": None,
+            "response": None,
+            "context": list(map(exact_context, rows.examples)),
+            "benchmark": "row",
+            "index": rows.numbers,
+            "style": "",
+            "relevance": "",
+        },
+        schema_overrides={"instruction": pl.String, "response": pl.String},
+    )

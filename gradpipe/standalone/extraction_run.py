@@ -28,6 +28,7 @@ from gradpipe.standalone.spectra_writer import (
     unusable_rows,
 )
 from gradpipe.statistics.reductions import STATISTICS_VERSION
+from gradpipe.system.atomic_files import sweep_leftovers
 
 #: The kind of kept rows with spectra.
 SPECTRA = "spectra"
@@ -44,8 +45,8 @@ class ExtractionRun:
     spectra of so many examples each.
 
     The Parquet metadata of a file has its unusable rows under ``unusable``, a hash of its examples
-    under ``pairs`` and their number under ``rows``, a hash of model and protocol under
-    ``extraction``, the model's name and the protocol, and for a data set of the hub the commit
+    under ``pairs``, of their numbers in the data under ``numbers`` and how many they are under
+    ``rows``, a hash of model and protocol under ``extraction``, the model's name and the protocol, and for a data set of the hub the commit
     (``revision``) under ``data_revision``.
     """
 
@@ -84,10 +85,12 @@ class ExtractionRun:
         self._keys = self._runner.keys
         plan = plan_run(self._chunks, self._runner, self._keys.of, self._keeper)
         paths = shard_paths(self._out, plan.rows, self._shard_size)
+        sweep_leftovers(paths[0].parent)
         self._progress = ProgressOfRun(plan.rows, plan.kept, self._report)
-        for path, shard, hashed in zip(paths, self._shards(), plan.hashes, strict=True):
+        for path, shard, hashes in zip(paths, self._shards(), plan.shards, strict=True):
             metadata = file_metadata(path)
-            same = {"pairs": hashed, "extraction": self._extraction, **self._commit}
+            same = {"pairs": hashes[0], "numbers": hashes[1], "extraction": self._extraction}
+            same |= self._commit
             if all(metadata.get(name) == value for name, value in same.items()):
                 self._unusable += unusable_rows(metadata)
                 for _ in shard:

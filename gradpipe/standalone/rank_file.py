@@ -24,6 +24,7 @@ from gradpipe.standalone.ranking_run import RankingRun
 from gradpipe.standalone.rewrite_file import rewrite_rows
 from gradpipe.standalone.rewrite_stream import rewrite_stream
 from gradpipe.standalone.spectra_rows import check_spectra_rows
+from gradpipe.system.atomic_files import sweep_leftovers
 from gradpipe.tables.column_streams import ColumnFiles
 from gradpipe.tables.kinds import is_table_name, table_kind
 from gradpipe.tables.line_streams import JsonLines, SeparatedLines
@@ -82,6 +83,7 @@ def write_ranking(
     stream = chunks.stream
     _check_names(stream, prefix, order.columns)
     _check_output(out, stream.extension, stream.name, overwrite)
+    sweep_leftovers(out.parent)
     ranked = rank()
     added = ranked.select(pl.col(column).alias(prefix + column) for column in order.columns)
     if isinstance(stream, WholeTable):

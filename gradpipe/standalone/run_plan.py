@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
@@ -9,18 +10,21 @@ from gradpipe.conversations.examples import Example, ExamplesHash
 from gradpipe.standalone.example_chunks import ExampleChunks
 from gradpipe.standalone.example_runner import ExampleRunner
 from gradpipe.standalone.kept_rows import RowKeeper
+from gradpipe.system.hashing import ContentHash
+
+_log = logging.getLogger(__name__)
 
 
 @dataclass
 class RunPlan:
     """``rows`` selected examples, of which ``kept`` need no computing.
 
-    ``hashes`` has the hash of the examples of each shard, in order, or of all.
+    ``shards`` has for each shard, in order, the hash of its examples and that of their numbers.
     """
 
     rows: int = 0
     kept: int = 0
-    hashes: list[str] = field(default_factory=list)
+    shards: list[tuple[str, str]] = field(default_factory=list)
 
 
 def plan_run(
@@ -34,17 +38,21 @@ def plan_run(
     ``keys`` are those under which ``keeper`` keeps the rows.
     """
     plan, overlong = RunPlan(), runner.overlong()
-    hashed = ExamplesHash()
+    hashed, numbers = ExamplesHash(), ContentHash()
     for chunk in chunks:
         if chunks.ends and plan.rows and plan.rows % chunks.ends == 0:
-            plan.hashes.append(hashed.hexdigest())
-            hashed = ExamplesHash()
+            plan.shards.append((hashed.hexdigest(), numbers.hexdigest()))
+            hashed, numbers = ExamplesHash(), ContentHash()
         hashed.add(chunk.examples)
+        for number in chunk.rows:
+            numbers.add(number)
         plan.rows += len(chunk.rows)
         overlong.look_at(chunk.examples, chunk.rows)
         of_chunk = keys(chunk.examples)
         missing = set(keeper.missing(chunk.rows[0], of_chunk))
         plan.kept += sum(key not in missing for key in of_chunk)
-    plan.hashes.append(hashed.hexdigest())
+    plan.shards.append((hashed.hexdigest(), numbers.hexdigest()))
     overlong.refuse()
+    if plan.kept:
+        _log.info("%s of %s rows are kept already.", f"{plan.kept:,}", f"{plan.rows:,}")
     return plan

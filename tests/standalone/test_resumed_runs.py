@@ -113,6 +113,13 @@ def test_a_table_that_is_complete_is_not_computed_again(data: Path, tmp_path: Pa
     assert runner.computed == 60
 
 
+def test_a_table_of_other_rows_with_the_same_texts_is_another(data: Path, tmp_path: Path) -> None:
+    out, runner = tmp_path / "out.parquet", StubRunner()
+    data.write_text(data.read_text().splitlines(keepends=True)[1] * 9)
+    assert extract(data, out, runner, limit=3)["example"].unique().to_list() == [0, 1, 2]
+    assert extract(data, out, runner, offset=3, limit=3)["example"].unique().to_list() == [3, 4, 5]
+
+
 def test_rows_of_a_chunk_with_equal_texts_are_computed_once(data: Path, tmp_path: Path) -> None:
     lines = data.read_text().splitlines(keepends=True)
     data.write_text("".join([*lines[:5], *lines[:5], *lines[3:20]]))
