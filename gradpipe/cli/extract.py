@@ -18,7 +18,7 @@ from gradpipe.cli.extraction import (
 )
 from gradpipe.cli.options import columns_option, response_template_option
 from gradpipe.cli.token_options import span_options
-from gradpipe.cli.work_folder import work_folder, work_option
+from gradpipe.cli.work_folder import downloads_folder, work_folder, work_option
 from gradpipe.models.source import AdapterReading
 
 #: Unusable rows that are listed on the terminal.
@@ -96,6 +96,7 @@ def extract(
     source = data_source(data, config, split, revision)
     chunks = chunks_of(
         source,
+        downloads_folder(work, out),
         offset=offset,
         limit=limit,
         where=where,

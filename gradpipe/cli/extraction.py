@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -102,6 +103,7 @@ def row_options(command: Command) -> Command:
 
 def chunks_of(
     source: DataSource,
+    downloads: Path,
     *,
     offset: int,
     limit: int | None,
@@ -110,13 +112,16 @@ def chunks_of(
     response_template: str | None,
     ends: int | None = None,
 ) -> ExampleChunks:
-    """The examples that ROW_OPTIONS choose; a chunk ends after every ``ends`` of them."""
+    """The examples that ROW_OPTIONS choose; a chunk ends after every ``ends`` of them.
+
+    Many rows of a data set of the hub are downloaded into the folder ``downloads``.
+    """
     from gradpipe.standalone.data_stream import RowSelection, open_data
     from gradpipe.standalone.example_chunks import ExampleChunks
 
     selection = RowSelection(offset=offset, limit=limit, where=where)
     return ExampleChunks(
-        stream=open_data(source, selection),
+        stream=open_data(source, selection, downloads),
         selection=selection,
         columns=columns,
         response_template=response_template,

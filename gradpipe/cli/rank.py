@@ -19,7 +19,7 @@ from gradpipe.cli.extraction import (
 from gradpipe.cli.options import columns_option, response_template_option
 from gradpipe.cli.ranker import ranker_of
 from gradpipe.cli.spectra_options import spectra_options, spectra_source
-from gradpipe.cli.work_folder import work_option
+from gradpipe.cli.work_folder import downloads_folder, work_option
 from gradpipe.errors import GradpipeError
 from gradpipe.untrusted.terminal_text import without_controls
 
@@ -199,15 +199,16 @@ def rank_command(
     named = data_source(data, config, split, revision)
     extras = _extras(target, diverse, extra, columns, response_template)
     order = RankOrder(by=by, extras=extras, sort=sort, ascending=ascending, top=top)
+    out = out or default_output(named)
     chunks = chunks_of(
         named,
+        downloads_folder(work, out),
         offset=offset,
         limit=limit,
         where=where,
         columns=columns,
         response_template=response_template,
     )
-    out = out or default_output(named)
     ranker = ranker_of(
         spectra_source(model, spectra, how, lambda _: None),
         chunks,

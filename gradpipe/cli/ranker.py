@@ -38,7 +38,9 @@ def ranker_of(
 
     with ProgressView() as view:
         if isinstance(source, Path):
-            yield lambda: rank_by_spectra(source, chunks, order)
+            # It may have downloads, which go with it.
+            with work_folder(work, out):
+                yield lambda: rank_by_spectra(source, chunks, order)
             return
         alone = "ifd" in order.extras.names
         with (

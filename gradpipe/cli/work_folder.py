@@ -20,8 +20,10 @@ if TYPE_CHECKING:
 
 #: What marks the folder as used by a process, whose name follows.
 _USER = "in-use."
+#: The folder of downloaded data.
+_DOWNLOADS = "data"
 #: The kinds of kept rows, each in a folder of its own.
-_KINDS = ("spectra", "sketches", "scores")
+_KINDS = ("spectra", "sketches", "scores", _DOWNLOADS)
 
 
 def work_option(command: Command) -> Command:
@@ -74,6 +76,11 @@ class WorkFolder:
         folder = self.path / kind
         return sorted(entry.name for entry in folder.iterdir()) if folder.is_dir() else []
 
+    def in_use(self) -> bool:
+        """Whether rows or downloads are kept."""
+        kept = (*self.path.glob("*/*/part-*"), *self.path.glob(f"{_DOWNLOADS}/*"))
+        return bool(kept)
+
     def rows(self) -> int:
         """How many rows are kept."""
         from pyarrow import parquet
@@ -98,6 +105,15 @@ class WorkFolder:
             self.path.rmdir()
 
 
+def downloads_folder(work: Path | None, out: Path) -> Path:
+    """Where the data of the hub are kept for a command that writes ``out``."""
+    return _folder(work, out) / _DOWNLOADS
+
+
+def _folder(work: Path | None, out: Path) -> Path:
+    return out.with_name(f"{out.name}.work") if work is None else work
+
+
 @contextmanager
 def work_folder(work: Path | None, out: Path) -> Iterator[WorkFolder]:
     """The folder in which a command that writes ``out`` keeps rows: ``work``, or OUT.work.
@@ -105,7 +121,7 @@ def work_folder(work: Path | None, out: Path) -> Iterator[WorkFolder]:
     The latter is deleted if the block ends without an error, and if nothing is kept in it. If it
     is interrupted, says how many rows are kept. Raises GradpipeError for damaged rows.
     """
-    folder = WorkFolder(out.with_name(f"{out.name}.work") if work is None else work)
+    folder = WorkFolder(_folder(work, out))
     complete = False
     try:
         yield folder
@@ -121,7 +137,7 @@ def work_folder(work: Path | None, out: Path) -> Iterator[WorkFolder]:
         raise click.exceptions.Exit(130) from None
     finally:
         folder.release()
-        if (work is None and complete) or not any(folder.path.glob("*/*/part-*")):
+        if (work is None and complete) or not folder.in_use():
             folder.delete()
 
 

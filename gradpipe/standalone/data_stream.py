@@ -15,13 +15,12 @@ from gradpipe.benchmarks.hub_rows import read_hub_dataset
 from gradpipe.benchmarks.shards import table_locations
 from gradpipe.errors import DataError
 from gradpipe.standalone.data_source import DataSource, parts_of_source
+from gradpipe.standalone.hub_download import WHOLE_BYTES, open_hub_rows
 from gradpipe.tables.column_streams import ColumnFiles
 from gradpipe.tables.kinds import ARROW_KINDS, SEPARATORS, table_kind
 from gradpipe.tables.line_streams import JsonLines, SeparatedLines
 from gradpipe.tables.streams import TableStream, WholeTable
 
-#: Files that have no more bytes together are read whole.
-WHOLE_BYTES = 8 << 20
 #: Rows that are read at a time.
 BATCH_ROWS = 2048
 #: How a text begins that is not in UTF-8, or is compressed: such files are read whole.
@@ -49,28 +48,35 @@ class RowSelection:
 ALL_ROWS = RowSelection()
 
 
-def open_data(source: DataSource, selection: RowSelection = ALL_ROWS) -> TableStream:
+def open_data(
+    source: DataSource, selection: RowSelection = ALL_ROWS, downloads: Path | None = None
+) -> TableStream:
     """The rows of ``source``: a stream of local files that are large, and otherwise whole.
 
-    Of a data set of the hub, only the rows of ``selection`` are downloaded. Raises DataError like
-    ``table_locations``.
+    Of a data set of the hub, only the rows of ``selection`` are downloaded: at once into the folder
+    ``downloads`` if it is given and they are many. Raises DataError like ``table_locations``.
     """
     if isinstance(source, HubDataset):
+        if downloads is not None:
+            return open_hub_rows(source, selection.offset, selection.limit, downloads)
         first, limit = selection.offset, selection.limit
         return WholeTable(
             str(source), ".parquet", lambda: [read_hub_dataset(source, first, limit)], first
         )
+    return _open_files(source)
+
+
+def _open_files(source: str) -> TableStream:
     locations = table_locations(source)
     kind = table_kind(locations[0])
-    if not _can_stream(locations, kind.compression):
-        return WholeTable(source, kind.extension, lambda: parts_of_source(source))
-    files = [_local_path(location) for location in locations]
-    if kind.extension in SEPARATORS:
-        return SeparatedLines(source, kind.extension, files)
-    if kind.extension in (".jsonl", ".ndjson"):
-        return JsonLines(source, files)
-    if kind.extension in (".parquet", *ARROW_KINDS):
-        return ColumnFiles(source, kind.extension, files)
+    if _can_stream(locations, kind.compression):
+        files = [_local_path(location) for location in locations]
+        if kind.extension in SEPARATORS:
+            return SeparatedLines(source, kind.extension, files)
+        if kind.extension in (".jsonl", ".ndjson"):
+            return JsonLines(source, files)
+        if kind.extension in (".parquet", *ARROW_KINDS):
+            return ColumnFiles(source, kind.extension, files)
     return WholeTable(source, kind.extension, lambda: parts_of_source(source))
 
 

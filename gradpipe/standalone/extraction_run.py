@@ -45,9 +45,9 @@ class ExtractionRun:
     spectra of so many examples each.
 
     The Parquet metadata of a file has its unusable rows under ``unusable``, a hash of its examples
-    under ``pairs``, of their numbers in the data under ``numbers`` and how many they are under
-    ``rows``, a hash of model and protocol under ``extraction``, the model's name and the protocol, and for a data set of the hub the commit
-    (``revision``) under ``data_revision``.
+    under ``pairs``, one of their numbers in the data under ``numbers`` and how many they are under
+    ``rows``, a hash of model and protocol under ``extraction``, the model's name and the protocol,
+    and for a data set of the hub the commit (``revision``) under ``data_revision``.
     """
 
     def __init__(

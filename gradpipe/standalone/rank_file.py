@@ -94,7 +94,7 @@ def write_ranking(
         write_atomically(out, lambda path: path.write_bytes(written))
     else:
         assert isinstance(stream, (JsonLines, SeparatedLines, ColumnFiles)), "all kinds of streams"
-        rewrite_stream(stream, ranked["row"].to_numpy(), added, out)
+        rewrite_stream(stream, ranked["row"].to_numpy() - stream.first, added, out)
     return _with_texts(ranked.select("row", *order.columns), chunks)
 
 
