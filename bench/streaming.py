@@ -107,7 +107,7 @@ def _child(request: dict[str, Any]) -> str:
 
 
 def run_command(request: dict[str, Any]) -> dict[str, Any]:
-    """Run one command in this process; with ``kill``, end it after so many rows."""
+    """Run one command in this process; with ``kill``, end it after that many rows."""
     from gradpipe.cli.work_folder import work_folder
     from gradpipe.standalone.data_stream import open_data
     from gradpipe.standalone.example_chunks import ExampleChunks

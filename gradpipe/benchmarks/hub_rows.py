@@ -50,7 +50,7 @@ def read_hub_dataset(dataset: HubDataset, offset: int = 0, limit: int | None = N
 
 
 def part_of_hub(dataset: HubDataset, tables: Sequence[pa.Table], offset: int = 0) -> TablePart:
-    """The rows that ``hub_row_batches`` yields as a file; raises DataError if there are none."""
+    """The rows that ``hub_row_batches`` yields as a file; raises DataError without rows."""
     import pyarrow as pa
 
     table = pa.concat_tables(tables, promote_options="default") if tables else pa.table({})

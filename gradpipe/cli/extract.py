@@ -38,7 +38,7 @@ LISTED_ROWS = 100
     "--shard-size",
     type=click.IntRange(min=1),
     metavar="ROWS",
-    help="Write a folder of files with so many rows of DATA each.",
+    help="Write a folder of files with this many rows of DATA each.",
 )
 @work_option
 @row_options

@@ -33,11 +33,11 @@ def merge(parts: tuple[Path, ...], out: Path, overwrite: bool) -> None:
     gradpipe extract data.jsonl --model M --offset 5000 --out b.parquet
     gradpipe merge a.parquet b.parquet --out spectra.parquet
     """
-    from gradpipe.standalone.merge_parts import merge_parts
+    from gradpipe.standalone.merge_parts import merge_spectra
 
     if out.exists() and not overwrite:
         raise GradpipeError(
             f"{out} already exists: give another --out, or replace it by --overwrite."
         )
-    usable, unusable = merge_parts(parts, out)
+    usable, unusable = merge_spectra(parts, out)
     click.echo(f"{usable} examples in {out}" + (f", {unusable} unusable" if unusable else ""))

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     import polars as pl
 
     from gradpipe.cli.token_options import Command
-    from gradpipe.standalone.kept_rows import Segment
+    from gradpipe.standalone.kept_rows import RowSegment
 
 #: What marks the folder as used by a process, whose name follows.
 _USER = "in-use."
@@ -47,7 +47,7 @@ class WorkFolder:
         self.path = path
         self._marker: Path | None = None
 
-    def segment(self, kind: str, name: str, schema: pl.Schema) -> Segment:
+    def segment(self, kind: str, name: str, schema: pl.Schema) -> RowSegment:
         """A row store of one chunk of data."""
         from storage.row_store import RowStore
 

@@ -12,7 +12,7 @@ from gradpipe.conversations.context import exact_context
 from gradpipe.conversations.examples import Example
 from gradpipe.engines.work import Work
 from gradpipe.gradients.rows import Progress
-from gradpipe.standalone.example_chunks import Chunk
+from gradpipe.standalone.example_chunks import ExampleChunk
 from gradpipe.standalone.example_runner import ExampleRunner
 from gradpipe.standalone.kept_rows import RowKeeper
 
@@ -35,7 +35,12 @@ class MissingRows:
 
     @classmethod
     def of_chunk(
-        cls, chunk: Chunk, keys: Sequence[str], missing: Sequence[str], *, aligned: bool = True
+        cls,
+        chunk: ExampleChunk,
+        keys: Sequence[str],
+        missing: Sequence[str],
+        *,
+        aligned: bool = True,
     ) -> MissingRows:
         """The examples with one of the ``missing`` keys; ``keys`` are those of all."""
         place = {key: number for number, key in reversed(list(enumerate(keys)))}

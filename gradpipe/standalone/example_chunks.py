@@ -28,7 +28,7 @@ _log = logging.getLogger(__name__)
 
 
 @dataclass
-class Chunk:
+class ExampleChunk:
     """Consecutive selected examples; ``rows`` are their numbers in the data.
 
     ``first`` is the place of the first one among all selected examples.
@@ -55,9 +55,9 @@ class ExampleChunks:
     rows: int = CHUNK_ROWS
     _logged: list[str] = field(default_factory=list)
 
-    def __iter__(self) -> Iterator[Chunk]:
+    def __iter__(self) -> Iterator[ExampleChunk]:
         """Raises DataError as ``examples_of_table`` does, and if no row is selected."""
-        chunk, characters, passed = Chunk(0), 0, 0
+        chunk, characters, passed = ExampleChunk(0), 0, 0
         for number, example in self._examples():
             chunk.rows.append(number)
             chunk.examples.append(example)
@@ -66,7 +66,7 @@ class ExampleChunks:
             full = len(chunk.rows) >= self.rows or characters >= CHUNK_CHARACTERS
             if full or (self.ends is not None and passed % self.ends == 0):
                 yield chunk
-                chunk, characters = Chunk(passed), 0
+                chunk, characters = ExampleChunk(passed), 0
         if chunk.rows:
             yield chunk
         if not passed:

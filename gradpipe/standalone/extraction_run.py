@@ -13,7 +13,7 @@ import polars as pl
 from gradpipe.gradients.rows import ROW_SCHEMA
 from gradpipe.gradients.tokens import truncation_sentence
 from gradpipe.standalone.chunk_gradients import Gradients, LocalGradients, MissingRows
-from gradpipe.standalone.example_chunks import Chunk, ExampleChunks
+from gradpipe.standalone.example_chunks import ExampleChunk, ExampleChunks
 from gradpipe.standalone.example_runner import ExampleRunner
 from gradpipe.standalone.kept_rows import KEPT_SPECTRA, KeptRows, NothingKept, RowKeeper
 from gradpipe.standalone.output_file import check_writable
@@ -24,8 +24,8 @@ from gradpipe.standalone.spectra_table import spectra_table
 from gradpipe.standalone.spectra_writer import (
     SpectraWriter,
     file_metadata,
+    listed_unusable,
     spectra_file,
-    unusable_rows,
 )
 from gradpipe.statistics.reductions import STATISTICS_VERSION
 from gradpipe.system.atomic_files import sweep_leftovers
@@ -42,7 +42,7 @@ class ExtractionRun:
 
     ``kept`` keeps finished rows between two runs; by default, none are. ``gradients`` computes
     them, by default in this process. With ``shard_size``, ``out`` is a folder of files with the
-    spectra of so many examples each.
+    spectra of that many examples each.
 
     The Parquet metadata of a file has its unusable rows under ``unusable``, a hash of its examples
     under ``pairs``, one of their numbers in the data under ``numbers`` and how many they are under
@@ -92,7 +92,7 @@ class ExtractionRun:
             same = {"pairs": hashes[0], "numbers": hashes[1], "extraction": self._extraction}
             same |= self._commit
             if all(metadata.get(name) == value for name, value in same.items()):
-                self._unusable += unusable_rows(metadata)
+                self._unusable += listed_unusable(metadata)
                 for _ in shard:
                     pass
             else:
@@ -110,12 +110,12 @@ class ExtractionRun:
     def _commit(self) -> dict[str, str]:
         return {"data_revision": self._revision} if self._revision else {}
 
-    def _shards(self) -> Iterator[Iterable[Chunk]]:
+    def _shards(self) -> Iterator[Iterable[ExampleChunk]]:
         size = self._shard_size
         for _, chunks in groupby(self._chunks, lambda chunk: size and chunk.first // size):
             yield chunks
 
-    def _write(self, path: Path, chunks: Iterable[Chunk], metadata: dict[str, str]) -> None:
+    def _write(self, path: Path, chunks: Iterable[ExampleChunk], metadata: dict[str, str]) -> None:
         unusable: list[tuple[int, str]] = []
         rows = 0
         with spectra_file(path) as writer:
@@ -134,7 +134,7 @@ class ExtractionRun:
             )
         self._unusable += unusable
 
-    def _write_chunk(self, chunk: Chunk, writer: SpectraWriter) -> list[tuple[int, str]]:
+    def _write_chunk(self, chunk: ExampleChunk, writer: SpectraWriter) -> list[tuple[int, str]]:
         """Write the spectra of a chunk; return its unusable rows."""
         keys, first = self._keys.of(chunk.examples), chunk.rows[0]
         if missing := self._keeper.gather(first, keys):

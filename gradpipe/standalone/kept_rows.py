@@ -16,7 +16,7 @@ import polars as pl
 
 from gradpipe.gradients.rows import ROW_SCHEMA
 
-#: Computed rows are kept at the latest after so many seconds, or if they have so many bytes.
+#: Computed rows are kept after at most this time, or if they have this many bytes.
 KEEP_SECONDS, KEEP_BYTES = 10.0, 32 << 20
 #: Files that are read at a time.
 _PARTS = 4
@@ -25,7 +25,7 @@ KEPT_SPECTRA = pl.Schema(
 )
 
 
-class Segment(Protocol):
+class RowSegment(Protocol):
     """The kept rows of one chunk: a row store."""
 
     def append(self, rows: pl.DataFrame) -> None:
@@ -47,7 +47,7 @@ class Segment(Protocol):
 class KeptRows(Protocol):
     """Where a command keeps rows: segments by kind of row and name."""
 
-    def segment(self, kind: str, name: str, schema: pl.Schema) -> Segment:
+    def segment(self, kind: str, name: str, schema: pl.Schema) -> RowSegment:
         """The segment of that name, which may not exist yet."""
 
     def names(self, kind: str) -> list[str]:
@@ -60,7 +60,7 @@ class NothingKept:
     def __init__(self) -> None:
         self._segments: dict[str, tuple[str, _RowsInMemory]] = {}
 
-    def segment(self, kind: str, name: str, schema: pl.Schema) -> Segment:
+    def segment(self, kind: str, name: str, schema: pl.Schema) -> RowSegment:
         """The segment of the present chunk."""
         if self._segments.get(kind, ("", None))[0] != name:
             self._segments[kind] = name, _RowsInMemory(schema)
@@ -107,7 +107,7 @@ class RowKeeper:
         self._earlier = kept.names(kind)
         self._places: pl.DataFrame | None = None
 
-    def segment(self, first_row: int) -> Segment:
+    def segment(self, first_row: int) -> RowSegment:
         """The segment of the chunk that begins with this row of the data."""
         return self._segment(_name(first_row))
 
@@ -139,7 +139,7 @@ class RowKeeper:
         return wanted.join(rows, on="key", how="left", maintain_order="left")
 
     def keep(self, first_row: int, frames: Iterable[pl.DataFrame]) -> Iterator[pl.DataFrame]:
-        """Yield each frame after keeping it, several at a time; those at hand if it is stopped."""
+        """Yield each frame; keep several at a time, and the last ones even if it is stopped."""
         segment = self.segment(first_row)
         held: list[pl.DataFrame] = []
         since, size = time.monotonic(), 0
@@ -169,7 +169,7 @@ class RowKeeper:
             self._places = pl.concat(tables).unique("key", keep="first")
         return self._places.filter(pl.col("key").is_in(list(keys)))
 
-    def _segment(self, name: str) -> Segment:
+    def _segment(self, name: str) -> RowSegment:
         return self._kept.segment(self._kind, name, self._schema)
 
 

@@ -19,7 +19,7 @@ from gradpipe.standalone.output_file import check_writable
 from gradpipe.standalone.shard_files import spectra_files
 from gradpipe.standalone.spectra_file import MATRICES_AT_ONCE, hashes_of_parts, readable_spectra
 from gradpipe.standalone.spectra_table import spectra_table
-from gradpipe.standalone.spectra_writer import file_metadata, spectra_file, unusable_rows
+from gradpipe.standalone.spectra_writer import file_metadata, listed_unusable, spectra_file
 
 #: What all parts must have in common.
 _COMMON = ("extraction", "model", "protocol", "data_revision")
@@ -44,7 +44,7 @@ class MergePart:
         return int(self.rows[-1])
 
 
-def merge_parts(paths: Sequence[Path], out: Path) -> tuple[int, int]:
+def merge_spectra(paths: Sequence[Path], out: Path) -> tuple[int, int]:
     """Join tables that ``gradpipe extract`` wrote for different rows of one data file.
 
     Rows follow each other by ``example``, whatever the order of ``paths``, each of which may be a
@@ -60,7 +60,7 @@ def merge_parts(paths: Sequence[Path], out: Path) -> tuple[int, int]:
         raise DataError("There is nothing to merge: the tables have no rows.")
     _check_same(parts)
     _check_apart(parts)
-    unusable = sorted(row for part in parts for row in unusable_rows(part.metadata))
+    unusable = sorted(row for part in parts for row in listed_unusable(part.metadata))
     rows = sum(len(part.rows) for part in parts)
     with spectra_file(out) as writer:
         writer.write(spectra_table(pl.DataFrame(schema=ROW_SCHEMA)))
@@ -90,7 +90,7 @@ def _part(path: Path) -> MergePart:
             f"{path} does not say which model and protocol it is of, since it is none of "
             "`gradpipe extract` or of an earlier version: extract it again."
         )
-    unusable = np.array([row for row, _ in unusable_rows(metadata)], np.int64)
+    unusable = np.array([row for row, _ in listed_unusable(metadata)], np.int64)
     return MergePart(path, metadata, np.unique(np.concatenate([*numbers, unusable])))
 
 

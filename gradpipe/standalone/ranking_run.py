@@ -12,7 +12,7 @@ from gradpipe.conversations.examples import Example
 from gradpipe.gradients.rows import Progress
 from gradpipe.gradients.tokens import truncation_sentence
 from gradpipe.standalone.chunk_gradients import Gradients, LocalGradients, MissingRows
-from gradpipe.standalone.example_chunks import Chunk, ExampleChunks
+from gradpipe.standalone.example_chunks import ExampleChunk, ExampleChunks
 from gradpipe.standalone.example_runner import ExampleRunner
 from gradpipe.standalone.extra_scores import CommonRows
 from gradpipe.standalone.extraction_run import SPECTRA, without_sketches
@@ -98,7 +98,7 @@ class RankingRun:
             hashes.append(whole.hexdigest()[:20])
         return hashes
 
-    def _scored(self, chunk: Chunk) -> pl.DataFrame:
+    def _scored(self, chunk: ExampleChunk) -> pl.DataFrame:
         """The SCORED rows of a chunk, with ``row``."""
         keys, first = self._keys.of(chunk.examples), chunk.rows[0]
         self._common.look_at(chunk.rows, keys)
@@ -110,7 +110,7 @@ class RankingRun:
         return rows.with_columns(pl.Series("row", chunk.rows, pl.Int64))
 
     def _compute(
-        self, chunk: Chunk, scores: list[str], missing: list[str], names: dict[str, str]
+        self, chunk: ExampleChunk, scores: list[str], missing: list[str], names: dict[str, str]
     ) -> None:
         """Compute what is missing; ``names`` are the keys of spectra by those of scores."""
         first, keys = chunk.rows[0], [names[score] for score in scores]
@@ -154,7 +154,7 @@ class RankingRun:
         if extras.target is None:
             return None
         keys = self._keys.of(extras.target)
-        chunk = Chunk(0, [_TARGET] * len(keys), list(extras.target))
+        chunk = ExampleChunk(0, [_TARGET] * len(keys), list(extras.target))
         if missing := self._targets.gather(_TARGET, keys):
             # Its rows are named by their places in it.
             encoded = self._runner.encode(extras.target, name=f"{extras.target_name}, row")

@@ -14,7 +14,7 @@ _SHARD = re.compile(r"part-(\d{5})-of-(\d{5})\.parquet")
 def shard_paths(out: Path, rows: int, size: int | None) -> list[Path]:
     """The files for ``rows`` examples, ``size`` in each, in the folder ``out``; made if missing.
 
-    Without a size, ``out`` is the one file. Raises DataError if ``out`` is no folder, or has other
+    Without a size, ``out`` is the one file. Raises DataError if ``out`` is a file, or has other
     files than shards of as many.
     """
     if size is None:
@@ -37,7 +37,7 @@ def shard_paths(out: Path, rows: int, size: int | None) -> list[Path]:
 def spectra_files(path: Path) -> list[Path]:
     """The files of a table that ``gradpipe extract`` wrote: the file, or the shards of a folder.
 
-    Raises DataError if there is none, or if a shard is missing.
+    Raises DataError if the file or a shard is missing.
     """
     if not path.is_dir():
         # Opening a named pipe would block.

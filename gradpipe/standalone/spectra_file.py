@@ -35,7 +35,7 @@ def readable_spectra(path: Path) -> Iterator[None]:
 def columns_and_unusable(path: Path) -> tuple[list[str], pl.DataFrame]:
     """The column names of a table of spectra, and its unusable rows with their reasons.
 
-    The columns are those that all of its files have.
+    The columns are the ones that its files share.
     """
     columns: list[str] = []
     unusable: list[tuple[int, str]] = []

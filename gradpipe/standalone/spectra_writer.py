@@ -1,4 +1,4 @@
-"""Write a table of spectra in order, a slice at a time, with what later commands check."""
+"""Write a table of spectra in order, in slices, with the metadata that later commands check."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ class SpectraWriter:
                 self._write(rows)
 
     def finish(self, metadata: Mapping[str, str]) -> None:
-        """Put the file in its place, with the metadata."""
+        """Add the metadata and replace ``out`` by the file."""
         with _named(self._out):
             assert self._writer is not None, "there was a frame"
             self._writer.add_key_value_metadata(dict(metadata))
@@ -53,7 +53,7 @@ class SpectraWriter:
             self._path.replace(self._out)
 
     def discard(self) -> None:
-        """Delete what is not in its place."""
+        """Delete the file unless it is finished."""
         if self._writer is not None and self._writer.is_open:
             # Closing writes the footer, for which a full disk has no room.
             with suppress(OSError):
@@ -120,7 +120,7 @@ def file_metadata(path: Path) -> dict[str, str]:
         return {}
 
 
-def unusable_rows(metadata: Mapping[str, str]) -> list[tuple[int, str]]:
+def listed_unusable(metadata: Mapping[str, str]) -> list[tuple[int, str]]:
     """The unusable rows of a file of spectra, with their reasons; raises DataError."""
     try:
         return [(int(row), str(reason)) for row, reason in json.loads(metadata["unusable"])]

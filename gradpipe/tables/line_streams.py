@@ -39,7 +39,7 @@ class JsonLines(TableStream):
             yield frame
 
     def objects(self) -> Iterator[dict[str, Any]]:
-        """The objects of all files; raises DataError for a line that is none."""
+        """The objects of all files; raises DataError for any other line."""
         for path, number, line in self._numbered_lines():
             with well_formed(TablePart(str(path), self.extension, b"")):
                 (row,) = read_jsonl(line, number).rows

@@ -1,4 +1,4 @@
-"""The rows of table files a batch at a time, so that a table of any size fits in memory.
+"""The rows of table files in batches, so that a table of any size fits in memory.
 
 Small tables are read whole, as ``parts`` reads them; so are JSON arrays, which have no rows before
 their end. Of larger files, ``line_streams`` reads the text formats and ``column_streams`` the

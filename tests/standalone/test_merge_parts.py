@@ -15,7 +15,7 @@ from gradpipe.gradients.protocol import PAPER
 from gradpipe.standalone.data_stream import ALL_ROWS, RowSelection, open_data
 from gradpipe.standalone.example_chunks import ExampleChunks
 from gradpipe.standalone.extraction_run import ExtractionRun
-from gradpipe.standalone.merge_parts import merge_parts
+from gradpipe.standalone.merge_parts import merge_spectra
 from gradpipe.standalone.rank_examples import RankOrder
 from gradpipe.standalone.rank_file import rank_by_spectra, rank_file
 
@@ -63,18 +63,18 @@ def test_parts_by_number_are_joined_in_the_order_of_the_data(data: Path, tmp_pat
         part(data, "c", RowSelection(offset=28), shard_size=5),
         part(data, "a", RowSelection(limit=17)),
     ]
-    assert merge_parts(tables, out) == (40 - 5, 5)
+    assert merge_spectra(tables, out) == (40 - 5, 5)
     same(out, whole)
     # A part may itself be merged.
-    merge_parts(tables[:2], tmp_path / "late.parquet")
-    merge_parts([tables[2], tmp_path / "late.parquet"], out)
+    merge_spectra(tables[:2], tmp_path / "late.parquet")
+    merge_spectra([tables[2], tmp_path / "late.parquet"], out)
     same(out, whole)
 
 
 def test_parts_by_a_condition_alternate(data: Path, tmp_path: Path) -> None:
     out = tmp_path / "out.parquet"
     tables = [part(data, name, RowSelection(where=f"source = '{name}'")) for name in "cab"]
-    merge_parts(tables, out)
+    merge_spectra(tables, out)
     same(out, part(data, "whole"))
 
 
@@ -83,9 +83,9 @@ def test_a_merged_table_and_shards_are_checked_against_the_data(data: Path, tmp_
     expected = rank_file(str(data), tmp_path / "expected.jsonl", order, StubRunner())
     merged, alternating = tmp_path / "merged", tmp_path / "alternating"
     by_number = [part(data, "b", RowSelection(offset=17)), part(data, "a", RowSelection(limit=17))]
-    merge_parts(by_number, merged)
+    merge_spectra(by_number, merged)
     by_source = [part(data, name, RowSelection(where=f"source = '{name}'")) for name in "abc"]
-    merge_parts(by_source, alternating)
+    merge_spectra(by_source, alternating)
     for table in (merged, alternating, part(data, "shards", shard_size=7)):
         out = tmp_path / "ranked.jsonl"
         found = rank_file(str(data), out, order, table, overwrite=True)
@@ -122,7 +122,7 @@ def test_parts_that_do_not_belong_together_are_refused(data: Path, tmp_path: Pat
         ([one, tmp_path / "none"], "none"),
     ):
         with pytest.raises(DataError, match=named):
-            merge_parts(tables, out)
+            merge_spectra(tables, out)
     assert not out.exists()
 
 
