@@ -17,7 +17,7 @@ from gradpipe.errors import DataError
 from gradpipe.standalone.data_source import DataSource, parts_of_source
 from gradpipe.standalone.hub_download import WHOLE_BYTES, open_hub_rows
 from gradpipe.tables.column_streams import ColumnFiles
-from gradpipe.tables.kinds import ARROW_KINDS, SEPARATORS, table_kind
+from gradpipe.tables.kinds import ARROW_KINDS, SEPARATORS, is_table_name, table_kind
 from gradpipe.tables.line_streams import JsonLines, SeparatedLines
 from gradpipe.tables.streams import TableStream, WholeTable
 
@@ -68,6 +68,9 @@ def open_data(
 
 def _open_files(source: str) -> TableStream:
     locations = table_locations(source)
+    if not is_table_name(locations[0]):
+        # Reading it says whether the name or the file is wrong.
+        return WholeTable(source, "", lambda: parts_of_source(source))
     kind = table_kind(locations[0])
     if _can_stream(locations, kind.compression):
         files = [_local_path(location) for location in locations]
