@@ -183,6 +183,18 @@ def test_a_run_that_is_stopped_at_once_says_that_nothing_is_kept(
     assert not (tmp_path / "out.jsonl.work").exists()
 
 
+def test_a_command_that_keeps_nothing_does_not_say_that_it_does(
+    data: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def stop(*_: Any, **__: Any) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("gradpipe.standalone.look.look_at", stop)
+    result = CliRunner().invoke(main, ["look", str(data), "--model", "demo"])
+    assert result.exit_code == 130
+    assert "kept" not in result.stderr
+
+
 def test_the_work_of_another_process_is_not_deleted(data: Path, tmp_path: Path) -> None:
     work = tmp_path / "out.parquet.work"
     other = WorkFolder(work)
