@@ -20,7 +20,7 @@ from gradpipe.standalone.kept_rows import KEPT_SPECTRA, KeptRows, NothingKept, R
 from gradpipe.standalone.rank_examples import RankOrder, target_in_order
 from gradpipe.standalone.run_plan import plan_run
 from gradpipe.standalone.run_progress import ProgressOfRun, RunProgress
-from gradpipe.standalone.scored_rows import KEPT_SCORES, ScoreRows, score_identity
+from gradpipe.standalone.scored_rows import KEPT_SCORES, ScoreRows, needed_of, score_identity
 from gradpipe.statistics.sets.target_alignment import TargetSet
 
 #: The kinds of kept rows: scores, and spectra with sketches.
@@ -59,6 +59,7 @@ class RankingRun:
         self._keep_spectra = keep_spectra
         self._report = report
         self._identity = score_identity(order.by, extras)
+        self._truncated = self._unusable = 0
         self._scores = RowKeeper(kept, SCORES, KEPT_SCORES)
         kind = SKETCHES if extras.needs_sketches else SPECTRA
         self._spectra = RowKeeper(kept, kind, KEPT_SPECTRA)
@@ -79,11 +80,10 @@ class RankingRun:
         )
         parts = [self._scored(chunk) for chunk in self._chunks]
         self._common.note()
-        scored = pl.concat(parts)
-        usable = scored.filter(pl.col("reason").is_null())
-        if truncated := int(usable["truncated"].sum()):
-            _log.warning("%s", truncation_sentence(truncated, usable.height, self._runner.window))
-        return self._order.of_scored(scored)
+        if self._truncated:
+            usable = plan.rows - self._unusable
+            _log.warning("%s", truncation_sentence(self._truncated, usable, self._runner.window))
+        return self._order.of_scored(pl.concat(parts))
 
     def _score_keys(self, examples: Sequence[Example]) -> list[str]:
         return self._of_spectra(self._keys.of(examples))
@@ -107,7 +107,11 @@ class RankingRun:
             names = dict(zip(scores, keys, strict=True))
             self._compute(chunk, scores, missing, names)
         rows = self._scores.rows(first, scores).drop("key")
-        return rows.with_columns(pl.Series("row", chunk.rows, pl.Int64))
+        usable = rows.filter(pl.col("reason").is_null())
+        self._truncated += int(usable["truncated"].sum())
+        self._unusable += rows.height - usable.height
+        numbered = rows.with_columns(pl.Series("row", chunk.rows, pl.Int64))
+        return needed_of(numbered, self._order.extras)
 
     def _compute(
         self, chunk: ExampleChunk, scores: list[str], missing: list[str], names: dict[str, str]

@@ -91,9 +91,19 @@ def score_identity(by: str, extras: Extras) -> str:
     )
 
 
+def needed_of(scored: pl.DataFrame, extras: Extras) -> pl.DataFrame:
+    """SCORED rows with ``row`` without the columns that a ranking does not need."""
+    names = [*SCORE_SCHEMA]
+    if extras.columns:
+        names += ["loss", "response_tokens", "alone", *TARGET_COLUMNS]
+    return scored.select(*names, *(["direction"] if extras.diverse else []))
+
+
 def scores_of(scored: pl.DataFrame, by: str, extras: Extras) -> pl.DataFrame:
     """SCORE_SCHEMA with the columns of ``extras``, from SCORED rows with ``row``."""
     scores = with_reasons(scored.select(SCORE_SCHEMA.names()), by)
+    if not extras.columns:
+        return scores
     usable = derived_columns(scored.filter(pl.col("reason").is_null()), extras)
     return scores.join(usable.select("row", *extras.columns), on="row", how="left")
 
