@@ -36,7 +36,8 @@ class SpectraWriter:
         with _named(self._out):
             if self._schema is None:
                 self._open(rows.schema)
-            if new := [name for name in rows.column_names if name not in self._schema.names]:
+            known = self._schema.names if self._schema is not None else []
+            if new := [name for name in rows.column_names if name not in known]:
                 self._widen([rows.schema.field(name) for name in new])
             if rows.num_rows:
                 self._write(rows)
