@@ -8,11 +8,11 @@ import numpy as np
 import polars as pl
 
 from gradpipe.conversations.examples import Example, texts_of
-from gradpipe.gradients.protocol import STANDARD, Protocol
+from gradpipe.gradients.protocol import STANDARD, Protocol, make_protocol
 from gradpipe.gradients.rows import MATRIX, ROW_SCHEMA, Progress
 from gradpipe.gradients.tokens import TokenRow, unusable_row
 from gradpipe.standalone.example_keys import ExampleKeys
-from gradpipe.standalone.example_runner import ExampleRunner
+from gradpipe.standalone.example_runner import ExampleRunner, OverlongResponses
 from gradpipe.system.hashing import content_hash
 
 #: Rows of a batch.
@@ -52,9 +52,9 @@ class StubRunner(ExampleRunner):
         """The window of the stub."""
         return 8192
 
-    def overlong(self) -> NoneOverlong:
+    def overlong(self) -> OverlongResponses:
         """No response is too long."""
-        return NoneOverlong()
+        return OverlongResponses(lambda: self._encoder, make_protocol("paper"))
 
     def encode(
         self,
@@ -117,7 +117,7 @@ class StubRunner(ExampleRunner):
                 gaps=empty["gaps"],
             )
             .select(*ROW_SCHEMA)
-            .cast(dict(ROW_SCHEMA))
+            .cast(ROW_SCHEMA)
         )
 
     def _matrices(self, seeds: Sequence[int], numbers: Sequence[int]) -> pl.DataFrame:
@@ -131,11 +131,12 @@ class StubRunner(ExampleRunner):
             "layer": pl.Series(places // 4, dtype=pl.Int64),
             "projection": pl.Series(["q", "k", "v", "o"] * (len(seeds) * self._layers)),
             "frobenius_norm": pl.Series(np.linalg.norm(values.astype(np.float64), axis=1)),
-            "singular_values": pl.Series(values).arr.to_list() if len(values) else None,
         }
+        if len(values):
+            known["singular_values"] = pl.Series(values).arr.to_list()
         fields = [
             known[field.name].alias(field.name)
-            if known.get(field.name) is not None
+            if field.name in known
             else pl.lit(None, field.dtype).alias(field.name)
             for field in MATRIX.fields
         ]
@@ -144,16 +145,6 @@ class StubRunner(ExampleRunner):
             "row", pl.struct([field.name for field in MATRIX.fields]).alias("m")
         )
         return packed.group_by("row", maintain_order=True).agg(pl.col("m").alias("matrices"))
-
-
-class NoneOverlong:
-    """Looks for nothing."""
-
-    def look_at(self, examples: Sequence[Example], numbers: Sequence[int]) -> None:
-        """Look at examples."""
-
-    def refuse(self) -> None:
-        """Never."""
 
 
 def _row(example: Example) -> TokenRow:

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import polars as pl
 
-from gradpipe.gradients.rows import ROW_SCHEMA
+from gradpipe.gradients.rows import MATRIX, ROW_SCHEMA
 from gradpipe.gradients.tokens import truncation_sentence
 from gradpipe.standalone.chunk_gradients import Gradients, LocalGradients, MissingRows
 from gradpipe.standalone.example_chunks import ExampleChunk, ExampleChunks
@@ -151,12 +151,11 @@ class ExtractionRun:
 
 def without_sketches(rows: pl.DataFrame) -> pl.DataFrame:
     """Rows without the sketches of their gradients, which the table of spectra does not have."""
-    fields = rows.schema["matrices"].inner.fields  # type: ignore[union-attr]
     kept = [
         pl.lit(None, field.dtype).alias(field.name)
         if field.name == "sketch"
         else pl.element().struct.field(field.name)
-        for field in fields
+        for field in MATRIX.fields
     ]
     return rows.with_columns(pl.col("matrices").list.eval(pl.struct(kept)))
 
