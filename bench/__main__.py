@@ -152,6 +152,32 @@ def storage(out: Path | None, **chosen: Any) -> None:
     _run("storage", ["storage"], out, chosen)
 
 
+@main.command()
+@click.option(
+    "--sizes",
+    default="10000,100000,1000000",
+    show_default=True,
+    callback=_names,
+    metavar="N,N",
+    help="Rows of the data files.",
+)
+@click.option(
+    "--out",
+    type=click.Path(dir_okay=False, path_type=Path),
+    default=RESULTS / "streaming.json",
+    help="The JSON file to write [default: bench/results/streaming.json].",
+)
+def streaming(sizes: tuple[str, ...], out: Path) -> None:
+    """Measure memory and time of extract and rank by the number of rows, without a model."""
+    from bench.streaming import measure_streaming, write_results
+
+    found = measure_streaming(
+        tuple(map(int, sizes)), lambda line: click.echo(f"  {line}", err=True)
+    )
+    write_results(found, out)
+    click.echo(f"results in {out}")
+
+
 @main.command(name="all")
 @taking(*OPTIONS)
 def everything(out: Path | None, **chosen: Any) -> None:

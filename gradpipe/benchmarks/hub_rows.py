@@ -41,38 +41,50 @@ def read_hub_dataset(dataset: HubDataset, offset: int = 0, limit: int | None = N
     the named one; if it needs code, cannot be reached or read, has no such rows, or has more than
     LARGEST_TABLE.
     """
+    tables, held = [], 0
+    for batch in hub_row_batches(dataset, offset, limit):
+        tables.append(batch)
+        held += batch.nbytes
+        refuse_large(held, f"{dataset}, as far as it was read,")
+    return part_of_hub(dataset, tables, offset)
+
+
+def part_of_hub(dataset: HubDataset, tables: Sequence[pa.Table], offset: int = 0) -> TablePart:
+    """The rows that ``hub_row_batches`` yields as a file; raises DataError without rows."""
+    import pyarrow as pa
+
+    table = pa.concat_tables(tables, promote_options="default") if tables else pa.table({})
+    if not table.num_rows:
+        start = parse_split(dataset.split).part(offset, None).start
+        where = f" from row {start} on: lower the offset" if start else ""
+        raise DataError(f"{dataset} has no rows{where or ': choose another split'}.")
+    return TablePart(str(dataset), ".parquet", _parquet(table, dataset.revision))
+
+
+def hub_row_batches(
+    dataset: HubDataset, offset: int = 0, limit: int | None = None
+) -> Iterator[pa.Table]:
+    """The same rows, some at a time. Raises DataError, apart from that for no rows."""
     wanted = parse_split(dataset.split).part(offset, limit)
     with TemporaryDirectory(ignore_cleanup_errors=True) as folder, quiet_datasets():
         try:
-            table = _table(dataset, wanted, folder)
+            yield from _batches(dataset, wanted, folder)
         except DataError:
             raise
         # datasets, the hub's client and pyarrow raise errors of many kinds.
         except Exception as error:
             raise dataset_refusal(dataset, error) from error
-    if not table.num_rows:
-        where = f" from row {wanted.start} on: lower the offset" if wanted.start else ""
-        raise DataError(f"{dataset} has no rows{where or ': choose another split'}.")
-    return TablePart(str(dataset), ".parquet", _parquet(table, dataset.revision))
 
 
-def _table(dataset: HubDataset, wanted: SplitSlice, folder: str) -> pa.Table:
-    import pyarrow as pa
-
+def _batches(dataset: HubDataset, wanted: SplitSlice, folder: str) -> Iterator[pa.Table]:
     builder = _builder(dataset, folder)
     files = builder.config.data_files or {}
     split = _split(dataset, wanted.split, list(map(str, files)))
     locations = [str(file) for file in files[split]]
     if all(location.endswith(".parquet") for location in locations):
-        batches = _parquet_batches(locations, wanted)
+        yield from _parquet_batches(locations, wanted)
     else:
-        batches = _streamed_batches(builder, split, wanted)
-    tables, held = [], 0
-    for batch in batches:
-        tables.append(batch)
-        held += batch.nbytes
-        refuse_large(held, f"{dataset}, as far as it was read,")
-    return pa.concat_tables(tables, promote_options="default") if tables else pa.table({})
+        yield from _streamed_batches(builder, split, wanted)
 
 
 def _builder(dataset: HubDataset, folder: str) -> Any:

@@ -15,6 +15,7 @@ from gradpipe.cli.estimate import estimate_command
 from gradpipe.cli.extract import extract
 from gradpipe.cli.extras import missing_extra
 from gradpipe.cli.look import look
+from gradpipe.cli.merge import merge
 from gradpipe.cli.models import models
 from gradpipe.cli.pipeline import backfill, report_command, run, status, ui
 from gradpipe.cli.rank import rank_command
@@ -25,8 +26,11 @@ from gradpipe.system.pipeline_path import add_pipeline_to_path
 
 EXIT_CODES = """\b
 Exit codes: 0 success; 1 something failed during the command; 2 invalid command,
-file, study or model; 130 stopped by Ctrl-C (finished work is kept).
+file, study or model; 130 stopped by Ctrl-C (run, backfill, extract and rank
+keep finished work).
 """
+#: The commands that keep finished work in the workspace; `extract` and `rank` say so themselves.
+KEEPING = ("run", "backfill")
 
 
 class Commands(click.Group):
@@ -46,10 +50,9 @@ class Commands(click.Group):
             click.echo(advice, err=True)
             ctx.exit(2)
         except KeyboardInterrupt:
-            click.echo(
-                "gradpipe: stopped; finished work is kept. Run the command again to resume.",
-                err=True,
-            )
+            kept = ctx.invoked_subcommand in KEEPING
+            more = "; finished work is kept. Run the command again to resume." if kept else "."
+            click.echo(f"gradpipe: stopped{more}", err=True)
             ctx.exit(130)
 
 
@@ -66,6 +69,7 @@ def main() -> None:
     gradpipe estimate                estimate the cost of a study before running it
     gradpipe look DATA --model M     show what a file holds for a model
     gradpipe extract DATA --model M  write the gradient spectra of a file's rows
+    gradpipe merge PART... --out F   join the tables of parts of a file
     gradpipe rank DATA --model M     score and sort the rows of a file
     gradpipe correlate DATA ...      relate a column of a file to its gradients
     gradpipe compare A B             compare two models, data sets or studies
@@ -90,6 +94,7 @@ COMMANDS = (
     estimate_command,
     look,
     extract,
+    merge,
     rank_command,
     correlate_command,
     compare_command,

@@ -7,29 +7,41 @@ from typing import Any
 
 import click
 
+from gradpipe.cli.engine_options import engine_options, gradients_of
 from gradpipe.cli.extraction import (
+    chunks_of,
     data_options,
     data_source,
     extraction_options,
     how_to_extract,
+    row_options,
 )
 from gradpipe.cli.options import columns_option, response_template_option
 from gradpipe.cli.token_options import span_options
+from gradpipe.cli.work_folder import downloads_folder, work_folder, work_option
 from gradpipe.models.source import AdapterReading
+
+#: Unusable rows that are listed on the terminal.
+LISTED_ROWS = 100
 
 
 @click.command()
 @click.argument("data", metavar="DATA")
 @click.option("--model", required=True, help="A hub id, a local folder, a .gguf file, or demo.")
 @click.option(
-    "--out", required=True, type=click.Path(path_type=Path), help="The Parquet file to write."
+    "--out",
+    required=True,
+    type=click.Path(path_type=Path),
+    help="The Parquet file to write, or with --shard-size a folder.",
 )
 @click.option(
-    "--offset", default=0, type=click.IntRange(min=0), help="Number of rows of DATA to skip."
+    "--shard-size",
+    type=click.IntRange(min=1),
+    metavar="ROWS",
+    help="Write a folder of files with this many rows of DATA each.",
 )
-@click.option(
-    "--limit", default=None, type=click.IntRange(min=1), help="Maximum number of rows to read."
-)
+@work_option
+@row_options
 @data_options
 @columns_option
 @response_template_option
@@ -37,18 +49,24 @@ from gradpipe.models.source import AdapterReading
 @click.option(
     "--heads", is_flag=True, help="Also write the spectra of each attention head (column heads)."
 )
+@engine_options
 @extraction_options
 def extract(
     data: str,
     model: str,
     out: Path,
+    shard_size: int | None,
+    work: Path | None,
     offset: int,
     limit: int | None,
+    where: str | None,
     config: str | None,
     split: str | None,
     revision: str | None,
     columns: dict[str, str] | None,
     response_template: str | None,
+    engine: str,
+    ray: tuple[str, ...],
     tokenizer: str | None,
     adapter: AdapterReading,
     base: str | None,
@@ -64,30 +82,50 @@ def extract(
     row's number in DATA. With --spans, rows of each part of the response follow, named in `span`.
     Rows that cannot be used, for example without an output, are listed with the reason and skipped.
     No workspace is used.
+
+    Finished rows are kept in OUT.work until the table is complete: if the command is stopped, run
+    it again to compute the others. To divide DATA between machines, use --offset and --limit or
+    --where, and join the tables with `gradpipe merge`.
     """
     from gradpipe.cli.progress import ProgressView
-    from gradpipe.standalone.extract_file import extract_file
+    from gradpipe.standalone.data_source import revision_of
+    from gradpipe.standalone.example_runner import ExampleRunner
+    from gradpipe.standalone.extraction_run import ExtractionRun
 
     protocol, placement = how_to_extract(**how)
     source = data_source(data, config, split, revision)
-    with ProgressView() as view:
-        unusable, usable = extract_file(
-            source,
-            model,
+    chunks = chunks_of(
+        source,
+        downloads_folder(work, out),
+        offset=offset,
+        limit=limit,
+        where=where,
+        columns=columns,
+        response_template=response_template,
+        ends=shard_size,
+    )
+    runner = ExampleRunner(
+        model, protocol, placement, tokenizer=tokenizer, adapter=adapter, base=base
+    )
+    with (
+        ProgressView() as view,
+        work_folder(work, out) as kept,
+        gradients_of(engine, ray, runner) as gradients,
+    ):
+        unusable, usable = ExtractionRun(
+            chunks,
+            runner,
             out,
-            protocol,
-            offset=offset,
-            limit=limit,
-            columns=columns,
-            response_template=response_template,
-            report=lambda progress: view.extraction(data, progress),
-            placement=placement,
-            tokenizer=tokenizer,
-            adapter=adapter,
-            base=base,
-        )
-    for row, reason in unusable:
+            kept=kept,
+            gradients=gradients,
+            shard_size=shard_size,
+            revision=revision_of(source),
+            report=lambda progress: view.run(data, progress),
+        ).run()
+    for row, reason in unusable[:LISTED_ROWS]:
         click.echo(f"row {row} cannot be used: {reason}", err=True)
+    if len(unusable) > LISTED_ROWS:
+        click.echo(f"{len(unusable) - LISTED_ROWS} more rows cannot be used", err=True)
     click.echo(f"{usable} examples in {out}" + (f", {len(unusable)} unusable" if unusable else ""))
     if not usable:
         raise click.exceptions.Exit(1)

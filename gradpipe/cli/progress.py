@@ -23,6 +23,8 @@ from rich.progress import Progress as Bars
 from rich.table import Table
 
 from gradpipe.gradients.rows import Progress
+from gradpipe.standalone.run_progress import RunProgress
+from gradpipe.system.units import format_duration
 
 #: Seconds between two progress lines if stderr is not a terminal.
 PROGRESS_LINE_INTERVAL = 10.0
@@ -100,12 +102,37 @@ class ProgressView:
                 flush=True,
             )
 
-    def _begin(self, label: str, progress: Progress) -> None:
+    def run(self, label: str, progress: RunProgress) -> None:
+        """Show the progress over all rows of a file; kept rows do not count in the speed."""
+        if label != self._label:
+            self._begin(label, progress)
+        seconds = time.monotonic() - self._started
+        speed = progress.computed / seconds if progress.computed and seconds else 0.0
+        tokens = progress.tokens / seconds if seconds else 0.0
+        rate = f"{tokens:.0f} tokens/s" if speed else ""
+        done = progress.kept + progress.computed
+        if self._terminal and self._task is not None:
+            self._bars.update(self._task, completed=done, rate=rate)
+        elif speed and time.monotonic() - self._last_line >= PROGRESS_LINE_INTERVAL:
+            self._last_line = time.monotonic()
+            left = (progress.all_rows - done) / speed
+            kept = f" ({progress.kept:,} kept)" if progress.kept else ""
+            print(
+                f"  {done:,} of {progress.all_rows:,} rows{kept}, {rate}, "
+                f"{format_duration(left)} left",
+                file=sys.stderr,
+                flush=True,
+            )
+
+    def _begin(self, label: str, progress: Progress | RunProgress) -> None:
         self._label = label
         self._started = self._last_line = time.monotonic()
         if self._task is not None:
             self._bars.update(self._task, visible=False)
-        self._task = self._bars.add_task(f"  {label}", total=progress.all_rows, rate="")
+        kept = progress.kept if isinstance(progress, RunProgress) else 0
+        self._task = self._bars.add_task(
+            f"  {label}", total=progress.all_rows, completed=kept, rate=""
+        )
 
 
 def _columns() -> list[ProgressColumn]:

@@ -8,13 +8,18 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from gradpipe.cli.engine_options import engine_options
 from gradpipe.cli.extraction import (
+    chunks_of,
     data_options,
     data_source,
     extraction_options,
+    row_options,
 )
 from gradpipe.cli.options import columns_option, response_template_option
+from gradpipe.cli.ranker import ranker_of
 from gradpipe.cli.spectra_options import spectra_options, spectra_source
+from gradpipe.cli.work_folder import downloads_folder, work_option
 from gradpipe.errors import GradpipeError
 from gradpipe.untrusted.terminal_text import without_controls
 
@@ -107,9 +112,17 @@ def statistic_names() -> list[str]:
     help="The new column to sort by (default: target_cosine with --target, otherwise score).",
 )
 @click.option("--prefix", default="", help="Prefix for the names of the new columns.")
+@click.option(
+    "--keep-spectra",
+    is_flag=True,
+    help="With --work: keep spectra too, for `extract` and other statistics.",
+)
+@work_option
+@row_options
 @data_options
 @columns_option
 @response_template_option
+@engine_options
 @extraction_options
 def rank_command(
     data: str,
@@ -125,11 +138,18 @@ def rank_command(
     extra: str | None,
     sort: str | None,
     prefix: str,
+    keep_spectra: bool,
+    work: Path | None,
+    offset: int,
+    limit: int | None,
+    where: str | None,
     config: str | None,
     split: str | None,
     revision: str | None,
     columns: dict[str, str] | None,
     response_template: str | None,
+    engine: str,
+    ray: tuple[str, ...],
     **how: Any,
 ) -> None:
     """Score every row of DATA by its gradient and sort the rows.
@@ -152,6 +172,9 @@ def rank_command(
 
     Scores grow or shrink with a response's length: compare rows of similar length.
 
+    With --model, finished scores are kept in OUT.work until the output is complete: if the command
+    is stopped, run it again to compute the others.
+
     More columns: target_cosine and target_cosine_max say how far a row's gradient points where the
     mean gradient of --target, or the most similar row of it, points. diverse_rank is the order in
     which --diverse chooses. loss is in nats per response token, and response_tokens their number;
@@ -164,30 +187,41 @@ def rank_command(
     gradpipe rank data.jsonl --model demo --diverse --top 100
     gradpipe rank data.jsonl --spectra spectra.parquet --by nuclear_norm --ascending
     """
-    from gradpipe.cli.progress import ProgressView
     from gradpipe.standalone.rank_examples import RankOrder
-    from gradpipe.standalone.rank_file import default_output, rank_file
+    from gradpipe.standalone.rank_file import default_output, write_ranking
 
     if diverse and sort is not None:
         raise GradpipeError("--diverse has an order of its own: leave out --sort.")
+    if keep_spectra and (work is None or spectra is not None):
+        raise GradpipeError(
+            "--keep-spectra keeps what --model computes in the folder --work: add it."
+        )
     named = data_source(data, config, split, revision)
     extras = _extras(target, diverse, extra, columns, response_template)
     order = RankOrder(by=by, extras=extras, sort=sort, ascending=ascending, top=top)
     out = out or default_output(named)
-    with ProgressView() as view:
-        source = spectra_source(
-            model, spectra, how, lambda progress: view.extraction(data, progress)
-        )
-        ranked = rank_file(
-            named,
-            out,
-            order,
-            source,
-            prefix=prefix,
-            overwrite=overwrite,
-            columns=columns,
-            response_template=response_template,
-        )
+    chunks = chunks_of(
+        named,
+        downloads_folder(work, out),
+        offset=offset,
+        limit=limit,
+        where=where,
+        columns=columns,
+        response_template=response_template,
+    )
+    ranker = ranker_of(
+        spectra_source(model, spectra, how, lambda _: None),
+        chunks,
+        order,
+        data=data,
+        work=work,
+        out=out,
+        keep_spectra=keep_spectra,
+        engine=engine,
+        ray=ray,
+    )
+    with ranker as rank:
+        ranked = write_ranking(chunks, out, order, rank, prefix=prefix, overwrite=overwrite)
     _show(ranked)
     unusable = ranked["reason"].count()
     usable = ranked.height - unusable

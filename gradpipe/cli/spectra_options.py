@@ -21,7 +21,7 @@ SPECTRA_OPTIONS = (
     click.option(
         "--spectra",
         type=click.Path(path_type=Path),
-        metavar="FILE",
+        metavar="FILE|FOLDER",
         help="The table that `gradpipe extract` wrote for DATA, instead of --model.",
     ),
 )

@@ -4,7 +4,8 @@ Tables of items and examples have a column for it: a JSON object, or null for a 
 are ``messages`` (everything before the response), ``prompt_messages``, ``tools``,
 ``chat_template_kwargs`` and ``role`` (of the response, unless it is the assistant's) for a
 conversation; ``joined`` or ``text`` for texts that the response continues; and ``unusable``, a
-reason, for a row of the data that cannot be used.
+reason, for a row of the data that cannot be used. ``exact`` is a whole example with its kind, as it
+is sent to another process.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ from gradpipe.conversations.examples import (
     Example,
     Pair,
     PlainText,
+    TextSpan,
     TokenIds,
     Unusable,
     texts_of,
@@ -48,6 +50,8 @@ def example_of(instruction: str | None, response: str | None, context: str | Non
     if context is None:
         return Pair(instruction, response)
     parts: dict[str, Any] = json.loads(context)
+    if "exact" in parts:
+        return _exact(**parts["exact"])
     if "unusable" in parts:
         return Unusable(parts["unusable"])
     if response is None or "messages" not in parts:
@@ -63,6 +67,22 @@ def example_of(instruction: str | None, response: str | None, context: str | Non
         tools=None if tools is None else tuple(tools),
         template_settings=parts.get("chat_template_kwargs", {}),
     )
+
+
+def exact_context(example: Example) -> str:
+    """A context from which ``example_of`` makes any example, without its texts."""
+    exact = {"kind": type(example).__name__, "fields": vars(example)}
+    return json.dumps({"exact": exact}, default=vars, ensure_ascii=True)
+
+
+def _exact(kind: str, fields: dict[str, Any]) -> Example:
+    if "spans" in fields:
+        fields["spans"] = tuple(TextSpan(**span) for span in fields["spans"])
+    for name in ("messages", "tools", "ids", "loss"):
+        if fields.get(name) is not None:
+            fields[name] = tuple(fields[name])
+    kinds = (Pair, Conversation, PlainText, TokenIds, Unusable)
+    return next(one for one in kinds if one.__name__ == kind)(**fields)
 
 
 def is_unusable(context: str) -> bool:

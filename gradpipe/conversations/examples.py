@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from gradpipe.system.hashing import content_hash
+from gradpipe.system.hashing import ContentHash, content_hash
 
 #: One turn, as chat templates read it: ``role`` and ``content``, and where there are any,
 #: ``reasoning_content`` or ``thinking``, ``tool_calls``, ``tool_call_id`` and ``name``.
@@ -103,6 +103,22 @@ def _shown(message: Message) -> str:
 def hash_examples(examples: Sequence[Example]) -> str:
     """A hash of all examples in their order: equal hashes are equal examples."""
     return content_hash([_content(example) for example in examples])
+
+
+class ExamplesHash:
+    """``hash_examples`` of examples that are added one after another."""
+
+    def __init__(self) -> None:
+        self._hash = ContentHash()
+
+    def add(self, examples: Sequence[Example]) -> None:
+        """Add examples in their order."""
+        for example in examples:
+            self._hash.add(_content(example))
+
+    def hexdigest(self) -> str:
+        """The hash of all examples that were added."""
+        return self._hash.hexdigest()
 
 
 def _content(example: Example) -> Any:

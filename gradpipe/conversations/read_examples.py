@@ -54,20 +54,36 @@ def read_examples(
     Raises DataError, which calls the table ``name``, if no row can be used, a column of texts
     holds lists or objects, or there is a ``response_template`` for another format.
     """
+    examples = read_rows(table, data_format, name, response_template=response_template)
+    if all(isinstance(example, Unusable) for example in examples):
+        reason = next(one.reason for one in examples if isinstance(one, Unusable))
+        raise no_usable_row(name, data_format, reason)
+    return examples
+
+
+def read_rows(
+    table: pl.DataFrame,
+    data_format: DataFormat,
+    name: str,
+    *,
+    response_template: str | None = None,
+) -> list[Example]:
+    """As ``read_examples``, for some of a table's rows, of which none needs to be usable."""
     if response_template is not None and data_format.kind != "text":
         raise DataError(
             f"A response template divides texts, and {name} has {data_format.sentence()}: leave "
             "it out (--response-template), or name the column of texts (--columns text=COLUMN)."
         )
     read = _reader(data_format, response_template)
-    examples = [_read_row(read, cells) for cells in _rows(table, data_format, name)]
-    if all(isinstance(example, Unusable) for example in examples):
-        reason = next(one.reason for one in examples if isinstance(one, Unusable))
-        raise DataError(
-            f"No row of {name}, read as {data_format.sentence()}, can be used (in row 0, {reason}):"
-            " correct the rows, or name other columns (--columns)."
-        )
-    return examples
+    return [_read_row(read, cells) for cells in _rows(table, data_format, name)]
+
+
+def no_usable_row(name: str, data_format: DataFormat, reason: str) -> DataError:
+    """The error of a table whose rows are all unusable, the first for that ``reason``."""
+    return DataError(
+        f"No row of {name}, read as {data_format.sentence()}, can be used (in row 0, {reason}):"
+        " correct the rows, or name other columns (--columns)."
+    )
 
 
 def _read_row(read: Callable[[RowCells], Example], cells: RowCells) -> Example:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -192,28 +192,31 @@ class Encoder:
     def _refuse_overlong(
         self, examples: Sequence[Example], rows: list[TokenRow], names: Sequence[str] | None
     ) -> None:
-        lengths = {
-            number: self._response_length(example)
+        overlong = {
+            names[number] if names else f"row {number}": length
             for number, (example, row) in enumerate(zip(examples, rows, strict=True))
-            if row.truncated
+            if row.truncated and (length := self.response_length(example)) > self.window
         }
-        overlong = {number: length for number, length in lengths.items() if length > self.window}
         if overlong:
-            number, length = max(overlong.items(), key=lambda entry: entry[1])
-            name = names[number] if names else f"row {number}"
-            raise DataError(
-                f"{len(overlong)} of {len(rows)} responses are longer than the window of "
-                f"{self.window} tokens (the longest is {name} with {length}): shorten them, "
-                "raise the protocol's max_length as far as the model allows, or use the paper "
-                "protocol, which cuts them."
-            )
+            raise overlong_error(overlong, len(rows), self.window)
 
-    def _response_length(self, example: Example) -> int:
+    def response_length(self, example: Example) -> int:
         """The number of tokens of the response alone."""
         if isinstance(example, TokenIds):
             return sum(example.loss)
         _, response = texts_of(example)
         return len(self._tokens.encoded(response or "", special=False))
+
+
+def overlong_error(overlong: Mapping[str, int], rows: int, window: int) -> DataError:
+    """The error of ``overlong`` responses (name to tokens), of which there are ``rows`` in all."""
+    name, length = max(overlong.items(), key=lambda entry: entry[1])
+    return DataError(
+        f"{len(overlong)} of {rows} responses are longer than the window of "
+        f"{window} tokens (the longest is {name} with {length}): shorten them, "
+        "raise the protocol's max_length as far as the model allows, or use the paper "
+        "protocol, which cuts them."
+    )
 
 
 def _as_conversation(pair: Pair) -> Conversation:

@@ -44,10 +44,13 @@ def truncation_note(rows: Sequence[TokenRow], window: int) -> str | None:
     """Say how many usable rows were cut to the ``window`` (tokens); None if none was."""
     usable = [row for row in rows if row.reason is None]
     truncated = sum(row.truncated for row in usable)
-    if not truncated:
-        return None
+    return truncation_sentence(truncated, len(usable), window) if truncated else None
+
+
+def truncation_sentence(truncated: int, usable: int, window: int) -> str:
+    """Say how many of the usable rows were cut to the ``window`` (tokens)."""
     return (
-        f"The window of {window:,} tokens cuts off the ends of {truncated:,} of {len(usable):,} "
+        f"The window of {window:,} tokens cuts off the ends of {truncated:,} of {usable:,} "
         "usable rows."
     )
 

@@ -10,15 +10,16 @@ import polars as pl
 
 from gradpipe.errors import DataError, nearest
 from gradpipe.gradients.rows import explode_matrices
-from gradpipe.standalone.data_source import DataSource, rows_of_source
+from gradpipe.standalone.data_source import DataSource
+from gradpipe.standalone.data_stream import ALL_ROWS, numbered_batches, open_data
+from gradpipe.standalone.example_chunks import ExampleChunks
 from gradpipe.standalone.example_runner import ExampleRunner
-from gradpipe.standalone.rank_file import check_pairs
 from gradpipe.standalone.spectra_file import (
     columns_and_unusable,
     readable_spectra,
     spectra_batches,
 )
-from gradpipe.standalone.user_examples import examples_of_table
+from gradpipe.standalone.spectra_rows import check_spectra_rows
 from gradpipe.statistics.correlation import correlate
 from gradpipe.statistics.examples import MEASURED_COLUMNS
 from gradpipe.statistics.reductions import (
@@ -29,6 +30,7 @@ from gradpipe.statistics.reductions import (
     require_statistics,
 )
 from gradpipe.statistics.table import whole_responses
+from gradpipe.tables.streams import TableStream
 
 #: The user's column in the table of statistics, where its own name may be taken.
 _GIVEN = "given"
@@ -57,16 +59,15 @@ def correlate_file(
     """
     require_statistics(statistics or [], tuple(REDUCTIONS))
     _require_controls(controls)
-    table, name = rows_of_source(data), str(data)
-    given = _numbers(table, column, name)
-    pairs = examples_of_table(table, name, columns, response_template)
+    stream = open_data(data)
+    given = _numbers(stream, column)
+    chunks = ExampleChunks(stream=stream, columns=columns, response_template=response_template)
     if isinstance(spectra, Path):
         with readable_spectra(spectra):
             rows, reduced = _reduced_file(spectra, statistics)
-        check_pairs(rows, spectra, pairs, name)
+        check_spectra_rows(rows, spectra, chunks)
     else:
-        frames = spectra.spectra(spectra.encode(pairs), aligned=False)
-        reduced = pl.concat(_reduced_rows(frame, statistics) for frame in frames)
+        reduced = _reduced_chunks(spectra, chunks, statistics)
     joined = reduced.join(given, on="example")
     return correlate(joined, _GIVEN, statistics, controls=controls)
 
@@ -79,20 +80,43 @@ def _require_controls(controls: Sequence[str]) -> None:
             )
 
 
-def _numbers(table: pl.DataFrame, column: str, data: str) -> pl.DataFrame:
+def _numbers(stream: TableStream, column: str) -> pl.DataFrame:
     """``example`` and the column as numbers, null if it has no number; raises DataError."""
-    if column not in table.columns:
-        raise DataError(f"{data} has no column {column!r}: {nearest(column, table.columns)}")
-    values = table[column]
-    if values.dtype.is_nested():
-        raise DataError(f"The column {column!r} of {data} has lists or objects: give numbers.")
-    numbers = values.cast(pl.Float64, strict=False).rename(_GIVEN)
-    finite = int((numbers.is_finite() & numbers.is_not_null()).sum())
+    data, parts = stream.name, []
+    columns: dict[str, None] = {}
+    for rows, batch in numbered_batches(stream, ALL_ROWS):
+        columns |= dict.fromkeys(batch.columns)
+        values = batch[column] if column in batch.columns else pl.Series([None] * len(rows))
+        if values.dtype.is_nested():
+            raise DataError(f"The column {column!r} of {data} has lists or objects: give numbers.")
+        numbers = values.cast(pl.Float64, strict=False).alias(_GIVEN)
+        parts.append(pl.DataFrame([pl.Series("example", rows, pl.Int64), numbers]))
+    if column not in columns:
+        raise DataError(f"{data} has no column {column!r}: {nearest(column, list(columns))}")
+    table = pl.concat(parts)
+    finite = int((table[_GIVEN].is_finite() & table[_GIVEN].is_not_null()).sum())
     if not finite:
         raise DataError(f"The column {column!r} of {data} has no numbers: name another column.")
     if missing := table.height - finite:
         _log.warning("%s rows have no number in the column %r.", f"{missing:,}", column)
-    return numbers.to_frame().with_row_index("example").cast({"example": pl.Int64})
+    return table
+
+
+def _reduced_chunks(
+    runner: ExampleRunner, chunks: ExampleChunks, statistics: Sequence[str] | None
+) -> pl.DataFrame:
+    """The statistics of each matrix of the examples, computed a chunk at a time."""
+    overlong = runner.overlong()
+    for chunk in chunks:
+        overlong.look_at(chunk.examples, chunk.rows)
+    overlong.refuse()
+    reduced = []
+    for chunk in chunks:
+        rows = runner.encode(chunk.examples, numbers=chunk.rows)
+        for frame in runner.spectra(rows, aligned=False):
+            numbered = frame.with_columns(pl.col("row") + chunk.rows[0])
+            reduced.append(_reduced_rows(numbered, statistics))
+    return pl.concat(reduced)
 
 
 def _reduced_rows(rows: pl.DataFrame, statistics: Sequence[str] | None) -> pl.DataFrame:

@@ -3,24 +3,16 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
 import polars as pl
-from numpy.typing import NDArray
 
-from gradpipe.conversations.examples import Example, hash_examples
+from gradpipe.conversations.examples import Example
 from gradpipe.errors import DataError, StudyError, nearest
-from gradpipe.standalone.example_runner import ExampleRunner
-from gradpipe.statistics.sets.sketch_vectors import sketch_vectors
-from gradpipe.statistics.sets.target_alignment import (
-    TARGET_COLUMNS,
-    TARGET_ROWS,
-    TargetSet,
-    target_set,
-)
+from gradpipe.standalone.shard_files import spectra_files
+from gradpipe.statistics.sets.target_alignment import TARGET_COLUMNS, TARGET_ROWS
 from gradpipe.statistics.table import whole_responses
 
 #: The column of each score that may be asked for.
@@ -30,7 +22,6 @@ EXTRA_COLUMNS = {
     "ppl": "perplexity",
     "ifd": "ifd",
 }
-_MEASURED = pl.Schema({"row": pl.Int64, "loss": pl.Float64, "response_tokens": pl.Int64})
 _log = logging.getLogger(__name__)
 
 
@@ -71,57 +62,6 @@ class Extras:
         return self.target is not None or self.diverse
 
 
-@dataclass
-class ExtraScores:
-    """Collects what is added to a ranking while the spectra of its rows pass by.
-
-    ``directions`` has the ``rows`` of which it has a line; both are empty without ``diverse``.
-    """
-
-    extras: Extras
-    target: TargetSet | None = None
-    _measured: list[pl.DataFrame] = field(default_factory=list)
-    _aligned: list[pl.DataFrame] = field(default_factory=list)
-    _rows: list[NDArray[np.int64]] = field(default_factory=list)
-    _directions: list[NDArray[np.float32]] = field(default_factory=list)
-
-    def watch(self, frames: Iterable[pl.DataFrame]) -> Iterator[pl.DataFrame]:
-        """Yield each frame of ROW_SCHEMA after taking from it what is needed."""
-        for frame in frames:
-            usable = frame.filter(pl.col("reason").is_null())
-            self._measured.append(usable.select(_MEASURED.names()))
-            if self.extras.needs_sketches:
-                self._compare(usable)
-            yield frame
-
-    def _compare(self, frame: pl.DataFrame) -> None:
-        vectors = sketch_vectors(frame)
-        if self.target is not None and len(vectors.rows):
-            self._aligned.append(self.target.alignment(vectors))
-        if self.extras.diverse:
-            self._rows.append(vectors.rows)
-            self._directions.append(vectors.folded())
-
-    def table(self, losses_alone: Sequence[float | None] = ()) -> pl.DataFrame:
-        """``row`` and the added columns, one row per usable example.
-
-        ``losses_alone`` are the losses of all responses without their instructions, for the IFD.
-        """
-        measured = pl.concat([_MEASURED.to_frame(), *self._measured])
-        aligned = pl.concat(self._aligned) if self._aligned else _no_alignment()
-        return (
-            added_columns(measured, self.extras, losses_alone)
-            .join(aligned, on="row", how="left")
-            .select("row", *self.extras.columns)
-        )
-
-    def directions(self) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
-        """The numbers of the rows with a gradient [n], and their directions [n, d]."""
-        kept = [part for part in self._directions if len(part)]
-        rows = np.concatenate([np.zeros(0, np.int64), *self._rows])
-        return rows, np.concatenate(kept) if kept else np.zeros((0, 1), np.float32)
-
-
 def added_columns(
     measured: pl.DataFrame, extras: Extras, losses_alone: Sequence[float | None] = ()
 ) -> pl.DataFrame:
@@ -131,13 +71,19 @@ def added_columns(
     response given its instruction over that of the response alone (Li et al. 2024,
     "Superfiltering"). Either is null if it is beyond a float's largest number.
     """
-    columns = [pl.col("loss").exp().alias("perplexity")]
     if "ifd" in extras.names:
         alone = pl.DataFrame(
             {"row": range(len(losses_alone)), "alone": losses_alone},
             schema={"row": pl.Int64, "alone": pl.Float64},
         )
         measured = measured.join(alone, on="row", how="left")
+    return derived_columns(measured, extras)
+
+
+def derived_columns(measured: pl.DataFrame, extras: Extras) -> pl.DataFrame:
+    """The same with the losses of responses without their instructions in a column ``alone``."""
+    columns = [pl.col("loss").exp().alias("perplexity")]
+    if "ifd" in extras.names:
         columns.append((pl.col("loss") - pl.col("alone")).exp().alias("ifd"))
     added = measured.with_columns(columns)
     names = [column.meta.output_name() for column in columns]
@@ -165,39 +111,42 @@ def added_from_spectra(path: Path, extras: Extras) -> pl.DataFrame:
             f"{cannot[0]} does not follow from the spectra in {path}: give --model instead of "
             "--spectra."
         )
-    measured = (
-        whole_responses(pl.scan_parquet(path))
+    measured = pl.concat(
+        whole_responses(pl.scan_parquet(file, glob=False))
         .group_by(pl.col("example").cast(pl.Int64).alias("row"))
         .agg(pl.col("loss", "response_tokens").first())
         .collect()
+        for file in spectra_files(path)
     )
     return added_columns(measured, extras).select("row", *extras.columns)
 
 
-def collect_extras(runner: ExampleRunner, extras: Extras) -> ExtraScores:
-    """The collector of a ranking; computes the target set's gradients, if there is one."""
-    if extras.target is None:
-        return ExtraScores(extras)
-    encoded = runner.encode(extras.target, name=f"{extras.target_name}, row")
-    return ExtraScores(extras, target_set(runner.spectra(encoded), extras.target_name))
+@dataclass
+class CommonRows:
+    """Counts the examples that are in the target set too, by the ``targets``' keys."""
 
+    extras: Extras
+    targets: frozenset[str]
+    _rows: int = 0
+    _common: int = 0
+    _first: int = 0
 
-def note_common_rows(examples: Sequence[Example], extras: Extras) -> None:
-    """Log how many examples are in the target set too; they are ranked like all others."""
-    if extras.target is None:
-        return
-    targets = {hash_examples([example]) for example in extras.target}
-    common = [n for n, example in enumerate(examples) if hash_examples([example]) in targets]
-    if common:
-        _log.warning(
-            "%s of %s rows are in %s too (first: row %s): they are ranked like the others, and "
-            "their cosines are large for that reason.",
-            f"{len(common):,}",
-            f"{len(examples):,}",
-            extras.target_name,
-            common[0],
-        )
+    def look_at(self, numbers: Sequence[int], keys: Sequence[str]) -> None:
+        """Look at examples with these numbers in the data and keys."""
+        common = [n for n, key in zip(numbers, keys, strict=True) if key in self.targets]
+        if common and not self._common:
+            self._first = common[0]
+        self._common += len(common)
+        self._rows += len(numbers)
 
-
-def _no_alignment() -> pl.DataFrame:
-    return pl.DataFrame(schema={"row": pl.Int64} | dict.fromkeys(TARGET_COLUMNS, pl.Float64))
+    def note(self) -> None:
+        """Log how many there are; they are ranked like all others."""
+        if self._common:
+            _log.warning(
+                "%s of %s rows are in %s too (first: row %s): they are ranked like the others, and "
+                "their cosines are large for that reason.",
+                f"{self._common:,}",
+                f"{self._rows:,}",
+                self.extras.target_name,
+                self._first,
+            )

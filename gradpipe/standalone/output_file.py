@@ -32,8 +32,16 @@ def write_atomically(out: Path, write: Callable[[Path], object]) -> None:
                 os.fsync(file.fileno())
     # Polars writes the file itself and reports a full disk as a PolarsError.
     except (OSError, pl.exceptions.PolarsError) as error:
-        reason = getattr(error, "strerror", None) or str(error).rpartition("IO error: ")[2]
-        raise DataError(
-            f"{out} cannot be written ({reason}): check the folder's permissions and the free "
-            "space on the disk."
-        ) from error
+        raise unwritable(out, error) from error
+
+
+def unwritable(out: Path, error: Exception) -> DataError:
+    """The error of a file that cannot be written."""
+    reason = getattr(error, "strerror", None)
+    if reason is None and (number := getattr(error, "errno", None)) is not None:
+        reason = os.strerror(number)
+    reason = reason or str(error).rpartition("IO error: ")[2]
+    return DataError(
+        f"{out} cannot be written ({reason}): check the folder's permissions and the free "
+        "space on the disk."
+    )

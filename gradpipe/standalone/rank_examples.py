@@ -7,17 +7,14 @@ from dataclasses import dataclass
 
 import polars as pl
 
-from gradpipe.conversations.examples import Example
+from gradpipe.conversations.examples import Example, hash_examples
 from gradpipe.errors import StudyError, nearest
 from gradpipe.standalone.example_runner import ExampleRunner
-from gradpipe.standalone.extra_scores import (
-    Extras,
-    ExtraScores,
-    collect_extras,
-    note_common_rows,
-)
-from gradpipe.standalone.ranking import choose_diverse, rank_scores, score_rows
+from gradpipe.standalone.extra_scores import CommonRows, Extras
+from gradpipe.standalone.ranking import choose_diverse, rank_scores
+from gradpipe.standalone.scored_rows import SCORED, ScoreRows, directions_of, scores_of
 from gradpipe.statistics.reductions import REDUCTIONS, require_statistics
+from gradpipe.statistics.sets.target_alignment import TargetSet, target_set
 
 NO_EXTRAS = Extras()
 
@@ -62,6 +59,18 @@ class RankOrder:
         """Scores in order, with ``rank``."""
         return rank_scores(scores, self.ascending, self.top, self.sorted_by)
 
+    def of_scored(self, scored: pl.DataFrame) -> pl.DataFrame:
+        """The ranking of SCORED rows with ``row``: ``row`` and ``columns``, in order.
+
+        A diverse choice starts with the first row of the order and has an order of its own.
+        """
+        scores = scores_of(scored, self.by, self.extras)
+        if not self.extras.diverse:
+            return self.of_scores(scores).select("row", *self.columns)
+        ranked = rank_scores(scores, self.ascending, by=self.sorted_by)
+        chosen = choose_diverse(ranked, *directions_of(scored), self.top)
+        return chosen.select("row", *self.columns)
+
 
 def rank_by_model(
     runner: ExampleRunner, examples: Sequence[Example], order: RankOrder
@@ -71,16 +80,36 @@ def rank_by_model(
     A diverse choice starts with the first row of the order and has an order of its own. Raises
     DataError or ModelError.
     """
-    note_common_rows(examples, order.extras)
+    extras = order.extras
+    if extras.target is not None:
+        targets, keys = (
+            [hash_examples([one]) for one in some] for some in (extras.target, examples)
+        )
+        common = CommonRows(extras, frozenset(targets))
+        common.look_at(range(len(keys)), keys)
+        common.note()
     rows = runner.encode(examples)
-    compared = collect_extras(runner, order.extras)
-    frames = runner.spectra(rows, aligned=order.extras.needs_sketches)
-    scores = score_rows(compared.watch(frames), order.by)
-    alone = runner.losses_alone(rows) if "ifd" in order.extras.names else []
-    scores = scores.join(compared.table(alone), on="row", how="left")
-    return _diverse(scores, compared, order) if order.extras.diverse else order.of_scores(scores)
+    score = ScoreRows(by=order.by, target=target_of(runner, extras), directions=extras.diverse)
+    frames = [
+        score(frame).with_columns(frame["row"])
+        for frame in runner.spectra(rows, aligned=extras.needs_sketches)
+    ]
+    scored = pl.concat([pl.DataFrame(schema={**SCORED, "row": pl.Int64}), *frames])
+    if "ifd" in extras.names:
+        alone = pl.DataFrame({"alone": runner.losses_alone(rows)}, {"alone": pl.Float64})
+        numbered = alone.with_row_index("row").cast({"row": pl.Int64})
+        scored = scored.drop("alone").join(numbered, on="row", how="left")
+    return order.of_scored(scored)
 
 
-def _diverse(scores: pl.DataFrame, compared: ExtraScores, order: RankOrder) -> pl.DataFrame:
-    ranked = rank_scores(scores, order.ascending, by=order.sorted_by)
-    return choose_diverse(ranked, *compared.directions(), order.top)
+def target_of(runner: ExampleRunner, extras: Extras) -> TargetSet | None:
+    """The target set, if there is one, from gradients that are computed here."""
+    if extras.target is None:
+        return None
+    encoded = runner.encode(extras.target, name=f"{extras.target_name}, row")
+    return target_in_order(pl.concat(runner.spectra(encoded)), extras)
+
+
+def target_in_order(rows: pl.DataFrame, extras: Extras) -> TargetSet:
+    """The target set of extracted rows; their order decides about the last digit of its mean."""
+    return target_set([rows.sort("row")], extras.target_name)

@@ -40,14 +40,15 @@ def score_rows(frames: Iterable[pl.DataFrame], by: str) -> pl.DataFrame:
     unknown statistic.
     """
     require_statistics([by], tuple(REDUCTIONS))
-    scored = [
-        rows.select("row", "reason").join(
-            _means(_reduced(explode_matrices(rows.lazy()), "row", by), "row"), on="row", how="left"
-        )
-        for rows in frames
-    ]
-    tables = [conform_to_schema(part, SCORE_SCHEMA) for part in scored]
-    return _with_reasons(pl.concat([SCORE_SCHEMA.to_frame(), *tables]), by)
+    tables = [score_frame(rows, by) for rows in frames]
+    return with_reasons(pl.concat([SCORE_SCHEMA.to_frame(), *tables]), by)
+
+
+def score_frame(rows: pl.DataFrame, by: str) -> pl.DataFrame:
+    """The same for one frame, in its order; ``reason`` is that of unusable examples alone."""
+    means = _means(_reduced(explode_matrices(rows.lazy()), "row", by), "row")
+    scored = rows.select("row", "reason").join(means, on="row", how="left", maintain_order="left")
+    return conform_to_schema(scored, SCORE_SCHEMA)
 
 
 def score_spectra(spectra: pl.DataFrame, by: str) -> pl.DataFrame:
@@ -63,26 +64,37 @@ def score_spectra(spectra: pl.DataFrame, by: str) -> pl.DataFrame:
         )
     require_statistics([by], available_statistics(spectra.columns))
     parts = [_reduced(part.lazy(), "example", by) for part in spectra.iter_slices(MATRICES_AT_ONCE)]
-    return _with_reasons(_usable_scores(parts), by)
+    return with_reasons(_usable_scores(parts), by)
 
 
 def score_spectra_file(path: Path, by: str) -> pl.DataFrame:
-    """The same from a file of ``gradpipe extract``, whose metadata has the unusable rows too.
+    """The same from a table of ``gradpipe extract``, whose metadata has the unusable rows too.
 
-    Raises DataError if the file is not of this kind, StudyError for a statistic that it cannot
-    give.
+    ``path`` is a file or a folder of shards. Raises DataError if it is not of this kind, StudyError
+    for a statistic that it cannot give.
     """
     with readable_spectra(path):
         columns, unusable = columns_and_unusable(path)
         require_statistics([by], available_statistics(columns))
         needed = [by] if by in columns else REDUCTIONS[by].meta.root_names()
         span = [name for name in columns if name == "span"]
-        parts = [
+        parts = (
             _reduced(matrices.lazy(), "example", by)
             for matrices in spectra_batches(path, ["example", *needed, *span])
-        ]
-        scores = [_usable_scores(parts), conform_to_schema(unusable, SCORE_SCHEMA)]
-        return _with_reasons(pl.concat(scores), by)
+        )
+        scores = [_means_in_order(parts), conform_to_schema(unusable, SCORE_SCHEMA)]
+        return with_reasons(pl.concat(scores), by)
+
+
+def _means_in_order(parts: Iterable[pl.DataFrame]) -> pl.DataFrame:
+    """The scores of examples whose matrices follow each other, over several parts at most."""
+    means, held = [SCORE_SCHEMA.to_frame()], pl.DataFrame()
+    for part in parts:
+        both = pl.concat([held, part]) if held.height else part
+        last = pl.col("example") == pl.col("example").last()
+        held = both.filter(last)
+        means.append(_usable_scores([both.filter(~last)]))
+    return pl.concat([*means, _usable_scores([held])]) if held.height else pl.concat(means)
 
 
 def rank_scores(
@@ -155,7 +167,8 @@ def _means(reduced: pl.DataFrame, example: str) -> pl.DataFrame:
     return reduced.group_by(example).agg(mean_over_matrices("score"))
 
 
-def _with_reasons(scores: pl.DataFrame, by: str) -> pl.DataFrame:
+def with_reasons(scores: pl.DataFrame, by: str) -> pl.DataFrame:
+    """Scores sorted by row; those without a score or a reason get one."""
     missing = pl.lit(
         f"its gradients have no {by}: they are zero, or their spectra too short for it"
     )

@@ -11,6 +11,7 @@ import polars as pl
 from pyarrow import parquet
 
 from gradpipe.errors import DataError, GradpipeError
+from gradpipe.standalone.shard_files import spectra_files
 
 #: Matrices whose spectra are reduced at once: about 50 MB in float64.
 MATRICES_AT_ONCE = 2**14
@@ -32,22 +33,47 @@ def readable_spectra(path: Path) -> Iterator[None]:
 
 
 def columns_and_unusable(path: Path) -> tuple[list[str], pl.DataFrame]:
-    """The column names of a file of spectra, and its unusable rows with their reasons."""
-    # Opening a named pipe would block.
-    if not path.is_file():
-        raise DataError(f"{path} does not exist: give a table that `gradpipe extract` wrote.")
-    with parquet.ParquetFile(path) as file:
-        names, metadata = file.schema_arrow.names, file.metadata.metadata or {}
-    if "example" not in names:
-        raise DataError(
-            f"{path} has no column 'example', only {', '.join(names)}: give a table that "
-            "`gradpipe extract` wrote."
-        )
-    unusable = json.loads(metadata.get(b"unusable", b"[]"))
-    return names, pl.DataFrame(unusable, schema=["row", "reason"], orient="row")
+    """The column names of a table of spectra, and its unusable rows with their reasons.
+
+    The columns are the ones that its files share.
+    """
+    columns: list[str] = []
+    unusable: list[tuple[int, str]] = []
+    for number, one in enumerate(spectra_files(path)):
+        with parquet.ParquetFile(one) as file:
+            names, metadata = file.schema_arrow.names, file.metadata.metadata or {}
+        if "example" not in names:
+            raise DataError(
+                f"{one} has no column 'example', only {', '.join(names)}: give a table that "
+                "`gradpipe extract` wrote."
+            )
+        columns = [name for name in columns if name in names] if number else names
+        unusable += json.loads(metadata.get(b"unusable", b"[]"))
+    return columns, pl.DataFrame(unusable, schema=["row", "reason"], orient="row")
 
 
 def spectra_batches(path: Path, columns: list[str]) -> Iterator[pl.DataFrame]:
-    """Some columns of a file whose spectra may not fit in memory together."""
-    for batch in parquet.ParquetFile(path).iter_batches(MATRICES_AT_ONCE, columns=columns):
-        yield pl.DataFrame(batch)
+    """Some columns of a table whose spectra may not fit in memory together."""
+    for one in spectra_files(path):
+        for batch in parquet.ParquetFile(one).iter_batches(MATRICES_AT_ONCE, columns=columns):
+            yield pl.DataFrame(batch)
+
+
+def hashes_of_parts(path: Path) -> list[tuple[int | None, str | None]] | None:
+    """The number of rows of the data that each part of a table has, and the hash of its examples.
+
+    Either is None where an earlier version did not write it. None for a table that was merged from
+    parts whose rows alternate.
+    """
+    hashes: list[tuple[int | None, str | None]] = []
+    for one in spectra_files(path):
+        metadata = parquet.read_metadata(one).metadata or {}
+        if b"merged" in metadata:
+            merged = json.loads(metadata[b"merged"])
+            if merged is None:
+                return None
+            hashes += [(rows, pairs) for rows, pairs in merged]
+            continue
+        rows, pairs = metadata.get(b"rows"), metadata.get(b"pairs")
+        hashes.append((None if rows is None else int(rows), pairs and pairs.decode()))
+    return hashes

@@ -55,14 +55,20 @@ def reordered(table: pa.Table, order: Sequence[int], columns: pl.DataFrame) -> p
     """
     import pyarrow as pa
 
-    table = _with_index_column(table)
-    taken = table.take(pa.array(order, pa.int64()))
+    table = with_index_column(table, 0, table.num_rows)
+    return with_more_columns(table.take(pa.array(order, pa.int64())), columns)
+
+
+def with_more_columns(table: pa.Table, columns: pl.DataFrame) -> pa.Table:
+    """The rows of a table with more ``columns``."""
+    import pyarrow as pa
+
     for series in columns:
         column = series.to_arrow()
         # pandas and datasets write texts as `string`; Polars writes larger ones.
         kind = pa.string() if series.dtype == pl.String else column.type
-        taken = taken.append_column(pa.field(series.name, kind), column.cast(kind))
-    return taken
+        table = table.append_column(pa.field(series.name, kind), column.cast(kind))
+    return table
 
 
 def write_arrow(table: pa.Table, as_file: bool) -> bytes:
@@ -84,8 +90,11 @@ def write_parquet_rows(table: pa.Table) -> bytes:
     return buffer.getvalue()
 
 
-def _with_index_column(table: pa.Table) -> pa.Table:
-    """Write out a range that is a pandas index: the rows are about to change places."""
+def with_index_column(table: pa.Table, first: int, rows: int) -> pa.Table:
+    """Write out a range that is a pandas index: the rows are about to change places.
+
+    ``table`` are the rows from ``first`` on of a table with ``rows`` rows.
+    """
     import pyarrow as pa
 
     metadata = table.schema.metadata or {}
@@ -98,14 +107,15 @@ def _with_index_column(table: pa.Table) -> pa.Table:
     if len(numbers) < 3 or not numbers[2]:
         return table
     values, name = range(*numbers), "__index_level_0__"
-    if values == range(table.num_rows) or len(values) != table.num_rows:
+    if values == range(rows) or len(values) != rows:
         return table
     if name in table.column_names:
         return table
     column = {"name": ranges[0].get("name"), "field_name": name, "metadata": None}
     column |= {"pandas_type": "int64", "numpy_type": "int64"}
     pandas |= {"index_columns": [name], "columns": [*pandas.get("columns", []), column]}
-    table = table.append_column(name, pa.array(values, pa.int64()))
+    own = values[first : first + table.num_rows]
+    table = table.append_column(name, pa.array(own, pa.int64()))
     return table.replace_schema_metadata({**metadata, b"pandas": json.dumps(pandas).encode()})
 
 

@@ -63,11 +63,14 @@ def read_json(data: bytes) -> JsonRows:
     return JsonRows(rows, key=keys[0], around=content)
 
 
-def read_jsonl(data: bytes) -> JsonRows:
-    """Parse one object per line of UTF-8 text; raise ValueError if a line is anything else."""
+def read_jsonl(data: bytes, first: int = 1) -> JsonRows:
+    """Parse one object per line of UTF-8 text; raise ValueError if a line is anything else.
+
+    ``first`` is the number of the first line, for messages.
+    """
     rows = []
     # splitlines() would also split at the line separators that JSON allows inside a string.
-    for number, line in enumerate(data.decode().split("\n"), start=1):
+    for number, line in enumerate(data.decode().split("\n"), start=first):
         if line.strip():
             try:
                 rows.append(json.loads(line, object_pairs_hook=_unique))

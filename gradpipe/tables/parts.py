@@ -103,11 +103,13 @@ def _frame(part: TablePart) -> pl.DataFrame:
             return decode_json_columns(pl.read_parquet(BytesIO(part.data)))
         if part.extension in ARROW_KINDS:
             return decode_json_columns(frame_of_arrow(read_arrow(part.data, part.name)))
-        return _frame_of_lines(part.data, separator_of_part(part))
+        separator = separator_of_part(part)
+        refuse_repeated_names(part.data, separator)
+        return frame_of_lines(part.data, separator)
 
 
-def _frame_of_lines(data: bytes, separator: str) -> pl.DataFrame:
-    """Columns of text; empty cells are null."""
+def refuse_repeated_names(data: bytes, separator: str) -> None:
+    """Raise ValueError if two columns of CSV have the same name."""
     header = pl.read_csv(
         BytesIO(data), infer_schema=False, separator=separator, has_header=False, n_rows=1
     )
@@ -116,6 +118,10 @@ def _frame_of_lines(data: bytes, separator: str) -> pl.DataFrame:
     if twice is not None:
         # Polars would silently rename the second column.
         raise ValueError(f"two columns are called {twice[:40]!r}")
+
+
+def frame_of_lines(data: bytes, separator: str) -> pl.DataFrame:
+    """Columns of text; empty cells are null."""
     return pl.read_csv(BytesIO(data), infer_schema=False, separator=separator)
 
 

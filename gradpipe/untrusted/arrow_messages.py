@@ -37,9 +37,15 @@ def check_arrow(data: bytes, name: str) -> None:
     Raises DamagedArrowError, or an error of pyarrow, if its messages cannot be followed.
     """
     size = 0
-    for message in _messages(data):
+    for message in _messages(memoryview(data)):
         size += _unpacked_size(message)
         refuse_large(size, name)
+
+
+def check_arrow_messages(data: memoryview, name: str) -> None:
+    """The same for one that is read a batch at a time: no batch may unpack to more."""
+    for message in _messages(data):
+        refuse_large(_unpacked_size(message), name)
 
 
 class _Message(NamedTuple):
@@ -47,20 +53,20 @@ class _Message(NamedTuple):
     body: memoryview
 
 
-def _messages(data: bytes) -> Iterator[_Message]:
+def _messages(data: memoryview) -> Iterator[_Message]:
     # Not at the top: `import definitions` stays quick.
     from pyarrow import BufferReader, ipc
 
-    if not data.startswith(FILE_MAGIC):
+    if bytes(data[: len(FILE_MAGIC)]) != FILE_MAGIC:
         for message in ipc.MessageReader.open_stream(BufferReader(data)):
             yield _as_message(message)
         return
-    view, read = memoryview(data), 0
+    read = 0
     for offset, metadata, body in _blocks(data):
         read += metadata + body
         if min(offset, metadata, body) < 0 or read > len(data):
             raise DamagedArrowError("its footer lists blocks that are not in it")
-        yield _as_message(ipc.read_message(BufferReader(view[offset : offset + metadata + body])))
+        yield _as_message(ipc.read_message(BufferReader(data[offset : offset + metadata + body])))
 
 
 def _as_message(message: Any) -> _Message:
@@ -68,15 +74,15 @@ def _as_message(message: Any) -> _Message:
     return _Message(message.metadata.to_pybytes(), body)
 
 
-def _blocks(data: bytes) -> Iterator[tuple[int, ...]]:
+def _blocks(data: memoryview) -> Iterator[tuple[int, ...]]:
     """The offset, the bytes of metadata and the bytes of the body of each block by the footer."""
     end = len(data) - len(FILE_MAGIC) - _FOOTER_SIZE.size
-    if end < 0 or not data.endswith(FILE_MAGIC):
+    if end < 0 or bytes(data[-len(FILE_MAGIC) :]) != FILE_MAGIC:
         raise DamagedArrowError("it does not end as an Arrow file does")
     (size,) = _FOOTER_SIZE.unpack_from(data, end)
     if not 0 < size <= end:
         raise DamagedArrowError("its footer has no valid size")
-    footer = _Table.root(data[end - size : end])
+    footer = _Table.root(bytes(data[end - size : end]))
     for number in (_DICTIONARIES, _BATCHES):
         yield from footer.structures(number, _BLOCK)
 

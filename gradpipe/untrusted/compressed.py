@@ -2,7 +2,10 @@
 
 import gzip
 import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
 from io import BytesIO
+from pathlib import Path
 from typing import IO
 
 from gradpipe.errors import DataError
@@ -46,6 +49,22 @@ def compress(data: bytes, ending: str) -> bytes:
     import pyarrow
 
     return bytes(pyarrow.compress(data, codec="zstd", asbytes=True))
+
+
+@contextmanager
+def compressed_file(path: Path, ending: str) -> Iterator[IO[bytes]]:
+    """A file to write, compressed as its final ``ending`` says; equal content gives equal bytes."""
+    if ending == ".gz":
+        with path.open("wb") as raw, gzip.GzipFile("", "wb", fileobj=raw, mtime=0) as packed:
+            yield packed  # type: ignore[misc]
+    elif ending == ".zst":
+        import pyarrow
+
+        with pyarrow.CompressedOutputStream(str(path), "zstd") as stream:
+            yield stream
+    else:
+        with path.open("wb") as plain:
+            yield plain
 
 
 def _stream(data: bytes, ending: str) -> IO[bytes] | gzip.GzipFile:

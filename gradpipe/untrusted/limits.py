@@ -76,6 +76,15 @@ def check_parquet(file: IO[bytes], name: str, columns: Collection[str] = ()) -> 
     decode(file, chunks)
 
 
+def check_parquet_groups(file: IO[bytes], name: str) -> None:
+    """Raise DataError for a Parquet file that cannot be read one batch at a time.
+
+    Its columns may unpack to any size together, but no row group's column to more than
+    LARGEST_TABLE.
+    """
+    refuse_large(max((chunk.most for chunk in column_chunks(file)), default=0), name)
+
+
 def refuse_large_table(table: pl.DataFrame, name: str) -> None:
     """Raise DataError for a table of more than LARGEST_TABLE bytes of texts and values.
 
