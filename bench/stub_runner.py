@@ -74,10 +74,11 @@ class StubRunner(ExampleRunner):
         rows: list[TokenRow],
         *,
         aligned: bool = True,
+        sketched: bool = True,
         report: Callable[[Progress], None] | None = None,
     ) -> Iterator[pl.DataFrame]:
         """Frames of ROW_SCHEMA, shortest rows last as in an extraction."""
-        del aligned
+        del aligned, sketched
         order = list(reversed(range(len(rows))))
         for start in range(0, len(order), self._batch):
             numbers = order[start : start + self._batch]

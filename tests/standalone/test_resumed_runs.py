@@ -305,5 +305,8 @@ def test_small_batches_make_few_files(
     extract(data, tmp_path / "a.parquet", StubRunner(batch=1), tmp_path / "few")
     assert len(list((tmp_path / "few").glob("spectra/*/part-*"))) == 6
     monkeypatch.setattr(kept_rows, "KEEP_SECONDS", 0)
-    extract(data, tmp_path / "b.parquet", StubRunner(batch=1), tmp_path / "many")
+    extract(data, tmp_path / "b.parquet", StubRunner(batch=1), tmp_path / "merged")
+    assert len(list((tmp_path / "merged").glob("spectra/*/part-*"))) == 6
+    monkeypatch.setattr("storage.parts.FEWEST_PARTS", 100)
+    extract(data, tmp_path / "c.parquet", StubRunner(batch=1), tmp_path / "many")
     assert len(list((tmp_path / "many").glob("spectra/*/part-*"))) == 60

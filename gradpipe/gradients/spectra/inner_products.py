@@ -7,7 +7,7 @@ of which serves all its comparisons.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, Sequence, Sized
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -67,7 +67,8 @@ class LayerAlignment:
     @property
     def rows(self) -> int:
         """R, or 0 if there is no number."""
-        by_name = (*self.same_layer.values(), *self.next_layer.values(), *self.sketches.values())
+        products = [*self.same_layer.values(), *self.next_layer.values()]
+        by_name: list[Sized] = [*products, *self.sketches.values()]
         return len(by_name[0]) if by_name else 0
 
 
