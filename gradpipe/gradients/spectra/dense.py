@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from gradpipe.gradients.spectra.spectrum import roots_of_eigenvalues
-from gradpipe.gradients.spectra.symmetric import outer_product
+from gradpipe.gradients.spectra.symmetric import outer_product, symmetric_eigenvalues
 
 
 def dense_singular_values(gradient: Tensor) -> Tensor:
@@ -27,4 +27,4 @@ def dense_singular_values(gradient: Tensor) -> Tensor:
     if not bool(scale > 0):
         return matrix.new_zeros(matrix.shape[:1]).cpu()
     core = outer_product((matrix / scale)[None])
-    return (roots_of_eigenvalues(torch.linalg.eigvalsh(core))[0] * scale).cpu()
+    return (roots_of_eigenvalues(symmetric_eigenvalues(core))[0] * scale).cpu()

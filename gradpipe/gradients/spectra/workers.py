@@ -10,8 +10,10 @@ from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
 import torch
+from threadpoolctl import threadpool_limits
 from torch import Tensor
 
+from gradpipe.gradients.spectra.lapack import load_lapack
 from gradpipe.gradients.spectra.sizes import GRAM_MATRICES, WORKSPACE
 from gradpipe.gradients.spectra.sketches import Sketcher
 
@@ -93,8 +95,12 @@ def spectra_pool(
     """
     concurrent = not device.startswith("cpu")
     threads = 1 if concurrent else os.cpu_count() or 1
+    load_lapack()
     # Torch's number of threads is set per thread, so the passes keep theirs.
-    with ThreadPoolExecutor(threads, initializer=torch.set_num_threads, initargs=(1,)) as executor:
+    with (
+        threadpool_limits(1, user_api="blas"),
+        ThreadPoolExecutor(threads, initializer=torch.set_num_threads, initargs=(1,)) as executor,
+    ):
         yield SpectraPool(
             executor, threads, concurrent, Sketcher(kept=sketched) if aligned else None
         )

@@ -1,12 +1,14 @@
 """Symmetric products by blocks are the plain products, of any size and however they lie."""
 
+from collections.abc import Iterator
+
 import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
-from gradpipe.gradients.spectra import symmetric
+from gradpipe.gradients.spectra import lapack, symmetric
 from gradpipe.gradients.spectra.sizes import WORTH_BLOCKS
 from gradpipe.gradients.spectra.symmetric import BLOCKS, congruence, outer_product
 
@@ -28,6 +30,15 @@ def assert_is(found: Tensor, expected: Tensor) -> None:
     if blocks:
         part = -(-found.shape[1] // BLOCKS)
         assert torch.equal(found[:, :part, part:], found[:, part:, :part].mT)
+
+
+@pytest.fixture(params=["by routines", "by blocks"], autouse=True)
+def way(request: pytest.FixtureRequest) -> Iterator[None]:
+    """The way of host memory, and that of an accelerator."""
+    with pytest.MonkeyPatch.context() as patch:
+        if request.param == "by blocks":
+            patch.setattr(lapack, "usable", lambda *_: False)
+        yield
 
 
 def assert_products_are_plain(rows: int, n: int, width: int, seed: int = 0) -> None:
