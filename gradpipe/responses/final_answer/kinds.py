@@ -32,6 +32,8 @@ _KINDS: tuple[tuple[Kind, re.Pattern[str]], ...] = (
             # "1,2" is a list of two; money and units tell a decimal comma.
             rf"(?!-?\d+,\d{{1,2}}$)(?:[$€£¥]?\s*(?:{NUMBER})"
             rf"|-?(?:\d+ )?\d+/\d+)\s?%?(?:\s?(?:{UNITS}))?"
+            rf"|(?:{NUMBER}) [a-z]+,? (?:and )?(?:{NUMBER}) (?:minutes?|mins?|seconds?|inches|cents"
+            r"|ounces|months?|days?|hours?)"
         ),
     ),
     # A name with a number in it, as "Apollo 11".

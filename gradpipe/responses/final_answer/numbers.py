@@ -29,8 +29,9 @@ _PLAIN = (
     r"|\d+(?:\.\d+)?"
 )
 _POWER = (
-    r"(?:\s?(?:\\times|\\cdot|[×x*·⋅])\s?10\s?(?:\^\s?(?:\{\s?[-+]?\d+\s?\}|[-+]?\d+)|\*\*-?\d+"
-    r"|⁻?[⁰¹²³⁴-⁹]+)|[eE][-+]?\d+(?![\d.]))"
+    r"(?:\s?(?:\\times|\\cdot|\btimes\b|[×x*·⋅])\s?10\s?(?:\^\s?(?:\{\s?[-+]?\d+\s?\}|\([-+]?\d+\)"
+    r"|[-+]?\d+)|\*\*\(?-?\d+\)?|<sup>-?\d+</sup>|\bto the (?:power (?:of )?)?-?\d+(?:th\b)?"
+    r"|⁻?[⁰¹²³⁴-⁹]+)|[eE][-+]?\d+(?!\d|\.\d))"
 )
 _SUPERSCRIPTS = str.maketrans("⁻⁰¹²³⁴⁵⁶⁷⁸⁹", "-0123456789")
 _VULGAR = {
@@ -43,10 +44,10 @@ _MINUS = r"-(?:\\?[$€£¥₹])?"
 #: A pattern of a number without fractions: ``-3.50``, ``1,200``, ``14{,}000``, ``1.5 × 10^3``.
 NUMBER = rf"(?:{_MINUS})?(?:(?:{_PLAIN}){_POWER}?|\.\d+)"
 _OVER = rf"\\[dtc]?frac\s*(?:\{{\s*-?(?:{_PLAIN})\s*\}}|\d)\s*(?:\{{\s*(?:{_PLAIN})\s*\}}|\d)"
-_SLASH = r"\d+(?:,\d{3})*\s?/\s?\d+(?:,\d{3})*(?![\d]|/\d)"
+_SLASH = r"\d+(?:,\d{3})*(?:\s?/\s?|\sover\s(?=\d+\W*$))\d+(?:,\d{3})*(?![\d]|/\d)"
 _FRACTION = (
-    rf"(?:{_MINUS})?(?:\d+\s?(?:{_OVER})|{_OVER}|\d+\s(?:and )?\d+/\d+(?!/?\d)|{_SLASH}"
-    rf"|\d*[{_SIGNS}])"
+    rf"(?:{_MINUS})?(?:\d+\s?(?:{_OVER})|{_OVER}|\d+\s(?:wholes? )?(?:and )?\d+/\d+(?!/?\d)|{_SLASH}"
+    rf"|(?:\d+\s?)?[{_SIGNS}])"
 )
 _ANY = re.compile(rf"(?<![A-Za-z_.^\d])(?<!\^\{{)(?:{_FRACTION}|{NUMBER})")
 _TIMES = {
@@ -100,8 +101,10 @@ _DIVISORS = {
     "eighth": 8, "tenth": 10,
 }  # fmt: skip
 _PARTS = re.compile(
-    rf"(?i)\b(?:(?P<count>an?|{_ONE_WORD})[ -](?={'|'.join(_DIVISORS)}))?"
-    rf"(?P<part>(?<=\w[ -])(?:{'|'.join(list(_DIVISORS)[1:])})|half)s?\b(?! (?:of )?\w)"
+    rf"(?i)\b(?:(?P<whole>{_ONE_WORD}) and )?"
+    rf"(?:(?P<count>an?|{_ONE_WORD})[ -](?={'|'.join(_DIVISORS)}))?"
+    rf"(?P<part>(?<=\w[ -])(?:{'|'.join(list(_DIVISORS)[1:])})|half)s?\b"
+    r"(?! (?!of (?:the|a|an|it|them|all|his|her|its|their)\b)\w)"
 )
 _CHINESE = {sign: number for number, sign in enumerate("零一二三四五六七八九")} | {
     "两": 2,
@@ -158,15 +161,16 @@ def _computed(bare: str) -> Fraction | None:
         return None if top is None or not below else sign * (whole + top / below)
     if bare[-1] in _VULGAR:
         return sign * (Fraction(bare[:-1] or 0) + Fraction(*_VULGAR[bare[-1]]))
-    if "/" in bare:
-        left, right = bare.replace(",", "").replace("and ", "").split("/")
+    if "/" in bare and "<" not in bare or " over " in bare:
+        bare = re.sub(r",|wholes? |and ", "", bare)
+        left, right = re.split(r"/| over ", bare)
         *units, part = left.split() if re.search(r"\d\s+\d", left) else [left]
         return sign * (Fraction(int("".join(units) or 0)) + Fraction(int(part), int(right)))
     power = re.search(rf"{_POWER}$", bare)
     exponent = 0
     if power:
-        begin = r"^.*10\s?(?:\^|\*\*)?" if re.search(r"[×x*·⋅\\]", power[0]) else "^[eE]"
-        digits = re.sub(rf"{begin}|[{{}}\s]", "", power[0])
+        begin = r"^.*?10(?!\d)" if re.search(r"[×x*·⋅\\]|times", power[0]) else "^[eE]"
+        digits = re.sub(rf"{begin}|</?sup>|[a-z^*(){{}}\s]", "", power[0])
         exponent, bare = int(digits.translate(_SUPERSCRIPTS)), bare[: power.start()]
         if abs(exponent) > 60:
             return None
@@ -191,7 +195,8 @@ def spelled_number(text: str) -> tuple[str, int | Fraction] | None:
     if parts := list(_PARTS.finditer(text)):
         last = parts[-1]
         count = _spelled(last["count"] or "one") or 1
-        return last[0], Fraction(count, _DIVISORS[last["part"].casefold()])
+        whole = _spelled(last["whole"] or "zero") or 0
+        return last[0], whole + Fraction(count, _DIVISORS[last["part"].casefold()])
     for found in reversed(list(_IN_WORDS.finditer(text))):
         # "One of the two" counts nothing.
         article = re.search(r"(?i)\b(?:the|these|those|of|no|any)\s$", text[: found.start()])
