@@ -11,7 +11,7 @@ from gradpipe.responses.final_answer.number_answers import find_number
 from gradpipe.responses.final_answer.numbers import value
 from gradpipe.responses.final_answer.options import find_option
 from gradpipe.responses.final_answer.phrases import find_phrase
-from gradpipe.responses.final_answer.readable import first_turn, readable
+from gradpipe.responses.final_answer.readable import first_turn, is_another_turn, readable
 from gradpipe.responses.final_answer.yes_no import find_yes_or_no
 
 
@@ -52,7 +52,7 @@ def _repeats(rest: str, question: str) -> bool:
 
     A turn of another speaker never does.
     """
-    if rest.startswith("<|") or not question:
+    if rest.startswith("<|") or not question or not is_another_turn(rest):
         return not rest.startswith("<|")
     words = set(re.findall(r"[a-z]{4,}|\d+", question.casefold()))
     said = set(re.findall(r"[a-z]{4,}|\d+", rest.casefold()))

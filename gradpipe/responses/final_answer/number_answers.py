@@ -29,7 +29,7 @@ from gradpipe.responses.final_answer.sentence_numbers import (
 
 #: What may stand between "the answer is" and the number.
 _DIRECT = re.compile(
-    r"(?i)(?:[^\w\x01\x02]|\\(?:text|mathrm|mathbf|textbf|approx|boxed|quad|left|dfrac|frac)\b"
+    r"(?i)(?:[^\w\x01\x02]|_|\\(?:text|mathrm|mathbf|textbf|approx|boxed|quad|left|dfrac|frac)\b"
     r"|\b(?:approximately|about|around|roughly|exactly|simply|just|only|therefore|thus|indeed|equal"
     r"|equals|to|that|there|are|is|be|a|an|the|total|sum|of|so|then|he|she|it|they|we|has|have|had"
     r"|rs|usd|eur|us|[a-z])\b)*"

@@ -49,7 +49,7 @@ _FRACTION = (
     rf"(?:{_MINUS})?(?:\d+\s?(?:{_OVER})|{_OVER}|\d+\s(?:wholes? )?(?:and )?\d+/\d+(?!/?\d)|{_SLASH}"
     rf"|(?:\d+\s?)?[{_SIGNS}])"
 )
-_ANY = re.compile(rf"(?<![A-Za-z_.^\d])(?<!\^\{{)(?:{_FRACTION}|{NUMBER})")
+_ANY = re.compile(rf"(?<![A-Za-z.^\d])(?<![A-Za-z\d)}}]_)(?<!\^\{{)(?:{_FRACTION}|{NUMBER})")
 _TIMES = {
     "hundred": 100, "thousand": 10**3, "million": 10**6, "billion": 10**9,
     "trillion": 10**12, "dozen": 12, "万": 10**4, "萬": 10**4, "亿": 10**8, "億": 10**8,

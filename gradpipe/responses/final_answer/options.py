@@ -13,7 +13,13 @@ from gradpipe.responses.final_answer.evidence import (
 )
 from gradpipe.responses.final_answer.number_answers import find_number
 from gradpipe.responses.final_answer.numbers import numbers, value
+from gradpipe.responses.final_answer.option_lists import (
+    letters_in_brackets,
+    only_listed,
+    verdict_list,
+)
 from gradpipe.responses.final_answer.option_letters import (
+    begun_letters,
     chosen_letters,
     letter_at_start,
     letters_within,
@@ -35,12 +41,22 @@ def find_option(text: str, question: str) -> FoundAnswer | None:
     for mark in found:
         if answer := _in_mark(mark, options):
             return answer
+    if letters := only_listed(text, options):
+        return _found(letters, "last", letters[0])
     for sentence, _ in [*endings(plain)][:4]:
         if letters := chosen_letters(sentence):
             return _found(letters, "conclusion", letters[0])
+    if letters := verdict_list(text):
+        return _found(letters, "last", letters[0])
     if len(plain.split()) <= 12 and (letters := letter_at_start(plain, dict(options), alone=True)):
         return _found(letters, "whole", letters[0])
+    if _NONE_FITS.search(plain):
+        return None
+    if letters := begun_letters(plain):
+        return _found(letters, "last", letters[0])
     for sentence, _ in [*endings(plain)][:3]:
+        if letters := letters_in_brackets(sentence):
+            return _found(letters, "last", letters[0])
         letters = letters_within(sentence)
         if letters and (len(set(letters)) == 1 or re.search(r"\) and \(?[A-J]\)", sentence)):
             return _found(letters, "last", letters[0])
@@ -130,6 +146,10 @@ def _inline_options(question: str) -> list[tuple[str, str]]:
     return list(zip(names, texts, strict=False)) if len(names) > 1 else []
 
 
+_NONE_FITS = re.compile(
+    r"(?i)\b(?:none of|not any of|no) (?:the|these|those)?\s*(?:\w+ )?(?:options?|choices?|answers?)\b"
+    r"[^.!?\n]{0,40}\b(?:match|fit|correct|right|agree|correspond|is |are )"
+)
 _REJECTED = re.compile(
     r"(?im)(?:\boptions?|\bchoices?|\banswers?)?[ *]*(?:\([A-J]\)|\b[A-J]\b[.):]?)(?:(?:,| and"
     r"|,? or|/)"
@@ -139,7 +159,7 @@ _REJECTED = re.compile(
     r"(?:n't| not\b|not\b| (?:wrong|incorrect|false|invalid|out\b|eliminated|ruled out"
     r"|impossible|irrelevant"
     r"|unlikely|too \w+|excluded))[^.!?\n;]*?(?=,? (?:but|so|while|whereas|and)\b|[.!?\n;]|$)"
-    r"|\b(?:eliminat\w+|rul\w+ out|reject\w*|exclud\w+|discard\w*|not)\s+(?:options?|choices?"
+    r"|\b(?:eliminat\w+|rul\w+ out|reject\w*|exclud\w+|discard\w*|not|except|excluding|other than|apart from)\s+(?:options?|choices?"
     r"|answers?)?\s*"
     r"(?:\([A-J]\)|[A-J]\b)(?:(?:,| and|,? or)+ *(?:\([A-J]\)|[A-J]\b))*"
 )

@@ -61,7 +61,7 @@ _NEXT_TURN = re.compile(
     r"|(?<=[.!?])[ ](?-i:Q|Question|User|Human)[ ]?\d*:"
     r"|(?P<token><\|(?:im_start|im_end|user|end|eot_id|endoftext|start_header_id)\|?>|\[INST\]"
     r"|</s>|<(?:start|end)_of_turn>)|\n#{2,}\s*(?:Instruction|Human|User|Question)\b"
-    r"|\n\s*\n(?:[-*_]{3,}\s*\n\s*)?(?P<bare>(?:How|What|Which|Find|[A-Z][a-z]+ (?:has|had|buys))\b"
+    r"|\n\s*\n(?:[-*_]{3,}\s*\n\s*)?(?P<bare>(?:\d{1,2}[.)]\s+)?(?:How|What|Which|Find|[A-Z][a-z]+ (?:has|had|buys))\b"
     r"[^\n?]{5,300}\?)(?=\s+\S)"
 )
 _ASKED_FIRST = re.compile(rf"(?i)[\s*_#>\[<-]*(?:{_SPEAKER}|{_SECTION})\b")
@@ -101,3 +101,9 @@ def first_turn(text: str) -> str:
         if not own or _ANSWERED.search(before) or len(before.split()) <= _SHORT:
             return before
     return text
+
+
+def is_another_turn(rest: str) -> bool:
+    """Whether what follows ``first_turn`` is a turn or a labelled question, and no own section."""
+    found = _NEXT_TURN.match(rest)
+    return found is None or not (found["section"] or found["bare"])

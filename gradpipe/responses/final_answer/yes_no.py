@@ -54,7 +54,7 @@ _VERDICT = re.compile(
     r"(?i)\b(?:(?:is|are|was|were|be|been|as|seems|appears|remains|does|do|did|it|sentence|holds"
     r"|makes?"
     r"|making|rings|considered|claim|statement)\b|\w+n't\b)"
-    r"(?P<no>\W+(?:not|never|neither|cannot be|hardly|no longer)\b|(?<=n't))?(?:\W+(?!not\b"
+    r"(?P<no>\W+(?:not|never|neither|cannot be|hardly|no longer)\b|(?<=n't))?(?:,? (?:for the most part|by and large|more or less),?)?(?:\W+(?!not\b"
     r"|\w+n't)\w+){0,3}?\W+"
     r"(?:(?P<good>true|correct|accurate|factual|verifiable|plausible|possible|makes? sense|valid"
     r"|right"
