@@ -48,9 +48,8 @@ _TASK = r"(?:question|problem|exercise|example|task|puzzle|one)"
 #: "Now try this one", "Here is another question", "Bonus question".
 _INVITES = (
     r"(?:(?:now|next|and|okay|here(?: is|'s)|let(?:'s| us)|try|answer|solve|do|consider|the|a"
-    rf"|this)[, ]+){{0,4}}(?:(?:next|new|another|similar|follow-?up|bonus|practice|extra|second)"
-    rf"(?: \w+)? {_TASK}\b(?! (?:is|was|we|that)\b)|(?:try|answer|solve) (?:it|this one|these|this)"
-    r"(?: yourself)?\b|try:|your turn\b)"
+    rf"|this)[, ]+){{0,4}}(?:(?:next|new|another|similar|follow-?up|bonus|practice|extra)"
+    rf"(?: \w+)? {_TASK}\b(?! (?:is|was|we|that)\b)|(?:try|answer|solve) (?:it yourself|this one)\b|try:|your turn\b)"
 )
 _SECTION = r"Problem|Example|Exercise|Task"
 _LINE = r"\n\s*(?:[*_]{2}|#{1,4}[ \t]*|>[ \t]*|\[|<)?"
@@ -60,7 +59,7 @@ _NEXT_TURN = re.compile(
     rf"|(?P<section>(?:{_SECTION})\s*(?P<number>\d*)\s*[*_]*\s*(?:[:.]|(?<=\d)[ \t]*\n)))"
     r"|(?<=[.!?])[ ](?-i:Q|Question|User|Human)[ ]?\d*:"
     r"|(?P<token><\|(?:im_start|im_end|user|end|eot_id|endoftext|start_header_id)\|?>|\[INST\]"
-    r"|</s>|<(?:start|end)_of_turn>)|\n#{2,}\s*(?:Instruction|Human|User|Question)\b"
+    r"|</s>|<(?:start|end)_of_turn>)|\n#{2,}\s*(?:Instruction|Human|User|Question)\s*\d*\s*(?=\n)"
     r"|\n\s*\n(?:[-*_]{3,}\s*\n\s*)?(?P<bare>(?:\d{1,2}[.)]\s+)?(?:How|What|Which|Find|[A-Z][a-z]+ (?:has|had|buys))\b"
     r"[^\n?]{5,300}\?)(?=\s+\S)"
 )

@@ -192,7 +192,7 @@ def _unit_of(line: str, match: re.Match[str]) -> str:
     return "" if _NO_UNIT.match(name) else name
 
 
-_WRITTEN = {"$": "dollars", "¢": "cents", "€": "euros"}
+_WRITTEN = {"$": "dollars", "¢": "cents", "€": "euros", "in": "inches"}
 _NO_UNIT = re.compile(r"(?i)(?:per|in|on|at|of|for|and|or|because|since|is|are|to|by|from|each|left)\b")
 
 
