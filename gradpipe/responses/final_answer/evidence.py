@@ -52,6 +52,8 @@ _SUPPOSED = re.compile(
     r"|(?:some|any)(?:one|body)|wrongly|mistakenly|not sure|wonder|ask\w*|each|every|per"
     r"|wrong to)\b[^.,;!?\n]*$"
 )
+#: "If the question were about cows, the answer would be (A)."
+_OTHER_CASE = re.compile(r"(?i)\bif\b[^.!?\n]*\b(?:were|had|was|asked)\b")
 _CORRECTS = re.compile(
     r"(?i)(?<![A-Za-z])(?:wait|oops|correction|scratch that|my mistake"
     r"|(?:I|we) (?:\w+ )?(?:made|did make|see) (?:a|an|my|the) (?:\w+ )?(?:mistake|error)"
@@ -88,7 +90,9 @@ def _statements(text: str) -> Iterator[Mark]:
         yield Mark("mark", hashes.start(), hashes.end(), line)
     for stated in STATED.finditer(text):
         before = re.split(r"[.!?\n。]\s|\n|。", text[max(0, stated.start() - 80) : stated.start()])
-        if _SUPPOSED.search(before[-1]):
+        if _SUPPOSED.search(before[-1]) or (
+            "would" in stated[0] and _OTHER_CASE.search(before[-1])
+        ):
             continue
         passage, *after = text[stated.end() : stated.end() + 200].split("\n\n", maxsplit=1)
         if after and passage.rstrip().endswith(":"):

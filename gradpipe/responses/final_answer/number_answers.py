@@ -1,6 +1,7 @@
 """Find the number that a response ends on."""
 
 import re
+from fractions import Fraction
 
 from gradpipe.responses.final_answer.evidence import (
     Evidence,
@@ -196,6 +197,10 @@ def _in_endings(text: str, question: str) -> FoundAnswer | None:
         new = [{value(number) for number in numbers(one)} - given for one, _ in last[:2]]
         last = last[1:] if new[1] and not new[0] else last
     chosen = _settling(last[:3])
+    if _SHARE.search(question) and all(number.isdecimal() for number in numbers(chosen[0])):
+        part = spelled_number(chosen[0])
+        if part and isinstance(part[1], Fraction):
+            return FoundAnswer(str(part[1]), "last", part[0])
     evidence: Evidence = "conclusion" if _CONCLUDES.match(chosen[0]) else "last"
     return concluded_number(*chosen, question, evidence)
 

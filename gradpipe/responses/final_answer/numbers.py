@@ -43,10 +43,10 @@ _SIGNS = "".join(_VULGAR)
 _MINUS = r"-(?:\\?[$€£¥₹])?"
 #: A pattern of a number without fractions: ``-3.50``, ``1,200``, ``14{,}000``, ``1.5 × 10^3``.
 NUMBER = rf"(?:{_MINUS})?(?:(?:{_PLAIN}){_POWER}?|\.\d+)"
-_OVER = rf"\\[dtc]?frac\s*(?:\{{\s*-?(?:{_PLAIN})\s*\}}|\d)\s*(?:\{{\s*(?:{_PLAIN})\s*\}}|\d)"
+_OVER = rf"\\[dtc]?frac\s*(?:\{{\s*-?(?:{_PLAIN})\s*\}}|\d)\s*(?:\{{\s*-?(?:{_PLAIN})\s*\}}|\d)"
 _SLASH = r"\d+(?:,\d{3})*(?:\s?/\s?|\sover\s(?=\d+\W*$))\d+(?:,\d{3})*(?![\d]|/\d)"
 _FRACTION = (
-    rf"(?:{_MINUS})?(?:\d+\s?(?:{_OVER})|{_OVER}|\d+\s(?:wholes? )?(?:and )?\d+/\d+(?!/?\d)|{_SLASH}"
+    rf"-\(\d+\s?/\s?\d+\)|(?:{_MINUS})?(?:\d+\s?(?:{_OVER})|{_OVER}|\d+\s(?:wholes? )?(?:and )?\d+/\d+(?!/?\d)|{_SLASH}"
     rf"|(?:\d+\s?)?[{_SIGNS}])"
 )
 _ANY = re.compile(rf"(?<![A-Za-z.^\d])(?<![A-Za-z\d)}}]_)(?<!\^\{{)(?:{_FRACTION}|{NUMBER})")
@@ -98,14 +98,17 @@ _IN_WORDS = re.compile(
 )
 _DIVISORS = {
     "half": 2, "third": 3, "quarter": 4, "fourth": 4, "fifth": 5, "sixth": 6,
-    "eighth": 8, "tenth": 10,
+    "eighth": 8, "tenth": 10, "seventh": 7, "ninth": 9, "twelfth": 12, "sixteenth": 16,
+    "twentieth": 20, "hundredth": 100,
 }  # fmt: skip
 _PARTS = re.compile(
     rf"(?i)\b(?:(?P<whole>{_ONE_WORD}) and )?"
     rf"(?:(?P<count>an?|{_ONE_WORD})[ -](?={'|'.join(_DIVISORS)}))?"
     rf"(?P<part>(?<=\w[ -])(?:{'|'.join(list(_DIVISORS)[1:])})|half)s?\b"
-    r"(?! (?!of (?:the|a|an|it|them|all|his|her|its|their)\b)\w)"
+    r"(?(count)(?! (?:of (?!the|a|an|it|them|all|his|her|its|their)|place|grade|person)\w*)"
+    r"|(?! (?!of (?:the|a|an|it|them|all|his|her|its|their)\b)\w))"
 )
+_OVER_IN_WORDS = re.compile(rf"(?i)\b({_ONE_WORD}) over ({_ONE_WORD})\b")
 _CHINESE = {sign: number for number, sign in enumerate("零一二三四五六七八九")} | {
     "两": 2,
     "\u3007": 0,
@@ -154,7 +157,7 @@ def value(text: str) -> Fraction | None:
 
 def _computed(bare: str) -> Fraction | None:
     sign = -1 if bare.startswith("-") else 1
-    bare = bare.lstrip("-")
+    bare = bare.lstrip("-").strip("()")
     if over := re.search(r"\\[dtc]?frac\s*(\{[^{}]*\}|\d)\s*(\{[^{}]*\}|\d)$", bare):
         top, below = (_computed(part.strip("{} ")) for part in over.groups())
         whole = Fraction(bare[: over.start()].strip() or 0)
@@ -196,7 +199,11 @@ def spelled_number(text: str) -> tuple[str, int | Fraction] | None:
         last = parts[-1]
         count = _spelled(last["count"] or "one") or 1
         whole = _spelled(last["whole"] or "zero") or 0
-        return last[0], whole + Fraction(count, _DIVISORS[last["part"].casefold()])
+        sign = -1 if re.search(r"(?i)\b(?:minus|negative)\s$", text[: last.start()]) else 1
+        return last[0], sign * (whole + Fraction(count, _DIVISORS[last["part"].casefold()]))
+    if over := _OVER_IN_WORDS.search(text):
+        top, below = (_spelled(word) or 0 for word in over.groups())
+        return over[0], Fraction(top, max(below, 1))
     for found in reversed(list(_IN_WORDS.finditer(text))):
         # "One of the two" counts nothing.
         article = re.search(r"(?i)\b(?:the|these|those|of|no|any)\s$", text[: found.start()])

@@ -43,7 +43,7 @@ _OWN_REMARK = re.compile(
     r"(?! (?:both |all )?(?:correct|right|true))"
 )
 _BEFORE = re.compile(
-    r"(?:(?:[Oo]ptions?\s+)?\(?\b[A-J]\b\)?\s*(?:,|,? and|,? or|&)\s+(?:[Oo]ption\s+)?)+$"
+    r"(?<![Bb]etween )(?<![A-J] and )(?:(?:[Oo]ptions?\s+)?\(?\b[A-J]\b\)?\s*(?:,|,? and|,? or|&)\s+(?:[Oo]ption\s+)?)+$"
 )
 _ORDINALS = {
     name: letter
@@ -63,7 +63,7 @@ _ONE = (
 )
 _RIGHT = (
     r"(?:correct|right|best|true|answer|accurate|appropriate|suitable|fits?|match(?:es)?|valid"
-    r"|works"
+    r"|works|better"
     r"|only (?:one|option)|plausible|logical|sensible|makes sense|winner|closest|valid)"
 )
 _CHOSEN = (
@@ -163,14 +163,26 @@ def _is_letter(letter: str, behind: str, texts: dict[str, str]) -> bool:
 
 
 def chosen_letters(sentence: str) -> list[str]:
-    """The letters that a sentence chooses: "I pick (C)", "option B is correct"."""
-    for pattern in _CHOSEN:
-        if found := list(pattern.finditer(sentence)):
-            last = next(n for n in range(1, 6) if n <= pattern.groups and found[-1][n])
+    """The letters that a sentence chooses: "I pick (C)", "option B is correct".
+
+    What holds in another case ("for cows it would be A") counts only where nothing else does.
+    """
+    every = [list(pattern.finditer(sentence)) for pattern in _CHOSEN]
+    actual = every
+    if "would" in sentence:
+        actual = [
+            [one for one in found if not _WOULD.search(sentence[: one.end()])] for found in every
+        ]
+    for found in (*actual, *every):
+        if found:
+            last = next(n for n in range(1, 6) if n <= found[-1].re.groups and found[-1][n])
             before = _BEFORE.search(sentence[: found[-1].start()])
             letters = re.findall(r"\b[A-J]\b", before[0]) if before else []
             return [*letters, found[-1][last].upper(), *_more(sentence[found[-1].end(last) :])[0]]
     return []
+
+
+_WOULD = re.compile(r"\bwould (?:only )?(?:be|have)\W+[A-J]\)?$")
 
 
 def letters_within(passage: str) -> list[str]:

@@ -53,3 +53,15 @@ def letters_in_brackets(sentence: str) -> list[str]:
     if len(letters) > 1 and len(_IN_BRACKETS.findall(sentence)) == len(letters) - 1:
         return letters
     return []
+
+
+def headed_letter(text: str, options: list[tuple[str, str]]) -> list[str]:
+    """The letter of a first paragraph that is an option alone, before what is said of others."""
+    first, _, rest = text.strip().partition("\n\n")
+    head = _LINE.fullmatch(first)
+    if not head or not _is_option(head, dict(options)):
+        return []
+    others = _LINE.findall(rest)
+    plain = [line for line in rest.split("\n") if line.strip() and not _LINE.fullmatch(line)]
+    apart = plain and all(letter != head["letter"] for letter, _ in others)
+    return [head["letter"]] if apart and not re.search(r"(?i)\banswer\b|therefore|thus|so\b", rest) else []

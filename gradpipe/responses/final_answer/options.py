@@ -14,6 +14,7 @@ from gradpipe.responses.final_answer.evidence import (
 from gradpipe.responses.final_answer.number_answers import find_number
 from gradpipe.responses.final_answer.numbers import numbers, value
 from gradpipe.responses.final_answer.option_lists import (
+    headed_letter,
     letters_in_brackets,
     only_listed,
     verdict_list,
@@ -41,9 +42,11 @@ def find_option(text: str, question: str) -> FoundAnswer | None:
     for mark in found:
         if answer := _in_mark(mark, options):
             return answer
-    if letters := only_listed(text, options):
+    if letters := only_listed(text, options) or headed_letter(text, options):
         return _found(letters, "last", letters[0])
-    for sentence, _ in [*endings(plain)][:4]:
+    last = [sentence for sentence, _ in endings(plain)][:4]
+    # "Option A would be right for cows" decides only where nothing else does.
+    for sentence in sorted(last, key=lambda sentence: " would be " in sentence):
         if letters := chosen_letters(sentence):
             return _found(letters, "conclusion", letters[0])
     if letters := verdict_list(text):
@@ -158,7 +161,9 @@ _REJECTED = re.compile(
     r"| therefore| clearly)*"
     r"(?:n't| not\b|not\b| (?:wrong|incorrect|false|invalid|out\b|eliminated|ruled out"
     r"|impossible|irrelevant"
-    r"|unlikely|too \w+|excluded))[^.!?\n;]*?(?=,? (?:but|so|while|whereas|and)\b|[.!?\n;]|$)"
+    r"|unlikely|too \w+|excluded))[^.!?\n;]*?(?=,? (?:but|so|while|whereas|and)\b|[.!?\n;]|$"
+    r"|, (?:option |choice )?\(?(?-i:[B-J])\)? (?:is|must|fits|remains)\b)"
+    r"|\bnot\s+(?!sure|certain)[\w' ]{2,25}(?:,? which is (?:option|choice) |\s\()(?-i:[A-J])\b\)?"
     r"|\b(?:eliminat\w+|rul\w+ out|reject\w*|exclud\w+|discard\w*|not|except|excluding|other than|apart from)\s+(?:options?|choices?"
     r"|answers?)?\s*"
     r"(?:\([A-J]\)|[A-J]\b)(?:(?:,| and|,? or)+ *(?:\([A-J]\)|[A-J]\b))*"

@@ -55,6 +55,8 @@ _REASON = re.compile(
 )
 #: The relative error of a value that is rounded beside its fraction.
 _CLOSE = Fraction(1, 100)
+#: "1/4 play chess, and 3/4 do not": the number is of the others.
+_OF_OTHERS = re.compile(r"(?i)\s*(?:of \w+\s+)?(?:do|does|are|is|did|were|was)(?:n['’]t| not)\b")
 _NEARLY = re.compile(r"(?i)(?:≈|\\approx|\b(?:about|approximately|roughly|around|nearly|almost))\W*$")
 _ROUNDS = re.compile(r"(?i)\bround|\bnearest|\bdecimal|\bapproximat|\babout\b|%|percent")
 
@@ -79,7 +81,13 @@ def concluded_number(sentence: str, before: str, question: str, evidence: Eviden
             return number_answer(line, same[-1], evidence, text, question)
     if not bold and (first := _result(line, named, equals)):
         return number_answer(line, first, evidence, text, question)
-    main = [m for m in named if not _is_step(line, m) and not _ADJUNCT.search(line[: m.start()])]
+    main = [
+        m
+        for m in named
+        if not _is_step(line, m)
+        and not _ADJUNCT.search(line[: m.start()])
+        and not _OF_OTHERS.match(line, m.end())
+    ]
     new = [m for m in main or named if _as_given(m[0]) not in given]
     last = (new or main or named)[-1]
     if _NEARLY.search(line[: last.start()]) and not _ROUNDS.search(question):
@@ -92,7 +100,10 @@ def _as_given(number: str) -> tuple[Fraction | None, str]:
     form = "power" if re.search(r"10|[eE]", number[1:]) and not number.isdigit() else "plain"
     if form == "power" and not re.search(r"[×x*·⋅\\eE]|times", number):
         form = "plain"
-    return value(number), "fraction" if re.search(r"/|frac", number) else form
+    if re.search(r"/|frac", number):
+        # 18/24 and 3/4 are two forms of one number.
+        form = "/".join(re.findall(r"\d+", number))
+    return value(number), form
 
 
 def _without_reason(line: str, given: set[tuple[Fraction | None, str]]) -> str:
