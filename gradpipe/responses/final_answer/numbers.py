@@ -5,6 +5,7 @@
 
 import re
 from fractions import Fraction
+from functools import lru_cache
 
 _THIN = "[\u00a0\u2009\u202f\u2007]"
 #: Each way to separate thousands, with the decimal marks that may follow it.
@@ -50,6 +51,7 @@ _FRACTION = (
     rf"|(?:\d+\s?)?[{_SIGNS}])"
 )
 _ANY = re.compile(rf"(?<![A-Za-z.^\d])(?<![A-Za-z\d)}}]_)(?<!\^\{{)(?:{_FRACTION}|{NUMBER})")
+_DIGIT = re.compile(rf"[\d{_SIGNS}]")
 _TIMES = {
     "hundred": 100, "thousand": 10**3, "million": 10**6, "billion": 10**9,
     "trillion": 10**12, "dozen": 12, "万": 10**4, "萬": 10**4, "亿": 10**8, "億": 10**8,
@@ -123,7 +125,7 @@ def numbers(text: str) -> list[str]:
 
 def number_matches(text: str) -> list[re.Match[str]]:
     """The matches of ``numbers``."""
-    return list(_ANY.finditer(text))
+    return list(_ANY.finditer(text)) if _DIGIT.search(text) else []
 
 
 def with_multiple(number: str, behind: str) -> str:
@@ -136,6 +138,7 @@ def with_multiple(number: str, behind: str) -> str:
     return number
 
 
+@lru_cache(maxsize=4096)
 def value(text: str) -> Fraction | None:
     """The number that ``text`` states; None if it is not a number.
 
