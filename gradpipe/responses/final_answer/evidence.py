@@ -35,7 +35,8 @@ class Mark(NamedTuple):
 STATED = re.compile(
     r"(?i)(?:\b(?:final|correct|right|best|appropriate|accurate|suitable|likely|logical|fitting"
     r"|plausible|sensible)\b[^.:!?\n]{0,40}?\b(?:answer|option|choice|response|conclusion)"
-    r"|\b(?:final|correct|overall) (?:result|solution|verdict)|\banswer(?:ed)?|\bans)\b"
+    r"|\b(?:final|correct|overall) (?:result|solution|verdict)|\banswer(?:ed)?"
+    r"(?! (?:the (?!question|problem|prompt|final|correct)|an? |any |calls|phones))|\bans)\b"
     r"(?:(?:(?!\b(?:steps|follow|let|need|will)\b)"
     r"[^.:!?\n]){0,90}?(?:\b(?:is|be|as)\b|['’]s\b|:)|\s*=|\.?:|\**\n)[\"*:\s]*"
     r"|\banswers (?:are|would be)[\"*:\s]*"

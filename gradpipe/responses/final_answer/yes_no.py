@@ -3,7 +3,10 @@
 import re
 
 from gradpipe.responses.final_answer.evidence import Evidence, FoundAnswer, endings, marks
-from gradpipe.responses.final_answer.verdicts_on_questions import verdict_on_question
+from gradpipe.responses.final_answer.verdicts_on_questions import (
+    is_on_question,
+    verdict_on_question,
+)
 
 _HEDGE = (
     r"(?:most |very |quite )?(?:likely|probably|definitely|certainly|clearly|perhaps"
@@ -67,6 +70,18 @@ _VERDICT = re.compile(
 )
 
 
+_SAYING = re.compile(
+    r"(?i) (?:to|and \w+ to) (?:conclude|say|state|assume|infer|assert|suggest|believe|argue|deduce)\b"
+)
+_NO_ANSWER = re.compile(r"(?i)\b(?:answer|conclusion|statement about|certainty|verdict)\s*$")
+_ASKS_OPPOSITE = re.compile(r"(?i)\b(?:impossible|unlikely|improbable|implausible)\b[^?]*\?")
+_OF_CHANCE = re.compile(r"(?i)(?:possible|likely|probable|plausible|feasible)$")
+_ASKS_FACT = re.compile(
+    r"(?i)(?:^|[.!?\n] *)(?:is|are|was|were|do|does|did|has|have|had)\b"
+    r"(?![^?]*\b(?:possibl[ey]|claim|statement|sentence|likely|hypothetically)\b)[^?\n]*\?"
+)
+
+
 def find_yes_or_no(text: str, words: tuple[str, str], question: str) -> FoundAnswer | None:
     """``words[0]`` if ``text`` says yes, ``words[1]`` if it says no, None if it says neither."""
     ends = [sentence for sentence, _ in endings(text)]
@@ -78,15 +93,30 @@ def find_yes_or_no(text: str, words: tuple[str, str], question: str) -> FoundAns
         )
         return FoundAnswer(words[denies != negated], evidence, said)
     for sentence in ends[:2]:
-        judged = list(_VERDICT.finditer(sentence))
+        judged = [one for one in _VERDICT.finditer(sentence) if _judges(one, sentence, question)]
         if judged:
             good = (judged[-1]["bad"] is None) == (judged[-1]["no"] is None)
-            return FoundAnswer(words[not good], "conclusion", "")
+            opposite = _ASKS_OPPOSITE.search(question) and _OF_CHANCE.search(judged[-1][0])
+            return FoundAnswer(words[good == bool(opposite)], "conclusion", "")
         judged = list(_CJK_VERDICT.finditer(sentence))
         if judged:
             return FoundAnswer(words[judged[-1]["bad"] is not None], "conclusion", "")
     verdict = verdict_on_question(text, question)
     return None if verdict is None else FoundAnswer(words[not verdict], "conclusion", "")
+
+
+def _judges(verdict: re.Match[str], sentence: str, question: str) -> bool:
+    """Whether a verdict is on what is asked, and not on saying so: "it is fair to say that"."""
+    if verdict["good"] and verdict["no"] is None and _SAYING.match(sentence, verdict.end()):
+        return False
+    if _NO_ANSWER.search(sentence[: verdict.start()]):
+        return False
+    about_words = re.search(r"(?i)true|correct|accura|false|untrue|wrong", verdict[0])
+    if not about_words and not is_on_question(sentence, verdict.end(), question):
+        return False
+    # That something is possible does not say that it is so.
+    only_possible = verdict["good"] and verdict["good"].casefold() == "possible" and not verdict["no"]
+    return not (only_possible and _ASKS_FACT.search(question))
 
 
 def _denies_in_cjk(said: str) -> bool:
