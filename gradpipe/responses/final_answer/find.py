@@ -67,7 +67,9 @@ def _read(text: str, kind: Kind, gold: str, question: str) -> FoundAnswer | None
         return find_option(text, question)
     if kind == "label":
         return find_label(text, gold.split(maxsplit=1)[0], question)
-    if kind == "number" or (kind == "formula" and not is_list(gold) and (value(gold) or quantity(gold))):
+    if kind == "number" or (
+        kind == "formula" and not is_list(gold) and (value(gold) or quantity(gold))
+    ):
         found = find_number(text, question)
         has_unit = found and found.unit and value(gold) is None
         return (

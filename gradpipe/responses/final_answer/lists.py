@@ -5,14 +5,18 @@ import re
 from gradpipe.responses.final_answer.evidence import FoundAnswer, endings, marks
 
 _SET = re.compile(r"\\\{((?:[^{}\\]|\\(?![{}])|\{[^{}]*\})+)\\\}|(?<![\w\\}^_)])\{([^{}]+)\}")
-_REASON = re.compile(r"(?i),?\s(?:because|since|as (?:these|those|they|it|each|both)|which|where|for which)\b.*$")
+_REASON = re.compile(
+    r"(?i),?\s(?:because|since|as (?:these|those|they|it|each|both)|which|where|for which)\b.*$"
+)
 #: What stands between the subject and its values.
 _VERB = re.compile(
     r"(?i)\b(?:are|is|be|so|thus|therefore|set|roots?|solutions?|values?|divisors?|factors?|numbers?"
     r"|elements?|contains?|has|have|get|gives?|yields?|either|both|namely)\b:?|:"
 )
 #: Values first: "2 and 3 are the roots".
-_VALUES_FIRST = re.compile(r"(?i)^\W*(?:so |thus,? |hence,? |both )?(.+?)\s+(?:are|work|satisfy|solve)\b")
+_VALUES_FIRST = re.compile(
+    r"(?i)^\W*(?:so |thus,? |hence,? |both )?(.+?)\s+(?:are|work|satisfy|solve)\b"
+)
 _VALUE = re.compile(r"[^A-Za-z]+|.*\\.*|-?[a-z0-9]")
 _EQUATION = re.compile(
     r"(?<![\w)}^*+/-])(?<![-+*/^]\s)([a-z])(?:_?\{?\d\}?|[₁₂₃₄])?\s*=\s*"
@@ -45,7 +49,9 @@ def _in_passage(passage: str) -> tuple[str, str] | None:
     plain = re.sub(r"\\[()\[\],;! ]|\\q?quad(?![a-z])|[$*]|\.\s*$", " ", _REASON.sub("", passage))
     plain = re.sub(r"\\text\s*\{\s*(,?\s*(?:and|or),?)\s*\}", r" \1 ", plain)
     plain = re.sub(r"(?i)\bplus or minus\s+", "±", plain)
-    values = list(dict.fromkeys((found[1], found[2].strip()) for found in _EQUATION.finditer(plain)))
+    values = list(
+        dict.fromkeys((found[1], found[2].strip()) for found in _EQUATION.finditer(plain))
+    )
     single = [pair for pair in values if not re.search(r"±|\\pm", pair[1])]
     values = single if len(single) > 1 else values
     if len(values) > 1 and len({name for name, _ in values}) == 1 and all(v for _, v in values):

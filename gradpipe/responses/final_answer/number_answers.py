@@ -82,7 +82,9 @@ def find_number(text: str, question: str) -> FoundAnswer | None:
 def _find_number(text: str, question: str) -> FoundAnswer | None:
     readable = without_denied(text)
     if _SHARE.search(question):
-        readable = _OUT_OF.sub(lambda share: f"{share[1]}/{share[2]}".ljust(len(share[0])), readable)
+        readable = _OUT_OF.sub(
+            lambda share: f"{share[1]}/{share[2]}".ljust(len(share[0])), readable
+        )
     found = marks(readable)
     for direct in (True, False):
         for mark in found:

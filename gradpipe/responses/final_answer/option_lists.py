@@ -64,4 +64,8 @@ def headed_letter(text: str, options: list[tuple[str, str]]) -> list[str]:
     others = _LINE.findall(rest)
     plain = [line for line in rest.split("\n") if line.strip() and not _LINE.fullmatch(line)]
     apart = plain and all(letter != head["letter"] for letter, _ in others)
-    return [head["letter"]] if apart and not re.search(r"(?i)\banswer\b|therefore|thus|so\b", rest) else []
+    return (
+        [head["letter"]]
+        if apart and not re.search(r"(?i)\banswer\b|therefore|thus|so\b", rest)
+        else []
+    )

@@ -66,7 +66,9 @@ _NEXT_TURN = re.compile(
 _ASKED_FIRST = re.compile(rf"(?i)[\s*_#>\[<-]*(?:{_SPEAKER}|{_SECTION})\b")
 #: What shows that a text has answered before its next question.
 _ANSWERED = re.compile(r"(?i)boxed|\banswer\b\W*(?:is\b|:)|####|答案|答え")
-_REPLIED = re.compile(r"(?i)(?:^|\n)[\s*_#>\[<-]*(?:A|Answer|Solution|Response|Assistant)\b|boxed|####")
+_REPLIED = re.compile(
+    r"(?i)(?:^|\n)[\s*_#>\[<-]*(?:A|Answer|Solution|Response|Assistant)\b|boxed|####"
+)
 #: The most words of an answer that says no more than itself.
 _SHORT = 12
 

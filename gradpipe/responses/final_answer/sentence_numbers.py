@@ -57,7 +57,9 @@ _REASON = re.compile(
 _CLOSE = Fraction(1, 100)
 #: "1/4 play chess, and 3/4 do not": the number is of the others.
 _OF_OTHERS = re.compile(r"(?i)\s*(?:of \w+\s+)?(?:do|does|are|is|did|were|was)(?:n['’]t| not)\b")
-_NEARLY = re.compile(r"(?i)(?:≈|\\approx|\b(?:about|approximately|roughly|around|nearly|almost))\W*$")
+_NEARLY = re.compile(
+    r"(?i)(?:≈|\\approx|\b(?:about|approximately|roughly|around|nearly|almost))\W*$"
+)
 _ROUNDS = re.compile(r"(?i)\bround|\bnearest|\bdecimal|\bapproximat|\babout\b|%|percent")
 
 
@@ -188,12 +190,16 @@ def _of_two_units(both: TwoUnits, evidence: Evidence, written: str, question: st
     asked, small = unit_name(_asked_unit(question)), unit_name(both.unit) or ""
     ratio = unit_ratio(small, asked) if asked else None
     number = both.number * (ratio or 1)
-    return FoundAnswer(str(number), evidence, written, _asked_unit(question) if ratio else both.unit)
+    return FoundAnswer(
+        str(number), evidence, written, _asked_unit(question) if ratio else both.unit
+    )
 
 
 def _unit_of(line: str, match: re.Match[str]) -> str:
     before, behind = line[: match.start()], line[match.end() :]
-    words = re.match(r"(?:\s|\\[,;: ]|[\\*$)~{}])*((?:[^\W\d_]|[²³°/^{}\\ .⁻¹]|(?<=\^)[23]){1,40})", behind)
+    words = re.match(
+        r"(?:\s|\\[,;: ]|[\\*$)~{}])*((?:[^\W\d_]|[²³°/^{}\\ .⁻¹]|(?<=\^)[23]){1,40})", behind
+    )
     if words and (name := unit_at_start(words[1])):
         return _WRITTEN.get(name, name)
     if re.search(r"\$$", before.rstrip("\\ ")) and not re.match(r"[^$\n]{0,30}\$(?!\d)", behind):
@@ -204,7 +210,9 @@ def _unit_of(line: str, match: re.Match[str]) -> str:
 
 
 _WRITTEN = {"$": "dollars", "¢": "cents", "€": "euros", "in": "inches"}
-_NO_UNIT = re.compile(r"(?i)(?:per|in|on|at|of|for|and|or|because|since|is|are|to|by|from|each|left)\b")
+_NO_UNIT = re.compile(
+    r"(?i)(?:per|in|on|at|of|for|and|or|because|since|is|are|to|by|from|each|left)\b"
+)
 
 
 def _term_around(line: str, match: re.Match[str]) -> str | None:

@@ -29,7 +29,9 @@ _SIZES: tuple[dict[str, int], ...] = (
     {"ml": 1, "cl": 10, "l": 1000},
     {"month": 1, "year": 12},
 )
-_RATE = re.compile(r"(.+?)\s*(?:/|\bper\b|\ban? (?=hour|minute|second|day)|\b(?:in )?each\b)\s*(\S+)")
+_RATE = re.compile(
+    r"(.+?)\s*(?:/|\bper\b|\ban? (?=hour|minute|second|day)|\b(?:in )?each\b)\s*(\S+)"
+)
 _POWER_BEFORE = re.compile(r"(square|sq\.?|cubic|cu\.?)\s+")
 _SHORT_RATES = {"kph": "km/h", "kmh": "km/h", "mph": "mi/h", "mps": "m/s"}
 
@@ -41,7 +43,9 @@ def unit_name(written: str) -> str | None:
         return written
     unit = " ".join(re.sub(r"[\\{}$*~]", " ", written).casefold().split()).strip(" .,")
     unit = _SHORT_RATES.get(unit.replace("°", "° ").strip(), unit)
-    unit = re.sub(r"(?<=[a-z])\s?(?:\^\s?-1|⁻¹)$", "", re.sub(r"^(\w+)\s(?=h\s?(?:\^|⁻))", r"\1/", unit))
+    unit = re.sub(
+        r"(?<=[a-z])\s?(?:\^\s?-1|⁻¹)$", "", re.sub(r"^(\w+)\s(?=h\s?(?:\^|⁻))", r"\1/", unit)
+    )
     if rate := _RATE.match(unit):
         top, below = unit_name(rate[1]), unit_name(rate[2])
         return f"{top}/{below}" if top and below else None

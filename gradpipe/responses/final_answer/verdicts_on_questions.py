@@ -127,12 +127,14 @@ _STOP = frozenset(
         "used",
     ]
 )
-_COMPARES = re.compile(
-    r"(?i)\bthan\b|\bas \w+ as\b|\b(?:surpass|exceed|outnumber|outlast|outperform|tie|same|most"
-    r"|least|only)|\b\w{3,}est\b"
-)
+_COMPARES = re.compile(r"(?i)\bthan\b|\bas \w+ as\b|\b(?:tie|same|most|least|only)\b|\b\w{3,}est\b")
 #: Who does it to whom decides: "the train would win against the tortoise" says no of the tortoise.
-_OF_TWO = re.compile(r"(?i)\b(?:prefer|against|beat|defeat|win)\b|\bover (?:an?|the)\b")
+_OF_TWO = re.compile(
+    r"(?i)\b(?:prefer|against|beat|defeat|win|surpass\w*|exceed|outnumber|outlast|outperform)\b"
+    r"|\bover (?:an?|the)\b"
+)
+_DIRECTION = re.compile(r"(?i)\b(?:more|less|fewer|better|worse|\w{3,}er)\b(?=.*\bthan\b)")
+_PRONOUN = re.compile(r"(?i)\b(?:it|its|he|his|she|her|they|their|them)\b")
 #: What is asked in the negative is answered in ways that these rules do not read.
 _ASKS_DENIAL = re.compile(rf"{_DENIES.pattern}|\bun(?:concerned|aware|necessary|helpful)\b")
 #: Verbs that deny: only a conclusion with the same verb answers.
@@ -161,46 +163,85 @@ _OF_CHANCE = re.compile(r"(?i)\b(?:impossible|unlikely|improbable|implausible)\b
 
 def verdict_on_question(text: str, question: str) -> bool | None:
     """Whether the conclusion of ``text`` affirms what ``question`` asks; None if unclear."""
-    asked = list(_ASKS.finditer(question))
-    wanted = _words(asked[-1]["asked"]) if asked else set()
-    if not wanted or _ASKS_DENIAL.search(asked[-1]["asked"]):
+    asks = list(_ASKS.finditer(question))
+    asked = asks[-1]["asked"] if asks else ""
+    wanted, omits = _words(asked), _ASKS_OMISSION.search(asked)
+    if not wanted or _ASKS_DENIAL.search(asked):
         return None
-    omits = _ASKS_OMISSION.search(asked[-1]["asked"])
-    for sentence in _conclusions(text):
+    # A comparison of other things is no answer, but what follows it may deny the question's.
+    otherwise = False
+    for sentence in _conclusions(text, wanted):
         clause = _main_clause(sentence)
         if omits and omits[1].casefold() not in clause.casefold():
             continue
         needed = _SHARE if _CONCLUDES.match(sentence) else _LARGE_SHARE
-        if len(wanted & _words(clause)) / len(wanted) < needed:
+        share = _share(clause, sentence, wanted)
+        if share < needed:
             continue
-        if _denies(clause, wanted, asked[-1]["asked"]):
-            return False
+        if _denies(clause, wanted, asked):
+            aside = not _CONCLUDES.match(sentence) and _affirmed(text, wanted, asked)
+            return None if aside else False
         hedged = _HEDGES.search(re.sub(omits[1], "", clause) if omits else clause)
-        if hedged or _COMPARES.search(asked[-1]["asked"]):
+        hedged = hedged and hedged[0].casefold() not in asked.casefold()
+        if hedged:
             return None
-        if _OF_TWO.search(asked[-1]["asked"]) and not _same_order(asked[-1]["asked"], clause):
-            return None
-        if omits:
-            return True
-        return None if _denied_near_end(text, wanted, asked[-1]["asked"]) else True
+        if not _compares_alike(asked, clause, share):
+            otherwise = True
+            continue
+        near = not omits and _denied_near_end(text, wanted, asked)
+        return None if near or otherwise else True
     return None
 
 
-def _same_order(asked: str, clause: str) -> bool:
-    """Whether the words of the question that a clause repeats are in the order of the question."""
-    first, second = (
-        list(dict.fromkeys(word for part in text.split() for word in _words(part)))
-        for text in (asked, clause)
+def _share(clause: str, sentence: str, wanted: set[str]) -> float:
+    """The share of the question's words in a clause; its pronoun stands for those before it."""
+    share = len(wanted & _words(clause)) / len(wanted)
+    if share >= _SOME and _PRONOUN.search(clause):
+        whole = len(wanted & _words(sentence)) / len(wanted)
+        return whole if whole >= _LARGE_SHARE else share
+    return share
+
+
+def _compares_alike(asked: str, clause: str, share: float) -> bool:
+    """Whether a clause compares as the question does, if this does: the same things, in order."""
+    compares = [found[0].casefold() for found in _COMPARES.finditer(asked)]
+    if not compares and not _OF_TWO.search(asked):
+        return True
+    directions = [set(map(str.casefold, _DIRECTION.findall(text))) for text in (asked, clause)]
+    said = clause.casefold()
+    passive = [bool(re.search(r"\w+ed by\b", text)) for text in (asked, clause)]
+    if (
+        share <= _LARGE_SHARE
+        or any(word not in said for word in compares)
+        or directions[0] != directions[1]
+    ):
+        return False
+    first, second = _in_order(asked), _in_order(clause)
+    return passive[0] == passive[1] and [word for word in first if word in second] == [
+        word for word in second if word in first
+    ]
+
+
+def _affirmed(text: str, wanted: set[str], asked: str) -> bool:
+    """Whether a concluding sentence says what the last one denies."""
+    return any(
+        len(wanted & _words(clause)) >= _LARGE_SHARE * len(wanted)
+        and not _denies(clause, wanted, asked)
+        for sentence, _ in [*endings(text)][:4]
+        if _CONCLUDES.match(sentence) and (clause := _main_clause(sentence))
     )
-    return [word for word in first if word in second] == [word for word in second if word in first]
 
 
 def _denied_near_end(text: str, wanted: set[str], asked: str) -> bool:
     """Whether one of the last sentences denies what another of them affirms."""
-    clauses = [_main_clause(sentence) for sentence, _ in [*endings(text)][:3]]
+    last = [(_main_clause(sentence), sentence) for sentence, _ in [*endings(text)][:3]]
     return any(
-        len(wanted & _words(clause)) / len(wanted) >= _SHARE and _denies(clause, wanted, asked)
-        for clause in clauses
+        _denies(clause, wanted, asked)
+        and (
+            _share(clause, sentence, wanted) >= _SHARE
+            or (_PRONOUN.search(clause) and len(wanted & _words(clause)) >= _SOME * len(wanted))
+        )
+        for clause, sentence in last
     )
 
 
@@ -227,11 +268,14 @@ def _denies(clause: str, wanted: set[str], asked: str) -> bool:
     return any(_stem(word) in wanted for word in opposites)
 
 
-def _conclusions(text: str) -> Iterator[str]:
-    """The concluding sentences among the last four, or the last one."""
+def _conclusions(text: str, wanted: set[str]) -> Iterator[str]:
+    """The concluding sentences among the last four, and the last one: first if it says most."""
     last = [sentence for sentence, _ in endings(text)][:4]
-    concluding = [sentence for sentence in last if _CONCLUDES.match(sentence)]
-    yield from concluding
+    says_most = bool(last) and len(wanted & _words(_main_clause(last[0]))) >= _LARGE_SHARE * len(
+        wanted
+    )
+    yield from last[: int(says_most)]
+    yield from (sentence for sentence in last if _CONCLUDES.match(sentence))
     yield from last[:1]
 
 
@@ -243,9 +287,13 @@ def _main_clause(sentence: str) -> str:
 
 
 def _words(text: str) -> set[str]:
-    words = re.findall(r"[a-z0-9]+", re.sub(r"'s\b", "", text.casefold()))
-    found = filter(lambda word: word not in _STOP and len(word) > 1, words)
-    return set(map(_stem, found))
+    return set(_in_order(text))
+
+
+def _in_order(text: str) -> list[str]:
+    """The stems of the words that say something, each once."""
+    words = re.findall(r"[a-z0-9]+", re.sub(r"['’]s\b", "", text.casefold()))
+    return list(dict.fromkeys(_stem(w) for w in words if w not in _STOP and len(w) > 1))
 
 
 def _stem(word: str) -> str:

@@ -115,7 +115,9 @@ def _judges(verdict: re.Match[str], sentence: str, question: str) -> bool:
     if not about_words and not is_on_question(sentence, verdict.end(), question):
         return False
     # That something is possible does not say that it is so.
-    only_possible = verdict["good"] and verdict["good"].casefold() == "possible" and not verdict["no"]
+    only_possible = (
+        verdict["good"] and verdict["good"].casefold() == "possible" and not verdict["no"]
+    )
     return not (only_possible and _ASKS_FACT.search(question))
 
 
