@@ -14,7 +14,6 @@ from gradpipe.responses.final_answer.phrases import find_phrase
 from gradpipe.responses.final_answer.readable import first_turn, is_another_turn, readable
 from gradpipe.responses.final_answer.yes_no import find_yes_or_no
 
-
 #: The share of a question's words that its repetition has.
 _REPEATED = 0.6
 

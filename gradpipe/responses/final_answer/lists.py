@@ -1,4 +1,4 @@
-"""Find a list that a response ends on: a set, several boxes, "x = 1 or x = 2", or lines of values."""
+"""Find a list that a response ends on: a set, boxes, "x = 1 or x = 2", or lines of values."""
 
 import re
 
@@ -10,7 +10,8 @@ _REASON = re.compile(
 )
 #: What stands between the subject and its values.
 _VERB = re.compile(
-    r"(?i)\b(?:are|is|be|so|thus|therefore|set|roots?|solutions?|values?|divisors?|factors?|numbers?"
+    r"(?i)\b(?:are|is|be|so|thus|therefore|set|roots?|solutions?|values?|divisors?|factors?"
+    r"|numbers?"
     r"|elements?|contains?|has|have|get|gives?|yields?|either|both|namely)\b:?|:"
 )
 #: Values first: "2 and 3 are the roots".

@@ -97,6 +97,10 @@ def _find_number(text: str, question: str) -> FoundAnswer | None:
     return _in_endings(readable, question)
 
 
+def _as_fraction(share: re.Match[str]) -> str:
+    return f"{share[1]}/{share[2]}".ljust(len(share[0]))
+
+
 def _in_mark(mark: Mark, text: str, question: str, direct: bool) -> FoundAnswer | None:
     if mark.evidence == "box":
         return _boxed(mark.passage, text, question) if direct else None

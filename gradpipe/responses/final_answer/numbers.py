@@ -47,7 +47,8 @@ NUMBER = rf"(?:{_MINUS})?(?:(?:{_PLAIN}){_POWER}?|\.\d+)"
 _OVER = rf"\\[dtc]?frac\s*(?:\{{\s*-?(?:{_PLAIN})\s*\}}|\d)\s*(?:\{{\s*-?(?:{_PLAIN})\s*\}}|\d)"
 _SLASH = r"\d+(?:,\d{3})*(?:\s?/\s?|\sover\s(?=\d+\W*$))\d+(?:,\d{3})*(?![\d]|/\d)"
 _FRACTION = (
-    rf"-\(\d+\s?/\s?\d+\)|(?:{_MINUS})?(?:\d+\s?(?:{_OVER})|{_OVER}|\d+\s(?:wholes? )?(?:and )?\d+/\d+(?!/?\d)|{_SLASH}"
+    rf"-\(\d+\s?/\s?\d+\)|(?:{_MINUS})?(?:\d+\s?(?:{_OVER})|{_OVER}"
+    rf"|\d+\s(?:wholes? )?(?:and )?\d+/\d+(?!/?\d)|{_SLASH}"
     rf"|(?:\d+\s?)?[{_SIGNS}])"
 )
 _ANY = re.compile(rf"(?<![A-Za-z.^\d])(?<![A-Za-z\d)}}]_)(?<!\^\{{)(?:{_FRACTION}|{NUMBER})")
@@ -167,7 +168,7 @@ def _computed(bare: str) -> Fraction | None:
         return None if top is None or not below else sign * (whole + top / below)
     if bare[-1] in _VULGAR:
         return sign * (Fraction(bare[:-1] or 0) + Fraction(*_VULGAR[bare[-1]]))
-    if "/" in bare and "<" not in bare or " over " in bare:
+    if ("/" in bare and "<" not in bare) or " over " in bare:
         bare = re.sub(r",|wholes? |and ", "", bare)
         left, right = re.split(r"/| over ", bare)
         *units, part = left.split() if re.search(r"\d\s+\d", left) else [left]

@@ -25,7 +25,8 @@ _AT_START = re.compile(
 )
 #: "ABD" is three letters in their order.
 _RUN = re.compile(
-    rf"{_LEAD}(?P<run>(?=[A-F]{{2,6}}(?![A-Za-z]))A?B?C?D?E?F?|[A-F](?:[ -][A-F]){{1,5}})(?![A-Za-z])"
+    rf"{_LEAD}(?P<run>(?=[A-F]{{2,6}}(?![A-Za-z]))A?B?C?D?E?F?"
+    rf"|[A-F](?:[ -][A-F]){{1,5}})(?![A-Za-z])"
 )
 #: Between letters: "and", a comma; before it, the text of the option or a remark.
 _MORE = re.compile(
@@ -43,7 +44,8 @@ _OWN_REMARK = re.compile(
     r"(?! (?:both |all )?(?:correct|right|true))"
 )
 _BEFORE = re.compile(
-    r"(?<![Bb]etween )(?<![A-J] and )(?:(?:[Oo]ptions?\s+)?\(?\b[A-J]\b\)?\s*(?:,|,? and|,? or|&)\s+(?:[Oo]ption\s+)?)+$"
+    r"(?<![Bb]etween )(?<![A-J] and )(?:(?:[Oo]ptions?\s+)?\(?\b[A-J]\b\)?\s*(?:,|,? and"
+    r"|,? or|&)\s+(?:[Oo]ption\s+)?)+$"
 )
 _ORDINALS = {
     name: letter

@@ -49,7 +49,8 @@ _TASK = r"(?:question|problem|exercise|example|task|puzzle|one)"
 _INVITES = (
     r"(?:(?:now|next|and|okay|here(?: is|'s)|let(?:'s| us)|try|answer|solve|do|consider|the|a"
     rf"|this)[, ]+){{0,4}}(?:(?:next|new|another|similar|follow-?up|bonus|practice|extra)"
-    rf"(?: \w+)? {_TASK}\b(?! (?:is|was|we|that)\b)|(?:try|answer|solve) (?:it yourself|this one)\b|try:|your turn\b)"
+    rf"(?: \w+)? {_TASK}\b(?! (?:is|was|we|that)\b)|(?:try|answer|solve) (?:it yourself"
+    rf"|this one)\b|try:|your turn\b)"
 )
 _SECTION = r"Problem|Example|Exercise|Task"
 _LINE = r"\n\s*(?:[*_]{2}|#{1,4}[ \t]*|>[ \t]*|\[|<)?"
@@ -60,7 +61,8 @@ _NEXT_TURN = re.compile(
     r"|(?<=[.!?])[ ](?-i:Q|Question|User|Human)[ ]?\d*:"
     r"|(?P<token><\|(?:im_start|im_end|user|end|eot_id|endoftext|start_header_id)\|?>|\[INST\]"
     r"|</s>|<(?:start|end)_of_turn>)|\n#{2,}\s*(?:Instruction|Human|User|Question)\s*\d*\s*(?=\n)"
-    r"|\n\s*\n(?:[-*_]{3,}\s*\n\s*)?(?P<bare>(?:\d{1,2}[.)]\s+)?(?:How|What|Which|Find|[A-Z][a-z]+ (?:has|had|buys))\b"
+    r"|\n\s*\n(?:[-*_]{3,}\s*\n\s*)?(?P<bare>(?:\d{1,2}[.)]\s+)?(?:How|What|Which|Find"
+    r"|[A-Z][a-z]+ (?:has|had|buys))\b"
     r"[^\n?]{5,300}\?)(?=\s+\S)"
 )
 _ASKED_FIRST = re.compile(rf"(?i)[\s*_#>\[<-]*(?:{_SPEAKER}|{_SECTION})\b")

@@ -49,7 +49,8 @@ _ASKED = re.compile(
 
 #: A reason behind an answer: "5 are left, since 7 - 2 = 5".
 _REASON = re.compile(
-    r"(?i)(?:,|\s[-–—])?\s(?:because|since|given that|as (?=(?:each|every|there|the|it|he|she|they|\d)"
+    r"(?i)(?:,|\s[-–—])?\s(?:because|since|given that|as (?=(?:each|every|there|the|it|he"
+    r"|she|they|\d)"
     r"\b))(?!.*\b(?:so|therefore|thus|hence|leav\w+|which)\b|.*\*\*).*$",
     re.DOTALL,
 )
@@ -210,6 +211,9 @@ def _unit_of(line: str, match: re.Match[str]) -> str:
 
 
 _WRITTEN = {"$": "dollars", "¢": "cents", "€": "euros", "in": "inches"}
+_UNIT_BEHIND = re.compile(
+    r"(?:\s|\\[,;: ]|[\\*$)~{}])*((?:[^\W\d_]|[²³°/^{}\\ .⁻¹]|(?<=\^)[23]){1,40})"
+)
 _NO_UNIT = re.compile(
     r"(?i)(?:per|in|on|at|of|for|and|or|because|since|is|are|to|by|from|each|left)\b"
 )
@@ -268,7 +272,8 @@ def _asked_unit(question: str) -> str:
 
 #: "1 hour is", "every kilometre has": a rule of conversion follows.
 _CONVERTS = re.compile(
-    r"(?i)(?:(?<![\d.,])(?:1|one|an?|every|each|per)\s+[a-z]+\s*(?:=|≈|is|are|has|have|equals|contains)"
+    r"(?i)(?:(?<![\d.,])(?:1|one|an?|every|each|per)\s+[a-z]+\s*(?:=|≈|is|are|has|have"
+    r"|equals|contains)"
     r"(?: to| equal to)?)\s*$"
 )
 

@@ -57,7 +57,8 @@ _VERDICT = re.compile(
     r"(?i)\b(?:(?:is|are|was|were|be|been|as|seems|appears|remains|does|do|did|it|sentence|holds"
     r"|makes?"
     r"|making|rings|considered|claim|statement)\b|\w+n't\b)"
-    r"(?P<no>\W+(?:not|never|neither|cannot be|hardly|no longer)\b|(?<=n't))?(?:,? (?:for the most part|by and large|more or less),?)?(?:\W+(?!not\b"
+    r"(?P<no>\W+(?:not|never|neither|cannot be|hardly|no longer)\b"
+    r"|(?<=n't))?(?:,? (?:for the most part|by and large|more or less),?)?(?:\W+(?!not\b"
     r"|\w+n't)\w+){0,3}?\W+"
     r"(?:(?P<good>true|correct|accurate|factual|verifiable|plausible|possible|makes? sense|valid"
     r"|right"
@@ -71,7 +72,8 @@ _VERDICT = re.compile(
 
 
 _SAYING = re.compile(
-    r"(?i) (?:to|and \w+ to) (?:conclude|say|state|assume|infer|assert|suggest|believe|argue|deduce)\b"
+    r"(?i) (?:to|and \w+ to) (?:conclude|say|state|assume|infer|assert|suggest|believe"
+    r"|argue|deduce)\b"
 )
 _NO_ANSWER = re.compile(r"(?i)\b(?:answer|conclusion|statement about|certainty|verdict)\s*$")
 _ASKS_OPPOSITE = re.compile(r"(?i)\b(?:impossible|unlikely|improbable|implausible)\b[^?]*\?")
