@@ -36,6 +36,11 @@ _KINDS: tuple[tuple[Kind, re.Pattern[str]], ...] = (
             r"|ounces|months?|days?|hours?)"
         ),
     ),
+    # Numbers with "and" or "or" between them.
+    (
+        "formula",
+        re.compile(r"-?[\d./]+(?:(?:,\s*(?:(?:and|or)\s+)?|\s+(?:and|or)\s+)-?[\d./]+)+"),
+    ),
     # A name with a number in it, as "Apollo 11".
     ("phrase", re.compile(r"(?=[^\\$^_=<>{}+*]*$)(?:.*\s)?[A-Z]?[a-z]{3,}[A-Za-z'-]*(?:\s.*)?")),
     ("formula", re.compile(r"(?s).*[\\$^_=<>{}()\[\]+*/\d].*|-?[a-z]")),

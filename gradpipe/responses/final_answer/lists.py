@@ -6,13 +6,14 @@ from gradpipe.responses.final_answer.evidence import FoundAnswer, endings, marks
 
 _SET = re.compile(r"\\\{((?:[^{}\\]|\\(?![{}])|\{[^{}]*\})+)\\\}|(?<![\w\\}^_)])\{([^{}]+)\}")
 _REASON = re.compile(
-    r"(?i),?\s(?:because|since|as (?:these|those|they|it|each|both)|which|where|for which)\b.*$"
+    r"(?i),?\s(?:because|since|as (?:these|those|they|it|each|both)|which|where|for which"
+    r"|so (?:there|it|that|we))\b.*$"
 )
 #: What stands between the subject and its values.
 _VERB = re.compile(
     r"(?i)\b(?:are|is|be|so|thus|therefore|set|roots?|solutions?|values?|divisors?|factors?"
     r"|numbers?"
-    r"|elements?|contains?|has|have|get|gives?|yields?|either|both|namely)\b:?|:"
+    r"|elements?|contains?|has|have|get|gives?|yields?|either|both|namely|by|equals|leav\w+)\b:?|:"
 )
 #: Values first: "2 and 3 are the roots".
 _VALUES_FIRST = re.compile(
@@ -24,14 +25,18 @@ _EQUATION = re.compile(
     r"([^A-Za-z=,;\n]*(?:\\[a-z]+[^A-Za-z=,;\n]*)*?)(?=\s*(?:$|[,;.\n](?!\d)|\b(?:and|or)\b|\)))"
 )
 _BULLET = re.compile(r"\s*(?:[-*•]|\(?\d{1,2}[.)]|\(?[ivx]+[.)])\s+(\S.*)")
+_DECIDES = re.compile(
+    r"(?i)^\W*(?:so|therefore|thus|hence|finally|but|however)\b|[a-z]\s*=|\b(?:only one|reject\w*"
+    r"|discard\w*|extraneous|invalid|negative|positive|answer|must|cannot)\b"
+)
 _CHECKS = re.compile(r"(?i)\W*(?:check|verif|indeed)")
 
 
 def find_list(text: str) -> FoundAnswer | None:
     """The members of a list that a statement, boxes or the last sentence give one by one."""
     boxes = [mark for mark in reversed(marks(text)) if mark.evidence == "box"]
-    last = next((s for s, _ in endings(text) if not _CHECKS.match(s)), "")
-    if len(boxes) > 1 and all(mark.start >= len(text) - len(last) for mark in boxes):
+    last = [sentence for sentence, _ in endings(text) if not _CHECKS.match(sentence)][:3]
+    if len(boxes) > 1 and last and all(mark.start >= len(text) - len(last[0]) for mark in boxes):
         joined = ", ".join(mark.passage for mark in boxes)
         return FoundAnswer(joined, "box", joined)
     if boxes:
@@ -39,7 +44,12 @@ def find_list(text: str) -> FoundAnswer | None:
     for mark in marks(text):
         if listed := _in_passage(mark.passage.split("\n")[0]):
             return FoundAnswer(listed[0], mark.evidence, listed[1])
-    listed = _in_lines(text) or _in_passage(last)
+    listed = _in_lines(text)
+    for sentence in last:
+        listed = listed or _in_passage(sentence)
+        # A remark may follow the list, but no choice of one of its members.
+        if listed or _DECIDES.search(sentence):
+            break
     return FoundAnswer(listed[0], "last", listed[1]) if listed else None
 
 
@@ -49,6 +59,7 @@ def _in_passage(passage: str) -> tuple[str, str] | None:
         return f"\\{{{sets[-1][1] or sets[-1][2]}\\}}", sets[-1][0]
     plain = re.sub(r"\\[()\[\],;! ]|\\q?quad(?![a-z])|[$*]|\.\s*$", " ", _REASON.sub("", passage))
     plain = re.sub(r"\\text\s*\{\s*(,?\s*(?:and|or),?)\s*\}", r" \1 ", plain)
+    plain = re.sub(r"\s*\((?=[^()]*[a-z]{2})[^()]*\)", "", plain)
     plain = re.sub(r"(?i)\bplus or minus\s+", "±", plain)
     values = list(
         dict.fromkeys((found[1], found[2].strip()) for found in _EQUATION.finditer(plain))
@@ -58,7 +69,7 @@ def _in_passage(passage: str) -> tuple[str, str] | None:
     if len(values) > 1 and len({name for name, _ in values}) == 1 and all(v for _, v in values):
         return ", ".join(value for _, value in values), passage.strip()
     first = _VALUES_FIRST.match(plain)
-    for part in (_VERB.split(plain)[-1], first[1] if first else ""):
+    for part in (_VERB.split(plain)[-1], _VERB.split(first[1])[-1] if first else ""):
         if members := _members(part):
             return ", ".join(members), part.strip()
     only = plain.rsplit("=", 1)[-1].strip()

@@ -202,6 +202,8 @@ def _in_endings(text: str, question: str) -> FoundAnswer | None:
         given = {value(number) for number in numbers(question)}
         new = [{value(number) for number in numbers(one)} - given for one, _ in last[:2]]
         last = last[1:] if new[1] and not new[0] else last
+    if len(last) > 1 and re.fullmatch(r"\s*\([^()]*\)[\s.]*", last[0][0]):
+        last = last[1:]
     chosen = _settling(last[:3])
     if _SHARE.search(question) and all(number.isdecimal() for number in numbers(chosen[0])):
         part = spelled_number(chosen[0])

@@ -112,6 +112,7 @@ _PARTS = re.compile(
     r"|(?! (?!of (?:the|a|an|it|them|all|his|her|its|their)\b)\w))"
 )
 _OVER_IN_WORDS = re.compile(rf"(?i)\b({_ONE_WORD}) over ({_ONE_WORD})\b")
+_NAMED_PARTS = re.compile(rf"(?i)[ -]({'|'.join(_DIVISORS)})s\b")
 _CHINESE = {sign: number for number, sign in enumerate("零一二三四五六七八九")} | {
     "两": 2,
     "\u3007": 0,
@@ -133,6 +134,9 @@ def with_multiple(number: str, behind: str) -> str:
     """``number`` with the percent sign or the "million" that ``behind`` begins with."""
     if percent := _PERCENT.match(behind):
         return f"{number}%" if percent else number
+    parts = _NAMED_PARTS.match(behind) if number.isdecimal() else None
+    if parts:
+        return f"{number}/{_DIVISORS[parts[1].casefold()]}"
     if many := _MULTIPLE.match(behind):
         name = many[1] or many[2] or {"k": "thousand", "M": "million"}[many[3]]
         return f"{number} {name.casefold()}"

@@ -92,6 +92,7 @@ _CHOSEN = (
         r"|(?i:\b(?:that|it)['’]s\s+)\(?([B-HJ])\b(?![\w'])"
         r"|(?:\bi\.e\.|\bnamely|\bthat is),?\s+\(?([A-J])\b(?=[)*]*\s*(?:,|&|\band\b|[.]?\s*$))"
     ),
+    re.compile(r"\(?\b([A-J])\)? (?:explains|answers (?:it|the|this))\b"),
     # "C is.", "It should be b."
     re.compile(
         r"\b([A-HJ]) (?:is|does|are|do)\s*[.!]|\b(?:should|must|would|has to) be \(?([a-j])\)?\W*$"

@@ -20,7 +20,8 @@ EMPHASIS = re.compile(r"\*\*(.+?)\*\*|__(.+?)__|<b>(.+?)</b>")
 _ASIDE = re.compile(r"(?<![\\^])\((?=[^()\n]*(?:\d|\x01))(?:[^()\n\\]|\\[^)\n])*\)")
 #: What makes a number part of a circumstance: "in 5 days", "for all 3 of them".
 _ADJUNCT = re.compile(
-    r"(?i)\b(?:in|for|after|over|during|within|per|every|each|from|by|on|at|than|with|until"
+    r"(?i)\b(?:in|for|after|over|during|within|per|every|each|from|by|on|at|than"
+    r"|(?<!up )(?<!left )(?<!us )with|until"
     r"|among|between"
     r"|(?<!total )(?<!sum )(?<!maximum )(?<!minimum )(?<!average )"
     r"(?<!mean )(?<!profit )(?<!value )of)"
