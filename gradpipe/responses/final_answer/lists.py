@@ -17,7 +17,7 @@ _VERB = re.compile(
 )
 #: Values first: "2 and 3 are the roots".
 _VALUES_FIRST = re.compile(
-    r"(?i)^\W*(?:so |thus,? |hence,? |both )?(.+?)\s+(?:are|work|satisfy|solve)\b"
+    r"(?i)^\W*(?:(?:so|thus|hence|both),? )?(.+?)\s+(?:are|work|satisfy|solve)\b"
 )
 _VALUE = re.compile(r"[^A-Za-z]+|.*\\.*|-?[a-z0-9]")
 _EQUATION = re.compile(

@@ -1,4 +1,4 @@
-"""Read the options of a list: those that it marks as right, or all that an answer consists of."""
+"""Read the options of a list: the ones that it marks as right, or all options of a short list."""
 
 import re
 

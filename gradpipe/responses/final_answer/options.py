@@ -54,7 +54,7 @@ def find_option(text: str, question: str) -> FoundAnswer | None:
 def _lettered(
     text: str, plain: str, options: list[tuple[str, str]]
 ) -> Iterator[tuple[list[str], Evidence]]:
-    """The letters of a text without marks, by the weight of what shows them.
+    """The letters of a text without marks, by the weight of their evidence.
 
     ``plain`` is ``text`` without what it rejects.
     """
@@ -173,7 +173,8 @@ _REJECTED = re.compile(
     r"(?:n't| not\b|not\b| (?:wrong|incorrect|false|invalid|out\b|eliminated|ruled out"
     r"|impossible|irrelevant"
     r"|unlikely|too \w+|excluded|sometimes|only|partly|partially"
-    r"|(?:true|correct|right)[^.!?\n;]{0,30}? but\b))[^.!?\n;]*?(?=,? (?:but|so|while"
+    r"|(?:true|correct|right)[^.!?\n;]{0,30}? but\b))"
+    r"[^.!?\n;]*?(?=,? (?:but|so|while"
     r"|whereas|and)\b|[.!?\n;]|$"
     r"|, (?:option |choice )?\(?(?-i:[B-J])\)? (?:is|must|fits|remains)\b)"
     r"|\bif (?:option )?\(?(?-i:[A-J])\)? (?:were|was|had)\b[^.,;!?\n]*"

@@ -29,7 +29,8 @@ _CONCEDES = re.compile(
     r"|due to|given|considering|based on|if|unless|without|barring|until)\b[^,;.]*(?:[,;]|$)"
 )
 _ASIDES = re.compile(
-    r"(?i),? (?:but|because|since|as|due to|given|unless|without|which|who|whereas|while)\b.*"
+    r"(?i)(?:,? (?:but|because|since|as|due to|given|unless|without|whereas|while)"
+    r"|, (?:which|who))\b.*"
 )
 _DENIES = re.compile(
     r"(?i)\b(?:not|never|cannot|neither|nor|unlikely|impossible|implausible|improbable|unable"
@@ -60,7 +61,7 @@ _PRONOUN = re.compile(r"(?i)\b(?:it|its|he|his|she|her|they|their|them)\b")
 #: What is asked in the negative is answered in ways that these rules do not read.
 _ASKS_DENIAL = re.compile(rf"{_DENIES.pattern}|\bun(?:concerned|aware|necessary|helpful)\b")
 #: Verbs that deny: only a conclusion with the same verb answers.
-_ASKS_OMISSION = re.compile(r"(?i)\b(fail|refus|reject|avoid|lack)")
+_ASKS_OMISSION = re.compile(r"(?i)\b(fail|refus|reject|avoid|la[c]k)")
 _CHOOSES_OTHER = re.compile(r"(?i)\b(?:rather than|instead of|as opposed to)\b(.*)")
 #: A conclusion with one of these says neither yes nor no, unless it denies as well.
 _HEDGES = re.compile(
@@ -78,7 +79,11 @@ _HEDGES = re.compile(
 #: The share of the question's words that a conclusion repeats, and that a last sentence does.
 _SHARE, _LARGE_SHARE = 0.6, 0.8
 #: The least share of them in a sentence that judges: "it is unlikely that".
-_SOME = 0.4
+_SOME, _JUDGED = 0.4, 0.3
+#: "It is impossible to determine" says nothing about the question.
+_TO_KNOW = re.compile(
+    r"(?i) to (?:\w+ly )?(determine|know|say|tell|verify|confirm|predict|ascertain|establish)\b"
+)
 _ON_CLAIM = re.compile(r"(?i)\b(?:claim|statement|sentence|true|correct|plausible|make sense)\b")
 _OF_CHANCE = re.compile(r"(?i)\b(?:impossible|unlikely|improbable|implausible)\b")
 
@@ -90,7 +95,7 @@ def verdict_on_question(text: str, question: str) -> bool | None:
     wanted, omits = _words(asked), _ASKS_OMISSION.search(asked)
     if not wanted or _ASKS_DENIAL.search(asked):
         return None
-    # A comparison of other things is no answer, but what follows it may deny the question's.
+    # A comparison of other things does not answer, but what follows may deny the question's.
     otherwise = False
     for sentence in _conclusions(text, wanted):
         clause = _main_clause(sentence)
@@ -176,8 +181,11 @@ def is_on_question(sentence: str, end: int, question: str) -> bool:
     if _ASKS_DENIAL.search(others) or _ASKS_OMISSION.search(others):
         return False
     wanted = _words(asked[-1]["asked"])
+    unsure = _TO_KNOW.match(sentence, end)
+    if unsure and unsure[1].casefold() not in asked[-1]["asked"].casefold():
+        return False
     goes_on = re.match(r"(?i) (?:to|that|for|in)\b", sentence[end:])
-    return not (goes_on and wanted) or len(wanted & _words(sentence)) / len(wanted) >= _SOME
+    return not (goes_on and wanted) or len(wanted & _words(sentence)) / len(wanted) >= _JUDGED
 
 
 def _denies(clause: str, wanted: set[str], asked: str) -> bool:
@@ -204,7 +212,7 @@ def _conclusions(text: str, wanted: set[str]) -> Iterator[str]:
 def _main_clause(sentence: str) -> str:
     """A sentence without what it concedes or gives as a reason."""
     bare = _CONCLUDES.sub("", sentence.replace("**", ""), count=1)
-    bare = _CONCEDES.sub(" ", bare)
+    bare = _CONCEDES.sub(" ", re.sub(r", if not \w+,", "", bare))
     return _ASIDES.sub("", re.sub(r"\([^()]*\)", "", bare))
 
 
@@ -214,8 +222,8 @@ def _words(text: str) -> set[str]:
 
 def _in_order(text: str) -> list[str]:
     """The stems of the words that say something, each once."""
-    words = re.findall(r"[a-z0-9]+", re.sub(r"['’]s\b", "", text.casefold()))
-    return list(dict.fromkeys(_stem(w) for w in words if w not in _STOP and len(w) > 1))
+    every = re.findall(r"[a-z0-9]+", re.sub(r"['’]s\b", "", text.casefold()))
+    return list(dict.fromkeys(_stem(w) for w in every if w not in _STOP and len(w) > 1))
 
 
 def _stem(word: str) -> str:
