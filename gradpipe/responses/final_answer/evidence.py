@@ -170,7 +170,8 @@ _DENIED_ANSWER = re.compile(
     r"|cannot be"
     r"|as opposed to|and not)(?: be)?(?: just| only| simply| exactly| (?:the )?(?:option|choice"
     r"|answer))?\s+"
-    r"(?:\(?[A-Ja-j]\)?(?![\w'])|[*\\$(]*-?[\d.,]*\d%?)|(?:而不是|不是|并非)\s*(?:[A-J]|-?\d[\d.,]*)"
+    r"(?:\(?[A-Ja-j]\)?(?![\w'])|[*\\$(]*-?[\d.,]*\d%?"
+    r"|(?:\$|\\\()?\s*-?\\[dt]?frac\s*\{[^{}]*\}\s*\{[^{}]*\})|(?:而不是|不是|并非)\s*(?:[A-J]|-?\d[\d.,]*)"
     r"|(?:[A-J]|-?\d[\d.,]*)(?:ではなく|じゃなく))"
 )
 

@@ -13,7 +13,8 @@ _REASON = re.compile(
 _VERB = re.compile(
     r"(?i)\b(?:are|is|be|so|thus|therefore|set|roots?|solutions?|values?|divisors?|factors?"
     r"|numbers?"
-    r"|elements?|contains?|has|have|get|gives?|yields?|either|both|namely|by|equals|leav\w+)\b:?|:"
+    r"|elements?|contains?|has|have|get|gives?|yields?"
+    r"|either|both|namely|by|of(?= [-\d{])|equals|leav\w+)\b:?|:"
 )
 #: Values first: "2 and 3 are the roots".
 _VALUES_FIRST = re.compile(
@@ -56,7 +57,12 @@ def find_list(text: str) -> FoundAnswer | None:
 def _in_passage(passage: str) -> tuple[str, str] | None:
     """The list of a statement or a sentence, and as written."""
     if sets := [found for found in _SET.finditer(passage) if re.search(r"[\d,a-z]", found[0])]:
-        return f"\\{{{sets[-1][1] or sets[-1][2]}\\}}", sets[-1][0]
+        # "{1, 4} is the intersection of {1, 2, 4} and {1, 3, 4}."
+        subject = re.fullmatch(r"[\W]*", passage[: sets[0].start()]) and re.match(
+            r"[\s$\\)]*(?:is|are)\b", passage[sets[0].end() :]
+        )
+        chosen = sets[0 if subject else -1]
+        return f"\\{{{chosen[1] or chosen[2]}\\}}", chosen[0]
     plain = re.sub(r"\\[()\[\],;! ]|\\q?quad(?![a-z])|[$*]|\.\s*$", " ", _REASON.sub("", passage))
     plain = re.sub(r"\\text\s*\{\s*(,?\s*(?:and|or),?)\s*\}", r" \1 ", plain)
     plain = re.sub(r"\s*\((?=[^()]*[a-z]{2})[^()]*\)", "", plain)
@@ -72,7 +78,7 @@ def _in_passage(passage: str) -> tuple[str, str] | None:
     for part in (_VERB.split(plain)[-1], _VERB.split(first[1])[-1] if first else ""):
         if members := _members(part):
             return ", ".join(members), part.strip()
-    only = plain.rsplit("=", 1)[-1].strip()
+    only = _VERB.split(plain)[-1].rsplit("=", 1)[-1].strip()
     return (only, only) if re.fullmatch(r"(?:±|\\pm)\s*[^\sA-Za-z]+", only) else None
 
 

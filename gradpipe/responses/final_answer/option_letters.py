@@ -74,7 +74,7 @@ _CHOSEN = (
         r"(?i:\b(?:choose|chose|pick|select|selected|choosing|go(?:ing)? with|went with|opt for"
         r"|settle on"
         rf"|answer with|vote for|lean(?:ing)? towards?|conclude|leaves?|leaving|left with"
-        rf"|remains|is|are|be|favou?r|so|thus|hence|therefore)[,:]?"
+        rf"|remains|is|are|be|say|favou?r|so|thus|hence|therefore)[,:]?"
         rf"\s+(?:with |that |it is |it's |the |to |for |only |just |either |both |me "
         rf"|us )*(?:{_WORD}\s+)?\W*?)"
         rf"(?:\(([A-Ja-j])\)|([B-HJ])(?![\w'])|(A){_END}|(?<=option )([a-j])\b)"
@@ -93,6 +93,10 @@ _CHOSEN = (
         r"|(?:\bi\.e\.|\bnamely|\bthat is),?\s+\(?([A-J])\b(?=[)*]*\s*(?:,|&|\band\b|[.]?\s*$))"
     ),
     re.compile(r"\(?\b([A-J])\)? (?:explains|answers (?:it|the|this))\b"),
+    re.compile(
+        r"(?i:\b(?:it|that|this|answer)(?:['’]s| is) [\w' ]{2,30},? (?:which is )?"
+        r"(?:option|choice)) \(?([A-J])\b"
+    ),
     # "C is.", "It should be b."
     re.compile(
         r"\b([A-HJ]) (?:is|does|are|do)\s*[.!]|\b(?:should|must|would|has to) be \(?([a-j])\)?\W*$"

@@ -107,6 +107,6 @@ def first_turn(text: str) -> str:
 
 
 def is_another_turn(rest: str) -> bool:
-    """Whether what follows ``first_turn`` is a turn or a question with a label, rather than a section."""
+    """Whether what follows ``first_turn`` is a turn or a labeled question, and not a section."""
     found = _NEXT_TURN.match(rest)
     return found is None or not (found["section"] or found["bare"])

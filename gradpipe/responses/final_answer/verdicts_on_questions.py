@@ -109,8 +109,7 @@ def verdict_on_question(text: str, question: str) -> bool | None:
             aside = not _CONCLUDES.match(sentence) and _affirmed(text, wanted, asked)
             return None if aside else False
         hedged = _HEDGES.search(re.sub(omits[1], "", clause) if omits else clause)
-        hedged = hedged and hedged[0].casefold() not in asked.casefold()
-        if hedged:
+        if hedged and hedged[0].casefold() not in asked.casefold():
             return None
         if not _compares_alike(asked, clause, share):
             otherwise = True
