@@ -50,6 +50,8 @@ def write_responses(
             config = with_batch_folder(study.generator, workspace)
             report = answer_reporter(context, "responses")
             summary = generate(unpaid, config, store.append, report)
+            # Each answer was stored by itself, as it arrived.
+            store.compact()
             context.log.info(summary.sentence())
             if summary.left or summary.failed:
                 _raise_unanswered(summary, unpaid, items, benchmark.name)

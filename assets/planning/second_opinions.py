@@ -137,6 +137,7 @@ def _ask(
     store = workspace.generations(judge.model)
     try:
         summary = generate(unpaid, judge, store.append, answer_reporter(context, "second opinions"))
+        store.compact()
     except GradpipeError as error:
         about_judge(error)
         raise

@@ -73,6 +73,7 @@ def markdown(judged: pl.DataFrame) -> str:
             ("**all of the release**", judged.filter(pl.col("origin") == "release")),
             ("**round 1**", judged.filter(pl.col("round") == 1)),
             ("**round 2**", judged.filter(pl.col("round") == 2)),
+            ("**round 3**", judged.filter(pl.col("round") == 3)),
             ("**all**", judged),
         )
         if part.height

@@ -24,9 +24,10 @@ from tests.responses.other_judges import (
 
 #: Least agreement over all responses, and over those of one kind with at least LEAST_CASES.
 OVERALL, PER_KIND, LEAST_CASES = 0.99, 0.97, 12
-#: Cases of each of the release's sets, and of round 2 of each kind that has one.
-LEAST_OF_A_SET, SECOND_ROUND = 24, 8
-SECOND_ROUND_KINDS = {
+#: Least cases of each of the release's sets, and the cases of each later round per kind.
+LEAST_OF_A_SET, LATER_ROUNDS = 24, {2: 8, 3: 12}
+#: The kinds of which the later rounds have written cases.
+LATER_KINDS = {
     "fraction",
     "unit",
     "thousands",
@@ -86,8 +87,8 @@ def test_all_responses_are_judged_as_a_reader_judges_them(release: pl.DataFrame)
 
 def test_the_benchmark_has_written_responses_of_each_kind_and_the_releases_nine_sets() -> None:
     written, labels = written_cases(), release_labels()
-    assert written.height == 419
-    assert labels.height == 224
+    assert written.height == 527
+    assert labels.height == 248
     assert set(labels["kind"]) == BENCHMARKS
     assert written["kind"].value_counts()["count"].min() >= LEAST_CASES  # type: ignore[operator]
     assert labels["kind"].value_counts()["count"].min() >= LEAST_OF_A_SET  # type: ignore[operator]
@@ -96,12 +97,31 @@ def test_the_benchmark_has_written_responses_of_each_kind_and_the_releases_nine_
         assert cases["id"].is_unique().all()
 
 
-def test_a_second_round_of_written_responses_has_texts_of_its_own() -> None:
-    first = written_cases().filter(pl.col("round") == 1)
-    second = written_cases().filter(pl.col("round") == 2)
-    counts = dict(second["kind"].value_counts().iter_rows())
-    assert counts == dict.fromkeys(SECOND_ROUND_KINDS, SECOND_ROUND)
-    assert set(first["question"]).isdisjoint(second["question"])
+@pytest.mark.parametrize(("later", "per_kind"), LATER_ROUNDS.items())
+def test_a_later_round_of_written_responses_has_questions_of_its_own(
+    later: int, per_kind: int
+) -> None:
+    earlier = written_cases().filter(pl.col("round") < later)
+    cases = written_cases().filter(pl.col("round") == later)
+    counts = dict(cases["kind"].value_counts().iter_rows())
+    assert counts == dict.fromkeys(LATER_KINDS, per_kind)
+    assert set(earlier["question"]).isdisjoint(cases["question"])
+
+
+def test_a_later_round_of_the_release_has_items_of_its_own() -> None:
+    labels = release_labels()
+    for later in LATER_ROUNDS:
+        earlier = labels.filter(pl.col("round") < later)
+        cases = labels.filter(pl.col("round") == later)
+        assert cases.height > 0
+        for column in ("item", "response_of"):
+            used = earlier.select("kind", pl.col(column).alias("item"))
+            assert cases.join(used, on=["kind", "item"], how="semi").height == 0
+
+
+def test_a_third_round_has_twelve_responses_of_each_of_two_sets() -> None:
+    third = release_labels().filter(pl.col("round") == 3)
+    assert dict(third["kind"].value_counts().iter_rows()) == {"ecqa": 12, "strategyqa": 12}
 
 
 def test_a_reader_reads_an_answer_unless_there_is_none() -> None:

@@ -7,7 +7,8 @@ from gradpipe.responses.final_answer.kinds import answer_kind, is_list
 from gradpipe.responses.final_answer.mathematics import equal_formulas
 from gradpipe.responses.final_answer.numbers import UNITS, number_matches, value
 from gradpipe.responses.final_answer.readable import readable
-from gradpipe.responses.final_answer.units import common_sizes
+from gradpipe.responses.final_answer.two_units import in_two_units
+from gradpipe.responses.final_answer.units import unit_at_start, unit_name, unit_ratio
 
 _MARKUP = re.compile(
     r"\*\*|__|</?[bi]>|\\[()\[\]]|\$|\\(?:text|textbf|mathrm|mbox|mathbf)\b|\\[,;!: ]|\\left"
@@ -65,13 +66,14 @@ def without_markup(text: str) -> str:
 
 def _same_number(found: str, gold: str) -> bool | None:
     """Whether two numbers are the same; None if one of them is something else."""
-    mine, theirs = _quantity(found), _quantity(gold)
+    mine, theirs = quantity(found), quantity(gold)
     if mine is None or theirs is None:
         return None
     (number, percent, unit), (wanted, wanted_percent, wanted_unit) = mine, theirs
-    if unit and wanted_unit and unit != wanted_unit and not (percent or wanted_percent):
-        sizes = common_sizes(unit, wanted_unit)
-        return sizes is not None and number * sizes[unit] == wanted * sizes[wanted_unit]
+    if unit and wanted_unit and not (percent or wanted_percent):
+        ratio = _ratio(unit, wanted_unit)
+        if ratio != 1:
+            return ratio is not None and number * ratio == wanted
     if percent != wanted_percent:
         share = number / 100 if percent else number * 100
         # "25%" for 25 is the number that a question about percents asks for.
@@ -82,9 +84,13 @@ def _same_number(found: str, gold: str) -> bool | None:
     return number == wanted or _rounds(found, number, gold, wanted)
 
 
-def _quantity(text: str) -> tuple[Fraction, bool, str] | None:
+def quantity(text: str) -> tuple[Fraction, bool, str] | None:
     """The number, whether it is a percentage, and its unit; None if the text is something else."""
     bare = re.sub(r"\\(?:text|mathrm|mbox)\s*\{\s*([^{}]*)\}", r" \1 ", text)
+    for both in in_two_units(bare):
+        if (both.start, both.end) == (0, len(bare.strip(" ."))):
+            return both.number, False, both.unit
+    bare = re.sub(r"\s+\^", "^", bare)
     bare = re.sub(
         r"\*\*|\\[()\[\]]|^\$|\$$|\\[;!:]|\\,(?!\d{3})|\^\{?\\circ\}?|°|degrees?$", "", bare
     )
@@ -98,14 +104,20 @@ def _quantity(text: str) -> tuple[Fraction, bool, str] | None:
         return None
     unit = bare[matches[0].end() :].strip()
     number = value(matches[0][0])
-    known = re.fullmatch(UNITS, unit) or unit in ("m", "g", "l")
-    if number is None or not known:
+    if number is None or not (re.fullmatch(UNITS, unit) or unit_name(unit)):
         return None
-    return (
-        number,
-        unit.startswith("percent"),
-        re.sub("tre$", "ter", unit.casefold().rstrip("s")) if len(unit) > 2 else unit,
+    return number, unit.startswith("percent"), unit
+
+
+def _ratio(unit: str, other: str) -> Fraction | None:
+    """How many of the unit ``other`` one ``unit`` is; None if they count different things."""
+    mine, theirs = unit_at_start(unit), unit_at_start(other)
+    if mine and theirs:
+        return unit_ratio(mine, theirs)
+    counted, wanted = (
+        {word.rstrip("s") for word in re.findall(r"\w+", name.casefold())} for name in (unit, other)
     )
+    return Fraction(1) if counted & wanted and not (mine or theirs) else None
 
 
 def _rounds(found: str, number: Fraction, gold: str, wanted: Fraction) -> bool:

@@ -35,12 +35,17 @@ class Mark(NamedTuple):
 STATED = re.compile(
     r"(?i)(?:\b(?:final|correct|right|best|appropriate|accurate|suitable|likely|logical|fitting"
     r"|plausible|sensible)\b[^.:!?\n]{0,40}?\b(?:answer|option|choice|response|conclusion)"
-    r"|\b(?:final|correct|overall) (?:result|solution|verdict)|\banswer(?:ed)?|\bans)\b"
+    r"|\b(?:final|correct|overall) (?:result|solution|verdict)|\banswer(?:ed)?"
+    r"(?! (?:the (?!question|problem|prompt|final|correct)|an? |any |calls|phones))|\bans)\b"
     r"(?:(?:(?!\b(?:steps|follow|let|need|will)\b)"
     r"[^.:!?\n]){0,90}?(?:\b(?:is|be|as)\b|['’]s\b|:)|\s*=|\.?:|\**\n)[\"*:\s]*"
     r"|\banswers (?:are|would be)[\"*:\s]*"
     r"|答案[^。\n]{0,12}?(?:是|为|為|:|=)\s*|(?:答え|正解|解答|回答)(?:は|が|:)、?\s*"
     r"|(?:정답|답)(?:은|:)\s*|最[终終]答案[:]?\s*"
+)
+#: A cheaper test: without one of these, nothing is stated.
+_MAY_STATE = re.compile(
+    r"(?i)answer|ans\b|option|choice|response|conclusion|result|solution|verdict|答|解|답"
 )
 #: GSM8K's mark; other lines with four number signs are headings.
 _HASHES = re.compile(
@@ -52,6 +57,8 @@ _SUPPOSED = re.compile(
     r"|(?:some|any)(?:one|body)|wrongly|mistakenly|not sure|wonder|ask\w*|each|every|per"
     r"|wrong to)\b[^.,;!?\n]*$"
 )
+#: "If the question were about cows, the answer would be (A)."
+_OTHER_CASE = re.compile(r"(?i)\bif\b[^.!?\n]*\b(?:were|had|was|asked)\b")
 _CORRECTS = re.compile(
     r"(?i)(?<![A-Za-z])(?:wait|oops|correction|scratch that|my mistake"
     r"|(?:I|we) (?:\w+ )?(?:made|did make|see) (?:a|an|my|the) (?:\w+ )?(?:mistake|error)"
@@ -86,9 +93,11 @@ def _statements(text: str) -> Iterator[Mark]:
     for hashes in _HASHES.finditer(text):
         line = text[hashes.end() :].split("\n", maxsplit=1)[0]
         yield Mark("mark", hashes.start(), hashes.end(), line)
-    for stated in STATED.finditer(text):
+    for stated in STATED.finditer(text) if _MAY_STATE.search(text) else ():
         before = re.split(r"[.!?\n。]\s|\n|。", text[max(0, stated.start() - 80) : stated.start()])
-        if _SUPPOSED.search(before[-1]):
+        if _SUPPOSED.search(before[-1]) or (
+            "would" in stated[0] and _OTHER_CASE.search(before[-1])
+        ):
             continue
         passage, *after = text[stated.end() : stated.end() + 200].split("\n\n", maxsplit=1)
         if after and passage.rstrip().endswith(":"):
@@ -143,11 +152,16 @@ def correction(text: str) -> str | None:
 def endings(text: str) -> Iterator[tuple[str, str]]:
     """The sentences from last to first, each with all text that precedes it."""
     end = len(text)
-    for sentence in reversed(sentences(text)):
-        for piece in reversed(_CJK_STOP.split(sentence)):
-            end -= len(piece)
-            if piece:
-                yield piece, text[:end]
+    for piece in _pieces(text):
+        end -= len(piece)
+        yield piece, text[:end]
+
+
+@lru_cache(maxsize=16)
+def _pieces(text: str) -> tuple[str, ...]:
+    """The sentences from last to first; the readers of one text ask for them several times."""
+    split = (_CJK_STOP.split(sentence) for sentence in reversed(sentences(text)))
+    return tuple(piece for pieces in split for piece in reversed(pieces) if piece)
 
 
 _CJK_STOP = re.compile(r"(?<=。)|(?<=[!?])(?=[\u3040-\u30ff\u4e00-\u9fff])")
@@ -156,7 +170,8 @@ _DENIED_ANSWER = re.compile(
     r"|cannot be"
     r"|as opposed to|and not)(?: be)?(?: just| only| simply| exactly| (?:the )?(?:option|choice"
     r"|answer))?\s+"
-    r"(?:\(?[A-Ja-j]\)?(?![\w'])|[*\\$(]*-?[\d.,]*\d%?)|(?:而不是|不是|并非)\s*(?:[A-J]|-?\d[\d.,]*)"
+    r"(?:\(?[A-Ja-j]\)?(?![\w'])|[*\\$(]*-?[\d.,]*\d%?"
+    r"|(?:\$|\\\()?\s*-?\\[dt]?frac\s*\{[^{}]*\}\s*\{[^{}]*\})|(?:而不是|不是|并非)\s*(?:[A-J]|-?\d[\d.,]*)"
     r"|(?:[A-J]|-?\d[\d.,]*)(?:ではなく|じゃなく))"
 )
 

@@ -2,6 +2,7 @@
 
 import re
 
+from gradpipe.responses.final_answer.compare import quantity
 from gradpipe.responses.final_answer.evidence import FoundAnswer, correction
 from gradpipe.responses.final_answer.formula_answers import find_formula
 from gradpipe.responses.final_answer.kinds import Kind, answer_kind, bare_gold, is_list
@@ -10,8 +11,11 @@ from gradpipe.responses.final_answer.number_answers import find_number
 from gradpipe.responses.final_answer.numbers import value
 from gradpipe.responses.final_answer.options import find_option
 from gradpipe.responses.final_answer.phrases import find_phrase
-from gradpipe.responses.final_answer.readable import first_turn, readable
+from gradpipe.responses.final_answer.readable import first_turn, is_another_turn, readable
 from gradpipe.responses.final_answer.yes_no import find_yes_or_no
+
+#: The share of a question's words that its repetition has.
+_REPEATED = 0.6
 
 
 def final_answer(text: str, gold: str, question: str | None = None) -> str | None:
@@ -32,7 +36,7 @@ def find_answer(text: str, gold: str, question: str | None = None) -> FoundAnswe
     kind, asked, gold = answer_kind(gold), readable(question or ""), bare_gold(gold)
     plain = readable(text)
     turn = first_turn(plain)
-    for part in dict.fromkeys((turn, plain)):
+    for part in dict.fromkeys((turn, plain if _repeats(plain[len(turn) :], asked) else turn)):
         if not part.strip():
             continue
         if (corrected := correction(part)) and (found := _read(corrected, kind, gold, asked)):
@@ -40,6 +44,18 @@ def find_answer(text: str, gold: str, question: str | None = None) -> FoundAnswe
         if found := _read(part, kind, gold, asked):
             return found
     return None
+
+
+def _repeats(rest: str, question: str) -> bool:
+    """Whether ``rest`` begins with the question itself, and not with one that the model invented.
+
+    A turn of another speaker never does.
+    """
+    if rest.startswith("<|") or not question or not is_another_turn(rest):
+        return not rest.startswith("<|")
+    words = set(re.findall(r"[a-z]{4,}|\d+", question.casefold()))
+    said = set(re.findall(r"[a-z]{4,}|\d+", rest.casefold()))
+    return len(words & said) >= _REPEATED * len(words)
 
 
 def _read(text: str, kind: Kind, gold: str, question: str) -> FoundAnswer | None:
@@ -50,7 +66,9 @@ def _read(text: str, kind: Kind, gold: str, question: str) -> FoundAnswer | None
         return find_option(text, question)
     if kind == "label":
         return find_label(text, gold.split(maxsplit=1)[0], question)
-    if kind == "number" or (kind == "formula" and not is_list(gold) and value(gold)):
+    if kind == "number" or (
+        kind == "formula" and not is_list(gold) and (value(gold) or quantity(gold))
+    ):
         found = find_number(text, question)
         has_unit = found and found.unit and value(gold) is None
         return (

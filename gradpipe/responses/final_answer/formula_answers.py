@@ -9,6 +9,7 @@ from gradpipe.responses.final_answer.evidence import (
     marks,
     without_denied,
 )
+from gradpipe.responses.final_answer.lists import find_list
 from gradpipe.responses.final_answer.number_answers import find_number
 from gradpipe.responses.final_answer.phrases import SHORT_ANSWER, highlighted
 
@@ -31,7 +32,7 @@ def find_formula(text: str, question: str, *, several: bool = False) -> FoundAns
     """
     plain = without_denied(text)
     found = marks(plain)
-    if several and (listed := _listed(plain)):
+    if several and (listed := find_list(plain)):
         return listed
     for mark in found:
         passage = mark.passage.strip()
@@ -57,28 +58,6 @@ def find_formula(text: str, question: str, *, several: bool = False) -> FoundAns
     if answer is None and len(text.split()) <= SHORT_ANSWER:
         answer = FoundAnswer(text.strip(), "whole", text.strip())
     return answer
-
-
-def _listed(text: str) -> FoundAnswer | None:
-    """The members of a list that a statement, boxes or the last sentence give one by one."""
-    boxes = [mark for mark in reversed(marks(text)) if mark.evidence == "box"]
-    last = next(iter(endings(text)), ("", ""))[0]
-    if len(boxes) > 1 and all(mark.start >= len(text) - len(last) for mark in boxes):
-        joined = ", ".join(mark.passage for mark in boxes)
-        return FoundAnswer(joined, "box", joined)
-    if boxes:
-        return None
-    statements = [mark.passage.split("\n")[0] for mark in marks(text)]
-    for passage in (*statements, last):
-        bare = re.sub(r"\\[()\[\]]|[$*]|\.\s*$", "", passage)
-        bare = re.split(r"(?i)\b(?:are|is|be|so|thus|therefore|set)\b:?|:", bare)[-1]
-        members = re.split(r",?\s*\b(?:and|or)\b\s*|,\s*", bare.strip().strip("{}\\ "))
-        values = [member.rsplit("=", 1)[-1].strip() for member in members]
-        if len(values) > 1 and all(
-            re.fullmatch(r"[^A-Za-z]+|.*\\.*|-?[a-z0-9]", v) for v in values
-        ):
-            return FoundAnswer(", ".join(values), "statement", bare.strip())
-    return None
 
 
 def _is_bare(text: str) -> bool:

@@ -32,7 +32,14 @@ _KINDS: tuple[tuple[Kind, re.Pattern[str]], ...] = (
             # "1,2" is a list of two; money and units tell a decimal comma.
             rf"(?!-?\d+,\d{{1,2}}$)(?:[$€£¥]?\s*(?:{NUMBER})"
             rf"|-?(?:\d+ )?\d+/\d+)\s?%?(?:\s?(?:{UNITS}))?"
+            rf"|(?:{NUMBER}) [a-z]+,? (?:and )?(?:{NUMBER}) (?:minutes?|mins?|seconds?|inches|cents"
+            r"|ounces|months?|days?|hours?)"
         ),
+    ),
+    # Numbers with "and" or "or" between them.
+    (
+        "formula",
+        re.compile(r"-?[\d./]+(?:(?:,\s*(?:(?:and|or)\s+)?|\s+(?:and|or)\s+)-?[\d./]+)+"),
     ),
     # A name with a number in it, as "Apollo 11".
     ("phrase", re.compile(r"(?=[^\\$^_=<>{}+*]*$)(?:.*\s)?[A-Z]?[a-z]{3,}[A-Za-z'-]*(?:\s.*)?")),

@@ -89,6 +89,8 @@ def _equal_parts(first: tuple[str, list[str]], second: tuple[str, list[str]]) ->
     """Whether two lists are equal: in order within parentheses, in any order otherwise."""
     (kind, mine), (other, theirs) = first, second
     unordered = {"", "\\{\\}"}
+    if {kind, other} <= unordered:
+        mine, theirs = list(dict.fromkeys(mine)), list(dict.fromkeys(theirs))
     if len(mine) != len(theirs) or (kind != other and not {kind, other} <= unordered):
         return False
     if kind not in unordered:
@@ -181,6 +183,7 @@ def _tidy(formula: str) -> str:
     """One way to write what LaTeX writes in many."""
     text = formula.strip().strip("$").strip()
     text = re.sub(r"^(?:\\approx|≈)\s*", "", text)
+    text = re.sub(r"^\{([^{}\\]+)\}$", r"\\{\1\\}", text)
     text = re.sub(r"^\\[(\[]\s*|\s*\\[)\]]$", "", text)
     text = text.replace("\\{,\\}", "").replace("{,}", "").replace("{\\,}", "")
     text = (

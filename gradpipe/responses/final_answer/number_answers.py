@@ -1,6 +1,7 @@
 """Find the number that a response ends on."""
 
 import re
+from fractions import Fraction
 
 from gradpipe.responses.final_answer.evidence import (
     Evidence,
@@ -29,7 +30,7 @@ from gradpipe.responses.final_answer.sentence_numbers import (
 
 #: What may stand between "the answer is" and the number.
 _DIRECT = re.compile(
-    r"(?i)(?:[^\w\x01\x02]|\\(?:text|mathrm|mathbf|textbf|approx|boxed|quad|left|dfrac|frac)\b"
+    r"(?i)(?:[^\w\x01\x02]|_|\\(?:text|mathrm|mathbf|textbf|approx|boxed|quad|left|dfrac|frac)\b"
     r"|\b(?:approximately|about|around|roughly|exactly|simply|just|only|therefore|thus|indeed|equal"
     r"|equals|to|that|there|are|is|be|a|an|the|total|sum|of|so|then|he|she|it|they|we|has|have|had"
     r"|rs|usd|eur|us|[a-z])\b)*"
@@ -61,6 +62,11 @@ _VERIFIES = re.compile(
     r"(?i)\n(?=[\s*]*(?:#|\*\*))[\s*#\d.]*(?:step \d+:? *)?(?:verif\w+|double-check\w*"
     r"|check\w*)\b[^\n]*\n"
 )
+#: Where a question asks for a share, "3 out of 8" is 3/8.
+_SHARE = re.compile(r"(?i)\b(?:probability|chance|fraction|proportion|share|odds|likelihood)\b")
+_OUT_OF = re.compile(r"(?<![\d.])(\d+) (?:out of|in) (\d+)(?![\d.]*\d)")
+#: A last sentence that only repeats what one of them is.
+_ONE_OF_THEM = re.compile(r"(?i)\W*(?:each|every|one|a single)\b")
 _OR = re.compile(r"(?i)\s*(?:[a-z]+\s+)?(?:or|and|,)\s+(?:[$€£\\(]*)$")
 
 
@@ -75,6 +81,10 @@ def find_number(text: str, question: str) -> FoundAnswer | None:
 
 def _find_number(text: str, question: str) -> FoundAnswer | None:
     readable = without_denied(text)
+    if _SHARE.search(question):
+        readable = _OUT_OF.sub(
+            lambda share: f"{share[1]}/{share[2]}".ljust(len(share[0])), readable
+        )
     found = marks(readable)
     for direct in (True, False):
         for mark in found:
@@ -87,6 +97,10 @@ def _find_number(text: str, question: str) -> FoundAnswer | None:
     return _in_endings(readable, question)
 
 
+def _as_fraction(share: re.Match[str]) -> str:
+    return f"{share[1]}/{share[2]}".ljust(len(share[0]))
+
+
 def _in_mark(mark: Mark, text: str, question: str, direct: bool) -> FoundAnswer | None:
     if mark.evidence == "box":
         return _boxed(mark.passage, text, question) if direct else None
@@ -96,7 +110,7 @@ def _in_mark(mark: Mark, text: str, question: str, direct: bool) -> FoundAnswer 
     line = without_asides(whole)
     matches = number_matches(line)
     if asked := with_asked_unit(whole, number_matches(whole), question):
-        return number_answer(whole, asked, mark.evidence, text)
+        return number_answer(whole, asked, mark.evidence, text, question)
     if not matches and direct and len(line.split()) <= _FEW:
         spelled = spelled_number(line)
         return FoundAnswer(str(spelled[1]), mark.evidence, spelled[0]) if spelled else None
@@ -125,7 +139,7 @@ def _stated(
     if len(matches) > 1 and _leaves_open(line, first, matches[1]):
         joined = line[first.start() : matches[1].end()]
         return FoundAnswer(joined, mark.evidence, joined)
-    return number_answer(line, first, mark.evidence, text)
+    return number_answer(line, first, mark.evidence, text, question)
 
 
 def _leaves_open(line: str, first: re.Match[str], second: re.Match[str]) -> bool:
@@ -151,14 +165,14 @@ def _boxed(content: str, text: str, question: str) -> FoundAnswer | None:
     bare = re.split(r"\\approx|≈", bare)[0] or bare
     matches = number_matches(bare)
     if len(matches) == 1 and _has_unit_only(bare, matches[0], content, question):
-        return number_answer(bare, matches[0], "box", text)
+        return number_answer(bare, matches[0], "box", text, question)
     if not matches and (spelled := spelled_number(bare)):
         return FoundAnswer(str(spelled[1]), "box", spelled[0])
     if len(matches) > 1 and re.search(r"(?i)\\?text|\bor\b|[a-z]{3,} ", content):
         asked = with_asked_unit(bare, matches, question)
         words = re.search(r"\d[^\d]*[a-z]{3,}[^\d]*\d", bare) and "\\" not in bare
         if asked or words:
-            return number_answer(bare, asked or matches[0], "box", text)
+            return number_answer(bare, asked or matches[0], "box", text, question)
     return FoundAnswer(content, "box", content) if content else None
 
 
@@ -184,7 +198,17 @@ def _in_endings(text: str, question: str) -> FoundAnswer | None:
     if not last:
         found = next((w for s, _ in [*endings(text)][:2] if (w := spelled_number(s))), None)
         return FoundAnswer(str(found[1]), "last", found[0]) if found else None
+    if len(last) > 1 and _ONE_OF_THEM.match(last[0][0]):
+        given = {value(number) for number in numbers(question)}
+        new = [{value(number) for number in numbers(one)} - given for one, _ in last[:2]]
+        last = last[1:] if new[1] and not new[0] else last
+    if len(last) > 1 and re.fullmatch(r"\s*\([^()]*\)[\s.]*", last[0][0]):
+        last = last[1:]
     chosen = _settling(last[:3])
+    if _SHARE.search(question) and all(number.isdecimal() for number in numbers(chosen[0])):
+        part = spelled_number(chosen[0])
+        if part and isinstance(part[1], Fraction):
+            return FoundAnswer(str(part[1]), "last", part[0])
     evidence: Evidence = "conclusion" if _CONCLUDES.match(chosen[0]) else "last"
     return concluded_number(*chosen, question, evidence)
 

@@ -5,6 +5,7 @@
 
 import re
 from fractions import Fraction
+from functools import lru_cache
 
 _THIN = "[\u00a0\u2009\u202f\u2007]"
 #: Each way to separate thousands, with the decimal marks that may follow it.
@@ -29,8 +30,9 @@ _PLAIN = (
     r"|\d+(?:\.\d+)?"
 )
 _POWER = (
-    r"(?:\s?(?:\\times|\\cdot|[×x*·⋅])\s?10\s?(?:\^\s?(?:\{\s?[-+]?\d+\s?\}|[-+]?\d+)|\*\*-?\d+"
-    r"|⁻?[⁰¹²³⁴-⁹]+)|[eE][-+]?\d+(?![\d.]))"
+    r"(?:\s?(?:\\times|\\cdot|\btimes\b|[×x*·⋅])\s?10\s?(?:\^\s?(?:\{\s?[-+]?\d+\s?\}|\([-+]?\d+\)"
+    r"|[-+]?\d+)|\*\*\(?-?\d+\)?|<sup>-?\d+</sup>|\bto the (?:power (?:of )?)?-?\d+(?:th\b)?"
+    r"|⁻?[⁰¹²³⁴-⁹]+)|[eE][-+]?\d+(?!\d|\.\d))"
 )
 _SUPERSCRIPTS = str.maketrans("⁻⁰¹²³⁴⁵⁶⁷⁸⁹", "-0123456789")
 _VULGAR = {
@@ -42,13 +44,15 @@ _SIGNS = "".join(_VULGAR)
 _MINUS = r"-(?:\\?[$€£¥₹])?"
 #: A pattern of a number without fractions: ``-3.50``, ``1,200``, ``14{,}000``, ``1.5 × 10^3``.
 NUMBER = rf"(?:{_MINUS})?(?:(?:{_PLAIN}){_POWER}?|\.\d+)"
-_OVER = rf"\\[dtc]?frac\s*(?:\{{\s*-?(?:{_PLAIN})\s*\}}|\d)\s*(?:\{{\s*(?:{_PLAIN})\s*\}}|\d)"
-_SLASH = r"\d+(?:,\d{3})*\s?/\s?\d+(?:,\d{3})*(?![\d]|/\d)"
+_OVER = rf"\\[dtc]?frac\s*(?:\{{\s*-?(?:{_PLAIN})\s*\}}|\d)\s*(?:\{{\s*-?(?:{_PLAIN})\s*\}}|\d)"
+_SLASH = r"\d+(?:,\d{3})*(?:\s?/\s?|\sover\s(?=\d+\W*$))\d+(?:,\d{3})*(?![\d]|/\d)"
 _FRACTION = (
-    rf"(?:{_MINUS})?(?:\d+\s?(?:{_OVER})|{_OVER}|\d+\s(?:and )?\d+/\d+(?!/?\d)|{_SLASH}"
-    rf"|\d*[{_SIGNS}])"
+    rf"-\(\d+\s?/\s?\d+\)|(?:{_MINUS})?(?:\d+\s?(?:{_OVER})|{_OVER}"
+    rf"|\d+\s(?:wholes? )?(?:and )?\d+/\d+(?!/?\d)|{_SLASH}"
+    rf"|(?:\d+\s?)?[{_SIGNS}])"
 )
-_ANY = re.compile(rf"(?<![A-Za-z_.^\d])(?<!\^\{{)(?:{_FRACTION}|{NUMBER})")
+_ANY = re.compile(rf"(?<![A-Za-z.^\d])(?<![A-Za-z\d)}}]_)(?<!\^\{{)(?:{_FRACTION}|{NUMBER})")
+_DIGIT = re.compile(rf"[\d{_SIGNS}]")
 _TIMES = {
     "hundred": 100, "thousand": 10**3, "million": 10**6, "billion": 10**9,
     "trillion": 10**12, "dozen": 12, "万": 10**4, "萬": 10**4, "亿": 10**8, "億": 10**8,
@@ -97,12 +101,18 @@ _IN_WORDS = re.compile(
 )
 _DIVISORS = {
     "half": 2, "third": 3, "quarter": 4, "fourth": 4, "fifth": 5, "sixth": 6,
-    "eighth": 8, "tenth": 10,
+    "eighth": 8, "tenth": 10, "seventh": 7, "ninth": 9, "twelfth": 12, "sixteenth": 16,
+    "twentieth": 20, "hundredth": 100,
 }  # fmt: skip
 _PARTS = re.compile(
-    rf"(?i)\b(?:(?P<count>an?|{_ONE_WORD})[ -](?={'|'.join(_DIVISORS)}))?"
-    rf"(?P<part>(?<=\w[ -])(?:{'|'.join(list(_DIVISORS)[1:])})|half)s?\b(?! (?:of )?\w)"
+    rf"(?i)\b(?:(?P<whole>{_ONE_WORD}) and )?"
+    rf"(?:(?P<count>an?|{_ONE_WORD})[ -](?={'|'.join(_DIVISORS)}))?"
+    rf"(?P<part>(?<=\w[ -])(?:{'|'.join(list(_DIVISORS)[1:])})|half)s?\b"
+    r"(?(count)(?! (?:of (?!the|a|an|it|them|all|his|her|its|their)|place|grade|person)\w*)"
+    r"|(?! (?!of (?:the|a|an|it|them|all|his|her|its|their)\b)\w))"
 )
+_OVER_IN_WORDS = re.compile(rf"(?i)\b({_ONE_WORD}) over ({_ONE_WORD})\b")
+_NAMED_PARTS = re.compile(rf"(?i)[ -]({'|'.join(_DIVISORS)})s\b")
 _CHINESE = {sign: number for number, sign in enumerate("零一二三四五六七八九")} | {
     "两": 2,
     "\u3007": 0,
@@ -117,19 +127,23 @@ def numbers(text: str) -> list[str]:
 
 def number_matches(text: str) -> list[re.Match[str]]:
     """The matches of ``numbers``."""
-    return list(_ANY.finditer(text))
+    return list(_ANY.finditer(text)) if _DIGIT.search(text) else []
 
 
 def with_multiple(number: str, behind: str) -> str:
     """``number`` with the percent sign or the "million" that ``behind`` begins with."""
     if percent := _PERCENT.match(behind):
         return f"{number}%" if percent else number
+    parts = _NAMED_PARTS.match(behind) if number.isdecimal() else None
+    if parts:
+        return f"{number}/{_DIVISORS[parts[1].casefold()]}"
     if many := _MULTIPLE.match(behind):
         name = many[1] or many[2] or {"k": "thousand", "M": "million"}[many[3]]
         return f"{number} {name.casefold()}"
     return number
 
 
+@lru_cache(maxsize=4096)
 def value(text: str) -> Fraction | None:
     """The number that ``text`` states; None if it is not a number.
 
@@ -151,22 +165,23 @@ def value(text: str) -> Fraction | None:
 
 def _computed(bare: str) -> Fraction | None:
     sign = -1 if bare.startswith("-") else 1
-    bare = bare.lstrip("-")
+    bare = bare.lstrip("-").strip("()")
     if over := re.search(r"\\[dtc]?frac\s*(\{[^{}]*\}|\d)\s*(\{[^{}]*\}|\d)$", bare):
         top, below = (_computed(part.strip("{} ")) for part in over.groups())
         whole = Fraction(bare[: over.start()].strip() or 0)
         return None if top is None or not below else sign * (whole + top / below)
     if bare[-1] in _VULGAR:
         return sign * (Fraction(bare[:-1] or 0) + Fraction(*_VULGAR[bare[-1]]))
-    if "/" in bare:
-        left, right = bare.replace(",", "").replace("and ", "").split("/")
+    if ("/" in bare and "<" not in bare) or " over " in bare:
+        bare = re.sub(r",|wholes? |and ", "", bare)
+        left, right = re.split(r"/| over ", bare)
         *units, part = left.split() if re.search(r"\d\s+\d", left) else [left]
         return sign * (Fraction(int("".join(units) or 0)) + Fraction(int(part), int(right)))
     power = re.search(rf"{_POWER}$", bare)
     exponent = 0
     if power:
-        begin = r"^.*10\s?(?:\^|\*\*)?" if re.search(r"[×x*·⋅\\]", power[0]) else "^[eE]"
-        digits = re.sub(rf"{begin}|[{{}}\s]", "", power[0])
+        begin = r"^.*?10(?!\d)" if re.search(r"[×x*·⋅\\]|times", power[0]) else "^[eE]"
+        digits = re.sub(rf"{begin}|</?sup>|[a-z^*(){{}}\s]", "", power[0])
         exponent, bare = int(digits.translate(_SUPERSCRIPTS)), bare[: power.start()]
         if abs(exponent) > 60:
             return None
@@ -191,7 +206,12 @@ def spelled_number(text: str) -> tuple[str, int | Fraction] | None:
     if parts := list(_PARTS.finditer(text)):
         last = parts[-1]
         count = _spelled(last["count"] or "one") or 1
-        return last[0], Fraction(count, _DIVISORS[last["part"].casefold()])
+        whole = _spelled(last["whole"] or "zero") or 0
+        sign = -1 if re.search(r"(?i)\b(?:minus|negative)\s$", text[: last.start()]) else 1
+        return last[0], sign * (whole + Fraction(count, _DIVISORS[last["part"].casefold()]))
+    if over := _OVER_IN_WORDS.search(text):
+        top, below = (_spelled(word) or 0 for word in over.groups())
+        return over[0], Fraction(top, max(below, 1))
     for found in reversed(list(_IN_WORDS.finditer(text))):
         # "One of the two" counts nothing.
         article = re.search(r"(?i)\b(?:the|these|those|of|no|any)\s$", text[: found.start()])

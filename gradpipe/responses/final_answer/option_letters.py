@@ -17,22 +17,35 @@ _LEAD = (
     r"|therefore|indeed|simply|that|of|correct|best|number|only|either|so|thus|hence|it|it's"
     r"|this|my|final)\b)*?)"
 )
-_END = r"(?=\s*(?:[.,;:!?)*\]}\"'\\—–|\n\x01]|$|-\s|\()|\s+(?:(?i:" + _REASON + r")\b))"
+_END = r"(?=\s*(?:[.,;:!?&/+)*\]}\"'\\—–|\n\x01]|$|-\s|\()|\s+(?:(?i:" + _REASON + r")\b))"
 _AT_START = re.compile(
     rf"{_LEAD}(?:[(\[](?P<round>[A-Ja-j])[)\]]|(?P<pair>[A-Ja-j])\)|(?P<upper>[A-J])(?![\w'’]"
     rf"|\.\w|-\w)"
     rf"|(?P<lower>[a-j])(?![\w'’]){_END})"
 )
 #: "ABD" is three letters in their order.
-_RUN = re.compile(rf"{_LEAD}(?P<run>(?=[A-F]{{2,6}}(?![A-Za-z]))A?B?C?D?E?F?)(?![A-Za-z])")
+_RUN = re.compile(
+    rf"{_LEAD}(?P<run>(?=[A-F]{{2,6}}(?![A-Za-z]))A?B?C?D?E?F?"
+    rf"|[A-F](?:[ -][A-F]){{1,5}})(?![A-Za-z])"
+)
+#: Between letters: "and", a comma; before it, the text of the option or a remark.
 _MORE = re.compile(
-    r"[)*\]\s]*(?:[^()\n,;.]{0,40}?)(?:,|;|\band\b|\bor\b|&|/|、|和|与|と)\s*(?:(?:and|or|option"
-    r"|both)\s+)?"
-    r"(?:[(\[]([A-Ja-j])[)\]]|([A-HJ])(?=\s*(?:[.,;)*\]}\"\\\n、。]|$|\s+(?:and|are|both|because"
-    r"|since|or)\b)))"
+    r"(?P<gap>[.):*\]}\s]*(?:\([^()\n]{1,40}\)|(?:(?!\b(?:it|that|this|which|is|are|was|as|since"
+    r"|because|not)\b|\s[-–—]\s|\s\(?[A-J]\b)(?:[^()\n,;.&+]|\.(?=\d))){0,40}?)[)*\]}\s]*)"
+    r"(?P<sign>[,;&/+、]|\n[-*•\s]*|\b(?:and|or|plus|as well as|along with)\b|和|与|と)\s*"
+    r"(?:(?:and|or|also|options?|both|&)\s+)*[-*_•\s]*"
+    r"(?:[(\[]([A-Ja-j])[)\]]|([A-HJ])(?=\s*(?:[.,;&/+)*\]}\"\\\n、。]|\([^()\n]*\)|$"
+    r"|\s+(?:and|are|both|because|since|or|as well|plus|also)\b)))"
+)
+#: A letter that begins a remark of its own: "(D) is a common mistake", "A) and C) are odd".
+_OWN_REMARK = re.compile(
+    r"[.):*\]\s]*(?:(?:,|and|or|&|/)+[\s(]*[A-J][.):*\]\s]*)*\s*(?:[-–]\s*\S+\s+)?"
+    r"(?:is|was|would|can|cannot|could|has|does|leaves?|represents|(?P<are>are|were|do|have))\b"
+    r"(?! (?:both |all )?(?:correct|right|true))"
 )
 _BEFORE = re.compile(
-    r"(?:(?:[Oo]ptions?\s+)?\(?\b[A-J]\b\)?\s*(?:,|,? and|,? or|&)\s+(?:[Oo]ption\s+)?)+$"
+    r"(?<![Bb]etween )(?<![A-J] and )(?:(?:[Oo]ptions?\s+)?\(?\b[A-J]\b\)?\s*(?:,|,? and"
+    r"|,? or|&)\s+(?:[Oo]ption\s+)?)+$"
 )
 _ORDINALS = {
     name: letter
@@ -52,7 +65,7 @@ _ONE = (
 )
 _RIGHT = (
     r"(?:correct|right|best|true|answer|accurate|appropriate|suitable|fits?|match(?:es)?|valid"
-    r"|works"
+    r"|works|better"
     r"|only (?:one|option)|plausible|logical|sensible|makes sense|winner|closest|valid)"
 )
 _CHOSEN = (
@@ -61,7 +74,7 @@ _CHOSEN = (
         r"(?i:\b(?:choose|chose|pick|select|selected|choosing|go(?:ing)? with|went with|opt for"
         r"|settle on"
         rf"|answer with|vote for|lean(?:ing)? towards?|conclude|leaves?|leaving|left with"
-        rf"|remains|is|are|be|favou?r|so|thus|hence|therefore),?"
+        rf"|remains|is|are|be|say|favou?r|so|thus|hence|therefore)[,:]?"
         rf"\s+(?:with |that |it is |it's |the |to |for |only |just |either |both |me "
         rf"|us )*(?:{_WORD}\s+)?\W*?)"
         rf"(?:\(([A-Ja-j])\)|([B-HJ])(?![\w'])|(A){_END}|(?<=option )([a-j])\b)"
@@ -70,11 +83,23 @@ _CHOSEN = (
     re.compile(
         rf"(?:(?i:{_WORD})\W+)?{_ONE}(?:(?!\b[A-J]\b)[^.!?\n]){{0,60}}?"
         rf"(?i:\b(?:is|was|are|must be|would be|seems|remains|must"
-        rf"|should be)\b(?:\s+\w+){{0,4}}?\s+)?\b(?i:{_RIGHT})\b"
+        rf"|should be)\b(?:\s+\w+){{0,4}}?\s+)?\b(?i:{_RIGHT})\b(?!\W{{1,3}}if\b)"
+    ),
+    # "Only B is even", "that's B", "that is, A and C".
+    re.compile(
+        r"(?i:\bonly\s+(?:options?|choices?|answers?)?\s*)\(?([A-HJ])\b"
+        r"(?=[)*]*\s*(?:,|&|and|\(|(?:is|are|has|have|can|fits?|works?|does)\b))"
+        r"|(?i:\b(?:that|it)['’]s\s+)\(?([B-HJ])\b(?![\w'])"
+        r"|(?:\bi\.e\.|\bnamely|\bthat is),?\s+\(?([A-J])\b(?=[)*]*\s*(?:,|&|\band\b|[.]?\s*$))"
+    ),
+    re.compile(r"\(?\b([A-J])\)? (?:explains|answers (?:it|the|this))\b"),
+    re.compile(
+        r"(?i:\b(?:it|that|this|answer)(?:['’]s| is) [\w' ]{2,30},? (?:which is )?"
+        r"(?:option|choice)) \(?([A-J])\b"
     ),
     # "C is.", "It should be b."
     re.compile(
-        r"\b([B-HJ]) (?:is|does)\s*[.!]|\b(?:should|must|would|has to) be \(?([a-j])\)?\W*$"
+        r"\b([A-HJ]) (?:is|does|are|do)\s*[.!]|\b(?:should|must|would|has to) be \(?([a-j])\)?\W*$"
         r"|^\W*([b-j]) is (?:the )?(?:correct|right|best|answer)\b"
     ),
     # Chinese and Japanese: 选B, 选项B正确, Bが正解.
@@ -94,14 +119,16 @@ def letter_at_start(passage: str, texts: dict[str, str], *, alone: bool = False)
 
     ``alone`` is for a text without a statement: there, "B is odd" says something about B only.
     """
-    passage = passage.replace("\x01", " ")
+    original, passage = passage, passage.replace("\x01", " ")
     if ordinal := _ORDINAL.match(passage):
         names = sorted(name for name in texts if name)
         last = names[-1] if names else "E"
         return [_ORDINALS.get(ordinal[1].casefold(), last)]
     if run := _RUN.match(passage):
-        return list(run["run"])
+        return re.findall("[A-F]", run["run"])
     found = _AT_START.match(passage)
+    # "A and C are, and B is not": where some are denied, the others are chosen.
+    alone = alone and "\x01" not in original
     return _first_letters(found, passage, texts, alone) if found else []
 
 
@@ -124,7 +151,11 @@ def _more(behind: str) -> tuple[list[str], str]:
     """The letters that a letter's "and", "or" or comma adds to it, and the text behind them."""
     letters: list[str] = []
     while more := _MORE.match(behind):
-        letters.append((more[1] or more[2]).upper())
+        remark = _OWN_REMARK.match(behind, more.end())
+        apart = more["gap"].strip(" )*]") or more["sign"][0] in ";\n"
+        if remark and (apart or not remark["are"]):
+            break
+        letters.append((more[3] or more[4]).upper())
         behind = behind[more.end() :]
     return letters, behind
 
@@ -139,16 +170,39 @@ def _is_letter(letter: str, behind: str, texts: dict[str, str]) -> bool:
 
 
 def chosen_letters(sentence: str) -> list[str]:
-    """The letters that a sentence chooses: "I pick (C)", "option B is correct"."""
-    for pattern in _CHOSEN:
-        if found := list(pattern.finditer(sentence)):
-            last = next(n for n in range(1, 6) if n <= pattern.groups and found[-1][n])
+    """The letters that a sentence chooses: "I pick (C)", "option B is correct".
+
+    What holds in another case ("for cows it would be A") counts only where nothing else does.
+    """
+    every = [list(pattern.finditer(sentence)) for pattern in _CHOSEN]
+    actual = every
+    if "would" in sentence:
+        actual = [
+            [one for one in found if not _WOULD.search(sentence[: one.end()])] for found in every
+        ]
+    for found in (*actual, *every):
+        if found:
+            last = next(n for n in range(1, 6) if n <= found[-1].re.groups and found[-1][n])
             before = _BEFORE.search(sentence[: found[-1].start()])
             letters = re.findall(r"\b[A-J]\b", before[0]) if before else []
             return [*letters, found[-1][last].upper(), *_more(sentence[found[-1].end(last) :])[0]]
     return []
 
 
+_WOULD = re.compile(r"\bwould (?:only )?(?:be|have)\W+[A-J]\)?$")
+
+
 def letters_within(passage: str) -> list[str]:
     """The letters that are written as options anywhere in ``passage``."""
     return [next(g for g in found.groups() if g).upper() for found in _ANYWHERE.finditer(passage)]
+
+
+_BEGINS = re.compile(r"\W{0,3}[A-J](?:[).:*\]]|,|\s[-–—])")
+_LETTERED_LINE = re.compile(r"(?m)^\W*(?:[Oo]ption )?[A-J]\W")
+
+
+def begun_letters(text: str) -> list[str]:
+    """The letters that a text begins with before its reasons: "B, since 8 = 2·4. C is 3·3."."""
+    if not _BEGINS.match(text) or len(_LETTERED_LINE.findall(text)) > 1:
+        return []
+    return letter_at_start(text.split("\n", maxsplit=1)[0], {}, alone=True)

@@ -1,6 +1,7 @@
 """Find the option that a response chooses: by its letter, by its text or by its value."""
 
 import re
+from collections.abc import Iterator
 
 from gradpipe.responses.final_answer.compare import answer_key
 from gradpipe.responses.final_answer.evidence import (
@@ -14,10 +15,20 @@ from gradpipe.responses.final_answer.evidence import (
 from gradpipe.responses.final_answer.number_answers import find_number
 from gradpipe.responses.final_answer.numbers import numbers, value
 from gradpipe.responses.final_answer.option_letters import (
+    begun_letters,
     chosen_letters,
     letter_at_start,
     letters_within,
 )
+from gradpipe.responses.final_answer.option_lists import (
+    headed_letter,
+    letters_in_brackets,
+    only_listed,
+    verdict_list,
+)
+
+#: The most words of a text that may be a letter by itself.
+_FEW = 12
 
 
 def listed_options(question: str) -> list[tuple[str, str]]:
@@ -31,20 +42,38 @@ def find_option(text: str, question: str) -> FoundAnswer | None:
     """The letter that ``text`` chooses, as ``(B)``; several letters as ``(A), (C)``."""
     options = listed_options(question) or _inline_options(question)
     plain = without_denied(_without_rejected(text))
-    found = marks(plain)
-    for mark in found:
+    for mark in marks(plain):
         if answer := _in_mark(mark, options):
             return answer
-    for sentence, _ in [*endings(plain)][:4]:
-        if letters := chosen_letters(sentence):
-            return _found(letters, "conclusion", letters[0])
-    if len(plain.split()) <= 12 and (letters := letter_at_start(plain, dict(options), alone=True)):
-        return _found(letters, "whole", letters[0])
-    for sentence, _ in [*endings(plain)][:3]:
+    for letters, evidence in _lettered(text, plain, options):
+        if letters:
+            return _found(letters, evidence, letters[0])
+    return None if _NONE_FITS.search(plain) else _by_text(plain, question, options)
+
+
+def _lettered(
+    text: str, plain: str, options: list[tuple[str, str]]
+) -> Iterator[tuple[list[str], Evidence]]:
+    """The letters of a text without marks, by the weight of their evidence.
+
+    ``plain`` is ``text`` without what it rejects.
+    """
+    yield only_listed(text, options) or headed_letter(text, options), "last"
+    last = [sentence for sentence, _ in endings(plain)][:4]
+    # "Option A would be right for cows" decides only where nothing else does.
+    for sentence in sorted(last, key=lambda sentence: " would be " in sentence):
+        yield chosen_letters(sentence), "conclusion"
+    yield verdict_list(text), "last"
+    if len(plain.split()) <= _FEW:
+        yield letter_at_start(plain, dict(options), alone=True), "whole"
+    if _NONE_FITS.search(plain):
+        return
+    yield begun_letters(plain), "last"
+    for sentence in last[:3]:
+        yield letters_in_brackets(sentence), "last"
         letters = letters_within(sentence)
-        if letters and (len(set(letters)) == 1 or re.search(r"\) and \(?[A-J]\)", sentence)):
-            return _found(letters, "last", letters[0])
-    return _by_text(plain, question, options)
+        if len(set(letters)) == 1 or re.search(r"\) and \(?[A-J]\)", sentence):
+            yield letters, "last"
 
 
 def _found(letters: list[str], evidence: Evidence, written: str) -> FoundAnswer:
@@ -130,6 +159,11 @@ def _inline_options(question: str) -> list[tuple[str, str]]:
     return list(zip(names, texts, strict=False)) if len(names) > 1 else []
 
 
+_NONE_FITS = re.compile(
+    r"(?i)\b(?:none of|not any of|no) (?:the|these|those)?\s*(?:\w+ )?(?:options?|choices?"
+    r"|answers?)\b"
+    r"[^.!?\n]{0,40}\b(?:match|fit|correct|right|agree|correspond|is |are )"
+)
 _REJECTED = re.compile(
     r"(?im)(?:\boptions?|\bchoices?|\banswers?)?[ *]*(?:\([A-J]\)|\b[A-J]\b[.):]?)(?:(?:,| and"
     r"|,? or|/)"
@@ -138,8 +172,15 @@ _REJECTED = re.compile(
     r"| therefore| clearly)*"
     r"(?:n't| not\b|not\b| (?:wrong|incorrect|false|invalid|out\b|eliminated|ruled out"
     r"|impossible|irrelevant"
-    r"|unlikely|too \w+|excluded))[^.!?\n;]*?(?=,? (?:but|so|while|whereas|and)\b|[.!?\n;]|$)"
-    r"|\b(?:eliminat\w+|rul\w+ out|reject\w*|exclud\w+|discard\w*|not)\s+(?:options?|choices?"
+    r"|unlikely|too \w+|excluded|sometimes|only|partly|partially"
+    r"|(?:true|correct|right)[^.!?\n;]{0,30}? but\b))"
+    r"[^.!?\n;]*?(?=,? (?:but|so|while"
+    r"|whereas|and)\b|[.!?\n;]|$"
+    r"|, (?:option |choice )?\(?(?-i:[B-J])\)? (?:is|must|fits|remains)\b)"
+    r"|\bif (?:option )?\(?(?-i:[A-J])\)? (?:were|was|had)\b[^.,;!?\n]*"
+    r"|\bnot\s+(?!sure|certain)[\w' ]{2,25}(?:,? which is (?:option|choice) |\s\()(?-i:[A-J])\b\)?"
+    r"|\b(?:eliminat\w+|rul\w+ out|reject\w*|exclud\w+|discard\w*|not|except|excluding"
+    r"|other than|apart from)\s+(?:options?|choices?"
     r"|answers?)?\s*"
     r"(?:\([A-J]\)|[A-J]\b)(?:(?:,| and|,? or)+ *(?:\([A-J]\)|[A-J]\b))*"
 )

@@ -1,6 +1,7 @@
 """Choose the number that a sentence is about, of all numbers in it."""
 
 import re
+from fractions import Fraction
 
 from gradpipe.responses.final_answer.evidence import Evidence, FoundAnswer
 from gradpipe.responses.final_answer.numbers import (
@@ -11,14 +12,16 @@ from gradpipe.responses.final_answer.numbers import (
     value,
     with_multiple,
 )
-from gradpipe.responses.final_answer.units import common_sizes
+from gradpipe.responses.final_answer.two_units import TwoUnits, in_two_units
+from gradpipe.responses.final_answer.units import unit_at_start, unit_name, unit_ratio
 
 EMPHASIS = re.compile(r"\*\*(.+?)\*\*|__(.+?)__|<b>(.+?)</b>")
 #: A formula or a comparison in parentheses is a side remark.
-_ASIDE = re.compile(r"(?<!\\)\((?=[^()\n]*(?:\d|\x01))(?:[^()\n\\]|\\[^)\n])*\)")
+_ASIDE = re.compile(r"(?<![\\^])\((?=[^()\n]*(?:\d|\x01))(?:[^()\n\\]|\\[^)\n])*\)")
 #: What makes a number part of a circumstance: "in 5 days", "for all 3 of them".
 _ADJUNCT = re.compile(
-    r"(?i)\b(?:in|for|after|over|during|within|per|every|each|from|by|on|at|than|with|until"
+    r"(?i)\b(?:in|for|after|over|during|within|per|every|each|from|by|on|at|than"
+    r"|(?<!up )(?<!left )(?<!us )with|until"
     r"|among|between"
     r"|(?<!total )(?<!sum )(?<!maximum )(?<!minimum )(?<!average )"
     r"(?<!mean )(?<!profit )(?<!value )of)"
@@ -32,7 +35,7 @@ _TERM_BEFORE = re.compile(
     r"|tan)\s*[{(]?$|√$"
 )
 _TERM_AFTER = re.compile(
-    r"\s*(?:\\(?:pi|sqrt|log|ln|sin|cos)(?![a-z])|[π√^]"
+    r"\s*(?:\\(?:pi|sqrt|log|ln|sin|cos)(?![a-z])|[π√]|\^(?!\s*\{?\s*\\circ)"
     r"|[xyznkabti](?![A-Za-z'])\s*(?:[-+*/^=)$,.}]|$))"
 )
 _TERM = re.compile(r"[^\s,;:=$]+(?:\s*[-+*/^×·]\s*[^\s,;:=$]+)*")
@@ -45,29 +48,84 @@ _ASKED = re.compile(
 )
 
 
+#: A reason behind an answer: "5 are left, since 7 - 2 = 5".
+_REASON = re.compile(
+    r"(?i)(?:,|\s[-–—])?\s(?:because|since|given that|as (?=(?:each|every|there|the|it|he"
+    r"|she|they|\d)"
+    r"\b))(?!.*\b(?:so|therefore|thus|hence|leav\w+|which)\b|.*\*\*).*$",
+    re.DOTALL,
+)
+#: The relative error of a value that is rounded beside its fraction.
+_CLOSE = Fraction(1, 100)
+#: "1/4 play chess, and 3/4 do not": the number is of the others.
+_OF_OTHERS = re.compile(r"(?i)\s*(?:of \w+\s+)?(?:do|does|are|is|did|were|was)(?:n['’]t| not)\b")
+_NEARLY = re.compile(
+    r"(?i)(?:≈|\\approx|\b(?:about|approximately|roughly|around|nearly|almost))\W*$"
+)
+_ROUNDS = re.compile(r"(?i)\bround|\bnearest|\bdecimal|\bapproximat|\babout\b|%|percent")
+
+
 def concluded_number(sentence: str, before: str, question: str, evidence: Evidence) -> FoundAnswer:
     """The number that a concluding sentence concludes, of all numbers in it."""
-    line = without_text_commands(sentence)
+    text = before + sentence
+    given = {_as_given(number) for number in numbers(question)}
+    line = _without_reason(without_text_commands(sentence), given)
     if asked := with_asked_unit(line, number_matches(line), question):
-        return number_answer(line, asked, evidence, before + sentence)
+        return number_answer(line, asked, evidence, text, question)
     line = without_asides(line)
     spans = [mark.span() for mark in EMPHASIS.finditer(line)]
     every = number_matches(line)
     bold = [m for m in every if any(start < m.start() < end for start, end in spans)]
     equals = line.rfind("=")
     named = bold or [m for m in every if m.start() > equals] or every
-    text = before + sentence
     worked_out = re.findall(rf"=[^=\n\d-]{{0,12}}?({NUMBER})", before)
     if worked_out:
         same = [m for m in named if value(m[0]) == value(worked_out[-1])]
         if same:
-            return number_answer(line, same[-1], evidence, text)
+            return number_answer(line, same[-1], evidence, text, question)
     if not bold and (first := _result(line, named, equals)):
-        return number_answer(line, first, evidence, text)
-    given = {value(number) for number in numbers(question)}
-    main = [m for m in named if not _is_step(line, m) and not _ADJUNCT.search(line[: m.start()])]
-    new = [m for m in main or named if value(m[0]) not in given]
-    return number_answer(line, (new or main or named)[-1], evidence, text)
+        return number_answer(line, first, evidence, text, question)
+    main = [
+        m
+        for m in named
+        if not _is_step(line, m)
+        and not _ADJUNCT.search(line[: m.start()])
+        and not _OF_OTHERS.match(line, m.end())
+    ]
+    new = [m for m in main or named if _as_given(m[0]) not in given]
+    last = (new or main or named)[-1]
+    if _NEARLY.search(line[: last.start()]) and not _ROUNDS.search(question):
+        last = _exact(line, last, every) or last
+    return number_answer(line, last, evidence, text, question)
+
+
+def _as_given(number: str) -> tuple[Fraction | None, str]:
+    """The value of a number and its form: the same number in another form is an answer."""
+    form = "power" if re.search(r"10|[eE]", number[1:]) and not number.isdigit() else "plain"
+    if form == "power" and not re.search(r"[×x*·⋅\\eE]|times", number):
+        form = "plain"
+    if re.search(r"/|frac", number):
+        # 18/24 and 3/4 are two forms of one number.
+        form = "/".join(re.findall(r"\d+", number))
+    return value(number), form
+
+
+def _without_reason(line: str, given: set[tuple[Fraction | None, str]]) -> str:
+    """``line`` with the reason at its end blanked out, if its other part has a new number."""
+    reason = _REASON.search(line)
+    if not reason or all(_as_given(n) in given for n in numbers(line[: reason.start()])):
+        return line
+    return line[: reason.start()] + "\x02" * len(reason[0])
+
+
+def _exact(line: str, rounded: re.Match[str], every: list[re.Match[str]]) -> re.Match[str] | None:
+    """The fraction before ``rounded`` that it is nearly equal to."""
+    near = value(with_multiple(rounded[0], line[rounded.end() :]).rstrip("%"))
+    for match in reversed([m for m in every if m.end() <= rounded.start()]):
+        exact = value(match[0]) if re.search(r"/|frac", match[0]) else None
+        if exact and near and any(abs(exact * by / near - 1) < _CLOSE for by in (1, 100)):
+            return match
+    return None
 
 
 def _result(line: str, named: list[re.Match[str]], equals: int) -> re.Match[str] | None:
@@ -98,7 +156,9 @@ def _is_step(line: str, match: re.Match[str]) -> bool:
     )
 
 
-def number_answer(line: str, match: re.Match[str], evidence: Evidence, text: str) -> FoundAnswer:
+def number_answer(
+    line: str, match: re.Match[str], evidence: Evidence, text: str, question: str = ""
+) -> FoundAnswer:
     """The number of ``match`` with its percent sign, multiple and sign; or the term around it."""
     written = match[0]
     number = written
@@ -106,23 +166,58 @@ def number_answer(line: str, match: re.Match[str], evidence: Evidence, text: str
     near = line[max(0, match.start() - 3) : match.end() + 8]
     continental = re.search(r"\d\.\d{3},\d|(?<![\d,])\d+,\d{1,2}(?![\d,])", text)
     if re.fullmatch(r"-?\d{1,3}\.\d{3}", written) and (
-        continental or re.search(r"€|(?i:\beuro|\bEUR\b)", near)
+        continental or re.search(r"€|(?i:\beuro|\bEUR\b)", near) or _dots_group(text, question)
     ):
         number = written.replace(".", "")
     if re.search(r"(?i)(?:零下|マイナス|\bminus|\bnegative)[\s$\\(*]*$", line[: match.start()]):
         number = f"-{number.lstrip('-')}"
     if evidence != "box" and (term := _term_around(line, match)):
         return FoundAnswer(term, evidence, term)
+    for both in in_two_units(line):
+        if both.start <= match.start() < both.end:
+            return _of_two_units(both, evidence, written, question)
     answer = with_multiple(number, line[match.end() :])
     return FoundAnswer(answer, evidence, written, _unit_of(line, match) if answer == number else "")
 
 
+def _dots_group(text: str, question: str) -> bool:
+    """Whether ``text`` writes a number of the question with a dot between its thousands."""
+    asked = re.sub(r"(?<=\d)[, ](?=\d{3})", "", question)
+    dotted = re.findall(r"(?<![\d.])\d{1,3}\.\d{3}(?![\d.])", text)
+    return any(re.search(rf"(?<![\d.]){n.replace('.', '')}(?![\d.])", asked) for n in dotted)
+
+
+def _of_two_units(both: TwoUnits, evidence: Evidence, written: str, question: str) -> FoundAnswer:
+    """A quantity in two units: in the unit that the question asks for, else in the smaller one."""
+    asked, small = unit_name(_asked_unit(question)), unit_name(both.unit) or ""
+    ratio = unit_ratio(small, asked) if asked else None
+    number = both.number * (ratio or 1)
+    return FoundAnswer(
+        str(number), evidence, written, _asked_unit(question) if ratio else both.unit
+    )
+
+
 def _unit_of(line: str, match: re.Match[str]) -> str:
-    money = re.search(r"[$€£¥]$", line[: match.start()].rstrip("\\ "))
-    behind = re.match(rf"[\s\\*$)]*({UNITS})", line[match.end() :])
-    if behind:
-        return behind[1].split()[0].rstrip(".")
-    return "dollars" if money and money[0] == "$" else ""
+    before, behind = line[: match.start()], line[match.end() :]
+    words = re.match(
+        r"(?:\s|\\[,;: ]|[\\*$)~{}])*((?:[^\W\d_]|[²³°/^{}\\ .⁻¹]|(?<=\^)[23]){1,40})", behind
+    )
+    if words and (name := unit_at_start(words[1])):
+        return _WRITTEN.get(name, name)
+    if re.search(r"\$$", before.rstrip("\\ ")) and not re.match(r"[^$\n]{0,30}\$(?!\d)", behind):
+        return "dollars"
+    plain = re.match(rf"[\s\\*$)]*({UNITS})", behind)
+    name = plain[1].rstrip(".") if plain else ""
+    return "" if _NO_UNIT.match(name) else name
+
+
+_WRITTEN = {"$": "dollars", "¢": "cents", "€": "euros", "in": "inches"}
+_UNIT_BEHIND = re.compile(
+    r"(?:\s|\\[,;: ]|[\\*$)~{}])*((?:[^\W\d_]|[²³°/^{}\\ .⁻¹]|(?<=\^)[23]){1,40})"
+)
+_NO_UNIT = re.compile(
+    r"(?i)(?:per|in|on|at|of|for|and|or|because|since|is|are|to|by|from|each|left)\b"
+)
 
 
 def _term_around(line: str, match: re.Match[str]) -> str | None:
@@ -154,14 +249,34 @@ def _same_length(words: re.Match[str]) -> str:
 def with_asked_unit(line: str, matches: list[re.Match[str]], question: str) -> re.Match[str] | None:
     """The number in the unit that the question asks for, if another one has another such unit.
 
-    "2 hours, or 120 minutes" is 120 where a question asks for minutes.
+    "2 hours, or 120 minutes" is 120 where a question asks for minutes. What a unit is in another
+    one, as "1 hour = 60 minutes", is left out.
     """
-    asked = _ASKED.findall(question)
-    stem = (asked[-1][0] or asked[-1][1]).casefold().rstrip("s") if asked else ""
-    units = [unit_behind(line, match).rstrip("s") for match in matches] if stem else []
-    if not any(unit != stem and common_sizes(unit, stem) for unit in units):
+    asked = unit_name(_asked_unit(question))
+    if not asked:
         return None
-    return next((match for match, unit in zip(matches, units, strict=True) if unit == stem), None)
+    units = [unit_name(unit_behind(line, match)) for match in matches]
+    if not any(unit and unit != asked and unit_ratio(unit, asked) for unit in units):
+        return None
+    fitting = [
+        match
+        for match, unit in zip(matches, units, strict=True)
+        if unit == asked and not _CONVERTS.search(line[: match.start()])
+    ]
+    return fitting[0] if fitting else None
+
+
+def _asked_unit(question: str) -> str:
+    asked = _ASKED.findall(question)
+    return (asked[-1][0] or asked[-1][1]).casefold() if asked else ""
+
+
+#: "1 hour is", "every kilometre has": a rule of conversion follows.
+_CONVERTS = re.compile(
+    r"(?i)(?:(?<![\d.,])(?:1|one|an?|every|each|per)\s+[a-z]+\s*(?:=|≈|is|are|has|have"
+    r"|equals|contains)"
+    r"(?: to| equal to)?)\s*$"
+)
 
 
 def unit_behind(line: str, match: re.Match[str]) -> str:

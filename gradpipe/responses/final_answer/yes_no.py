@@ -3,7 +3,10 @@
 import re
 
 from gradpipe.responses.final_answer.evidence import Evidence, FoundAnswer, endings, marks
-from gradpipe.responses.final_answer.verdicts_on_questions import verdict_on_question
+from gradpipe.responses.final_answer.verdicts_on_questions import (
+    is_on_question,
+    verdict_on_question,
+)
 
 _HEDGE = (
     r"(?:most |very |quite )?(?:likely|probably|definitely|certainly|clearly|perhaps"
@@ -54,7 +57,8 @@ _VERDICT = re.compile(
     r"(?i)\b(?:(?:is|are|was|were|be|been|as|seems|appears|remains|does|do|did|it|sentence|holds"
     r"|makes?"
     r"|making|rings|considered|claim|statement)\b|\w+n't\b)"
-    r"(?P<no>\W+(?:not|never|neither|cannot be|hardly|no longer)\b|(?<=n't))?(?:\W+(?!not\b"
+    r"(?P<no>\W+(?:not|never|neither|cannot be|hardly|no longer)\b"
+    r"|(?<=n't))?(?:,? (?:for the most part|by and large|more or less),?)?(?:\W+(?!not\b"
     r"|\w+n't)\w+){0,3}?\W+"
     r"(?:(?P<good>true|correct|accurate|factual|verifiable|plausible|possible|makes? sense|valid"
     r"|right"
@@ -64,6 +68,19 @@ _VERDICT = re.compile(
     r"|infeasible"
     r"|illogical|nonsensical|unverifiable|fictional|improbable|absurd|not (?:true|correct"
     r"|accurate)))\b"
+)
+
+
+_SAYING = re.compile(
+    r"(?i) (?:to|and \w+ to) (?:conclude|say|state|assume|infer|assert|suggest|believe"
+    r"|argue|deduce)\b"
+)
+_NO_ANSWER = re.compile(r"(?i)\b(?:answer|conclusion|statement about|certainty|verdict)\s*$")
+_ASKS_OPPOSITE = re.compile(r"(?i)\b(?:impossible|unlikely|improbable|implausible)\b[^?]*\?")
+_OF_CHANCE = re.compile(r"(?i)(?:possible|likely|probable|plausible|feasible)$")
+_ASKS_FACT = re.compile(
+    r"(?i)(?:^|[.!?\n] *)(?:is|are|was|were|do|does|did|has|have|had)\b"
+    r"(?![^?]*\b(?:possibl[ey]|claim|statement|sentence|likely|hypothetically)\b)[^?\n]*\?"
 )
 
 
@@ -78,15 +95,32 @@ def find_yes_or_no(text: str, words: tuple[str, str], question: str) -> FoundAns
         )
         return FoundAnswer(words[denies != negated], evidence, said)
     for sentence in ends[:2]:
-        judged = list(_VERDICT.finditer(sentence))
+        judged = [one for one in _VERDICT.finditer(sentence) if _judges(one, sentence, question)]
         if judged:
             good = (judged[-1]["bad"] is None) == (judged[-1]["no"] is None)
-            return FoundAnswer(words[not good], "conclusion", "")
+            opposite = _ASKS_OPPOSITE.search(question) and _OF_CHANCE.search(judged[-1][0])
+            return FoundAnswer(words[good == bool(opposite)], "conclusion", "")
         judged = list(_CJK_VERDICT.finditer(sentence))
         if judged:
             return FoundAnswer(words[judged[-1]["bad"] is not None], "conclusion", "")
     verdict = verdict_on_question(text, question)
     return None if verdict is None else FoundAnswer(words[not verdict], "conclusion", "")
+
+
+def _judges(verdict: re.Match[str], sentence: str, question: str) -> bool:
+    """Whether a verdict is on what is asked, and not on saying so: "it is fair to say that"."""
+    if verdict["good"] and verdict["no"] is None and _SAYING.match(sentence, verdict.end()):
+        return False
+    if _NO_ANSWER.search(sentence[: verdict.start()]):
+        return False
+    about_words = re.search(r"(?i)true|correct|accura|false|untrue|wrong", verdict[0])
+    if not about_words and not is_on_question(sentence, verdict.end(), question):
+        return False
+    # That something is possible does not say that it is so.
+    only_possible = (
+        verdict["good"] and verdict["good"].casefold() == "possible" and not verdict["no"]
+    )
+    return not (only_possible and _ASKS_FACT.search(question))
 
 
 def _denies_in_cjk(said: str) -> bool:
