@@ -55,7 +55,8 @@ def congruence(factor: Tensor, a: Tensor) -> Tensor:
 def symmetric_eigenvalues(matrices: Tensor) -> Tensor:
     """Return the eigenvalues [R, n], ascending, of symmetric matrices [R, n, n]."""
     if matrices.shape[1] < WORTH_BLOCKS or not lapack.usable(matrices):
-        return torch.linalg.eigvalsh(matrices)
+        values: Tensor = torch.linalg.eigvalsh(matrices)
+        return values
     return lapack.eigenvalues(matrices)
 
 
