@@ -14,8 +14,14 @@ from gradpipe.responses.final_answer.phrases import find_phrase
 from gradpipe.responses.final_answer.readable import first_turn, is_another_turn, readable
 from gradpipe.responses.final_answer.yes_no import find_yes_or_no
 
+#: A text that asks back, or that is cut off within a sentence, ends on no answer.
+_UNFINISHED = re.compile(
+    r"(?i)\b(?:could|can|would|will) you (?:please )?(?:tell|clarify|provide|share|specify|give|say"
+    r"|confirm|let me know|check)\b[^?]*\?\W*\Z"
+    r"|(?<!\\)\b(?:the|an|to|of|and|is|are|by|with|from|we|that|then|which|so)\s*\Z"
+)
 #: The share of a question's words that its repetition has.
-_REPEATED = 0.6
+_REPEATED = 0.8
 
 
 def final_answer(text: str, gold: str, question: str | None = None) -> str | None:
@@ -41,7 +47,8 @@ def find_answer(text: str, gold: str, question: str | None = None) -> FoundAnswe
             continue
         if (corrected := correction(part)) and (found := _read(corrected, kind, gold, asked)):
             return found._replace(evidence="correction")
-        if found := _read(part, kind, gold, asked):
+        found = _read(part, kind, gold, asked)
+        if found and not (found.evidence == "last" and _UNFINISHED.search(part)):
             return found
     return None
 
@@ -55,7 +62,9 @@ def _repeats(rest: str, question: str) -> bool:
         return not rest.startswith("<|")
     words = set(re.findall(r"[a-z]{4,}|\d+", question.casefold()))
     said = set(re.findall(r"[a-z]{4,}|\d+", rest.casefold()))
-    return len(words & said) >= _REPEATED * len(words)
+    # The same story with other numbers is another question.
+    numbers = {word for word in words if word.isdecimal()}
+    return numbers <= said and len(words & said) >= _REPEATED * len(words)
 
 
 def _read(text: str, kind: Kind, gold: str, question: str) -> FoundAnswer | None:
