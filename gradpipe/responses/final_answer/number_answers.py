@@ -50,6 +50,14 @@ _CHECKS = re.compile(
     r"(?i)\W*(?:(?:we|you) can |let(?:'s| us|me| me) |to |as a )?(?:double-?)?(?:check|verif"
     r"|confirm that"
     r"|note\b|recall|sanity|proof|this (?:checks|makes sense|is because))"
+    r"|\W*(?:(?:since|because|as)\b|\w+ and \w+ (?:have|share|are))[^.=/\\]*(?:\bno (?:other )?common"
+    r" (?:factors?|divisors?)|\b(?:co|relatively )prime|\bprime to)[^.=/\\]*\W*$"
+)
+#: What says nothing about the question: "a factor between 1 and 10", "an hour has 60 minutes".
+_GENERAL = re.compile(
+    r"(?i)\bbetween \S+ and \S+|(?<![\d.,])\b(?:an?|one|every|each) (?:hour|minute|day|week|year"
+    r"|kilomet\w+|met\w+|kilogram|foot|yard|dozen|trillion|billion|million)"
+    r" (?:has|have|is|contains|equals) \S+(?: \w+)?(?: and not \S+)?"
 )
 _CALCULATES = re.compile(
     r"[\s\\$)]*(?:[a-z]+\s*)?(?:[-+*/×·÷^(]|\\(?:times|cdot|div)(?![a-z]))[^;,A-Z]*?="
@@ -192,7 +200,7 @@ def _in_endings(text: str, question: str) -> FoundAnswer | None:
     last = [
         (sentence, before)
         for sentence, before in endings(text)
-        if numbers(without_text_commands(sentence)) and not _denies(sentence)
+        if numbers(without_text_commands(_GENERAL.sub("", sentence))) and not _denies(sentence)
     ]
     last = [ending for ending in last[:4] if not _CHECKS.match(ending[0])] or last
     if not last:

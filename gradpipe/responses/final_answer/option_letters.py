@@ -60,7 +60,7 @@ _ORDINAL = re.compile(
 )
 _ONE = (
     r"(?:\(([A-Ja-j])\)|\b([B-HJ])\b[.):]?|\b([AI])\b(?=[.):*]|\s+(?:is|was|would|must|seems"
-    r"|fits|matches"
+    r"|looks|appears|sounds|fits|matches"
     r"|works|and)\b)|\b(?:option|choice) ([a-j])\b)"
 )
 _RIGHT = (
@@ -82,7 +82,7 @@ _CHOSEN = (
     # "Option B is correct", "(B) fits best".
     re.compile(
         rf"(?:(?i:{_WORD})\W+)?{_ONE}(?:(?!\b[A-J]\b)[^.!?\n]){{0,60}}?"
-        rf"(?i:\b(?:is|was|are|must be|would be|seems|remains|must"
+        rf"(?i:\b(?:is|was|are|must be|would be|seems|looks|appears|sounds|remains|must"
         rf"|should be)\b(?:\s+\w+){{0,4}}?\s+)?\b(?i:{_RIGHT})\b(?!\W{{1,3}}if\b)"
     ),
     # "Only B is even", "that's B", "that is, A and C".

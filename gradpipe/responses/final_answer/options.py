@@ -172,7 +172,7 @@ _REJECTED = re.compile(
     r"| therefore| clearly)*"
     r"(?:n't| not\b|not\b| (?:wrong|incorrect|false|invalid|out\b|eliminated|ruled out"
     r"|impossible|irrelevant"
-    r"|unlikely|too \w+|excluded|sometimes|only|partly|partially"
+    r"|unlikely|too \w+|excluded|sometimes|only|partly|partially|(?:need|require)s?\b"
     r"|(?:true|correct|right)[^.!?\n;]{0,30}? but\b))"
     r"[^.!?\n;]*?(?=,? (?:but|so|while"
     r"|whereas|and)\b|[.!?\n;]|$"

@@ -55,6 +55,12 @@ _REASON = re.compile(
     r"\b))(?!.*\b(?:so|therefore|thus|hence|leav\w+|which)\b|.*\*\*).*$",
     re.DOTALL,
 )
+#: The verb of a number in a further clause, and a verb right before a number.
+_OTHER_VERB = re.compile(
+    r"(?i)(?:,|;| and| but| while)+ (?:he |she |it |they )?(?!is\b|are\b|so\b|has\b|have\b|or\b|and\b)"
+    r"([a-z]{3,})[\s$€£\\(*]*$"
+)
+_VERB = re.compile(r"(?i)\b([a-z]{3,})(?: (?:out|up|off|in|back|away|down))?[\s$€£\\(*]*$")
 #: The relative error of a value that is rounded beside its fraction.
 _CLOSE = Fraction(1, 100)
 #: "1/4 play chess, and 3/4 do not": the number is of the others.
@@ -93,10 +99,25 @@ def concluded_number(sentence: str, before: str, question: str, evidence: Eviden
         and not _OF_OTHERS.match(line, m.end())
     ]
     new = [m for m in main or named if _as_given(m[0]) not in given]
-    last = (new or main or named)[-1]
+    last = _of_asked_verb(line, new or main or named, question)
     if _NEARLY.search(line[: last.start()]) and not _ROUNDS.search(question):
         last = _exact(line, last, every) or last
     return number_answer(line, last, evidence, text, question)
+
+
+def _of_asked_verb(
+    line: str, candidates: list[re.Match[str]], question: str
+) -> re.Match[str]:
+    """The last number, unless it is of another verb: "he pays out 5 and keeps 3"."""
+    asked = re.findall(r"[a-z]{3,}", question[max(0, question.rfind(". ")) :].casefold())
+    verb = _OTHER_VERB.search(line[: candidates[-1].start()])
+    if not verb or verb[1].casefold()[:4] in {word[:4] for word in asked}:
+        return candidates[-1]
+    for match in candidates[-2::-1]:
+        own = _VERB.search(line[: match.start()])
+        if own and own[1].casefold()[:3] in {word[:3] for word in asked}:
+            return match
+    return candidates[-1]
 
 
 def _as_given(number: str) -> tuple[Fraction | None, str]:
@@ -123,7 +144,11 @@ def _exact(line: str, rounded: re.Match[str], every: list[re.Match[str]]) -> re.
     near = value(with_multiple(rounded[0], line[rounded.end() :]).rstrip("%"))
     for match in reversed([m for m in every if m.end() <= rounded.start()]):
         exact = value(match[0]) if re.search(r"/|frac", match[0]) else None
-        if exact and near and any(abs(exact * by / near - 1) < _CLOSE for by in (1, 100)):
+        places = len(rounded[0].partition(".")[2])
+        if exact and near and any(
+            abs(exact * by / near - 1) < _CLOSE or round(exact * by, places) == near
+            for by in (1, 100)
+        ):
             return match
     return None
 
