@@ -50,6 +50,8 @@ _CHECKS = re.compile(
     r"(?i)\W*(?:(?:we|you) can |let(?:'s| us|me| me) |to |as a )?(?:double-?)?(?:check|verif"
     r"|confirm that"
     r"|note\b|recall|sanity|proof|this (?:checks|makes sense|is because))"
+    r"|\W*(?:that|this|it)(?:'s| is) (?:just |only |slightly |a (?:bit|little) |much |almost |about )?"
+    r"(?:less|more|under|over|larger|smaller|greater|higher|lower|fewer) than\b"
     r"|\W*(?:(?:since|because|as)\b|\w+ and \w+ (?:have|share|are))[^.=/\\]*(?:\bno (?:other )?common"
     r" (?:factors?|divisors?)|\b(?:co|relatively )prime|\bprime to)[^.=/\\]*\W*$"
 )

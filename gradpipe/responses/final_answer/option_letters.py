@@ -74,7 +74,7 @@ _CHOSEN = (
         r"(?i:\b(?:choose|chose|pick|select|selected|choosing|go(?:ing)? with|went with|opt for"
         r"|settle on"
         rf"|answer with|vote for|lean(?:ing)? towards?|conclude|leaves?|leaving|left with"
-        rf"|remains|is|are|be|say|favou?r|so|thus|hence|therefore)[,:]?"
+        rf"|remains|corresponds to|matches|is|are|be|say|favou?r|so|thus|hence|therefore)[,:]?"
         rf"\s+(?:with |that |it is |it's |the |to |for |only |just |either |both |me "
         rf"|us )*(?:{_WORD}\s+)?\W*?)"
         rf"(?:\(([A-Ja-j])\)|([B-HJ])(?![\w'])|(A){_END}|(?<=option )([a-j])\b)"

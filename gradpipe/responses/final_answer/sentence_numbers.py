@@ -57,10 +57,13 @@ _REASON = re.compile(
 )
 #: The verb of a number in a further clause, and a verb right before a number.
 _OTHER_VERB = re.compile(
-    r"(?i)(?:,|;| and| but| while)+ (?:he |she |it |they )?(?!is\b|are\b|so\b|has\b|have\b|or\b|and\b)"
-    r"([a-z]{3,})[\s$€£\\(*]*$"
+    r"(?i)(?:,|;| and| but| while)+ (?:he |she |it |they )?(?!is\b|are\b|so\b|or\b|and\b)"
+    r"([a-z]{3,})(?: (?:the|a|other|remaining|about|only|rest|of))*[\s$€£\\(*]*$"
 )
 _VERB = re.compile(r"(?i)\b([a-z]{3,})(?: (?:out|up|off|in|back|away|down))?[\s$€£\\(*]*$")
+_REST = re.compile(r"(?i),? (?:while|whereas|and|but) the (?:other|rest|remaining)\b.*", re.DOTALL)
+_ASKS_REST = re.compile(r"(?i)\b(?:rest|remain\w*|others?|left)\b")
+_ABOUT = re.compile(r"(?i), which is (?:about|approximately|roughly|around)\b.*", re.DOTALL)
 #: The relative error of a value that is rounded beside its fraction.
 _CLOSE = Fraction(1, 100)
 #: "1/4 play chess, and 3/4 do not": the number is of the others.
@@ -76,6 +79,7 @@ def concluded_number(sentence: str, before: str, question: str, evidence: Eviden
     text = before + sentence
     given = {_as_given(number) for number in numbers(question)}
     line = _without_reason(without_text_commands(sentence), given)
+    line = _without_rest(line, given, question)
     if asked := with_asked_unit(line, number_matches(line), question):
         return number_answer(line, asked, evidence, text, question)
     line = without_asides(line)
@@ -111,13 +115,19 @@ def _of_asked_verb(
     """The last number, unless it is of another verb: "he pays out 5 and keeps 3"."""
     asked = re.findall(r"[a-z]{3,}", question[max(0, question.rfind(". ")) :].casefold())
     verb = _OTHER_VERB.search(line[: candidates[-1].start()])
-    if not verb or verb[1].casefold()[:4] in {word[:4] for word in asked}:
+    if not verb or _same_verb(verb[1], asked):
         return candidates[-1]
     for match in candidates[-2::-1]:
         own = _VERB.search(line[: match.start()])
-        if own and own[1].casefold()[:3] in {word[:3] for word in asked}:
+        if own and _same_verb(own[1], asked):
             return match
     return candidates[-1]
+
+
+def _same_verb(verb: str, asked: list[str]) -> bool:
+    """Whether a verb is one of the words that a question asks with, in any form."""
+    stem = 2 if verb.casefold() in ("has", "have", "had") else 3
+    return verb.casefold()[:stem] in {word[:stem] for word in asked}
 
 
 def _as_given(number: str) -> tuple[Fraction | None, str]:
@@ -137,6 +147,16 @@ def _without_reason(line: str, given: set[tuple[Fraction | None, str]]) -> str:
     if not reason or all(_as_given(n) in given for n in numbers(line[: reason.start()])):
         return line
     return line[: reason.start()] + "\x02" * len(reason[0])
+
+
+def _without_rest(line: str, given: set[tuple[Fraction | None, str]], question: str) -> str:
+    """``line`` without "while the other 2/5 do" or "which is about 8.3 m/s"; places stay."""
+    for remark in (None if _ASKS_REST.search(question) else _REST.search(line), _ABOUT.search(line)):
+        if remark is None or (remark.re is _ABOUT and _ROUNDS.search(question)):
+            continue
+        if any(_as_given(number) not in given for number in numbers(line[: remark.start()])):
+            line = line[: remark.start()] + "\x02" * len(line[remark.start() :])
+    return line
 
 
 def _exact(line: str, rounded: re.Match[str], every: list[re.Match[str]]) -> re.Match[str] | None:
@@ -288,7 +308,9 @@ def with_asked_unit(line: str, matches: list[re.Match[str]], question: str) -> r
         for match, unit in zip(matches, units, strict=True)
         if unit == asked and not _CONVERTS.search(line[: match.start()])
     ]
-    return fitting[0] if fitting else None
+    # "21:45 - 19:30 = 2 h 15 min, so it lasts 135 minutes" states the last one.
+    concluded = [m for m in fitting if re.search(r", (?:so|thus|hence)\b", line[: m.start()])]
+    return next(iter(concluded or fitting), None)
 
 
 def _asked_unit(question: str) -> str:
