@@ -3,6 +3,7 @@
 import re
 from fractions import Fraction
 
+from gradpipe.responses.final_answer.asked_units import unit_behind, with_asked_unit
 from gradpipe.responses.final_answer.evidence import (
     Evidence,
     FoundAnswer,
@@ -22,8 +23,6 @@ from gradpipe.responses.final_answer.sentence_numbers import (
     EMPHASIS,
     concluded_number,
     number_answer,
-    unit_behind,
-    with_asked_unit,
     without_asides,
     without_text_commands,
 )

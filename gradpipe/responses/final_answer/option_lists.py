@@ -14,7 +14,9 @@ _NO = re.compile(
     r"(?=[\W_]*(?:$|[(,;.–—-])))"
 )
 #: A last paragraph that says something of other options, and concludes nothing.
-_REMARK = re.compile(r"(?i)(?!.*\b(?:so|therefore|thus|hence|answer|correct|only|choose)\b)\w[^\n]*")
+_REMARK = re.compile(
+    r"(?i)(?!.*\b(?:so|therefore|thus|hence|answer|correct|only|choose)\b)\w[^\n]*"
+)
 _IN_BRACKETS = re.compile(
     r"\([A-J]\)(?:,|;|,? and\b|,? or\b| &|\s)+(?=(?:[^\s(),;]+\s+){0,3}\([A-J]\))"
 )
