@@ -7,7 +7,7 @@ from gradpipe.responses.final_answer.evidence import FoundAnswer, endings, marks
 _SET = re.compile(r"\\\{((?:[^{}\\]|\\(?![{}])|\{[^{}]*\})+)\\\}|(?<![\w\\}^_)])\{([^{}]+)\}")
 _REASON = re.compile(
     r"(?i),?\s(?:because|since|as (?:these|those|they|it|each|both)|which|where|for which"
-    r"|so (?:there|it|that|we))\b.*$"
+    r"|so (?:there|it|that|we)|and (?:their|the|its) (?:sum|product|total|difference))\b.*$"
 )
 #: What stands between the subject and its values.
 _VERB = re.compile(
@@ -31,7 +31,8 @@ _DECIDES = re.compile(
     r"|discard\w*|extraneous|invalid|negative|positive|answer|must|cannot)\b"
 )
 _CHECKS = re.compile(
-    r"(?i)\W*(?:check|verif|indeed|both (?:satisfy|work|check|are valid))"
+    r"(?i)\W*(?:(?:we can |let(?:'s| us) |to )?(?:check|verif)|indeed"
+    r"|both (?:satisfy|work|check|are valid))"
     r"|.*\b(?:on the other hand|by contrast|in contrast|for comparison)\b"
 )
 

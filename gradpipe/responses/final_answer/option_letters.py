@@ -197,7 +197,9 @@ def letters_within(passage: str) -> list[str]:
     return [next(g for g in found.groups() if g).upper() for found in _ANYWHERE.finditer(passage)]
 
 
-_BEGINS = re.compile(r"\W{0,3}[A-J](?:[).:*\]]|,|\s[-–—])")
+_BEGINS = re.compile(
+    r"\W{0,3}[A-J](?:[).:*\]]|,|\s[-–—]|\s(?:and|&)\s[A-J](?:,|\s(?:because|since|as)\b))"
+)
 _LETTERED_LINE = re.compile(r"(?m)^\W*(?:[Oo]ption )?[A-J]\W")
 
 

@@ -4,6 +4,7 @@ import re
 from fractions import Fraction
 
 from gradpipe.responses.final_answer.asked_units import asked_unit, with_asked_unit
+from gradpipe.responses.final_answer.asked_verbs import of_asked_verb
 from gradpipe.responses.final_answer.evidence import Evidence, FoundAnswer
 from gradpipe.responses.final_answer.numbers import (
     NUMBER,
@@ -26,7 +27,8 @@ _ADJUNCT = re.compile(
     r"|among|between"
     r"|(?<!total )(?<!sum )(?<!maximum )(?<!minimum )(?<!average )"
     r"(?<!mean )(?<!profit )(?<!value )of)"
-    r"\s+(?:the |a |an |all |only |each |every |these |those |his |her |their |about |last "
+    r"\s+(?:the |a |an |all |only |each |every |these |those |his |her |its |our |my |your |their |about "
+    r"|last "
     r"|first |next )*"
     r"[\s$\\(*]*$"
 )
@@ -50,12 +52,6 @@ _REASON = re.compile(
     r"\b))(?!.*\b(?:so|therefore|thus|hence|leav\w+|which)\b|.*\*\*).*$",
     re.DOTALL,
 )
-#: The verb of a number in a further clause, and a verb right before a number.
-_OTHER_VERB = re.compile(
-    r"(?i)(?:,|;| and| but| while)+ (?:he |she |it |they )?(?!is\b|are\b|so\b|or\b|and\b)"
-    r"([a-z]{3,})(?: (?:the|a|other|remaining|about|only|rest|of))*[\s$€£\\(*]*$"
-)
-_VERB = re.compile(r"(?i)\b([a-z]{3,})(?: (?:out|up|off|in|back|away|down))?[\s$€£\\(*]*$")
 _REST = re.compile(r"(?i),? (?:while|whereas|and|but) the (?:other|rest|remaining)\b.*", re.DOTALL)
 _ASKS_REST = re.compile(r"(?i)\b(?:rest|remain\w*|others?|left)\b")
 _ABOUT = re.compile(r"(?i), which is (?:about|approximately|roughly|around)\b.*", re.DOTALL)
@@ -98,29 +94,10 @@ def concluded_number(sentence: str, before: str, question: str, evidence: Eviden
         and not _OF_OTHERS.match(line, m.end())
     ]
     new = [m for m in main or named if _as_given(m[0]) not in given]
-    last = _of_asked_verb(line, new or main or named, question)
+    last = of_asked_verb(line, new or main or named, question)
     if _NEARLY.search(line[: last.start()]) and not _ROUNDS.search(question):
         last = _exact(line, last, every) or last
     return number_answer(line, last, evidence, text, question)
-
-
-def _of_asked_verb(line: str, candidates: list[re.Match[str]], question: str) -> re.Match[str]:
-    """The last number, unless it is of another verb: "he pays out 5 and keeps 3"."""
-    asked = re.findall(r"[a-z]{3,}", question[max(0, question.rfind(". ")) :].casefold())
-    verb = _OTHER_VERB.search(line[: candidates[-1].start()])
-    if not verb or _same_verb(verb[1], asked):
-        return candidates[-1]
-    for match in candidates[-2::-1]:
-        own = _VERB.search(line[: match.start()])
-        if own and _same_verb(own[1], asked):
-            return match
-    return candidates[-1]
-
-
-def _same_verb(verb: str, asked: list[str]) -> bool:
-    """Whether a verb is one of the words that a question asks with, in any form."""
-    stem = 2 if verb.casefold() in ("has", "have", "had") else 3
-    return verb.casefold()[:stem] in {word[:stem] for word in asked}
 
 
 def _as_given(number: str) -> tuple[Fraction | None, str]:

@@ -64,8 +64,9 @@ _OF_SUBJECT = re.compile(r"(?i)\W*(?:it|he|she|they)\b")
 _LAST_WORDS = 3
 #: "The evidence suggests that" concludes what follows.
 _SHOWS = re.compile(
-    r"(?i)(?<!not )\b(?:suggests?|indicates?|means|shows?|demonstrates?|implies|imply|we (?:find|see"
-    r"|conclude)|(?:appears|seems|likely|clear|evident|certain)) that (?=\w)"
+    r"(?i)(?<!not )\b(?:suggests?|indicates?|means|shows?|demonstrates?|implies|imply"
+    r"|we (?:find|see|conclude)|(?:appears|seems|likely|clear|evident|certain)) that (?=\w)"
+    r"|, (?:so|thus|hence|therefore),? (?!that\b|as\b|far\b|much\b|many\b)"
 )
 _REFERENCES = re.compile(
     r"(?is)\n[#*\s]*(?:references|sources|further reading|bibliography|citations)[*:\s]*\n.*\Z"
@@ -147,7 +148,8 @@ def _share(clause: str, sentence: str, wanted: set[str]) -> float:
 def _says_predicate(clause: str, asked: str) -> bool:
     """Whether a clause has the last words of a question, which are not its subject."""
     words = _in_order(asked)
-    return len(words) > _LAST_WORDS and set(words[-_LAST_WORDS:]) <= _words(clause)
+    last = words[1:][-_LAST_WORDS:]
+    return bool(last) and set(last) <= _words(clause)
 
 
 def _compares_alike(asked: str, clause: str, share: float) -> bool:
