@@ -36,7 +36,7 @@ def with_asked_unit(line: str, matches: list[re.Match[str]], question: str) -> r
         if unit == asked and not _CONVERTS.search(line[: match.start()])
     ]
     # "21:45 - 19:30 = 2 h 15 min, so it lasts 135 minutes" states the last one.
-    concluded = [m for m in fitting if re.search(r", (?:so|thus|hence)\b", line[: m.start()])]
+    concluded = [m for m in fitting if re.search(r", (?:so|thus|hence|then)\b", line[: m.start()])]
     return next(iter(concluded or fitting), None)
 
 

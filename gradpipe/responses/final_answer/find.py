@@ -25,7 +25,7 @@ _EXPLAINED = re.compile(
     r"|justification|reason|rationale|why)\b[*_]*(?::|\s*\n)"
 )
 _LABELED = re.compile(r"(?i)\W*(?:correct|final|answer|chosen|selected|right)\b[^:\n]{0,30}:")
-_CONCLUDES = re.compile(r"(?i)\b(?:therefore|thus|so|hence|conclu\w+|answer)\b")
+_CONCLUDES = re.compile(r"(?i)\b(?:therefore|thus|hence|so|conclu\w+|answer)\b")
 #: The share of a question's words that its repetition has.
 _REPEATED = 0.8
 
@@ -80,8 +80,8 @@ def _repeats(rest: str, question: str) -> bool:
     words = set(re.findall(r"[a-z]{4,}|\d+", question.casefold()))
     said = set(re.findall(r"[a-z]{4,}|\d+", rest.casefold()))
     # The same story with other numbers is another question.
-    numbers = {word for word in words if word.isdecimal()}
-    return numbers <= said and len(words & said) >= _REPEATED * len(words)
+    given = {one for one in words if one.isdecimal()}
+    return given <= said and len(words & said) >= _REPEATED * len(words)
 
 
 def _read(text: str, kind: Kind, gold: str, question: str) -> FoundAnswer | None:

@@ -27,7 +27,8 @@ _ADJUNCT = re.compile(
     r"|among|between"
     r"|(?<!total )(?<!sum )(?<!maximum )(?<!minimum )(?<!average )"
     r"(?<!mean )(?<!profit )(?<!value )of)"
-    r"\s+(?:the |a |an |all |only |each |every |these |those |his |her |its |our |my |your |their |about "
+    r"\s+(?:the |a |an |all |only |each |every |these |those |his |her |its |our "
+    r"|my |your |their |about "
     r"|last "
     r"|first |next )*"
     r"[\s$\\(*]*$"
@@ -71,6 +72,11 @@ def concluded_number(sentence: str, before: str, question: str, evidence: Eviden
     given = {_as_given(number) for number in numbers(question)}
     line = _without_reason(without_text_commands(sentence), given)
     line = _without_rest(line, given, question)
+    others = _REST.search(line) if _ASKS_REST.search(question) else None
+    if others and (of_others := number_matches(others[0])):
+        place = others.start() + of_others[-1].start()
+        mine = next(m for m in number_matches(line) if m.end() > place)
+        return number_answer(line, mine, evidence, text, question)
     if asked := with_asked_unit(line, number_matches(line), question):
         return number_answer(line, asked, evidence, text, question)
     line = without_asides(line)

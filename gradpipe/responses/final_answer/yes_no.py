@@ -158,7 +158,9 @@ def _said_in_word(text: str, ends: list[str]) -> list[tuple[re.Match[str], Evide
     for sentence in ends[:2]:
         for pattern, unless in ((_SAID_LAST, _NOT_SAID), (_SAID_WITHIN, _SAID_BY_OTHERS)):
             match = pattern.search(sentence)
-            clause = re.split(r";|, (?:so|but|thus)\b", sentence[: match.start()] if match else "")
+            clause = re.split(
+                r";|, (?:so|but|thus|I)\b", sentence[: match.start()] if match else ""
+            )
             if match and not unless.search(clause[-1]):
                 return [(match, "conclusion")]
     for sentence in ends[:4]:
