@@ -87,6 +87,8 @@ _SAID_BY_OTHERS = re.compile(
     r"(?i)\b(?:wrong|not|never|hard|might|may|could|some|many|people|others?|if|whether|tempt\w*"
     r"|cannot)\b|n't"
 )
+#: What begins the clause in which a word is said.
+_CLAUSE = re.compile(r";|, (?:so|but|thus|I)\b")
 _NO_ANSWER = re.compile(r"(?i)\b(?:answer|conclusion|statement about|certainty|verdict)\s*$")
 _ASKS_OPPOSITE = re.compile(r"(?i)\b(?:impossible|unlikely|improbable|implausible)\b[^?]*\?")
 _OF_CHANCE = re.compile(r"(?i)(?:possible|likely|probable|plausible|feasible)$")
@@ -158,10 +160,7 @@ def _said_in_word(text: str, ends: list[str]) -> list[tuple[re.Match[str], Evide
     for sentence in ends[:2]:
         for pattern, unless in ((_SAID_LAST, _NOT_SAID), (_SAID_WITHIN, _SAID_BY_OTHERS)):
             match = pattern.search(sentence)
-            clause = re.split(
-                r";|, (?:so|but|thus|I)\b", sentence[: match.start()] if match else ""
-            )
-            if match and not unless.search(clause[-1]):
+            if match and not unless.search(_CLAUSE.split(sentence[: match.start()])[-1]):
                 return [(match, "conclusion")]
     for sentence in ends[:4]:
         if match := _ON_ITS_OWN.search(sentence):
