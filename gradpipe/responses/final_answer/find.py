@@ -80,7 +80,7 @@ def _repeats(rest: str, question: str) -> bool:
     words = set(re.findall(r"[a-z]{4,}|\d+", question.casefold()))
     said = set(re.findall(r"[a-z]{4,}|\d+", rest.casefold()))
     # The same story with other numbers is another question.
-    given = {one for one in words if one.isdecimal()}
+    given = set(filter(str.isdecimal, words))
     return given <= said and len(words & said) >= _REPEATED * len(words)
 
 
