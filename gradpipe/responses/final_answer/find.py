@@ -54,7 +54,8 @@ def find_answer(text: str, gold: str, question: str | None = None) -> FoundAnswe
         if (corrected := correction(part)) and (found := _read(corrected, kind, gold, asked)):
             return found._replace(evidence="correction")
         head = _explained(part)
-        found = (head and _read(head, kind, gold, asked)) or _read(part, kind, gold, asked)
+        found = _read(head, kind, gold, asked) if head else None
+        found = found or _read(part, kind, gold, asked)
         if found and not (found.evidence == "last" and _UNFINISHED.search(part)):
             return found
     return None
