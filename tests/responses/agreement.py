@@ -72,7 +72,7 @@ def markdown(judged: pl.DataFrame) -> str:
             ("**all written**", judged.filter(pl.col("origin") == "written")),
             ("**all of the release**", judged.filter(pl.col("origin") == "release")),
             ("**round 1**", judged.filter(pl.col("round") == 1)),
-            ("**round 2**", judged.filter(pl.col("round") == 2)),
+            ("**round 2, release**", judged.filter(pl.col("round") == 2)),
             ("**round 3**", judged.filter(pl.col("round") == 3)),
             ("**all**", judged),
         )

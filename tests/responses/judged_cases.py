@@ -25,8 +25,8 @@ RELEASE_FOLDER = HERE.parents[2] / "shared" / "layer-gradient"
 LABELS = ("right", "wrong", "none")
 
 #: One row per response. ``read`` is the final answer that the reader read. ``round`` is 1 for the
-#: first cases, 2 for harder ones of the kinds in which rules failed on the first, and 3 for further
-#: ones of the same kinds as models usually write them.
+#: first cases, 2 for harder ones of the kinds in which rules failed on the first (only those of the
+#: release are left here), and 3 for further ones of the same kinds as models usually write them.
 CASE_SCHEMA = pl.Schema(
     {
         "id": pl.String(),

@@ -39,13 +39,15 @@ STATED = re.compile(
     r"(?! (?:the (?!question|problem|prompt|final|correct)|an? |any |calls|phones))|\bans)\b"
     r"(?:(?:(?!\b(?:steps|follow|let|need|will)\b)"
     r"[^.:!?\n]){0,90}?(?:\b(?:is|be|as)\b|['’]s\b|:)|\s*=|\.?:|\**\n)[\"*:\s]*"
+    r"|(?:(?<=\n)|^)[*_]*(?:correct|selected|chosen)(?: ones| letters| statements| items)?[*_]*:"
+    r"[*\s]*"
     r"|\banswers (?:are|would be)[\"*:\s]*"
     r"|答案[^。\n]{0,12}?(?:是|为|為|:|=)\s*|(?:答え|正解|解答|回答)(?:は|が|:)、?\s*"
     r"|(?:정답|답)(?:은|:)\s*|最[终終]答案[:]?\s*"
 )
 #: A cheaper test: without one of these, nothing is stated.
 _MAY_STATE = re.compile(
-    r"(?i)answer|ans\b|option|choice|response|conclusion|result|solution|verdict|答|解|답"
+    r"(?i)answer|ans\b|option|choice|response|conclusion|result|solution|verdict|correct|selected|chosen|答|解|답"
 )
 #: GSM8K's mark; other lines with four number signs are headings.
 _HASHES = re.compile(

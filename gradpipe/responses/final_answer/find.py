@@ -3,7 +3,7 @@
 import re
 
 from gradpipe.responses.final_answer.compare import quantity
-from gradpipe.responses.final_answer.evidence import FoundAnswer, correction
+from gradpipe.responses.final_answer.evidence import FoundAnswer, correction, marks
 from gradpipe.responses.final_answer.formula_answers import find_formula
 from gradpipe.responses.final_answer.kinds import Kind, answer_kind, bare_gold, is_list
 from gradpipe.responses.final_answer.labels import find_label
@@ -14,8 +14,20 @@ from gradpipe.responses.final_answer.phrases import find_phrase
 from gradpipe.responses.final_answer.readable import first_turn, is_another_turn, readable
 from gradpipe.responses.final_answer.yes_no import find_yes_or_no
 
+#: A text that asks back, or that is cut off within a sentence, ends on no answer.
+_UNFINISHED = re.compile(
+    r"(?i)\b(?:could|can|would|will) you (?:please )?(?:tell|clarify|provide|share|specify|give|say"
+    r"|confirm|let me know|check)\b[^?]*\?\W*\Z"
+    r"|(?<!\\)\b(?:the|an|to|of|and|is|are|by|with|from|we|that|then|which|so)\s*\Z|(?:[=+×÷]|\\times)\s*\Z"
+)
+_EXPLAINED = re.compile(
+    r"(?is)\s*((?!\W*(?:question|problem|step)\b)\S.{0,119}?)\n+[*#_\s]*(?:explanation|reasoning"
+    r"|justification|reason|rationale|why)\b[*_]*(?::|\s*\n)"
+)
+_LABELED = re.compile(r"(?i)\W*(?:correct|final|answer|chosen|selected|right)\b[^:\n]{0,30}:")
+_CONCLUDES = re.compile(r"(?i)\b(?:therefore|thus|hence|so|conclu\w+|answer)\b")
 #: The share of a question's words that its repetition has.
-_REPEATED = 0.6
+_REPEATED = 0.8
 
 
 def final_answer(text: str, gold: str, question: str | None = None) -> str | None:
@@ -41,9 +53,22 @@ def find_answer(text: str, gold: str, question: str | None = None) -> FoundAnswe
             continue
         if (corrected := correction(part)) and (found := _read(corrected, kind, gold, asked)):
             return found._replace(evidence="correction")
-        if found := _read(part, kind, gold, asked):
+        head = _explained(part)
+        found = _read(head, kind, gold, asked) if head else None
+        found = found or _read(part, kind, gold, asked)
+        if found and not (found.evidence == "last" and _UNFINISHED.search(part)):
             return found
     return None
+
+
+def _explained(text: str) -> str | None:
+    """The answer before a section that only explains it; None if that concludes anything."""
+    found = _EXPLAINED.match(text)
+    if not found or marks(text[found.end() :]):
+        return None
+    if not _LABELED.match(found[1]) and _CONCLUDES.search(text, found.end()):
+        return None
+    return found[1]
 
 
 def _repeats(rest: str, question: str) -> bool:
@@ -55,7 +80,9 @@ def _repeats(rest: str, question: str) -> bool:
         return not rest.startswith("<|")
     words = set(re.findall(r"[a-z]{4,}|\d+", question.casefold()))
     said = set(re.findall(r"[a-z]{4,}|\d+", rest.casefold()))
-    return len(words & said) >= _REPEATED * len(words)
+    # The same story with other numbers is another question.
+    given = set(filter(str.isdecimal, words))
+    return given <= said and len(words & said) >= _REPEATED * len(words)
 
 
 def _read(text: str, kind: Kind, gold: str, question: str) -> FoundAnswer | None:

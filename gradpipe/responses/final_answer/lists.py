@@ -7,7 +7,7 @@ from gradpipe.responses.final_answer.evidence import FoundAnswer, endings, marks
 _SET = re.compile(r"\\\{((?:[^{}\\]|\\(?![{}])|\{[^{}]*\})+)\\\}|(?<![\w\\}^_)])\{([^{}]+)\}")
 _REASON = re.compile(
     r"(?i),?\s(?:because|since|as (?:these|those|they|it|each|both)|which|where|for which"
-    r"|so (?:there|it|that|we))\b.*$"
+    r"|so (?:there|it|that|we)|and (?:their|the|its) (?:sum|product|total|difference))\b.*$"
 )
 #: What stands between the subject and its values.
 _VERB = re.compile(
@@ -30,7 +30,11 @@ _DECIDES = re.compile(
     r"(?i)^\W*(?:so|therefore|thus|hence|finally|but|however)\b|[a-z]\s*=|\b(?:only one|reject\w*"
     r"|discard\w*|extraneous|invalid|negative|positive|answer|must|cannot)\b"
 )
-_CHECKS = re.compile(r"(?i)\W*(?:check|verif|indeed)")
+_CHECKS = re.compile(
+    r"(?i)\W*(?:(?:we can |let(?:'s| us) |to )?(?:check|verif)|indeed"
+    r"|both (?:satisfy|work|check|are valid))"
+    r"|.*\b(?:on the other hand|by contrast|in contrast|for comparison)\b"
+)
 
 
 def find_list(text: str) -> FoundAnswer | None:
@@ -63,7 +67,12 @@ def _in_passage(passage: str) -> tuple[str, str] | None:
         )
         chosen = sets[0 if subject else -1]
         return f"\\{{{chosen[1] or chosen[2]}\\}}", chosen[0]
-    plain = re.sub(r"\\[()\[\],;! ]|\\q?quad(?![a-z])|[$*]|\.\s*$", " ", _REASON.sub("", passage))
+    return _in_words(passage, _REASON.sub("", passage)) or _in_words(passage, passage)
+
+
+def _in_words(passage: str, plain: str) -> tuple[str, str] | None:
+    """The list of a passage without a set in braces; ``plain`` is what is read of it."""
+    plain = re.sub(r"\\[()\[\],;! ]|\\q?quad(?![a-z])|[$*]|\.\s*$", " ", plain)
     plain = re.sub(r"\\text\s*\{\s*(,?\s*(?:and|or),?)\s*\}", r" \1 ", plain)
     plain = re.sub(r"\s*\((?=[^()]*[a-z]{2})[^()]*\)", "", plain)
     plain = re.sub(r"(?i)\bplus or minus\s+", "±", plain)
@@ -83,7 +92,7 @@ def _in_passage(passage: str) -> tuple[str, str] | None:
 
 
 def _members(part: str) -> list[str]:
-    pieces = re.split(r",?\s*\b(?:and|or)\b\s*|[,;]\s*(?![^()]*\))", part.strip().strip("{}\\ "))
+    pieces = re.split(r",?\s*\b(?:and|or)\b\s*|[,;]\s*(?![^()]*\))", part.strip().strip("{}\\, "))
     values = [piece.rsplit("=", 1)[-1].strip() for piece in pieces]
     return values if len(values) > 1 and all(_VALUE.fullmatch(value) for value in values) else []
 

@@ -3,6 +3,7 @@
 import re
 from fractions import Fraction
 
+from gradpipe.responses.final_answer.asked_units import unit_behind, with_asked_unit
 from gradpipe.responses.final_answer.evidence import (
     Evidence,
     FoundAnswer,
@@ -22,8 +23,6 @@ from gradpipe.responses.final_answer.sentence_numbers import (
     EMPHASIS,
     concluded_number,
     number_answer,
-    unit_behind,
-    with_asked_unit,
     without_asides,
     without_text_commands,
 )
@@ -50,6 +49,18 @@ _CHECKS = re.compile(
     r"(?i)\W*(?:(?:we|you) can |let(?:'s| us|me| me) |to |as a )?(?:double-?)?(?:check|verif"
     r"|confirm that"
     r"|note\b|recall|sanity|proof|this (?:checks|makes sense|is because))"
+    r"|\W*(?:that|this|it)(?:'s| is) the same as\b"
+    r"|\W*(?:that|this|it)(?:'s| is) (?:just |only |slightly |a (?:bit|little) |much |almost"
+    r" |about )?(?:less|more|under|over|larger|smaller|greater|higher|lower|fewer) than\b"
+    r"|\W*(?:(?:since|because|as)\b|\w+ and \w+ (?:have|share|are))[^.=/\\]*"
+    r"(?:\bno (?:other )?common (?:factors?|divisors?)|\b(?:co|relatively )prime|\bprime to)"
+    r"[^.=/\\]*\W*$"
+)
+#: What says nothing about the question: "a factor between 1 and 10", "an hour has 60 minutes".
+_GENERAL = re.compile(
+    r"(?i)\bbetween \S+ and \S+|(?<![\d.,])\b(?:an?|one|every|each) (?:hour|minute|day|week|year"
+    r"|kilomet\w+|met\w+|kilogram|foot|yard|dozen|trillion|billion|million)"
+    r" (?:has|have|is|contains|equals) \S+(?: \w+)?(?: and not \S+)?"
 )
 _CALCULATES = re.compile(
     r"[\s\\$)]*(?:[a-z]+\s*)?(?:[-+*/×·÷^(]|\\(?:times|cdot|div)(?![a-z]))[^;,A-Z]*?="
@@ -192,7 +203,7 @@ def _in_endings(text: str, question: str) -> FoundAnswer | None:
     last = [
         (sentence, before)
         for sentence, before in endings(text)
-        if numbers(without_text_commands(sentence)) and not _denies(sentence)
+        if numbers(without_text_commands(_GENERAL.sub("", sentence))) and not _denies(sentence)
     ]
     last = [ending for ending in last[:4] if not _CHECKS.match(ending[0])] or last
     if not last:
@@ -205,12 +216,20 @@ def _in_endings(text: str, question: str) -> FoundAnswer | None:
     if len(last) > 1 and re.fullmatch(r"\s*\([^()]*\)[\s.]*", last[0][0]):
         last = last[1:]
     chosen = _settling(last[:3])
-    if _SHARE.search(question) and all(number.isdecimal() for number in numbers(chosen[0])):
-        part = spelled_number(chosen[0])
+    if _SHARE.search(question):
+        part = _spelled_share(chosen[0])
         if part and isinstance(part[1], Fraction):
             return FoundAnswer(str(part[1]), "last", part[0])
     evidence: Evidence = "conclusion" if _CONCLUDES.match(chosen[0]) else "last"
     return concluded_number(*chosen, question, evidence)
+
+
+def _spelled_share(sentence: str) -> tuple[str, int | Fraction] | None:
+    """A spelled number behind the others of a sentence, or beside whole numbers only."""
+    every = number_matches(sentence)
+    behind = sentence[every[-1].end() :] if every else sentence
+    whole = all(match[0].isdecimal() for match in every)
+    return spelled_number(sentence if whole else behind)
 
 
 def _without_verification(text: str) -> str:

@@ -60,7 +60,7 @@ _ORDINAL = re.compile(
 )
 _ONE = (
     r"(?:\(([A-Ja-j])\)|\b([B-HJ])\b[.):]?|\b([AI])\b(?=[.):*]|\s+(?:is|was|would|must|seems"
-    r"|fits|matches"
+    r"|looks|appears|sounds|fits|matches"
     r"|works|and)\b)|\b(?:option|choice) ([a-j])\b)"
 )
 _RIGHT = (
@@ -74,7 +74,7 @@ _CHOSEN = (
         r"(?i:\b(?:choose|chose|pick|select|selected|choosing|go(?:ing)? with|went with|opt for"
         r"|settle on"
         rf"|answer with|vote for|lean(?:ing)? towards?|conclude|leaves?|leaving|left with"
-        rf"|remains|is|are|be|say|favou?r|so|thus|hence|therefore)[,:]?"
+        rf"|remains|corresponds to|matches|is|are|be|say|favou?r|so|thus|hence|therefore)[,:]?"
         rf"\s+(?:with |that |it is |it's |the |to |for |only |just |either |both |me "
         rf"|us )*(?:{_WORD}\s+)?\W*?)"
         rf"(?:\(([A-Ja-j])\)|([B-HJ])(?![\w'])|(A){_END}|(?<=option )([a-j])\b)"
@@ -82,7 +82,7 @@ _CHOSEN = (
     # "Option B is correct", "(B) fits best".
     re.compile(
         rf"(?:(?i:{_WORD})\W+)?{_ONE}(?:(?!\b[A-J]\b)[^.!?\n]){{0,60}}?"
-        rf"(?i:\b(?:is|was|are|must be|would be|seems|remains|must"
+        rf"(?i:\b(?:is|was|are|must be|would be|seems|looks|appears|sounds|remains|must"
         rf"|should be)\b(?:\s+\w+){{0,4}}?\s+)?\b(?i:{_RIGHT})\b(?!\W{{1,3}}if\b)"
     ),
     # "Only B is even", "that's B", "that is, A and C".
@@ -197,7 +197,9 @@ def letters_within(passage: str) -> list[str]:
     return [next(g for g in found.groups() if g).upper() for found in _ANYWHERE.finditer(passage)]
 
 
-_BEGINS = re.compile(r"\W{0,3}[A-J](?:[).:*\]]|,|\s[-–—])")
+_BEGINS = re.compile(
+    r"\W{0,3}[A-J](?:[).:*\]]|,|\s[-–—]|\s(?:and|&)\s[A-J](?:,|\s(?:because|since|as)\b))"
+)
 _LETTERED_LINE = re.compile(r"(?m)^\W*(?:[Oo]ption )?[A-J]\W")
 
 

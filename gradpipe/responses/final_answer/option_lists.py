@@ -13,6 +13,10 @@ _NO = re.compile(
     r"[✗✘❌✖☒×]|(?i:\b(?:no|false|incorrect|wrong|invalid|not (?:true|correct|right|valid))\b"
     r"(?=[\W_]*(?:$|[(,;.–—-])))"
 )
+#: A last paragraph that says something of other options, and concludes nothing.
+_REMARK = re.compile(
+    r"(?i)(?!.*\b(?:so|therefore|thus|hence|answer|correct|only|choose)\b)\w[^\n]*"
+)
 _IN_BRACKETS = re.compile(
     r"\([A-J]\)(?:,|;|,? and\b|,? or\b| &|\s)+(?=(?:[^\s(),;]+\s+){0,3}\([A-J]\))"
 )
@@ -30,6 +34,9 @@ def verdict_list(text: str) -> list[str]:
 def only_listed(text: str, options: list[tuple[str, str]]) -> list[str]:
     """The letters of a list of options that ends a text, unless it lists all options again."""
     letters: list[str] = []
+    before, _, behind = text.rstrip().rpartition("\n\n")
+    if behind and _REMARK.fullmatch(behind) and before.count("\n") > 1:
+        text = before
     for line in reversed(text.rstrip().split("\n")):
         found = _LINE.fullmatch(line)
         if line.strip() and not found:

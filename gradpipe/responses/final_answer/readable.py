@@ -57,7 +57,7 @@ _LINE = r"\n\s*(?:[*_]{2}|#{1,4}[ \t]*|>[ \t]*|\[|<)?"
 _NEXT_TURN = re.compile(
     rf"(?i){_LINE}(?:(?:{_SPEAKER})\s*\d*\s*[*_]*\s*(?:[:>\]]|(?<=\nQ)\.|(?<=\d)[ \t]*\n)"
     rf"|{_INVITES}"
-    rf"|(?P<section>(?:{_SECTION})\s*(?P<number>\d*)\s*[*_]*\s*(?:[:.]|(?<=\d)[ \t]*\n)))"
+    rf"|(?P<section>(?:{_SECTION})\s*(?P<number>\d*)\s*[*_]*\s*(?:[:.]|(?<=\d)[ \t]*\n|(?<=\d)\])))"
     r"|(?<=[.!?])[ ](?-i:Q|Question|User|Human)[ ]?\d*:"
     r"|(?P<token><\|(?:im_start|im_end|user|end|eot_id|endoftext|start_header_id)\|?>|\[INST\]"
     r"|</s>|<(?:start|end)_of_turn>)|\n#{2,}\s*(?:Instruction|Human|User|Question)\s*\d*\s*(?=\n)"

@@ -3,6 +3,8 @@
 import re
 from fractions import Fraction
 
+from gradpipe.responses.final_answer.asked_units import asked_unit, with_asked_unit
+from gradpipe.responses.final_answer.asked_verbs import of_asked_verb
 from gradpipe.responses.final_answer.evidence import Evidence, FoundAnswer
 from gradpipe.responses.final_answer.numbers import (
     NUMBER,
@@ -25,7 +27,9 @@ _ADJUNCT = re.compile(
     r"|among|between"
     r"|(?<!total )(?<!sum )(?<!maximum )(?<!minimum )(?<!average )"
     r"(?<!mean )(?<!profit )(?<!value )of)"
-    r"\s+(?:the |a |an |all |only |each |every |these |those |his |her |their |about |last "
+    r"\s+(?:the |a |an |all |only |each |every |these |those |his |her |its |our "
+    r"|my |your |their |about "
+    r"|last "
     r"|first |next )*"
     r"[\s$\\(*]*$"
 )
@@ -40,12 +44,6 @@ _TERM_AFTER = re.compile(
 )
 _TERM = re.compile(r"[^\s,;:=$]+(?:\s*[-+*/^×·]\s*[^\s,;:=$]+)*")
 _TEXT = re.compile(r"\\(?:text|mathrm|mbox|textrm|textbf|mathbf|textit|mathit)\s*\{([^{}]*)\}")
-_ASKED = re.compile(
-    r"(?i)\bhow (?:many|much)(?: more| fewer| less| total| additional)? ([a-z]{3,})"
-    r"|\bin (minutes|hours|days|weeks|months|years|seconds|cents|dollars|meters|met(?:er|re)s"
-    r"|kilometers|cm"
-    r"|centimeters|inches|feet|miles|grams|kilograms|percent)\b"
-)
 
 
 #: A reason behind an answer: "5 are left, since 7 - 2 = 5".
@@ -55,6 +53,9 @@ _REASON = re.compile(
     r"\b))(?!.*\b(?:so|therefore|thus|hence|leav\w+|which)\b|.*\*\*).*$",
     re.DOTALL,
 )
+_REST = re.compile(r"(?i),? (?:while|whereas|and|but) the (?:other|rest|remaining)\b.*", re.DOTALL)
+_ASKS_REST = re.compile(r"(?i)\b(?:rest|remain\w*|others?|left)\b")
+_ABOUT = re.compile(r"(?i), which is (?:about|approximately|roughly|around)\b.*", re.DOTALL)
 #: The relative error of a value that is rounded beside its fraction.
 _CLOSE = Fraction(1, 100)
 #: "1/4 play chess, and 3/4 do not": the number is of the others.
@@ -70,6 +71,12 @@ def concluded_number(sentence: str, before: str, question: str, evidence: Eviden
     text = before + sentence
     given = {_as_given(number) for number in numbers(question)}
     line = _without_reason(without_text_commands(sentence), given)
+    line = _without_rest(line, given, question)
+    others = _REST.search(line) if _ASKS_REST.search(question) else None
+    if others and (of_others := number_matches(others[0])):
+        place = others.start() + of_others[-1].start()
+        mine = next(m for m in number_matches(line) if m.end() > place)
+        return number_answer(line, mine, evidence, text, question)
     if asked := with_asked_unit(line, number_matches(line), question):
         return number_answer(line, asked, evidence, text, question)
     line = without_asides(line)
@@ -93,7 +100,7 @@ def concluded_number(sentence: str, before: str, question: str, evidence: Eviden
         and not _OF_OTHERS.match(line, m.end())
     ]
     new = [m for m in main or named if _as_given(m[0]) not in given]
-    last = (new or main or named)[-1]
+    last = of_asked_verb(line, new or main or named, question)
     if _NEARLY.search(line[: last.start()]) and not _ROUNDS.search(question):
         last = _exact(line, last, every) or last
     return number_answer(line, last, evidence, text, question)
@@ -118,12 +125,33 @@ def _without_reason(line: str, given: set[tuple[Fraction | None, str]]) -> str:
     return line[: reason.start()] + "\x02" * len(reason[0])
 
 
+def _without_rest(line: str, given: set[tuple[Fraction | None, str]], question: str) -> str:
+    """``line`` without "while the other 2/5 do" or "which is about 8.3 m/s"; places stay."""
+    for remark in (
+        None if _ASKS_REST.search(question) else _REST.search(line),
+        _ABOUT.search(line),
+    ):
+        if remark is None or (remark.re is _ABOUT and _ROUNDS.search(question)):
+            continue
+        if any(_as_given(number) not in given for number in numbers(line[: remark.start()])):
+            line = line[: remark.start()] + "\x02" * len(line[remark.start() :])
+    return line
+
+
 def _exact(line: str, rounded: re.Match[str], every: list[re.Match[str]]) -> re.Match[str] | None:
     """The fraction before ``rounded`` that it is nearly equal to."""
     near = value(with_multiple(rounded[0], line[rounded.end() :]).rstrip("%"))
     for match in reversed([m for m in every if m.end() <= rounded.start()]):
         exact = value(match[0]) if re.search(r"/|frac", match[0]) else None
-        if exact and near and any(abs(exact * by / near - 1) < _CLOSE for by in (1, 100)):
+        places = len(rounded[0].partition(".")[2])
+        if (
+            exact
+            and near
+            and any(
+                abs(exact * by / near - 1) < _CLOSE or round(exact * by, places) == near
+                for by in (1, 100)
+            )
+        ):
             return match
     return None
 
@@ -189,12 +217,10 @@ def _dots_group(text: str, question: str) -> bool:
 
 def _of_two_units(both: TwoUnits, evidence: Evidence, written: str, question: str) -> FoundAnswer:
     """A quantity in two units: in the unit that the question asks for, else in the smaller one."""
-    asked, small = unit_name(_asked_unit(question)), unit_name(both.unit) or ""
+    asked, small = unit_name(asked_unit(question)), unit_name(both.unit) or ""
     ratio = unit_ratio(small, asked) if asked else None
     number = both.number * (ratio or 1)
-    return FoundAnswer(
-        str(number), evidence, written, _asked_unit(question) if ratio else both.unit
-    )
+    return FoundAnswer(str(number), evidence, written, asked_unit(question) if ratio else both.unit)
 
 
 def _unit_of(line: str, match: re.Match[str]) -> str:
@@ -212,9 +238,6 @@ def _unit_of(line: str, match: re.Match[str]) -> str:
 
 
 _WRITTEN = {"$": "dollars", "¢": "cents", "€": "euros", "in": "inches"}
-_UNIT_BEHIND = re.compile(
-    r"(?:\s|\\[,;: ]|[\\*$)~{}])*((?:[^\W\d_]|[²³°/^{}\\ .⁻¹]|(?<=\^)[23]){1,40})"
-)
 _NO_UNIT = re.compile(
     r"(?i)(?:per|in|on|at|of|for|and|or|because|since|is|are|to|by|from|each|left)\b"
 )
@@ -244,43 +267,3 @@ def _same_length(words: re.Match[str]) -> str:
     """The words of a ``\\text{}``, with spaces for the command, so that places stay."""
     inner = words.start(1) - words.start()
     return " " * inner + words[1] + " " * (len(words[0]) - inner - len(words[1]))
-
-
-def with_asked_unit(line: str, matches: list[re.Match[str]], question: str) -> re.Match[str] | None:
-    """The number in the unit that the question asks for, if another one has another such unit.
-
-    "2 hours, or 120 minutes" is 120 where a question asks for minutes. What a unit is in another
-    one, as "1 hour = 60 minutes", is left out.
-    """
-    asked = unit_name(_asked_unit(question))
-    if not asked:
-        return None
-    units = [unit_name(unit_behind(line, match)) for match in matches]
-    if not any(unit and unit != asked and unit_ratio(unit, asked) for unit in units):
-        return None
-    fitting = [
-        match
-        for match, unit in zip(matches, units, strict=True)
-        if unit == asked and not _CONVERTS.search(line[: match.start()])
-    ]
-    return fitting[0] if fitting else None
-
-
-def _asked_unit(question: str) -> str:
-    asked = _ASKED.findall(question)
-    return (asked[-1][0] or asked[-1][1]).casefold() if asked else ""
-
-
-#: "1 hour is", "every kilometre has": a rule of conversion follows.
-_CONVERTS = re.compile(
-    r"(?i)(?:(?<![\d.,])(?:1|one|an?|every|each|per)\s+[a-z]+\s*(?:=|≈|is|are|has|have"
-    r"|equals|contains)"
-    r"(?: to| equal to)?)\s*$"
-)
-
-
-def unit_behind(line: str, match: re.Match[str]) -> str:
-    """The word behind a number, in lowercase; empty if it cannot be a unit."""
-    unit = re.match(r"[\s\\{*$)]*(?:[a-z]*\\text\{\s*)?([A-Za-z]{2,})", line[match.end() :])
-    word = unit[1].casefold() if unit else ""
-    return "" if word in ("or", "and", "is", "text", "because", "since", "in", "as") else word

@@ -7,6 +7,7 @@ this, and yes if it does not.
 
 import re
 from collections.abc import Iterator
+from itertools import pairwise
 
 from gradpipe.responses.final_answer.evidence import endings
 
@@ -57,7 +58,20 @@ _OF_TWO = re.compile(
     r"|\bover (?:an?|the)\b"
 )
 _DIRECTION = re.compile(r"(?i)\b(?:more|less|fewer|better|worse|\w{3,}er)\b(?=.*\bthan\b)")
-_PRONOUN = re.compile(r"(?i)\b(?:it|its|he|his|she|her|they|their|them)\b")
+_PRONOUN = re.compile(r"(?i)\b(?:it|its|he|him|his|she|her|they|their|them)\b")
+#: A sentence whose main clause begins with a pronoun answers if it has the question's last words.
+_OF_SUBJECT = re.compile(r"(?i)\W*(?:it|he|she|they)\b")
+_LAST_WORDS = 3
+#: "The evidence suggests that" concludes what follows.
+_SHOWS = re.compile(
+    r"(?i)(?<!not )\b(?:suggests?|indicates?|means|shows?|demonstrates?|implies|imply"
+    r"|we (?:find|see|conclude)|(?:appears|seems|likely|clear|evident|certain)) that (?=\w)"
+    r"|, (?:so|thus|hence|therefore),? (?!that\b|as\b|far\b|much\b|many\b)"
+)
+_REFERENCES = re.compile(
+    r"(?is)\n[#*\s]*(?:references|sources|further reading|bibliography|citations)[*:\s]*\n.*\Z"
+)
+_THERE_IS_NO = re.compile(r"(?i)\bthere (?:is|are|was|were) no (\w+)")
 #: What is asked in the negative is answered in ways that these rules do not read.
 _ASKS_DENIAL = re.compile(rf"{_DENIES.pattern}|\bun(?:concerned|aware|necessary|helpful)\b")
 #: Verbs that deny: only a conclusion with the same verb answers.
@@ -92,17 +106,20 @@ def verdict_on_question(text: str, question: str) -> bool | None:
     """Whether the conclusion of ``text`` affirms what ``question`` asks; None if unclear."""
     asks = list(_ASKS.finditer(question))
     asked = asks[-1]["asked"] if asks else ""
+    text = _REFERENCES.sub("", text)
     wanted, omits = _words(asked), _ASKS_OMISSION.search(asked)
     if not wanted or _ASKS_DENIAL.search(asked):
         return None
     # A comparison of other things does not answer, but what follows may deny the question's.
     otherwise = False
-    for sentence in _conclusions(text, wanted):
+    for sentence in _conclusions(text, wanted, asked):
         clause = _main_clause(sentence)
         if omits and omits[1].casefold() not in clause.casefold():
             continue
         needed = _SHARE if _CONCLUDES.match(sentence) else _LARGE_SHARE
         share = _share(clause, sentence, wanted)
+        if _OF_SUBJECT.match(clause) and _says_predicate(clause, asked):
+            share = max(share, _SHARE)
         if share < needed:
             continue
         if _denies(clause, wanted, asked):
@@ -126,6 +143,13 @@ def _share(clause: str, sentence: str, wanted: set[str]) -> float:
         whole = len(wanted & _words(sentence)) / len(wanted)
         return whole if whole >= _LARGE_SHARE else share
     return share
+
+
+def _says_predicate(clause: str, asked: str) -> bool:
+    """Whether a clause has the last words of a question, which are not its subject."""
+    words = _in_order(asked)
+    last = words[1:][-_LAST_WORDS:]
+    return bool(last) and set(last) <= _words(clause)
 
 
 def _compares_alike(asked: str, clause: str, share: float) -> bool:
@@ -190,6 +214,9 @@ def is_on_question(sentence: str, end: int, question: str) -> bool:
 def _denies(clause: str, wanted: set[str], asked: str) -> bool:
     if _DENIES.search(_NOT_DENIALS.sub("", clause)):
         return True
+    none = _THERE_IS_NO.search(clause)
+    if none and _stem(none[1].casefold()) in wanted:
+        return True
     other = _CHOOSES_OTHER.search(clause)
     if other and not _CHOOSES_OTHER.search(asked) and wanted & _words(other[1]):
         return True
@@ -197,15 +224,31 @@ def _denies(clause: str, wanted: set[str], asked: str) -> bool:
     return any(_stem(word) in wanted for word in opposites)
 
 
-def _conclusions(text: str, wanted: set[str]) -> Iterator[str]:
+def _conclusions(text: str, wanted: set[str], asked: str) -> Iterator[str]:
     """The concluding sentences among the last four, and the last one: first if it says most."""
-    last = [sentence for sentence, _ in endings(text)][:4]
+    every = [sentence for sentence, _ in endings(text)][:5]
+    last = [_as_conclusion(sentence, asked) for sentence in every][:4]
+    headed = {one for one, before in pairwise(every) if _is_heading(before)}
     says_most = bool(last) and len(wanted & _words(_main_clause(last[0]))) >= _LARGE_SHARE * len(
         wanted
     )
     yield from last[: int(says_most)]
-    yield from (sentence for sentence in last if _CONCLUDES.match(sentence))
+    yield from (one for one in last if one in headed or _CONCLUDES.match(one))
     yield from last[:1]
+
+
+def _is_heading(sentence: str) -> bool:
+    """Whether a sentence is nothing but the heading of a conclusion."""
+    found = _CONCLUDES.match(sentence)
+    return bool(found) and not re.search(r"\w", sentence[found.end() :] if found else "")
+
+
+def _as_conclusion(sentence: str, asked: str) -> str:
+    """A sentence as "this suggests that" as a conclusion, if it has the question's last word."""
+    shows = None if _CONCLUDES.match(sentence) else _SHOWS.search(sentence)
+    if shows and set(_in_order(asked)[-1:]) <= _words(sentence[shows.end() :]):
+        return f"Therefore, {sentence[shows.end() :]}"
+    return sentence
 
 
 def _main_clause(sentence: str) -> str:

@@ -33,7 +33,8 @@ _DIRECTLY = re.compile(
 _AT_FIRST = re.compile(
     rf"(?i)\W*(?:(?:therefore|thus|hence|so|in conclusion|(?:final )?conclusion|in summary"
     rf"|summary|overall"
-    rf"|\w+ly|generally speaking|option|decision|verdict|final \w+|in short|well|ultimately"
+    rf"|\w+ly(?: speaking)?|pretty much|more or less|for the most part|in a (?:sense|way)"
+    rf"|option|decision|verdict|final \w+|in short|well|ultimately"
     rf"|finally|{_HEDGE})\W+)*{_SAID}"
 )
 _BEGINS = re.compile(r"(?i)\W*(?P<said>(?:in)?correct|right|wrong)(?=[.!,])")
@@ -44,6 +45,12 @@ _SAID_LAST = re.compile(
     r"(?i)(?:\b(?:say|says|towards?|end|answer|choose|so|is|conclude|think|be|to|with|an?)\W+"
     r"|(?<=[a-z])[:,]\s+)"
     r"(?P<said>yes|no)\W*$"
+)
+#: "It seems fair to answer yes here", "I would lean yes, since".
+_SAID_WITHIN = re.compile(
+    r"(?i)\b(?:answer|say|lean(?:ing)?(?: towards?)?|go(?:ing)? with|conclude|settle on)\W{1,3}"
+    r"(?P<said>yes|no)(?=[\"'*]{0,3}(?:[.,;:!]|\s+(?:here|since|because|as|for|in|on|but|at"
+    r"|overall|[-–—])(?!\w)))"
 )
 _CJK_SAID = re.compile(
     rf"^[\s*、,。:\"]*(?:所以|因此|答案|综上|总之|よって|したがって|结论|結論)?[、,是为:\s]*(?P<said>{_CJK})"
@@ -75,6 +82,13 @@ _SAYING = re.compile(
     r"(?i) (?:to|and \w+ to) (?:conclude|say|state|assume|infer|assert|suggest|believe"
     r"|argue|deduce)\b"
 )
+_NOT_SAID = re.compile(r"(?i)\b(?:wrong|not|never|hard)\b|n't")
+_SAID_BY_OTHERS = re.compile(
+    r"(?i)\b(?:wrong|not|never|hard|might|may|could|some|many|people|others?|if|whether|tempt\w*"
+    r"|cannot)\b|n't"
+)
+#: What begins the clause in which a word is said.
+_CLAUSE = re.compile(r";|, (?:so|but|thus|I)\b")
 _NO_ANSWER = re.compile(r"(?i)\b(?:answer|conclusion|statement about|certainty|verdict)\s*$")
 _ASKS_OPPOSITE = re.compile(r"(?i)\b(?:impossible|unlikely|improbable|implausible)\b[^?]*\?")
 _OF_CHANCE = re.compile(r"(?i)(?:possible|likely|probable|plausible|feasible)$")
@@ -144,11 +158,10 @@ def _said_in_word(text: str, ends: list[str]) -> list[tuple[re.Match[str], Evide
         if match := _AT_FIRST.match(sentence) or _CJK_SAID.match(sentence):
             return [(match, "conclusion")]
     for sentence in ends[:2]:
-        match = _SAID_LAST.search(sentence)
-        if match and not re.search(
-            r"(?i)\b(?:wrong|not|never|hard)\b|n't", sentence[: match.start()]
-        ):
-            return [(match, "conclusion")]
+        for pattern, unless in ((_SAID_LAST, _NOT_SAID), (_SAID_WITHIN, _SAID_BY_OTHERS)):
+            match = pattern.search(sentence)
+            if match and not unless.search(_CLAUSE.split(sentence[: match.start()])[-1]):
+                return [(match, "conclusion")]
     for sentence in ends[:4]:
         if match := _ON_ITS_OWN.search(sentence):
             return [(match, "conclusion")]

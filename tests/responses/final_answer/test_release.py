@@ -53,10 +53,10 @@ REASONING = {
     "ecqa": (382, 4),
     "creak": (440, 7),
     "sensemaking": (490, 1),
-    "strategyqa": (276, 164),
+    "strategyqa": (290, 149),
 }
 #: The same of the first 100.
-MATHEMATICS = {"algebra": (76, 0), "counting_probability": (39, 0), "geometry": (33, 0)}
+MATHEMATICS = {"algebra": (76, 0), "counting_probability": (39, 1), "geometry": (33, 1)}
 
 
 @pytest.mark.parametrize("name", REASONING)
