@@ -49,6 +49,8 @@ def unit_name(written: str) -> str | None:
     if rate := _RATE.match(unit):
         top, below = unit_name(rate[1]), unit_name(rate[2])
         return f"{top}/{below}" if top and below else None
+    if re.fullmatch(r"in\^?[23²³]", unit):
+        unit = unit.replace("in", "inch", 1)
     power = ""
     if before := _POWER_BEFORE.match(unit):
         power, unit = "3" if before[1][0] == "c" else "2", unit[before.end() :]
