@@ -209,9 +209,10 @@ def run_peers(settings: Settings, say: Say) -> Part:
     from bench.peers_summary import summarize_peers
 
     source, run = measure_peers(settings, say)
+    threads = "one thread" if run.threads == 1 else f"{run.threads} threads"
     note = (
         f"Seconds per example, {_rows(settings, source)}; {_rounds(settings)}, with the methods in "
-        f"turn, each in a new process with {run.threads} threads and no accelerator, after one row "
+        f"turn, each in a new process with {threads} and no accelerator, after one row "
         "untimed and without the time to load the model. Ratio: the method's time over that of "
         "gradpipe with cosines. Peak: memory of the process with the model while it ran."
     )

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 #: One row per style, round and method: seconds and tokens of all ``examples``, as the method's own
 #: tokenizer counts them; the process's peak while it ran, and its part above the loaded model, in
-#: bytes. ``batching``: the chosen tokens per batch.
+#: bytes. ``batching``: the chosen tokens per batch. ``version``: that of the method's package.
 PEER_TIMINGS = pl.Schema(
     {
         "style": pl.String(),
@@ -36,6 +36,8 @@ PEER_TIMINGS = pl.Schema(
         "tokens": pl.Int64(),
         "peak": pl.Int64(),
         "above": pl.Int64(),
+        "version": pl.String(),
+        "torch": pl.String(),
     }
 )
 
@@ -109,6 +111,7 @@ class PeersRun:
             "adapter": method.adapter,
             "options": dict(method.options),
             "checkout": method.source(),
+            "package": method.package,
             "model": str(self.folder / "model"),
             "result": str(self.folder / "result.json"),
             "threads": self.threads,
@@ -128,7 +131,9 @@ def measure_peers(settings: Settings, say: Say) -> tuple[str, PeersRun]:
 
     methods = choose_methods(settings.methods)
     for method in methods:
-        method.executable(), method.source()
+        # A wrong variable is reported before anything is measured.
+        method.executable()
+        method.source()
     source = find_source(settings.data)
     with TemporaryDirectory() as place:
         styles = _written(Path(place), source, settings)
@@ -140,6 +145,7 @@ def measure_peers(settings: Settings, say: Say) -> tuple[str, PeersRun]:
 def _written(folder: Path, source: Source, settings: Settings) -> dict[str, list[PeerRow]]:
     """Each style's rows; writes the model to ``folder``."""
     from gradpipe.models.load import load_model
+    from gradpipe.models.silence import quiet_transformers
 
     if not settings.styles:
         raise DataError("There is nothing to measure: name at least one style.")
@@ -148,7 +154,8 @@ def _written(folder: Path, source: Source, settings: Settings) -> dict[str, list
         style: peer_rows(loaded, encode_style(loaded, source, style, settings.rows))
         for style in settings.styles
     }
-    loaded.model.save_pretrained(folder / "model")
+    with quiet_transformers():
+        loaded.model.save_pretrained(folder / "model")
     loaded.tokenizer.save_pretrained(folder / "model")
     return styles
 

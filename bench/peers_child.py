@@ -7,13 +7,15 @@ gradpipe.
 from __future__ import annotations
 
 import json
+import subprocess
 import sys
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from importlib import import_module
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from bench.peaks import PeakMemory
 
@@ -42,13 +44,33 @@ def run_request(request: dict[str, Any]) -> dict[str, Any]:
     torch.set_num_threads(request["threads"])
     rows: list[PeerRow] = request["rows"]
     method: PreparedMethod = import_module(request["adapter"]).prepare(request)
-    method.run(rows[:1], None if request["batching"] is None else int(request["batching"]))
+    method.run(rows[:1], request["batching"])
     if request["tune"]:
         return {"batching": _fastest(method, rows)}
-    memory = PeakMemory(method)
+    memory = PeakMemory(cast(Any, method))
     seconds, tokens = _timed(method, rows, request["batching"])
     peak = memory.peak()
-    return {"seconds": seconds, "tokens": tokens, "peak": peak, "above": peak - memory.before}
+    return {
+        "seconds": seconds,
+        "tokens": tokens,
+        "peak": peak,
+        "above": peak - memory.before,
+        "version": _version(request["package"], request["checkout"]),
+        "torch": torch.__version__,
+    }
+
+
+def _version(package: str | None, checkout: str | None) -> str | None:
+    """The version of a package, or the commit of a checkout; None if neither is known."""
+    try:
+        if package is not None:
+            return version(package)
+        if checkout is not None:
+            command = ["git", "-C", checkout, "rev-parse", "--short", "HEAD"]
+            return subprocess.check_output(command, stderr=subprocess.DEVNULL, text=True).strip()
+    except (PackageNotFoundError, OSError, subprocess.CalledProcessError):
+        pass
+    return None
 
 
 def _fastest(method: PreparedMethod, rows: Sequence[PeerRow]) -> int:

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -26,7 +28,9 @@ def in_fresh_process(method: PeerMethod, request: dict[str, Any]) -> dict[str, A
     The process sees no accelerator, and without gradpipe's settings for the CPU if the method is
     not gradpipe's.
     """
-    asked = Path(request["result"]).with_name("request.json")
+    place = Path(request["result"])
+    place.unlink(missing_ok=True)
+    asked = place.with_name("request.json")
     asked.write_text(json.dumps(request), "utf-8")
     done = subprocess.run(
         [method.executable(), "-m", "bench.peers_child", str(asked)],
@@ -37,17 +41,28 @@ def in_fresh_process(method: PeerMethod, request: dict[str, Any]) -> dict[str, A
         errors="replace",
         check=False,
     )
-    if done.returncode:
-        lines = done.stderr.strip().splitlines() or [f"exit code {done.returncode}"]
-        raise DataError(f"{method.name} stopped: {lines[-1]}")
-    result: dict[str, Any] = json.loads(Path(request["result"]).read_text("utf-8"))
+    if done.returncode or not place.exists():
+        raise DataError(f"{method.name} stopped: {_reason(done)}")
+    result: dict[str, Any] = json.loads(place.read_text("utf-8"))
     return result
 
 
+def _reason(done: subprocess.CompletedProcess[str]) -> str:
+    """The error that ended a process: the last one on stderr, behind which warnings may stand."""
+    if done.returncode < 0:
+        return f"signal {-done.returncode}"
+    lines = done.stderr.strip().splitlines()
+    errors = [line for line in lines if re.match(r"[A-Z][\w.]*: |[\w.]*(Error|Exception)\b", line)]
+    return (errors or lines or [f"exit code {done.returncode}"])[-1]
+
+
 def _environment(method: PeerMethod, threads: int) -> Iterator[tuple[str, str]]:
+    elsewhere = method.executable() != sys.executable
     for name, value in os.environ.items():
-        # Another project's packages are its own.
-        if method.ours or (name != "PYTHONPATH" and OUR_VARIABLES.get(name) != value):
+        if not method.ours and OUR_VARIABLES.get(name) == value:
+            continue
+        # Another environment has its own packages.
+        if not (elsewhere and name == "PYTHONPATH"):
             yield name, value
     yield from (("OMP_NUM_THREADS", str(threads)), ("MKL_NUM_THREADS", str(threads)))
     yield from (("CUDA_VISIBLE_DEVICES", ""), ("HF_HUB_OFFLINE", "1"))

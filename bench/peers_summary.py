@@ -25,6 +25,8 @@ def summarize_peers(run: PeersRun) -> pl.DataFrame:
             peak=pl.col("peak").median(),
             above=pl.col("above").median(),
             rounds=pl.len(),
+            version=pl.col("version").first(),
+            torch=pl.col("torch").first(),
         )
         .with_columns(
             pl.col("method").cast(order),
@@ -33,12 +35,9 @@ def summarize_peers(run: PeersRun) -> pl.DataFrame:
             delivers=pl.col("method").replace_strict(delivers, return_dtype=pl.String()),
         )
     )
-    styles = pl.Enum(list(dict.fromkeys(run.timings["style"])))
-    rows = (
-        found.with_columns(place=pl.col("style").cast(styles))
-        .sort("place", "method")
-        .drop("place")
-        .with_columns(pl.col("method").cast(pl.String()))
+    styles = pl.Enum(run.timings["style"].unique(maintain_order=True))
+    rows = found.sort(pl.col("style").cast(styles), "method").with_columns(
+        pl.col("method").cast(pl.String())
     )
     absent = pl.DataFrame(
         {"method": list(run.absent), "delivers": list(run.absent.values())},

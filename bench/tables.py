@@ -157,6 +157,7 @@ COLUMNS: dict[str, list[Column]] = {
     ],
     "peers": [
         Column("method", "method"),
+        Column("version", "version"),
         Column("style", "style"),
         Column("tokens", "tokens", whole),
         Column("per example", "seconds", seconds),
