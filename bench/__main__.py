@@ -186,7 +186,7 @@ def streaming(sizes: tuple[str, ...], out: Path) -> None:
 @main.command()
 @taking(*REAL_ROWS, "rounds", "methods")
 def peers(out: Path | None, **chosen: Any) -> None:
-    """Compare with other projects: those that environment variables name.
+    """Compare gradpipe with the other projects that environment variables name.
 
     REFERENCE and DATASCORER name checkouts of the paper's reference implementation and of
     ODA-DataScorer, BERGSON_PYTHON the Python of an environment with bergson.

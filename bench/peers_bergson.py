@@ -15,7 +15,7 @@ BATCHINGS = (512, 1024, 2048, 4096)
 
 
 def prepare(request: dict[str, Any]) -> PreparedMethod:
-    """Load the model with bergson's own function; the clock runs for what follows in ``build``."""
+    """Load the model with bergson's own function, which ``run`` leaves out of its time."""
     config = import_module("bergson.config.config")
     work = import_module("bergson.utils.worker_utils")
     folder = TemporaryDirectory()
@@ -44,7 +44,7 @@ def prepare(request: dict[str, Any]) -> PreparedMethod:
 
 
 def _collect(rows: Sequence[PeerRow], model: Any, targets: Any, config: Any) -> None:
-    """Do what bergson's ``build`` does with a loaded model and tokens with labels."""
+    """Collect gradients in the steps of bergson's ``build``, from a loaded model and tokens."""
     datasets = import_module("datasets")
     work = import_module("bergson.utils.worker_utils")
     Path(config.partial_run_path).mkdir(parents=True)

@@ -54,8 +54,7 @@ def run_request(request: dict[str, Any]) -> dict[str, Any]:
         "seconds": seconds,
         "tokens": tokens,
         "peak": peak,
-        # The kernel's counts of resident pages lag a little.
-        "above": max(peak - memory.before, 0),
+        "above": peak - memory.before,
         "version": _version(request["package"], request["checkout"]),
         "torch": torch.__version__,
     }
