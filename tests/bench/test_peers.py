@@ -1,7 +1,6 @@
 """Other projects get the same rows in processes of their own; what is missing is listed."""
 
 import json
-import os
 import stat
 import sys
 from pathlib import Path
@@ -322,19 +321,15 @@ def test_peers_compares_processes_from_command_to_json(
 ) -> None:
     python, _ = fake_python(tmp_path)
     monkeypatch.setenv("BERGSON_PYTHON", str(python))
+    # Each process of ours takes seconds to import torch.
     options = ("--model", small_model, "--data", table, "--rows", 2, "--rounds", 1)
     out = tmp_path / "p.json"
-    done = bench(*options, "--styles", "none,detailed", "--out", out)
+    names = "gradpipe,bergson,reference"
+    done = bench(*options, "--styles", "none", "--methods", names, "--out", out)
     assert done.exit_code == 0, done.output
     text = out.read_text("utf-8")
     assert str(tmp_path) not in text
     found = json.loads(text)["parts"]["peers"]
     cases = [row["case"] for row in found["summary"]]
-    methods = ["bare", OURS, "gradpipe-spectra", "naive", "bergson"]
-    assert cases == [
-        *(f"{name}, {style}" for style in ("none", "detailed") for name in methods),
-        "reference",
-        "datascorer",
-    ]
-    assert [goal["case"] for goal in found["goals"]] == ["bergson, none", "bergson, detailed"]
-    assert os.environ.get("CUDA_VISIBLE_DEVICES") != ""
+    assert cases == [f"{OURS}, none", "bergson, none", "reference"]
+    assert [goal["case"] for goal in found["goals"]] == ["bergson, none"]
