@@ -55,6 +55,11 @@ OPTIONS = {
     "shapes": _option("shapes", Settings.shapes, help="Architectures, separated by commas."),
     "tokens": _option("tokens", Settings.tokens, least=2, help="Tokens of the row for one layer."),
     "stored": _option("stored", Settings.stored, help="Rows of the row store."),
+    "methods": _option(
+        "methods",
+        Settings.methods,
+        help="Methods of peers, separated by commas [default: all].",
+    ),
 }
 REAL_ROWS = ("model", "data", "styles", "rows", "budget")
 
@@ -178,13 +183,24 @@ def streaming(sizes: tuple[str, ...], out: Path) -> None:
     click.echo(f"results in {out}")
 
 
+@main.command()
+@taking(*REAL_ROWS, "rounds", "methods")
+def peers(out: Path | None, **chosen: Any) -> None:
+    """Compare gradpipe with the other projects that environment variables name.
+
+    REFERENCE and DATASCORER name checkouts of the paper's reference implementation and of
+    ODA-DataScorer, BERGSON_PYTHON the Python of an environment with bergson.
+    """
+    _run("peers", ["peers"], out, chosen)
+
+
 @main.command(name="all")
-@taking(*OPTIONS)
+@taking(*(name for name in OPTIONS if name != "methods"))
 def everything(out: Path | None, **chosen: Any) -> None:
-    """Run every part in turn: about an hour on two cores."""
+    """Run every part but peers in turn: about an hour on two cores."""
     from bench.parts import PARTS
 
-    _run("all", list(PARTS), out, chosen)
+    _run("all", [part for part in PARTS if part != "peers"], out, chosen)
 
 
 def _run(name: str, parts: list[str], out: Path | None, chosen: dict[str, Any]) -> None:

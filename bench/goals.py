@@ -87,6 +87,17 @@ GOALS = [
         unit="times faster than naive, spectra",
         at_least=True,
     ),
+    *(
+        Goal(
+            part="peers",
+            case=f"bergson, {style}",
+            measure="ratio",
+            bound=1,
+            unit="times the time of gradpipe",
+            at_least=True,
+        )
+        for style in ("none", "simplified", "detailed")
+    ),
     Goal(
         part="page",
         case="paper's grid",

@@ -203,6 +203,22 @@ def run_storage(settings: Settings, say: Say) -> Part:
     return Part("storage", note, summarize_stores(measures), measures)
 
 
+def run_peers(settings: Settings, say: Say) -> Part:
+    """Compare gradpipe with other projects, each in a process of its own."""
+    from bench.peers import measure_peers
+    from bench.peers_summary import summarize_peers
+
+    source, run = measure_peers(settings, say)
+    threads = "one thread" if run.threads == 1 else f"{run.threads} threads"
+    note = (
+        f"Seconds per example, {_rows(settings, source)}; {_rounds(settings)}, with the methods in "
+        f"turn, each in a new process with {threads} and no accelerator, after one row "
+        "untimed and without the time to load the model. Ratio: the method's time over that of "
+        "gradpipe with cosines. Peak: memory of the process with the model while it ran."
+    )
+    return Part("peers", note, summarize_peers(run), run.timings)
+
+
 PARTS: dict[str, Callable[[Settings, Say], Part]] = {
     "passes": run_passes,
     "alignment": run_alignment,
@@ -213,6 +229,7 @@ PARTS: dict[str, Callable[[Settings, Say], Part]] = {
     "profile": run_profile,
     "page": run_page,
     "storage": run_storage,
+    "peers": run_peers,
 }
 
 

@@ -18,7 +18,7 @@ class Settings:
     ``rows`` is the number of examples per style, ``naive_rows`` of those for the naive method (0
     skips it), ``rounds`` of repetitions, ``tokens`` of tokens in the row for one layer. ``budget``
     is the token budget of ours; None lets it choose. ``stored`` is the number of rows in
-    a row store.
+    a row store, and ``methods`` are those to compare with other projects, all if it is empty.
     """
 
     model: str = "demo"
@@ -31,6 +31,7 @@ class Settings:
     shapes: tuple[str, ...] = ("Qwen2-1.5B", "Llama-3.1-8B", "Gemma-2-9B")
     tokens: int = 300
     stored: int = 2000
+    methods: tuple[str, ...] = ()
 
     @property
     def model_name(self) -> str:

@@ -155,6 +155,16 @@ COLUMNS: dict[str, list[Column]] = {
         Column("spectra", "spectra", seconds),
         Column("merge", "merge", seconds),
     ],
+    "peers": [
+        Column("method", "method"),
+        Column("version", "version"),
+        Column("style", "style"),
+        Column("tokens", "tokens", whole),
+        Column("per example", "seconds", seconds),
+        Column("ratio", "ratio", times),
+        Column("peak", "peak", megabytes),
+        Column("delivers", "delivers"),
+    ],
     "page": [
         Column("study", "case"),
         Column("page", "page_bytes", megabytes_in_tenths),
