@@ -32,8 +32,9 @@ class SpectraPool:
     same cores: jobs are held until there are ``at_once`` of them, one matrix per core. On an
     accelerator, the jobs run during the passes on their own stream, so that waiting for
     eigenvalues does not block the backward pass; up to ``in_flight`` jobs may hold factors. A
-    ``solver`` computes the jobs' eigenvalues; None computes them where the matrices are. With a ``sketcher``, gradients are
-    also compared and sketched. ``threads`` is the number of jobs that share the rows of a batch.
+    ``solver`` computes the jobs' eigenvalues; None computes them where the matrices are. With a
+    ``sketcher``, gradients are also compared and sketched. ``threads`` is the number of jobs that
+    share the rows of a batch.
     """
 
     executor: Executor

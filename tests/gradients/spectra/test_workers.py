@@ -220,7 +220,7 @@ def test_jobs_of_a_cuda_device_share_one_stream_behind_the_passes(
         factor = torch.zeros(2, 3, device="cuda:0")
     with spectra_pool("cuda:0") as pool:
         assert isinstance(pool.solver, EigenChooser)
-        solvers = [pool.submit(lambda: _solver.get(), factor).result() for _ in range(2)]
+        solvers = [pool.submit(_solver.get, factor).result() for _ in range(2)]
         assert solvers == [pool.solver, pool.solver]
     assert log == ["new stream", *["wait for the passes", "synchronize"] * 2]
 
