@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from gradpipe.gradients.tokens import TokenRow
     from gradpipe.models.load import LoadedModel
 
+TINY_ZOO = ("llama", "gpt2", "mixtral, mixture")
 #: Rows of several lengths, so that batches have padding: (tokens, rows).
 ROWS = ((24, 3), (61, 2), (150, 2))
 TINY_ROWS = ((9, 2), (20, 1))
@@ -30,8 +31,9 @@ BFLOAT16_FACTOR, BFLOAT16_FLOOR = 2.0, 5e-3
 
 
 def equality_steps(options: GpuOptions) -> list[Step]:
-    """One step per model; the demo is left out if its file is not installed, and in tiny runs."""
-    steps = [Step(name, partial(compare, options, name)) for name in ZOO]
+    """One step per model; the demo only if its file is installed, and in no tiny run."""
+    names = TINY_ZOO if options.tiny else ZOO
+    steps = [Step(name, partial(compare, options, name)) for name in names]
     if not options.tiny and resolve_model("demo").kind != "hub":
         steps.append(Step("demo", partial(compare, options, "demo")))
     return steps
