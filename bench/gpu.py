@@ -171,7 +171,7 @@ def _print_section(result: SectionResult) -> None:
     for line in faults(result):
         print(f"  {line}")
     if result.left_out:
-        print(f"  left out, since the time was over: {', '.join(result.left_out)}")
+        print(f"  left out, since the time was over: {'; '.join(result.left_out)}")
     sys.stdout.flush()
 
 

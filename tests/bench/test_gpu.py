@@ -37,9 +37,9 @@ def whole_run(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
     """What the command writes where only the packages that it is said to need are found."""
     out = tmp_path_factory.mktemp("gpu") / "gpu.json"
     script = Path(__file__).with_name("gpu_alone.py")
-    command = [sys.executable, script, "gpu", "--device", "cpu", "--tiny", "--one-process"]
+    command = [sys.executable, str(script), "gpu", "--device", "cpu", "--tiny", "--one-process"]
     done = subprocess.run(
-        [*command, "--out", out],
+        [*command, "--out", str(out)],
         cwd=ROOT,
         env={"PATH": "", "PYTHONPATH": str(ROOT), "HOME": str(out.parent)},
         capture_output=True,

@@ -17,6 +17,8 @@ from typing import Protocol
 import torch
 from torch import Tensor
 
+from gradpipe.system.failures import Cause, failed_with
+
 #: Returns the ascending eigenvalues [R, n] of symmetric matrices [R, n, n].
 EigenSolver = Callable[[Tensor], Tensor]
 
@@ -60,7 +62,13 @@ class CudaDevice:
 
     def to_host(self, matrices: Tensor) -> tuple[Tensor, Callable[[], None]]:
         """Queue the copy behind the products that make the matrices."""
-        copy = torch.empty(matrices.shape, dtype=matrices.dtype, pin_memory=True)
+        try:
+            copy = torch.empty(matrices.shape, dtype=matrices.dtype, pin_memory=True)
+        except RuntimeError as error:
+            # A container may limit how much memory can be pinned; the device itself is not full.
+            if not failed_with(error, Cause.OUT_OF_MEMORY):
+                raise
+            return matrices.cpu(), lambda: None
         copy.copy_(matrices, non_blocking=True)
         event = torch.cuda.current_stream(matrices.device).record_event()
         return copy, event.synchronize
@@ -100,7 +108,8 @@ class OnDevice:
 
     def __call__(self, matrices: Tensor) -> Tensor:
         """Return the ascending eigenvalues [R, n], on the CPU."""
-        return torch.linalg.eigvalsh(matrices).cpu()
+        values: Tensor = torch.linalg.eigvalsh(matrices)
+        return values.cpu()
 
 
 @dataclass(frozen=True)
@@ -118,7 +127,8 @@ class OnHost:
 
         def solve(part: Tensor) -> Tensor:
             wait()
-            return torch.linalg.eigvalsh(part)
+            values: Tensor = torch.linalg.eigvalsh(part)
+            return values
 
         # Several parts per thread, so that no thread waits long for the last one.
         parts = copy.split(-(-len(copy) // (PARTS_PER_THREAD * self.threads)))

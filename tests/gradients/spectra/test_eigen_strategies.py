@@ -21,6 +21,7 @@ from gradpipe.gradients.spectra.eigen_chooser import (
 from gradpipe.gradients.spectra.eigen_strategies import (
     CpuDevice,
     CudaDevice,
+    EigenStrategy,
     Hybrid,
     OnDevice,
     OnHost,
@@ -65,7 +66,8 @@ class SlowDevice:
     def __call__(self, matrices: Tensor) -> Tensor:
         self.counts.append(len(matrices))
         self.clock.now += self.seconds * len(matrices)
-        return torch.linalg.eigvalsh(matrices)
+        values: Tensor = torch.linalg.eigvalsh(matrices)
+        return values
 
 
 class SlowHost(OnHost):
@@ -77,7 +79,8 @@ class SlowHost(OnHost):
 
         def finish() -> Tensor:
             clock.now = max(clock.now, started + len(matrices))
-            return torch.linalg.eigvalsh(matrices)
+            values: Tensor = torch.linalg.eigvalsh(matrices)
+            return values
 
         return finish
 
@@ -103,7 +106,9 @@ def chooser_of(device_seconds: float, **settings: Any) -> tuple[EigenChooser, Sl
 def test_every_strategy_gives_the_same_eigenvalues(host: OnHost, count: int, rows: int) -> None:
     matrices = gram_matrices(count, rows)
     expected = torch.linalg.eigvalsh(matrices)
-    for strategy in (OnDevice(), host, *(Hybrid(OnDevice(), host, p) for p in (0, 0.3, 0.7, 1))):
+    strategies: list[EigenStrategy] = [OnDevice(), host]
+    strategies += [Hybrid(OnDevice(), host, share) for share in (0, 0.3, 0.7, 1)]
+    for strategy in strategies:
         values = strategy(matrices)
         assert values.shape == (count, rows)
         torch.testing.assert_close(values, expected, rtol=1e-12, atol=1e-12)
@@ -218,3 +223,14 @@ def test_a_device_of_cuda_keeps_its_matrices_and_the_host_gets_copies(
         values = OnDevice()(matrices)
         assert (values.device.type, values.dtype) == ("cpu", torch.float64)
         assert eigenvalues(matrices).device == matrices.device
+
+
+def test_without_memory_to_pin_the_copy_is_a_usual_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(*_: Any, **_settings: Any) -> Tensor:
+        raise RuntimeError("CUDA error: out of memory")
+
+    matrices = gram_matrices(2, 3)
+    monkeypatch.setattr(torch, "empty", full)
+    copy, wait = CudaDevice().to_host(matrices)
+    wait()
+    assert torch.equal(copy, matrices)
