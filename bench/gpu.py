@@ -1,7 +1,7 @@
 """The GPU bench: ``python -m bench gpu``, one command for the day a GPU is there.
 
-It runs without click and the terminal's tables: besides torch, transformers, numpy and polars with
-what these need, it imports pydantic, psutil and gguf, which gradpipe's extraction imports.
+It needs few packages: torch, transformers, numpy and polars with their requirements, and pydantic,
+psutil and gguf, which gradpipe's extraction imports. It uses neither click nor rich.
 """
 
 from __future__ import annotations

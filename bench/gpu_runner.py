@@ -175,7 +175,7 @@ def _until_the_end(lines: queue.Queue[str | None], deadline: float) -> Iterator[
 
 
 def allowed_seconds(left: float, weights: Sequence[float]) -> float:
-    """The seconds of the first of the remaining sections: its share of those that are left."""
+    """Return the first section's share of the ``left`` seconds, by the sections' ``weights``."""
     return left * weights[0] / sum(weights)
 
 

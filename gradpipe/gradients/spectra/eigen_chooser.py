@@ -140,7 +140,7 @@ def size_class(matrices: Tensor) -> SizeClass:
 
 
 #: The trials of this process by the strategy that was prescribed, if any: a training opens its
-#: threads anew for each step, and would try all strategies again.
+#: new threads for each step, and would otherwise repeat the trials.
 _trials: dict[str | None, dict[SizeClass, EigenTrial]] = {}
 _prescribed: ContextVar[str | None] = ContextVar("eigen_strategy", default=None)
 
