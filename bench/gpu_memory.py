@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from gradpipe.models.load import LoadedModel
 
 #: Tokens and number of rows; the long row has LONGER times as many tokens.
-TOKENS, ROWS, LONGER = 512, 16, 12
+TOKENS, ROWS, LONGER = 512, 16, 15
 TINY_TOKENS, TINY_ROWS = 10, 6
 LAYERS = 2
 #: Bytes that an extraction may leave allocated: workspaces of the device's libraries.

@@ -52,9 +52,9 @@ def measure(options: GpuOptions, build: object, tokens: int, count: int) -> list
         take("ours", partial(our_rows, loaded, rows))
         take("bare", partial(bare_passes, loaded.model, rows, batches))
     ours, bare = (best(watch, method) for method in ("ours", "bare"))
-    chosen = {
-        f"{trial.rows}: {trial.chosen}" for trial in eigen_trials() if trial.rows <= tokens * 1.2
-    }
+    # Those of K and V may be of a smaller side than the tokens.
+    trials = [trial for trial in eigen_trials() if 0.4 * tokens < trial.rows <= tokens]
+    chosen = {f"{trial.rows} rows: {trial.chosen}" for trial in trials}
     return [
         {
             "tokens": tokens,

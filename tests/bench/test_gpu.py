@@ -73,8 +73,7 @@ def test_both_dtypes_of_every_family_are_compared(whole_run: dict[str, Any]) -> 
     found = records(whole_run, "equality")
     assert [record["dtype"] for record in found] == ["float32", "bfloat16"] * (len(found) // 2)
     assert {"llama", "gpt2", "mixtral, mixture"} == {record["model"] for record in found}
-    # Here the device is the CPU itself.
-    assert all(record["equal"] and record["largest difference"] == 0 for record in found)
+    assert [record for record in found if not record["equal"]] == []
     of_bfloat16 = [r["device from float32"] for r in found if r["dtype"] == "bfloat16"]
     assert all(0 < error < BFLOAT16_FLOOR for error in of_bfloat16)
 

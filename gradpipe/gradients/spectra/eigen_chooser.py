@@ -139,8 +139,8 @@ def size_class(matrices: Tensor) -> SizeClass:
     return str(matrices.device), round(2 * math.log2(max(rows, 1))), count.bit_length()
 
 
-#: The trials of this process by the strategy that was prescribed, if any: a training opens its
-#: new threads for each step, and would otherwise repeat the trials.
+#: The trials of this process by the strategy that was prescribed, if any. A training opens new
+#: threads for each step, and would otherwise repeat the trials.
 _trials: dict[str | None, dict[SizeClass, EigenTrial]] = {}
 _prescribed: ContextVar[str | None] = ContextVar("eigen_strategy", default=None)
 
