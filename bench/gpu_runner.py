@@ -101,10 +101,10 @@ def run_steps(
     section: Section, options: GpuOptions, until: float, emit: Callable[[Event], None]
 ) -> None:
     """Run a section's steps in this process; none begins after ``until`` (time.time())."""
-    from bench.machine import describe_machine
-
-    emit({"kind": "machine", "machine": describe_machine()})
     try:
+        from bench.machine import describe_machine
+
+        emit({"kind": "machine", "machine": describe_machine()})
         steps = section.steps(options)
     except Exception as error:
         emit({"kind": "failed", "step": "preparation", "error": _sentence(error)})
