@@ -32,13 +32,15 @@ _WIDTHS: dict[str, Any] = {
     "head_dim": 32,
 }
 _GROUPED = _WIDTHS | {"num_key_value_heads": 2}
+#: Tokens within the small vocabulary; the defaults of some families are not.
+_SPECIAL = {"bos_token_id": 0, "eos_token_id": 1, "pad_token_id": 2}
 #: Small models by name: their family, and its settings.
 ZOO: dict[str, tuple[str, dict[str, Any]]] = {
     "llama": ("llama", _WIDTHS),
-    "gpt2": ("gpt2", {"n_embd": 128, "n_layer": 3, "n_head": 4, "n_positions": 512}),
+    "gpt2": ("gpt2", {"n_embd": 128, "n_layer": 3, "n_head": 4, "n_positions": 512} | _SPECIAL),
     "qwen2, grouped heads": ("qwen2", _GROUPED),
     "gemma2": ("gemma2", _GROUPED | {"query_pre_attn_scalar": 32, "sliding_window": 16}),
-    "phi3, fused": ("phi3", _GROUPED | {"pad_token_id": 0}),
+    "phi3, fused": ("phi3", _GROUPED | _SPECIAL),
     "mixtral, mixture": ("mixtral", _GROUPED | {"num_local_experts": 4}),
 }
 
