@@ -129,38 +129,6 @@ def run_memory(settings: Settings, say: Say) -> Part:
     return Part("memory", note, summarize_memory(peaks), peaks)
 
 
-def run_cuda(settings: Settings, say: Say) -> Part:
-    """Time a whole model of Llama-3.1-8B's shape, if there is a CUDA device."""
-    import torch
-
-    from bench.cuda import (
-        LENGTHS,
-        SHAPE,
-        TOKENS,
-        VOCABULARY,
-        load_whole,
-        measure_length,
-        random_rows,
-        summarize_cuda,
-    )
-
-    if not torch.cuda.is_available():
-        return Part("cuda", "Skipped: this machine has no CUDA device.")
-    loaded = load_whole()
-    timings = pl.concat(
-        [
-            measure_length(loaded, random_rows(length, VOCABULARY, TOKENS // length), settings, say)
-            for length in LENGTHS
-        ]
-    )
-    note = (
-        f"A model of {SHAPE}'s shape with random weights in bfloat16; {_rounds(settings)}. "
-        "The naive method: one example, with the SVDs of one layer multiplied by the number of "
-        "layers."
-    )
-    return Part("cuda", note, summarize_cuda(timings), timings)
-
-
 def run_profile(settings: Settings, _say: Say) -> Part:
     """Profile ours and the bare passes by operator."""
     from bench.profile import ROWS, profile_style, top_operators
@@ -225,7 +193,6 @@ PARTS: dict[str, Callable[[Settings, Say], Part]] = {
     "spans": run_spans,
     "layer": run_layer,
     "memory": run_memory,
-    "cuda": run_cuda,
     "profile": run_profile,
     "page": run_page,
     "storage": run_storage,

@@ -90,7 +90,10 @@ def _out_of_memory(error: BaseException) -> bool:
     """torch has a type for CUDA only; the CPU's and MPS's allocators raise RuntimeError."""
     if _is_type("MemoryError", "OutOfMemoryError")(error):
         return True
-    says = _says("can't allocate memory", "not enough memory", "out of memory")
+    # cuBLAS and cuSOLVER allocate workspaces outside of torch's allocator.
+    says = _says(
+        "can't allocate memory", "not enough memory", "out of memory", "_STATUS_ALLOC_FAILED"
+    )
     return isinstance(error, RuntimeError) and says(error)
 
 

@@ -9,11 +9,8 @@ from click.testing import CliRunner, Result
 
 from bench import layer, memory, spans, stored_rows
 from bench.__main__ import main
-from bench.cuda import measure_length, random_rows, summarize_cuda
 from bench.goals import GOALS, check_goals
-from bench.settings import Settings
 from bench.tables import COLUMNS, goal_line, markdown_table
-from gradpipe.models.load import LoadedModel
 
 TINY = {
     "hidden_size": 32,
@@ -169,25 +166,6 @@ def test_profile_lists_operators_of_both_methods(
     assert "aten::mm" in ours & bare
     # Taken on threads of their own, spectra are seen too.
     assert any("eigh" in operator for operator in ours - bare)
-
-
-def test_the_part_for_cuda_says_why_it_is_skipped(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("torch.cuda.is_available", lambda: False)
-    done = bench("cuda", "--out", tmp_path / "c.json")
-    assert done.exit_code == 0, done.output
-    assert "CUDA" in done.output
-
-
-def test_the_part_for_cuda_has_every_column_of_its_table(loaded: LoadedModel) -> None:
-    settings = Settings(rounds=2)
-    timings = measure_length(loaded, random_rows(20, 256, 3), settings, lambda _: None)
-    (record,) = summarize_cuda(timings).iter_rows(named=True)
-    assert record["case"] == "20 tokens"
-    assert record["rounds"] == 2
-    assert record["examples_per_second"] == pytest.approx(1 / record["ours_seconds"])
-    assert {column.key for column in COLUMNS["cuda"]} <= record.keys()
 
 
 def test_goals_are_reached_from_the_right_side() -> None:

@@ -51,7 +51,7 @@ def congruent(factor: Tensor, a: Tensor) -> Tensor:
     return _mirrored(products)
 
 
-def eigenvalues(matrices: Tensor) -> Tensor:
+def host_eigenvalues(matrices: Tensor) -> Tensor:
     """Return the eigenvalues [R, n], ascending, of symmetric matrices [R, n, n].
 
     Raises RuntimeError if the iteration does not converge, as torch does.

@@ -21,8 +21,9 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+from gradpipe.gradients.spectra.eigen_strategies import eigenvalues
 from gradpipe.gradients.spectra.sizes import EIGENVALUE_COST, WORTH_CUTTING
-from gradpipe.gradients.spectra.symmetric import congruence, outer_product, symmetric_eigenvalues
+from gradpipe.gradients.spectra.symmetric import congruence, outer_product
 
 #: Largest relative difference between Σσ² and ‖G‖²_F of a valid spectrum. Both are float64 sums;
 #: differences in practice are below 1e-12.
@@ -194,7 +195,7 @@ def spectra_from_factors(inputs: Inputs, d: Tensor, carrying: Tensor) -> Spectra
         d, inputs = _at(d, tokens), inputs.select(tokens)
     d = d.double()
     core, squared_norms = _core(inputs, d)
-    values = roots_of_eigenvalues(symmetric_eigenvalues(_finite(core)))
+    values = roots_of_eigenvalues(eigenvalues(_finite(core)))
     ranks = ranks.clamp(min=1, max=min(d.shape[2], inputs.x.shape[2]))
     sizes = inputs.sizes * torch.linalg.vector_norm(d, dim=2)
     return Spectra(values, ranks, squared_norms, sizes.sum(dim=1), sizes.square().sum(dim=1))

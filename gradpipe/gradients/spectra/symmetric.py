@@ -57,7 +57,7 @@ def symmetric_eigenvalues(matrices: Tensor) -> Tensor:
     if matrices.shape[1] < WORTH_BLOCKS or not lapack.usable(matrices):
         values: Tensor = torch.linalg.eigvalsh(matrices)
         return values
-    return lapack.eigenvalues(matrices)
+    return lapack.host_eigenvalues(matrices)
 
 
 def _blocks(n: int) -> list[tuple[int, int]]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterator
 from concurrent.futures import Executor, Future, ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
@@ -13,11 +13,17 @@ import torch
 from threadpoolctl import threadpool_limits
 from torch import Tensor
 
+from gradpipe.gradients.spectra.eigen_chooser import eigen_solver
+from gradpipe.gradients.spectra.eigen_strategies import EigenSolver, solving_with
 from gradpipe.gradients.spectra.lapack import load_lapack
 from gradpipe.gradients.spectra.sizes import GRAM_MATRICES, WORKSPACE
 from gradpipe.gradients.spectra.sketches import Sketcher
 
 JobResult = TypeVar("JobResult")
+
+#: Jobs at once on a CUDA device: while one waits for eigenvalues from the CPU, another makes the
+#: next matrices.
+DEVICE_JOBS = 2
 
 
 @dataclass
@@ -26,15 +32,18 @@ class SpectraPool:
 
     On the CPU (``concurrent`` is false), passes and spectra take turns, since both would use the
     same cores: jobs are held until there are ``at_once`` of them, one matrix per core. On an
-    accelerator, one thread works during the passes on its own stream, so that waiting for
-    eigenvalues does not block the backward pass; up to ``in_flight`` jobs may hold factors. With a
-    ``sketcher``, gradients are also compared and sketched.
+    accelerator, the jobs run during the passes on their own stream, so that waiting for
+    eigenvalues does not block the backward pass; up to ``in_flight`` jobs may hold factors. A
+    ``solver`` computes the jobs' eigenvalues; None computes them where the matrices are. With a
+    ``sketcher``, gradients are also compared and sketched. ``threads`` is the number of jobs that
+    share the rows of a batch.
     """
 
     executor: Executor
     threads: int
     concurrent: bool
     sketcher: Sketcher | None = None
+    solver: EigenSolver | None = None
     _streams: dict[Any, Any] = field(default_factory=dict)
 
     @property
@@ -64,18 +73,21 @@ class SpectraPool:
     def submit(self, job: Callable[[], JobResult], on: Tensor) -> Future[JobResult]:
         """Run ``job`` on a thread, after the work queued so far on the device of ``on``."""
         if on.device.type != "cuda":
-            return self.executor.submit(job)
+            return self.executor.submit(self._solve, job)
         queued = torch.cuda.current_stream(on.device).record_event()
-        return self.executor.submit(self._on_own_stream, job, on.device, queued)
-
-    def _on_own_stream(self, job: Callable[[], JobResult], device: Any, queued: Any) -> JobResult:
         # One stream per device, kept because the allocator caches memory per stream.
-        if device not in self._streams:
-            self._streams[device] = torch.cuda.Stream(device)
-        stream = self._streams[device]
-        with torch.cuda.device(device), torch.cuda.stream(stream):
+        if on.device not in self._streams:
+            self._streams[on.device] = torch.cuda.Stream(on.device)
+        return self.executor.submit(self._on_stream, job, self._streams[on.device], queued)
+
+    def _solve(self, job: Callable[[], JobResult]) -> JobResult:
+        with solving_with(self.solver):
+            return job()
+
+    def _on_stream(self, job: Callable[[], JobResult], stream: Any, queued: Any) -> JobResult:
+        with torch.cuda.device(stream.device), torch.cuda.stream(stream):
             stream.wait_event(queued)
-            result = job()
+            result = self._solve(job)
             # The job's factors may be freed, and their memory reused, once this returns.
             stream.synchronize()
             return result
@@ -96,11 +108,16 @@ def spectra_pool(
     concurrent = not device.startswith("cpu")
     threads = 1 if concurrent else os.cpu_count() or 1
     load_lapack()
-    # Torch's number of threads is set per thread, so the passes keep theirs.
-    with (
-        threadpool_limits(1, user_api="blas"),
-        ThreadPoolExecutor(threads, initializer=torch.set_num_threads, initargs=(1,)) as executor,
-    ):
-        yield SpectraPool(
-            executor, threads, concurrent, Sketcher(kept=sketched) if aligned else None
+    with ExitStack() as stack:
+        stack.enter_context(threadpool_limits(1, user_api="blas"))
+        solver = stack.enter_context(eigen_solver(device))
+        # Torch's number of threads is set per thread, so the passes keep theirs.
+        executor = stack.enter_context(
+            ThreadPoolExecutor(
+                DEVICE_JOBS if device.startswith("cuda") else threads,
+                initializer=torch.set_num_threads,
+                initargs=(1,),
+            )
         )
+        sketcher = Sketcher(kept=sketched) if aligned else None
+        yield SpectraPool(executor, threads, concurrent, sketcher, solver)

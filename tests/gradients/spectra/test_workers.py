@@ -1,5 +1,6 @@
 """Threads that take spectra hold no more than their share, and give what one thread gives."""
 
+import contextlib
 import gc
 import threading
 import time
@@ -12,12 +13,15 @@ import numpy as np
 import pytest
 import torch
 from torch import Tensor
+from torch._subclasses.fake_tensor import FakeTensorMode
 from torch.multiprocessing.reductions import StorageWeakRef
 
 from gradpipe.gradients.passes import run_batch as passes
 from gradpipe.gradients.passes.factors import frozen
 from gradpipe.gradients.passes.run_batch import run_batch
 from gradpipe.gradients.spectra import layer_jobs as layers
+from gradpipe.gradients.spectra.eigen_chooser import EigenChooser, only_eigen_strategy
+from gradpipe.gradients.spectra.eigen_strategies import _solver
 from gradpipe.gradients.spectra.sink import SpectraSink
 from gradpipe.gradients.spectra.sizes import GRAM_MATRICES, WORKSPACE
 from gradpipe.gradients.spectra.spectrum import Spectrum, spectra_of_gradients
@@ -169,6 +173,56 @@ def test_a_pool_beside_the_passes_gives_the_same_through_a_model(
             np.testing.assert_allclose(
                 spectrum.singular_values, other.spectra[place].singular_values, atol=1e-9
             )
+
+
+@pytest.mark.parametrize("name", ["on_device", "on_host", "hybrid"])
+def test_every_eigen_strategy_gives_the_same_through_a_pool(name: str) -> None:
+    with spectra_pool("cpu") as pool:
+        assert pool.solver is None
+        expected = spectra(pool)
+    with only_eigen_strategy(name), spectra_pool("cpu") as pool:
+        assert pool.solver is not None
+        found = spectra(pool)
+    for one, other in zip(found, expected, strict=True):
+        assert one.keys() == other.keys()
+        for place, spectrum in one.items():
+            values = other[place].singular_values
+            np.testing.assert_allclose(spectrum.singular_values, values, rtol=1e-9, atol=1e-9)
+
+
+def test_jobs_of_a_cuda_device_share_one_stream_behind_the_passes(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """By tensors without data and stand-ins for the streams: no GPU is needed."""
+    log: list[object] = []
+
+    class Stream:
+        def __init__(self, device: torch.device) -> None:
+            self.device = device
+            log.append("new stream")
+
+        def wait_event(self, event: str) -> None:
+            log.append(f"wait for {event}")
+
+        def synchronize(self) -> None:
+            log.append("synchronize")
+
+        def record_event(self) -> str:
+            return "the passes"
+
+    passes_stream = Stream(torch.device("cuda:0"))
+    log.clear()
+    monkeypatch.setattr(torch.cuda, "current_stream", lambda _device: passes_stream)
+    monkeypatch.setattr(torch.cuda, "Stream", Stream)
+    monkeypatch.setattr(torch.cuda, "stream", lambda _stream: contextlib.nullcontext())
+    monkeypatch.setattr(torch.cuda, "device", lambda _device: contextlib.nullcontext())
+    with FakeTensorMode():
+        factor = torch.zeros(2, 3, device="cuda:0")
+    with spectra_pool("cuda:0") as pool:
+        assert isinstance(pool.solver, EigenChooser)
+        solvers = [pool.submit(_solver.get, factor).result() for _ in range(2)]
+        assert solvers == [pool.solver, pool.solver]
+    assert log == ["new stream", *["wait for the passes", "synchronize"] * 2]
 
 
 @pytest.mark.parametrize(("threads", "concurrent"), [(1, False), (2, False), (1, True)])
