@@ -12,7 +12,8 @@ torch.
 from __future__ import annotations
 
 import ctypes
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from functools import cache
 from importlib import import_module
 from typing import Any
@@ -27,7 +28,8 @@ _LOWER, _TRANSPOSED = b"L", b"T"
 
 def usable(*tensors: Tensor) -> bool:
     """Whether the routines can read these tensors: float64 in host memory."""
-    return all(each.device.type == "cpu" and each.dtype == torch.float64 for each in tensors)
+    alike = (each.device.type == "cpu" and each.dtype == torch.float64 for each in tensors)
+    return all(alike) and _are_there()
 
 
 def symmetric_product(x: Tensor) -> Tensor:
@@ -70,10 +72,29 @@ def host_eigenvalues(matrices: Tensor) -> Tensor:
     return values
 
 
-def load_lapack() -> None:
-    """Load scipy's library, so that its number of threads can be limited."""
+@contextmanager
+def single_threaded() -> Iterator[None]:
+    """Run each routine on the thread that calls it alone."""
+    if not _are_there():
+        yield
+        return
+    limit: Any = import_module("threadpoolctl").threadpool_limits
+    # Only a library that is loaded can be limited.
     for library, name in (("blas", "dsyrk"), ("lapack", "dsterf")):
         _routine(library, name)
+    with limit(1, user_api="blas"):
+        yield
+
+
+@cache
+def _are_there() -> bool:
+    """Whether the routines are installed. The benchmark of a GPU runs without them."""
+    try:
+        for package in ("scipy.linalg.cython_lapack", "threadpoolctl"):
+            import_module(package)
+    except ImportError:
+        return False
+    return True
 
 
 def _mirrored(matrices: Tensor) -> Tensor:

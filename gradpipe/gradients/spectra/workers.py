@@ -10,12 +10,11 @@ from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
 import torch
-from threadpoolctl import threadpool_limits
 from torch import Tensor
 
 from gradpipe.gradients.spectra.eigen_chooser import eigen_solver
 from gradpipe.gradients.spectra.eigen_strategies import EigenSolver, solving_with
-from gradpipe.gradients.spectra.lapack import load_lapack
+from gradpipe.gradients.spectra.lapack import single_threaded
 from gradpipe.gradients.spectra.sizes import GRAM_MATRICES, WORKSPACE
 from gradpipe.gradients.spectra.sketches import Sketcher
 
@@ -107,9 +106,9 @@ def spectra_pool(
     """
     concurrent = not device.startswith("cpu")
     threads = 1 if concurrent else os.cpu_count() or 1
-    load_lapack()
     with ExitStack() as stack:
-        stack.enter_context(threadpool_limits(1, user_api="blas"))
+        if not concurrent:
+            stack.enter_context(single_threaded())
         solver = stack.enter_context(eigen_solver(device))
         # Torch's number of threads is set per thread, so the passes keep theirs.
         executor = stack.enter_context(
