@@ -6,6 +6,7 @@ comparisons, which are in the model's precision, and for those of the spectra, w
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -35,9 +36,10 @@ AFTER_ATTENTION |= {"shared_gate", "shared_up", "shared_down"}
 #: Share of the arithmetic that remains in block products (see ``gradients.spectra.symmetric``).
 OUTER_SHARE, CONGRUENCE_SHARE = 2 / 3, 3 / 5
 #: Bytes on disk, after compression: per float32 singular value (its digits are noise), per number
-#: of a sketch (which has fewer digits), per matrix (norms and cosines) and per batch's file, until
-#: files are merged.
+#: of a sketch (which has fewer digits), per matrix (norms and cosines) and per file.
 VALUE_BYTES, SKETCH_BYTES, MATRIX_BYTES, FILE_BYTES = 3.06, 0.85, 29.0, 9500.0
+#: The row store merges this many files of single batches or more, into files of this size.
+FEWEST_MERGED, MERGED_BYTES = 8, 64 << 20
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -219,6 +221,12 @@ def _most_values(shape: ModelShape, name: str, tokens: int, most: int) -> int:
     """The number of singular values of ``tokens`` tokens, ``most`` per block."""
     blocks, each = shape.blocks(name, max(1, tokens))
     return blocks * min(each, most)
+
+
+def file_bytes(batches: int, disk: float) -> float:
+    """Bytes that the files of ``batches`` add to ``disk`` bytes of rows, once they are merged."""
+    files = batches if batches < FEWEST_MERGED else math.ceil(disk / MERGED_BYTES)
+    return FILE_BYTES * files
 
 
 def row_bytes(

@@ -13,7 +13,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from gradpipe.errors import GradpipeError, nearest
-from gradpipe.estimates.costs import BYTES, FILE_BYTES, Cost, cost_of
+from gradpipe.estimates.costs import BYTES, Cost, cost_of, file_bytes
 from gradpipe.estimates.memory import Memory, memory_of
 from gradpipe.estimates.model_shape import ModelShape
 from gradpipe.gradients.passes.batches import ACCELERATOR_BUDGET
@@ -128,8 +128,8 @@ def hypothetical_bill(shape: ModelShape, setting: Setting) -> Bill:
     gpus, batch_tokens, memory = _layout(shape, setting, gpu)
     copies = max(1, setting.gpus // gpus)
     cost = one.times(setting.examples)
-    files = math.ceil(setting.examples * setting.tokens / batch_tokens) * FILE_BYTES
-    cost += Cost(disk=files)
+    batches = math.ceil(setting.examples * setting.tokens / batch_tokens)
+    cost += Cost(disk=file_bytes(batches, cost.disk))
     # A model over several GPUs computes on one of them at a time.
     seconds = cost.passes + cost.comparisons
     seconds /= gpu.peak(setting.dtype) * 1e12 * setting.utilization

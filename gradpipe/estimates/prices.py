@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from gradpipe.estimates.calibration import Calibration, Workload, calibrate
-from gradpipe.estimates.costs import FILE_BYTES, cost_of
+from gradpipe.estimates.costs import cost_of, file_bytes
 from gradpipe.estimates.memory import memory_of
 from gradpipe.estimates.model_shape import ModelShape
 from gradpipe.gradients.passes.batches import ACCELERATOR_BUDGET
@@ -68,4 +68,4 @@ def _price(
         on_cpu=work.on_cpu,
         bytes_per_token=calibration.bytes_per_token if calibration else None,
     )
-    return Price(cost.flops, memory.bytes, cost.disk + FILE_BYTES * len(batches), seconds)
+    return Price(cost.flops, memory.bytes, cost.disk + file_bytes(len(batches), cost.disk), seconds)

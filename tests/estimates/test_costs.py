@@ -10,10 +10,13 @@ import torch
 from torch.utils.flop_counter import FlopCounterMode
 
 from gradpipe.estimates.costs import (
+    FEWEST_MERGED,
     FILE_BYTES,
+    MERGED_BYTES,
     by_tokens,
     comparison_flops,
     cost_of,
+    file_bytes,
     pass_flops,
     row_bytes,
     row_values,
@@ -34,6 +37,7 @@ from gradpipe.gradients.spectra.inner_products import (
 )
 from gradpipe.gradients.spectra.sketches import Sketcher
 from gradpipe.models.load import LoadedModel
+from storage.parts import FEWEST_PARTS, MERGED_PART
 from storage.row_store import RowStore
 from storage.workspace import SPECTRA_SCHEMA
 from tests.estimates.conftest import rows_of
@@ -176,3 +180,10 @@ def test_costs_add_up() -> None:
     assert both == apart
     assert (both.rows, both.tokens, both.response_tokens) == (3, 11, 6)
     assert both.flops == both.passes + both.spectra + both.comparisons
+
+
+def test_files_are_counted_as_the_row_store_merges_them() -> None:
+    assert (FEWEST_MERGED, MERGED_BYTES) == (FEWEST_PARTS, MERGED_PART)
+    assert file_bytes(FEWEST_MERGED - 1, 1e6) == (FEWEST_MERGED - 1) * FILE_BYTES
+    assert file_bytes(FEWEST_MERGED, 1e6) == FILE_BYTES
+    assert file_bytes(10_000, 3.5 * MERGED_BYTES) == 4 * FILE_BYTES
