@@ -26,7 +26,7 @@ def test_a_million_examples_on_a_70b_model_over_64_gpus() -> None:
     seconds = in_half / (989e12 * 0.4) + bill.cost.spectra / (67e12 * 0.1)
     assert bill.hours == pytest.approx(seconds / 3600 / 21)
     assert bill.gpu_hours == pytest.approx(seconds / 3600 * 3)
-    # 80 layers of four times about 599 values of three bytes, and a sketch of under half a kilobyte.
+    # 80 layers of four times about 599 values of three bytes, and a sketch of less than 500 bytes.
     assert bill.cost.disk == pytest.approx(1e6 * 80 * 4 * (599 * 3.06 + 464), rel=0.03)
     assert bill.memory.bytes / 3 < GPUS["h100"].memory
 
