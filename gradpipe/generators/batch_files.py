@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from gradpipe.errors import DataError
+from gradpipe.generators.error_details import read_error_detail
 from gradpipe.generators.secrets import redact
 
 _REASON_LENGTH = 300
@@ -76,7 +77,7 @@ def _take(found: BatchFiles, key: str, line: Mapping[str, Any]) -> None:
         found.answered.setdefault(key, []).append(json.dumps(body))
         return
     what = f"the server answered {status}" if status not in (None, 200) else "the request failed"
-    detail = _message(line.get("error")) or _message(body)
+    detail = _words(line.get("error")) or _words(body)
     detail = detail.encode("utf-8", "replace").decode()
     detail = " ".join(redact(detail, []).split())[:_REASON_LENGTH].rstrip(".")
     found.errors.setdefault(key, []).append(f"{what}: {detail}" if detail else what)
@@ -124,9 +125,7 @@ def _parsed(raw: bytes) -> dict[str, Any] | None:
     return line if valid and kinds & line.keys() else None
 
 
-def _message(value: object) -> str:
-    """Return the message within an error, whose form differs between servers."""
-    for name in ("error", "message", "detail", "code"):
-        if isinstance(value, dict) and value.get(name):
-            value = value[name]
-    return value if isinstance(value, str) else ""
+def _words(error: object) -> str:
+    """Return what an error says, or its code if it has no message."""
+    detail = read_error_detail(error)
+    return detail.message or ", ".join(sorted(detail.codes))

@@ -136,8 +136,7 @@ class RankingRun:
             self._progress.chunk_ended()
 
     def _compute_spectra(self, rows: MissingRows) -> None:
-        sketches = self._order.extras.needs_sketches
-        kept = _unchanged if sketches else without_sketches
+        kept = _unchanged if rows.sketched else without_sketches
         self._gradients.compute(rows, self._spectra, kept, self._progress.chunk)
         self._progress.chunk_ended()
 
