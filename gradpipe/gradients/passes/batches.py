@@ -12,7 +12,7 @@ ACCELERATOR_BUDGET = 8192
 #: Tokens of the first batch, which shows how much memory a token takes.
 FIRST_BUDGET = 512
 #: Tokens that a batch on a CPU may always have, so that the shortest rows share a batch.
-CPU_LEAST = 128
+CPU_LEAST = 256
 #: Largest batch on a CPU, relative to the longest row. For rows of 365 tokens it is as fast as a
 #: budget of 512, and takes less memory than a full SVD of one row's gradients.
 OVER_LONGEST = 1.25

@@ -123,7 +123,16 @@ class Inputs:
     """
 
     def __init__(self, x: Tensor) -> None:
-        self.x = x.detach().double()
+        self.x = x
+
+    @classmethod
+    def of_used(cls, x: Tensor, used: Tensor) -> Inputs:
+        """Return the inputs X, of any floating dtype, with zeros for tokens that are not used."""
+        x = x.detach().to(torch.float64, copy=True)
+        # Padding repeats one token, which would make every Gram matrix singular.
+        if not bool(used.all()):
+            x[~used] = 0.0
+        return cls(x)
 
     @cached_property
     def gram(self) -> Tensor:
@@ -174,31 +183,58 @@ def spectra_of_gradients(x: Tensor, ds: Mapping[str, Tensor]) -> dict[str, Spect
     outputs, of any floating dtype. A spectrum has min(n, d_out, d_in) values, where n is the number
     of tokens with a nonzero gradient (padding has none).
     """
-    carrying = {name: (d != 0).any(dim=2) for name, d in ds.items()}
-    used = torch.stack(list(carrying.values())).any(dim=0)
-    # Padding repeats one token, which would make every Gram matrix singular.
-    inputs = Inputs(x if bool(used.all()) else torch.where(used[:, :, None], x, 0.0))
-    return {name: spectra_from_factors(inputs, d, carrying[name]) for name, d in ds.items()}
+    outputs = {name: d.detach().double() for name, d in ds.items()}
+    sizes = {name: torch.linalg.vector_norm(d, dim=2) for name, d in outputs.items()}
+    used = torch.stack(list(sizes.values())).any(dim=0)
+    inputs = Inputs.of_used(x, used)
+    reduced = [_reduced(inputs, d, sizes[name]) for name, d in outputs.items()]
+    values = _eigenvalues_by_size([each.core for each in reduced])
+    return {
+        name: Spectra(roots_of_eigenvalues(squares), *each[1:])
+        for name, squares, each in zip(ds, values, reduced, strict=True)
+    }
 
 
-def spectra_from_factors(inputs: Inputs, d: Tensor, carrying: Tensor) -> Spectra:
-    """Return the spectra of one projection; ``inputs`` may be shared with other projections.
+class _Reduced(NamedTuple):
+    """A symmetric matrix [R, n, n] with the σ² of R gradients, and the other parts of Spectra."""
 
-    ``carrying`` [R, T] marks the tokens with a nonzero gradient.
-    """
+    core: Tensor
+    ranks: Tensor
+    squared_norms: Tensor
+    token_norms: Tensor
+    token_energies: Tensor
+
+
+def _reduced(inputs: Inputs, d: Tensor, d_sizes: Tensor) -> _Reduced:
+    """Reduce one projection's gradients; ``d_sizes`` [R, T] are the norms of D's rows."""
+    carrying = d_sizes != 0
     ranks = carrying.sum(dim=1)
     most = max(1, int(ranks.max()))
     # Keeping a few zero rows costs less than computing separate Gram matrices.
     if most < WORTH_CUTTING * d.shape[1]:
         # Tokens with gradient come first, in their order.
         tokens = carrying.int().argsort(dim=1, descending=True, stable=True)[:, :most]
-        d, inputs = _at(d, tokens), inputs.select(tokens)
-    d = d.double()
+        d, d_sizes, inputs = _at(d, tokens), d_sizes.gather(1, tokens), inputs.select(tokens)
     core, squared_norms = _core(inputs, d)
-    values = roots_of_eigenvalues(eigenvalues(_finite(core)))
-    ranks = ranks.clamp(min=1, max=min(d.shape[2], inputs.x.shape[2]))
-    sizes = inputs.sizes * torch.linalg.vector_norm(d, dim=2)
-    return Spectra(values, ranks, squared_norms, sizes.sum(dim=1), sizes.square().sum(dim=1))
+    sizes = inputs.sizes * d_sizes
+    return _Reduced(
+        core=core,
+        ranks=ranks.clamp(min=1, max=min(d.shape[2], inputs.x.shape[2])),
+        squared_norms=squared_norms,
+        token_norms=sizes.sum(dim=1),
+        token_energies=sizes.square().sum(dim=1),
+    )
+
+
+def _eigenvalues_by_size(cores: list[Tensor]) -> list[Tensor]:
+    """Return the eigenvalues [R, n] of each [R, n, n]; those of one size are computed together."""
+    sizes = [core.shape[1] for core in cores]
+    found: dict[int, list[Tensor]] = {}
+    for size in dict.fromkeys(sizes):
+        alike = [core for core in cores if core.shape[1] == size]
+        values = eigenvalues(_finite(alike[0] if len(alike) == 1 else torch.cat(alike)))
+        found[size] = list(values.split([len(core) for core in alike]))
+    return [found[size].pop(0) for size in sizes]
 
 
 def _core(inputs: Inputs, d: Tensor) -> tuple[Tensor, Tensor]:
@@ -214,7 +250,7 @@ def _core(inputs: Inputs, d: Tensor) -> tuple[Tensor, Tensor]:
     by_features = tokens * d_out * d_in + small**2 * large + EIGENVALUE_COST * small**3
     if by_tokens <= by_features:
         outer = outer_product(d)
-        core = congruence(inputs.gram_factor, _finite(outer))
+        core = congruence(inputs.gram_factor, outer)
         return core, (outer * inputs.gram).sum(dim=(1, 2))
     gradient = d.mT @ inputs.x
     core = outer_product(gradient if d_out <= d_in else gradient.mT)

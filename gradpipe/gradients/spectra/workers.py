@@ -20,6 +20,9 @@ from gradpipe.gradients.spectra.sketches import Sketcher
 
 JobResult = TypeVar("JobResult")
 
+#: Layers whose jobs run at once on the CPU. Jobs of many rows take less time per row than those of
+#: one, so rows are divided only where there are more threads than these layers keep busy.
+LAYERS_AT_ONCE = 4
 #: Jobs at once on a CUDA device: while one waits for eigenvalues from the CPU, another makes the
 #: next matrices.
 DEVICE_JOBS = 2
@@ -63,10 +66,11 @@ class SpectraPool:
     def rows_of_a_job(self, rows: int, tokens: int) -> int:
         """Return how many of a batch's rows, of up to ``tokens`` tokens, go into one job.
 
-        As many as possible, so long as every thread gets a share and the workspace suffices.
+        As many as possible, so long as every thread has work and the workspace suffices. On the
+        CPU, up to LAYERS_AT_ONCE threads have different layers.
         """
         if not self.concurrent:
-            return -(-rows // self.threads)
+            return -(-rows // max(1, self.threads // LAYERS_AT_ONCE))
         return max(1, WORKSPACE // (GRAM_MATRICES * 8 * tokens**2))
 
     def submit(self, job: Callable[[], JobResult], on: Tensor) -> Future[JobResult]:
@@ -94,24 +98,25 @@ class SpectraPool:
 
 @contextmanager
 def spectra_pool(
-    device: str, aligned: bool = False, sketched: bool = True
+    device: str, aligned: bool = False, sketched: bool = True, executor: Executor | None = None
 ) -> Iterator[SpectraPool]:
     """Open the threads for a model on ``device``; ``aligned`` adds comparisons and sketches.
 
-    Without ``sketched``, it adds comparisons only.
+    Without ``sketched``, it adds comparisons only. An ``executor`` takes one job at a time, instead
+    of threads that are opened here.
 
     On the CPU, each thread computes alone: an eigenvalue problem of a few hundred rows gains little
     from a second thread and loses up to tenfold on a busy machine (measured at 500 rows: 0.015 s on
     one thread, 0.04 to 0.2 s on two).
     """
     concurrent = not device.startswith("cpu")
-    threads = 1 if concurrent else os.cpu_count() or 1
+    threads = 1 if concurrent or executor else os.cpu_count() or 1
     with ExitStack() as stack:
         if not concurrent:
             stack.enter_context(single_threaded())
         solver = stack.enter_context(eigen_solver(device))
         # Torch's number of threads is set per thread, so the passes keep theirs.
-        executor = stack.enter_context(
+        executor = executor or stack.enter_context(
             ThreadPoolExecutor(
                 DEVICE_JOBS if device.startswith("cuda") else threads,
                 initializer=torch.set_num_threads,
