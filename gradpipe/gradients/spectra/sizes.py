@@ -11,7 +11,7 @@ WORTH_BLOCKS = 192
 #: Columns that each side of a gradient is folded to, and values per sketch.
 SIDE = 192
 SKETCH_VALUES = 512
-#: Bytes for the Gram matrices of one job on an accelerator: about six T × T float64 matrices per
+#: Bytes for the Gram matrices of one job on an accelerator: about nine T × T float64 matrices per
 #: row exist at once.
 WORKSPACE = 2**31
-GRAM_MATRICES = 6
+GRAM_MATRICES = 9

@@ -110,7 +110,7 @@ class Sketcher:
         places, signs = self._map(width, to, folded, values)
         signs = signs if dim == -1 else signs[:, None]
         # Signs are at least float32, so half-precision values are summed in float32.
-        terms = (values.index_select(dim, places) * signs).unflatten(dim, (-1, to))
+        terms = (_at_places(values, places, dim) * signs).unflatten(dim, (-1, to))
         sums: Tensor = terms.sum(dim - 1)
         return sums
 
@@ -121,6 +121,14 @@ class Sketcher:
             places, signs = (torch.from_numpy(part.ravel()) for part in fold_map(width, to, folded))
             self._maps[key] = places.to(like.device), signs.to(like.device, dtype)
         return self._maps[key]
+
+
+def _at_places(values: Tensor, places: Tensor, dim: int) -> Tensor:
+    """Return ``values`` at some places of the last or the second-to-last dimension."""
+    if dim == -1 and values.device.type == "cpu":
+        # Half of the time of index_select, which copies each entry by itself.
+        return values.gather(-1, places.expand(*values.shape[:-1], -1))
+    return values.index_select(dim, places)
 
 
 def kept_sketch(sketch: np.ndarray | None, norm: float) -> np.ndarray | None:

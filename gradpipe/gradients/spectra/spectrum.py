@@ -232,7 +232,7 @@ def _eigenvalues_by_size(cores: list[Tensor]) -> list[Tensor]:
     found: dict[int, list[Tensor]] = {}
     for size in dict.fromkeys(sizes):
         alike = [core for core in cores if core.shape[1] == size]
-        values = eigenvalues(_finite(alike[0] if len(alike) == 1 else torch.cat(alike)))
+        values = eigenvalues(_finite(torch.cat(alike)))
         found[size] = list(values.split([len(core) for core in alike]))
     return [found[size].pop(0) for size in sizes]
 

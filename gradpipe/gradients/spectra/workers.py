@@ -33,12 +33,11 @@ class SpectraPool:
     """Threads that compute spectra, and how they share the machine with the passes.
 
     On the CPU (``concurrent`` is false), passes and spectra take turns, since both would use the
-    same cores: jobs are held until there are ``at_once`` of them, one matrix per core. On an
-    accelerator, the jobs run during the passes on their own stream, so that waiting for
-    eigenvalues does not block the backward pass; up to ``in_flight`` jobs may hold factors. A
-    ``solver`` computes the jobs' eigenvalues; None computes them where the matrices are. With a
-    ``sketcher``, gradients are also compared and sketched. ``threads`` is the number of jobs that
-    share the rows of a batch.
+    same cores: jobs are held until there are ``at_once`` of them. On an accelerator, the jobs run
+    during the passes on their own stream, so that waiting for eigenvalues does not block the
+    backward pass; up to ``in_flight`` jobs may hold factors. A ``solver`` computes the jobs'
+    eigenvalues; None computes them where the matrices are. With a ``sketcher``, gradients are also
+    compared and sketched. ``threads`` is the number of jobs that share the rows of a batch.
     """
 
     executor: Executor
@@ -49,19 +48,27 @@ class SpectraPool:
     _streams: dict[Any, Any] = field(default_factory=dict)
 
     @property
-    def _two_layers(self) -> int:
-        """Jobs of two layers. Each has one for Q, K and V, one for O, and possibly a comparison."""
-        return 4 if self.sketcher is None else 6
+    def _jobs_of_a_layer(self) -> int:
+        """One for Q, K and V, one for O, and possibly a comparison."""
+        return 2 if self.sketcher is None else 3
+
+    @property
+    def _parts(self) -> int:
+        """The jobs among which a layer's rows are divided on the CPU."""
+        return max(1, self.threads // LAYERS_AT_ONCE)
 
     @property
     def at_once(self) -> int:
         """Number of jobs that are worth stopping the passes for."""
-        return 1 if self.concurrent else self._two_layers * self.threads
+        if self.concurrent:
+            return 1
+        layers = min(max(2, self.threads), LAYERS_AT_ONCE)
+        return self._jobs_of_a_layer * layers * self._parts
 
     @property
     def in_flight(self) -> int:
         """Number of jobs that may be unfinished when the passes continue."""
-        return self._two_layers if self.concurrent else 0
+        return 2 * self._jobs_of_a_layer if self.concurrent else 0
 
     def rows_of_a_job(self, rows: int, tokens: int) -> int:
         """Return how many of a batch's rows, of up to ``tokens`` tokens, go into one job.
@@ -70,7 +77,7 @@ class SpectraPool:
         CPU, up to LAYERS_AT_ONCE threads have different layers.
         """
         if not self.concurrent:
-            return -(-rows // max(1, self.threads // LAYERS_AT_ONCE))
+            return -(-rows // self._parts)
         return max(1, WORKSPACE // (GRAM_MATRICES * 8 * tokens**2))
 
     def submit(self, job: Callable[[], JobResult], on: Tensor) -> Future[JobResult]:

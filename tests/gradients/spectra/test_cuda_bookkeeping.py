@@ -55,7 +55,7 @@ def test_products_of_factors_are_in_single_precision(dtype: torch.dtype) -> None
 
 @DTYPES
 def test_matrices_of_eigenvalues_are_in_double_precision(dtype: torch.dtype) -> None:
-    inputs = Inputs(factor(1024, dtype))
+    inputs = Inputs(factor(1024, dtype).double())
     core, squared_norms = _core(inputs, factor(32, dtype).double())
     for found in (core, squared_norms, eigenvalues(core)):
         assert (found.device, found.dtype) == (CUDA, torch.float64)

@@ -17,7 +17,6 @@ from gradpipe.gradients.spectra.spectrum import (
     Inputs,
     Spectrum,
     TokenSizes,
-    spectra_from_factors,
     spectra_of_gradients,
 )
 
@@ -86,12 +85,6 @@ def spectrum(x: Tensor, d: Tensor) -> Spectrum:
     return found
 
 
-def from_shared(inputs: Inputs, d: Tensor) -> Spectrum:
-    """The spectrum of one row whose inputs others share."""
-    [found] = spectra_from_factors(inputs, d[None], (d != 0).any(dim=1)[None]).rows()
-    return found
-
-
 @pytest.mark.parametrize("kind", KINDS)
 @settings(max_examples=60, deadline=None, derandomize=True)
 @given(
@@ -143,16 +136,18 @@ def test_sizes_of_tokens_are_the_norms_of_their_outer_products(
 def test_inputs_shared_by_projections_give_what_fresh_ones_give(kind: str) -> None:
     generator = torch.Generator().manual_seed(0)
     x, first = KINDS[kind](generator, *random_factors(20, 40, 30))
-    shared = Inputs(x[None])
     ds = [first, first[:, :7], some(generator, first), first.flip(0), first]
     at_once = spectra_of_gradients(x[None], {str(n): d[None] for n, d in enumerate(ds)})
     for number, d in enumerate(ds):
         fresh = spectrum(x, d)
-        [beside] = at_once[str(number)].rows()
-        for together in (from_shared(shared, d), beside):
-            assert together.squared_norm == fresh.squared_norm
-            assert together.tokens == pytest.approx(fresh.tokens, rel=1e-12)
-            np.testing.assert_array_equal(together.singular_values, fresh.singular_values)
+        [together] = at_once[str(number)].rows()
+        assert together.squared_norm == fresh.squared_norm
+        assert together.tokens == pytest.approx(fresh.tokens, rel=1e-12)
+        # Together, a matrix lies elsewhere in memory, which changes the last bits of LAPACK.
+        rounding = 1e-13 * fresh.squared_norm**0.5
+        np.testing.assert_allclose(
+            together.singular_values, fresh.singular_values, rtol=1e-13, atol=rounding
+        )
 
 
 def test_projections_of_a_layer_are_told_apart_by_their_inputs() -> None:
@@ -355,10 +350,11 @@ def test_singular_values_that_do_not_add_up_to_the_norm_are_a_fault() -> None:
     assert Spectrum(values, math.nan, sizes).fault == "a gradient is not finite"
 
 
-def test_a_wrong_gram_factor_is_caught_by_the_free_check() -> None:
+def test_a_wrong_gram_factor_is_caught_by_the_free_check(monkeypatch: pytest.MonkeyPatch) -> None:
     x, d = random_factors(6, 8, 7)
-    inputs = Inputs(x[None])
-    inputs.gram_factor = inputs.gram_factor * 1.001
-    fault = from_shared(inputs, d).fault
+    assert spectrum(x, d).fault is None
+    right = Inputs(x[None]).gram_factor
+    monkeypatch.setattr(Inputs, "gram_factor", right * 1.001)
+    fault = spectrum(x, d).fault
     assert fault is not None
     assert fault.startswith("Σσ² is")

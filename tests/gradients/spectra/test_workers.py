@@ -99,10 +99,10 @@ def expired(storages: list[StorageWeakRef]) -> bool:
     return all(each.expired() for each in storages)
 
 
-def test_on_the_cpu_every_thread_gets_its_part_of_the_rows(
+def test_on_the_cpu_every_thread_gets_whole_layers_or_a_part_of_the_rows(
     make_pool: Callable[..., tuple[SpectraPool, Recorder]],
 ) -> None:
-    for threads, rows, expected in ((1, 5, 5), (2, 5, 3), (4, 5, 2), (8, 5, 1), (64, 1, 1)):
+    for threads, rows, expected in ((1, 5, 5), (2, 5, 5), (4, 5, 5), (8, 5, 3), (64, 1, 1)):
         pool, _ = make_pool(threads, False)
         assert pool.rows_of_a_job(rows, 10_000) == expected
         # Whole rounds, in which no thread waits for the others.
@@ -225,7 +225,7 @@ def test_jobs_of_a_cuda_device_share_one_stream_behind_the_passes(
     assert log == ["new stream", *["wait for the passes", "synchronize"] * 2]
 
 
-@pytest.mark.parametrize(("threads", "concurrent"), [(1, False), (2, False), (1, True)])
+@pytest.mark.parametrize(("threads", "concurrent"), [(1, False), (2, False), (8, False), (1, True)])
 def test_no_more_jobs_than_may_be_in_flight_hold_factors(
     threads: int,
     concurrent: bool,
@@ -245,8 +245,8 @@ def test_no_more_jobs_than_may_be_in_flight_hold_factors(
         unfinished.append(executor.unfinished)
     sink.finish()
     assert executor.unfinished == 0
-    # Two kinds of inputs a layer; on the CPU every thread has a part of the rows.
-    assert len(executor.futures) == 2 * LAYERS * threads
+    # Two kinds of inputs a layer; many threads on the CPU have a part of the rows.
+    assert len(executor.futures) == 2 * LAYERS * (2 if threads == 8 else 1)
     assert max(unfinished) <= pool.in_flight
     assert max(unfinished) > 0 if concurrent else max(unfinished) == 0
 
@@ -271,7 +271,8 @@ def test_factors_are_dropped_when_their_spectra_are_there(
             assert expired(storages[:-held])
     # The loop's own generator holds the last ones until here.
     sink.finish()
-    assert drained >= LAYERS // 2
+    # Three threads work on three layers at once, one on two.
+    assert drained >= LAYERS // max(2, threads)
     assert expired(storages)
 
 
