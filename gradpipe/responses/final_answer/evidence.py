@@ -66,7 +66,7 @@ _CORRECTS = re.compile(
     r"|(?:I|we) (?:\w+ )?(?:made|did make|see) (?:a|an|my|the) (?:\w+ )?(?:mistake|error)"
     r"|(?:that|this|it)(?:'s| is| was) (?:wrong|incorrect|not (?:right|correct))"
     r"|I (?:miscalculated|misread|was wrong)|sorry|hold on|hmm+|no, that|actually)\b[^\w\n]*"
-    r"|等等|更正|不对[,、]|待って|訂正"
+    r"|等等|更正|不[对對][,、]|待って|訂正"
 )
 #: Without a mark before it, only what says so itself is a correction.
 _TAKES_BACK = re.compile(

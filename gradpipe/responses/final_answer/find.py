@@ -13,6 +13,7 @@ from gradpipe.responses.final_answer.options import find_option
 from gradpipe.responses.final_answer.phrases import find_phrase
 from gradpipe.responses.final_answer.readable import first_turn, is_another_turn, readable
 from gradpipe.responses.final_answer.yes_no import find_yes_or_no
+from gradpipe.responses.sentences import sentences
 
 #: A text that asks back, or that is cut off within a sentence, ends on no answer.
 _UNFINISHED = re.compile(
@@ -26,6 +27,8 @@ _EXPLAINED = re.compile(
 )
 _LABELED = re.compile(r"(?i)\W*(?:correct|final|answer|chosen|selected|right)\b[^:\n]{0,30}:")
 _CONCLUDES = re.compile(r"(?i)\b(?:therefore|thus|hence|so|conclu\w+|answer)\b")
+#: Evidence that no further text is needed for.
+_STATES = ("mark", "box", "statement")
 #: The share of a question's words that its repetition has.
 _REPEATED = 0.8
 
@@ -59,6 +62,23 @@ def find_answer(text: str, gold: str, question: str | None = None) -> FoundAnswe
         if found and not (found.evidence == "last" and _UNFINISHED.search(part)):
             return found
     return None
+
+
+def stated_before_cut(text: str, gold: str, question: str | None = None) -> str | None:
+    """The final answer that a text states in full before it is cut off; None if it does not.
+
+    A text that is cut off within a question or a turn that the model invented is complete before.
+    """
+    plain = readable(text)
+    turn = first_turn(plain)
+    if len(turn) < len(plain):
+        return final_answer(turn, gold, question)
+    if correction(plain):
+        return None
+    complete = "".join(sentences(plain)[:-1])
+    found = find_answer(complete, gold, question)
+    explained = found and _explained(complete)
+    return found.answer if found and (explained or found.evidence in _STATES) else None
 
 
 def _explained(text: str) -> str | None:

@@ -19,10 +19,12 @@ _BARE = re.compile(
     r"(?:[A-Za-z]\w?(?:\([a-z]\))?\s*=\s*)?[-(\[{√π\\\d]?(?:\\[a-zA-Z]+|(?:sqrt|sin|cos|tan|log"
     r"|ln)(?=[\s(])"
     r"|(?<![A-Za-z])(?!(?i:is|on|at|in|of|to|so|if|as|by|an|or|we|it|be|[ckm]m|no|he|do)\b)"
-    r"[A-Za-z]{1,2}(?![A-Za-z])|[\d_.,/:^*+=(){}\[\]|√π∞²³-]"
-    r"|\s(?=[-+*/=<>≤≥\u222a(\d\\])"
-    r"|(?<=[-+*/=<>≤≥\u222a,(\[])\s|[<>≤≥\u222a±])+(?:(?<=:\d\d)\s?[AaPp]\.?[Mm]\b\.?)?"
+    r"[A-Za-z]{1,2}(?![A-Za-z])|[\d_.,/:^*+=(){}\[\]|√π∞∅²³⁴⁵×·⋅-]"
+    r"|\s(?=[-+*/=<>≤≥\u222a×·⋅(\d\\])"
+    r"|(?<=[-+*/=<>≤≥\u222a×·⋅,(\[])\s|[<>≤≥\u222a±])+(?:(?<=:\d\d)\s?[AaPp]\.?[Mm]\b\.?)?"
 )
+#: "The solution set is empty."
+_EMPTY = re.compile(r"(?i)\b(?:is|be|equals|get)\s+(?:therefore |thus )?(?:the |an )?(empty(?: set)?)\W*$")
 
 
 def find_formula(text: str, question: str, *, several: bool = False) -> FoundAnswer | None:
@@ -40,6 +42,8 @@ def find_formula(text: str, question: str, *, several: bool = False) -> FoundAns
             return FoundAnswer(passage, "box", passage)
         if formula := _formula(passage) or (_bare(passage) if mark.evidence != "box" else None):
             return FoundAnswer(formula, mark.evidence, formula)
+    if empty := _EMPTY.search(next(iter(endings(plain)), ("", ""))[0]):
+        return FoundAnswer("\\emptyset", "last", empty[1])
     if _is_bare(text):
         bare = _formula(text) or text.strip()
         return FoundAnswer(bare, "whole", bare)
@@ -88,7 +92,7 @@ def _bare(passage: str) -> str | None:
     found = _BARE.match(line)
     formula = re.sub(r"[.,;]+$", "", found[0]).strip() if found else ""
     behind = line[found.end() :] if found else ""
-    if not re.search(r"[\d\\^+*/=<>(\[]|^-?[a-z]$", formula) or (
+    if not re.search(r"[\d\\^+*/=<>(\[∅]|^-?[a-z]$", formula) or (
         re.match(r"\w{3}", formula) and " " in behind
     ):
         return None
@@ -103,6 +107,6 @@ def _in_last_sentence(text: str) -> FoundAnswer | None:
     )
     for tail in (*reversed(tails[1:]), *reversed([found[0] for found in _BARE.finditer(sentence)])):
         formula = _bare(tail)
-        if formula and re.search(r"[\\^+*/()\[<>:√π]|[a-z]", formula) and re.search(r"\w", formula):
+        if formula and re.search(r"[\\^+*/()\[<>:√π∅×·⋅]|[a-z]", formula) and re.search(r"\w|∅", formula):
             return FoundAnswer(formula, "last", formula)
     return None

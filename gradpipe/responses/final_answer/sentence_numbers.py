@@ -11,6 +11,7 @@ from gradpipe.responses.final_answer.numbers import (
     UNITS,
     number_matches,
     numbers,
+    spelled_number,
     value,
     with_multiple,
 )
@@ -254,8 +255,23 @@ def _term_around(line: str, match: re.Match[str]) -> str | None:
 
 def without_asides(line: str) -> str:
     """``line`` without the remarks in parentheses, unless nothing else has a number."""
-    blank = _ASIDE.sub(lambda aside: "\x02" * len(aside[0]), line)
+    blank = _ASIDE.sub(
+        lambda aside: aside[0] if _repeats_words(aside) else "\x02" * len(aside[0]), line
+    )
     return blank if numbers(blank) else line
+
+
+_DELIMITERS = re.compile(r"^[\s$*]+|^\\\(|\\\)$|[\s$*]+$")
+
+
+def _repeats_words(aside: re.Match[str]) -> bool:
+    """Whether a remark is the number that stands before it in words: "two thirds (2/3)"."""
+    number = value(_DELIMITERS.sub("", aside[0][1:-1]))
+    if number is None:
+        return False
+    before = aside.string[max(0, aside.start() - 40) : aside.start()].rstrip(" *")
+    spelled = spelled_number(before)
+    return spelled is not None and spelled[1] == number and before.endswith(spelled[0])
 
 
 def without_text_commands(line: str) -> str:

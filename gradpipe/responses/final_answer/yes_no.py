@@ -14,8 +14,8 @@ _HEDGE = (
     r"|definitive|emphatic|cautious)|a|mostly)"
 )
 _CJK = (
-    r"不(?=[、。,])|否定|肯定|不是的?|不对|不會|不会|不能|不正确|不可以|错误?|錯|否|没有|不可能|是的|是|对的?|對|正确|可以|会的|能|有"
-    r"|いいえ|正しくありません|正しくない|はい|正しい"
+    r"不(?=[、。,])|否定|肯定|不是的?|不[对對]|不[会會]|不能|不正[确確]|不可以|错误?|錯誤?|否|[没沒]有|不可能|是的|是|[对對]的?|正[确確]|可以|[会會]的|能|有"
+    r"|いいえ|正しくありません|正しくない|間違い|誤り|はい|正しい"
 )
 _SAID = (
     r"(?P<said>(?:absolutely|definitely|certainly|of course|probably) not|not (?:really|at all)"
@@ -57,8 +57,8 @@ _CJK_SAID = re.compile(
     r"(?=[\s*。、,.!:\"]|$|的|です)"
 )
 _CJK_VERDICT = re.compile(
-    r"(?P<bad>(?:是|为)?(?:错误|错|假|不正确|不对|不成立)的?|间違い|間違っています|誤り|正しくありません|正しくない"
-    r"|できません|ではありません)|(?P<good>(?:是|为)?(?:正确|对|真|成立)的?|正しいです|正しい|できます)"
+    r"(?P<bad>(?:是|为|為)?(?:错误?|錯誤?|假|不正[确確]|不[对對]|不成立)的?|间違い|間違っています|誤り|正しくありません|正しくない"
+    r"|できません|ではありません)|(?P<good>(?:是|为|為)?(?:正[确確]|[对對]|真|成立)的?|正しいです|正しい|できます)"
 )
 _VERDICT = re.compile(
     r"(?i)\b(?:(?:is|are|was|were|be|been|as|seems|appears|remains|does|do|did|it|sentence|holds"
@@ -138,7 +138,7 @@ def _judges(verdict: re.Match[str], sentence: str, question: str) -> bool:
 
 
 def _denies_in_cjk(said: str) -> bool:
-    return bool(re.match(r"不|错|錯|否|没|いいえ|正しくな|正しくあ", said))
+    return bool(re.match(r"不|错|錯|否|没|沒|いいえ|正しくな|正しくあ|間違|誤", said))
 
 
 def _said_in_word(text: str, ends: list[str]) -> list[tuple[re.Match[str], Evidence]]:
