@@ -38,12 +38,16 @@ _MORE = re.compile(
     r"|\s+(?:and|are|both|because|since|or|as well|plus|also)\b)))"
 )
 #: A letter that begins a remark of its own: "(D) is a common mistake", "A) and C) are odd".
+_ONE_VERB = (
+    r"(?:is|was|would|can|cannot|could|has|does|leaves?|represents|comes|follows|ranks|lies|seems"
+    r"|looks|means|fails|takes)"
+)
 _OWN_REMARK = re.compile(
-    r"[.):*\]\s]*(?:(?:,|and|or|&|/)+[\s(]*[A-J][.):*\]\s]*)*\s*(?:[-–]\s*\S+\s+"
-    r"|(?<!\.\s)(?:(?!(?:and|or|because|since|as|both|all|are|that|which|[A-J])\b)[\w'-]+\s+){1,4}?)?"
-    r"(?:is|was|would|can|cannot|could|has|does|leaves?|represents|comes|follows|ranks|lies"
-    r"|seems|looks|means|fails|takes|(?P<are>are|were|do|have))\b"
-    r"(?! (?:both |all )?(?:correct|right|true))"
+    r"[.):*\]\s]*(?:(?:,|and|or|&|/)+[\s(]*[A-J][.):*\]\s]*)*\s*(?:(?:[-–]\s*\S+\s+)?"
+    rf"(?:{_ONE_VERB}|(?P<are>are|were|do|have))"
+    # The text of the option may stand between: "(B) Saturn comes second".
+    r"|(?<!\.\s)(?:(?!(?:and|or|because|since|as|both|all|are|that|which|[A-J])\b)[\w'-]+\s+){1,4}?"
+    rf"{_ONE_VERB})\b(?! (?:both |all )?(?:correct|right|true))"
 )
 _BEFORE = re.compile(
     r"(?<![Bb]etween )(?<![A-J] and )(?:(?:[Oo]ptions?\s+)?\(?\b[A-J]\b\)?\s*(?:,|,? and"

@@ -2,6 +2,8 @@
 
 import re
 
+from gradpipe.responses.final_answer.concluding_sentences import in_order
+from gradpipe.responses.final_answer.concluding_sentences import words as stems
 from gradpipe.responses.final_answer.evidence import Evidence, FoundAnswer, endings, marks
 from gradpipe.responses.final_answer.verdicts_on_questions import (
     is_on_question,
@@ -30,13 +32,36 @@ _DIRECTLY = re.compile(
     rf"|claim"
     rf"|sentence|{_HEDGE})\b)*?(?P<no>\bnot\s+(?:an?\s+|simply\s+)?)?(?<![\w-]){_SAID}"
 )
-_AT_FIRST = re.compile(
-    rf"(?i)\W*(?:(?:therefore|thus|hence|so|in conclusion|(?:final )?conclusion|in summary"
-    rf"|summary|overall"
-    rf"|\w+ly(?: speaking)?|pretty much|more or less|for the most part|in a (?:sense|way)"
-    rf"|option|decision|verdict|final \w+|in short|well|ultimately"
-    rf"|finally|{_HEDGE})\W+)*{_SAID}"
+#: What a yes or no is said of: "in general", "from a legal point of view".
+_RESPECT = (
+    r"(?:in (?:general|principle|practice|essence|short|most cases|a (?:sense|way)"
+    r"|(?:the|an?|its|that|this) (?:\w+ ){1,2}sense)"
+    r"|(?:in terms of|from (?:the|an?)|by (?:the|this|that|any|most)|as far as|when it comes to"
+    r"|for most|at least) [\w' -]{3,40}(?=[,:])|on (?:the whole|balance)|by (?:definition|and large)"
+    r"|all (?:in all|things considered)|for (?:the most part|all practical purposes)"
+    r"|as a (?:general )?rule|\w+ly(?: speaking)?|pretty much|more or less)"
 )
+_LEAD = (
+    rf"(?:(?:therefore|thus|hence|so|but|in conclusion|(?:final )?conclusion|in summary|summary"
+    rf"|overall|option|decision|verdict|final \w+|well|finally|{_RESPECT}|{_HEDGE})\W+)*"
+)
+_AT_FIRST = re.compile(rf"(?i)\W*(?P<lead>{_LEAD}){_SAID}")
+#: "It's sold as a vegetable, but botanically, yes: it is a fruit."
+_AFTER_BUT = re.compile(
+    rf"(?i)[,;:–—-] (?:but|so|still|yet)\b\W+(?P<lead>{_LEAD})(?P<said>yes|no)(?=[,.:;])"
+)
+#: A paragraph that begins with a yes or no.
+_BEGUN = re.compile(r"(?im)^[*_ ]*(?P<said>yes|no)(?=[,.:;])[^.!?\n]*")
+#: A sentence that says of a statement whether it is true, and nothing else.
+_ON_STATEMENT = re.compile(
+    r"(?i)\W*(?:(?:therefore|thus|hence|so),? )?(?:the|this|that) (?:given )?(?:statement|claim"
+    r"|sentence|assertion)(?: given| above)? is (?:\w+ly )?\W*(?P<said>true|correct|right|accurate"
+    r"|(?:not )(?:true|correct|right|accurate)|false|incorrect|wrong|inaccurate|untrue)\W*"
+)
+_IN_RESPECT = re.compile(rf"(?i){_RESPECT}")
+#: The share of a question's words in a paragraph that repeats it.
+_REPEATED = 0.6
+_DENIAL = re.compile(r"(?i)(?:nope?|false|incorrect|wrong|inaccurate|untrue)\b|.*\bnot\b")
 _BEGINS = re.compile(r"(?i)\W*(?P<said>(?:in)?correct|right|wrong)(?=[.!,])")
 _ON_ITS_OWN = re.compile(
     r"(?im)^\W*(?:(?:option|answer|verdict|conclusion|decision)\W+)?(?P<said>yes|no|true|false)\W*$"
@@ -65,7 +90,7 @@ _VERDICT = re.compile(
     r"|makes?"
     r"|making|rings|considered|claim|statement)\b|\w+n't\b)"
     r"(?P<no>\W+(?:not|never|neither|cannot be|hardly|no longer)\b"
-    r"|(?<=n't))?(?:,? (?:for the most part|by and large|more or less),?)?(?:\W+(?!not\b"
+    r"|(?<=n't))?(?:,? (?:for the most part|by and large|more or less),?)?(?:\W+(?!not?\b"
     r"|\w+n't)\w+){0,3}?\W+"
     r"(?:(?P<good>true|correct|accurate|factual|verifiable|plausible|possible|makes? sense|valid"
     r"|right"
@@ -104,9 +129,7 @@ def find_yes_or_no(text: str, words: tuple[str, str], question: str) -> FoundAns
     for found, evidence in _said_in_word(text, ends):
         negated = bool(found.groupdict().get("no"))
         said = found["said"]
-        denies = bool(re.search(r"(?i)^(?:no|false|incorrect|wrong)|not$", said)) or _denies_in_cjk(
-            said
-        )
+        denies = bool(_DENIAL.match(said)) or _denies_in_cjk(said)
         return FoundAnswer(words[denies != negated], evidence, said)
     for sentence in ends[:2]:
         judged = [one for one in _VERDICT.finditer(sentence) if _judges(one, sentence, question)]
@@ -118,7 +141,28 @@ def find_yes_or_no(text: str, words: tuple[str, str], question: str) -> FoundAns
         if judged:
             return FoundAnswer(words[judged[-1]["bad"] is not None], "conclusion", "")
     verdict = verdict_on_question(text, question)
-    return None if verdict is None else FoundAnswer(words[not verdict], "conclusion", "")
+    if verdict is not None:
+        return FoundAnswer(words[not verdict], "conclusion", "")
+    for said in (_begun_paragraphs(text, question), _on_statement(text)):
+        if said and len({bool(_DENIAL.match(word)) for word in said}) == 1:
+            return FoundAnswer(words[bool(_DENIAL.match(said[-1]))], "conclusion", said[-1])
+    return None
+
+
+def _begun_paragraphs(text: str, question: str) -> list[str]:
+    """The yes and no with which paragraphs begin, if one of them repeats the question."""
+    begun = list(_BEGUN.finditer(text))
+    asked = in_order(question)
+    repeats = any(
+        len(stems(found[0]) & set(asked)) >= _REPEATED * len(asked) for found in begun
+    )
+    return [found["said"] for found in begun] if asked and repeats else []
+
+
+def _on_statement(text: str) -> list[str]:
+    """What the sentences say that say of a statement whether it is true, and nothing else."""
+    found = (_ON_STATEMENT.fullmatch(sentence) for sentence, _ in endings(text))
+    return [one["said"] for one in found if one]
 
 
 def _judges(verdict: re.Match[str], sentence: str, question: str) -> bool:
@@ -156,8 +200,10 @@ def _said_in_word(text: str, ends: list[str]) -> list[tuple[re.Match[str], Evide
         return [(match, "conclusion")]
     for sentence in (*ends[:4], text):
         if match := _AT_FIRST.match(sentence) or _CJK_SAID.match(sentence):
-            return [(match, "conclusion")]
+            return [] if _in_one_respect(match, ends) else [(match, "conclusion")]
     for sentence in ends[:2]:
+        if match := _AFTER_BUT.search(sentence):
+            return [(match, "conclusion")]
         for pattern, unless in ((_SAID_LAST, _NOT_SAID), (_SAID_WITHIN, _SAID_BY_OTHERS)):
             match = pattern.search(sentence)
             if match and not unless.search(_CLAUSE.split(sentence[: match.start()])[-1]):
@@ -166,3 +212,13 @@ def _said_in_word(text: str, ends: list[str]) -> list[tuple[re.Match[str], Evide
         if match := _ON_ITS_OWN.search(sentence):
             return [(match, "conclusion")]
     return []
+
+
+def _in_one_respect(said: re.Match[str], ends: list[str]) -> bool:
+    """Whether a text says yes in one respect and no in another: "in theory, yes"."""
+    if not _IN_RESPECT.search(said.groupdict().get("lead") or ""):
+        return False
+    others = [found for sentence in ends[:4] if (found := _AT_FIRST.match(sentence))]
+    return any(
+        bool(_DENIAL.match(found["said"])) != bool(_DENIAL.match(said["said"])) for found in others
+    )
