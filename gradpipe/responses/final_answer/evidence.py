@@ -22,6 +22,22 @@ class FoundAnswer(NamedTuple):
     unit: str = ""
 
 
+#: "So 42", "Therefore, Paris": what leads to an answer that is the whole text. A word that may also
+#: begin a name, as in "So Long", leads only to what is no word, or with a comma.
+_LEAD = re.compile(
+    r"(?i)(?:[\s*_]*(?:(?:and )?(?:therefore|thus|hence|finally|consequently|in conclusion)\b[,:]?"
+    r"|(?:and |ok |well )?(?:so|then|also|and|ok|okay|well|it is|it['’]s|that is|that['’]s)\b"
+    r"(?:[,:]|(?=\s*[^\w\s]|\s*\d|\s+[a-zA-Z]?\s*=|\s+[A-Ja-j]\W*\Z|\s+(?:it is|it['’]s|that is)\b"
+    r"|\s+(?:yes|no|true|false)\W*\Z)))(?:\s+|(?=[$*(\\])))+"
+)
+
+
+def without_lead(text: str) -> str:
+    """An answer that is the whole text, without "so", "therefore" and similar before it."""
+    lead = _LEAD.match(text)
+    return text[lead.end() :] if lead and re.search(r"\w", text[lead.end() :]) else text
+
+
 class Mark(NamedTuple):
     """A place that says "here is the answer": the ``passage`` after it, or within a box."""
 

@@ -8,6 +8,7 @@ from gradpipe.responses.final_answer.evidence import (
     endings,
     marks,
     without_denied,
+    without_lead,
 )
 from gradpipe.responses.final_answer.lists import find_list
 from gradpipe.responses.final_answer.number_answers import find_number
@@ -45,7 +46,7 @@ def find_formula(text: str, question: str, *, several: bool = False) -> FoundAns
     if empty := _EMPTY.search(next(iter(endings(plain)), ("", ""))[0]):
         return FoundAnswer("\\emptyset", "last", empty[1])
     if _is_bare(text):
-        bare = _formula(text) or text.strip()
+        bare = _formula(text) or without_lead(text.strip())
         return FoundAnswer(bare, "whole", bare)
     named = (
         FoundAnswer(phrase, mark.evidence, phrase)
@@ -60,7 +61,8 @@ def find_formula(text: str, question: str, *, several: bool = False) -> FoundAns
     answer = next(last, None) or _in_last_sentence(plain) or find_number(text, question)
     answer = answer or next(named, None)
     if answer is None and len(text.split()) <= SHORT_ANSWER:
-        answer = FoundAnswer(text.strip(), "whole", text.strip())
+        bare = without_lead(text.strip())
+        answer = FoundAnswer(bare, "whole", bare)
     return answer
 
 

@@ -61,7 +61,7 @@ _ON_STATEMENT = re.compile(
 _IN_RESPECT = re.compile(rf"(?i){_RESPECT}")
 #: The share of a question's words in a paragraph that repeats it.
 _REPEATED = 0.6
-_DENIAL = re.compile(r"(?i)(?:nope?|false|incorrect|wrong|inaccurate|untrue)\b|.*\bnot\b")
+_DENIAL = re.compile(r"(?i)(?:no|nope|false|incorrect|wrong|inaccurate|untrue)\b|.*\bnot\b")
 _BEGINS = re.compile(r"(?i)\W*(?P<said>(?:in)?correct|right|wrong)(?=[.!,])")
 _ON_ITS_OWN = re.compile(
     r"(?im)^\W*(?:(?:option|answer|verdict|conclusion|decision)\W+)?(?P<said>yes|no|true|false)\W*$"
