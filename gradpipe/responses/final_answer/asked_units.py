@@ -19,6 +19,8 @@ _CONVERTS = re.compile(
 #: What stands before a further factor of a product, or a further term of a sum.
 _FACTOR = re.compile(r"(?:[×*·⋅÷+/]|\\times|\\cdot|\\div|\d[a-z ]*\s[-x])[\s\\$({]*$")
 
+_MULTIPLIED = re.compile(r"\s*[a-z]+\s*(?:[×*·⋅÷+/]|\\times|\\cdot|\\div)")
+
 
 def with_asked_unit(line: str, matches: list[re.Match[str]], question: str) -> re.Match[str] | None:
     """The number in the unit that the question asks for, if another one has another such unit.
@@ -38,7 +40,11 @@ def with_asked_unit(line: str, matches: list[re.Match[str]], question: str) -> r
         if unit == asked and not _CONVERTS.search(line[: match.start()])
     ]
     # "9 weeks = 9 × 7 days = 63 days" states the result.
-    results = [m for m in fitting if not _FACTOR.search(line[: m.start()])]
+    results = [
+        m
+        for m in fitting
+        if not _FACTOR.search(line[: m.start()]) and not _MULTIPLIED.match(line, m.end())
+    ]
     fitting = results or fitting
     # "21:45 - 19:30 = 2 h 15 min, so it lasts 135 minutes" states the last one.
     concluded = [m for m in fitting if re.search(r", (?:so|thus|hence|then)\b", line[: m.start()])]

@@ -47,6 +47,8 @@ def find_formula(text: str, question: str, *, several: bool = False) -> FoundAns
         return FoundAnswer("\\emptyset", "last", empty[1])
     if _is_bare(text):
         bare = _formula(text) or without_lead(text.strip())
+        # "x^2 / x^5 = x^(2 - 5) = x^-3" is a calculation; one "=" may be an equation.
+        bare = bare.rsplit("=", 1)[-1].strip() if bare.count("=") > 1 else bare
         return FoundAnswer(bare, "whole", bare)
     named = (
         FoundAnswer(phrase, mark.evidence, phrase)

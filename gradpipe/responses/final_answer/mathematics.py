@@ -234,7 +234,7 @@ def _tidy(formula: str) -> str:
         .replace("·", "\\cdot ")
         .replace("⋅", "\\cdot ")
     )
-    text = text.translate(_POWERS)
+    text = re.sub(r"\^-(\w)", r"^{-\1}", text.translate(_POWERS))
     text = re.sub(r"\\(le|ge|ne)q(?![a-z])", r"\\\1", text)
     text = re.sub(r"\\varnothing(?![a-z])|\\\{\s*\\\}|^(?:the )?empty set$", r"\\emptyset ", text)
     text = re.sub(r"\\text\s*\{\s*(,?\s*(?:and|or),?)\s*\}", r" \1 ", text)

@@ -100,7 +100,7 @@ _CHOSEN = (
     ),
     re.compile(r"\(?\b([A-J])\)? (?:explains|answers (?:it|the|this))\b"),
     re.compile(
-        r"(?i:\b(?:it|that|this|answer)(?:['’]s| is) [\w' ]{2,30},? (?:which is )?"
+        r"(?i:\b(?:(?:it|that|this|answer)(?:['’]s| is)|go with|choose|pick|select) [\w' ]{2,30},? (?:which is )?"
         r"(?:option|choice)) \(?([A-J])\b"
     ),
     # "C is.", "It should be b."

@@ -3,6 +3,7 @@
 import re
 from fractions import Fraction
 
+from gradpipe.responses.final_answer.asked_subjects import of_asked_subject
 from gradpipe.responses.final_answer.asked_units import asked_unit, with_asked_unit
 from gradpipe.responses.final_answer.asked_verbs import of_asked_verb
 from gradpipe.responses.final_answer.evidence import Evidence, FoundAnswer
@@ -101,7 +102,7 @@ def concluded_number(sentence: str, before: str, question: str, evidence: Eviden
         and not _OF_OTHERS.match(line, m.end())
     ]
     new = [m for m in main or named if _as_given(m[0]) not in given]
-    last = of_asked_verb(line, new or main or named, question)
+    last = of_asked_verb(line, of_asked_subject(line, new or main or named, question), question)
     if _NEARLY.search(line[: last.start()]) and not _ROUNDS.search(question):
         last = _exact(line, last, every) or last
     return number_answer(line, last, evidence, text, question)
@@ -270,6 +271,7 @@ def _repeats_words(aside: re.Match[str]) -> bool:
     if number is None:
         return False
     before = aside.string[max(0, aside.start() - 40) : aside.start()].rstrip(" *")
+    before = re.split(r"[,;:]\s|\b(?:is|are|to|gives)\s", before)[-1]
     spelled = spelled_number(before)
     return spelled is not None and spelled[1] == number and before.endswith(spelled[0])
 

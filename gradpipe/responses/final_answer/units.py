@@ -16,7 +16,7 @@ _SPELLINGS = {
     "N": "newton", "kN": "kilonewton", "J": "joule", "kJ": "kilojoule", "W": "watt",
     "kW": "kilowatt", "MW": "megawatt", "V": "volt", "A": "amp|ampere", "Hz": "hertz|hz",
     "kHz": "kilohertz|khz", "MHz": "megahertz|mhz", "Pa": "pascal", "kPa": "kilopascal|kpa",
-    "Ω": "ohm",
+    "Ω": "ohm", "Wh": "watthour", "kWh": "kilowatthour",
 }  # fmt: skip
 _NAMES = {name: name for name in _SPELLINGS if name.islower() or not name.isalpha()} | {
     spelling: name for name, spellings in _SPELLINGS.items() for spelling in spellings.split("|")
@@ -35,13 +35,14 @@ _SIZES: tuple[dict[str, int], ...] = (
     {"N": 1, "kN": 1000},
     {"J": 1, "kJ": 1000},
     {"W": 1, "kW": 1000, "MW": 10**6},
+    {"Wh": 1, "kWh": 1000},
     {"Hz": 1, "kHz": 1000, "MHz": 10**6},
     {"Pa": 1, "kPa": 1000},
 )
 #: Symbols whose letters' case counts: mW is not MW.
-_SYMBOLS = frozenset("N kN J kJ W kW MW V A Hz kHz MHz Pa kPa Ω".split())
+_SYMBOLS = frozenset("N kN J kJ W kW MW Wh kWh V A Hz kHz MHz Pa kPa Ω".split())
 _RATE = re.compile(
-    r"(.+?)\s*(?:/|\bper\b|\ban? (?=hour|minute|second|day)|\b(?:in )?each\b)\s*(\S+|(?:square|cubic)\s\S+)$"
+    r"(.+?)\s*(?:/|\bper\b|\ban? (?=hour|minute|second|day)|\b(?:in )?each\b)\s*(\S+|(?:square|cubic)\s\S+|\S+\ssquared)$"
 )
 _POWER_BEFORE = re.compile(r"(square|sq\.?|cubic|cu\.?)\s+")
 _SHORT_RATES = {"kph": "km/h", "kmh": "km/h", "mph": "mi/h", "mps": "m/s"}
@@ -68,6 +69,7 @@ def unit_name(written: str) -> str | None:
     power = ""
     if before := _POWER_BEFORE.match(unit):
         power, unit = "3" if before[1][0] == "c" else "2", unit[before.end() :]
+    unit = re.sub(r" squared$", "2", unit)
     if behind := re.search(r"\s?\^?\s?([23²³])$", unit):
         power, unit = behind[1].translate(str.maketrans("²³", "23")), unit[: behind.start()]
     if unit.startswith(("°", "^circ", "^ circ")):

@@ -79,6 +79,8 @@ _HEDGES = re.compile(
 _SHARE, _LARGE_SHARE = 0.6, 0.8
 #: The least share of them in a sentence that judges: "it is unlikely that".
 _SOME, _JUDGED = 0.4, 0.3
+#: The last sentences that may deny what one of them affirms.
+_NEAR = 3
 #: "It is impossible to determine" says nothing about the question.
 _TO_KNOW = re.compile(
     r"(?i) to (?:\w+ly )?(determine|know|say|tell|verify|confirm|predict|ascertain|establish)\b"
@@ -126,7 +128,7 @@ def verdict_on_question(text: str, question: str) -> bool | None:
         if compared == "other":
             otherwise = True
             continue
-        near = not omits and _denied_near_end(text, asked)
+        near = not omits and _denied_near_end(text, asked, None if conclusion.apart else _NEAR)
         return None if near or otherwise else compared == "same"
     return None
 
@@ -172,12 +174,12 @@ def _affirmed(text: str, asked: str) -> bool:
     )
 
 
-def _denied_near_end(text: str, asked: str) -> bool:
-    """Whether one of the last sentences denies what another of them affirms."""
+def _denied_near_end(text: str, asked: str, last_sentences: int | None) -> bool:
+    """Whether one of the last sentences, or of all, denies what another of them affirms."""
     wanted = words(asked)
     last = [
         (main_clause(sentence, asked), Conclusion(sentence, ""))
-        for sentence, _ in [*endings(text)][:3]
+        for sentence, _ in [*endings(text)][:last_sentences]
     ]
     return any(
         _denies(clause, asked)

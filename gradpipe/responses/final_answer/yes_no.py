@@ -20,8 +20,8 @@ _CJK = (
     r"|いいえ|正しくありません|正しくない|間違い|誤り|はい|正しい"
 )
 _SAID = (
-    r"(?P<said>(?:absolutely|definitely|certainly|of course|probably) not|not (?:really|at all)"
-    r"|no way"
+    r"(?P<said>(?:absolutely|definitely|certainly|of course|probably) not|not (?:really|at all|exactly|quite)"
+    r"|it (?:would )?(?:seems?|appears?) so|I (?:think|believe) so|I (?:don['’]t|do not) think so|no way"
     r"|nope|yep|yeah|(?:absolutely|definitely|certainly|of course|indeed|sure)(?=\s*(?:[.!]|$))"
     r"|yes|no|true|false)(?=[\"'”*}.,;:)\]!]|\s*$|\s*\\|\s*\n|\s+[-–—(]|,"
     r"|\s+(?:because|since|as|it|he|she|they|there|this|that|you|we|I|based|given|for)\b)"
@@ -48,20 +48,25 @@ _LEAD = (
 _AT_FIRST = re.compile(rf"(?i)\W*(?P<lead>{_LEAD}){_SAID}")
 #: "It's sold as a vegetable, but botanically, yes: it is a fruit."
 _AFTER_BUT = re.compile(
-    rf"(?i)[,;:–—-] (?:but|so|still|yet)\b\W+(?P<lead>{_LEAD})(?P<said>yes|no)(?=[,.:;])"
+    rf"(?i)[,;:–—-] (?:but|so|still|yet)\b\W+(?:(?:in|for|from|with|on|at) [\w' ]{{2,40}},? )?"
+    rf"(?P<lead>{_LEAD})(?P<said>yes|no)(?=[,.:;])"
 )
 #: A paragraph that begins with a yes or no.
 _BEGUN = re.compile(r"(?im)^[*_ ]*(?P<said>yes|no)(?=[,.:;])[^.!?\n]*")
-#: A sentence that says of a statement whether it is true, and nothing else.
+#: What a sentence says of a statement. One that says nothing else decides, if all others agree.
 _ON_STATEMENT = re.compile(
-    r"(?i)\W*(?:(?:therefore|thus|hence|so),? )?(?:the|this|that) (?:given )?(?:statement|claim"
-    r"|sentence|assertion)(?: given| above)? is (?:\w+ly )?\W*(?P<said>true|correct|right|accurate"
-    r"|(?:not )(?:true|correct|right|accurate)|false|incorrect|wrong|inaccurate|untrue)\W*"
+    r"(?i)\b(?:the|this|that) (?:given )?(?:statement|claim|sentence|assertion)(?: given| above)? is"
+    r" (?:\w+ly )?\W*(?P<said>(?:not )?(?:true|correct|right|accurate)|false|incorrect|wrong"
+    r"|inaccurate|untrue)\b(?=(?P<rest>.*))"
 )
+#: "In theory, yes": this alone decides nothing.
+_IN_ANOTHER = re.compile(r"(?i)\W*(?:[\w' -]{2,60}[,:]\W*)?(?P<said>yes|no)(?=[,.:;])")
 _IN_RESPECT = re.compile(rf"(?i){_RESPECT}")
+#: The last sentences in which a yes or no counts.
+_LAST = 4
 #: The share of a question's words in a paragraph that repeats it.
 _REPEATED = 0.6
-_DENIAL = re.compile(r"(?i)(?:no|nope|false|incorrect|wrong|inaccurate|untrue)\b|.*\bnot\b")
+_DENIAL = re.compile(r"(?i)(?:no|nope|false|incorrect|wrong|inaccurate|untrue)\b|.*\b(?:not|don['’]t)\b")
 _BEGINS = re.compile(r"(?i)\W*(?P<said>(?:in)?correct|right|wrong)(?=[.!,])")
 _ON_ITS_OWN = re.compile(
     r"(?im)^\W*(?:(?:option|answer|verdict|conclusion|decision)\W+)?(?P<said>yes|no|true|false)\W*$"
@@ -82,7 +87,7 @@ _CJK_SAID = re.compile(
     r"(?=[\s*。、,.!:\"]|$|的|です)"
 )
 _CJK_VERDICT = re.compile(
-    r"(?P<bad>(?:是|为|為)?(?:错误?|錯誤?|假|不正[确確]|不[对對]|不成立)的?|间違い|間違っています|誤り|正しくありません|正しくない"
+    r"(?P<bad>(?:是|为|為)?(?:错误?|錯誤?|假|不正[确確]|不[对對]|不成立)的?|間違い|間違っています|誤り|正しくありません|正しくない"
     r"|できません|ではありません)|(?P<good>(?:是|为|為)?(?:正[确確]|[对對]|真|成立)的?|正しいです|正しい|できます)"
 )
 _VERDICT = re.compile(
@@ -160,9 +165,10 @@ def _begun_paragraphs(text: str, question: str) -> list[str]:
 
 
 def _on_statement(text: str) -> list[str]:
-    """What the sentences say that say of a statement whether it is true, and nothing else."""
-    found = (_ON_STATEMENT.fullmatch(sentence) for sentence, _ in endings(text))
-    return [one["said"] for one in found if one]
+    """What the sentences say of a statement, if one of them says nothing else."""
+    found = list(_ON_STATEMENT.finditer(text))
+    alone = any(not re.search(r"\w", one["rest"].split(".")[0]) for one in found)
+    return [one["said"] for one in found] if alone else []
 
 
 def _judges(verdict: re.Match[str], sentence: str, question: str) -> bool:
@@ -198,17 +204,17 @@ def _said_in_word(text: str, ends: list[str]) -> list[tuple[re.Match[str], Evide
                 return [(match, mark.evidence)]
     if match := _BEGINS.match(text):
         return [(match, "conclusion")]
-    for sentence in (*ends[:4], text):
+    for place, sentence in enumerate((*ends[:_LAST], text)):
+        if place < len(ends[:_LAST]) and (match := _AFTER_BUT.search(sentence)):
+            return [(match, "conclusion")]
         if match := _AT_FIRST.match(sentence) or _CJK_SAID.match(sentence):
             return [] if _in_one_respect(match, ends) else [(match, "conclusion")]
     for sentence in ends[:2]:
-        if match := _AFTER_BUT.search(sentence):
-            return [(match, "conclusion")]
         for pattern, unless in ((_SAID_LAST, _NOT_SAID), (_SAID_WITHIN, _SAID_BY_OTHERS)):
             match = pattern.search(sentence)
             if match and not unless.search(_CLAUSE.split(sentence[: match.start()])[-1]):
                 return [(match, "conclusion")]
-    for sentence in ends[:4]:
+    for sentence in ends[:_LAST]:
         if match := _ON_ITS_OWN.search(sentence):
             return [(match, "conclusion")]
     return []
@@ -218,7 +224,7 @@ def _in_one_respect(said: re.Match[str], ends: list[str]) -> bool:
     """Whether a text says yes in one respect and no in another: "in theory, yes"."""
     if not _IN_RESPECT.search(said.groupdict().get("lead") or ""):
         return False
-    others = [found for sentence in ends[:4] if (found := _AT_FIRST.match(sentence))]
+    others = [found for sentence in ends[:_LAST] if (found := _IN_ANOTHER.match(sentence))]
     return any(
         bool(_DENIAL.match(found["said"])) != bool(_DENIAL.match(said["said"])) for found in others
     )
