@@ -27,6 +27,8 @@ _EXPLAINED = re.compile(
 )
 _LABELED = re.compile(r"(?i)\W*(?:correct|final|answer|chosen|selected|right)\b[^:\n]{0,30}:")
 _CONCLUDES = re.compile(r"(?i)\b(?:therefore|thus|hence|so|conclu\w+|answer)\b")
+#: A text that begins with its answer to a question that asks for one of two.
+_BEGINS = re.compile(r"(?i)[\s*_\"]*(?:yes|no|true|false)[*_\"]*[.,!:;]")
 #: Evidence that no further text is needed for.
 _STATES = ("mark", "box", "statement")
 #: The share of a question's words that its repetition has.
@@ -75,10 +77,10 @@ def stated_before_cut(text: str, gold: str, question: str | None = None) -> str 
         return final_answer(turn, gold, question)
     if correction(plain):
         return None
-    complete = "".join(sentences(plain)[:-1])
-    found = find_answer(complete, gold, question)
-    explained = found and _explained(complete)
-    return found.answer if found and (explained or found.evidence in _STATES) else None
+    if head := _explained(plain):
+        return final_answer(head, gold, question)
+    found = find_answer("".join(sentences(plain)[:-1]), gold, question)
+    return found.answer if found and (found.evidence in _STATES or _BEGINS.match(plain)) else None
 
 
 def _explained(text: str) -> str | None:
