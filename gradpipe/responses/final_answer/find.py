@@ -80,7 +80,8 @@ def stated_before_cut(text: str, gold: str, question: str | None = None) -> str 
     if head := _explained(plain):
         return final_answer(head, gold, question)
     found = find_answer("".join(sentences(plain)[:-1]), gold, question)
-    return found.answer if found and (found.evidence in _STATES or _BEGINS.match(plain)) else None
+    begins = answer_kind(gold) == "yes_no" and _BEGINS.match(plain)
+    return found.answer if found and (begins or found.evidence in _STATES) else None
 
 
 def _explained(text: str) -> str | None:
