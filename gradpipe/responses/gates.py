@@ -171,32 +171,30 @@ def _judge(
     closed: bool,
     off_length: bool | None,
 ) -> tuple[str, str | None]:
+    if not closed or not text.strip():
+        return ("cut_off" if not closed or finish_reason == "length" else "empty"), None
     knowledge = style in KNOWLEDGE_STYLES or family == "knowledge"
-    if not closed or (not text.strip() and finish_reason == "length"):
-        return "cut_off", None
-    if not text.strip():
-        return "empty", None
-    if style == "thinking" and reasoning is None:
-        return "no_thinking", None
-    compared = None if knowledge or style == _CUT else answer
-    if style not in _BARE:
+    gold = None if knowledge or style == _CUT else answer
+    fault = "no_thinking" if style == "thinking" and reasoning is None else None
+    if fault is None and style not in _BARE:
         guess = finish_reason is None and style != _CUT and not knowledge
-        if is_refusal(text):
-            return "refusal", None
-        if finish_reason == "length" or (guess and is_unfinished(text)):
-            stated = compared and stated_before_cut(text, compared, instruction)
-            return _compare(stated, compared) if stated and compared else ("cut_off", None)
-        if off_length:
-            return "off_length", None
-    if compared is None:
-        return "passed", None
-    return _compare(final_answer(text, compared, instruction), compared)
-
-
-def _compare(found: str | None, answer: str) -> tuple[str, str | None]:
+        cut_off = finish_reason == "length" or (guess and is_unfinished(text))
+        fault = _fault(text, cut_off, bool(off_length))
+    if gold is None or fault not in (None, "cut_off"):
+        return fault or "passed", None
+    find = stated_before_cut if fault else final_answer
+    found = find(text, gold, instruction)
     if found is None:
-        return "no_answer", None
-    return ("passed" if same_answer(found, answer) else "answer_differs"), found
+        return fault or "no_answer", None
+    return ("passed" if same_answer(found, gold) else "answer_differs"), found
+
+
+def _fault(text: str, cut_off: bool, off_length: bool) -> str | None:
+    if is_refusal(text):
+        return "refusal"
+    if cut_off:
+        return "cut_off"
+    return "off_length" if off_length else None
 
 
 def _off_length(table: pl.DataFrame, count_tokens: CountTokens | None) -> pl.Series:

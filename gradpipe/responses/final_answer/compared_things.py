@@ -14,8 +14,9 @@ _OF_TWO = re.compile(
 _DIRECTION = re.compile(r"(?i)\b(?:more|less|fewer|better|worse|\w{3,}er)\b(?=.*\bthan\b)")
 #: What divides two things of which only one can come out ahead.
 _BETWEEN = re.compile(
-    r"(?i)\b(?P<verb>beat|defeat|surpass|exceed|outnumber|outlast|outperform|outlive|outweigh"
-    r"|outshine|(?:win|won)\b(?=[^.;]*\bagainst\b))(?:\w*(?P<passive>ed by))?\w*|\bthan\b"
+    r"(?i)\b(?P<verb>beat|defeat|surpass|exceed"
+    r"|out(?:number|last|perform|live|weigh|shine|run|rank|grow|sell|score|pace|do)"
+    r"|(?:win|won)\b(?=[^.;]*\bagainst\b))\w*(?P<passive> by\b)?|\bthan\b"
 )
 
 Relation = Literal["same", "reversed", "other"]
@@ -36,7 +37,7 @@ def relation(asked: str, clause: str, *, enough: bool) -> Relation:
         return "other"
     if ahead := _ahead(asked, clause):
         return ahead
-    if not enough:
+    if not enough or len(_BETWEEN.findall(clause)) > 1:
         return "other"
     first, second = in_order(asked), in_order(clause)
     ordered = [word for word in first if word in second] == [w for w in second if w in first]
@@ -48,9 +49,10 @@ def relation(asked: str, clause: str, *, enough: bool) -> Relation:
 
 def _ahead(asked: str, clause: str) -> Relation | None:
     """Whether the same one of two things comes out ahead; None if it is not clear."""
-    mine, theirs = _BETWEEN.search(asked), _BETWEEN.search(clause)
-    if not mine or not theirs or _verb(mine) != _verb(theirs):
+    asks, says = list(_BETWEEN.finditer(asked)), list(_BETWEEN.finditer(clause))
+    if len(asks) != 1 or len(says) != 1 or _verb(asks[0]) != _verb(says[0]):
         return None
+    mine, theirs = asks[0], says[0]
     left, right = words(asked[: mine.start()]), words(asked[mine.end() :])
     before, behind = words(clause[: theirs.start()]), words(clause[theirs.end() :])
     straight = len(left & before) + len(right & behind) if left & before and right & behind else 0

@@ -23,8 +23,8 @@ _CONCEDES = re.compile(
     r"|due to|given|considering|based on|if|unless|without|barring|until)\b[^,;.]*(?:[,;]|$)"
 )
 _ASIDES = re.compile(
-    r"(?i)(?:,? (?P<word>(?:such|as well) as|but|because|since|due to|given|unless|without|whereas|while|as (?=it\b"
-    r"|they\b|he\b|she\b|there\b|this\b|these\b))"
+    r"(?i)(?:,? (?P<word>(?:such|as well) as|but|because|since|due to|given|unless|without"
+    r"|whereas|while|as (?=it\b|they\b|he\b|she\b|there\b|this\b|these\b))"
     r"|, (?:which|who|as|(?:\w+ly )?(?:resulting|leading|causing|making)))\b.*"
 )
 #: What a sentence adds behind its main clause: ", influenced by the party".
@@ -47,7 +47,8 @@ _HEADING = re.compile(
 _LABEL = re.compile(r"^\W*(?:\*\*[^*\n]{1,60}\*\*:?\s*)?")
 #: What begins a sentence that sets out to answer, and does not.
 _SETS_OUT = re.compile(
-    r"(?i)\b(?:whether|determine|question|address|consider|explore|examine|analy[sz]e|let['’]?s|need to)\b|\?\W*$"
+    r"(?i)\b(?:whether|determine|question|address|consider|explore|examine|analy[sz]e|let['’]?s"
+    r"|need to)\b|\?\W*$"
 )
 #: The headings that are read from the end, the sentences behind each, and their characters.
 _OF_SECTIONS, _OF_SECTION, _LONG = 3, 3, 2000

@@ -25,7 +25,9 @@ _BARE = re.compile(
     r"|(?<=[-+*/=<>≤≥\u222a×·⋅,(\[])\s|[<>≤≥\u222a±])+(?:(?<=:\d\d)\s?[AaPp]\.?[Mm]\b\.?)?"
 )
 #: "The solution set is empty."
-_EMPTY = re.compile(r"(?i)\b(?:is|be|equals|get)\s+(?:therefore |thus )?(?:the |an )?(empty(?: set)?)\W*$")
+_EMPTY = re.compile(
+    r"(?i)\b(?:is|be|equals|get)\s+(?:therefore |thus )?(?:the |an )?(empty(?: set)?)\W*$"
+)
 
 
 def find_formula(text: str, question: str, *, several: bool = False) -> FoundAnswer | None:
@@ -111,6 +113,10 @@ def _in_last_sentence(text: str) -> FoundAnswer | None:
     )
     for tail in (*reversed(tails[1:]), *reversed([found[0] for found in _BARE.finditer(sentence)])):
         formula = _bare(tail)
-        if formula and re.search(r"[\\^+*/()\[<>:√π∅×·⋅]|[a-z]", formula) and re.search(r"\w|∅", formula):
+        if (
+            formula
+            and re.search(r"[\\^+*/()\[<>:√π∅×·⋅]|[a-z]", formula)
+            and re.search(r"\w|∅", formula)
+        ):
             return FoundAnswer(formula, "last", formula)
     return None

@@ -6,7 +6,9 @@ around it than "(B)" does.
 
 import re
 
-_WORD = r"(?:options?|choices?|letters?|answers?|alternatives?|statements?|选项|選項|选择|選擇|選択肢?)"
+_WORD = (
+    r"(?:options?|choices?|letters?|answers?|alternatives?|statements?|选项|選項|选择|選擇|選択肢?)"
+)
 _REASON = (
     r"because|since|as|for|due|given|which|with|is|based|on|by|and|or|in|i think|according|from"
 )
@@ -100,8 +102,8 @@ _CHOSEN = (
     ),
     re.compile(r"\(?\b([A-J])\)? (?:explains|answers (?:it|the|this))\b"),
     re.compile(
-        r"(?i:\b(?:(?:it|that|this|answer)(?:['’]s| is)|go with|choose|pick|select) [\w' ]{2,30},? (?:which is )?"
-        r"(?:option|choice)) \(?([A-J])\b"
+        r"(?i:\b(?:(?:it|that|this|answer)(?:['’]s| is)|go with|choose|pick|select)"
+        r" [\w' ]{2,30},? (?:which is )?(?:option|choice)) \(?([A-J])\b"
     ),
     # "C is.", "It should be b."
     re.compile(

@@ -40,9 +40,10 @@ _SIZES: tuple[dict[str, int], ...] = (
     {"Pa": 1, "kPa": 1000},
 )
 #: Symbols whose letters' case counts: mW is not MW.
-_SYMBOLS = frozenset("N kN J kJ W kW MW Wh kWh V A Hz kHz MHz Pa kPa Ω".split())
+_SYMBOLS = frozenset(name for name in _SPELLINGS if name.isalpha() and not name.islower())
 _RATE = re.compile(
-    r"(.+?)\s*(?:/|\bper\b|\ban? (?=hour|minute|second|day)|\b(?:in )?each\b)\s*(\S+|(?:square|cubic)\s\S+|\S+\ssquared)$"
+    r"(.+?)\s*(?:/|\bper\b|\ban? (?=hour|minute|second|day)|\b(?:in )?each\b)"
+    r"\s*(\S+|(?:square|cubic)\s\S+|\S+\ssquared)$"
 )
 _POWER_BEFORE = re.compile(r"(square|sq\.?|cubic|cu\.?)\s+")
 _SHORT_RATES = {"kph": "km/h", "kmh": "km/h", "mph": "mi/h", "mps": "m/s"}

@@ -27,8 +27,8 @@ _ASKS = re.compile(
 )
 _DENIES = re.compile(
     r"(?i)\b(?:not|never|cannot|neither|nor|unlikely|impossible|implausible|improbable|unable"
-    r"|no longer"
-    r"|unrealistic|infeasible|none of|beyond the realm of|no (?:role|way|evidence|record\w*|connection)"
+    r"|no longer|unrealistic|infeasible|none of|beyond the realm of"
+    r"|no (?:role|way|evidence|record\w*|connection)"
     r"|(?:unfounded|inaccurate|incorrect|wrong|misleading|simplistic|unreasonable) to \w+)\b|n't\b"
 )
 _NOT_DENIALS = re.compile(

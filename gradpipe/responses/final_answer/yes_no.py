@@ -20,8 +20,9 @@ _CJK = (
     r"|いいえ|正しくありません|正しくない|間違い|誤り|はい|正しい"
 )
 _SAID = (
-    r"(?P<said>(?:absolutely|definitely|certainly|of course|probably) not|not (?:really|at all|exactly|quite)"
-    r"|it (?:would )?(?:seems?|appears?) so|I (?:think|believe) so|I (?:don['’]t|do not) think so|no way"
+    r"(?P<said>(?:absolutely|definitely|certainly|of course|probably) not|not"
+    r" (?:really|at all|exactly|quite)|it (?:would )?(?:seems?|appears?) so|I (?:think|believe) so"
+    r"|I (?:don['’]t|do not) think so|no way"
     r"|nope|yep|yeah|(?:absolutely|definitely|certainly|of course|indeed|sure)(?=\s*(?:[.!]|$))"
     r"|yes|no|true|false)(?=[\"'”*}.,;:)\]!]|\s*$|\s*\\|\s*\n|\s+[-–—(]|,"
     r"|\s+(?:because|since|as|it|he|she|they|there|this|that|you|we|I|based|given|for)\b)"
@@ -37,8 +38,9 @@ _RESPECT = (
     r"(?:in (?:general|principle|practice|essence|short|most cases|a (?:sense|way)"
     r"|(?:the|an?|its|that|this) (?:\w+ ){1,2}sense)"
     r"|(?:in terms of|from (?:the|an?)|by (?:the|this|that|any|most)|as far as|when it comes to"
-    r"|for most|at least) [\w' -]{3,40}(?=[,:])|on (?:the whole|balance)|by (?:definition|and large)"
-    r"|all (?:in all|things considered)|for (?:the most part|all practical purposes)"
+    r"|for most|at least) [\w' -]{3,40}(?=[,:])|on (?:the whole|balance)"
+    r"|by (?:definition|and large)|all (?:in all|things considered)"
+    r"|for (?:the most part|all practical purposes)"
     r"|as a (?:general )?rule|\w+ly(?: speaking)?|pretty much|more or less)"
 )
 _LEAD = (
@@ -49,14 +51,14 @@ _AT_FIRST = re.compile(rf"(?i)\W*(?P<lead>{_LEAD}){_SAID}")
 #: "It's sold as a vegetable, but botanically, yes: it is a fruit."
 _AFTER_BUT = re.compile(
     rf"(?i)[,;:–—-] (?:but|so|still|yet)\b\W+(?:(?:in|for|from|with|on|at) [\w' ]{{2,40}},? )?"
-    rf"(?P<lead>{_LEAD})(?P<said>yes|no)(?=[,.:;])"
+    rf"{_LEAD}(?P<said>yes|no)(?=[,.:;])"
 )
 #: A paragraph that begins with a yes or no.
 _BEGUN = re.compile(r"(?im)^[*_ ]*(?P<said>yes|no)(?=[,.:;])[^.!?\n]*")
 #: What a sentence says of a statement. One that says nothing else decides, if all others agree.
 _ON_STATEMENT = re.compile(
-    r"(?i)\b(?:the|this|that) (?:given )?(?:statement|claim|sentence|assertion)(?: given| above)? is"
-    r" (?:\w+ly )?\W*(?P<said>(?:not )?(?:true|correct|right|accurate)|false|incorrect|wrong"
+    r"(?i)\b(?:the|this|that) (?:given )?(?:statement|claim|sentence|assertion)(?: given| above)?"
+    r" is (?:\w+ly )?\W*(?P<said>(?:not )?(?:true|correct|right|accurate)|false|incorrect|wrong"
     r"|inaccurate|untrue)\b(?=(?P<rest>.*))"
 )
 #: "In theory, yes": this alone decides nothing.
@@ -66,7 +68,9 @@ _IN_RESPECT = re.compile(rf"(?i){_RESPECT}")
 _LAST = 4
 #: The share of a question's words in a paragraph that repeats it.
 _REPEATED = 0.6
-_DENIAL = re.compile(r"(?i)(?:no|nope|false|incorrect|wrong|inaccurate|untrue)\b|.*\b(?:not|don['’]t)\b")
+_DENIAL = re.compile(
+    r"(?i)(?:no|nope|false|incorrect|wrong|inaccurate|untrue)\b|.*\b(?:not|don['’]t)\b"
+)
 _BEGINS = re.compile(r"(?i)\W*(?P<said>(?:in)?correct|right|wrong)(?=[.!,])")
 _ON_ITS_OWN = re.compile(
     r"(?im)^\W*(?:(?:option|answer|verdict|conclusion|decision)\W+)?(?P<said>yes|no|true|false)\W*$"
@@ -158,9 +162,7 @@ def _begun_paragraphs(text: str, question: str) -> list[str]:
     """The yes and no with which paragraphs begin, if one of them repeats the question."""
     begun = list(_BEGUN.finditer(text))
     asked = in_order(question)
-    repeats = any(
-        len(stems(found[0]) & set(asked)) >= _REPEATED * len(asked) for found in begun
-    )
+    repeats = any(len(stems(found[0]) & set(asked)) >= _REPEATED * len(asked) for found in begun)
     return [found["said"] for found in begun] if asked and repeats else []
 
 
@@ -202,22 +204,27 @@ def _said_in_word(text: str, ends: list[str]) -> list[tuple[re.Match[str], Evide
             match = match or _CJK_SAID.match(passage)
             if match:
                 return [(match, mark.evidence)]
-    if match := _BEGINS.match(text):
-        return [(match, "conclusion")]
-    for place, sentence in enumerate((*ends[:_LAST], text)):
-        if place < len(ends[:_LAST]) and (match := _AFTER_BUT.search(sentence)):
-            return [(match, "conclusion")]
-        if match := _AT_FIRST.match(sentence) or _CJK_SAID.match(sentence):
-            return [] if _in_one_respect(match, ends) else [(match, "conclusion")]
+    match = _BEGINS.match(text) or _said_at_first(text, ends) or _said_at_last(ends)
+    return [] if match is None or _in_one_respect(match, ends) else [(match, "conclusion")]
+
+
+def _said_at_first(text: str, ends: list[str]) -> re.Match[str] | None:
+    """The yes or no with which one of the last sentences or ``text`` begins."""
+    for sentence in ends[:_LAST]:
+        said = _AFTER_BUT.search(sentence) or _AT_FIRST.match(sentence)
+        if said := said or _CJK_SAID.match(sentence):
+            return said
+    return _AT_FIRST.match(text) or _CJK_SAID.match(text)
+
+
+def _said_at_last(ends: list[str]) -> re.Match[str] | None:
+    """The yes or no with which one of the last sentences ends, or that stands on its own."""
     for sentence in ends[:2]:
         for pattern, unless in ((_SAID_LAST, _NOT_SAID), (_SAID_WITHIN, _SAID_BY_OTHERS)):
             match = pattern.search(sentence)
             if match and not unless.search(_CLAUSE.split(sentence[: match.start()])[-1]):
-                return [(match, "conclusion")]
-    for sentence in ends[:_LAST]:
-        if match := _ON_ITS_OWN.search(sentence):
-            return [(match, "conclusion")]
-    return []
+                return match
+    return next((m for sentence in ends[:_LAST] if (m := _ON_ITS_OWN.search(sentence))), None)
 
 
 def _in_one_respect(said: re.Match[str], ends: list[str]) -> bool:
