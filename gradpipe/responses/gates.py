@@ -72,8 +72,8 @@ def judge_responses(
     finish reason may be null. An optional ``instruction`` lists the options of a question. The
     checks run in this order. A response without text is empty. A refusal is a refusal whatever else
     it says. A response that a limit ended is cut off; so is reasoning with an unknown finish reason
-    that stops within a sentence or formula. Reasoning that states its final answer before it is cut
-    off is compared nevertheless. Knowledge outside SHORTEST to LONGEST times its style's
+    that stops within a sentence or formula. Reasoning that states its final answer before a limit
+    ends it is compared nevertheless. Knowledge outside SHORTEST to LONGEST times its style's
     tokens is off length; this check needs ``count_tokens``. Reasoning is compared with its gold
     answer, if it has one. A ``none`` response, and whatever the data give, is only compared, and a
     ``detailed_cut`` response needs no answer.
@@ -180,9 +180,10 @@ def _judge(
         guess = finish_reason is None and style != _CUT and not knowledge
         cut_off = finish_reason == "length" or (guess and is_unfinished(text))
         fault = _fault(text, cut_off, bool(off_length))
-    if gold is None or fault not in (None, "cut_off"):
+    stated = fault == "cut_off" and finish_reason == "length"
+    if gold is None or (fault and not stated):
         return fault or "passed", None
-    find = stated_before_cut if fault else final_answer
+    find = stated_before_cut if stated else final_answer
     found = find(text, gold, instruction)
     if found is None:
         return fault or "no_answer", None

@@ -123,18 +123,23 @@ def test_a_final_answer_that_is_stated_before_the_limit_s_end_is_compared(
     text: str, expected: str
 ) -> None:
     assert verdict(text=text, finish_reason="length") == expected
+    assert verdict(text=text, style="detailed_cut", finish_reason="length") == "cut_off"
 
 
 @pytest.mark.parametrize(
     ("text", "expected"),
     [
-        ("Yes, it can. The river, which flows from the", "passed"),
-        ("No, it cannot. The river, which flows from the", "answer_differs"),
-        ("Some say yes. The river, which flows from the", "cut_off"),
+        ("Yes, a bear can swim. The river, which flows from the", "passed"),
+        ("No, a bear cannot swim. The river, which flows from the", "answer_differs"),
+        ("Yes, the Queen is tall. The river, which flows from the", "cut_off"),
+        ("Some say that bears do. The river, which flows from the", "cut_off"),
+        ("Yes, a bear can swim. But in the end, no, a bear cannot", "cut_off"),
     ],
 )
 def test_a_yes_at_the_beginning_is_stated_before_the_limit_s_end(text: str, expected: str) -> None:
-    assert verdict(text=text, answer="yes", finish_reason="length") == expected
+    row = GOOD | {"text": text, "answer": "yes", "finish_reason": "length"}
+    asked = table(row).with_columns(pl.lit("Can a bear swim?").alias("instruction"))
+    assert judge_responses(asked)["verdict"].to_list() == [expected]
 
 
 def test_a_last_entry_needs_no_full_stop_where_the_one_before_it_has_none() -> None:

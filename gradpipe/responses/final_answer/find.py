@@ -3,6 +3,7 @@
 import re
 
 from gradpipe.responses.final_answer.compare import quantity
+from gradpipe.responses.final_answer.concluding_sentences import words
 from gradpipe.responses.final_answer.evidence import FoundAnswer, correction, marks
 from gradpipe.responses.final_answer.formula_answers import find_formula
 from gradpipe.responses.final_answer.kinds import Kind, answer_kind, bare_gold, is_list
@@ -28,7 +29,7 @@ _EXPLAINED = re.compile(
 _LABELED = re.compile(r"(?i)\W*(?:correct|final|answer|chosen|selected|right)\b[^:\n]{0,30}:")
 _CONCLUDES = re.compile(r"(?i)\b(?:therefore|thus|hence|so|conclu\w+|answer)\b")
 #: A text that begins with its answer to a question that asks for one of two.
-_BEGINS = re.compile(r"(?i)[\s*_\"]*(?:yes|no|true|false)[*_\"]*[.,!:;]")
+_YES_OR_NO = re.compile(r"(?i)[\s*_\"]*(?:yes|no|true|false)[*_\"]*[.,!:;]")
 #: Evidence that no further text is needed for.
 _STATES = ("mark", "box", "statement")
 #: The share of a question's words that its repetition has.
@@ -79,9 +80,18 @@ def stated_before_cut(text: str, gold: str, question: str | None = None) -> str 
         return None
     if head := _explained(plain):
         return final_answer(head, gold, question)
-    found = find_answer("".join(sentences(plain)[:-1]), gold, question)
-    begins = answer_kind(gold) == "yes_no" and _BEGINS.match(plain)
-    return found.answer if found and (begins or found.evidence in _STATES) else None
+    complete = sentences(plain)[:-1]
+    found, whole = (find_answer(one, gold, question) for one in ("".join(complete), plain))
+    if found is None or (whole and whole.answer != found.answer):
+        return None
+    return found.answer if found.evidence in _STATES or _begins(complete, gold, question) else None
+
+
+def _begins(complete: list[str], gold: str, question: str | None) -> bool:
+    """Whether a text begins with its yes or no, and says of what."""
+    if answer_kind(gold) != "yes_no" or not complete or not _YES_OR_NO.match(complete[0]):
+        return False
+    return bool(words(complete[0]) & words(question or ""))
 
 
 def _explained(text: str) -> str | None:

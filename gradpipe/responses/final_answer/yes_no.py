@@ -35,7 +35,7 @@ _DIRECTLY = re.compile(
 )
 #: What a yes or no is said of: "in general", "from a legal point of view".
 _RESPECT = (
-    r"(?:in (?:general|principle|practice|essence|short|most cases|a (?:sense|way)"
+    r"(?:in (?:the end|general|principle|practice|essence|short|most cases|a (?:sense|way)"
     r"|(?:the|an?|its|that|this) (?:\w+ ){1,2}sense)"
     r"|(?:in terms of|from (?:the|an?)|by (?:the|this|that|any|most)|as far as|when it comes to"
     r"|for most|at least) [\w' -]{3,40}(?=[,:])|on (?:the whole|balance)"
@@ -55,11 +55,11 @@ _AFTER_BUT = re.compile(
 )
 #: A paragraph that begins with a yes or no.
 _BEGUN = re.compile(r"(?im)^[*_ ]*(?P<said>yes|no)(?=[,.:;])[^.!?\n]*")
-#: What a sentence says of a statement. One that says nothing else decides, if all others agree.
+#: What a sentence says of a statement.
 _ON_STATEMENT = re.compile(
     r"(?i)\b(?:the|this|that) (?:given )?(?:statement|claim|sentence|assertion)(?: given| above)?"
     r" is (?:\w+ly )?\W*(?P<said>(?:not )?(?:true|correct|right|accurate)|false|incorrect|wrong"
-    r"|inaccurate|untrue)\b(?=(?P<rest>.*))"
+    r"|inaccurate|untrue)\b"
 )
 #: "In theory, yes": this alone decides nothing.
 _IN_ANOTHER = re.compile(r"(?i)\W*(?:[\w' -]{2,60}[,:]\W*)?(?P<said>yes|no)(?=[,.:;])")
@@ -167,9 +167,10 @@ def _begun_paragraphs(text: str, question: str) -> list[str]:
 
 
 def _on_statement(text: str) -> list[str]:
-    """What the sentences say of a statement, if one of them says nothing else."""
+    """What a text says of a statement, if its first sentence says nothing else."""
     found = list(_ON_STATEMENT.finditer(text))
-    alone = any(not re.search(r"\w", one["rest"].split(".")[0]) for one in found)
+    first = re.split(r"[.!]\W|\n", text.lstrip(), maxsplit=1)[0]
+    alone = found and re.search(rf"\b{re.escape(found[0]['said'])}\W*$", first)
     return [one["said"] for one in found] if alone else []
 
 
