@@ -63,6 +63,9 @@ _ON_STATEMENT = re.compile(
 )
 #: "In theory, yes": this alone decides nothing.
 _IN_ANOTHER = re.compile(r"(?i)\W*(?:[\w' -]{2,60}[,:]\W*)?(?P<said>yes|no)(?=[,.:;])")
+_SETTLES = re.compile(
+    r"(?i)\b(?:but|so|overall|in the end|ultimately|finally|therefore|thus|hence|conclusion)\b"
+)
 _IN_RESPECT = re.compile(rf"(?i){_RESPECT}")
 #: The last sentences in which a yes or no counts.
 _LAST = 4
@@ -136,6 +139,8 @@ def find_yes_or_no(text: str, words: tuple[str, str], question: str) -> FoundAns
     """``words[0]`` if ``text`` says yes, ``words[1]`` if it says no, None if it says neither."""
     ends = [sentence for sentence, _ in endings(text)]
     for found, evidence in _said_in_word(text, ends):
+        if _in_one_respect(found, ends):
+            return None
         negated = bool(found.groupdict().get("no"))
         said = found["said"]
         denies = bool(_DENIAL.match(said)) or _denies_in_cjk(said)
@@ -206,7 +211,7 @@ def _said_in_word(text: str, ends: list[str]) -> list[tuple[re.Match[str], Evide
             if match:
                 return [(match, mark.evidence)]
     match = _BEGINS.match(text) or _said_at_first(text, ends) or _said_at_last(ends)
-    return [] if match is None or _in_one_respect(match, ends) else [(match, "conclusion")]
+    return [] if match is None else [(match, "conclusion")]
 
 
 def _said_at_first(text: str, ends: list[str]) -> re.Match[str] | None:
@@ -230,7 +235,8 @@ def _said_at_last(ends: list[str]) -> re.Match[str] | None:
 
 def _in_one_respect(said: re.Match[str], ends: list[str]) -> bool:
     """Whether a text says yes in one respect and no in another: "in theory, yes"."""
-    if not _IN_RESPECT.search(said.groupdict().get("lead") or ""):
+    lead = said.groupdict().get("lead") or ""
+    if not _IN_RESPECT.search(lead) or _SETTLES.search(lead):
         return False
     others = [found for sentence in ends[:_LAST] if (found := _IN_ANOTHER.match(sentence))]
     return any(
