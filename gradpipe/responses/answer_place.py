@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from typing import NamedTuple
 
 from gradpipe.benchmarks.texts import last_boxed
-from gradpipe.responses.final_answer.evidence import STATED, FoundAnswer
+from gradpipe.responses.final_answer.evidence import STATED, FoundAnswer, without_lead
 from gradpipe.responses.final_answer.find import find_answer
 from gradpipe.responses.final_answer.kinds import answer_kind
 from gradpipe.responses.final_answer.readable import first_turn, readable
@@ -59,13 +59,13 @@ def stated_place(text: str, question: str = "") -> AnswerPlace | None:
     question has numbers. A text of a few words is an answer by itself.
     """
     question = _BREAK.sub("\n", question)
-    bare = text.strip().rstrip(".").rstrip()
+    bare = without_lead(text.strip().rstrip(".!").rstrip()).strip("*_ ")
     if (
         answer_kind(bare) == "formula"
         and len(bare.split()) <= _FEW_WORDS
         and not _WORD.search(bare)
     ):
-        start = text.index(bare)
+        start = text.rindex(bare)
         return AnswerPlace(start, start + len(bare))
     for gold in _samples(text, question):
         if place := answer_place(text, gold, question):
@@ -73,7 +73,7 @@ def stated_place(text: str, question: str = "") -> AnswerPlace | None:
     if hashes := list(_HASHES.finditer(text)):
         return AnswerPlace(*hashes[-1].span("answer"))
     if bare and len(bare.split()) <= _FEW_WORDS and not STATED.search(text):
-        start = text.index(bare)
+        start = text.rindex(bare)
         return AnswerPlace(start, start + len(bare))
     return None
 

@@ -7,7 +7,7 @@ import polars as pl
 from gradpipe.check import Check
 from gradpipe.conversations.generated_text import divide_generated
 from gradpipe.responses.final_answer.compare import same_answer
-from gradpipe.responses.final_answer.find import final_answer
+from gradpipe.responses.final_answer.find import final_answer, stated_before_cut
 from gradpipe.responses.token_counts import CountTokens
 from gradpipe.styles import GIVEN, KNOWLEDGE_STYLES, LENGTH_STYLES, QUALITY_STYLES, STYLES
 
@@ -56,6 +56,8 @@ _REFUSAL = re.compile(
 _ENDS = re.compile(r"(?:[.!?…:;)\]}\"'”’*`$|%\d]|\\\])$")
 _OPENED, _CLOSED = re.compile(r"\\\[|\\\("), re.compile(r"\\\]|\\\)")
 _SAYS_SO = re.compile(r"(?i)\bboxed\{[^{}]*\}|\banswer\b")
+#: An entry of a list; where the one before it has no full stop, the last one needs none.
+_ENTRY = re.compile(r"\s*(?:[-*•]|\d{1,2}[.)])\s")
 #: Maximum words of a last line that counts as a list entry or an answer; maximum characters of a
 #: formula.
 _SHORT_LINE, _SHORT_FORMULA = 8, 400
@@ -70,7 +72,8 @@ def judge_responses(
     finish reason may be null. An optional ``instruction`` lists the options of a question. The
     checks run in this order. A response without text is empty. A refusal is a refusal whatever else
     it says. A response that a limit ended is cut off; so is reasoning with an unknown finish reason
-    that stops within a sentence or formula. Knowledge outside SHORTEST to LONGEST times its style's
+    that stops within a sentence or formula. Reasoning that states its final answer before a limit
+    ends it is compared nevertheless. Knowledge outside SHORTEST to LONGEST times its style's
     tokens is off length; this check needs ``count_tokens``. Reasoning is compared with its gold
     answer, if it has one. A ``none`` response, and whatever the data give, is only compared, and a
     ``detailed_cut`` response needs no answer.
@@ -111,7 +114,9 @@ def is_unfinished(text: str) -> bool:
     closed = max((found.start() for found in _CLOSED.finditer(near_end)), default=-1)
     if opened > closed or body.endswith(("\\", ",", "=", "+")):
         return True
-    last_line = body.rsplit("\n", 1)[-1]
+    *above, last_line = body.rsplit("\n", 2)[-2:]
+    if _ENTRY.match(last_line) and above and _ENTRY.match(above[0]) and not _ENDS.search(above[0]):
+        return False
     within = not _ENDS.search(body) and len(last_line.split()) > _SHORT_LINE
     return within and not _SAYS_SO.search(last_line)
 
@@ -166,34 +171,31 @@ def _judge(
     closed: bool,
     off_length: bool | None,
 ) -> tuple[str, str | None]:
+    if not closed or not text.strip():
+        return ("cut_off" if not closed or finish_reason == "length" else "empty"), None
     knowledge = style in KNOWLEDGE_STYLES or family == "knowledge"
-    if not closed or (not text.strip() and finish_reason == "length"):
-        return "cut_off", None
-    if not text.strip():
-        return "empty", None
-    if style == "thinking" and reasoning is None:
-        return "no_thinking", None
-    if style not in _BARE:
+    gold = None if knowledge or style == _CUT else answer
+    fault = "no_thinking" if style == "thinking" and reasoning is None else None
+    if fault is None and style not in _BARE:
         guess = finish_reason is None and style != _CUT and not knowledge
-        fault = _fault(text, finish_reason == "length" or (guess and is_unfinished(text)))
-        if fault or off_length:
-            return fault or "off_length", None
-    if knowledge or style == _CUT or answer is None:
-        return "passed", None
-    return _compare(text, answer, instruction)
+        cut_off = finish_reason == "length" or (guess and is_unfinished(text))
+        fault = _fault(text, cut_off, bool(off_length))
+    stated = fault == "cut_off" and finish_reason == "length"
+    if gold is None or (fault and not stated):
+        return fault or "passed", None
+    find = stated_before_cut if stated else final_answer
+    found = find(text, gold, instruction)
+    if found is None:
+        return fault or "no_answer", None
+    return ("passed" if same_answer(found, gold) else "answer_differs"), found
 
 
-def _fault(text: str, cut_off: bool) -> str | None:
+def _fault(text: str, cut_off: bool, off_length: bool) -> str | None:
     if is_refusal(text):
         return "refusal"
-    return "cut_off" if cut_off else None
-
-
-def _compare(text: str, answer: str, instruction: str | None) -> tuple[str, str | None]:
-    found = final_answer(text, answer, instruction)
-    if found is None:
-        return "no_answer", None
-    return ("passed" if same_answer(found, answer) else "answer_differs"), found
+    if cut_off:
+        return "cut_off"
+    return "off_length" if off_length else None
 
 
 def _off_length(table: pl.DataFrame, count_tokens: CountTokens | None) -> pl.Series:

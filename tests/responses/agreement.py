@@ -74,6 +74,7 @@ def markdown(judged: pl.DataFrame) -> str:
             ("**round 1**", judged.filter(pl.col("round") == 1)),
             ("**round 2, release**", judged.filter(pl.col("round") == 2)),
             ("**round 3**", judged.filter(pl.col("round") == 3)),
+            ("**round 4**", judged.filter(pl.col("round") == 4)),
             ("**all**", judged),
         )
         if part.height

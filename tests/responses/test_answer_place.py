@@ -30,6 +30,18 @@ STATED = [
     (SENTENCES, "Rain falls. The final answer is Sentence A", "Sentence A"),
     ("Who wrote it?", "I recall it well. The answer is **Jane Austen**.", "Jane Austen"),
     ("Who wrote it?", "Jane Austen.", "Jane Austen"),
+    # What leads to an answer is no part of it, whatever the question asks for.
+    ("How many are 3 × 4?", "So 12.", "12"),
+    ("Compute it.", "So 12.", "12"),
+    ("Compute it.", "Thus 12", "12"),
+    ("Compute it.", "Also 12!", "12"),
+    ("Compute it.", "And so, **12**.", "12"),
+    ("Compute it.", "Therefore, 3/4", "3/4"),
+    (OPTIONS, "So (C)", "(C)"),
+    (OPTIONS, "So C.", "C"),
+    ("Would a bear go there?", "So no.", "no"),
+    ("Who wrote it?", "Thus, Jane Austen.", "Jane Austen"),
+    ("Which song is it?", "So Long, Marianne", "So Long, Marianne"),
 ]
 
 

@@ -104,6 +104,51 @@ def test_the_limit_s_end_is_a_cut_in_every_style_but_the_bare_ones() -> None:
 
 
 @pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("So the answer is \\boxed{4}.\n\nLet me check by counting: 1, 2, 3,", "passed"),
+        ("#### 4\n\nThe next problem asks for the", "passed"),
+        ("**4**\n\n**Explanation:** We add two and two, which", "passed"),
+        ("2 + 2 = 4.\n\nQuestion: What is 3 + 3?\nWe add three and", "passed"),
+        ("The answer is 5. To see why, count the", "answer_differs"),
+        ("**5**\n\n**Explanation:** We add two and two, which", "answer_differs"),
+        # The number itself may be cut off, or be taken back.
+        ("So the answer is 4", "cut_off"),
+        ("The answer is 4. Wait, that is wrong, since", "cut_off"),
+        ("There are 4. Next we subtract the", "cut_off"),
+        ("Step 1: x = 4\nStep 2: \\boxed{y = ", "cut_off"),
+    ],
+)
+def test_a_final_answer_that_is_stated_before_the_limit_s_end_is_compared(
+    text: str, expected: str
+) -> None:
+    assert verdict(text=text, finish_reason="length") == expected
+    assert verdict(text=text, style="detailed_cut", finish_reason="length") == "cut_off"
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("Yes, a bear can swim. The river, which flows from the", "passed"),
+        ("No, a bear cannot swim. The river, which flows from the", "answer_differs"),
+        ("Yes, the Queen is tall. The river, which flows from the", "cut_off"),
+        ("Some say that bears do. The river, which flows from the", "cut_off"),
+        ("Yes, a bear can swim. But in the end, no, a bear cannot", "cut_off"),
+    ],
+)
+def test_a_yes_at_the_beginning_is_stated_before_the_limit_s_end(text: str, expected: str) -> None:
+    row = GOOD | {"text": text, "answer": "yes", "finish_reason": "length"}
+    asked = table(row).with_columns(pl.lit("Can a bear swim?").alias("instruction"))
+    assert judge_responses(asked)["verdict"].to_list() == [expected]
+
+
+def test_a_last_entry_needs_no_full_stop_where_the_one_before_it_has_none() -> None:
+    entries = "The answer is 4.\n\n- Stories that a river tells to the sea at night"
+    assert not is_unfinished(f"{entries}\n- Songs that the sea sings to all of its rivers")
+    assert is_unfinished(f"{entries}.\n- Songs that the sea sings to all of its")
+
+
+@pytest.mark.parametrize(
     "text",
     [
         "So the sum of the first two, which we found above, is then",

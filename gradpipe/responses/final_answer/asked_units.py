@@ -16,6 +16,10 @@ _CONVERTS = re.compile(
     r"|equals|contains)"
     r"(?: to| equal to)?)\s*$"
 )
+#: What stands before a further factor of a product, or a further term of a sum.
+_FACTOR = re.compile(r"(?:[×*·⋅÷+/]|\\times|\\cdot|\\div|\d[a-z ]*\s[-x])[\s\\$({]*$")
+
+_MULTIPLIED = re.compile(r"\s*[a-z]+\s*(?:[×*·⋅÷+/]|\\times|\\cdot|\\div)")
 
 
 def with_asked_unit(line: str, matches: list[re.Match[str]], question: str) -> re.Match[str] | None:
@@ -35,6 +39,13 @@ def with_asked_unit(line: str, matches: list[re.Match[str]], question: str) -> r
         for match, unit in zip(matches, units, strict=True)
         if unit == asked and not _CONVERTS.search(line[: match.start()])
     ]
+    # "9 weeks = 9 × 7 days = 63 days" states the result.
+    results = [
+        m
+        for m in fitting
+        if not _FACTOR.search(line[: m.start()]) and not _MULTIPLIED.match(line, m.end())
+    ]
+    fitting = results or fitting
     # "21:45 - 19:30 = 2 h 15 min, so it lasts 135 minutes" states the last one.
     concluded = [m for m in fitting if re.search(r", (?:so|thus|hence|then)\b", line[: m.start()])]
     return next(iter(concluded or fitting), None)

@@ -8,12 +8,18 @@ _OTHER_VERB = re.compile(
     r"([a-z]{3,})(?: (?:the|a|other|remaining|about|only|rest|of))*[\s$€£\\(*]*$"
 )
 _VERB = re.compile(r"(?i)\b([a-z]{3,})(?: (?:out|up|off|in|back|away|down))?[\s$€£\\(*]*$")
-_PASTS = {
+#: Irregular verbs: a past, and its present.
+PASTS = {
     "bought": "buy", "sold": "sell", "made": "make", "paid": "pay", "got": "get", "gave": "give",
     "took": "take", "spent": "spend", "lost": "lose", "won": "win", "ate": "eat", "ran": "run",
     "drove": "drive", "wrote": "write", "kept": "keep", "left": "leave", "found": "find",
     "caught": "catch", "brought": "bring", "sent": "send", "built": "build", "grew": "grow",
-    "has": "have", "had": "have", "went": "go", "rode": "ride", "drank": "drink", "held": "hold",
+    "has": "have", "had": "have", "went": "go", "goes": "go", "rode": "ride",
+    "drank": "drink", "held": "hold",
+    "fought": "fight", "knew": "know", "known": "know", "began": "begin", "begun": "begin",
+    "thought": "think", "taught": "teach", "wore": "wear", "flew": "fly", "drew": "draw",
+    "met": "meet", "told": "tell", "said": "say", "saw": "see", "seen": "see", "led": "lead",
+    "fell": "fall", "felt": "feel", "chose": "choose", "spoke": "speak", "stood": "stand",
 }  # fmt: skip
 
 
@@ -36,4 +42,4 @@ def _last_sentence(question: str) -> str:
 
 def _stem(verb: str) -> str:
     """The first letters of a verb in its present form."""
-    return _PASTS.get(verb.casefold(), verb.casefold())[:3]
+    return PASTS.get(verb.casefold(), verb.casefold())[:3]

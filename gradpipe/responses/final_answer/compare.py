@@ -3,7 +3,7 @@
 import re
 from fractions import Fraction
 
-from gradpipe.responses.final_answer.kinds import answer_kind, is_list
+from gradpipe.responses.final_answer.kinds import answer_kind, bare_gold, is_list
 from gradpipe.responses.final_answer.mathematics import equal_formulas
 from gradpipe.responses.final_answer.numbers import UNITS, number_matches, value
 from gradpipe.responses.final_answer.readable import readable
@@ -16,9 +16,10 @@ _MARKUP = re.compile(
     r"|\^\\circ|\^\{\\circ\}|\\displaystyle|\\%"
 )
 _IN_ENGLISH = {
-    **dict.fromkeys(("是", "是的", "对", "对的", "對", "正确", "はい", "正しい"), "yes"),
-    **dict.fromkeys(("否", "不是", "不对", "不對", "错", "错误", "錯", "不正确", "いいえ"), "no"),
-    **dict.fromkeys(("正しくない", "间违い"), "no"),
+    **dict.fromkeys(("是", "是的", "对", "对的", "對", "對的", "正确", "正確", "はい"), "yes"),
+    **dict.fromkeys(("正しい",), "yes"),
+    **dict.fromkeys(("否", "不是", "不对", "不對", "错", "错误", "錯", "錯誤", "不正确"), "no"),
+    **dict.fromkeys(("不正確", "いいえ", "正しくない", "間違い", "誤り"), "no"),
 }
 #: Decimals that a rounded fraction needs to count as that fraction: two thirds are 0.667.
 _ROUNDED_DIGITS = 3
@@ -30,7 +31,7 @@ def same_answer(found: str, gold: str) -> bool:
     Numbers and formulas are compared mathematically; a fraction may be rounded to three digits or
     more. Everything else is compared without case, spacing, markup and articles.
     """
-    found, gold = readable(found), readable(gold)
+    found, gold = readable(found), bare_gold(gold)
     kind = answer_kind(gold)
     if kind == "number" or (kind == "formula" and not is_list(gold)):
         alike = _same_number(found, gold)

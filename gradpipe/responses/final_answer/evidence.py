@@ -22,6 +22,22 @@ class FoundAnswer(NamedTuple):
     unit: str = ""
 
 
+#: "So 42", "Therefore, Paris": what leads to an answer that is the whole text. A word that may also
+#: begin a name, as in "So Long", leads only to what is no word, or with a comma.
+_LEAD = re.compile(
+    r"(?i)(?:[\s*_]*(?:(?:and )?(?:therefore|thus|hence|finally|consequently|in conclusion)\b[,:]?"
+    r"|(?:and |ok |well )?(?:so|then|also|and|ok|okay|well|it is|it['’]s|that is|that['’]s)\b"
+    r"(?:[,:]|(?=\s*[^\w\s]|\s*\d|\s+[a-zA-Z]?\s*=|\s+[A-Ja-j]\W*\Z|\s+(?:it is|it['’]s|that is)\b"
+    r"|\s+(?:yes|no|true|false)\W*\Z)))(?:\s+|(?=[$*(\\])))+"
+)
+
+
+def without_lead(text: str) -> str:
+    """An answer that is the whole text, without "so", "therefore" and similar before it."""
+    lead = _LEAD.match(text)
+    return text[lead.end() :] if lead and re.search(r"\w", text[lead.end() :]) else text
+
+
 class Mark(NamedTuple):
     """A place that says "here is the answer": the ``passage`` after it, or within a box."""
 
@@ -66,7 +82,7 @@ _CORRECTS = re.compile(
     r"|(?:I|we) (?:\w+ )?(?:made|did make|see) (?:a|an|my|the) (?:\w+ )?(?:mistake|error)"
     r"|(?:that|this|it)(?:'s| is| was) (?:wrong|incorrect|not (?:right|correct))"
     r"|I (?:miscalculated|misread|was wrong)|sorry|hold on|hmm+|no, that|actually)\b[^\w\n]*"
-    r"|等等|更正|不对[,、]|待って|訂正"
+    r"|等等|更正|不[对對][,、]|待って|訂正"
 )
 #: Without a mark before it, only what says so itself is a correction.
 _TAKES_BACK = re.compile(

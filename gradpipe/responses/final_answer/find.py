@@ -3,6 +3,7 @@
 import re
 
 from gradpipe.responses.final_answer.compare import quantity
+from gradpipe.responses.final_answer.concluding_sentences import words
 from gradpipe.responses.final_answer.evidence import FoundAnswer, correction, marks
 from gradpipe.responses.final_answer.formula_answers import find_formula
 from gradpipe.responses.final_answer.kinds import Kind, answer_kind, bare_gold, is_list
@@ -13,6 +14,7 @@ from gradpipe.responses.final_answer.options import find_option
 from gradpipe.responses.final_answer.phrases import find_phrase
 from gradpipe.responses.final_answer.readable import first_turn, is_another_turn, readable
 from gradpipe.responses.final_answer.yes_no import find_yes_or_no
+from gradpipe.responses.sentences import sentences
 
 #: A text that asks back, or that is cut off within a sentence, ends on no answer.
 _UNFINISHED = re.compile(
@@ -26,6 +28,10 @@ _EXPLAINED = re.compile(
 )
 _LABELED = re.compile(r"(?i)\W*(?:correct|final|answer|chosen|selected|right)\b[^:\n]{0,30}:")
 _CONCLUDES = re.compile(r"(?i)\b(?:therefore|thus|hence|so|conclu\w+|answer)\b")
+#: A text that begins with its answer to a question that asks for one of two.
+_YES_OR_NO = re.compile(r"(?i)[\s*_\"]*(?:yes|no|true|false)[*_\"]*[.,!:;]")
+#: Evidence that no further text is needed for.
+_STATES = ("mark", "box", "statement")
 #: The share of a question's words that its repetition has.
 _REPEATED = 0.8
 
@@ -59,6 +65,33 @@ def find_answer(text: str, gold: str, question: str | None = None) -> FoundAnswe
         if found and not (found.evidence == "last" and _UNFINISHED.search(part)):
             return found
     return None
+
+
+def stated_before_cut(text: str, gold: str, question: str | None = None) -> str | None:
+    """The final answer that a text states in full before it is cut off; None if it does not.
+
+    A text that is cut off within a question or a turn that the model invented is complete before.
+    """
+    plain = readable(text)
+    turn = first_turn(plain)
+    if len(turn) < len(plain):
+        return final_answer(turn, gold, question)
+    if correction(plain):
+        return None
+    if head := _explained(plain):
+        return final_answer(head, gold, question)
+    complete = sentences(plain)[:-1]
+    found, whole = (find_answer(one, gold, question) for one in ("".join(complete), plain))
+    if found is None or (whole and whole.answer != found.answer):
+        return None
+    return found.answer if found.evidence in _STATES or _begins(complete, gold, question) else None
+
+
+def _begins(complete: list[str], gold: str, question: str | None) -> bool:
+    """Whether a text begins with its yes or no, and says of what."""
+    if answer_kind(gold) != "yes_no" or not complete or not _YES_OR_NO.match(complete[0]):
+        return False
+    return bool(words(complete[0]) & words(question or ""))
 
 
 def _explained(text: str) -> str | None:

@@ -8,6 +8,7 @@ from gradpipe.responses.final_answer.evidence import (
     endings,
     marks,
     without_denied,
+    without_lead,
 )
 from gradpipe.responses.final_answer.lists import find_list
 from gradpipe.responses.final_answer.number_answers import find_number
@@ -19,9 +20,13 @@ _BARE = re.compile(
     r"(?:[A-Za-z]\w?(?:\([a-z]\))?\s*=\s*)?[-(\[{√π\\\d]?(?:\\[a-zA-Z]+|(?:sqrt|sin|cos|tan|log"
     r"|ln)(?=[\s(])"
     r"|(?<![A-Za-z])(?!(?i:is|on|at|in|of|to|so|if|as|by|an|or|we|it|be|[ckm]m|no|he|do)\b)"
-    r"[A-Za-z]{1,2}(?![A-Za-z])|[\d_.,/:^*+=(){}\[\]|√π∞²³-]"
-    r"|\s(?=[-+*/=<>≤≥\u222a(\d\\])"
-    r"|(?<=[-+*/=<>≤≥\u222a,(\[])\s|[<>≤≥\u222a±])+(?:(?<=:\d\d)\s?[AaPp]\.?[Mm]\b\.?)?"
+    r"[A-Za-z]{1,2}(?![A-Za-z])|[\d_.,/:^*+=(){}\[\]|√π∞∅²³⁴⁵×·⋅-]"
+    r"|\s(?=[-+*/=<>≤≥\u222a×·⋅(\d\\])"
+    r"|(?<=[-+*/=<>≤≥\u222a×·⋅,(\[])\s|[<>≤≥\u222a±])+(?:(?<=:\d\d)\s?[AaPp]\.?[Mm]\b\.?)?"
+)
+#: "The solution set is empty."
+_EMPTY = re.compile(
+    r"(?i)\b(?:is|be|equals|get)\s+(?:therefore |thus )?(?:the |an )?(empty(?: set)?)\W*$"
 )
 
 
@@ -40,8 +45,12 @@ def find_formula(text: str, question: str, *, several: bool = False) -> FoundAns
             return FoundAnswer(passage, "box", passage)
         if formula := _formula(passage) or (_bare(passage) if mark.evidence != "box" else None):
             return FoundAnswer(formula, mark.evidence, formula)
+    if empty := _EMPTY.search(next(iter(endings(plain)), ("", ""))[0]):
+        return FoundAnswer("\\emptyset", "last", empty[1])
     if _is_bare(text):
-        bare = _formula(text) or text.strip()
+        bare = _formula(text) or without_lead(text.strip())
+        # "x^2 / x^5 = x^(2 - 5) = x^-3" is a calculation; one "=" may be an equation.
+        bare = bare.rsplit("=", 1)[-1].strip() if bare.count("=") > 1 else bare
         return FoundAnswer(bare, "whole", bare)
     named = (
         FoundAnswer(phrase, mark.evidence, phrase)
@@ -56,7 +65,8 @@ def find_formula(text: str, question: str, *, several: bool = False) -> FoundAns
     answer = next(last, None) or _in_last_sentence(plain) or find_number(text, question)
     answer = answer or next(named, None)
     if answer is None and len(text.split()) <= SHORT_ANSWER:
-        answer = FoundAnswer(text.strip(), "whole", text.strip())
+        bare = without_lead(text.strip())
+        answer = FoundAnswer(bare, "whole", bare)
     return answer
 
 
@@ -88,7 +98,7 @@ def _bare(passage: str) -> str | None:
     found = _BARE.match(line)
     formula = re.sub(r"[.,;]+$", "", found[0]).strip() if found else ""
     behind = line[found.end() :] if found else ""
-    if not re.search(r"[\d\\^+*/=<>(\[]|^-?[a-z]$", formula) or (
+    if not re.search(r"[\d\\^+*/=<>(\[∅]|^-?[a-z]$", formula) or (
         re.match(r"\w{3}", formula) and " " in behind
     ):
         return None
@@ -103,6 +113,10 @@ def _in_last_sentence(text: str) -> FoundAnswer | None:
     )
     for tail in (*reversed(tails[1:]), *reversed([found[0] for found in _BARE.finditer(sentence)])):
         formula = _bare(tail)
-        if formula and re.search(r"[\\^+*/()\[<>:√π]|[a-z]", formula) and re.search(r"\w", formula):
+        if (
+            formula
+            and re.search(r"[\\^+*/()\[<>:√π∅×·⋅]|[a-z]", formula)
+            and re.search(r"\w|∅", formula)
+        ):
             return FoundAnswer(formula, "last", formula)
     return None

@@ -4,7 +4,7 @@ import re
 from functools import lru_cache
 from typing import Literal
 
-from gradpipe.responses.final_answer.numbers import NUMBER, UNITS
+from gradpipe.responses.final_answer.numbers import NUMBER, UNITS, value
 from gradpipe.responses.final_answer.readable import readable
 
 Kind = Literal["yes_no", "option", "label", "number", "formula", "phrase"]
@@ -14,8 +14,8 @@ _KINDS: tuple[tuple[Kind, re.Pattern[str]], ...] = (
     (
         "yes_no",
         re.compile(
-            r"(?i)(?:yes|no|true|false|是的?|不是|否|对的?|不对|對|不對|错误?|錯|正确|不正确|はい"
-            r"|いいえ|正しい|正しくない|间违い)[.。]?"
+            r"(?i)(?:yes|no|true|false|不?是|是的|否|不?[对對]|[对對]的|错误?|錯誤?|不?正[确確]|はい"
+            r"|いいえ|正しい|正しくない|間違い|誤り)[.。]?"
         ),
     ),
     (
@@ -52,7 +52,12 @@ def bare_gold(gold: str) -> str:
     """A gold answer without dollar signs or a ``\\text{}`` around all of it."""
     text = readable(gold.strip())
     text = re.sub(r"^\$([^$\d][^$]*|[^$]*[^$\d.,][^$]*|-?[\d.,]+)\$$", r"\1", text).strip()
-    return re.sub(r"^\\(?:text|textbf|mathrm|mbox)\s*\{([^{}]*)\}$", r"\1", text).strip()
+    text = re.sub(r"^\\(?:text|textbf|mathrm|mbox)\s*\{([^{}]*)\}$", r"\1", text).strip()
+    # "0.56 = 56%" is one number in two forms.
+    first, _, second = text.partition("=")
+    number, share = value(first), value(second)
+    same = number is not None and share is not None and number in (share, share / 100)
+    return second.strip() if same else text
 
 
 def is_list(gold: str) -> bool:

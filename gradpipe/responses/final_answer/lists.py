@@ -4,7 +4,9 @@ import re
 
 from gradpipe.responses.final_answer.evidence import FoundAnswer, endings, marks
 
-_SET = re.compile(r"\\\{((?:[^{}\\]|\\(?![{}])|\{[^{}]*\})+)\\\}|(?<![\w\\}^_)])\{([^{}]+)\}")
+_INNER = r"(?:[^{}\\]|\\(?![{}])|\{[^{}]*\}"
+#: A set, or a set of sets.
+_SET = re.compile(rf"\\\{{({_INNER}|\\\{{{_INNER})*\\\}})+)\\\}}|(?<![\w\\}}^_)])\{{([^{{}}]+)\}}")
 _REASON = re.compile(
     r"(?i),?\s(?:because|since|as (?:these|those|they|it|each|both)|which|where|for which"
     r"|so (?:there|it|that|we)|and (?:their|the|its) (?:sum|product|total|difference))\b.*$"

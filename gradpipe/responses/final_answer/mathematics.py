@@ -2,6 +2,7 @@
 
 import logging
 import re
+from collections import Counter
 from functools import cache, lru_cache
 from importlib import import_module
 from types import ModuleType
@@ -33,6 +34,9 @@ _NAMED = re.compile(
 )
 _MIXED = re.compile(r"(?<![\d^{.])(\d+)\s*(\\frac\{\d+\}\{\d+\})")
 _POWERS: dict[int, str] = {ord("²"): "^2", ord("³"): "^3", ord("⁴"): "^4", ord("⁵"): "^5"}
+#: A product of powers, as of a number's factorization.
+_FACTORED = re.compile(r"\d+(?:\^\{?\d+\}?)?(?:\s*\\(?:cdot|times)\s*\d+(?:\^\{?\d+\}?)?)+")
+_SMALL_PRIME = "2|3|5|7|1[1379]|2[39]|3[17]|4[137]|5[39]|6[17]|7[139]|8[39]|97"
 #: The brackets and the members of a list; None for a single value.
 _Parts = tuple[str, list[str]] | None
 _PAIRS = {"(": ")", "[": "]", "\\{": "\\}"}
@@ -40,7 +44,22 @@ _PAIRS = {"(": ")", "[": "]", "\\{": "\\}"}
 
 def equal_formulas(found: str, gold: str) -> bool:
     """Whether two formulas are mathematically equal; False if comparing would take too long."""
-    return _equal(_tidy(found), _tidy(gold))
+    found, gold = _tidy(found), _tidy(gold)
+    if wanted := _prime_factors(gold):
+        return _prime_factors(found) == wanted
+    return _equal(found, gold)
+
+
+def _prime_factors(formula: str) -> Counter[int] | None:
+    """The primes of a product of prime powers; None for another formula, also an equal one."""
+    if not _FACTORED.fullmatch(formula):
+        return None
+    factors: Counter[int] = Counter()
+    for base, power in re.findall(r"(\d+)(?:\^\{?(\d+)\}?)?", formula):
+        if not re.fullmatch(_SMALL_PRIME, base):
+            return None
+        factors[int(base)] += int(power or 1)
+    return factors
 
 
 def _equal(found: str, gold: str) -> bool:
@@ -204,6 +223,7 @@ def _tidy(formula: str) -> str:
         .replace("\\rangle", ")")
         .replace("π", "\\pi ")
         .replace("∞", "\\infty ")
+        .replace("∅", "\\emptyset ")
         .replace("\u222a", "\\cup ")
     )
     text = (
@@ -211,9 +231,12 @@ def _tidy(formula: str) -> str:
         .replace("≥", "\\ge ")
         .replace("±", "\\pm ")
         .replace("×", "\\times ")
+        .replace("·", "\\cdot ")
+        .replace("⋅", "\\cdot ")
     )
-    text = text.translate(_POWERS)
+    text = re.sub(r"\^-(\w)", r"^{-\1}", text.translate(_POWERS))
     text = re.sub(r"\\(le|ge|ne)q(?![a-z])", r"\\\1", text)
+    text = re.sub(r"\\varnothing(?![a-z])|\\\{\s*\\\}|^(?:the )?empty set$", r"\\emptyset ", text)
     text = re.sub(r"\\text\s*\{\s*(,?\s*(?:and|or),?)\s*\}", r" \1 ", text)
     # A unit behind the value says nothing more about it; a word alone is the value.
     text = re.sub(rf"(?<=[\d)}}\w])\s*{_WORDS}\{{\s*[^{{}}]*\}}(?:\^\{{?[23]\}}?)?\s*$", "", text)

@@ -55,6 +55,7 @@ _CHECKS = re.compile(
     r"|\W*(?:(?:since|because|as)\b|\w+ and \w+ (?:have|share|are))[^.=/\\]*"
     r"(?:\bno (?:other )?common (?:factors?|divisors?)|\b(?:co|relatively )prime|\bprime to)"
     r"[^.=/\\]*\W*$"
+    r"|\W*(?:验证|驗證|验算|驗算|检验|檢驗|检查|檢查|検算|確認|確かめ|검산|확인)"
 )
 #: What says nothing about the question: "a factor between 1 and 10", "an hour has 60 minutes".
 _GENERAL = re.compile(

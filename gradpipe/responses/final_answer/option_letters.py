@@ -6,7 +6,9 @@ around it than "(B)" does.
 
 import re
 
-_WORD = r"(?:options?|choices?|letters?|answers?|alternatives?|statements?|选项|選項|选择)"
+_WORD = (
+    r"(?:options?|choices?|letters?|answers?|alternatives?|statements?|选项|選項|选择|選擇|選択肢?)"
+)
 _REASON = (
     r"because|since|as|for|due|given|which|with|is|based|on|by|and|or|in|i think|according|from"
 )
@@ -38,10 +40,16 @@ _MORE = re.compile(
     r"|\s+(?:and|are|both|because|since|or|as well|plus|also)\b)))"
 )
 #: A letter that begins a remark of its own: "(D) is a common mistake", "A) and C) are odd".
+_ONE_VERB = (
+    r"(?:is|was|would|can|cannot|could|has|does|leaves?|represents|comes|follows|ranks|lies|seems"
+    r"|looks|means|fails|takes)"
+)
 _OWN_REMARK = re.compile(
-    r"[.):*\]\s]*(?:(?:,|and|or|&|/)+[\s(]*[A-J][.):*\]\s]*)*\s*(?:[-–]\s*\S+\s+)?"
-    r"(?:is|was|would|can|cannot|could|has|does|leaves?|represents|(?P<are>are|were|do|have))\b"
-    r"(?! (?:both |all )?(?:correct|right|true))"
+    r"[.):*\]\s]*(?:(?:,|and|or|&|/)+[\s(]*[A-J][.):*\]\s]*)*\s*(?:(?:[-–]\s*\S+\s+)?"
+    rf"(?:{_ONE_VERB}|(?P<are>are|were|do|have))"
+    # The text of the option may stand between: "(B) Saturn comes second".
+    r"|(?<!\.\s)(?:(?!(?:and|or|because|since|as|both|all|are|that|which|[A-J])\b)[\w'-]+\s+){1,4}?"
+    rf"{_ONE_VERB})\b(?! (?:both |all )?(?:correct|right|true))"
 )
 _BEFORE = re.compile(
     r"(?<![Bb]etween )(?<![A-J] and )(?:(?:[Oo]ptions?\s+)?\(?\b[A-J]\b\)?\s*(?:,|,? and"
@@ -94,8 +102,8 @@ _CHOSEN = (
     ),
     re.compile(r"\(?\b([A-J])\)? (?:explains|answers (?:it|the|this))\b"),
     re.compile(
-        r"(?i:\b(?:it|that|this|answer)(?:['’]s| is) [\w' ]{2,30},? (?:which is )?"
-        r"(?:option|choice)) \(?([A-J])\b"
+        r"(?i:\b(?:(?:it|that|this|answer)(?:['’]s| is)|go with|choose|pick|select)"
+        r" [\w' ]{2,30},? (?:which is )?(?:option|choice)) \(?([A-J])\b"
     ),
     # "C is.", "It should be b."
     re.compile(
@@ -104,8 +112,8 @@ _CHOSEN = (
     ),
     # Chinese and Japanese: 选B, 选项B正确, Bが正解.
     re.compile(
-        r"(?:正しいのは|只有|[选選]择?|[选選][项項]|应为|應為|为|是|答え?|正解|故)(?:[项項])?[\s:是为はが]*[(]?([A-J])(?![A-Za-z])"
-        r"|([A-J])[)]?\s*(?:が|は|是|项|項|选项)?(?:正解|正しい|正确|正確|对|最)"
+        r"(?:正しいのは|只有|[选選][择擇択]?|[选選][项項]|選択肢|应为|應為|为|是|答え?|正解|故)(?:[项項])?[\s:是为はが]*[(]?([A-J])(?![A-Za-z])"
+        r"|([A-J])[)]?\s*(?:が|は|是|项|項|选项|選項)?(?:正解|正しい|正[确確]|[对對]|最)"
     ),
 )
 _ANYWHERE = re.compile(

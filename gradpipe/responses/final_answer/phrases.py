@@ -2,7 +2,13 @@
 
 import re
 
-from gradpipe.responses.final_answer.evidence import STATED, FoundAnswer, endings, marks
+from gradpipe.responses.final_answer.evidence import (
+    STATED,
+    FoundAnswer,
+    endings,
+    marks,
+    without_lead,
+)
 from gradpipe.responses.final_answer.options import find_option, listed_options
 
 #: Maximum words of a text that is an answer by itself.
@@ -16,7 +22,7 @@ def find_phrase(text: str, question: str) -> FoundAnswer | None:
     """
     options = [option for _, option in listed_options(question)]
     if len(text.split()) <= SHORT_ANSWER and not STATED.search(text) and "\\boxed" not in text:
-        bare = text.strip()
+        bare = without_lead(text.strip())
         named = _named(bare, options) if len(options) > 1 else None
         return FoundAnswer(named or bare, "whole", named or bare)
     for mark in marks(text):

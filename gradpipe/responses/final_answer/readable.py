@@ -61,7 +61,9 @@ _NEXT_TURN = re.compile(
     r"|(?<=[.!?])[ ](?-i:Q|Question|User|Human)[ ]?\d*:"
     r"|(?P<token><\|(?:im_start|im_end|user|end|eot_id|endoftext|start_header_id)\|?>|\[INST\]"
     r"|</s>|<(?:start|end)_of_turn>)|\n#{2,}\s*(?:Instruction|Human|User|Question)\s*\d*\s*(?=\n)"
-    r"|\n\s*\n(?:[-*_]{3,}\s*\n\s*)?(?P<bare>(?:\d{1,2}[.)]\s+)?(?:How|What|Which|Find"
+    r"|\n\s*\n(?:[-*_]{3,}\s*\n\s*)?(?P<bare>(?:\d{1,2}[.)]\s+)?(?:How|What|Which|Who|When|Where"
+    r"|Why|Find|(?:Now|And|Next),? (?:what|how) about|Is|Are|Was|Were|Do|Does|Did|Can|Could|Will"
+    r"|Would|Has|Have|Should"
     r"|[A-Z][a-z]+ (?:has|had|buys))\b"
     r"[^\n?]{5,300}\?)(?=\s+\S)"
 )

@@ -3,6 +3,7 @@
 import re
 from fractions import Fraction
 
+from gradpipe.responses.final_answer.asked_subjects import of_asked_subject
 from gradpipe.responses.final_answer.asked_units import asked_unit, with_asked_unit
 from gradpipe.responses.final_answer.asked_verbs import of_asked_verb
 from gradpipe.responses.final_answer.evidence import Evidence, FoundAnswer
@@ -11,6 +12,7 @@ from gradpipe.responses.final_answer.numbers import (
     UNITS,
     number_matches,
     numbers,
+    spelled_number,
     value,
     with_multiple,
 )
@@ -100,7 +102,7 @@ def concluded_number(sentence: str, before: str, question: str, evidence: Eviden
         and not _OF_OTHERS.match(line, m.end())
     ]
     new = [m for m in main or named if _as_given(m[0]) not in given]
-    last = of_asked_verb(line, new or main or named, question)
+    last = of_asked_verb(line, of_asked_subject(line, new or main or named, question), question)
     if _NEARLY.search(line[: last.start()]) and not _ROUNDS.search(question):
         last = _exact(line, last, every) or last
     return number_answer(line, last, evidence, text, question)
@@ -254,8 +256,24 @@ def _term_around(line: str, match: re.Match[str]) -> str | None:
 
 def without_asides(line: str) -> str:
     """``line`` without the remarks in parentheses, unless nothing else has a number."""
-    blank = _ASIDE.sub(lambda aside: "\x02" * len(aside[0]), line)
+    blank = _ASIDE.sub(
+        lambda aside: aside[0] if _repeats_words(aside) else "\x02" * len(aside[0]), line
+    )
     return blank if numbers(blank) else line
+
+
+_DELIMITERS = re.compile(r"^[\s$*]+|^\\\(|\\\)$|[\s$*]+$")
+
+
+def _repeats_words(aside: re.Match[str]) -> bool:
+    """Whether a remark is the number that stands before it in words: "two thirds (2/3)"."""
+    number = value(_DELIMITERS.sub("", aside[0][1:-1]))
+    if number is None:
+        return False
+    before = aside.string[max(0, aside.start() - 40) : aside.start()].rstrip(" *")
+    before = re.split(r"[,;:]\s|\b(?:is|are|to|gives)\s", before)[-1]
+    spelled = spelled_number(before)
+    return spelled is not None and spelled[1] == number and before.endswith(spelled[0])
 
 
 def without_text_commands(line: str) -> str:

@@ -13,8 +13,12 @@ _SPELLINGS = {
     "ml": "milliliter", "cl": "centiliter", "l": "liter", "month": "month", "year": "yr",
     "°c": "degrees celsius|degree celsius|celsius|c|degrees c",
     "°f": "degrees fahrenheit|degree fahrenheit|fahrenheit|f|degrees f",
+    "N": "newton", "kN": "kilonewton", "J": "joule", "kJ": "kilojoule", "W": "watt",
+    "kW": "kilowatt", "MW": "megawatt", "V": "volt", "A": "amp|ampere", "Hz": "hertz|hz",
+    "kHz": "kilohertz|khz", "MHz": "megahertz|mhz", "Pa": "pascal", "kPa": "kilopascal|kpa",
+    "Ω": "ohm", "Wh": "watthour", "kWh": "kilowatthour",
 }  # fmt: skip
-_NAMES = {name: name for name in _SPELLINGS} | {
+_NAMES = {name: name for name in _SPELLINGS if name.islower() or not name.isalpha()} | {
     spelling: name for name, spellings in _SPELLINGS.items() for spelling in spellings.split("|")
 }
 #: Words that are also units: "5 in total".
@@ -28,9 +32,18 @@ _SIZES: tuple[dict[str, int], ...] = (
     {"¢": 1, "$": 100},
     {"ml": 1, "cl": 10, "l": 1000},
     {"month": 1, "year": 12},
+    {"N": 1, "kN": 1000},
+    {"J": 1, "kJ": 1000},
+    {"W": 1, "kW": 1000, "MW": 10**6},
+    {"Wh": 1, "kWh": 1000},
+    {"Hz": 1, "kHz": 1000, "MHz": 10**6},
+    {"Pa": 1, "kPa": 1000},
 )
+#: Symbols whose letters' case counts: mW is not MW.
+_SYMBOLS = frozenset(name for name in _SPELLINGS if name.isalpha() and not name.islower())
 _RATE = re.compile(
-    r"(.+?)\s*(?:/|\bper\b|\ban? (?=hour|minute|second|day)|\b(?:in )?each\b)\s*(\S+)"
+    r"(.+?)\s*(?:/|\bper\b|\ban? (?=hour|minute|second|day)|\b(?:in )?each\b)"
+    r"\s*(\S+|(?:square|cubic)\s\S+|\S+\ssquared)$"
 )
 _POWER_BEFORE = re.compile(r"(square|sq\.?|cubic|cu\.?)\s+")
 _SHORT_RATES = {"kph": "km/h", "kmh": "km/h", "mph": "mi/h", "mps": "m/s"}
@@ -41,7 +54,10 @@ def unit_name(written: str) -> str | None:
     """The short name of a unit, as ``km/h`` or ``m2``; None if it is not a known unit."""
     if written in ("$", "¢", "€"):
         return written
-    unit = " ".join(re.sub(r"[\\{}$*~]", " ", written).casefold().split()).strip(" .,")
+    unit = " ".join(re.sub(r"[\\{}$*~]", " ", written).split()).strip(" .,")
+    if unit in _SYMBOLS:
+        return unit
+    unit = unit.casefold()
     unit = _SHORT_RATES.get(unit.replace("°", "° ").strip(), unit)
     unit = re.sub(
         r"(?<=[a-z])\s?(?:\^\s?-1|⁻¹)$", "", re.sub(r"^(\w+)\s(?=h\s?(?:\^|⁻))", r"\1/", unit)
@@ -54,6 +70,7 @@ def unit_name(written: str) -> str | None:
     power = ""
     if before := _POWER_BEFORE.match(unit):
         power, unit = "3" if before[1][0] == "c" else "2", unit[before.end() :]
+    unit = re.sub(r" squared$", "2", unit)
     if behind := re.search(r"\s?\^?\s?([23²³])$", unit):
         power, unit = behind[1].translate(str.maketrans("²³", "23")), unit[: behind.start()]
     if unit.startswith(("°", "^circ", "^ circ")):

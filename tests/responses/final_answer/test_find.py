@@ -163,6 +163,21 @@ def test_a_formula_is_compared_as_mathematics(text: str, gold: str) -> None:
 
 
 @pytest.mark.parametrize(
+    ("word", "yes"),
+    [
+        *((word, True) for word in ("是", "对", "對", "正确", "正確", "はい", "正しい")),
+        *((word, False) for word in ("否", "不对", "不對", "错误", "錯誤", "不正确", "不正確")),
+        *((word, False) for word in ("いいえ", "正しくない", "間違い", "誤り")),
+    ],
+)
+def test_yes_and_no_are_known_in_chinese_and_japanese(word: str, yes: bool) -> None:
+    assert answer_kind(word) == "yes_no"
+    assert same_answer(word, "yes" if yes else "no")
+    assert not same_answer(word, "no" if yes else "yes")
+    assert final_answer(f"{word}。", "yes") == ("yes" if yes else "no")
+
+
+@pytest.mark.parametrize(
     ("found", "gold"),
     [
         ("12", "13"),
