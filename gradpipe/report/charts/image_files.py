@@ -86,9 +86,7 @@ def _draw_all(parent: int, specifications: list[str]) -> None:
         svg = vl_convert.vegalite_to_svg(path.read_text(encoding="utf-8"))
         stem = path.with_name(path.name.removesuffix(SPECIFICATION))
         stem.with_name(f"{stem.name}.svg").write_text(svg, encoding="utf-8", newline="\n")
-        stem.with_name(f"{stem.name}.png").write_bytes(
-            vl_convert.svg_to_png(svg, scale=PNG_SCALE)
-        )
+        stem.with_name(f"{stem.name}.png").write_bytes(vl_convert.svg_to_png(svg, scale=PNG_SCALE))
         path.unlink()
 
 
