@@ -5,6 +5,7 @@ The stages, each of which reads the one before: ``benchmark_items``, ``responses
 
 ``stages``               the list of stages
 ``stage_run``            what all assets do: time, retries, check results, metadata
+``run_tags``             tags of runs that change what assets do
 ``checks``               the library's checks as Dagster's asset checks
 ``partitions``           benchmarks and models as dynamic partitions
 ``jobs``, ``automation`` the jobs, the sensor and the schedule

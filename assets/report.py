@@ -10,6 +10,7 @@ from assets.planning.response_origins import provenance_of
 from assets.planning.versions import Stage, Versions
 from assets.resources import WorkspaceResource
 from assets.responses import RESPONSES
+from assets.run_tags import is_interim
 from assets.spectral_statistics import SPECTRAL_STATISTICS, spectral_statistics
 from assets.stage_run import ASSET_GROUP, StageRun, markdown_table, stage_run
 from gradpipe.errors import WorkspaceError
@@ -61,17 +62,24 @@ def report(
         results = _all_results(run.workspace, cells)
         curves = all_curves(results, run.study.statistics)
         page = run.workspace.report_page
-        if not was_current:
+        interim = is_interim(context)
+        excluded = set(SPECTRAL_STATISTICS.partitions(run.study)) - set(cells)
+        if interim or not was_current:
             # At the top of the file it would load Altair, which takes a second, into every run.
             from gradpipe.report.build import build_report
 
             inputs = _inputs(run, results, curves)
+            if interim:
+                inputs.provenance["finished"] = {
+                    "cells": len(cells),
+                    "of": len(cells) + len(excluded),
+                }
             with run.workspace.report_files() as folder:
-                build_report(inputs, folder)
-            run.table.write(inputs.rows, run.version)
+                build_report(inputs, folder, images=not interim)
+            # An interim report is never current, even if no other partition is ever finished.
+            run.table.write(inputs.rows, f"interim {run.version}" if interim else run.version)
         context.log.info(f"The report is at {page}")
         rows = run.table.read()
-        excluded = set(SPECTRAL_STATISTICS.partitions(run.study)) - set(cells)
         return run.result(
             {
                 "page": dg.MetadataValue.path(str(page)),

@@ -1,7 +1,8 @@
 """The command line's own way to run the pipeline.
 
-``runner``    brings a study up to date and counts what was computed and reused
-``outcome``   counts and failures of a run
-``instance``  the workspace's Dagster instance
-``ui``        the Dagster UI on a workspace
+``runner``           brings a study up to date and counts what was computed and reused
+``interim_reports``  when a run reports on the partitions that are finished
+``outcome``          counts and failures of a run
+``instance``         the workspace's Dagster instance
+``ui``               the Dagster UI on a workspace
 """

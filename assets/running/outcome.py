@@ -1,10 +1,15 @@
 """The outcome of a run: counts per stage, and failures with their causes."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
+import dagster as dg
+
+from assets.dagster_workarounds.fatal_errors import fatal_error
 from assets.planning.plan import Unit
 from gradpipe import errors
+from storage.workspace import Workspace
 
 
 @dataclass
@@ -33,6 +38,23 @@ class StageFailure:
         label = self.unit.label or "the study"
         event = f"{self.stage} of {label} failed" if self.stage else f"{label} was skipped"
         return f"{event}: {self.reason}"
+
+
+def step_failures(
+    outcome: dg.ExecuteInProcessResult, workspace: Workspace
+) -> Iterator[tuple[str, Any]]:
+    """Yield each failed step of a run with its error.
+
+    Raises KeyboardInterrupt if the run was interrupted, and an error that concerns every run.
+    """
+    for failure in outcome.filter_events(lambda event: event.is_step_failure):
+        error: Any = failure.step_failure_data.error
+        if error.cls_name == dg.DagsterExecutionInterruptedError.__name__:
+            # An interrupt within a step is reported as a failure of that run.
+            raise KeyboardInterrupt
+        if fatal := fatal_error(error, workspace):
+            raise fatal
+        yield str(failure.step_key), error
 
 
 def is_damage(error: Any) -> bool:

@@ -11,7 +11,7 @@ from typing import Any
 import dagster as dg
 
 from assets.code_location import code_location
-from assets.dagster_workarounds.fatal_errors import clear_fatal_errors, fatal_error
+from assets.dagster_workarounds.fatal_errors import clear_fatal_errors
 from assets.dagster_workarounds.interrupts import keep_interrupts
 from assets.dagster_workarounds.killed_runs import process_tag, release_orphans
 from assets.dagster_workarounds.pool_slots import (
@@ -26,8 +26,10 @@ from assets.planning.plan import Plan, Unit
 from assets.planning.versions import Stage, Versions
 from assets.resources import Accelerator, WorkspaceResource
 from assets.responses import RESPONSES
+from assets.run_tags import INTERIM_TAG
 from assets.running.instance import open_instance
-from assets.running.outcome import StageCount, StageFailure, cause, is_damage
+from assets.running.interim_reports import InterimReports
+from assets.running.outcome import StageCount, StageFailure, cause, is_damage, step_failures
 from assets.stages import STAGES
 from gradpipe import errors
 from gradpipe.engines.connection import require_ray
@@ -142,11 +144,14 @@ class Runner:
         stale = set(work)
         self.workspace.keep_study(self.study)
         with self._instance() as instance, closing(self.accelerator):
+            interim = InterimReports(self.workspace, plan)
             for unit in plan.units():
                 if stale & {unit, *unit.upstream} or (stale and unit.summarizes):
                     self._run_unit(instance, plan, unit)
                 else:
                     self._count(plan, unit, unit.stages)
+                if stale and (summary := interim.due_after(unit)):
+                    self._report_so_far(instance, plan, summary, interim)
 
     def _forget_damage(self) -> bool:
         """Delete the failures that another pass can fix; return whether there were any."""
@@ -243,20 +248,35 @@ class Runner:
         if needs_slot and (others := holders(instance)):
             self.on_note(f"waiting for the accelerator, which run {others[0][:8]} holds")
             wait_for_slot(instance)
+        self._record(self._execute(instance, unit, stages, interim=False), unit, stages)
+
+    def _execute(
+        self, instance: dg.DagsterInstance, unit: Unit, stages: tuple[Stage, ...], interim: bool
+    ) -> dg.ExecuteInProcessResult:
         try:
             with keep_interrupts(), queue_kept_moving(instance):
-                outcome = self._location.resolve_job_def(stages[0].job).execute_in_process(
+                return self._location.resolve_job_def(stages[0].job).execute_in_process(
                     partition_key=unit.key,
                     asset_selection=[stage.asset.key for stage in stages],
                     instance=instance,
-                    tags=process_tag(),
+                    tags=process_tag() | (INTERIM_TAG if interim else {}),
                     run_config={"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}},
                     raise_on_error=False,
                 )
         except dg.DagsterExecutionInterruptedError as interrupt:
             # Callers of a library do not expect Dagster's own exception.
             raise KeyboardInterrupt from interrupt
-        self._record(outcome, unit, stages)
+
+    def _report_so_far(
+        self, instance: dg.DagsterInstance, plan: Plan, unit: Unit, interim: InterimReports
+    ) -> None:
+        """Write a page on the finished partitions, if any; the last report shows what fails."""
+        if not plan.has_input(unit):
+            return
+        with interim.writing():
+            outcome = self._execute(instance, unit, unit.stages, interim=True)
+        if not any(step_failures(outcome, self.workspace)):
+            self.on_note(f"the results so far are in {self.workspace.report_page}")
 
     def _record(
         self, outcome: dg.ExecuteInProcessResult, unit: Unit, stages: tuple[Stage, ...]
@@ -272,13 +292,7 @@ class Runner:
             # Models of equal weights are named once, before the first partition.
             if not check.passed and check.check_name != WEIGHTS_CHECK:
                 self.on_note(f"{check.check_name} of {unit.label}: {check.description}")
-        for failure in outcome.filter_events(lambda event: event.is_step_failure):
-            error: Any = failure.step_failure_data.error
-            if error.cls_name == dg.DagsterExecutionInterruptedError.__name__:
-                # An interrupt within a step is reported as a failure of that run.
-                raise KeyboardInterrupt
-            if fatal := fatal_error(error, self.workspace):
-                raise fatal
-            self.failures.append(
-                StageFailure(unit, str(failure.step_key), cause(error), is_damage(error))
-            )
+        self.failures += [
+            StageFailure(unit, step, cause(error), is_damage(error))
+            for step, error in step_failures(outcome, self.workspace)
+        ]

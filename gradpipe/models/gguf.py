@@ -21,6 +21,7 @@ from gradpipe.models.files import refuse_larger
 from gradpipe.models.fingerprint import file_digest
 from gradpipe.models.gguf_merge import merge_parts
 from gradpipe.models.gguf_parts import gguf_parts
+from gradpipe.models.gguf_reading import fast_gguf_reading
 from gradpipe.models.refusals import refuse_config, refuse_missing_weights
 from gradpipe.models.silence import quiet_transformers
 from gradpipe.models.source import ModelSource
@@ -105,6 +106,7 @@ def _convert(parts: Sequence[Path], folder: Path, tensors: int, numbers: int) ->
     with (
         quiet_transformers(),
         contextlib.redirect_stderr(io.StringIO()),
+        fast_gguf_reading(),
         _in_one_file(parts, folder) as file,
     ):
         folder.mkdir(parents=True, exist_ok=True)
@@ -145,6 +147,7 @@ def _read(path: Path, name: str, empty: Path, tensors: int, numbers: int) -> tup
         tokenizer = AutoTokenizer.from_pretrained(empty, trust_remote_code=False, **file)
     loaded: Any = AutoModelForCausalLM.from_pretrained(
         empty,
+        config=config,
         dtype=torch.float32,
         trust_remote_code=False,
         output_loading_info=True,

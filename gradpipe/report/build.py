@@ -1,10 +1,11 @@
 """Builds the report: page, charts and tables in one folder, replaced in one step."""
 
 import shutil
+from contextlib import nullcontext
 from pathlib import Path
 
 from gradpipe.errors import WorkspaceError
-from gradpipe.report.charts.images import write_images
+from gradpipe.report.charts.images import drawing_images
 from gradpipe.report.page.render import render_page
 from gradpipe.report.report_data import ReportInputs
 from gradpipe.report.tables.write import write_tables
@@ -29,9 +30,9 @@ def build_report(inputs: ReportInputs, folder: Path, images: bool = True) -> Pat
     temporary.mkdir()
     try:
         write_tables(inputs, temporary / "tables")
-        if images:
-            write_images(inputs, temporary / "charts")
-        (temporary / "index.html").write_text(render_page(inputs), encoding="utf-8", newline="\n")
+        with drawing_images(inputs, temporary / "charts") if images else nullcontext():
+            page = render_page(inputs)
+            (temporary / "index.html").write_text(page, encoding="utf-8", newline="\n")
         put_folder_in_place(temporary, folder)
     finally:
         shutil.rmtree(temporary, ignore_errors=True)

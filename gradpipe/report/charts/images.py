@@ -8,21 +8,21 @@ Its page can draw and save the others.
 import json
 import re
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import altair as alt
-import vl_convert
 
 from gradpipe.report.chart_data import distinct
+from gradpipe.report.charts.image_files import SPECIFICATION, drawing
 from gradpipe.report.charts.kinds import ALL_KINDS
+from gradpipe.report.charts.parts import unchecked
 from gradpipe.report.report_data import ReportInputs
 from gradpipe.report.steps import with_detail
 from gradpipe.report.style import DEFAULT_STATISTIC
 from gradpipe.system.hashing import content_hash
 
-#: Pixels per unit of the drawing: about 170 dots per inch at the width of a page.
-PNG_SCALE = 1.5
 MOST_CELLS = 12
 
 
@@ -39,24 +39,35 @@ def file_names(names: list[str]) -> dict[str, str]:
     }
 
 
+@contextmanager
+def drawing_images(inputs: ReportInputs, folder: Path) -> Iterator[list[Path]]:
+    """Draw the charts into ``folder`` in other processes while the block runs.
+
+    Yields the paths of the files, in order; they exist when the block has ended. Raises
+    WorkspaceError if a chart cannot be drawn.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    names = []
+    for name, specification in static_charts(inputs):
+        (folder / f"{name}{SPECIFICATION}").write_text(json.dumps(specification), encoding="utf-8")
+        names.append(name)
+    with drawing([folder / f"{name}{SPECIFICATION}" for name in names]):
+        yield [folder / f"{name}.{ending}" for name in names for ending in ("svg", "png")]
+
+
 def write_images(inputs: ReportInputs, folder: Path) -> list[Path]:
     """Draw the charts into ``folder`` and return the paths of the files, in order."""
-    folder.mkdir(parents=True, exist_ok=True)
-    written = []
-    for name, specification in static_charts(inputs):
-        svg = vl_convert.vegalite_to_svg(json.dumps(specification))
-        (folder / f"{name}.svg").write_text(svg, encoding="utf-8", newline="\n")
-        (folder / f"{name}.png").write_bytes(vl_convert.svg_to_png(svg, scale=PNG_SCALE))
-        written += [folder / f"{name}.svg", folder / f"{name}.png"]
-    return written
+    with drawing_images(inputs, folder) as paths:
+        return paths
 
 
 def static_charts(
     inputs: ReportInputs, statistic: str = DEFAULT_STATISTIC
 ) -> Iterator[tuple[str, dict[str, Any]]]:
     """The specification of every image file, by the file's name without its ending."""
-    for name, chart in _named_charts(inputs, statistic):
-        yield name, chart.to_dict()
+    with unchecked():
+        for name, chart in _named_charts(inputs, statistic):
+            yield name, chart.to_dict(validate=False)
 
 
 def _named_charts(inputs: ReportInputs, statistic: str) -> Iterator[tuple[str, alt.FacetChart]]:

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any, Literal
 
 import altair as alt
@@ -70,19 +71,32 @@ class ChartKind:
         if "steps" in self.options:
             given["steps"] = step_extent(drawn)
         options: dict[str, Any] = {name: given[name] for name in self.options}
-        chart = self.draw(_names(drawn, self.color), log=log, **options)
+        chart = _drawn(self.draw, tuple(_names(drawn, self.color)), log, tuple(options.items()))
         positive = log and self.log_of == "value"
         shown = drawn.filter(pl.col(self.value) > 0) if positive else drawn
-        whole: alt.FacetChart = with_rows(chart, _labeled(shown)).properties(
-            title=self._title(title), padding=16
-        )
-        return whole
+        # The rows last: Altair copies a chart for every property, each row included.
+        titled: alt.FacetChart = chart.properties(title=self._title(title), padding=16)
+        return with_rows(titled, _labeled(shown))
 
     def _title(self, text: str) -> alt.TitleParams:
         """The title with the kind's subtitle, which Vega does not show without a title."""
         if not text:
             return alt.TitleParams(text=self.subtitle, fontWeight="normal", fontSize=12, offset=14)
         return alt.TitleParams(text=text, subtitle=self.subtitle, offset=14)
+
+
+@lru_cache(maxsize=256)
+def _drawn(
+    draw: Callable[..., alt.FacetChart],
+    names: tuple[str, ...],
+    log: bool,
+    options: tuple[tuple[str, Any], ...],
+) -> alt.FacetChart:
+    """A chart without rows, which charts of several models and benchmarks share.
+
+    It is copied, never changed.
+    """
+    return draw(list(names), log=log, **dict(options))
 
 
 def _names(drawn: pl.DataFrame, column: str) -> list[str]:

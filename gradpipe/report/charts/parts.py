@@ -1,9 +1,11 @@
 """The parts that charts share: panels, axes, colors, legends and tooltips."""
 
+from contextlib import AbstractContextManager
 from typing import Any, cast
 
 import altair as alt
 import polars as pl
+from altair.utils.schemapi import debug_mode
 
 from gradpipe.report.style import (
     DRAWN_RELEVANCES,
@@ -21,9 +23,17 @@ DATA = "rows"
 _DIMMED = 0.1
 
 
+def unchecked() -> AbstractContextManager[None]:
+    """A block in which Altair does not check every object against its schema.
+
+    Checking takes most of the time in which charts are built. The tests check every kind of chart.
+    """
+    return cast(AbstractContextManager[None], debug_mode(False))
+
+
 def specification(chart: alt.FacetChart) -> dict[str, Any]:
     """A chart without rows as Vega-Lite, in the report's theme."""
-    return {**chart.to_dict(), "config": theme()}
+    return {**chart.to_dict(validate=False), "config": theme()}
 
 
 def with_rows(chart: alt.FacetChart, rows: pl.DataFrame) -> alt.FacetChart:

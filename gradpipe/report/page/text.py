@@ -89,6 +89,7 @@ def page_text(inputs: ReportInputs) -> dict[str, Any]:
         "findings_summary": tally([finding.verdict for finding in all_findings], "claim"),
         "how_judged": " ".join(filter(None, judged)),
         "model_notes": provenance.get("model_notes", []),
+        "finished": provenance.get("finished"),
         "step_notes": step_notes(inputs),
         "trend_findings": trend_findings(inputs),
         "most_open": MOST_OPEN_TRENDS,
