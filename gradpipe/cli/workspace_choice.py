@@ -36,7 +36,7 @@ def workspace_for(workspace: Workspace, study: Study, *, replace: bool) -> Works
     if replace:
         click.echo(
             f"The study {study.name!r} replaces {held!r} in the workspace {workspace.root}: stored "
-            "results are kept, and the report is built anew.",
+            "results are kept, and the report is rebuilt.",
             err=True,
         )
         return workspace
