@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from gradpipe.errors import GradpipeError, WorkspaceError
+from gradpipe.studies.load import study_yaml
 from gradpipe.studies.study import Study
 from storage.names import slug
 from storage.stages import STAGE_FILES
@@ -25,6 +26,11 @@ def other_study(workspace: Workspace, study: Study) -> str | None:
     except GradpipeError:
         return None
     return held if held != study.name else None
+
+
+def holds_exactly(workspace: Workspace, study: Study) -> bool:
+    """Whether a workspace's study has the same settings as ``study``."""
+    return workspace.files.read(workspace.study_path) == study_yaml(study).encode("utf-8")
 
 
 def own_workspace(workspace: Workspace, study: Study) -> Workspace:
