@@ -204,7 +204,7 @@ class Upkeep:
         )
 
     def _last_materialization(self, unit: Unit, stage: str) -> int:
-        """Return the event number of the last materialization, or 0 if there was none."""
+        """Return the event number of the last materialization, or 0 without any."""
         partitions = [str(unit.key)] if unit.key else None
         key = self.names.key(stage)
         records = self.instance.fetch_materializations(

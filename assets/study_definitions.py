@@ -55,7 +55,7 @@ def build_study_definitions(
             name in the workspace that GRADPIPE_HOME names. No other study may use it.
         group_name: The assets' group.
         pool: The pool whose slots limit the extractions at the same time, in all studies that name
-            it; None is no limit.
+            it; with None, there is no limit.
         owners: The assets' owners: e-mail addresses, or ``team:NAME``.
         tags: Tags of every asset.
         op_tags: Tags of the steps of single assets, by the asset's name, for example for
