@@ -248,18 +248,5 @@ def _rows_of_training(workspace: Workspace, study: Study) -> list[tuple[str, str
     return [(*cell, workspace.spectra(*cell).bytes()) for cell in unused]
 
 
-def _rows_of_training(workspace: Workspace, study: Study) -> list[tuple[str, str, int]]:
-    """The bytes of rows that a training has stored, and that no run has used yet, by partition."""
-    cells = [
-        (model.name, benchmark.name)
-        for model in study.models
-        if model.record is not None and model.record.probed
-        for benchmark in study.benchmarks
-    ]
-    indices = read_notes([workspace.spectra_index(*cell) for cell in cells])
-    unused = [cell for cell, notes in zip(cells, indices, strict=True) if notes is None]
-    return [(*cell, workspace.spectra(*cell).bytes()) for cell in unused]
-
-
 keep_up = study_sensor(WORKSPACE_NAMES, WORKSPACE_JOBS, {})
 nightly = study_schedule(WORKSPACE_NAMES, WORKSPACE_JOBS, {})

@@ -49,12 +49,10 @@ class StudyPartitions:
         return cls(benchmarks, models)
 
 
+benchmark_partitions = dg.DynamicPartitionsDefinition(name="benchmarks")
+model_partitions = dg.DynamicPartitionsDefinition(name="models")
 #: The partitions of the workspace's own study, which commands and the UI change.
-WORKSPACE_PARTITIONS = StudyPartitions(
-    dg.DynamicPartitionsDefinition(name="benchmarks"), dg.DynamicPartitionsDefinition(name="models")
-)
-benchmark_partitions = WORKSPACE_PARTITIONS.benchmarks
-model_partitions = WORKSPACE_PARTITIONS.models
+WORKSPACE_PARTITIONS = StudyPartitions(benchmark_partitions, model_partitions)
 grid_partitions = WORKSPACE_PARTITIONS.grid
 #: Where the instance keeps the keys that gradpipe added to a partitions definition.
 _OWN_KEYS = "gradpipe/partitions/{}"

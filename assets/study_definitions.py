@@ -50,7 +50,7 @@ def build_study_definitions(
             mapping, or a loaded study. It is the study as it is computed: edits take effect when
             the code location is reloaded.
         key_prefix: What the keys of the assets start with, and the names of jobs, sensor and
-            schedule; by default the study's name. An empty list is no prefix.
+            schedule; by default the study's name. With an empty list, there is no prefix.
         workspace: The folder or URL of the study's workspace; by default the folder of the study's
             name in the workspace that GRADPIPE_HOME names. No other study may use it.
         group_name: The assets' group.

@@ -100,7 +100,7 @@ def __getattr__(name: str) -> Any:
 
 
 def __dir__() -> list[str]:
-    return sorted([*globals(), *PUBLIC, "charts"])
+    return sorted([*globals(), *PUBLIC, "Study", "charts"])
 
 
 def _charts() -> ModuleType:

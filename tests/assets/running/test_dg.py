@@ -62,8 +62,9 @@ def test_scaffolded_definitions_are_loaded_with_the_stages(checkout: Path) -> No
     said("scaffold", "defs", "dagster.asset", "more/extra.py")
     file = checkout / "assets" / "defs" / "more" / "extra.py"
     file.write_text("import dagster as dg\n\n@dg.asset\ndef extra() -> None: ...\n")
+    said("scaffold", "defs", "gradpipe.Study", "second")
     said("check", "defs")
-    assert asset_keys() == {*STAGES, "extra"}
+    assert asset_keys() == {*STAGES, "extra", *(f"second/{stage}" for stage in STAGES)}
 
 
 @pytest.mark.slow
