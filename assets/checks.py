@@ -10,10 +10,10 @@ from gradpipe.errors import DataError
 
 
 def check_spec(
-    asset: str,
+    asset: str | dg.AssetKey,
     name: str,
     description: str,
-    partitions: dg.PartitionsDefinition[str],
+    partitions: dg.PartitionsDefinition[str] | None,
     blocking: bool = True,
 ) -> dg.AssetCheckSpec:
     """A check that its asset runs; if it is blocking and fails, downstream stages do not run."""

@@ -1,11 +1,44 @@
 """Jobs: what `dagster job backfill`, the sensor and the nightly schedule launch."""
 
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
 import dagster as dg
 
+from assets.derived_assets import bind
+from assets.naming import WORKSPACE_NAMES, Naming
 from assets.planning.plan import Plan
 from assets.planning.versions import Stage, Versions
 from assets.resources import WorkspaceResource
 from assets.stages import STAGES
+
+
+@dataclass(frozen=True)
+class StudyJobs:
+    """The jobs of one study: ``stages`` compute them, by the job's name in ``Stage.job``.
+
+    ``fill`` requests everything that is missing.
+    """
+
+    stages: Mapping[str, Any]
+    fill: dg.JobDefinition
+
+
+def study_jobs(
+    names: Naming, resources: Mapping[str, Any], executor: dg.ExecutorDefinition | None = None
+) -> StudyJobs:
+    """The jobs of a study; ``executor`` runs the stages, by default the code location's."""
+    stages = {
+        job: dg.define_asset_job(
+            names.name(job),
+            dg.AssetSelection.assets(*(names.key(stage.name) for stage in stages)),
+            description=f"Computes {' and '.join(stage.name for stage in stages)}.",
+            executor_def=executor,
+        )
+        for job, stages in _stages_by_job().items()
+    }
+    return StudyJobs(stages, _fill_job(names, resources))
 
 
 def _stages_by_job() -> dict[str, list[Stage]]:
@@ -13,18 +46,6 @@ def _stages_by_job() -> dict[str, list[Stage]]:
     return {job: [stage for stage in STAGES if stage.job == job] for job in jobs}
 
 
-#: The jobs that compute stages, by name.
-STAGE_JOBS = {
-    job: dg.define_asset_job(
-        job,
-        dg.AssetSelection.assets(*(stage.asset for stage in stages)),
-        description=f"Computes {' and '.join(stage.name for stage in stages)}.",
-    )
-    for job, stages in _stages_by_job().items()
-}
-
-
-@dg.op
 def ask_to_fill(
     context: dg.OpExecutionContext, workspace: dg.ResourceParam[WorkspaceResource]
 ) -> None:
@@ -37,10 +58,21 @@ def ask_to_fill(
     context.add_output_metadata({"partitions": len(stale)})
 
 
-@dg.job(executor_def=dg.in_process_executor)
-def fill() -> None:
-    """Compute everything that is missing, once: the sensor `keep_up` then requests the runs.
+def _fill_job(names: Naming, resources: Mapping[str, Any]) -> dg.JobDefinition:
+    ask = dg.op(name=names.name("ask_to_fill"))(bind(ask_to_fill, resources))
 
-    Works if automation is off, too. Failed partitions are not retried before the next fill.
-    """
-    ask_to_fill()
+    @dg.job(name=names.name("fill"), executor_def=dg.in_process_executor)
+    def fill() -> None:
+        """Compute everything that is missing, once: the sensor `keep_up` then requests the runs.
+
+        Works if automation is off, too. Failed partitions are not retried before the next fill.
+        """
+        ask()
+
+    return fill
+
+
+WORKSPACE_JOBS = study_jobs(WORKSPACE_NAMES, {})
+#: The jobs that compute the stages of the workspace's own study, by name.
+STAGE_JOBS = WORKSPACE_JOBS.stages
+fill = WORKSPACE_JOBS.fill

@@ -1,7 +1,8 @@
-"""Dagster's dynamic partitions: the benchmarks and models of the workspace's study."""
+"""Dagster's partitions: the benchmarks and models of a study."""
 
 import json
 from collections.abc import Iterable
+from dataclasses import dataclass
 
 import dagster as dg
 
@@ -13,18 +14,57 @@ from gradpipe.studies.study import Study
 from storage.names import slug, unslug
 from storage.stages import Partition
 
+PartitionSet = dg.DynamicPartitionsDefinition | dg.StaticPartitionsDefinition
+
+
+@dataclass(frozen=True)
+class StudyPartitions:
+    """The partitions of one study's assets."""
+
+    benchmarks: PartitionSet
+    models: PartitionSet
+
+    @property
+    def grid(self) -> dg.MultiPartitionsDefinition:
+        """The partitions of assets with one partition per model and benchmark."""
+        return dg.MultiPartitionsDefinition({"benchmark": self.benchmarks, "model": self.models})
+
+    def definition(self, dimensions: tuple[str, ...]) -> dg.PartitionsDefinition[str] | None:
+        """The partitions of a stage; ``dimensions`` are what its files are partitioned by."""
+        if "model" in dimensions:
+            return self.grid
+        return self.benchmarks if dimensions else None
+
+    @classmethod
+    def of_study(cls, study: Study, prefix: str) -> "StudyPartitions":
+        """The partitions of a study that is part of the code.
+
+        Its benchmarks and models are known when Dagster loads the code; only the steps of a series
+        change later. ``prefix`` keeps the names of several studies in one instance apart.
+        """
+        benchmarks = dg.StaticPartitionsDefinition([slug(entry.name) for entry in study.benchmarks])
+        if series_of(study):
+            return cls(benchmarks, dg.DynamicPartitionsDefinition(name=f"{prefix}models"))
+        models = dg.StaticPartitionsDefinition([slug(model.name) for model in study.models])
+        return cls(benchmarks, models)
+
+
 benchmark_partitions = dg.DynamicPartitionsDefinition(name="benchmarks")
 model_partitions = dg.DynamicPartitionsDefinition(name="models")
-grid_partitions = dg.MultiPartitionsDefinition(
-    {"benchmark": benchmark_partitions, "model": model_partitions}
-)
+#: The partitions of the workspace's own study, which commands and the UI change.
+WORKSPACE_PARTITIONS = StudyPartitions(benchmark_partitions, model_partitions)
+grid_partitions = WORKSPACE_PARTITIONS.grid
 #: Where the instance keeps the keys that gradpipe added to a partitions definition.
 _OWN_KEYS = "gradpipe/partitions/{}"
 
 PartitionChange = dg.AddDynamicPartitionsRequest | dg.DeleteDynamicPartitionsRequest
 
 
-def partition_changes(instance: dg.DagsterInstance, study: Study) -> list[PartitionChange]:
+def partition_changes(
+    instance: dg.DagsterInstance,
+    study: Study,
+    changeable: StudyPartitions = WORKSPACE_PARTITIONS,
+) -> list[PartitionChange]:
     """List the changes that make the partitions match the study's benchmarks and models.
 
     Keys that gradpipe did not add, but a user in the UI, are not deleted. The keys that the study
@@ -32,9 +72,11 @@ def partition_changes(instance: dg.DagsterInstance, study: Study) -> list[Partit
     """
     changes: list[PartitionChange] = []
     for partitions, entries in (
-        (benchmark_partitions, study.benchmarks),
-        (model_partitions, study.models),
+        (changeable.benchmarks, study.benchmarks),
+        (changeable.models, study.models),
     ):
+        if not isinstance(partitions, dg.DynamicPartitionsDefinition):
+            continue
         name = str(partitions.name)
         wanted = dict.fromkeys(slug(entry.name) for entry in entries)
         current = dict.fromkeys(instance.get_dynamic_partitions(name))

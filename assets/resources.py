@@ -8,9 +8,11 @@ from typing import TYPE_CHECKING
 
 import dagster as dg
 
-from gradpipe.errors import GradpipeError
+from gradpipe.errors import GradpipeError, WorkspaceError
 from gradpipe.gradients.rows import Progress
 from gradpipe.models.placement import IN_ONE_PIECE, Placement
+from storage.locations import open_location
+from storage.study_workspaces import holds_exactly, other_study, own_workspace
 from storage.workspace import Workspace
 
 if TYPE_CHECKING:
@@ -36,6 +38,34 @@ class WorkspaceResource:
     def open(self) -> Workspace:
         """The workspace; raises WorkspaceError if it cannot be used."""
         return self._workspace or Workspace.current()
+
+
+class StudyWorkspace(WorkspaceResource):
+    """The workspace of a study that is part of the code.
+
+    ``location`` is a folder or URL, by default the folder of the study's name in the workspace that
+    GRADPIPE_HOME names. The workspace is given the study at each use, in case the code has changed.
+    """
+
+    def __init__(self, study: Study, location: str | None = None) -> None:
+        super().__init__()
+        self._study = study
+        self._location = location
+
+    def open(self) -> Workspace:
+        """The workspace; raises WorkspaceError if it holds another study or cannot be used."""
+        if self._location is None:
+            workspace = own_workspace(Workspace.current(), self._study)
+        else:
+            workspace = Workspace(open_location(self._location))
+            if (other := other_study(workspace, self._study)) is not None:
+                raise WorkspaceError(
+                    f"The workspace {workspace.root} holds the study {other!r}, not "
+                    f"{self._study.name!r}: give each study a workspace of its own."
+                )
+        if not holds_exactly(workspace, self._study):
+            workspace.keep_study(self._study)
+        return workspace
 
 
 class Accelerator:

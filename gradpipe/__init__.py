@@ -85,6 +85,8 @@ PUBLIC = {
 }
 #: The module behind the public name ``charts``; it needs the extra "report".
 CHARTS = "gradpipe.report.charts.kinds"
+#: The module behind ``gradpipe.Study``, the type of a Dagster component; no name of the public API.
+DAGSTER = "gradpipe.dagster"
 
 
 def __getattr__(name: str) -> Any:
@@ -92,11 +94,13 @@ def __getattr__(name: str) -> Any:
         return getattr(import_module(PUBLIC[name]), name)
     if name == "charts":
         return _charts()
+    if name == "Study":
+        return import_module(DAGSTER).Study
     raise AttributeError(f"module 'gradpipe' has no attribute {name!r}")
 
 
 def __dir__() -> list[str]:
-    return sorted([*globals(), *PUBLIC, "charts"])
+    return sorted([*globals(), *PUBLIC, "Study", "charts"])
 
 
 def _charts() -> ModuleType:

@@ -15,6 +15,8 @@ import gradpipe
 
 ROOT = Path(__file__).resolve().parents[1]
 CLI = ROOT / "gradpipe" / "cli"
+#: What other Dagster projects import; it names the modules above, and loads them when it is used.
+DOOR = ROOT / "gradpipe" / "dagster"
 FOLDERS = [ROOT / top for top in ("gradpipe", "storage", "assets")]
 FILES = [ROOT / "definitions.py", *(file for top in FOLDERS for file in sorted(top.rglob("*.py")))]
 TESTS = sorted((ROOT / "tests").rglob("*.py"))
@@ -92,7 +94,12 @@ def imported(node: ast.AST) -> Iterator[str]:
 
 def packages(file: Path) -> set[str]:
     """The top-level packages a file imports, at module level or inside functions."""
-    return {name.split(".")[0] for node in ast.walk(tree(file)) for name in imported(node)}
+    return {package for node in ast.walk(tree(file)) for package in packages_of(node)}
+
+
+def packages_of(node: ast.AST) -> set[str]:
+    """The top-level packages that a statement imports."""
+    return {name.split(".")[0] for name in imported(node)}
 
 
 def files_importing(files: list[Path], forbidden: set[str]) -> dict[str, set[str]]:
@@ -187,7 +194,8 @@ def test_a_late_import_would_be_found() -> None:
 
 
 def test_the_library_imports_nothing_above_it() -> None:
-    library = [file for file in below("gradpipe") if not file.is_relative_to(CLI)]
+    upper = (CLI, DOOR)
+    library = [file for file in below("gradpipe") if not any(map(file.is_relative_to, upper))]
     assert files_importing(library, {"dagster", "assets", "storage", "definitions"}) == {}
     imports_cli = [
         str(file.relative_to(ROOT))
@@ -196,6 +204,29 @@ def test_the_library_imports_nothing_above_it() -> None:
         if any(name.startswith("gradpipe.cli") for name in imported(node))
     ]
     assert imports_cli == []
+
+
+def test_the_door_for_other_projects_loads_nothing_by_itself() -> None:
+    loaded = loaded_by("import gradpipe.dagster", {"dagster", "assets", "storage", "polars"})
+    assert loaded == []
+
+
+def test_the_pipeline_for_other_projects_takes_none_of_their_names() -> None:
+    statement = "from gradpipe.dagster import build_study_definitions"
+    assert loaded_by(statement, {"assets", "storage", "dagster", *HEAVY}) == ["dagster"]
+
+
+@pytest.mark.parametrize("folder", ["assets", "storage"])
+def test_the_pipelines_imports_can_be_renamed(folder: str) -> None:
+    """`import storage.tables` and `from storage import tables` would load the short name."""
+    plain = [
+        f"{file.relative_to(ROOT)}:{node.lineno}"
+        for file in below(folder)
+        for node in ast.walk(tree(file))
+        if (isinstance(node, ast.ImportFrom) and node.module in {"assets", "storage"})
+        or (isinstance(node, ast.Import) and packages_of(node) & {"assets", "storage"})
+    ]
+    assert plain == []
 
 
 def test_storage_imports_nothing_above_it() -> None:

@@ -10,6 +10,7 @@ from pathlib import Path
 import polars as pl
 import pytest
 
+from tests.assets.foreign_project import keys_of_project
 from tests.assets.serving import serving
 from tests.conftest import ROOT
 
@@ -99,6 +100,14 @@ def test_the_wheel_extracts_a_file(installed: Installed) -> None:
     table = pl.read_parquet(installed.folder / "out.parquet")
     assert table.height == 3 * 4
     assert set(table["projection"]) == {"q", "k", "v", "o"}
+
+
+def test_the_wheel_joins_a_project_with_modules_of_the_same_names(
+    installed: Installed, tmp_path: Path
+) -> None:
+    variables = {"PATH": "", "HOME": installed.variables["HOME"]}
+    keys = keys_of_project(tmp_path, str(installed.bin / "python"), variables)
+    assert {"one/report", "two/report", "theirs"} <= set(keys)
 
 
 @pytest.mark.slow

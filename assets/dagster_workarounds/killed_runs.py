@@ -10,6 +10,8 @@ import dagster as dg
 from gradpipe.system.atomic_files import is_gone, is_process_name, process_name
 
 _PROCESS = "gradpipe/process"
+#: The names of executors that run all steps of a run in the run's process.
+_ONE_PROCESS = {"in_process", "execute_in_process_executor"}
 
 
 def process_tag() -> dict[str, str]:
@@ -18,7 +20,12 @@ def process_tag() -> dict[str, str]:
 
 
 def mark_process(context: dg.AssetExecutionContext) -> None:
-    """Tag the current run with this process, so that later runs can detect that it was killed."""
+    """Tag the current run with this process, so that later runs can detect that it was killed.
+
+    Only if all its steps run in this process: a step's own process ends before the run does.
+    """
+    if context.job_def.executor_def.name not in _ONE_PROCESS:
+        return
     if context.run.tags.get(_PROCESS) != process_tag()[_PROCESS]:
         context.instance.add_run_tags(context.run.run_id, process_tag())
 

@@ -26,9 +26,9 @@ GPU = "gpu"
 INTERVAL = 2.0
 
 
-def holders(instance: dg.DagsterInstance) -> list[str]:
+def holders(instance: dg.DagsterInstance, pool: str = GPU) -> list[str]:
     """The ids of the runs that hold a slot of the accelerators' pool now."""
-    info = instance.event_log_storage.get_concurrency_info(GPU)
+    info = instance.event_log_storage.get_concurrency_info(pool)
     return [slot.run_id for slot in info.claimed_slots]
 
 
@@ -63,15 +63,15 @@ def queue_kept_moving(instance: dg.DagsterInstance) -> Iterator[None]:
         watcher.join()
 
 
-def move_queue(instance: dg.DagsterInstance) -> None:
+def move_queue(instance: dg.DagsterInstance, pool: str = GPU) -> None:
     """Give a free slot of the accelerators' pool to the step that has waited longest for one.
 
     Dagster does so only when a slot becomes free and when a step finds none.
     """
     pools = instance.event_log_storage
-    waiting = pools.get_concurrency_info(GPU).pending_step_count
-    if waiting and pools.has_unassigned_slots(GPU):  # type: ignore[attr-defined]
-        pools.assign_pending_steps([GPU])  # type: ignore[attr-defined]
+    waiting = pools.get_concurrency_info(pool).pending_step_count
+    if waiting and pools.has_unassigned_slots(pool):  # type: ignore[attr-defined]
+        pools.assign_pending_steps([pool])  # type: ignore[attr-defined]
 
 
 def require_slot(context: dg.AssetExecutionContext) -> None:
@@ -80,7 +80,8 @@ def require_slot(context: dg.AssetExecutionContext) -> None:
     Dagster reads the free slots and claims one in two separate steps, so two runs can claim the
     same slot; the later of the two is recorded as its holder. Raises dagster.RetryRequested.
     """
-    runs = holders(context.instance)
+    pool = context.op_execution_context.op_def.pool
+    runs = holders(context.instance, pool) if pool else []
     if runs and context.run.run_id not in runs:
         context.log.info(f"Run {runs[0]} claimed the accelerator at the same moment; waiting.")
         raise dg.RetryRequested(max_retries=MAX_RETRIES, seconds_to_wait=1)

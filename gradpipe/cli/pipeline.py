@@ -10,6 +10,7 @@ import click
 
 from gradpipe.cli.estimate import print_dry_run
 from gradpipe.cli.options import account_option, current_workspace, study_option
+from gradpipe.cli.workspace_choice import workspace_for
 from gradpipe.errors import GradpipeError
 
 if TYPE_CHECKING:
@@ -19,17 +20,29 @@ if TYPE_CHECKING:
 
 @click.command()
 @study_option
+@click.option(
+    "--replace",
+    is_flag=True,
+    help="Run the study in this workspace even if it holds a study of another name.",
+)
 @account_option
-def run(study: str | None, as_json: bool) -> None:
+def run(study: str | None, replace: bool, as_json: bool) -> None:
     """Bring a study up to date and print where its report is.
 
-    Without --study, runs the workspace's own study, at first the demo. A stopped run resumes where
-    it left off. A run with nothing to do loads no model.
+    Without --study, runs the workspace's own study, at first the demo. If the workspace holds a
+    study of another name, asks whether to replace it; otherwise, and where nobody can answer, the
+    study gets a workspace of its own, in a folder of this one. A stopped run resumes where it left
+    off. A run with nothing to do loads no model.
     """
     from gradpipe.studies.load import load_study
 
     workspace = current_workspace()
-    chosen = workspace.expand(load_study(study)) if study else workspace.study()
+    if study:
+        written = load_study(study)
+        workspace = workspace_for(workspace, written, replace=replace)
+        chosen = workspace.expand(written)
+    else:
+        chosen = workspace.study()
     _report_on(workspace, bring_up_to_date(workspace, chosen), as_json)
 
 

@@ -12,9 +12,15 @@ import gradpipe
 _IN_WHEEL = Path(gradpipe.__file__).parent / "_pipeline"
 
 
+def pipeline_folder() -> Path:
+    """The folder of the pipeline's packages."""
+    return _IN_WHEEL if _IN_WHEEL.is_dir() else _IN_WHEEL.parents[1]
+
+
 def add_pipeline_to_path() -> None:
     """Make the pipeline's packages importable in this process, before others of the same names.
 
+    For processes of gradpipe's own; in those of others, ``gradpipe.pipeline`` has the packages.
     Does nothing in a checkout, where they are importable already.
     """
     if _IN_WHEEL.is_dir() and str(_IN_WHEEL) not in sys.path:

@@ -11,11 +11,11 @@ import polars as pl
 
 from gradpipe.gradients.protocol import Protocol
 from gradpipe.studies.study import Study
-from gradpipe.system.pipeline_path import add_pipeline_to_path
 
 #: The module above the library that implements this interface. It is imported by its name, when a
-#: workspace is opened: the library itself imports nothing above it.
-WORKSPACE_RECORDER = "storage.step_recorder"
+#: workspace is opened: the library itself imports nothing above it. The name is that for processes
+#: of others, since a training script may have a module ``storage`` of its own.
+WORKSPACE_RECORDER = "gradpipe.pipeline.storage.step_recorder"
 
 
 class StepRecorder(Interface):
@@ -52,7 +52,6 @@ def open_recorder(
     training's output folder. Raises GradpipeError if the workspace cannot be used, or holds another
     study.
     """
-    add_pipeline_to_path()
     recorder: StepRecorder = import_module(WORKSPACE_RECORDER).WorkspaceStepRecorder(
         workspace, study, series, folder
     )

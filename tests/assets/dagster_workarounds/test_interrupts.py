@@ -62,8 +62,8 @@ def test_a_run_that_is_interrupted_as_a_stage_ends_starts_no_other_stage(
 ) -> None:
     result = StageRun.result
 
-    def result_and_interrupt(self: StageRun, *arguments: Any) -> Any:
-        materialization = result(self, *arguments)
+    def result_and_interrupt(self: StageRun, *arguments: Any, **options: Any) -> Any:
+        materialization = result(self, *arguments, **options)
         if self.stage is SPECTRAL_STATISTICS:
             ignored(signal.SIGINT)
         return materialization

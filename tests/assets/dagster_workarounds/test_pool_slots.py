@@ -33,7 +33,7 @@ def test_a_run_whose_slot_was_taken_goes_back_and_computes_later(
     monkeypatch.setattr(
         assets.dagster_workarounds.pool_slots,
         "holders",
-        lambda instance: next(answers, None) or found(instance),
+        lambda instance, *pool: next(answers, None) or found(instance, *pool),
     )
     loads: list[str] = []
     load = Accelerator.load
