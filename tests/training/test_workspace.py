@@ -13,12 +13,11 @@ from gradpipe.errors import StudyError, WorkspaceError
 from gradpipe.studies.load import study_yaml
 from gradpipe.training.gradient_probe import GradientProbe
 from storage.workspace import Workspace
-from tests.assets.conftest import NoAccelerator, no_images
+from tests.assets.conftest import NoAccelerator
 from tests.conftest import study_of
 from tests.training.runs import small_trainer, with_dropout
 
-__all__ = ["no_images"]
-
+pytestmark = pytest.mark.usefixtures("no_images")
 BENCHMARKS = ("mini_maths", "mini_obscure")
 
 

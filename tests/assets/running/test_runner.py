@@ -5,7 +5,6 @@ import signal
 import subprocess
 import sys
 import time
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -27,7 +26,7 @@ from gradpipe.studies.study import Study
 from storage.stages import Partition
 from storage.workspace import Workspace
 from tests.assets.conftest import ASSETS, resources
-from tests.conftest import study_of
+from tests.conftest import FirstRun, study_of
 
 BOTH = ("mini_maths", "mini_obscure")
 
@@ -45,24 +44,6 @@ class NoAccelerator(Accelerator):
 
 def computed(counts: dict[str, StageCount]) -> dict[str, int]:
     return {stage: count.computed for stage, count in counts.items()}
-
-
-@dataclass(frozen=True)
-class FirstRun:
-    """The workspace of a finished run, and what the run computed."""
-
-    workspace: Path
-    counts: dict[str, StageCount]
-
-
-@pytest.fixture(scope="module")
-def first_run(small_model: Path, tmp_path_factory: pytest.TempPathFactory) -> FirstRun:
-    folder = tmp_path_factory.mktemp("first_run")
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("GRADPIPE_HOME", str(folder / "workspace"))
-        patch.setenv("DAGSTER_HOME", "")
-        patch.setenv("XDG_CACHE_HOME", str(folder / "cache"))
-        return FirstRun(folder / "workspace", bring_up(study_of(small_model, *BOTH)))
 
 
 @pytest.fixture
