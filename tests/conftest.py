@@ -1,8 +1,12 @@
 """What several folders of tests share: a model small enough to run in milliseconds."""
 
+import gc
 import shutil
+import sys
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +15,7 @@ from hypothesis import settings
 
 from gradpipe.studies.study import Study
 from tests.fake_hub import FakeHub, fake_hub
+from tests.quick_records import quicken_records
 
 ROOT = Path(__file__).resolve().parents[1]
 #: Where there is none, tests that look at pages skip.
@@ -21,6 +26,16 @@ BROWSER = next(
 # No example is timed: beside other work, any of them may take a second.
 settings.register_profile("untimed", deadline=None)
 settings.load_profile("untimed")
+
+
+def pytest_collection_finish() -> None:
+    """What all tests of this process share from here on."""
+    if "dagster" in sys.modules:
+        quicken_records()
+    # The millions of objects of imported modules and collected tests stay to the end: no collection
+    # of garbage has to look at them again.
+    gc.collect()
+    gc.freeze()
 
 
 @pytest.fixture(scope="session")
@@ -107,6 +122,57 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setenv("DAGSTER_HOME", "")
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     return folder
+
+
+@contextmanager
+def without_images() -> Iterator[None]:
+    """Reports without their PNG and SVG files: seconds per run, and tested where they are drawn."""
+    from gradpipe.report.build import build_report
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("gradpipe.report.build.build_report", partial(build_report, images=False))
+        yield
+
+
+@pytest.fixture
+def no_images() -> Iterator[None]:
+    """Runs of the test build reports without images."""
+    with without_images():
+        yield
+
+
+@contextmanager
+def workspace_of(folder: Path) -> Iterator[None]:
+    """A workspace in a folder is the current one, for fixtures that several tests share."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("GRADPIPE_HOME", str(folder / "workspace"))
+        patch.setenv("DAGSTER_HOME", "")
+        patch.setenv("XDG_CACHE_HOME", str(folder / "cache"))
+        yield
+
+
+@dataclass(frozen=True)
+class FirstRun:
+    """The workspace of a finished run, and the run's counts per stage."""
+
+    workspace: Path
+    counts: dict[str, Any]
+
+
+@pytest.fixture(scope="session")
+def first_run(small_model: Path, tmp_path_factory: pytest.TempPathFactory) -> FirstRun:
+    """A run of the small model on two benchmarks, of which tests change copies."""
+    from assets.resources import Accelerator
+    from assets.running.runner import Runner
+    from storage.workspace import Workspace
+
+    folder = tmp_path_factory.mktemp("first_run")
+    with workspace_of(folder), without_images():
+        study = study_of(small_model, "mini_maths", "mini_obscure")
+        runner = Runner(Workspace.current(), study, Accelerator())
+        counts = runner.bring_up_to_date()
+        assert not runner.failures
+        return FirstRun(folder / "workspace", counts)
 
 
 @pytest.fixture

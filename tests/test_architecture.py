@@ -68,6 +68,12 @@ def tree(file: Path) -> ast.Module:
     return ast.parse(file.read_text("utf-8"), str(file))
 
 
+@cache
+def nodes(file: Path) -> tuple[ast.AST, ...]:
+    """Every node of a file."""
+    return tuple(ast.walk(tree(file)))
+
+
 def below(folder: str) -> list[Path]:
     return [file for file in FILES if file.is_relative_to(ROOT / folder)]
 
@@ -94,7 +100,7 @@ def imported(node: ast.AST) -> Iterator[str]:
 
 def packages(file: Path) -> set[str]:
     """The top-level packages a file imports, at module level or inside functions."""
-    return {package for node in ast.walk(tree(file)) for package in packages_of(node)}
+    return {package for node in nodes(file) for package in packages_of(node)}
 
 
 def packages_of(node: ast.AST) -> set[str]:
@@ -166,7 +172,7 @@ def late_imports(file: Path) -> set[str]:
     """The modules that a file imports inside its functions."""
     return {
         name
-        for function in ast.walk(tree(file))
+        for function in nodes(file)
         if isinstance(function, ast.FunctionDef | ast.AsyncFunctionDef)
         for node in ast.walk(function)
         if isinstance(node, ast.Import | ast.ImportFrom)
@@ -200,7 +206,7 @@ def test_the_library_imports_nothing_above_it() -> None:
     imports_cli = [
         str(file.relative_to(ROOT))
         for file in [*library, *below("storage")]
-        for node in ast.walk(tree(file))
+        for node in nodes(file)
         if any(name.startswith("gradpipe.cli") for name in imported(node))
     ]
     assert imports_cli == []
@@ -243,7 +249,7 @@ def test_no_module_imports_itself_through_others() -> None:
     graph = {
         module: {
             name
-            for node in ast.walk(tree(file))
+            for node in nodes(file)
             for name in imported(node)
             if name in modules and name != module and not module.startswith(f"{name}.")
         }
@@ -264,7 +270,7 @@ def test_no_test_imports_a_test_module() -> None:
     importing = [
         str(file.relative_to(ROOT))
         for file in TESTS
-        for node in ast.walk(tree(file))
+        for node in nodes(file)
         for name in imported(node)
         if name.startswith("tests.") and any(part.startswith("test_") for part in name.split("."))
         if not isinstance(node, ast.ImportFrom) or (node.module or "") == name
@@ -316,7 +322,7 @@ def test_a_call_gives_many_arguments_by_keyword() -> None:
     definitions = [
         node
         for file in FILES
-        for node in ast.walk(tree(file))
+        for node in nodes(file)
         if isinstance(node, ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef)
     ]
     ours = {node.name for node in definitions}
@@ -326,7 +332,7 @@ def test_a_call_gives_many_arguments_by_keyword() -> None:
     positional = [
         f"{file.relative_to(ROOT)}:{node.lineno}"
         for file in FILES
-        for node in ast.walk(tree(file))
+        for node in nodes(file)
         if isinstance(node, ast.Call) and len(node.args) > MOST_POSITIONAL
         if ast.unparse(node.func).rpartition(".")[2] in ours
     ]
@@ -340,13 +346,13 @@ def test_every_folder_says_what_it_is() -> None:
 
 def test_no_error_is_caught_by_a_bare_except() -> None:
     for file in FILES:
-        for node in ast.walk(tree(file)):
+        for node in nodes(file):
             assert not (isinstance(node, ast.ExceptHandler) and node.type is None), file
 
 
 def test_no_code_that_comes_with_a_model_is_trusted() -> None:
     for file in FILES:
-        for node in ast.walk(tree(file)):
+        for node in nodes(file):
             if isinstance(node, ast.keyword) and node.arg == "trust_remote_code":
                 assert isinstance(node.value, ast.Constant), file
                 assert node.value.value is False, file

@@ -5,7 +5,6 @@ import os
 import shutil
 import subprocess
 import sys
-from functools import partial
 from pathlib import Path
 
 import pytest
@@ -18,7 +17,6 @@ from gradpipe.cli import main
 from gradpipe.errors import StudyError
 from gradpipe.models.gguf import converted_folder
 from gradpipe.models.load import load_tokenizer
-from gradpipe.report.build import build_report
 from gradpipe.studies.load import parse_study
 from storage.workspace import Workspace
 from tests.conftest import ROOT, study_of
@@ -67,11 +65,10 @@ SECRET = "swordfish-0123456789-abcdef"
 
 
 def test_secrets_of_the_environment_are_in_no_file_that_a_run_writes(
-    small_model: Path, home: Path, monkeypatch: pytest.MonkeyPatch
+    small_model: Path, home: Path, no_images: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for name in ("HF_TOKEN", "OPENAI_API_KEY", "AWS_SECRET_ACCESS_KEY", "GRADPIPE_SECRET"):
         monkeypatch.setenv(name, SECRET)
-    monkeypatch.setattr("gradpipe.report.build.build_report", partial(build_report, images=False))
     before = os.umask(0o027)
     try:
         runner = Runner(Workspace.current(), study_of(small_model, "mini_obscure"), Accelerator())

@@ -1,13 +1,11 @@
 """A finished workspace to change, and the ways in that bring it up to date again."""
 
 import json
-import os
 import shutil
 import signal
 import subprocess
 import sys
 from collections.abc import Iterator
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -20,9 +18,9 @@ from assets.running.instance import open_instance
 from assets.running.runner import Runner
 from assets.stages import STAGES
 from definitions import defs
-from gradpipe.report.build import build_report
 from gradpipe.studies.study import Study
 from storage.workspace import Workspace
+from tests.conftest import without_images, workspace_of
 
 ASSETS = [stage.asset for stage in STAGES]
 
@@ -162,9 +160,8 @@ def heavier(source: Path, target: Path) -> None:
 
 
 @pytest.fixture(autouse=True)
-def no_images(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The report without its PNG and SVG files: half a second each, and tested where they are."""
-    monkeypatch.setattr("gradpipe.report.build.build_report", partial(build_report, images=False))
+def _no_images(no_images: None) -> None:
+    """No test of these folders looks at images."""
 
 
 @pytest.fixture(scope="session")
@@ -173,17 +170,8 @@ def finished(tmp_path_factory: pytest.TempPathFactory, small_model: Path) -> Pat
     folder = tmp_path_factory.mktemp("finished")
     shutil.copytree(small_model, folder / "model")
     add_items(folder, range(10, 20))
-    before = {name: os.environ.get(name) for name in ("GRADPIPE_HOME", "XDG_CACHE_HOME")}
-    os.environ["GRADPIPE_HOME"] = str(folder / "workspace")
-    os.environ["XDG_CACHE_HOME"] = str(folder / "cache")
-    try:
+    with workspace_of(folder), without_images():
         run(finished_study(folder))
-    finally:
-        for name, value in before.items():
-            if value is None:
-                os.environ.pop(name)
-            else:
-                os.environ[name] = value
     return folder
 
 

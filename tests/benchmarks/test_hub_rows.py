@@ -5,6 +5,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ import pytest
 
 from gradpipe.benchmarks.hub_datasets import HubDataset, SplitSlice, parse_split
 from gradpipe.errors import DataError
+from tests.fake_hub import fake_hub
 
 COMMIT = "c" * 40
 ROOT = Path(__file__).resolve().parents[2]
@@ -32,38 +34,57 @@ for dataset, offset, limit in json.loads(sys.argv[1]):
         print(json.dumps(f"{error.transient} {error}"))
 """
 
+Asked = tuple[list[str | None], int, int | None]
 Read = Callable[..., list[Any]]
+#: A data set whose name is that of a folder here, which is not read instead.
+NAME = "gradpipe/cli"
+SLICES = [
+    ("train", 0, None),
+    ("train[:7]", 0, None),
+    ("train[16:21]", 0, None),
+    ("train[3:]", 10, 4),
+    ("train[:20]", 17, 10),
+    ("train", 29, 5),
+    ("test", 1, None),
+]
+REFUSED: list[Asked] = [
+    ([NAME], 0, None),
+    ([NAME, None, "tran"], 0, None),
+    ([NAME, "extra", "train"], 0, None),
+    ([NAME, None, "train[:10]"], 10, None),
+    ([NAME, None, "train", "gone"], 0, None),
+    (["org/gone", None, "train"], 0, None),
+    (["org/gone", None, "train", COMMIT], 0, None),
+]
+
+
+def read_from(folder: Path, endpoint: str, *asked: Asked) -> list[Any]:
+    """Read data sets from a hub in a process of its own: the hub's address is read at import."""
+    home = {"HF_ENDPOINT": endpoint, "HF_HOME": str(folder / "home"), "no_proxy": "127.0.0.1"}
+    done = subprocess.run(
+        [sys.executable, "-c", READ, json.dumps(asked)],
+        env=os.environ | home,
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        timeout=300,
+        check=False,
+    )
+    assert (done.returncode, done.stderr) == (0, ""), done.stderr
+    return [json.loads(line) for line in done.stdout.splitlines()]
 
 
 @pytest.fixture
 def read(tmp_path: Path) -> Read:
-    """Read data sets from a hub in a process of its own: the hub's address is read at import."""
-
-    def read_from(endpoint: str, *asked: tuple[list[str | None], int, int | None]) -> list[Any]:
-        home = {"HF_ENDPOINT": endpoint, "HF_HOME": str(tmp_path / "home")}
-        done = subprocess.run(
-            [sys.executable, "-c", READ, json.dumps(asked)],
-            env=os.environ | home,
-            cwd=ROOT,
-            capture_output=True,
-            text=True,
-            timeout=300,
-            check=False,
-        )
-        assert (done.returncode, done.stderr) == (0, ""), done.stderr
-        return [json.loads(line) for line in done.stdout.splitlines()]
-
-    return read_from
+    return partial(read_from, tmp_path)
 
 
 def numbered(first: int, last: int) -> list[dict[str, Any]]:
     return [{"question": f"q{n}", "n": n} for n in range(first, last)]
 
 
-@pytest.fixture
-def repository(tmp_path: Path) -> Path:
+def make_repository(folder: Path) -> Path:
     """Two shards of a split of 30 rows, in groups of 5 rows, and another split."""
-    folder = tmp_path / "repository"
     (folder / "data").mkdir(parents=True)
     for shard, rows in enumerate((numbered(0, 18), numbered(18, 30))):
         path = folder / f"data/train-0000{shard}-of-00002.parquet"
@@ -72,40 +93,32 @@ def repository(tmp_path: Path) -> Path:
     return folder
 
 
-def test_a_slice_of_shards_is_the_slice_of_their_rows(
-    repository: Path, hub_like: Any, read: Read
-) -> None:
-    hub = hub_like(repository, "org/name", COMMIT)
-    slices = [("train", 0, None), ("train[:7]", 0, None), ("train[16:21]", 0, None)]
-    slices += [("train[3:]", 10, 4), ("train[:20]", 17, 10), ("train", 29, 5), ("test", 1, None)]
-    rows = read(hub.endpoint, *((["org/name", None, split], *part) for split, *part in slices))
+@pytest.fixture(scope="module")
+def answers(tmp_path_factory: pytest.TempPathFactory) -> list[Any]:
+    """What one process reads of a repository: its slices, then what is refused."""
+    folder = tmp_path_factory.mktemp("hub")
+    slices: list[Asked] = [([NAME, None, split], *part) for split, *part in SLICES]
+    with fake_hub(make_repository(folder / "repository"), NAME, COMMIT) as hub:
+        return read_from(folder, hub.endpoint, *slices, *REFUSED)
+
+
+def test_a_slice_of_shards_is_the_slice_of_their_rows(answers: list[Any]) -> None:
     train, test = numbered(0, 30), numbered(30, 32)
     expected = [train, train[:7], train[16:21], train[3:][10:14], train[:20][17:27], train[29:]]
-    assert rows == [*expected, test[1:]]
+    assert answers[: len(SLICES)] == [*expected, test[1:]]
+    assert (ROOT / NAME).is_dir(), "a local folder of the same name would have been read instead"
 
 
-def test_what_is_ambiguous_or_missing_is_refused_in_a_sentence(
-    repository: Path, hub_like: Any, read: Read
-) -> None:
-    hub = hub_like(repository, "org/name", COMMIT)
-    answers = read(
-        hub.endpoint,
-        (["org/name"], 0, None),
-        (["org/name", None, "tran"], 0, None),
-        (["org/name", "extra", "train"], 0, None),
-        (["org/name", None, "train[:10]"], 10, None),
-        (["org/name", None, "train", "gone"], 0, None),
-        (["org/gone", None, "train"], 0, None),
-        (["org/gone", None, "train", COMMIT], 0, None),
-    )
-    assert "False" in {answer.split()[0] for answer in answers}
-    several, split, config, offset, revision, name, pinned = answers
+def test_what_is_ambiguous_or_missing_is_refused_in_a_sentence(answers: list[Any]) -> None:
+    refusals = answers[len(SLICES) :]
+    assert {answer.split()[0] for answer in refusals} == {"False"}
+    several, split, config, offset, revision, name, pinned = refusals
     assert "several splits (train, test)" in several
     assert "--split" in several
     assert "no split 'tran': did you mean 'train'" in split
     assert "no configuration 'extra'" in config
     assert "from row 10 on" in offset
-    assert "hub:org/name at its revision gone is not on the hub" in revision
+    assert f"hub:{NAME} at its revision gone is not on the hub" in revision
     assert "hub:org/gone at its revision main is not on the hub" in name
     assert f"hub:org/gone at its revision {COMMIT} is not on the hub" in pinned
 
@@ -160,7 +173,8 @@ def test_a_few_rows_of_a_large_file_cost_a_few_bytes(
     assert sum(hub.sent) < 1.5e6
 
 
-def test_code_of_a_repository_is_not_run(repository: Path, hub_like: Any, read: Read) -> None:
+def test_code_of_a_repository_is_not_run(tmp_path: Path, hub_like: Any, read: Read) -> None:
+    repository = make_repository(tmp_path / "repository")
     (repository / "name.py").write_text("raise SystemExit('run')\n")
     hub = hub_like(repository, "org/name", COMMIT)
     [answer] = read(hub.endpoint, (["org/name", None, "train"], 0, 1))
@@ -171,13 +185,6 @@ def test_code_of_a_repository_is_not_run(repository: Path, hub_like: Any, read: 
 def test_a_hub_out_of_reach_is_a_transient_failure(read: Read) -> None:
     [answer] = read("http://127.0.0.1:1", (["org/name", None, "train"], 0, 1))
     assert answer.startswith("True hub:org/name at its revision main cannot be read")
-
-
-def test_a_local_folder_of_the_same_name_is_not_read_instead(
-    repository: Path, hub_like: Any, read: Read, monkeypatch: Any
-) -> None:
-    hub = hub_like(repository, "gradpipe/cli", COMMIT)
-    assert read(hub.endpoint, (["gradpipe/cli", None, "test"], 0, None)) == [numbered(30, 32)]
 
 
 @pytest.mark.parametrize(

@@ -129,7 +129,11 @@ def test_skewed_items_of_any_number_do_not_mislead(
     assert covered >= below_nominal(0.95, 1000)
 
 
-@pytest.mark.parametrize("items", [24, 100])
+#: Small samples on every run; many items take four times as long.
+ITEMS = [24, pytest.param(100, marks=pytest.mark.slow)]
+
+
+@pytest.mark.parametrize("items", ITEMS)
 @pytest.mark.parametrize("quantity", ["mad", "mean"])
 def test_two_equal_styles_are_told_apart_at_the_nominal_rate(
     cell: Make, items: int, quantity: Quantity
@@ -140,9 +144,16 @@ def test_two_equal_styles_are_told_apart_at_the_nominal_rate(
     assert counts.covered >= below_nominal(0.95)
 
 
-@pytest.mark.parametrize("items", [24, 100])
+@pytest.mark.parametrize("items", ITEMS)
 @pytest.mark.parametrize(
-    ("curve", "noise"), [(UNEVEN, 2.0), (UNEVEN, 5.0), (UNEVEN, 10.0), (JUMP, 3.0), (JUMP, 10.0)]
+    ("curve", "noise"),
+    [
+        (UNEVEN, 2.0),
+        pytest.param(UNEVEN, 5.0, marks=pytest.mark.slow),
+        (UNEVEN, 10.0),
+        pytest.param(JUMP, 3.0, marks=pytest.mark.slow),
+        (JUMP, 10.0),
+    ],
 )
 def test_a_noisier_style_of_the_same_true_mad_is_not_found_to_be_more_uneven(
     cell: Make, items: int, curve: Sequence[float], noise: float
@@ -228,10 +239,10 @@ def verdicts_of_a_study(
     return judge(tables, [claim("mean")], seed=seed, resamples=RESAMPLES)
 
 
+@pytest.mark.parametrize("tries", [40, pytest.param(SEEDS, marks=pytest.mark.slow)])
 def test_many_cells_together_are_wrong_at_the_nominal_rate(
-    cell: Make, table_of: Callable[[CellValues], pl.DataFrame]
+    cell: Make, table_of: Callable[[CellValues], pl.DataFrame], tries: int
 ) -> None:
-    tries = SEEDS
     any_cell = overall = covered = 0
     for seed in range(tries):
         verdicts = verdicts_of_a_study(cell, table_of, seed, 1.0)

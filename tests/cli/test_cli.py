@@ -16,6 +16,7 @@ from assets.running.instance import open_instance
 from gradpipe.cli import main
 from gradpipe.standalone.part_tables import head_table
 from storage.workspace import Workspace
+from tests.conftest import workspace_of
 
 
 def gradpipe(*words: str) -> Result:
@@ -31,17 +32,14 @@ def finished(small_model: Path, tmp_path_factory: pytest.TempPathFactory) -> tup
         f"name: small\nmodels: [{{id: '{small_model}', name: small}}]\n"
         "benchmarks: [mini_obscure]\nsample: 2\nsampling: first\n"
     )
-    with pytest.MonkeyPatch.context() as monkeypatch:
-        monkeypatch.setenv("GRADPIPE_HOME", str(folder / "workspace"))
-        monkeypatch.setenv("DAGSTER_HOME", "")
-        monkeypatch.setenv("XDG_CACHE_HOME", str(folder / "cache"))
+    with workspace_of(folder):
         result = gradpipe("run", "--study", str(study), "--json")
     return folder / "workspace", result
 
 
 @pytest.fixture
-def after_run(finished: tuple[Path, Result], home: Path) -> Path:
-    """A copy of that workspace as the current one."""
+def after_run(finished: tuple[Path, Result], home: Path, no_images: None) -> Path:
+    """A copy of that workspace as the current one; later reports have no images."""
     return Path(shutil.copytree(finished[0], home))
 
 
@@ -82,6 +80,7 @@ def test_run_ends_stdout_with_one_json_object_and_shows_progress_on_stderr(
     ]
     assert last["stages"]["gradient_spectra"]["computed"] == 4
     assert Path(last["report"]).is_file()
+    assert list(Path(last["report"]).parent.rglob("*.svg"))
     stage = ["gradient_spectra", "small", "×", "mini_obscure"]
     assert stage in [line.split() for line in result.stderr.splitlines()]
 

@@ -4,7 +4,6 @@ import json
 import shutil
 import sqlite3
 from collections.abc import Callable
-from functools import partial
 from pathlib import Path
 
 import polars as pl
@@ -13,12 +12,9 @@ from click.testing import CliRunner, Result
 from huggingface_hub import constants
 from polars.testing import assert_frame_equal
 
-from assets.resources import Accelerator
-from assets.running.runner import Runner
 from gradpipe.cli import main
-from gradpipe.report.build import build_report
 from storage.workspace import Workspace
-from tests.conftest import study_of
+from tests.conftest import FirstRun
 
 SUBJECTS = {
     "device",
@@ -34,32 +30,15 @@ SECRET = "sk-swordfish0123456789abcdef"
 
 
 @pytest.fixture(autouse=True)
-def offline(monkeypatch: pytest.MonkeyPatch) -> None:
+def offline(monkeypatch: pytest.MonkeyPatch, no_images: None) -> None:
     """No hub is asked, and no picture is drawn."""
     monkeypatch.setattr(constants, "HF_HUB_OFFLINE", True)
-    monkeypatch.setattr("gradpipe.report.build.build_report", partial(build_report, images=False))
-
-
-@pytest.fixture(scope="module")
-def finished(small_model: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A workspace that is up to date on two benchmarks."""
-    folder = tmp_path_factory.mktemp("finished")
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("GRADPIPE_HOME", str(folder / "workspace"))
-        patch.setenv("DAGSTER_HOME", "")
-        patch.setenv("XDG_CACHE_HOME", str(folder / "cache"))
-        patch.setattr("gradpipe.report.build.build_report", partial(build_report, images=False))
-        study = study_of(small_model, "mini_obscure", "mini_maths")
-        runner = Runner(Workspace.current(), study, Accelerator())
-        runner.bring_up_to_date()
-        assert not runner.failures
-    return folder / "workspace"
 
 
 @pytest.fixture
-def done(finished: Path, home: Path) -> Workspace:
-    """A copy of that workspace as the current one."""
-    shutil.copytree(finished, home)
+def done(first_run: FirstRun, home: Path) -> Workspace:
+    """A copy of a finished workspace as the current one."""
+    shutil.copytree(first_run.workspace, home)
     return Workspace.current()
 
 

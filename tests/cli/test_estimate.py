@@ -27,7 +27,7 @@ def study(tmp_path: Path, small_model: Path) -> str:
 
 
 def test_a_study_that_never_ran_is_calibrated_and_nothing_is_written(
-    home: Path, study: str
+    home: Path, study: str, no_images: None
 ) -> None:
     told = json.loads(gradpipe("estimate", "--study", study, "--json").stdout)
     cells = {cell["benchmark"]: cell for cell in told["cells"]}

@@ -17,7 +17,7 @@ def gradpipe(*words: str) -> Result:
 
 
 @pytest.fixture
-def runs(home: Path, tmp_path: Path, small_model: Path) -> Path:
+def runs(home: Path, tmp_path: Path, small_model: Path, no_images: None) -> Path:
     """A training's folder with two checkpoints, and a study of one benchmark without a model."""
     folder = tmp_path / "runs" / "sft"
     for step in (10, 20):

@@ -210,8 +210,10 @@ def _speed_up(images: bool) -> None:
     import gradpipe.report.build
     import gradpipe.report.page.render
     import storage.parts
+    from tests.quick_records import quicken_records
 
     torch.set_num_threads(1)
+    quicken_records()
     # The parts of single rows are not merged, so that a test can damage some of them.
     setattr(storage.parts, "FEWEST_PARTS", 32)  # noqa: B010
     setattr(gradpipe.gradients.loop, "FIRST_BUDGET", 1)  # noqa: B010

@@ -63,29 +63,44 @@ def by_chat(chat: bool, file: str = "float64_values.json") -> list[dict[str, Any
     return [example for example in VALUES[file] if example["chat"] is chat]
 
 
-#: Every example by file, with a chat template or without, and its row in the extracted table.
+def is_first(example: dict[str, Any]) -> bool:
+    """Whether an example is the first of its case, which every run of the tests extracts."""
+    return example is next(other for other in EXAMPLES if other["case"] == example["case"])
+
+
+def extracted_with(chat: bool, number: int) -> list[int]:
+    """The numbers of the examples that one command extracts: all first ones, or all others."""
+    firsts = [is_first(example) for example in by_chat(chat)]
+    return [other for other, first in enumerate(firsts) if first == firsts[number]]
+
+
+#: Every example by file, with a chat template or without. Seconds each: beside the first ones, they
+#: take the same way through the same layers.
 CASES = [
-    (file, chat, number)
+    pytest.param(file, chat, number, marks=() if is_first(example) else pytest.mark.slow)
     for file in TOLERANCES
     for chat in (True, False)
-    for number in range(len(by_chat(chat, file)))
+    for number, example in enumerate(by_chat(chat))
 ]
 
 
 @pytest.fixture(scope="module")
-def extracted(tmp_path_factory: pytest.TempPathFactory) -> Callable[[bool], pl.DataFrame]:
-    """The table of all examples with a chat template, or without, each extracted once."""
+def extracted(tmp_path_factory: pytest.TempPathFactory) -> Callable[[bool, int], pl.DataFrame]:
+    """The rows of an example, by its chat template and number; each is extracted once."""
     folder = tmp_path_factory.mktemp("golden")
-    tables: dict[bool, pl.DataFrame] = {}
+    tables: dict[tuple[bool, int], pl.DataFrame] = {}
 
-    def extract(chat: bool) -> pl.DataFrame:
-        if chat not in tables:
-            data, out = folder / f"{chat}.json", folder / f"{chat}.parquet"
+    def extract(chat: bool, number: int) -> pl.DataFrame:
+        numbers = extracted_with(chat, number)
+        key = chat, numbers[0]
+        if key not in tables:
+            data, out = folder / f"{key}.json", folder / f"{key}.parquet"
             sources = {
                 name: SHARED / "layer-gradient" / name for name in {e["file"] for e in EXAMPLES}
             }
             rows = {name: json.loads(path.read_text()) for name, path in sources.items()}
-            data.write_text(json.dumps([rows[e["file"]][e["index"]] for e in by_chat(chat)]))
+            examples = [by_chat(chat)[each] for each in numbers]
+            data.write_text(json.dumps([rows[e["file"]][e["index"]] for e in examples]))
             options = ["--model", "demo", "--out", out, "--protocol", "paper"]
             flag = "--chat" if chat else "--no-chat"
             done = subprocess.run(
@@ -97,8 +112,8 @@ def extracted(tmp_path_factory: pytest.TempPathFactory) -> Callable[[bool], pl.D
                 check=False,
             )
             assert done.returncode == 0, done.stderr
-            tables[chat] = pl.read_parquet(out)
-        return tables[chat]
+            tables[key] = pl.read_parquet(out)
+        return tables[key].filter(pl.col("example") == numbers.index(number))
 
     return extract
 
@@ -113,10 +128,10 @@ def test_both_files_hold_the_same_examples() -> None:
 
 @pytest.mark.parametrize(("file", "chat", "number"), CASES, ids=str)
 def test_an_example_has_the_expected_loss_and_statistics(
-    file: str, chat: bool, number: int, extracted: Callable[[bool], pl.DataFrame]
+    file: str, chat: bool, number: int, extracted: Callable[[bool, int], pl.DataFrame]
 ) -> None:
     example, tolerances = by_chat(chat, file)[number], TOLERANCES[file]
-    table = extracted(chat).filter(pl.col("example") == number)
+    table = extracted(chat, number)
     assert table["loss"].unique().item() == pytest.approx(example["loss"], rel=tolerances.loss)
     for statistic in example.keys() & set(STATISTICS):
         for projection, expected in example[statistic].items():
@@ -128,14 +143,19 @@ def test_an_example_has_the_expected_loss_and_statistics(
 
 @pytest.mark.parametrize(
     ("file", "chat", "number"),
-    [case for case in CASES if "same_layer_cosine" in by_chat(case[1], case[0])[case[2]]],
+    [
+        case
+        for case in CASES
+        for file, chat, number in [case.values]
+        if "same_layer_cosine" in by_chat(chat, file)[number]
+    ],
     ids=str,
 )
 def test_an_example_has_the_expected_cosines(
-    file: str, chat: bool, number: int, extracted: Callable[[bool], pl.DataFrame]
+    file: str, chat: bool, number: int, extracted: Callable[[bool, int], pl.DataFrame]
 ) -> None:
     example, tolerance = by_chat(chat, file)[number], TOLERANCES[file].cosine
-    table = extracted(chat).filter(pl.col("example") == number).sort("layer")
+    table = extracted(chat, number).sort("layer")
     for pair, expected in example["same_layer_cosine"].items():
         cosines = table.filter(pl.col("projection") == "q")[f"{pair}_cosine"]
         np.testing.assert_allclose(cosines, expected, rtol=0, atol=tolerance, err_msg=pair)

@@ -173,7 +173,7 @@ def bring_up(model: Path) -> dict[str, int]:
 
 
 def test_a_study_in_a_bucket_computes_what_a_local_one_does_and_only_once(
-    s3: str, home: Path, small_model: Path, monkeypatch: pytest.MonkeyPatch
+    s3: str, home: Path, small_model: Path, no_images: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("XDG_DATA_HOME", str(home.parent / "data"))
     local = bring_up(small_model)

@@ -9,12 +9,14 @@ from typing import Any
 import pytest
 
 from assets.dagster_workarounds.interrupts import keep_interrupts
+from assets.report import REPORT
 from assets.resources import Accelerator
 from assets.running.runner import Runner
 from assets.spectral_statistics import SPECTRAL_STATISTICS
 from assets.stage_run import StageRun
+from assets.stages import STAGES
 from storage.workspace import Workspace
-from tests.assets.conftest import finished_study
+from tests.conftest import study_of
 
 
 def ignored(number: signal.Signals) -> None:
@@ -58,18 +60,21 @@ def test_other_signals_and_other_threads_are_left_alone() -> None:
 
 
 def test_a_run_that_is_interrupted_as_a_stage_ends_starts_no_other_stage(
-    finished: Path, home: Path, monkeypatch: pytest.MonkeyPatch
+    small_model: Path, home: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    result = StageRun.result
+    result, ended = StageRun.result, []
 
-    def result_and_interrupt(self: StageRun, *arguments: Any, **options: Any) -> Any:
-        materialization = result(self, *arguments, **options)
+    def result_and_interrupt(self: StageRun, *arguments: Any, **named: Any) -> Any:
+        materialization = result(self, *arguments, **named)
+        ended.append(self.stage)
         if self.stage is SPECTRAL_STATISTICS:
             ignored(signal.SIGINT)
         return materialization
 
     monkeypatch.setattr(StageRun, "result", result_and_interrupt)
-    runner = Runner(Workspace.current(), finished_study(finished), Accelerator())
+    runner = Runner(Workspace.current(), study_of(small_model, "mini_obscure"), Accelerator())
     with pytest.raises(KeyboardInterrupt):
         runner.bring_up_to_date()
+    assert runner.failures == []
+    assert ended == [stage for stage in STAGES if stage is not REPORT]
     assert not Workspace.current().report_page.is_file()

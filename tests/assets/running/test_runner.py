@@ -5,7 +5,6 @@ import signal
 import subprocess
 import sys
 import time
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -27,7 +26,7 @@ from gradpipe.studies.study import Study
 from storage.stages import Partition
 from storage.workspace import Workspace
 from tests.assets.conftest import ASSETS, resources
-from tests.conftest import study_of
+from tests.conftest import FirstRun, study_of
 
 BOTH = ("mini_maths", "mini_obscure")
 
@@ -45,24 +44,6 @@ class NoAccelerator(Accelerator):
 
 def computed(counts: dict[str, StageCount]) -> dict[str, int]:
     return {stage: count.computed for stage, count in counts.items()}
-
-
-@dataclass(frozen=True)
-class FirstRun:
-    """The workspace of a finished run, and what the run computed."""
-
-    workspace: Path
-    counts: dict[str, StageCount]
-
-
-@pytest.fixture(scope="module")
-def first_run(small_model: Path, tmp_path_factory: pytest.TempPathFactory) -> FirstRun:
-    folder = tmp_path_factory.mktemp("first_run")
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("GRADPIPE_HOME", str(folder / "workspace"))
-        patch.setenv("DAGSTER_HOME", "")
-        patch.setenv("XDG_CACHE_HOME", str(folder / "cache"))
-        return FirstRun(folder / "workspace", bring_up(study_of(small_model, *BOTH)))
 
 
 @pytest.fixture
@@ -120,48 +101,33 @@ def test_materializing_current_partitions_computes_nothing(
 def test_more_items_cost_those_items_only(done: dict[str, StageCount], small_model: Path) -> None:
     store = Workspace.current().spectra("small", "mini_maths")
     before = set(store.keys())
-    study = study_of(small_model, sample=12, benchmarks=["mini_maths"])
+    study = study_of(small_model, sample=5, benchmarks=["mini_maths"])
     counts = bring_up(study)
     examples = Workspace.current().spectra_index("small", "mini_maths").read()
     new = examples.filter(~pl.col("key").is_in(list(before)))
-    assert examples.height == 72
-    assert new.height < 72
+    assert examples.height == 30
+    assert new.height < 30
     assert counts["gradient_spectra"].computed == new.height
-    assert counts["gradient_spectra"].reused == 72 - new.height
+    assert counts["gradient_spectra"].reused == 30 - new.height
     assert set(store.keys()) == before | set(new["key"])
 
 
-def test_a_new_model_costs_its_own_column(
-    done: dict[str, StageCount], small_model: Path, other_model: Path
+def test_an_unusable_row_is_recorded_and_shown_and_equal_ones_are_measured_once(
+    home: Path, small_model: Path
 ) -> None:
-    models = [{"id": str(small_model), "name": "small"}, {"id": str(other_model), "name": "other"}]
-    counts = bring_up(study_of(small_model, *BOTH, models=models))
-    assert computed(counts) == {
-        "benchmark_items": 0,
-        "responses": 0,
-        "gradient_spectra": 16,
-        "spectral_statistics": 2,
-        "report": 1,
-    }
-
-
-def test_other_statistics_need_no_model(done: dict[str, StageCount], small_model: Path) -> None:
-    counts = bring_up(study_of(small_model, *BOTH, statistics=["nuclear_norm"]), NoAccelerator())
-    assert computed(counts)["spectral_statistics"] == 2
-    assert computed(counts)["report"] == 1
-
-
-def test_an_unusable_row_is_recorded_and_shown(home: Path, small_model: Path) -> None:
     data = home.parent / "mine.jsonl"
     data.write_text(
         '{"instruction": "Say yes.", "answer": "yes", "none": "yes"}\n'
         '{"instruction": "Say nothing.", "answer": "", "none": ""}\n'
-        '{"instruction": "Say no.", "answer": "no", "none": "no"}\n'
+        '{"instruction": "Say yes.", "answer": "yes", "none": "yes"}\n'
     )
     mine = {"name": "mine", "source": "files", "path": str(data)}
     bring_up(study_of(small_model, benchmarks=[mine], relevances=["correct"], sample=None))
     index = Workspace.current().spectra_index("small", "mine").read()
     assert index["reason"].to_list() == [None, "the response is empty", None]
+    assert set(Workspace.current().spectra("small", "mine").keys()) == set(index["key"])
+    assert len(set(index["key"])) == 2
+    assert Workspace.current().statistics("small", "mine").read()["item_id"].n_unique() == 2
     assert "the response is empty" in Workspace.current().report_page.read_text()
     unusable = pl.read_csv(home / "report" / "tables" / "unusable.csv")
     assert unusable["reason"].to_list() == ["the response is empty"]
@@ -176,16 +142,6 @@ def test_a_benchmark_with_no_usable_row_at_all_still_gets_its_report(
     bring_up(study_of(small_model, benchmarks=[blank], relevances=["correct"], sample=None))
     assert Workspace.current().statistics("small", "blank").read().is_empty()
     assert "the response is empty" in Workspace.current().report_page.read_text()
-
-
-def test_equal_pairs_are_measured_once_and_counted_twice(home: Path, small_model: Path) -> None:
-    data = home.parent / "twins.jsonl"
-    data.write_text('{"instruction": "Say yes.", "none": "yes"}\n' * 2)
-    twins = {"name": "twins", "source": "files", "path": str(data)}
-    bring_up(study_of(small_model, benchmarks=[twins], relevances=["correct"], sample=None))
-    workspace = Workspace.current()
-    assert len(workspace.spectra("small", "twins").keys()) == 1
-    assert workspace.statistics("small", "twins").read()["item_id"].n_unique() == 2
 
 
 def test_a_study_without_models_says_how_to_add_one(home: Path, small_model: Path) -> None:

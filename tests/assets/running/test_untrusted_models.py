@@ -19,7 +19,7 @@ from gradpipe.errors import WorkspaceError
 from gradpipe.models.load import load_tokenizer
 from gradpipe.studies.study import Study
 from storage.workspace import Workspace
-from tests.conftest import save_small_model, study_of
+from tests.conftest import save_small_model, study_of, without_images, workspace_of
 
 CHECKED = dg.DagsterEventType.ASSET_CHECK_EVALUATION
 
@@ -76,10 +76,7 @@ def study(folder: Path) -> Study:
 @pytest.fixture(scope="module")
 def outcome(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Outcome]:
     folder = tmp_path_factory.mktemp("untrusted")
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("GRADPIPE_HOME", str(folder / "workspace"))
-        patch.setenv("DAGSTER_HOME", "")
-        patch.setenv("XDG_CACHE_HOME", str(folder / "cache"))
+    with workspace_of(folder), without_images():
         workspace, notes = Workspace.current(), list[str]()
         runner = Runner(workspace, study(folder), Accelerator(), on_note=notes.append)
         runner.bring_up_to_date()

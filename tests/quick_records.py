@@ -1,0 +1,35 @@
+"""Dagster's records in tests: its databases without waiting for the disk, its schema read once.
+
+Every step of a run writes some ten events, each in a transaction of its own, and every new database
+reads the eighty scripts of the schema's history: a third of a small run's time. Tests kill
+processes and not machines, so what the operating system has taken is not lost.
+"""
+
+from __future__ import annotations
+
+from functools import cache
+from typing import Any
+
+
+@cache
+def quicken_records() -> None:
+    """For the rest of this process."""
+    import sqlalchemy
+    from alembic.config import Config
+    from alembic.script import ScriptDirectory
+
+    def without_waiting(connection: Any, _record: Any) -> None:
+        if type(connection).__module__ == "sqlite3":
+            connection.execute("PRAGMA synchronous = OFF")
+
+    sqlalchemy.event.listen(sqlalchemy.Engine, "connect", without_waiting)
+    read: Any = ScriptDirectory.from_config
+    scripts: dict[str | None, ScriptDirectory] = {}
+
+    def read_once(config: Config) -> ScriptDirectory:
+        place = config.get_main_option("script_location")
+        if place not in scripts:
+            scripts[place] = read(config)
+        return scripts[place]
+
+    setattr(ScriptDirectory, "from_config", read_once)  # noqa: B010
