@@ -67,6 +67,14 @@ STATISTIC_LABELS = {
     "token_alignment": "alignment of the tokens’ gradients",
     "effective_tokens": "effective number of tokens",
 }
+#: Units of statistics that have one: the loss is in nats, and weights have no unit.
+STATISTIC_UNITS = {
+    **dict.fromkeys(("nuclear_norm", "spectral_norm", "frobenius_norm"), "nats"),
+    **dict.fromkeys(("nuclear_norm_summed_loss", "token_gradient_norm"), "nats"),
+    **dict.fromkeys(("effective_rank", "stable_rank"), "directions"),
+    **dict.fromkeys(("sigma1_ratio", "top4_energy", "top16_energy"), "share"),
+    "effective_tokens": "tokens",
+}
 SEGMENT_LABELS = {
     "all": "all layers",
     "early": "early layers",
@@ -128,6 +136,13 @@ def style_label(style: str) -> str:
 def statistic_label(statistic: str) -> str:
     """A statistic's label for readers: by default its name without underscores."""
     return STATISTIC_LABELS.get(statistic, statistic.replace("_", " "))
+
+
+def statistic_with_unit(statistic: str) -> str:
+    """A statistic's label with its unit, as the title of an axis."""
+    unit = STATISTIC_UNITS.get(statistic)
+    label = statistic_label(statistic)
+    return f"{label} ({unit})" if unit else label
 
 
 def style_color(style: str) -> str:

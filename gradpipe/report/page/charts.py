@@ -50,6 +50,8 @@ class PageChart:
             steps = step_extent(self.rows)
         return {
             "id": figure.id,
+            "heading": figure.heading,
+            "axis": figure.axis,
             "margin": figure.margin,
             "start": start,
             "logOf": self.kind.log_of,

@@ -37,7 +37,7 @@ const describe = (chart, spec, caption, rows) => {
 };
 
 // The width for names at the left: as much as the longest one needs, up to a limit.
-const NAME_WIDTH = { wide: 170, narrow: 104, letter: 7, room: 6 };
+const NAME_WIDTH = { wide: 230, narrow: 170, letter: 6.5, room: 8 };
 const widthOfNames = (layers, rows, narrow) => {
   const y = layers.map((layer) => layer.encoding?.y).find((channel) => channel?.type === "nominal");
   if (!y) return 0;
@@ -48,6 +48,21 @@ const withNameWidth = (layer, width) => {
   if (layer.encoding?.y?.type !== "nominal") return layer;
   const axis = { ...layer.encoding.y.axis, labelLimit: width, minExtent: width };
   return { ...layer, encoding: { ...layer.encoding, y: { ...layer.encoding.y, axis } } };
+};
+
+// The title of the axis of values: of the chosen statistic, if the reader can choose one.
+const AXIS_LETTERS = 32;
+const axisTitle = (chart, choice) => wrapText(chart.axis.replace(/\{(\w+)\}/g, (_, name) => {
+  if (name === "measured") return labelOf("measured", choice.statistic);
+  return name === "statistic" ? labelOf(name, choice.statistic) : chosenLabel(name, choice[name]);
+}), AXIS_LETTERS).split("\n");
+const withAxisTitle = (layer, title) => {
+  const encoding = { ...layer.encoding };
+  for (const channel of ["x", "y"]) {
+    const isOpen = encoding[channel]?.type === "quantitative" && encoding[channel].title === null;
+    if (isOpen) encoding[channel] = { ...encoding[channel], title };
+  }
+  return layer.encoding ? { ...layer, encoding } : layer;
 };
 
 // The layer with only those values in its legends that are drawn.
@@ -72,7 +87,7 @@ const legendLetters = (panel, rows) => {
 };
 
 // The specification for a width in pixels: columns of panels, their width, and the legend.
-const fitToWidth = (spec, chart, rows, width) => {
+const fitToWidth = (spec, chart, rows, width, title) => {
   const narrow = width < 600;
   const count = new Set(rows.map((row) => row[spec.facet.field])).size;
   const columns = narrow ? 1 : Math.min(2, count);
@@ -80,7 +95,7 @@ const fitToWidth = (spec, chart, rows, width) => {
   const [perPanel, once] = chart.margin;
   const available = columns === 1 ? Math.min(width, 680) : width;
   const inner = Math.floor((available - once - names - columns * perPanel - (columns - 1) * 20) / columns);
-  const fitLayer = (layer) => withNameWidth(withDrawnLegends(layer, rows), names);
+  const fitLayer = (layer) => withAxisTitle(withNameWidth(withDrawnLegends(layer, rows), names), title);
   const panel = fitLayer(spec.spec);
   if (panel.layer) panel.layer = panel.layer.map(fitLayer);
   const config = structuredClone(spec.config);
@@ -107,7 +122,7 @@ const draw = async (chart) => {
   views.get(chart.id)?.finalize();
   views.delete(chart.id);
   if (rows.length) {
-    const spec = fitToWidth(structuredClone(chart[log ? "log" : "linear"]), chart, rows, box.clientWidth);
+    const spec = fitToWidth(structuredClone(chart[log ? "log" : "linear"]), chart, rows, box.clientWidth, axisTitle(chart, choice));
     const description = describe(chart, spec, caption, rows);
     const view = await window.vegaEmbed(box, { ...spec, datasets: { rows }, description }, {
       actions: false, ast: true, defaultStyle: false, renderer: "svg",

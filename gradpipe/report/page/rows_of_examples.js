@@ -29,7 +29,8 @@ Object.assign(SOURCES, {
       // Panels appear in the order of their first rows, so rows come in the order of the claims.
       return index.claims.filter((part) => part.group === claim).flatMap((part) => {
         const title = wrapText(part.statement, titleLetters());
-        return rows.filter((row) => row.claim === part.claim).map((row) => ({ ...row, part: title }));
+        return rows.filter((row) => row.claim === part.claim)
+          .map((row) => ({ ...row, part: title, place: `${row.benchmark} · ${row.projection}` }));
       });
     },
   },

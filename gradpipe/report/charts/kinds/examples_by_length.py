@@ -115,6 +115,7 @@ EXAMPLES_BY_LENGTH = ChartKind(
     figure=PageFigure(
         id="sizes",
         section=sections.EXAMPLES_SECTION,
+        heading="Size of each gradient by the length of the response",
         names=_styles,
         caption=("One dot per example; its nuclear norm is the mean over layers and projections."),
         margin=SHARED_MARGIN,
