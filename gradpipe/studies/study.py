@@ -41,7 +41,19 @@ class Study(BaseModel):
         default="study",
         min_length=1,
         max_length=100,
-        description="What the report calls the study.",
+        description="A short name of the study.",
+    )
+    title: str | None = Field(
+        default=None,
+        min_length=1,
+        max_length=150,
+        description="The title of the report; by default the study's name.",
+    )
+    description: str | None = Field(
+        default=None,
+        min_length=1,
+        max_length=1000,
+        description="What the study asks, in a sentence or two below the report's title.",
     )
     models: tuple[ModelEntry, ...] = Field(
         description=(

@@ -88,12 +88,12 @@ const legendLetters = (panel, rows) => {
 
 // The specification for a width in pixels: columns of panels, their width, and the legend.
 const fitToWidth = (spec, chart, rows, width, title) => {
-  const narrow = width < 600;
+  const narrow = width < 520;
   const count = new Set(rows.map((row) => row[spec.facet.field])).size;
   const columns = narrow ? 1 : Math.min(2, count);
   const names = widthOfNames(spec.spec.layer ?? [spec.spec], rows, narrow);
   const [perPanel, once] = chart.margin;
-  const available = columns === 1 ? Math.min(width, 680) : width;
+  const available = columns === 1 ? Math.min(width, 760) : width;
   const inner = Math.floor((available - once - names - columns * perPanel - (columns - 1) * 20) / columns);
   const fitLayer = (layer) => withAxisTitle(withNameWidth(withDrawnLegends(layer, rows), names), title);
   const panel = fitLayer(spec.spec);

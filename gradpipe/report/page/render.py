@@ -14,6 +14,7 @@ from importlib.resources import files
 
 import polars as pl
 
+from gradpipe.report.model_labels import with_model_labels
 from gradpipe.report.page.blocks import all_blocks, page_tables
 from gradpipe.report.page.charts import page_charts, page_sections
 from gradpipe.report.page.index import EXAMPLE_HEADS, SHOWN_EXAMPLE_COLUMNS, is_static, page_index
@@ -43,6 +44,7 @@ _RECORD = (("run", "What was run"), ("provenance", "Provenance"))
 
 def render_page(inputs: ReportInputs) -> str:
     """Render the page as HTML; the same inputs give the same text."""
+    inputs = with_model_labels(inputs)
     import jinja2
     from markupsafe import Markup
 
@@ -67,7 +69,11 @@ def render_page(inputs: ReportInputs) -> str:
         example_headings=list(SHOWN_EXAMPLE_COLUMNS.values()),
         example_heads=EXAMPLE_HEADS,
         sections=sections,
-        navigation=[*((one.section.id, one.section.name) for one in sections), *_RECORD],
+        navigation=[
+            ("findings", "Findings"),
+            *((one.section.id, one.section.name) for one in sections),
+            *_RECORD,
+        ],
         item_range=_item_range(inputs),
         is_static=is_static,
         encode_base64=_encode_base64,

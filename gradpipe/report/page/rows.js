@@ -92,6 +92,12 @@ const madCaption = ({ statistic, model, segment }) => [
   `MAD of ${labelOf("statistic", statistic)}, ${labelOf("segment", segment)}`, model];
 
 const SOURCES = {
+  headline: {
+    follows: [...CURVE_PICKERS, "projection"], value: "mean", kind: "Line chart",
+    caption: (choice) => [...curveCaption(choice), labelOf("panel", choice.projection)],
+    rows: async (choice) => withStyleLabels(onlyCorrect(await chosenCurves(choice))
+      .filter((row) => row.projection === choice.projection)),
+  },
   curves: {
     follows: CURVE_PICKERS, value: "mean", kind: "Line chart", caption: curveCaption,
     rows: async (choice) => withStyleLabels(onlyCorrect(await chosenCurves(choice))),

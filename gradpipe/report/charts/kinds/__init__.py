@@ -30,6 +30,7 @@ from gradpipe.report.charts.kinds.difference_by_layer import (
 )
 from gradpipe.report.charts.kinds.examples_by_length import EXAMPLES_BY_LENGTH, examples
 from gradpipe.report.charts.kinds.extreme_spectra import EXTREME_SPECTRA, spectra
+from gradpipe.report.charts.kinds.headline_curves import HEADLINE_CURVES
 from gradpipe.report.charts.kinds.knowledge_by_length import KNOWLEDGE_BY_LENGTH, knowledge
 from gradpipe.report.charts.kinds.layers_over_steps import LAYERS_OVER_STEPS, layers_by_steps
 from gradpipe.report.charts.kinds.length_controls import LENGTH_BY_CONTROL, length
@@ -42,6 +43,7 @@ from gradpipe.report.charts.kinds.verdicts_on_claims import VERDICTS_ON_CLAIMS, 
 
 #: In the order of the page and of the reference.
 ALL_KINDS: tuple[ChartKind, ...] = (
+    HEADLINE_CURVES,
     CURVES,
     STYLE_RATIOS,
     CORRECT_AND_IRRELEVANT,
