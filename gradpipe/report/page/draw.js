@@ -1,5 +1,7 @@
 // Draws the charts one after the other, those in sight first.
 const views = new Map();
+// The rows that each chart shows.
+const drawnRows = new Map();
 // How often each chart was drawn: a drawing that was overtaken by a later one stops.
 const drawings = new Map();
 
@@ -121,6 +123,7 @@ const draw = async (chart) => {
   box.style.minHeight = `${box.offsetHeight}px`;
   views.get(chart.id)?.finalize();
   views.delete(chart.id);
+  drawnRows.set(chart.id, rows);
   if (rows.length) {
     const spec = fitToWidth(structuredClone(chart[log ? "log" : "linear"]), chart, rows, box.clientWidth, axisTitle(chart, choice));
     const description = describe(chart, spec, caption, rows);
@@ -164,12 +167,23 @@ const drawCharts = (isWanted) => {
 };
 const drawFollowers = (picker) => drawCharts((chart) => sourceOf(chart).follows.includes(picker));
 
+const chartOf = (name) => index.charts.find((chart) => chart.id === name);
+const fileName = (name) => {
+  const choice = sourceOf(chartOf(name)).caption(currentChoice()).join("-").replace(/[^A-Za-z0-9]+/g, "-").slice(0, 120);
+  return `${name}-${choice}`;
+};
+
+// A saved picture has the heading and the caption as its title, which the page shows above it.
 const save = async (name, kind) => {
-  const view = views.get(name);
-  if (!view) return;
+  const shown = views.get(name);
+  if (!shown) return;
+  const subtitle = document.querySelector(`[data-shown="${name}"]`).textContent;
+  const title = { text: chartOf(name).heading, subtitle, anchor: "start", offset: 12 };
+  const box = document.createElement("div");
+  const { view } = await window.vegaEmbed(box, { ...shown.spec, title, padding: 12 }, { actions: false, ast: true, defaultStyle: false, renderer: "svg" });
   const link = document.createElement("a");
-  link.href = await view.view.toImageURL(kind, 2);
-  const choice = sourceOf(index.charts.find((chart) => chart.id === name)).caption(currentChoice()).join("-").replace(/[^A-Za-z0-9]+/g, "-").slice(0, 120);
-  link.download = `${name}-${choice}.${kind}`;
+  link.href = await view.toImageURL(kind, 2);
+  link.download = `${fileName(name)}.${kind}`;
   link.click();
+  view.finalize();
 };

@@ -77,6 +77,7 @@ def page_text(inputs: ReportInputs) -> dict[str, Any]:
     first_terms = explained([style.statistic_label(statistic), *_words_of(first)])
     return {
         "title": str(study.get("title") or study.get("name") or "study"),
+        "study_name": str(study.get("name") or "study"),
         "description": study.get("description"),
         "headlines": first,
         "few_headlines": FEW_HEADLINES,
