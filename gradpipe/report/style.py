@@ -97,6 +97,8 @@ VERDICT_SHAPES = {"supported": "circle", "contradicted": "diamond", "undecided":
 SIDE_COLORS = {"higher": "#D55E00", "lower": "#0072B2", "undecided": "#6B7480"}
 #: AUROCs of 0, 0.5 (chance) and 1.
 AUROC_COLORS = ("#0072B2", "#F4F4F2", "#D55E00")
+#: From small to large values, readable on light and on dark paper.
+HEAT_COLORS = ("#DCEBF7", "#5AA9D6", "#0B4F86", "#0A1F3D")
 END_COLORS = {"largest": "#D55E00", "smallest": "#0072B2"}
 
 #: Titles of panels that show a projection, or the cosine of two gradients.

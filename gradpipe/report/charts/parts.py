@@ -57,9 +57,10 @@ def panels(
     named = "".join(
         f"(datum.label) === '{name}' ? '{title}' : " for name, title in PANEL_TITLES.items()
     )
+    order = ORDERS.get(field, ())
     facet = alt.Facet(
         f"{field}:N",
-        sort=list(ORDERS.get(field, ())) or None,
+        sort=[style_label(name) if field == "style" else name for name in order] or None,
         title=None,
         header=alt.Header(labelExpr=f"{named}split(datum.label, '\\n')", labelPadding=4),
     )

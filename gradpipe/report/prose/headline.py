@@ -120,10 +120,11 @@ def _mean_figure(column: str, ratios: pl.DataFrame) -> HeadlineFigure:
         return HeadlineFigure(column=column, note="not available")
     mean = exp(fmean(effects.log()))
     outcome = "reversed" if _is_reversed(mean, ratios) else "agrees"
+    ratio, low, high = _numbers(mean, min(effects), max(effects))
     return HeadlineFigure(
         column=column,
-        ratio=f"{_number(mean)}×",
-        interval=f"{_number(min(effects))} to {_number(max(effects))}",
+        ratio=f"{ratio}×",
+        interval=f"{low} to {high}",
         note=_WORDS.get(outcome, ""),
         outcome=outcome,
     )
@@ -140,12 +141,10 @@ def _headline(
 ) -> Headline:
     controls = inputs.length_control.filter(pl.col("claim") == finding.claim)
     by_control = {one["control"]: one for one in controls.to_dicts()}
-    interval = "" if claim["test"] == "greater" else "90 %: "
+    ratio, interval = _ratio_and_interval(row)
+    level = "" if claim["test"] == "greater" else "90 %: "
     measured = HeadlineFigure(
-        column="measured",
-        ratio=f"{_number(row['effect'])}×",
-        interval=interval + _interval(row),
-        outcome="agrees",
+        column="measured", ratio=ratio, interval=level + interval, outcome="agrees"
     )
     others = [_figure(name, by_control.get(name)) for name in list(HEADLINE_COLUMNS)[1:]]
     statement = str(claim["statement"])
@@ -165,10 +164,11 @@ def _figure(column: str, row: dict[str, Any] | None) -> HeadlineFigure:
     notes = [_WORDS.get(row["outcome"], "")]
     if column == "matched" and (row["answer_share"] or 1.0) < LEAST_ANSWER_SHARE:
         notes.append("mostly padding")
+    ratio, interval = _ratio_and_interval(row)
     return HeadlineFigure(
         column=column,
-        ratio=f"{_number(row['effect'])}×",
-        interval=_interval(row),
+        ratio=ratio,
+        interval=interval,
         note="; ".join(filter(None, notes)),
         outcome=row["outcome"],
     )
@@ -183,16 +183,18 @@ def _missing(column: str, row: dict[str, Any] | None) -> str:
     return "does not apply"
 
 
-def _interval(row: dict[str, Any]) -> str:
-    if not (_is_ratio(row["low"]) and _is_ratio(row["high"])):
-        return ""
-    return f"{_number(row['low'])} to {_number(row['high'])}"
+def _ratio_and_interval(row: dict[str, Any]) -> tuple[str, str]:
+    ends = [row[end] if _is_ratio(row[end]) else row["effect"] for end in ("low", "high")]
+    ratio, low, high = _numbers(row["effect"], *ends)
+    known = _is_ratio(row["low"]) and _is_ratio(row["high"])
+    return f"{ratio}×", f"{low} to {high}" if known else ""
 
 
-def _number(ratio: float) -> str:
-    """Two significant digits, and three where ratios are close to 1."""
+def _numbers(ratio: float, *ends: float) -> list[str]:
+    """A ratio and the ends of its interval, with a third digit if the ratio is close to 1."""
     low, high = CLOSE_TO_ONE
-    return number(ratio) if low < ratio < high else short_number(ratio)
+    text = number if low < ratio < high else short_number
+    return [text(value) for value in (ratio, *ends)]
 
 
 def _is_ratio(value: float | None) -> bool:
