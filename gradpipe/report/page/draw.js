@@ -64,7 +64,18 @@ const withAxisTitle = (layer, title) => {
     const isOpen = encoding[channel]?.type === "quantitative" && encoding[channel].title === null;
     if (isOpen) encoding[channel] = { ...encoding[channel], title };
   }
+  const { color } = encoding;
+  if (color?.type === "quantitative" && color.legend?.title === null) {
+    encoding.color = { ...color, legend: { ...color.legend, title: title.join(" ") } };
+  }
   return layer.encoding ? { ...layer, encoding } : layer;
+};
+
+// The layer with other columns on its axes, if the reader chooses them.
+const withChosenAxes = (layer, axes) => {
+  if (!layer.encoding) return layer;
+  const chosen = Object.entries(axes).map(([channel, { field, title }]) => [channel, { ...layer.encoding[channel], field, title }]);
+  return { ...layer, encoding: { ...layer.encoding, ...Object.fromEntries(chosen) } };
 };
 
 // The layer with only those values in its legends that are drawn.
@@ -89,7 +100,7 @@ const legendLetters = (panel, rows) => {
 };
 
 // The specification for a width in pixels: columns of panels, their width, and the legend.
-const fitToWidth = (spec, chart, rows, width, title) => {
+const fitToWidth = (spec, chart, rows, width, title, axes) => {
   const narrow = width < 520;
   const count = new Set(rows.map((row) => row[spec.facet.field])).size;
   const columns = narrow ? 1 : Math.min(2, count);
@@ -97,7 +108,8 @@ const fitToWidth = (spec, chart, rows, width, title) => {
   const [perPanel, once] = chart.margin;
   const available = columns === 1 ? Math.min(width, 760) : width;
   const inner = Math.floor((available - once - names - columns * perPanel - (columns - 1) * 20) / columns);
-  const fitLayer = (layer) => withAxisTitle(withNameWidth(withDrawnLegends(layer, rows), names), title);
+  const fitLayer = (layer) =>
+    withChosenAxes(withAxisTitle(withNameWidth(withDrawnLegends(layer, rows), names), title), axes);
   const panel = fitLayer(spec.spec);
   if (panel.layer) panel.layer = panel.layer.map(fitLayer);
   const config = structuredClone(spec.config);
@@ -115,7 +127,7 @@ const draw = async (chart) => {
   drawings.set(chart.id, drawing);
   const choice = currentChoice();
   const log = document.querySelector(`[data-log="${chart.id}"]`)?.checked ?? chart.start === "log";
-  const { rows: collect, value } = sourceOf(chart);
+  const { rows: collect, value, axes: axesOf, onClick } = sourceOf(chart);
   const rows = (await collect(choice)).filter((row) => !log || chart.logOf === "step" || row[value] > 0);
   if (drawings.get(chart.id) !== drawing) return;
   const caption = captionOf(chart, choice, rows);
@@ -125,7 +137,7 @@ const draw = async (chart) => {
   views.delete(chart.id);
   drawnRows.set(chart.id, rows);
   if (rows.length) {
-    const spec = fitToWidth(structuredClone(chart[log ? "log" : "linear"]), chart, rows, box.clientWidth, axisTitle(chart, choice));
+    const spec = fitToWidth(structuredClone(chart[log ? "log" : "linear"]), chart, rows, box.clientWidth, axisTitle(chart, choice), axesOf?.(choice) ?? {});
     const description = describe(chart, spec, caption, rows);
     const view = await window.vegaEmbed(box, { ...spec, datasets: { rows }, description }, {
       actions: false, ast: true, defaultStyle: false, renderer: "svg",
@@ -136,6 +148,7 @@ const draw = async (chart) => {
       return;
     }
     views.set(chart.id, view);
+    if (onClick) view.view.addEventListener("click", (_, item) => item?.datum && onClick(item.datum));
   } else {
     box.textContent = "There is nothing to draw for this choice.";
     box.removeAttribute("aria-label");

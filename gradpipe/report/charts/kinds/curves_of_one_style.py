@@ -7,7 +7,7 @@ from gradpipe.report.charts import sections
 from gradpipe.report.charts.curve_lines import curve_lines
 from gradpipe.report.charts.kind import BAND, OF_STATISTIC, ChartKind
 from gradpipe.report.charts.kinds.curves_by_layer import mean_rows
-from gradpipe.report.charts.page_figure import PageFigure, Picker
+from gradpipe.report.charts.page_figure import SHARED_MARGIN, PageFigure, Picker
 from gradpipe.report.charts.parts import color_by, cycled, panels, value_title
 from gradpipe.report.report_data import ReportInputs
 from gradpipe.report.steps import detailed_models
@@ -112,5 +112,6 @@ CURVES_OF_STYLES = ChartKind(
             "One panel per style, all with the same vertical scale, and one line per projection: "
             "means over correct responses."
         ),
+        margin=SHARED_MARGIN,
     ),
 )

@@ -69,6 +69,7 @@ LAYERS_BY_PROJECTION = ChartKind(
         id="heatmap",
         section=sections.CURVES_SECTION,
         heading="Layers and projections at a glance",
+        axis="{measured}",
         names=_projections,
         caption=(
             "Mean over the correct responses of each style: one column per layer, one row per "
