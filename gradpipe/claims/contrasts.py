@@ -115,7 +115,7 @@ _SEGMENT_NAMES: dict[Segment, str] = {
 
 
 def _named_apart(term: Term, other: Term) -> str:
-    """What a term does not share with the other one, in words."""
+    """The differences of a term from the other one, in words."""
     names = (
         (term.style.replace("_", " "), term.style != other.style),
         (term.relevance, term.relevance != other.relevance),

@@ -7,7 +7,7 @@ import polars as pl
 
 from gradpipe.report.report_data import ReportInputs
 
-#: Columns that name a model.
+#: Columns with the names of models.
 _MODEL_COLUMNS = ("model", "against_model", "base", "tuned")
 
 

@@ -183,7 +183,7 @@ def _of_nearest(tooltip: list[alt.Tooltip]) -> alt.ExprRef:
     point = "(datum.datum || datum)"
     parts = []
     for one in tooltip:
-        values = one.to_dict()
+        values = cast(dict[str, Any], one.to_dict())
         value = f"{point}['{values['field']}']"
         if values["type"] == "quantitative":
             # The format of null is "0".

@@ -1,4 +1,4 @@
-"""The findings of the page's first screen: one line each, with what length does to it."""
+"""The findings of the page's first screen: one line each, with the effect of length on it."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -30,7 +30,7 @@ _WORDS = {"reversed": "reversed", "undecided": "undecided", "weaker": "below the
 
 @dataclass(frozen=True, kw_only=True)
 class HeadlineFigure:
-    """A ratio as text with its interval, or why there is none.
+    """A ratio as text with its interval, or the reason why it is missing.
 
     ``outcome`` is "agrees", "weaker", "undecided" or "reversed" beside the ratio as measured, and
     None without a ratio.
