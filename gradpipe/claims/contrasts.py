@@ -115,7 +115,7 @@ _SEGMENT_NAMES: dict[Segment, str] = {
 
 
 def _named_apart(term: Term, other: Term) -> str:
-    """The differences of a term from the other one, in words."""
+    """The style, relevance and role of a term, as far as the other one has others."""
     names = (
         (term.style.replace("_", " "), term.style != other.style),
         (term.relevance, term.relevance != other.relevance),
