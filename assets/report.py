@@ -188,7 +188,10 @@ def _version(versions: Versions, _: Partition) -> str:
             name: (version, getattr(versions.workspace.quality(name).notes(), "data", None))
             for name, version in responses.items()
         }
-    # Added later: left out where there is no series, so that earlier reports stay current.
+    # Added later: left out where they are not given, so that earlier reports stay current.
+    for name in ("title", "description"):
+        if printed[name] is None:
+            del printed[name]
     for model in printed["models"]:
         if model["series"] is None:
             del model["series"], model["step"]

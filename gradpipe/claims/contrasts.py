@@ -72,6 +72,23 @@ class Claim:
         return (self.statistic,)
 
     @property
+    def ratio(self) -> str | None:
+        """What is divided by what, such as "MAD of nuclear norm: none / detailed".
+
+        None if the ratio is one of more than two curves.
+        """
+        if len(self.terms) != 2:
+            return None
+        over, under = sorted(self.terms, key=lambda term: -term.coefficient)
+        sides = [_named_apart(term, other) for term, other in ((over, under), (under, over))]
+        where = _SEGMENT_NAMES[over.segment or self.segment]
+        if self.quantity == "layers":
+            where = " of each layer"
+        shared = f", {over.style.replace('_', ' ')}" if over.style == under.style else ""
+        measured = f"{_QUANTITY_NAMES[self.quantity]}{self.statistic.replace('_', ' ')}"
+        return f"{measured}{where}{shared}: {' / '.join(sides)}"
+
+    @property
     def region(self) -> tuple[float, float]:
         """The open interval in which the log ratio lies if the claim holds."""
         margin = log(self.margin)
@@ -80,6 +97,31 @@ class Claim:
             "within": (-margin, margin),
             "not_greater": (-inf, margin),
         }[self.test]
+
+
+_QUANTITY_NAMES: dict[Quantity, str] = {
+    "mad": "MAD of ",
+    "relative_mad": "MAD / mean of ",
+    "log_mad": "MAD of the log of ",
+    "mean": "",
+    "layers": "",
+}
+_SEGMENT_NAMES: dict[Segment, str] = {
+    "all": "",
+    "early": " in early layers",
+    "mid": " in middle layers",
+    "last": " in last layers",
+}
+
+
+def _named_apart(term: Term, other: Term) -> str:
+    """The style, relevance and role of a term, as far as the other one has others."""
+    names = (
+        (term.style.replace("_", " "), term.style != other.style),
+        (term.relevance, term.relevance != other.relevance),
+        (term.role, term.role != other.role),
+    )
+    return " ".join(name for name, differs in names if differs) or term.style
 
 
 def claims_table(claims: Sequence[Claim]) -> pl.DataFrame:

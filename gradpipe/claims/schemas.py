@@ -18,6 +18,7 @@ CLAIM_SCHEMA = pl.Schema(
         "margin": pl.Float64,
         "quantity": pl.String,
         "scale_free": pl.String,
+        "ratio": pl.String,
     }
 )
 #: One row per verdict ("supported", "contradicted", "undecided"): ``level`` is "cell" (a model,

@@ -67,6 +67,14 @@ STATISTIC_LABELS = {
     "token_alignment": "alignment of the tokens’ gradients",
     "effective_tokens": "effective number of tokens",
 }
+#: Units of statistics that have one: the loss is in nats, and weights have no unit.
+STATISTIC_UNITS = {
+    **dict.fromkeys(("nuclear_norm", "spectral_norm", "frobenius_norm"), "nats"),
+    **dict.fromkeys(("nuclear_norm_summed_loss", "token_gradient_norm"), "nats"),
+    **dict.fromkeys(("effective_rank", "stable_rank"), "directions"),
+    **dict.fromkeys(("sigma1_ratio", "top4_energy", "top16_energy"), "share"),
+    "effective_tokens": "tokens",
+}
 SEGMENT_LABELS = {
     "all": "all layers",
     "early": "early layers",
@@ -89,6 +97,8 @@ VERDICT_SHAPES = {"supported": "circle", "contradicted": "diamond", "undecided":
 SIDE_COLORS = {"higher": "#D55E00", "lower": "#0072B2", "undecided": "#6B7480"}
 #: AUROCs of 0, 0.5 (chance) and 1.
 AUROC_COLORS = ("#0072B2", "#F4F4F2", "#D55E00")
+#: From small to large values, readable on light and on dark paper.
+HEAT_COLORS = ("#DCEBF7", "#5AA9D6", "#0B4F86", "#0A1F3D")
 END_COLORS = {"largest": "#D55E00", "smallest": "#0072B2"}
 
 #: Titles of panels that show a projection, or the cosine of two gradients.
@@ -128,6 +138,13 @@ def style_label(style: str) -> str:
 def statistic_label(statistic: str) -> str:
     """A statistic's label for readers: by default its name without underscores."""
     return STATISTIC_LABELS.get(statistic, statistic.replace("_", " "))
+
+
+def statistic_with_unit(statistic: str) -> str:
+    """A statistic's label with its unit, as the title of an axis."""
+    unit = STATISTIC_UNITS.get(statistic)
+    label = statistic_label(statistic)
+    return f"{label} ({unit})" if unit else label
 
 
 def style_color(style: str) -> str:

@@ -12,6 +12,7 @@ from gradpipe.models.equal_weights import equal_weights_note
 from gradpipe.models.hardware import cpu_name
 from gradpipe.models.source import ModelSource
 from gradpipe.studies.load import study_yaml
+from gradpipe.studies.model_labels import model_labels
 from gradpipe.studies.study import Study
 
 #: The packages that the numbers and charts depend on.
@@ -51,6 +52,9 @@ def provenance(
         equal_weights: Groups of models that have the same weights.
         weights: What was done to each model's stored weights, by its name.
     """
+    labels = model_labels(
+        {one.name: (one.id, models[one.name][0]) for one in study.models if one.name in models}
+    )
     twins = {name: [n for n in group if n != name] for group in equal_weights for name in group}
     return {
         "study": study.model_dump(mode="json"),
@@ -63,6 +67,7 @@ def provenance(
                 "revision": models[model.name][0].revision,
                 "fingerprint": models[model.name][1],
             }
+            | ({"label": label} if (label := labels.get(model.name)) else {})
             | ({"prompts": " ".join(said)} if (said := (notes or {}).get(model.name)) else {})
             | ({"same weights as": ", ".join(same)} if (same := twins.get(model.name)) else {})
             | ({"weights": " ".join(done)} if (done := (weights or {}).get(model.name)) else {})

@@ -26,6 +26,7 @@ from gradpipe.studies.base_models import require_known_bases, tuned_pairs
 from gradpipe.studies.model_config import ModelConfig
 from gradpipe.studies.model_entries import ModelEntry
 from gradpipe.studies.names import require_distinct_names, require_known_names
+from gradpipe.studies.report_words import StudyDescription, StudyTitle
 from gradpipe.studies.template_files import read_chat_template
 from gradpipe.styles import STYLES
 
@@ -38,11 +39,10 @@ class Study(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     name: str = Field(
-        default="study",
-        min_length=1,
-        max_length=100,
-        description="What the report calls the study.",
+        default="study", min_length=1, max_length=100, description="A short name of the study."
     )
+    title: StudyTitle = None
+    description: StudyDescription = None
     models: tuple[ModelEntry, ...] = Field(
         description=(
             "Model ids, or mappings with an ``id`` and further settings; one with ``checkpoints`` "

@@ -8,15 +8,23 @@ from typing import Any
 class Opened:
     """A report opened in the browser, with its console messages and requests."""
 
-    def __init__(self, browser: Any, index: Path, width: int = 1280) -> None:
-        self.page = browser.new_page(viewport={"width": width, "height": 900})
+    def __init__(
+        self,
+        browser: Any,
+        index: Path,
+        width: int = 1280,
+        *,
+        address: str = "",
+        scheme: str = "light",
+    ) -> None:
+        self.page = browser.new_page(viewport={"width": width, "height": 900}, color_scheme=scheme)
         self.complaints: list[str] = []
         self.requests: list[str] = []
         self.page.on("console", lambda message: self.complaints.append(message.text))
         self.page.on("pageerror", lambda error: self.complaints.append(str(error)))
         self.page.on("request", lambda request: self.requests.append(request.url))
-        self.page.goto(index.as_uri())
-        self.page.wait_for_selector("html[data-ready=yes]")
+        self.page.goto(index.as_uri() + address)
+        self.page.wait_for_selector("html[data-ready=yes]", timeout=120_000)
 
     def lines(self, chart: str) -> list[str]:
         """The shapes of the lines drawn in a chart."""

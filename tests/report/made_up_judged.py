@@ -105,7 +105,7 @@ _TESTS = {"relevance_same": ("within", 1.1)}
 def claims_of() -> pl.DataFrame:
     """Claims of the paper and one of the study's own."""
     rows = [
-        (*claim[:5], *_TESTS.get(claim[5], ("greater", 1.0)), claim[5].split("_")[0], None)
+        (*claim[:5], *_TESTS.get(claim[5], ("greater", 1.0)), claim[5].split("_")[0], None, None)
         for claim in CLAIMS
     ]
     return pl.DataFrame(rows, schema=CLAIM_SCHEMA, orient="row")

@@ -1,7 +1,5 @@
 """Lines through the layers, as several kinds of chart draw them."""
 
-from typing import Any
-
 import altair as alt
 
 from gradpipe.report.charts.parts import (
@@ -62,7 +60,8 @@ def curve_lines(
     if value == "ratio":
         layers.insert(0, line_of_no_difference())
     if tooltip is not None:
-        layers.append(nearest_point(x, y, color, [*tooltip, *_measured(value)]))
+        named = [alt.Tooltip(name) for name in tooltip]
+        layers.append(nearest_point(x, y, color, [*named, *_measured(value)]))
     fields = [field, *(name.partition(":")[0] for name in dashed_by)]
     return _with_stretches(layered(*layers), fields)
 
@@ -84,11 +83,11 @@ def _with_stretches(chart: alt.LayerChart, fields: list[str]) -> alt.LayerChart:
     return numbered
 
 
-def _measured(value: str) -> list[Any]:
+def _measured(value: str) -> list[alt.Tooltip]:
     """The values of a point in its tooltip."""
     return [
-        "layer:Q",
+        alt.Tooltip("layer:Q"),
         tooltip_value(value, {"rd": "RD"}.get(value, value)),
         tooltip_value("se", "standard error"),
-        "examples:Q",
+        alt.Tooltip("examples:Q"),
     ]

@@ -9,7 +9,7 @@ from gradpipe.report.charts.sections import Section
 from gradpipe.report.report_data import ReportInputs
 
 #: Widths of the axes in pixels: per panel, and of axes that panels share.
-PANEL_MARGIN = (38, 12)
+PANEL_MARGIN = (56, 12)
 #: The margin of a chart with names down its left side, beside these names.
 WIDE_MARGIN = (0, 12)
 #: The margin of a chart whose panels share the scale at the left.
@@ -51,18 +51,23 @@ class PageRows:
 
 @dataclass(frozen=True, kw_only=True)
 class PageFigure:
-    """A figure of the page, in a section.
+    """A figure of the page, in a section, under its own ``heading``.
 
-    ``names`` are the values that its colors distinguish, in order; without any it is not shown.
-    ``log`` says whether the first scale is logarithmic, and with ``scales`` the reader can switch
-    to the other one. ``rows`` are the rows that it draws. Without them, the page's script computes
-    the rows from blocks that several charts share (page/rows.js).
+    ``axis`` is the title of the axis of values, for charts whose values the reader chooses:
+    ``{statistic}`` is the label of the chosen statistic, ``{measured}`` the same with its unit, and
+    the name of another picker the label of its choice. ``names`` are the values that its colors
+    distinguish, in order; without any it is not shown. ``log`` says whether the first scale is
+    logarithmic, and with ``scales`` the reader can switch to the other one. ``rows`` are the rows
+    that it draws. Without them, the page's script computes the rows from blocks that several charts
+    share (page/rows.js).
     """
 
     id: str
     section: Section
+    heading: str
     names: Callable[[ReportInputs], Sequence[str]]
     caption: str
+    axis: str = ""
     margin: tuple[int, int] = PANEL_MARGIN
     log: bool = True
     scales: bool = True

@@ -12,6 +12,7 @@ from gradpipe.report.style import (
     ORDERS,
     PANEL_TITLES,
     statistic_label,
+    statistic_with_unit,
     style_color,
     style_label,
     theme,
@@ -66,9 +67,10 @@ def panels(
     named = "".join(
         f"(datum.label) === '{name}' ? '{title}' : " for name, title in PANEL_TITLES.items()
     )
+    order = ORDERS.get(field, ())
     facet = alt.Facet(
         f"{field}:N",
-        sort=list(ORDERS.get(field, ())) or None,
+        sort=[style_label(name) if field == "style" else name for name in order] or None,
         title=None,
         header=alt.Header(labelExpr=f"{named}split(datum.label, '\\n')", labelPadding=4),
     )
@@ -98,9 +100,10 @@ def scale(log: bool) -> alt.Scale:
     return alt.Scale(type="log", nice=False, padding=8) if log else alt.Scale(zero=True)
 
 
-def value_title(statistic: str | None, prefix: str = "") -> str | None:
-    """The title of a value's axis; None on the page, whose caption names the statistic."""
-    return prefix + statistic_label(statistic) if statistic else None
+def value_title(statistic: str | None, prefix: str = "", *, unit: bool = True) -> str | None:
+    """The title of a value's axis; None on the page, whose script writes it."""
+    label = statistic_with_unit if unit else statistic_label
+    return prefix + label(statistic) if statistic else None
 
 
 def color_by(
@@ -168,16 +171,35 @@ def line_of_no_difference(axis: str = "y") -> alt.Chart:
     return drawn
 
 
-def nearest_point(x: alt.X, y: alt.Y, color: alt.Color, tooltip: list[Any]) -> alt.Chart:
+def nearest_point(x: alt.X, y: alt.Y, color: alt.Color, tooltip: list[alt.Tooltip]) -> alt.Chart:
     """The point nearest to the pointer, with its values in a tooltip."""
     over = alt.selection_point(
         name="nearest", on="pointerover", nearest=True, empty=False, clear="pointerout"
     )
     shown = alt.condition(over, alt.value(1), alt.value(0))
-    points = alt.Chart().mark_circle(size=60, aria=False)
-    encoded = points.encode(x=x, y=y, color=color, opacity=shown, tooltip=tooltip)
+    points = alt.Chart().mark_circle(size=60, aria=False, tooltip=_of_nearest(tooltip))
+    encoded = points.encode(x=x, y=y, color=color, opacity=shown)
     named: alt.Chart = encoded.add_params(over).properties(name="points")
     return named
+
+
+def _of_nearest(tooltip: list[alt.Tooltip]) -> alt.ExprRef:
+    """A tooltip as one expression over the nearest point.
+
+    A selection of the nearest point lies on Voronoi cells, whose data are the points. Vega-Lite 6.4
+    reads a nominal field from the cell instead, which has none, and shows "undefined"; 6.1 does
+    not. An expression is used unchanged. Look again when vega-lite#9707 is released.
+    """
+    point = "(datum.datum || datum)"
+    parts = []
+    for one in tooltip:
+        values = cast(dict[str, Any], one.to_dict())
+        value = f"{point}['{values['field']}']"
+        if values["type"] == "quantitative":
+            # The format of null is "0".
+            value = f"isValid({value}) ? format({value}, '{values.get('format', '')}') : '–'"
+        parts.append(f"'{values.get('title', values['field'])}': {value}")
+    return alt.ExprRef(expr=f"{{{', '.join(parts)}}}")
 
 
 def tooltip_value(field: str, title: str) -> alt.Tooltip:

@@ -22,6 +22,8 @@ class Section:
     after: str | None = None
 
 
+#: The first screen of the page, which the page's own template shows.
+HEADLINE_SECTION = Section(id="headline", name="", heading="")
 VERDICTS_SECTION = Section(
     id="verdicts",
     name="Verdicts",
@@ -72,7 +74,14 @@ EXAMPLES_SECTION = Section(id="examples", name="Examples", heading="Single examp
 
 #: The sections that several charts or a template share.
 SECTIONS = (
-    *(VERDICTS_SECTION, CURVES_SECTION, RATIO_SECTION, RELEVANCE_SECTION, DISCRIMINATION_SECTION),
+    *(
+        HEADLINE_SECTION,
+        VERDICTS_SECTION,
+        CURVES_SECTION,
+        RATIO_SECTION,
+        RELEVANCE_SECTION,
+        DISCRIMINATION_SECTION,
+    ),
     *(MAD_SECTION, TWINS_SECTION, KNOWLEDGE_SECTION, LENGTH_SECTION, ALIGNMENT_SECTION),
     *(SETS_SECTION, SPANS_SECTION, EXAMPLES_SECTION),
 )

@@ -117,7 +117,7 @@ def _verdicts(verdicts: pl.DataFrame) -> Iterator[Block]:
     numbers = ["effect", "low", "high", "p_adjusted"]
     names = ["claim", "benchmark", "projection", "verdict", "reason", "items", "against_model"]
     rows = verdicts.filter(pl.col("level") == "cell").with_columns(finite(c) for c in numbers)
-    for keys, part in _parts(rows, ["model"]):
+    for keys, part in _parts(in_reading_order(rows, "benchmark", "projection"), ["model"]):
         yield ("verdicts", *keys), packed(part.select(*names, *numbers))
 
 

@@ -12,7 +12,7 @@ from gradpipe.report.charts.kind import ChartKind
 from gradpipe.report.charts.kinds import ALL_KINDS
 from gradpipe.report.charts.page_figure import PageFigure
 from gradpipe.report.charts.parts import specification, unchecked
-from gradpipe.report.charts.sections import SECTIONS, Section
+from gradpipe.report.charts.sections import HEADLINE_SECTION, SECTIONS, Section
 from gradpipe.report.charts.step_axis import StepExtent, step_extent
 from gradpipe.report.report_data import ReportInputs
 from gradpipe.report.steps import with_detail
@@ -50,6 +50,8 @@ class PageChart:
             steps = step_extent(self.rows)
         return {
             "id": figure.id,
+            "heading": figure.heading,
+            "axis": figure.axis,
             "margin": figure.margin,
             "start": start,
             "logOf": self.kind.log_of,
@@ -114,10 +116,15 @@ def page_charts(inputs: ReportInputs) -> dict[str, PageChart]:
 def page_sections(
     charts: Mapping[str, PageChart], tables: Mapping[str, ReportTable]
 ) -> list[PageSection]:
-    """The sections that have a chart, or one of their own tables, in the order of the page."""
+    """The sections that have a chart, or one of their own tables, in the order of the page.
+
+    That of the first screen, which is in the page's own template, is left out.
+    """
     filled = {name for name, table in tables.items() if table.frame.height}
     shown = []
     for section in _all_sections():
+        if section == HEADLINE_SECTION:
+            continue
         own = [chart for chart in charts.values() if chart.figure.section == section]
         present = [name for name in section.tables if name in filled]
         if own or present:

@@ -1,5 +1,7 @@
 // Draws the charts one after the other, those in sight first.
 const views = new Map();
+// The rows that each chart shows.
+const drawnRows = new Map();
 // How often each chart was drawn: a drawing that was overtaken by a later one stops.
 const drawings = new Map();
 
@@ -37,7 +39,7 @@ const describe = (chart, spec, caption, rows) => {
 };
 
 // The width for names at the left: as much as the longest one needs, up to a limit.
-const NAME_WIDTH = { wide: 170, narrow: 104, letter: 7, room: 6 };
+const NAME_WIDTH = { wide: 230, narrow: 170, letter: 6.5, room: 8 };
 const widthOfNames = (layers, rows, narrow) => {
   const y = layers.map((layer) => layer.encoding?.y).find((channel) => channel?.type === "nominal");
   if (!y) return 0;
@@ -48,6 +50,32 @@ const withNameWidth = (layer, width) => {
   if (layer.encoding?.y?.type !== "nominal") return layer;
   const axis = { ...layer.encoding.y.axis, labelLimit: width, minExtent: width };
   return { ...layer, encoding: { ...layer.encoding, y: { ...layer.encoding.y, axis } } };
+};
+
+// The title of the axis of values: of the chosen statistic, if the reader can choose one.
+const AXIS_LETTERS = 32;
+const axisTitle = (chart, choice) => wrapText(chart.axis.replace(/\{(\w+)\}/g, (_, name) => {
+  if (name === "measured") return labelOf("measured", choice.statistic);
+  return name === "statistic" ? labelOf(name, choice.statistic) : chosenLabel(name, choice[name]);
+}), AXIS_LETTERS).split("\n");
+const withAxisTitle = (layer, title) => {
+  const encoding = { ...layer.encoding };
+  for (const channel of ["x", "y"]) {
+    const isOpen = encoding[channel]?.type === "quantitative" && encoding[channel].title === null;
+    if (isOpen) encoding[channel] = { ...encoding[channel], title };
+  }
+  const { color } = encoding;
+  if (color?.type === "quantitative" && color.legend?.title === null) {
+    encoding.color = { ...color, legend: { ...color.legend, title: title.join(" ") } };
+  }
+  return layer.encoding ? { ...layer, encoding } : layer;
+};
+
+// The layer with other columns on its axes, if the reader chooses them.
+const withChosenAxes = (layer, axes) => {
+  if (!layer.encoding) return layer;
+  const chosen = Object.entries(axes).map(([channel, { field, title }]) => [channel, { ...layer.encoding[channel], field, title }]);
+  return { ...layer, encoding: { ...layer.encoding, ...Object.fromEntries(chosen) } };
 };
 
 // The layer with only those values in its legends that are drawn.
@@ -72,15 +100,16 @@ const legendLetters = (panel, rows) => {
 };
 
 // The specification for a width in pixels: columns of panels, their width, and the legend.
-const fitToWidth = (spec, chart, rows, width) => {
-  const narrow = width < 600;
+const fitToWidth = (spec, chart, rows, width, title, axes) => {
+  const narrow = width < 520;
   const count = new Set(rows.map((row) => row[spec.facet.field])).size;
   const columns = narrow ? 1 : Math.min(2, count);
   const names = widthOfNames(spec.spec.layer ?? [spec.spec], rows, narrow);
   const [perPanel, once] = chart.margin;
-  const available = columns === 1 ? Math.min(width, 680) : width;
+  const available = columns === 1 ? Math.min(width, 760) : width;
   const inner = Math.floor((available - once - names - columns * perPanel - (columns - 1) * 20) / columns);
-  const fitLayer = (layer) => withNameWidth(withDrawnLegends(layer, rows), names);
+  const fitLayer = (layer) =>
+    withChosenAxes(withAxisTitle(withNameWidth(withDrawnLegends(layer, rows), names), title), axes);
   const panel = fitLayer(spec.spec);
   if (panel.layer) panel.layer = panel.layer.map(fitLayer);
   const config = structuredClone(spec.config);
@@ -98,7 +127,7 @@ const draw = async (chart) => {
   drawings.set(chart.id, drawing);
   const choice = currentChoice();
   const log = document.querySelector(`[data-log="${chart.id}"]`)?.checked ?? chart.start === "log";
-  const { rows: collect, value } = sourceOf(chart);
+  const { rows: collect, value, axes: axesOf, onClick } = sourceOf(chart);
   const rows = (await collect(choice)).filter((row) => !log || chart.logOf === "step" || row[value] > 0);
   if (drawings.get(chart.id) !== drawing) return;
   const caption = captionOf(chart, choice, rows);
@@ -106,8 +135,9 @@ const draw = async (chart) => {
   box.style.minHeight = `${box.offsetHeight}px`;
   views.get(chart.id)?.finalize();
   views.delete(chart.id);
+  drawnRows.set(chart.id, rows);
   if (rows.length) {
-    const spec = fitToWidth(structuredClone(chart[log ? "log" : "linear"]), chart, rows, box.clientWidth);
+    const spec = fitToWidth(structuredClone(chart[log ? "log" : "linear"]), chart, rows, box.clientWidth, axisTitle(chart, choice), axesOf?.(choice) ?? {});
     const description = describe(chart, spec, caption, rows);
     const view = await window.vegaEmbed(box, { ...spec, datasets: { rows }, description }, {
       actions: false, ast: true, defaultStyle: false, renderer: "svg",
@@ -118,6 +148,7 @@ const draw = async (chart) => {
       return;
     }
     views.set(chart.id, view);
+    if (onClick) view.view.addEventListener("click", (_, item) => item?.datum && onClick(item.datum));
   } else {
     box.textContent = "There is nothing to draw for this choice.";
     box.removeAttribute("aria-label");
@@ -149,12 +180,23 @@ const drawCharts = (isWanted) => {
 };
 const drawFollowers = (picker) => drawCharts((chart) => sourceOf(chart).follows.includes(picker));
 
+const chartOf = (name) => index.charts.find((chart) => chart.id === name);
+const fileName = (name) => {
+  const choice = sourceOf(chartOf(name)).caption(currentChoice()).join("-").replace(/[^A-Za-z0-9]+/g, "-").slice(0, 120);
+  return `${name}-${choice}`;
+};
+
+// A saved picture has the heading and the caption as its title, which the page shows above it.
 const save = async (name, kind) => {
-  const view = views.get(name);
-  if (!view) return;
+  const shown = views.get(name);
+  if (!shown) return;
+  const subtitle = document.querySelector(`[data-shown="${name}"]`).textContent;
+  const title = { text: chartOf(name).heading, subtitle, anchor: "start", offset: 12 };
+  const box = document.createElement("div");
+  const { view } = await window.vegaEmbed(box, { ...shown.spec, title, padding: 12 }, { actions: false, ast: true, defaultStyle: false, renderer: "svg" });
   const link = document.createElement("a");
-  link.href = await view.view.toImageURL(kind, 2);
-  const choice = sourceOf(index.charts.find((chart) => chart.id === name)).caption(currentChoice()).join("-").replace(/[^A-Za-z0-9]+/g, "-").slice(0, 120);
-  link.download = `${name}-${choice}.${kind}`;
+  link.href = await view.toImageURL(kind, 2);
+  link.download = `${fileName(name)}.${kind}`;
   link.click();
+  view.finalize();
 };

@@ -41,7 +41,24 @@ const exampleCard = (row) => {
   return card;
 };
 
+// The example whose dot was clicked, with its texts if it is among the most extreme ones.
+const showExample = async (row) => {
+  const { model, benchmark } = currentChoice();
+  const extremes = await rowsOf(["extremes", benchmark], { model, index: row.index, relevance: row.relevance });
+  const known = extremes.find((one) => labelOf("style", one.style) === row.style);
+  const card = exampleCard({ ...row, ...known, place: "•" });
+  if (!known) {
+    card.querySelectorAll(".part, pre").forEach((part) => part.remove());
+    card.append(element("p", "The page has the texts of the largest and smallest gradients only. "
+      + `This one is item ${row.index} of ${benchmark}, ${row.style}, ${row.relevance}.`, "note"));
+  }
+  card.open = true;
+  byId("clicked-example").replaceChildren(card);
+  announce(`Item ${row.index}, ${row.style}, ${row.relevance} is shown below the chart.`);
+};
+
 const showExtremes = async () => {
+  byId("clicked-example")?.replaceChildren();
   const box = byId("extremes");
   if (!box) return;
   const { model, benchmark } = currentChoice();

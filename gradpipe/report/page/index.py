@@ -75,6 +75,7 @@ def page_index(
         "labels": {
             "style": style.STYLE_LABELS,
             "statistic": style.STATISTIC_LABELS,
+            "measured": {name: style.statistic_with_unit(name) for name in style.STATISTIC_LABELS},
             "segment": style.SEGMENT_LABELS,
             "control": CONTROL_LABELS,
             "panel": style.PANEL_TITLES,

@@ -14,8 +14,10 @@ from importlib.resources import files
 
 import polars as pl
 
+from gradpipe.report.model_labels import with_model_labels
 from gradpipe.report.page.blocks import all_blocks, page_tables
 from gradpipe.report.page.charts import page_charts, page_sections
+from gradpipe.report.page.held_files import MOST_LETTERS, held_files
 from gradpipe.report.page.index import EXAMPLE_HEADS, SHOWN_EXAMPLE_COLUMNS, is_static, page_index
 from gradpipe.report.page.pack import deflated
 from gradpipe.report.page.text import page_text
@@ -34,6 +36,8 @@ _SCRIPTS = (
         "draw",
         "tables",
         "examples",
+        "downloads",
+        "state",
         "start",
     ),
 )
@@ -43,6 +47,7 @@ _RECORD = (("run", "What was run"), ("provenance", "Provenance"))
 
 def render_page(inputs: ReportInputs) -> str:
     """Render the page as HTML; the same inputs give the same text."""
+    results, inputs = inputs, with_model_labels(inputs)
     import jinja2
     from markupsafe import Markup
 
@@ -57,6 +62,7 @@ def render_page(inputs: ReportInputs) -> str:
     charts, tables = page_charts(inputs), page_tables(all_tables(shown))
     sections = page_sections(charts, tables)
     blocks = list(all_blocks(shown, tables, charts))
+    blocks += held_files(results, MOST_LETTERS - sum(len(text) for _, text in blocks))
     index = page_index(shown, tables, charts) | {"blocks": [key for key, _ in blocks]}
     style, script = packaged_text("page.css"), page_script()
     scripts = [script, vega_bundle()] if charts else [script]
@@ -67,7 +73,11 @@ def render_page(inputs: ReportInputs) -> str:
         example_headings=list(SHOWN_EXAMPLE_COLUMNS.values()),
         example_heads=EXAMPLE_HEADS,
         sections=sections,
-        navigation=[*((one.section.id, one.section.name) for one in sections), *_RECORD],
+        navigation=[
+            ("findings", "Findings"),
+            *((one.section.id, one.section.name) for one in sections),
+            *_RECORD,
+        ],
         item_range=_item_range(inputs),
         is_static=is_static,
         encode_base64=_encode_base64,

@@ -6,12 +6,13 @@ const withBand = (row, value, error) => {
   return { ...row, low: Math.max(value - width, value * index.leastBand), high: value + width };
 };
 
+const bandedCurves = (rows, model) => rows.filter((row) => row.mean !== null).map((row) => {
+  const se = row.error === null ? null : row.error * Math.abs(row.mean);
+  return withBand({ ...row, model, se }, row.mean, se);
+});
 const curveRows = async (model, statistic, benchmark) => {
   const rows = await rowsOf(["curves", model, statistic], { benchmark });
-  return rows.filter((row) => row.mean !== null && !isOff(row.style)).map((row) => {
-    const se = row.error === null ? null : row.error * Math.abs(row.mean);
-    return withBand({ ...row, model, se }, row.mean, se);
-  });
+  return bandedCurves(rows.filter((row) => !isOff(row.style)), model);
 };
 
 const withStyleLabels = (rows) => rows.map((row) => (row.style === undefined ? row : { ...row, style: labelOf("style", row.style) }));
@@ -92,9 +93,36 @@ const madCaption = ({ statistic, model, segment }) => [
   `MAD of ${labelOf("statistic", statistic)}, ${labelOf("segment", segment)}`, model];
 
 const SOURCES = {
+  headline: {
+    follows: [...CURVE_PICKERS, "projection"], value: "mean", kind: "Line chart",
+    caption: (choice) => [...curveCaption(choice), labelOf("panel", choice.projection)],
+    rows: async (choice) => withStyleLabels(onlyCorrect(await chosenCurves(choice))
+      .filter((row) => row.projection === choice.projection)),
+  },
   curves: {
     follows: CURVE_PICKERS, value: "mean", kind: "Line chart", caption: curveCaption,
     rows: async (choice) => withStyleLabels(onlyCorrect(await chosenCurves(choice))),
+  },
+  heatmap: {
+    follows: CURVE_PICKERS, value: "mean", kind: "Heatmap", caption: curveCaption,
+    rows: async (choice) => withStyleLabels(onlyCorrect(await chosenCurves(choice))),
+  },
+  styles: {
+    follows: CURVE_PICKERS, value: "mean", kind: "Line chart", caption: curveCaption,
+    rows: async (choice) => withStyleLabels(onlyCorrect(await chosenCurves(choice))),
+  },
+  models: {
+    follows: ["benchmark", "statistic", "models_style"], value: "mean", kind: "Line chart",
+    caption: (choice) => [
+      labelOf("statistic", choice.statistic), choice.benchmark, labelOf("style", choice.models_style)],
+    rows: async ({ statistic, benchmark, models_style: style }) => {
+      const models = Array.from(byId("pick-model").options, (option) => option.value);
+      const rows = await Promise.all(models.map(async (model) => {
+        const packed = await rowsOf(["curves", model, statistic], { benchmark, style, relevance: "correct" });
+        return bandedCurves(packed, model);
+      }));
+      return withStyleLabels(rows.flat());
+    },
   },
   ratio: {
     follows: CURVE_PICKERS, value: "ratio", kind: "Line chart of ratios", caption: curveCaption,

@@ -29,7 +29,8 @@ Object.assign(SOURCES, {
       // Panels appear in the order of their first rows, so rows come in the order of the claims.
       return index.claims.filter((part) => part.group === claim).flatMap((part) => {
         const title = wrapText(part.statement, titleLetters());
-        return rows.filter((row) => row.claim === part.claim).map((row) => ({ ...row, part: title }));
+        return rows.filter((row) => row.claim === part.claim)
+          .map((row) => ({ ...row, part: title, place: `${row.benchmark} · ${row.projection}` }));
       });
     },
   },
@@ -76,12 +77,17 @@ Object.assign(SOURCES, {
       .map((row) => ({ ...row, projection: row.pair, pair: comparisonLabel(row) })),
   },
   sizes: {
-    follows: ["model", "benchmark", "styles"], value: "nuclear_norm", kind: "Scatter plot",
-    caption: ({ model, benchmark }) => ["nuclear norm by tokens of the response", model, benchmark],
-    rows: async ({ model, benchmark }) => {
+    follows: ["model", "benchmark", "styles", "x_axis", "y_axis"], value: "value", kind: "Scatter plot",
+    caption: ({ model, benchmark, x_axis: x, y_axis: y }) => [
+      `${chosenLabel("y_axis", y)} by ${chosenLabel("x_axis", x)}`, model, benchmark],
+    axes: ({ x_axis: x, y_axis: y }) => ({
+      x: { field: x, title: chosenLabel("x_axis", x) }, y: { field: y, title: chosenLabel("y_axis", y) },
+    }),
+    onClick: (row) => showExample(row),
+    rows: async ({ model, benchmark, x_axis: x, y_axis: y }) => {
       const rows = await rowsOf(["examples", model, benchmark]);
-      const isDrawn = (row) => row.nuclear_norm > 0 && row.response_tokens > 0 && !isOff(row.style);
-      return withStyleLabels(rows.filter(isDrawn));
+      const isDrawn = (row) => row[x] > 0 && row[y] > 0 && !isOff(row.style);
+      return withStyleLabels(rows.filter(isDrawn).map((row) => ({ ...row, value: row[y] })));
     },
   },
   spectra: {

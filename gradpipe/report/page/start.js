@@ -15,6 +15,7 @@ const UPDATES = {
 };
 
 const onChoice = async (name) => {
+  writeState();
   announceChoice();
   for (const update of UPDATES[name] ?? []) await update();
   // Charts are drawn last: a model or benchmark may bring other styles, which limit the curves.
@@ -25,11 +26,16 @@ const wireCharts = () => {
   for (const chart of index.charts) {
     const box = document.querySelector(`[data-log="${chart.id}"]`);
     if (!box) continue;
-    box.checked = chart.start === "log";
-    box.addEventListener("change", () => drawCharts((other) => other.id === chart.id));
+    box.addEventListener("change", () => {
+      writeState();
+      drawCharts((other) => other.id === chart.id);
+    });
   }
   for (const name of pickers()) byId(`pick-${name}`)?.addEventListener("change", () => onChoice(name));
-  for (const box of all(".styles input")) box.addEventListener("change", () => drawFollowers("styles"));
+  for (const box of all(".styles input")) box.addEventListener("change", () => {
+    writeState();
+    drawFollowers("styles");
+  });
   for (const button of all("[data-save]")) {
     button.addEventListener("click", () => save(button.dataset.save, button.dataset.as));
   }
@@ -73,6 +79,13 @@ const wireCopy = () => {
   });
 };
 
+// Everything that depends on the reader's choices.
+const drawAll = async () => {
+  if (byId("pick-model")) await showStylesOfChoice();
+  await Promise.all([fillTables(), showExtremes()]);
+  await drawCharts(() => true);
+};
+
 const start = async () => {
   wireCopy();
   wirePrint();
@@ -83,10 +96,13 @@ const start = async () => {
   await openIndex();
   wireTables();
   const vega = loadVega();
-  if (byId("pick-model")) await showStylesOfChoice();
+  readState();
   wireCharts();
-  await Promise.all([vega, fillTables(), showExtremes()]);
-  await drawCharts(() => true);
+  wireDownloads();
+  await vega;
+  await drawAll();
+  scrollToSection();
+  wireState();
   document.documentElement.dataset.ready = "yes";
 };
 start();

@@ -7,11 +7,13 @@ from gradpipe.report import style
 from gradpipe.report.chart_data import distinct
 from gradpipe.report.prose.discrimination import discrimination_notes
 from gradpipe.report.prose.findings import findings
+from gradpipe.report.prose.headline import FEW_HEADLINES, HEADLINE_COLUMNS, Headline, headlines
 from gradpipe.report.prose.length_line import HOW_SURVIVAL_IS_JUDGED
 from gradpipe.report.prose.length_note import length_note
-from gradpipe.report.prose.phrases import join_words, tally
+from gradpipe.report.prose.phrases import count_text, join_words, tally
 from gradpipe.report.prose.sets_note import sets_note
 from gradpipe.report.prose.spans import span_findings
+from gradpipe.report.prose.terms import explained
 from gradpipe.report.prose.trends import headline_note, step_notes, trend_findings
 from gradpipe.report.report_data import ReportInputs
 from gradpipe.report.steps import detailed_models
@@ -70,8 +72,22 @@ def page_text(inputs: ReportInputs) -> dict[str, Any]:
     judged = (HOW_JUDGED, headline_note(inputs), HOW_SURVIVAL_IS_JUDGED)
     all_findings = findings(inputs) + span_findings(inputs)
     statistic = default if default in statistics or not statistics else statistics[0]
+    study = provenance.get("study", {})
+    first = headlines(all_findings, inputs)
+    first_terms = explained([style.statistic_label(statistic), *_words_of(first)])
     return {
-        "title": str(provenance.get("study", {}).get("name") or "study"),
+        "title": str(study.get("title") or study.get("name") or "study"),
+        "study_name": str(study.get("name") or "study"),
+        "description": study.get("description"),
+        "headlines": first,
+        "few_headlines": FEW_HEADLINES,
+        "headline_columns": HEADLINE_COLUMNS,
+        "headline_extent": _extent(models, benchmarks),
+        "headline_terms": first_terms,
+        "findings_terms": explained(
+            (text for one in all_findings for text in (one.title, one.summary, *one.details)),
+            [term for term, _ in first_terms],
+        ),
         "models": models,
         "benchmarks": benchmarks,
         "models_named": _names_or_count(models, "models"),
@@ -103,6 +119,20 @@ def page_text(inputs: ReportInputs) -> dict[str, Any]:
         "provenance": _provenance(provenance),
         "number": style.number,
     }
+
+
+def _words_of(first: list[Headline]) -> list[str]:
+    """The words of the first screen's table, with its headings if some claims compare styles."""
+    words = [text for one in first for text in (one.title, one.statement)]
+    by_length = any(one.survives_length for one in first)
+    return [*words, *HEADLINE_COLUMNS.values()] if by_length else words
+
+
+def _extent(models: list[str], benchmarks: list[str]) -> str:
+    """What a finding is a mean over."""
+    kinds = [(len(models), "model"), (len(benchmarks), "benchmark")]
+    counted = [count_text(count, kind) for count, kind in kinds if count > 1]
+    return join_words([*counted, "all projections"])
 
 
 def _provenance(provenance: dict[str, Any]) -> dict[str, Any]:

@@ -42,6 +42,7 @@ class ClaimFinding:
     cells. ``summary`` says in a few sentences what was found, how large the effect is and how
     certain. ``details`` are about further parts, if there are several, and about exceptions.
     ``survives_length`` is the most serious word of its parts on length control, None without any.
+    ``claim`` is the claim that ``summary`` is about, empty for findings on spans.
     """
 
     group: str
@@ -50,6 +51,7 @@ class ClaimFinding:
     summary: str
     details: tuple[str, ...] = ()
     survives_length: str | None = None
+    claim: str = ""
 
 
 @dataclass(frozen=True)
@@ -129,6 +131,7 @@ def _finding(parts: list[_Part]) -> ClaimFinding:
         summary = f"{tally(verdicts, 'part')} {_summary(main, lead)}"
     claim = parts[0].claim
     return ClaimFinding(
+        claim=main.claim["claim"],
         group=claim["group"],
         title=_title(claim),
         verdict=verdict,
@@ -141,7 +144,11 @@ def _finding(parts: list[_Part]) -> ClaimFinding:
 def _finding_without_results(claim: dict[str, Any]) -> ClaimFinding:
     summary = "The study has no results for this claim."
     return ClaimFinding(
-        group=claim["group"], title=_title(claim), verdict="undecided", summary=summary
+        claim=claim["claim"],
+        group=claim["group"],
+        title=_title(claim),
+        verdict="undecided",
+        summary=summary,
     )
 
 

@@ -95,6 +95,23 @@ def write_tables(inputs: ReportInputs, folder: Path) -> list[Path]:
     """
     folder.mkdir(parents=True, exist_ok=True)
     tables = all_tables(inputs)
+    frames = table_frames(inputs, tables)
+    for name, frame in frames.items():
+        with_fields(frame).write_csv(folder / f"{name}.csv")
+    return [*(folder / f"{name}.csv" for name in frames), *write_latex(tables, folder)]
+
+
+def with_fields(frame: pl.DataFrame) -> pl.DataFrame:
+    """The frame as it is written to a CSV.
+
+    A list, such as the layers with the largest differences, is one field.
+    """
+    fields = pl.selectors.list().cast(pl.List(pl.String)).list.join(" ")
+    return frame.with_columns(fields)
+
+
+def table_frames(inputs: ReportInputs, tables: dict[str, ReportTable]) -> dict[str, pl.DataFrame]:
+    """The frame of every CSV by its name; ``tables`` are those of `all_tables`."""
     frames = {name: table.frame for name, table in tables.items()}
     frames["curves"] = in_reading_order(inputs.curves, *CURVE, "projection", "statistic", "layer")
     frames["mad_in_full"] = mad_in_full(inputs.mad)
@@ -121,8 +138,4 @@ def write_tables(inputs: ReportInputs, folder: Path) -> list[Path]:
     if not inputs.steps.is_empty():
         frames["statistics_by_step"] = step_values(inputs)
         frames["claims_by_step"] = claims_by_step(inputs)
-    for name, frame in frames.items():
-        # A list, such as the layers with the largest differences, is one field.
-        fields = pl.selectors.list().cast(pl.List(pl.String)).list.join(" ")
-        frame.with_columns(fields).write_csv(folder / f"{name}.csv")
-    return [*(folder / f"{name}.csv" for name in frames), *write_latex(tables, folder)]
+    return frames

@@ -258,7 +258,7 @@ def test_options_are_taken(results: Results) -> None:
     )
     assert chart.title.text == "Mine"
     specification = json.dumps(chart.to_dict())
-    assert '"title": "effective rank"' in specification
+    assert '"title": "effective rank (directions)"' in specification
     assert '"type": "log"' in specification
     expected = results.curves.filter(model="other", statistic="effective_rank", relevance="correct")
     assert sorted_values(pl.DataFrame(chart.data.values), "mean") == sorted_values(expected, "mean")

@@ -60,7 +60,7 @@ def test_every_chart_has_a_description_of_what_it_draws(opened: Opened) -> None:
         ".chart",
         "all => all.map((c) => [c.id, c.getAttribute('role'), c.getAttribute('aria-label')])",
     )
-    assert len(charts) == 14
+    assert len(charts) == 18
     for name, role, label in charts:
         assert role == "graphics-document", name
         assert "Panels: " in label, name

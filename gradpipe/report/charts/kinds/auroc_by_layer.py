@@ -172,6 +172,7 @@ AUROC_BY_LAYER = ChartKind(
     figure=PageFigure(
         id="aurocs",
         section=sections.DISCRIMINATION_SECTION,
+        heading="AUROC at each layer and projection",
         names=_projections,
         caption=(
             "AUROC of a statistic at each layer and projection: orange if irrelevant, wrong or "

@@ -151,6 +151,8 @@ BASE_AND_TUNED = ChartKind(
     figure=PageFigure(
         id="twins",
         section=sections.TWINS_SECTION,
+        heading="Curves of a base model and of the model tuned from it",
+        axis="{measured}",
         names=_styles,
         caption=(
             "Solid lines are the base model, dashed lines the model tuned from it, for correct "

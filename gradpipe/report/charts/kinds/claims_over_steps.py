@@ -192,6 +192,7 @@ CLAIMS_OVER_STEPS = ChartKind(
     figure=PageFigure(
         id="claims-by-steps",
         section=STEPS_SECTION,
+        heading="Ratio of a claim along training",
         names=_series,
         caption=(
             "The ratio that the claim is about, as a mean over benchmarks and projections, with "

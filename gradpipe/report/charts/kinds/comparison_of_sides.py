@@ -10,21 +10,20 @@ from gradpipe.report.charts.interval_dots import INTERVAL_TOOLTIP, interval_dots
 from gradpipe.report.charts.kind import ChartKind
 from gradpipe.report.charts.notebook_tables import ResultsFrame, checked, draw
 from gradpipe.report.charts.parts import color_by, panels, tooltip_value
-from gradpipe.report.style import PROJECTIONS, SIDE_COLORS, STYLE_LABELS, statistic_label
+from gradpipe.report.style import SIDE_COLORS, STYLE_LABELS, statistic_label
 
 
 def comparison_of_two_sides(verdicts: list[str], *, log: bool = True) -> alt.FacetChart:
     """Where are A's curves larger, or more uneven, than B's?
 
-    One panel per statistic and quantity. Each curve has its projections from top to bottom, each
-    with the ratio of A to B and its 95 % interval, colored by verdict. A rule marks a ratio of 1.
+    One panel per statistic and quantity, with one row per curve and projection: the ratio of A to B
+    and its 95 % interval, colored by verdict. A rule marks a ratio of 1.
     """
     colors = [SIDE_COLORS[verdict] for verdict in verdicts]
     layers = interval_dots(
         field="verdict",
         color=color_by("verdict", verdicts, colors, title="A against B", symbol="circle"),
-        row="curve",
-        offset=alt.YOffset("projection:N", sort=list(PROJECTIONS)),
+        row="place",
         tooltip=[
             "curve:N",
             "projection:N",
@@ -59,6 +58,7 @@ def comparison_rows(comparison: pl.DataFrame) -> pl.DataFrame:
     return ordered.select(
         pl.format("{}: {}", pl.col("statistic").replace(labels), quantity).alias("part"),
         curve.alias("curve"),
+        pl.concat_str(curve, "projection", separator=" · ").alias("place"),
         "projection",
         "verdict",
         *EFFECT,
@@ -71,8 +71,7 @@ def comparison(
 ) -> alt.FacetChart:
     """Draw a comparison of A with B: each ratio with its 95 % interval, colored by verdict.
 
-    One panel per statistic and quantity (mean or MAD). Each curve has its projections from top to
-    bottom.
+    One panel per statistic and quantity (mean or MAD), with one row per curve and projection.
 
     Args:
         comparison: A comparison as ``gp.compare`` returns it.
@@ -108,6 +107,6 @@ COMPARISON_OF_SIDES = ChartKind(
     rows=comparison_rows,
     color="verdict",
     value="effect",
-    subtitle="Ratio of A to B with its 95 % interval; projections from top to bottom",
+    subtitle="Ratio of A to B with its 95 % interval, one row per curve and projection",
     function=comparison,
 )

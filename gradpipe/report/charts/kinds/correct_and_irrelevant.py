@@ -113,6 +113,8 @@ CORRECT_AND_IRRELEVANT = ChartKind(
     figure=PageFigure(
         id="relevance",
         section=sections.RELEVANCE_SECTION,
+        heading="Curves of correct and irrelevant responses",
+        axis="{measured}",
         names=styles_with_irrelevant,
         caption=(
             "On the logarithmic scale, the distance between a solid line and its dashed twin is "

@@ -168,6 +168,8 @@ COSINES_SAME_LAYER = ChartKind(
     figure=PageFigure(
         id="alignment",
         section=sections.ALIGNMENT_SECTION,
+        heading="Cosines of two gradients of one example",
+        axis="cosine",
         names=_styles,
         caption=(
             "Mean cosine of two gradients of one example: 1 means the same direction, 0 means "
@@ -206,6 +208,8 @@ COSINES_RESPONSES = ChartKind(
     figure=PageFigure(
         id="responses",
         section=sections.ALIGNMENT_SECTION,
+        heading="Cosines of the gradients of two responses to one item",
+        axis="cosine",
         names=_compared,
         caption=(
             "Mean cosine of the gradients of two responses to the same item: near 1 they change "

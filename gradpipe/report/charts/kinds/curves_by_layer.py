@@ -98,6 +98,8 @@ CURVES = ChartKind(
     figure=PageFigure(
         id="curves",
         section=sections.CURVES_SECTION,
+        heading="Curves by response style",
+        axis="{measured}",
         names=_styles,
         caption=(
             "Mean over the correct responses of each style; the band is one standard error on each "

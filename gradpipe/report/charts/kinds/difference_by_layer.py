@@ -20,14 +20,14 @@ from gradpipe.report.charts.parts import color_by_style, layer_axis, panels, sca
 
 
 def layers_of_difference(
-    styles: list[str], *, statistic: str | None = None, log: bool = True, tooltips: bool = True
+    styles: list[str], *, statistic: str | None = None, log: bool = False, tooltips: bool = True
 ) -> alt.FacetChart:
     """In which layers do irrelevant responses differ most from correct ones?
 
     One panel per projection, one line per style: RD before its mean over layers. Dots mark the
     layers where it is largest.
     """
-    color, title = color_by_style(styles), value_title(statistic, "RD of ")
+    color, title = color_by_style(styles), value_title(statistic, "RD of ", unit=False)
     lines = curve_lines(
         value="rd",
         color=color,
@@ -54,7 +54,7 @@ def difference_by_layer(
     statistic: str | None = None,
     model: str | None = None,
     benchmark: str | None = None,
-    log: bool = True,
+    log: bool = False,
     title: str | None = None,
 ) -> alt.FacetChart:
     """Draw how far irrelevant responses are from correct ones at each layer.
@@ -102,12 +102,17 @@ DIFFERENCE_BY_LAYER = ChartKind(
     rows=difference_rows,
     color="style",
     value="rd",
+    log=False,
     subtitle="|correct − irrelevant| / |correct| by layer; dots: the largest layers",
     options=OF_STATISTIC,
     files=files_of_cells(lambda inputs: inputs.curves, of_statistic=True),
     figure=PageFigure(
         id="rd",
         section=sections.RELEVANCE_SECTION,
+        heading="Relative difference (RD) at each layer",
+        axis="RD of {statistic}",
+        # A logarithmic axis would blow up the noise of differences near zero.
+        log=False,
         names=styles_with_irrelevant,
         caption=(
             "|correct − irrelevant| / |correct| at each layer, of all responses of either kind; RD "

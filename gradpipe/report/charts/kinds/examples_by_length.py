@@ -8,7 +8,7 @@ from gradpipe.report.charts import sections
 from gradpipe.report.charts.chart_files import files_of_cells
 from gradpipe.report.charts.kind import ChartKind
 from gradpipe.report.charts.notebook_tables import ResultsFrame, checked, choose, draw
-from gradpipe.report.charts.page_figure import SHARED_MARGIN, PageFigure
+from gradpipe.report.charts.page_figure import SHARED_MARGIN, PageFigure, Picker
 from gradpipe.report.charts.parts import (
     color_by_style,
     panels,
@@ -18,6 +18,7 @@ from gradpipe.report.charts.parts import (
     unless_dimmed,
 )
 from gradpipe.report.report_data import ReportInputs
+from gradpipe.report.style import statistic_with_unit
 from gradpipe.statistics.examples import example_scores
 from gradpipe.statistics.table import with_labels
 
@@ -100,6 +101,16 @@ def examples(
     return draw(EXAMPLES_BY_LENGTH, example_scores(cell.lazy()), needs=needs, log=log, title=title)
 
 
+def _axes(_: ReportInputs) -> list[tuple[str, str]]:
+    statistics = ("nuclear_norm", "effective_rank", "sigma1_ratio")
+    return [
+        ("response_tokens", "tokens of the response"),
+        ("tokens", "tokens of prompt and response"),
+        ("loss", "loss (nats per token)"),
+        *((name, statistic_with_unit(name)) for name in statistics),
+    ]
+
+
 def _styles(inputs: ReportInputs) -> list[str]:
     return distinct(inputs.examples, "style")
 
@@ -115,8 +126,16 @@ EXAMPLES_BY_LENGTH = ChartKind(
     figure=PageFigure(
         id="sizes",
         section=sections.EXAMPLES_SECTION,
+        heading="Single examples, any measure against any other",
         names=_styles,
-        caption=("One dot per example; its nuclear norm is the mean over layers and projections."),
+        caption=(
+            "One dot per example; statistics are means over layers and projections. Click a dot to "
+            "read its example below."
+        ),
+        pickers=(
+            Picker(name="y_axis", label="Vertical axis", choices=_axes, chosen="nuclear_norm"),
+            Picker(name="x_axis", label="Horizontal axis", choices=_axes, chosen="response_tokens"),
+        ),
         margin=SHARED_MARGIN,
         scales=False,
     ),

@@ -123,6 +123,7 @@ EXTREME_SPECTRA = ChartKind(
     figure=PageFigure(
         id="spectra",
         section=sections.EXAMPLES_SECTION,
+        heading="Singular values of the largest and smallest gradients",
         names=_ends,
         caption=(
             "Singular values of these gradients by rank, each projection at the layer where the "

@@ -129,6 +129,8 @@ KNOWLEDGE_BY_LENGTH = ChartKind(
     figure=PageFigure(
         id="knowledge",
         section=sections.KNOWLEDGE_SECTION,
+        heading="MAD by the length of the answer",
+        axis="MAD of {measured}",
         names=_benchmarks,
         caption=(
             "MAD of the curve by the length of the answer, over the layers chosen above. One color "

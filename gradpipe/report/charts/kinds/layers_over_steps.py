@@ -189,6 +189,7 @@ LAYERS_OVER_STEPS = ChartKind(
     figure=PageFigure(
         id="layers-by-steps",
         section=STEPS_SECTION,
+        heading="Change of each layer along training",
         names=_projections,
         caption=(
             "Each layer’s mean over correct responses as a ratio to the same layer at the first "

@@ -131,6 +131,7 @@ LENGTH_BY_CONTROL = ChartKind(
     figure=PageFigure(
         id="length",
         section=sections.LENGTH_SECTION,
+        heading="Ratios of two styles with length held constant",
         names=_controls,
         caption=(
             "Each comparison of styles as measured, and with three controls for length: the summed "

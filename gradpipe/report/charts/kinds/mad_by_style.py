@@ -103,6 +103,8 @@ MAD_BY_STYLE = ChartKind(
     figure=PageFigure(
         id="mad",
         section=sections.MAD_SECTION,
+        heading="MAD by benchmark and style",
+        axis="MAD of {measured}",
         names=_styles,
         caption=(
             "MAD of each curve: filled for correct responses, hollow for irrelevant ones. Smoother "

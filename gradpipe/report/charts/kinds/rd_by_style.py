@@ -18,13 +18,13 @@ _RD_COLUMNS = ("model", "benchmark", "style", "projection", "statistic", "rd")
 
 
 def rd_by_style(
-    styles: list[str], *, statistic: str | None = None, log: bool = True
+    styles: list[str], *, statistic: str | None = None, log: bool = False
 ) -> alt.FacetChart:
     """How far are irrelevant responses from correct ones, by style, benchmark and projection?
 
     One panel per projection, one dot per pair of curves.
     """
-    title = value_title(statistic, "RD of ")
+    title = value_title(statistic, "RD of ", unit=False)
     return panels(dots_by_style(styles, value="rd", title=title, log=log), own="x", height=None)
 
 
@@ -38,7 +38,7 @@ def relative_difference(
     *,
     statistic: str | None = None,
     model: str | None = None,
-    log: bool = True,
+    log: bool = False,
     title: str | None = None,
 ) -> alt.FacetChart:
     """Draw the RD of each pair of curves, for all benchmarks.
@@ -79,6 +79,7 @@ RD_BY_STYLE = ChartKind(
     rows=rd_rows,
     color="style",
     value="rd",
+    log=False,
     subtitle="Relative difference of two curves: mean over layers of |s1 − s2| / |s1|",
     options=("statistic",),
     function=relative_difference,

@@ -35,7 +35,7 @@ def irrelevant_over_correct(
         value="ratio",
         color=color_by_style(styles),
         field="style",
-        title=value_title(statistic, "ratio of "),
+        title=value_title(statistic, "ratio of ", unit=False),
         log=log,
         tooltip=["style:N"] if tooltips else None,
         band=True,
@@ -103,6 +103,8 @@ RELEVANCE_RATIOS = ChartKind(
     figure=PageFigure(
         id="over",
         section=sections.RELEVANCE_SECTION,
+        heading="The irrelevant curve divided by the correct one",
+        axis="irrelevant / correct",
         names=styles_with_irrelevant,
         caption=(
             "The irrelevant curve divided by the correct one. Above the dotted line, irrelevant "

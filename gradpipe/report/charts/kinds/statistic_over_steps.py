@@ -209,6 +209,8 @@ STATISTIC_OVER_STEPS = ChartKind(
     figure=PageFigure(
         id="steps",
         section=STEPS_SECTION,
+        heading="A statistic along training",
+        axis="{statistic}: {step_quantity}",
         names=_styles,
         caption=(
             "One dot per checkpoint, for correct responses; step 0 is the base model. A dash per "

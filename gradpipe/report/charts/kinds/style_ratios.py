@@ -28,7 +28,7 @@ def ratio_of_styles(
         value="ratio",
         color=color_by("pair", pairs, colors, title="ratio of styles", symbol="stroke"),
         field="pair",
-        title=value_title(statistic, "ratio of "),
+        title=value_title(statistic, "ratio of ", unit=False),
         log=log,
         tooltip=["pair:N"] if tooltips else None,
         band=True,
@@ -101,6 +101,8 @@ STYLE_RATIOS = ChartKind(
     figure=PageFigure(
         id="ratio",
         section=sections.RATIO_SECTION,
+        heading="One style’s curve divided by another’s",
+        axis="ratio of {statistic}",
         names=_pairs,
         caption=(
             "The curve of the first style divided by that of the second, for correct responses. "

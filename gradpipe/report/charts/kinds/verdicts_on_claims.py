@@ -20,7 +20,7 @@ from gradpipe.report.charts.notebook_tables import ResultsFrame, checked, choose
 from gradpipe.report.charts.page_figure import WIDE_MARGIN, PageFigure, Picker
 from gradpipe.report.charts.parts import color_by, panels, tooltip_value
 from gradpipe.report.report_data import ReportInputs
-from gradpipe.report.style import PROJECTIONS, VERDICT_COLORS, VERDICT_SHAPES
+from gradpipe.report.style import VERDICT_COLORS, VERDICT_SHAPES
 from gradpipe.statistics.reductions import REDUCTIONS
 
 #: Characters per line of a panel's title.
@@ -31,16 +31,15 @@ _JUDGED = (pl.col("level") == "cell") & pl.col("effect").is_finite()
 def verdicts_on_a_claim(verdicts: list[str], *, log: bool = True) -> alt.FacetChart:
     """Where does a claim hold, how clearly, and where not?
 
-    One panel per part of the claim. Each benchmark has its projections from top to bottom, each
-    with its ratio and 95 % interval, colored and shaped by verdict. A rule marks a ratio of 1.
+    One panel per part of the claim, with one row per benchmark and projection: its ratio and 95 %
+    interval, colored and shaped by verdict. A rule marks a ratio of 1.
     """
     colors = [VERDICT_COLORS[verdict] for verdict in verdicts]
     shapes = [VERDICT_SHAPES[verdict] for verdict in verdicts]
     layers = interval_dots(
         field="verdict",
         color=color_by("verdict", verdicts, colors, title="verdict", symbol="circle"),
-        row="benchmark",
-        offset=alt.YOffset("projection:N", sort=list(PROJECTIONS)),
+        row="place",
         tooltip=[
             "benchmark:N",
             "projection:N",
@@ -65,8 +64,9 @@ def verdict_rows(verdicts: pl.DataFrame) -> pl.DataFrame:
     titles = {text: "\n".join(textwrap.wrap(text, width)) for text in verdicts["statement"]}
     part = pl.col("statement").replace(titles).alias("part")
     names = ("benchmark", "projection", "verdict")
+    place = pl.format("{} · {}", "benchmark", "projection").alias("place")
     return verdicts.filter(pl.col("level") == "cell", HAS_INTERVAL).select(
-        part, *names, *EFFECT, "p_adjusted", "items", "reason"
+        part, place, *names, *EFFECT, "p_adjusted", "items", "reason"
     )
 
 
@@ -86,7 +86,7 @@ def verdicts(
 ) -> alt.FacetChart:
     """Draw the verdicts on claims: each ratio with its 95 % interval, colored by verdict.
 
-    One panel per claim. Each benchmark has its projections from top to bottom.
+    One panel per claim, with one row per benchmark and projection.
 
     Args:
         verdicts: Verdicts as ``gp.judge`` returns them.
@@ -164,15 +164,16 @@ VERDICTS_ON_CLAIMS = ChartKind(
     rows=verdict_rows,
     color="verdict",
     value="effect",
-    subtitle="Ratio with its 95 % interval; each benchmark's projections from top to bottom",
+    subtitle="Ratio with its 95 % interval, one row per benchmark and projection",
     files=_files,
     figure=PageFigure(
         id="verdicts",
         section=sections.VERDICTS_SECTION,
+        heading="Ratio of a claim in each benchmark and projection",
         names=_verdicts,
         caption=(
-            "The ratio that the claim is about, with its 95 % interval over items, for each "
-            "projection of a benchmark from top to bottom (q, k, v, o). The dotted line marks no "
+            "The ratio that the claim is about, with its 95 % interval over items, one row per "
+            "benchmark and projection. The dotted line marks no "
             "difference. Color and shape show the verdict. Cells without a ratio are not drawn."
         ),
         margin=WIDE_MARGIN,

@@ -1,0 +1,117 @@
+"""The curves of one response style apart: by model, or with all projections in one panel."""
+
+import altair as alt
+
+from gradpipe.report.chart_data import distinct
+from gradpipe.report.charts import sections
+from gradpipe.report.charts.curve_lines import curve_lines
+from gradpipe.report.charts.kind import BAND, OF_STATISTIC, ChartKind
+from gradpipe.report.charts.kinds.curves_by_layer import mean_rows
+from gradpipe.report.charts.page_figure import SHARED_MARGIN, PageFigure, Picker
+from gradpipe.report.charts.parts import color_by, cycled, panels, value_title
+from gradpipe.report.report_data import ReportInputs
+from gradpipe.report.steps import detailed_models
+from gradpipe.report.style import PAIR_COLORS, style_label
+
+
+def models_over_one_another(
+    models: list[str], *, statistic: str | None = None, log: bool = False, tooltips: bool = True
+) -> alt.FacetChart:
+    """How do models differ from layer to layer?
+
+    One panel per projection and one line per model or checkpoint, for one style. Layers are
+    numbered from the first one of each model.
+    """
+    colors = cycled(PAIR_COLORS, models)
+    layers = curve_lines(
+        value="mean",
+        color=color_by("model", models, colors, title="model", symbol="stroke"),
+        field="model",
+        title=value_title(statistic),
+        log=log,
+        tooltip=["model:N", "style:N"] if tooltips else None,
+        band=True,
+    )
+    return panels(layers)
+
+
+def projections_of_each_style(
+    projections: list[str],
+    *,
+    statistic: str | None = None,
+    log: bool = True,
+    tooltips: bool = True,
+) -> alt.FacetChart:
+    """How do the projections of one style differ, style by style?
+
+    One small panel per style, all with one vertical scale, and one line per projection.
+    """
+    colors = cycled(PAIR_COLORS, projections)
+    layers = curve_lines(
+        value="mean",
+        color=color_by("projection", projections, colors, title="projection", symbol="stroke"),
+        field="projection",
+        title=value_title(statistic),
+        log=log,
+        tooltip=["projection:N", "style:N"] if tooltips else None,
+    )
+    return panels(layers, field="style", own=None)
+
+
+def _models(inputs: ReportInputs) -> list[str]:
+    models = detailed_models(distinct(inputs.curves, "model"), inputs.steps)
+    return models if len(models) > 1 else []
+
+
+def _projections(inputs: ReportInputs) -> list[str]:
+    return distinct(inputs.curves, "projection")
+
+
+def _styles(inputs: ReportInputs) -> list[tuple[str, str]]:
+    return [(name, style_label(name)) for name in distinct(inputs.curves, "style")]
+
+
+CURVES_OF_MODELS = ChartKind(
+    name="models",
+    draw=models_over_one_another,
+    rows=mean_rows,
+    color="model",
+    value="mean",
+    subtitle=f"Mean over examples, correct responses; {BAND}",
+    log=False,
+    options=OF_STATISTIC,
+    figure=PageFigure(
+        id="models",
+        section=sections.CURVES_SECTION,
+        heading="Models over one another",
+        axis="{measured}",
+        names=_models,
+        caption=(
+            "The curves of all models for one style, on the benchmark chosen above: means over "
+            "correct responses, with a band of one standard error on each side."
+        ),
+        log=False,
+        pickers=(Picker(name="models_style", label="Style", choices=_styles),),
+    ),
+)
+CURVES_OF_STYLES = ChartKind(
+    name="styles",
+    draw=projections_of_each_style,
+    rows=mean_rows,
+    color="projection",
+    value="mean",
+    subtitle="Mean over examples, correct responses",
+    options=OF_STATISTIC,
+    figure=PageFigure(
+        id="styles",
+        section=sections.CURVES_SECTION,
+        heading="Style by style",
+        axis="{measured}",
+        names=_projections,
+        caption=(
+            "One panel per style, all with the same vertical scale, and one line per projection: "
+            "means over correct responses."
+        ),
+        margin=SHARED_MARGIN,
+    ),
+)
