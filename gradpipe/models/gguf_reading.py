@@ -36,10 +36,10 @@ class _ArrayReader(gguf.GGUFReader):
     """A reader on a plain array: slicing a memory map takes several times as long."""
 
     @property
-    def data(self) -> np.ndarray[Any, Any]:
+    def data(self) -> Any:
         """The bytes of the file."""
         return self._data
 
     @data.setter
-    def data(self, mapped: np.ndarray[Any, Any]) -> None:
+    def data(self, mapped: Any) -> None:
         self._data = np.asarray(mapped).view(np.ndarray)
