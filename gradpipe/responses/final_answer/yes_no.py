@@ -2,7 +2,7 @@
 
 import re
 
-from gradpipe.responses.final_answer.concluding_sentences import in_order
+from gradpipe.responses.final_answer.concluding_sentences import stems_in_order
 from gradpipe.responses.final_answer.concluding_sentences import words as stems
 from gradpipe.responses.final_answer.evidence import Evidence, FoundAnswer, endings, marks
 from gradpipe.responses.final_answer.verdicts_on_questions import (
@@ -166,7 +166,7 @@ def find_yes_or_no(text: str, words: tuple[str, str], question: str) -> FoundAns
 def _begun_paragraphs(text: str, question: str) -> list[str]:
     """The yes and no with which paragraphs begin, if one of them repeats the question."""
     begun = list(_BEGUN.finditer(text))
-    asked = in_order(question)
+    asked = stems_in_order(question)
     repeats = any(len(stems(found[0]) & set(asked)) >= _REPEATED * len(asked) for found in begun)
     return [found["said"] for found in begun] if asked and repeats else []
 
