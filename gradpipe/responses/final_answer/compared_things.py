@@ -3,7 +3,7 @@
 import re
 from typing import Literal
 
-from gradpipe.responses.final_answer.concluding_sentences import stems_in_order, stem, words
+from gradpipe.responses.final_answer.concluding_sentences import stem, stems_in_order, words
 
 _COMPARES = re.compile(r"(?i)\bthan\b|\bas \w+ as\b|\b(?:tie|same|most|least|only)\b|\b\w{3,}est\b")
 #: Who does it to whom decides: "the train would win against the tortoise" says no of the tortoise.

@@ -12,9 +12,9 @@ from gradpipe.responses.final_answer.concluding_sentences import (
     CONCLUDES,
     Conclusion,
     conclusions,
-    stems_in_order,
     main_clause,
     stem,
+    stems_in_order,
     without_added,
     words,
 )

@@ -145,21 +145,27 @@ def find_yes_or_no(text: str, words: tuple[str, str], question: str) -> FoundAns
         said = found["said"]
         denies = bool(_DENIAL.match(said)) or _denies_in_cjk(said)
         return FoundAnswer(words[denies != negated], evidence, said)
-    for sentence in ends[:2]:
-        judged = [one for one in _VERDICT.finditer(sentence) if _judges(one, sentence, question)]
-        if judged:
-            good = (judged[-1]["bad"] is None) == (judged[-1]["no"] is None)
-            opposite = _ASKS_OPPOSITE.search(question) and _OF_CHANCE.search(judged[-1][0])
-            return FoundAnswer(words[good == bool(opposite)], "conclusion", "")
-        judged = list(_CJK_VERDICT.finditer(sentence))
-        if judged:
-            return FoundAnswer(words[judged[-1]["bad"] is not None], "conclusion", "")
-    verdict = verdict_on_question(text, question)
+    verdict = _verdict_on_statement(ends, question)
+    verdict = verdict_on_question(text, question) if verdict is None else verdict
     if verdict is not None:
         return FoundAnswer(words[not verdict], "conclusion", "")
     for said in (_begun_paragraphs(text, question), _on_statement(text)):
         if said and len({bool(_DENIAL.match(word)) for word in said}) == 1:
             return FoundAnswer(words[bool(_DENIAL.match(said[-1]))], "conclusion", said[-1])
+    return None
+
+
+def _verdict_on_statement(ends: list[str], question: str) -> bool | None:
+    """Whether one of the last two sentences judges that what is asked is true."""
+    for sentence in ends[:2]:
+        judged = [one for one in _VERDICT.finditer(sentence) if _judges(one, sentence, question)]
+        if judged:
+            good = (judged[-1]["bad"] is None) == (judged[-1]["no"] is None)
+            opposite = _ASKS_OPPOSITE.search(question) and _OF_CHANCE.search(judged[-1][0])
+            return good != bool(opposite)
+        judged = list(_CJK_VERDICT.finditer(sentence))
+        if judged:
+            return judged[-1]["bad"] is None
     return None
 
 
