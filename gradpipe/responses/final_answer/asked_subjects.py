@@ -44,5 +44,5 @@ def _named(clause: re.Match[str], asked: str) -> bool:
     """Whether a question names the subject of a clause."""
     if clause["name"]:
         return clause["name"] in asked
-    words = re.findall(r"[a-z]{3,}", re.sub(r"['’]s\b|\bthe\b", "", clause["subject"].casefold()))
-    return any(re.search(rf"\b{word}", asked) for word in words)
+    parts = re.findall(r"[a-z]{3,}", re.sub(r"['’]s\b|\bthe\b", "", clause["subject"].casefold()))
+    return any(re.search(rf"\b{part}", asked) for part in parts)

@@ -3,7 +3,7 @@
 import re
 from typing import Literal
 
-from gradpipe.responses.final_answer.concluding_sentences import in_order, stem, words
+from gradpipe.responses.final_answer.concluding_sentences import stem, stems_in_order, words
 
 _COMPARES = re.compile(r"(?i)\bthan\b|\bas \w+ as\b|\b(?:tie|same|most|least|only)\b|\b\w{3,}est\b")
 #: Who does it to whom decides: "the train would win against the tortoise" says no of the tortoise.
@@ -39,7 +39,7 @@ def relation(asked: str, clause: str, *, enough: bool) -> Relation:
         return ahead
     if not enough or len(_BETWEEN.findall(clause)) > 1:
         return "other"
-    first, second = in_order(asked), in_order(clause)
+    first, second = stems_in_order(asked), stems_in_order(clause)
     ordered = [word for word in first if word in second] == [w for w in second if w in first]
     passive = [bool(re.search(r"\w+ed by\b", text)) for text in (asked, clause)]
     # Two things that are the same are so in any order.

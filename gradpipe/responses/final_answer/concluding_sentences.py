@@ -118,7 +118,7 @@ def _is_heading(sentence: str) -> bool:
 def _as_conclusion(sentence: str, asked: str) -> str:
     """A sentence as "this suggests that" as a conclusion, if it has the question's last word."""
     shows = None if CONCLUDES.match(sentence) else _SHOWS.search(sentence)
-    if shows and set(in_order(asked)[-1:]) <= words(sentence[shows.end() :]):
+    if shows and set(stems_in_order(asked)[-1:]) <= words(sentence[shows.end() :]):
         return f"Therefore, {sentence[shows.end() :]}"
     return sentence
 
@@ -126,7 +126,7 @@ def _as_conclusion(sentence: str, asked: str) -> str:
 def main_clause(sentence: str, asked: str) -> str:
     """A sentence without what it concedes or gives as a reason.
 
-    A clause with a conjunction of the question, as "without", belongs to what is asked.
+    A clause with a conjunction of the question, as "without", is a part of the question.
     """
 
     def unless_asked(found: re.Match[str], instead: str) -> str:
@@ -148,10 +148,10 @@ def without_added(clause: str) -> str:
 
 def words(text: str) -> set[str]:
     """The stems of the words that say something."""
-    return set(in_order(text))
+    return set(stems_in_order(text))
 
 
-def in_order(text: str) -> list[str]:
+def stems_in_order(text: str) -> list[str]:
     """The stems of the words that say something, in their order, each once."""
     plain = re.sub(r"['’]s\b", "", text.casefold()).replace("united states", "us")
     every = re.findall(r"[a-z0-9]+", plain)

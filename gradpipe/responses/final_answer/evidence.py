@@ -22,8 +22,8 @@ class FoundAnswer(NamedTuple):
     unit: str = ""
 
 
-#: "So 42", "Therefore, Paris": what leads to an answer that is the whole text. A word that may also
-#: begin a name, as in "So Long", leads only to what is no word, or with a comma.
+#: "So 42", "Therefore, Paris": the words before an answer that is the whole text. A word that may
+#: also begin a name, as in "So Long", needs a comma, or a number or sign behind it.
 _LEAD = re.compile(
     r"(?i)(?:[\s*_]*(?:(?:and )?(?:therefore|thus|hence|finally|consequently|in conclusion)\b[,:]?"
     r"|(?:and |ok |well )?(?:so|then|also|and|ok|okay|well|it is|it['’]s|that is|that['’]s)\b"

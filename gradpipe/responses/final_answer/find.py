@@ -88,7 +88,7 @@ def stated_before_cut(text: str, gold: str, question: str | None = None) -> str 
 
 
 def _begins(complete: list[str], gold: str, question: str | None) -> bool:
-    """Whether a text begins with its yes or no, and says of what."""
+    """Whether a text begins with its yes or no, and names something of the question."""
     if answer_kind(gold) != "yes_no" or not complete or not _YES_OR_NO.match(complete[0]):
         return False
     return bool(words(complete[0]) & words(question or ""))

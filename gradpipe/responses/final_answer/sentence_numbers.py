@@ -266,7 +266,7 @@ _DELIMITERS = re.compile(r"^[\s$*]+|^\\\(|\\\)$|[\s$*]+$")
 
 
 def _repeats_words(aside: re.Match[str]) -> bool:
-    """Whether a remark is the number that stands before it in words: "two thirds (2/3)"."""
+    """Whether a remark repeats the spelled number before it: "two thirds (2/3)"."""
     number = value(_DELIMITERS.sub("", aside[0][1:-1]))
     if number is None:
         return False

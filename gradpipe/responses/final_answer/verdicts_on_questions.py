@@ -12,9 +12,9 @@ from gradpipe.responses.final_answer.concluding_sentences import (
     CONCLUDES,
     Conclusion,
     conclusions,
-    in_order,
     main_clause,
     stem,
+    stems_in_order,
     without_added,
     words,
 )
@@ -160,7 +160,7 @@ def _share(clause: str, conclusion: Conclusion, asked: str) -> float:
 
 def _says_predicate(clause: str, asked: str) -> bool:
     """Whether a clause has the last words of a question, which are not its subject."""
-    last = in_order(asked)[1:][-_LAST_WORDS:]
+    last = stems_in_order(asked)[1:][-_LAST_WORDS:]
     return bool(last) and set(last) <= words(clause)
 
 
@@ -211,7 +211,7 @@ def _denies_what_is_asked(clause: str, asked: str) -> bool:
     """Whether a denial is of a word of the question: "would not fit" denies no jam."""
     plain = re.sub(r"\b\w+ly\b", "", _NOT_DENIALS.sub("", clause))
     denied = _DENIES.search(plain)
-    return not denied or set(in_order(plain[denied.end() :])[:1]) <= words(asked)
+    return not denied or set(stems_in_order(plain[denied.end() :])[:1]) <= words(asked)
 
 
 def _denies(clause: str, asked: str) -> bool:

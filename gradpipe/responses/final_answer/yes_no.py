@@ -2,7 +2,7 @@
 
 import re
 
-from gradpipe.responses.final_answer.concluding_sentences import in_order
+from gradpipe.responses.final_answer.concluding_sentences import stems_in_order
 from gradpipe.responses.final_answer.concluding_sentences import words as stems
 from gradpipe.responses.final_answer.evidence import Evidence, FoundAnswer, endings, marks
 from gradpipe.responses.final_answer.verdicts_on_questions import (
@@ -145,16 +145,8 @@ def find_yes_or_no(text: str, words: tuple[str, str], question: str) -> FoundAns
         said = found["said"]
         denies = bool(_DENIAL.match(said)) or _denies_in_cjk(said)
         return FoundAnswer(words[denies != negated], evidence, said)
-    for sentence in ends[:2]:
-        judged = [one for one in _VERDICT.finditer(sentence) if _judges(one, sentence, question)]
-        if judged:
-            good = (judged[-1]["bad"] is None) == (judged[-1]["no"] is None)
-            opposite = _ASKS_OPPOSITE.search(question) and _OF_CHANCE.search(judged[-1][0])
-            return FoundAnswer(words[good == bool(opposite)], "conclusion", "")
-        judged = list(_CJK_VERDICT.finditer(sentence))
-        if judged:
-            return FoundAnswer(words[judged[-1]["bad"] is not None], "conclusion", "")
-    verdict = verdict_on_question(text, question)
+    verdict = _verdict_on_statement(ends, question)
+    verdict = verdict_on_question(text, question) if verdict is None else verdict
     if verdict is not None:
         return FoundAnswer(words[not verdict], "conclusion", "")
     for said in (_begun_paragraphs(text, question), _on_statement(text)):
@@ -163,10 +155,24 @@ def find_yes_or_no(text: str, words: tuple[str, str], question: str) -> FoundAns
     return None
 
 
+def _verdict_on_statement(ends: list[str], question: str) -> bool | None:
+    """Whether one of the last two sentences judges that what is asked is true."""
+    for sentence in ends[:2]:
+        judged = [one for one in _VERDICT.finditer(sentence) if _judges(one, sentence, question)]
+        if judged:
+            good = (judged[-1]["bad"] is None) == (judged[-1]["no"] is None)
+            opposite = _ASKS_OPPOSITE.search(question) and _OF_CHANCE.search(judged[-1][0])
+            return good != bool(opposite)
+        judged = list(_CJK_VERDICT.finditer(sentence))
+        if judged:
+            return judged[-1]["bad"] is None
+    return None
+
+
 def _begun_paragraphs(text: str, question: str) -> list[str]:
     """The yes and no with which paragraphs begin, if one of them repeats the question."""
     begun = list(_BEGUN.finditer(text))
-    asked = in_order(question)
+    asked = stems_in_order(question)
     repeats = any(len(stems(found[0]) & set(asked)) >= _REPEATED * len(asked) for found in begun)
     return [found["said"] for found in begun] if asked and repeats else []
 
