@@ -117,6 +117,7 @@ def test_with_automation_on_a_new_model_gets_its_column_and_then_the_report_once
     }
 
 
+@pytest.mark.usefixtures("plain_report")
 def test_a_removed_model_leaves_the_report_and_comes_back_at_no_cost(
     daemon: Daemon, done: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -133,6 +134,7 @@ def test_a_removed_model_leaves_the_report_and_comes_back_at_no_cost(
     assert '"other"' in page.read_text()
 
 
+@pytest.mark.usefixtures("plain_report")
 def test_rematerializing_the_same_data_requests_nothing(daemon: Daemon, done: Path) -> None:
     keep(done, automation=True)
     daemon.until_quiet()
@@ -148,6 +150,7 @@ def test_rematerializing_the_same_data_requests_nothing(daemon: Daemon, done: Pa
     assert daemon.results == []
 
 
+@pytest.mark.usefixtures("plain_report")
 def test_a_setting_that_changes_and_changes_back_is_followed_both_ways(
     daemon: Daemon, done: Path
 ) -> None:
@@ -159,6 +162,7 @@ def test_a_setting_that_changes_and_changes_back_is_followed_both_ways(
         assert names & set(table.columns) == {statistic}
 
 
+@pytest.mark.usefixtures("plain_report")
 def test_a_failure_is_tried_once_stops_nobody_else_and_is_tried_again_at_night(
     daemon: Daemon, done: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -179,6 +183,7 @@ def test_a_failure_is_tried_once_stops_nobody_else_and_is_tried_again_at_night(
     assert len(attempts) == 2
 
 
+@pytest.mark.usefixtures("plain_report")
 def test_a_model_that_is_gone_does_not_stop_the_others(daemon: Daemon, done: Path) -> None:
     keep(done, automation=True)
     add_other_model(done)
@@ -213,6 +218,7 @@ def test_what_is_being_computed_is_not_asked_for_again(
     assert daemon.tick().run_requests
 
 
+@pytest.mark.usefixtures("plain_report")
 def test_the_queue_stays_short(daemon: Daemon, done: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(assets.automation, "MAX_QUEUED_RUNS", 1)
     keep(done, automation=True)

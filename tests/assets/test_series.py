@@ -4,7 +4,6 @@ import json
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 from uuid import uuid4
 
@@ -17,13 +16,11 @@ from assets.partitions import partition_key
 from assets.resources import Accelerator
 from assets.running.instance import open_instance
 from assets.running.runner import Runner
-from assets.stage_run import StageRun
 from definitions import defs
 from gradpipe.gradients.row_identity import row_identity
 from gradpipe.gradients.rows import with_keys
 from gradpipe.models.fingerprint import fingerprint
 from gradpipe.models.source import resolve_model
-from gradpipe.report.cell_results import CellResults
 from gradpipe.studies.model_config import ModelConfig
 from storage.locations import open_location
 from storage.stages import Partition
@@ -37,23 +34,6 @@ from tests.assets.conftest import (
 )
 
 QUESTIONS = {"name": "mini_obscure", "sample": 2}
-
-
-@pytest.fixture
-def plain_report(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A report that only names its models: verdicts and charts take seconds per tick."""
-
-    def inputs(_: StageRun, cells: list[CellResults], __: pl.DataFrame) -> Any:
-        names = [cell.model for cell in cells]
-        zeros = pl.lit(0).alias("examples"), pl.lit(0).alias("unusable")
-        return SimpleNamespace(rows=pl.DataFrame({"model": names}).with_columns(*zeros))
-
-    def build(given: Any, folder: Path) -> None:
-        folder.mkdir(parents=True, exist_ok=True)
-        (folder / "index.html").write_text(json.dumps(given.rows["model"].to_list()))
-
-    monkeypatch.setattr("assets.report._inputs", inputs)
-    monkeypatch.setattr("gradpipe.report.build.build_report", build)
 
 
 @pytest.fixture

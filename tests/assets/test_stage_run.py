@@ -63,6 +63,7 @@ def failing_load(
     return attempts
 
 
+@pytest.mark.usefixtures("plain_report")
 def test_a_network_that_did_not_answer_is_asked_again_after_longer_and_longer_waits(
     finished: Path, home: Path, waits: list[int], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -78,6 +79,7 @@ def test_the_waits_grow() -> None:
     assert [assets.stage_run.backoff(number) for number in range(MAX_RETRIES)] == [5, 20, 80, 320]
 
 
+@pytest.mark.usefixtures("plain_report")
 def test_a_source_that_did_not_answer_is_asked_again(
     finished: Path, home: Path, waits: list[int], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -120,6 +122,7 @@ def test_attempts_come_to_an_end(
     assert failure.reason == "No answer: wait."
 
 
+@pytest.mark.usefixtures("plain_report")
 def test_a_batch_that_does_not_fit_is_no_failure(
     finished: Path, home: Path, waits: list[int], monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -25,6 +25,7 @@ def runner(folder: Path) -> Runner:
     return Runner(Workspace.current(), study, Accelerator())
 
 
+@pytest.mark.usefixtures("plain_report")
 def test_a_run_whose_slot_was_taken_goes_back_and_computes_later(
     finished: Path, home: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -57,6 +58,7 @@ def test_a_run_whose_slot_was_taken_goes_back_and_computes_later(
     assert len(restarts) == 1
 
 
+@pytest.mark.usefixtures("plain_report")
 def test_an_extraction_waits_for_another_process_that_is_at_the_same_rows(
     finished: Path, home: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

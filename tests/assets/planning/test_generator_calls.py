@@ -138,6 +138,7 @@ def test_the_report_and_the_workspace_know_where_responses_come_from(study: Stud
     )
 
 
+@pytest.mark.usefixtures("plain_report")
 def test_nothing_is_asked_twice(study: Study, server: ChatServer, tmp_path: Path) -> None:
     bring(study)
     assert bring(study).counts["responses"].computed == 0
@@ -150,6 +151,7 @@ def test_nothing_is_asked_twice(study: Study, server: ChatServer, tmp_path: Path
     assert len(server.requests) == len(set(server.keys)) == 12
 
 
+@pytest.mark.usefixtures("plain_report")
 def test_how_many_at_a_time_changes_nothing_and_another_prompt_everything(
     study: Study, server: ChatServer, tmp_path: Path
 ) -> None:
@@ -164,6 +166,7 @@ def test_how_many_at_a_time_changes_nothing_and_another_prompt_everything(
     assert len(server.requests) == 12
 
 
+@pytest.mark.usefixtures("plain_report")
 def test_every_good_row_is_kept_and_every_bad_one_named(study: Study, server: ChatServer) -> None:
     def some_fail(reply: Reply) -> None:
         if reply.number == 2:
@@ -186,6 +189,7 @@ def test_every_good_row_is_kept_and_every_bad_one_named(study: Study, server: Ch
     assert examples().filter(pl.col("relevance") == "correct").height == 12
 
 
+@pytest.mark.usefixtures("plain_report")
 def test_a_spent_budget_stops_cleanly_and_the_next_run_goes_on(
     study: Study, server: ChatServer
 ) -> None:
@@ -201,6 +205,7 @@ def wrong_twice(reply: Reply) -> None:
     reply.good("The final answer is 17" if reply.number in {0, 1} else None)
 
 
+@pytest.mark.usefixtures("plain_report")
 def test_wrong_answers_are_marked_and_left_out(study: Study, server: ChatServer) -> None:
     server.script = wrong_twice
     runner = bring(study)
@@ -213,6 +218,7 @@ def test_wrong_answers_are_marked_and_left_out(study: Study, server: ChatServer)
     assert differing["found_answer"].to_list() == ["17"] * 4
 
 
+@pytest.mark.usefixtures("plain_report")
 def test_wrong_answers_stay_with_their_mark_where_the_study_keeps_them(
     study: Study, server: ChatServer
 ) -> None:
@@ -232,6 +238,7 @@ def test_where_nothing_passes_the_reason_is_said(study: Study, server: ChatServe
     assert "passed the gates (mostly refusal)" in failure.reason
 
 
+@pytest.mark.usefixtures("plain_report")
 def test_what_is_still_to_be_paid_is_said_before(study: Study, server: ChatServer) -> None:
     priced = changed(study, price={"prompt": 2.5, "response": 10})
     plan = Plan(Versions(Workspace.current(), priced))
@@ -256,6 +263,7 @@ def test_the_key_is_in_no_file_of_the_workspace(study: Study, server: ChatServer
     assert not [path for path in files if KEY.encode() in path.read_bytes()]
 
 
+@pytest.mark.usefixtures("plain_report")
 def test_length_matched_styles_are_made_of_written_ones(study: Study, server: ChatServer) -> None:
     server.script = lambda reply: reply.good(
         f"First we look. Then we count. The final answer is {reply.number}"
@@ -267,6 +275,7 @@ def test_length_matched_styles_are_made_of_written_ones(study: Study, server: Ch
     assert len(server.requests) == 8
 
 
+@pytest.mark.usefixtures("plain_report")
 def test_thinking_and_its_answer_are_one_paid_call(study: Study, server: ChatServer) -> None:
     def script(reply: Reply) -> None:
         thought = None if reply.number == 3 else f"It is {reply.number}."
@@ -295,6 +304,7 @@ def test_thinking_and_its_answer_are_one_paid_call(study: Study, server: ChatSer
     ]
 
 
+@pytest.mark.usefixtures("plain_report")
 def test_answers_stored_before_thinking_had_a_column_are_read_without_a_new_call(
     study: Study, server: ChatServer
 ) -> None:

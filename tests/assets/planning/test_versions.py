@@ -164,6 +164,8 @@ TABLE = {
 }
 
 
+#: The rows after which the report is built in full; after the others it only names its models.
+IN_FULL = ("a new model", "a changed chart")
 #: The rows at which the sensor comes first, too: one for each kind of result.
 SENSOR_FIRST = ("a new model", "ten more items", "a changed chart", "nothing")
 
@@ -181,7 +183,10 @@ def test_just_what_hangs_on_a_change_runs_again_and_nothing_by_another_way(
     another_way: Callable[[Study], None],
     done: Path,
     monkeypatch: pytest.MonkeyPatch,
+    request: pytest.FixtureRequest,
 ) -> None:
+    if name not in IN_FULL:
+        request.getfixturevalue("plain_report")
     row = TABLE[name]
     study = row.change(done, monkeypatch)
     loads: list[Any] = []
@@ -213,6 +218,7 @@ CHATML = (
 )
 
 
+@pytest.mark.usefixtures("plain_report")
 @pytest.mark.parametrize("opens", [True, False])
 def test_rows_whose_prompts_were_wrong_are_computed_again_once(
     opens: bool, home: Path, small_model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
