@@ -12,7 +12,7 @@ from storage.workspace import Workspace
 #: Seconds of a run until its first interim report. A study that takes less has none.
 FIRST_AFTER = 30.0
 #: Seconds between two of them, and from the start of the run if there is a page already.
-INTERVAL = 600.0
+SECONDS_BETWEEN = 600.0
 #: An interim report takes at most this share of the time.
 MOST_OF_TIME = 0.05
 
@@ -29,7 +29,7 @@ class InterimReports:
         self._summary = next((unit for unit in units if unit.summarizes), None)
         #: After the last one, the report itself follows.
         self._last = next((unit for unit in reversed(units) if not unit.summarizes), None)
-        wait = INTERVAL if workspace.report_page.is_file() else FIRST_AFTER
+        wait = SECONDS_BETWEEN if workspace.report_page.is_file() else FIRST_AFTER
         self._due = time.monotonic() + wait
 
     def due_after(self, unit: Unit) -> Unit | None:
@@ -46,4 +46,4 @@ class InterimReports:
         started = time.monotonic()
         yield
         ended = time.monotonic()
-        self._due = ended + max(INTERVAL, (ended - started) / MOST_OF_TIME)
+        self._due = ended + max(SECONDS_BETWEEN, (ended - started) / MOST_OF_TIME)

@@ -13,14 +13,16 @@ import torch
 
 from gradpipe.gradients import loop
 from gradpipe.gradients.extract import extract_rows
+from gradpipe.gradients.loop import BatchLoop
 from gradpipe.gradients.passes import memory
 from gradpipe.gradients.passes.run_batch import RowGradients
 from gradpipe.gradients.protocol import STANDARD
 from gradpipe.gradients.rows import explode_matrices
 from gradpipe.gradients.side_by_side import OnTheSameThread, possible_batches
 from gradpipe.gradients.tokens import TokenRow
+from gradpipe.models.load import LoadedModel
+from gradpipe.models.projections import find_projections
 from tests.gradients.conftest import assert_same_gradients
-from tests.gradients.test_loop import batch_loop, load
 
 MakeModel = Callable[..., Any]
 MakeRows = Callable[..., list[TokenRow]]
@@ -78,8 +80,17 @@ def watch(monkeypatch: pytest.MonkeyPatch) -> Callable[..., Watched]:
     return start
 
 
+def loaded(model: Any) -> LoadedModel:
+    names = {"name": "tiny", "fingerprint": "", "tokenizer": None, "device": "cpu"}
+    return LoadedModel(model=model, checkpointing=False, **names)  # type: ignore[arg-type]
+
+
+def batch_loop(model: Any, rows: list[TokenRow], **settings: Any) -> BatchLoop:
+    return BatchLoop(loaded(model), find_projections(model), rows, **settings)
+
+
 def extracted(model: Any, rows: list[TokenRow]) -> pl.DataFrame:
-    frames = extract_rows(load(model), rows, STANDARD, budget=32)
+    frames = extract_rows(loaded(model), rows, STANDARD, budget=32)
     return pl.concat(frames).drop("seconds").sort("row")
 
 
