@@ -56,8 +56,8 @@ _REFUSAL = re.compile(
 _ENDS = re.compile(r"(?:[.!?…:;)\]}\"'”’*`$|%\d]|\\\])$")
 _OPENED, _CLOSED = re.compile(r"\\\[|\\\("), re.compile(r"\\\]|\\\)")
 _SAYS_SO = re.compile(r"(?i)\bboxed\{[^{}]*\}|\banswer\b")
-#: An entry of a list; where the one before it has no full stop, the last one needs none.
-_ENTRY = re.compile(r"\s*(?:[-*•]|\d{1,2}[.)])\s")
+#: An entry of a list in one sentence. Where the one before has no full stop, the last needs none.
+_ENTRY = re.compile(r"\s*(?:[-*•]|\d{1,2}[.)])\s(?!.*[.!?][\"'*]*\s)")
 #: Maximum words of a last line that counts as a list entry or an answer; maximum characters of a
 #: formula.
 _SHORT_LINE, _SHORT_FORMULA = 8, 400
