@@ -11,6 +11,7 @@ from gradpipe.estimates.memory import memory_of
 from gradpipe.estimates.model_shape import ModelShape
 from gradpipe.gradients.passes.batches import ACCELERATOR_BUDGET
 from gradpipe.gradients.protocol import Protocol
+from gradpipe.gradients.side_by_side import possible_batches
 from gradpipe.gradients.tokens import TokenRow
 from gradpipe.models.devices import best_device
 from gradpipe.models.load import LoadedModel
@@ -59,10 +60,11 @@ def _price(
         return Price(0.0, 0.0, 0.0, seconds and 0.0)
     cost = cost_of(work.shape, lengths, work.protocol.projections, work.checkpointing)
     batches = work.batches(rows, calibration.budget if calibration else ACCELERATOR_BUDGET)
+    at_once = possible_batches() if work.on_cpu and not work.checkpointing else 1
     memory = memory_of(
         work.shape,
         work.protocol.dtype,
-        max(len(batch) * len(batch[-1].ids) for batch in batches),
+        sum(sorted(len(batch) * len(batch[-1].ids) for batch in batches)[-at_once:]),
         max(tokens for tokens, _ in lengths),
         checkpointing=work.checkpointing,
         on_cpu=work.on_cpu,
