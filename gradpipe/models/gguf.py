@@ -1,4 +1,4 @@
-"""Convert .gguf files once into the user's cache folder; this takes half a minute per file."""
+"""Convert .gguf files once into the user's cache folder; this takes some seconds per file."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ def converted_folder(path: Path) -> Path:
     folder = models / f"{stem}-{_digest(parts)}-{CONVERSION}"
     if folder.is_dir():
         return folder
-    logging.getLogger(__name__).info("converting %s once, about half a minute", path.name)
+    logging.getLogger(__name__).info("converting %s once", path.name)
     tensors, numbers = check_header(*parts)
     aside = aside_path(folder)
     try:

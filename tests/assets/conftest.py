@@ -185,6 +185,12 @@ def plain_report(monkeypatch: pytest.MonkeyPatch, no_images: None) -> None:
     monkeypatch.setattr("gradpipe.report.build.build_report", build)
 
 
+@pytest.fixture(autouse=True)
+def no_interim_reports(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A run that takes longer than usual does the same as one that does not."""
+    monkeypatch.setattr("assets.running.interim_reports.FIRST_AFTER", float("inf"))
+
+
 @pytest.fixture(scope="session")
 def finished(tmp_path_factory: pytest.TempPathFactory, small_model: Path) -> Path:
     """A folder with a model, a benchmark file and a workspace that is up to date on both."""

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from gradpipe.benchmarks.config import BenchmarkConfig
 from gradpipe.benchmarks.settings import ColumnNames
+from gradpipe.claims.inference.bootstrap import MIN_ITEMS
 from gradpipe.claims.paper import PAPER_CLAIMS
 from gradpipe.errors import StudyError
 from gradpipe.gradients.protocol import PAPER, STANDARD
@@ -145,11 +146,11 @@ def test_the_studies_that_ship_are_known_by_name() -> None:
     assert shipped_studies() == ["demo", "demo_generated", "paper", "quality", "thinking"]
 
 
-def test_the_demo_takes_a_part_of_every_own_benchmark() -> None:
+def test_the_demo_takes_as_many_items_of_own_benchmarks_as_a_verdict_needs() -> None:
     demo = load_study("demo")
     assert [model.id for model in demo.models] == ["demo"]
     assert {benchmark.source for benchmark in demo.benchmarks} == {"mini"}
-    assert all(demo.sample or benchmark.sample for benchmark in demo.benchmarks)
+    assert {benchmark.sample for benchmark in demo.benchmarks} == {MIN_ITEMS}
     assert demo.protocol == STANDARD
     assert demo.relevances == ("correct", "irrelevant")
 
