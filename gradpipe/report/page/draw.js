@@ -193,7 +193,7 @@ const save = async (name, kind) => {
   const subtitle = document.querySelector(`[data-shown="${name}"]`).textContent;
   const title = { text: chartOf(name).heading, subtitle, anchor: "start", offset: 12 };
   const box = document.createElement("div");
-  const { view } = await window.vegaEmbed(box, { ...shown.spec, title, padding: 12 }, { actions: false, ast: true, defaultStyle: false, renderer: "svg" });
+  const { view } = await window.vegaEmbed(box, { ...shown.spec, title, padding: 12 }, { actions: false, ast: true, defaultStyle: false, renderer: "svg", tooltip: false });
   const link = document.createElement("a");
   link.href = await view.toImageURL(kind, 2);
   link.download = `${fileName(name)}.${kind}`;

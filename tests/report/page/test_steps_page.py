@@ -83,6 +83,7 @@ def test_only_steps_with_detail_can_be_picked_and_the_page_says_which(opened: Op
     offered = page.locator("#pick-model option").all_inner_texts()
     assert len(offered) == 2 * MOST_DETAILED_STEPS - 1
     assert "steps 0, 40, 80, 120, 160 and 200" in page.inner_text("#steps")
+    page.click("#findings summary:has-text('How to read')")
     assert "not counted as models" in page.inner_text("#findings")
 
 
