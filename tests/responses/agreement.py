@@ -75,6 +75,7 @@ def markdown(judged: pl.DataFrame) -> str:
             ("**round 2, release**", judged.filter(pl.col("round") == 2)),
             ("**round 3**", judged.filter(pl.col("round") == 3)),
             ("**round 4**", judged.filter(pl.col("round") == 4)),
+            ("**round 5**", judged.filter(pl.col("round") == 5)),
             ("**all**", judged),
         )
         if part.height

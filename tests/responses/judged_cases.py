@@ -27,7 +27,7 @@ LABELS = ("right", "wrong", "none")
 #: One row per response. ``read`` is the final answer that the reader read. ``round`` is 1 for the
 #: first cases, 2 for harder ones of the kinds in which rules failed on the first (only those of the
 #: release are left here), 3 for further ones of the same kinds as models usually write them, and 4
-#: for ones of every kind and every set as models usually write them.
+#: and 5 for ones of every kind and every set as models usually write them.
 CASE_SCHEMA = pl.Schema(
     {
         "id": pl.String(),

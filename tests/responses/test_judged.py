@@ -24,10 +24,10 @@ from tests.responses.other_judges import (
 
 #: Least agreement over all responses, and over those of one kind with at least LEAST_CASES.
 OVERALL, PER_KIND, LEAST_CASES = 0.99, 0.97, 12
-#: Least cases of each of the release's sets, and the cases of a later round per kind.
-LEAST_OF_A_SET, LATER_ROUND_OF_A_KIND = 24, 12
-LATER_ROUNDS = (2, 3, 4)
-#: The kinds of which round 3 has written cases; round 4 has some of every kind.
+#: Least cases of each of the release's sets, and the written cases of a later round per kind.
+LEAST_OF_A_SET, OF_A_KIND = 24, {3: 12, 4: 12, 5: 6}
+LATER_ROUNDS = (2, 3, 4, 5)
+#: The kinds of which round 3 has written cases; rounds 4 and 5 have some of every kind.
 THIRD_KINDS = {
     "fraction",
     "unit",
@@ -100,8 +100,8 @@ def test_no_wrong_answer_is_accepted(written: pl.DataFrame, release: pl.DataFram
 
 def test_the_benchmark_has_written_responses_of_each_kind_and_the_releases_nine_sets() -> None:
     written, labels = written_cases(), release_labels()
-    assert written.height == 779
-    assert labels.height == 364
+    assert written.height == 941
+    assert labels.height == 421
     assert set(labels["kind"]) == BENCHMARKS
     assert written["kind"].value_counts()["count"].min() >= LEAST_CASES  # type: ignore[operator]
     assert labels["kind"].value_counts()["count"].min() >= LEAST_OF_A_SET  # type: ignore[operator]
@@ -110,14 +110,15 @@ def test_the_benchmark_has_written_responses_of_each_kind_and_the_releases_nine_
         assert cases["id"].is_unique().all()
 
 
-def test_a_later_round_of_written_responses_has_twelve_of_a_kind_and_questions_of_its_own() -> None:
+def test_a_later_round_of_written_responses_has_so_many_of_a_kind_and_its_own_questions() -> None:
     cases = written_cases()
-    kinds = {3: THIRD_KINDS, 4: set(cases["kind"])}
+    every = set(cases["kind"])
+    kinds = {3: THIRD_KINDS, 4: every, 5: every}
     assert set(cases["round"]) == {1, *kinds}
     for later, expected in kinds.items():
         own = cases.filter(pl.col("round") == later)
         counts = dict(own["kind"].value_counts().iter_rows())
-        assert counts == dict.fromkeys(expected, LATER_ROUND_OF_A_KIND)
+        assert counts == dict.fromkeys(expected, OF_A_KIND[later])
         earlier = cases.filter(pl.col("round") < later)
         assert set(earlier["question"]).isdisjoint(own["question"])
 
@@ -137,11 +138,13 @@ def test_later_rounds_have_these_responses_of_each_set() -> None:
     counts = release_labels().group_by("round", "kind").len()
     of = {
         later: dict(counts.filter(pl.col("round") == later).select("kind", "len").iter_rows())
-        for later in (3, 4)
+        for later in (3, 4, 5)
     }
     assert of[3] == {"ecqa": 12, "strategyqa": 12}
     # Two of sensemaking and two of strategyqa that readers could judge differently are left out.
     assert of[4] == dict.fromkeys(BENCHMARKS, 12) | {"sensemaking": 10, "strategyqa": 22}
+    # Two of strategyqa and one of creak are left out.
+    assert of[5] == dict.fromkeys(BENCHMARKS, 6) | {"creak": 5, "strategyqa": 10}
 
 
 def test_a_reader_reads_an_answer_unless_there_is_none() -> None:

@@ -19,8 +19,14 @@ _IN_ENGLISH = {
     **dict.fromkeys(("是", "是的", "对", "对的", "對", "對的", "正确", "正確", "はい"), "yes"),
     **dict.fromkeys(("正しい",), "yes"),
     **dict.fromkeys(("否", "不是", "不对", "不對", "错", "错误", "錯", "錯誤", "不正确"), "no"),
+    **dict.fromkeys(("예", "네", "맞습니다", "그렇습니다", "참"), "yes"),
+    **dict.fromkeys(("아니요", "아니오", "틀렸습니다", "그렇지 않습니다", "거짓"), "no"),
     **dict.fromkeys(("不正確", "いいえ", "正しくない", "間違い", "誤り"), "no"),
 }
+_WITH_NUMERAL = re.compile(
+    r"(?:quadrant|type|class|phase|stage|part|chapter|section|volume|group|level|case|statement"
+    r"|category|region|figure|grade|act|book) ((?=[ivx])x{0,3}(?:ix|iv|v?i{0,3}))"
+)
 #: Decimals that a rounded fraction needs to count as that fraction: two thirds are 0.667.
 _ROUNDED_DIGITS = 3
 
@@ -37,7 +43,8 @@ def same_answer(found: str, gold: str) -> bool:
         alike = _same_number(found, gold)
         if alike is not None:
             return alike
-    if answer_key(found) == answer_key(gold):
+    mine, theirs = answer_key(found), answer_key(gold)
+    if mine == theirs or _numeral(mine) == theirs or mine == _numeral(theirs):
         return True
     return kind in ("number", "formula") and equal_formulas(found, gold)
 
@@ -56,6 +63,12 @@ def answer_key(answer: str) -> str:
     text = re.sub(r"^\(?(\w)[).]*$", r"\1", text.casefold())
     text = _IN_ENGLISH.get(text.rstrip("。"), text)
     return re.sub(r"^(?:the|an?) (?=\w\w)", "", text)
+
+
+def _numeral(key: str) -> str | None:
+    """The Roman numeral of "quadrant ii"; None for other answers."""
+    named = _WITH_NUMERAL.fullmatch(key)
+    return named[1] if named else None
 
 
 def without_markup(text: str) -> str:

@@ -29,6 +29,13 @@ _EMPTY = re.compile(
     r"(?i)\b(?:is|be|equals|get)\s+(?:therefore |thus )?(?:the |an )?(empty(?: set)?)\W*$"
 )
 
+_GLOSS = re.compile(r"(?i),?\s*\(?(?:\bi\.\s?e\.|\bin other words\b|\bthat is,)")
+#: "This is the well known formula for a difference of cubes, a^3 - b^3."
+_REMARK = re.compile(
+    r"(?i)\W*(?:this|that|it|here,? we|we) (?:is|was|follows|uses?|used|comes|matches|applied)\b"
+    r"[^.\n]*\b(?:formula|identity|rule|theorem|pattern|law)\b"
+)
+
 
 def find_formula(text: str, question: str, *, several: bool = False) -> FoundAnswer | None:
     """The formula that ``text`` ends on; a number or a phrase where it ends on one.
@@ -59,8 +66,8 @@ def find_formula(text: str, question: str, *, several: bool = False) -> FoundAns
     )
     last = (
         FoundAnswer(formula, "last", formula)
-        for sentence, _ in [*endings(plain)][:3]
-        if (formula := _formula(sentence))
+        for sentence, before in [*endings(plain)][:3]
+        if (formula := _before_remark(sentence, before) or _formula(sentence))
     )
     answer = next(last, None) or _in_last_sentence(plain) or find_number(text, question)
     answer = answer or next(named, None)
@@ -68,6 +75,16 @@ def find_formula(text: str, question: str, *, several: bool = False) -> FoundAns
         bare = without_lead(text.strip())
         answer = FoundAnswer(bare, "whole", bare)
     return answer
+
+
+def _before_remark(sentence: str, before: str) -> str | None:
+    """The formula alone on its line before a sentence on a formula that was used."""
+    # A concluding remark, "which gives" and similar, has the result itself.
+    if not _REMARK.match(sentence) or re.search(r"(?i)\b(?:gives?|so|answer|yields?)\b", sentence):
+        return None
+    line = before.rstrip().rsplit("\n", 1)[-1].strip()
+    alone = line.strip("$*\\[]() ") and _is_bare(line) and re.search(r"[a-z\d]", line)
+    return (_formula(line) or _bare(line)) if alone else None
 
 
 def _is_bare(text: str) -> bool:
@@ -95,8 +112,12 @@ def _formula(passage: str) -> str | None:
 def _bare(passage: str) -> str | None:
     """A formula without delimiters at the start of a statement."""
     line = re.sub(r"^[\s*:_]+|[\s*_]+$", "", passage.split("\n", maxsplit=1)[0])
+    # "]0, 5[, i.e. 0 < x < 5": the second form only explains the first.
+    glossed = _GLOSS.search(line)
+    if glossed and (formula := _bare(line[: glossed.start()])):
+        return formula
     found = _BARE.match(line)
-    formula = re.sub(r"[.,;]+$", "", found[0]).strip() if found else ""
+    formula = re.sub(r"(?:\*\*|__|[.,;\s])+$", "", found[0]).strip() if found else ""
     behind = line[found.end() :] if found else ""
     if not re.search(r"[\d\\^+*/=<>(\[∅]|^-?[a-z]$", formula) or (
         re.match(r"\w{3}", formula) and " " in behind

@@ -34,6 +34,11 @@ _NAMED = re.compile(
 )
 _MIXED = re.compile(r"(?<![\d^{.])(\d+)\s*(\\frac\{\d+\}\{\d+\})")
 _POWERS: dict[int, str] = {ord("²"): "^2", ord("³"): "^3", ord("⁴"): "^4", ord("⁵"): "^5"}
+#: An interval that excludes an end by a bracket that faces away, as "]0, 5["; or any other.
+_FRENCH = re.compile(
+    r"(?:\\left\s*)?([\[\]])(\s*[^\[\](),;\s][^\[\](),;]*[,;][^\[\](),;]*[^\[\](),;\s]\s*)"
+    r"([\[\]])"
+)
 #: A product of powers, as of a number's factorization.
 _FACTORED = re.compile(r"\d+(?:\^\{?\d+\}?)?(?:\s*\\(?:cdot|times)\s*\d+(?:\^\{?\d+\}?)?)+")
 _SMALL_PRIME = "2|3|5|7|1[1379]|2[39]|3[17]|4[137]|5[39]|6[17]|7[139]|8[39]|97"
@@ -202,6 +207,7 @@ def _tidy(formula: str) -> str:
     """One way to write what LaTeX writes in many."""
     text = formula.strip().strip("$").strip()
     text = re.sub(r"^(?:\\approx|≈)\s*", "", text)
+    text = _FRENCH.sub(_in_parentheses, text)
     text = re.sub(r"^\{([^{}\\]+)\}$", r"\\{\1\\}", text)
     text = re.sub(r"^\\[(\[]\s*|\s*\\[)\]]$", "", text)
     text = text.replace("\\{,\\}", "").replace("{,}", "").replace("{\\,}", "")
@@ -243,6 +249,11 @@ def _tidy(formula: str) -> str:
     text = re.sub(rf"{_WORDS}\{{([^{{}}]*)\}}", r"\1", text)
     text = _MIXED.sub(_as_sum, text)
     return " ".join(text.split()).rstrip(" .,")
+
+
+def _in_parentheses(interval: re.Match[str]) -> str:
+    opening = "(" if interval[1] == "]" else "["
+    return f"{opening}{interval[2]}{')' if interval[3] == '[' else ']'}"
 
 
 def _braced(fraction: re.Match[str]) -> str:

@@ -4,6 +4,12 @@ import re
 from fractions import Fraction
 
 from gradpipe.responses.final_answer.asked_units import unit_behind, with_asked_unit
+from gradpipe.responses.final_answer.circumstances import (
+    begins_with_bold,
+    negative_in_words,
+    stated_solution,
+    without_circumstances,
+)
 from gradpipe.responses.final_answer.evidence import (
     Evidence,
     FoundAnswer,
@@ -92,7 +98,7 @@ def find_number(text: str, question: str) -> FoundAnswer | None:
 
 
 def _find_number(text: str, question: str) -> FoundAnswer | None:
-    readable = without_denied(text)
+    readable = without_circumstances(without_denied(text), question)
     if _SHARE.search(question):
         readable = _OUT_OF.sub(
             lambda share: f"{share[1]}/{share[2]}".ljust(len(share[0])), readable
@@ -107,10 +113,6 @@ def _find_number(text: str, question: str) -> FoundAnswer | None:
             if answer is not None:
                 return answer
     return _in_endings(readable, question)
-
-
-def _as_fraction(share: re.Match[str]) -> str:
-    return f"{share[1]}/{share[2]}".ljust(len(share[0]))
 
 
 def _in_mark(mark: Mark, text: str, question: str, direct: bool) -> FoundAnswer | None:
@@ -201,6 +203,10 @@ def _has_unit_only(bare: str, match: re.Match[str], content: str, question: str)
 
 def _in_endings(text: str, question: str) -> FoundAnswer | None:
     text = _without_verification(text)
+    if bold := begins_with_bold(text):
+        return number_answer(text, bold, "conclusion", text, question)
+    if negative := negative_in_words(next(iter(endings(text)), ("", ""))[0]):
+        return FoundAnswer(str(negative[1]), "conclusion", negative[0])
     last = [
         (sentence, before)
         for sentence, before in endings(text)
@@ -222,6 +228,8 @@ def _in_endings(text: str, question: str) -> FoundAnswer | None:
         if part and isinstance(part[1], Fraction):
             return FoundAnswer(str(part[1]), "last", part[0])
     evidence: Evidence = "conclusion" if _CONCLUDES.match(chosen[0]) else "last"
+    if solution := stated_solution(chosen[0], question):
+        return number_answer(chosen[0], solution, "conclusion", text, question)
     return concluded_number(*chosen, question, evidence)
 
 

@@ -99,6 +99,8 @@ _IN_WORDS = re.compile(
     rf"(?i)\b(?:{_ONE_WORD}(?:-{_ONE_WORD})?|a (?:hundred|thousand|million|dozen))"
     rf"(?:[ -](?:and |{_ONE_WORD}|hundred|thousand|million|dozen)+(?:-{_ONE_WORD})?)*\b(?!-)"
 )
+_SIGN_IN_WORDS = re.compile(r"(?i)\b(?:minus|negative)\s$")
+_SUBTRACTS = re.compile(rf"(?i)(?:\b{_ONE_WORD}|[\d)}}])\sminus\s$")
 _DIVISORS = {
     "half": 2, "third": 3, "quarter": 4, "fourth": 4, "fifth": 5, "sixth": 6,
     "eighth": 8, "tenth": 10, "seventh": 7, "ninth": 9, "twelfth": 12, "sixteenth": 16,
@@ -214,11 +216,14 @@ def spelled_number(text: str) -> tuple[str, int | Fraction] | None:
         return over[0], Fraction(top, max(below, 1))
     for found in reversed(list(_IN_WORDS.finditer(text))):
         # "One of the two" counts nothing.
-        article = re.search(r"(?i)\b(?:the|these|those|of|no|any)\s$", text[: found.start()])
+        before = text[: found.start()]
+        article = re.search(r"(?i)\b(?:the|these|those|of|no|any)\s$", before)
         if article or (found[0].casefold() == "one" and text[found.end() :].strip(" .*")):
             continue
         if (number := _spelled(found[0])) is not None:
-            return found[0], number
+            # "Ten minus four" subtracts.
+            sign = None if _SUBTRACTS.search(before) else _SIGN_IN_WORDS.search(before)
+            return (sign[0] + found[0], -number) if sign else (found[0], number)
     if share := re.search(
         r"([零〇一二两三四五六七八九十百\d]+)分之([零〇一二两三四五六七八九十百\d]+)", text
     ):

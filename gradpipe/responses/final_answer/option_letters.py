@@ -19,10 +19,15 @@ _LEAD = (
     r"|therefore|indeed|simply|that|of|correct|best|number|only|either|so|thus|hence|it|it's"
     r"|this|my|final)\b)*?)"
 )
-_END = r"(?=\s*(?:[.,;:!?&/+)*\]}\"'\\—–|\n\x01]|$|-\s|\()|\s+(?:(?i:" + _REASON + r")\b))"
+#: What Korean joins to the letter: "B입니다".
+_COPULA = r"(?:번)?(?:입니다|이다|예요|이에요|이고|이며)"
+_END = (
+    rf"(?={_COPULA}|\s*(?:[.,;:!?&/+)*\]}}\"'\\—–|\n\x01]|$|-\s|\()"
+    rf"|\s+(?:(?i:{_REASON})\b))"
+)
 _AT_START = re.compile(
-    rf"{_LEAD}(?:[(\[](?P<round>[A-Ja-j])[)\]]|(?P<pair>[A-Ja-j])\)|(?P<upper>[A-J])(?![\w'’]"
-    rf"|\.\w|-\w)"
+    rf"{_LEAD}(?:[(\[](?P<round>[A-Ja-j])[)\]]|(?P<pair>[A-Ja-j])\)|(?P<upper>[A-J])"
+    rf"(?:(?={_COPULA})|(?![\w'’]|\.\w|-\w))"
     rf"|(?P<lower>[a-j])(?![\w'’]){_END})"
 )
 #: "ABD" is three letters in their order.
@@ -114,6 +119,11 @@ _CHOSEN = (
     re.compile(
         r"(?:正しいのは|只有|[选選][择擇択]?|[选選][项項]|選択肢|应为|應為|为|是|答え?|正解|故)(?:[项項])?[\s:是为はが]*[(]?([A-J])(?![A-Za-z])"
         r"|([A-J])[)]?\s*(?:が|は|是|项|項|选项|選項)?(?:正解|正しい|正[确確]|[对對]|最)"
+    ),
+    # Korean: B가 정답입니다, 따라서 B입니다.
+    re.compile(
+        rf"(?:따라서|그러므로|그래서|선택은)\s*[(]?([A-J])[)]?(?={_COPULA})"
+        r"|([A-J])[)]?(?:번)?(?:이|가)\s*(?:정답(?!이 아)|맞|옳)(?!지 않)"
     ),
 )
 _ANYWHERE = re.compile(

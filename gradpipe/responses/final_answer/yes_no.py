@@ -18,6 +18,9 @@ _HEDGE = (
 _CJK = (
     r"不(?=[、。,])|否定|肯定|不是的?|不[对對]|不[会會]|不能|不正[确確]|不可以|错误?|錯誤?|否|[没沒]有|不可能|是的|是|[对對]的?|正[确確]|可以|[会會]的|能|有"
     r"|いいえ|正しくありません|正しくない|間違い|誤り|はい|正しい"
+    # Before a noun, 예 and 네 are other words.
+    r"|아니[요오]|(?:예|네)(?=\s*[*\"',.!]|\s*$|입니다)"
+    r"|그렇지 않습니다|그렇습니다|맞습니다|틀렸습니다|참|거짓"
 )
 _SAID = (
     r"(?P<said>(?:absolutely|definitely|certainly|of course|probably) not|not"
@@ -90,8 +93,8 @@ _SAID_WITHIN = re.compile(
     r"|overall|[-–—])(?!\w)))"
 )
 _CJK_SAID = re.compile(
-    rf"^[\s*、,。:\"]*(?:所以|因此|答案|综上|总之|よって|したがって|结论|結論)?[、,是为:\s]*(?P<said>{_CJK})"
-    r"(?=[\s*。、,.!:\"]|$|的|です)"
+    rf"^[\s*、,。:\"']*(?:所以|因此|答案|综上|总之|よって|したがって|结论|結論)?[、,是为:\s]*(?P<said>{_CJK})"
+    r"(?=[\s*。、,.!:\"']|$|的|です|입니다|이다)"
 )
 _CJK_VERDICT = re.compile(
     r"(?P<bad>(?:是|为|為)?(?:错误?|錯誤?|假|不正[确確]|不[对對]|不成立)的?|間違い|間違っています|誤り|正しくありません|正しくない"
@@ -202,7 +205,8 @@ def _judges(verdict: re.Match[str], sentence: str, question: str) -> bool:
 
 
 def _denies_in_cjk(said: str) -> bool:
-    return bool(re.match(r"不|错|錯|否|没|沒|いいえ|正しくな|正しくあ|間違|誤", said))
+    chinese_or_japanese = r"不|错|錯|否|没|沒|いいえ|正しくな|正しくあ|間違|誤"
+    return bool(re.match(rf"{chinese_or_japanese}|아니|그렇지|틀|거짓", said))
 
 
 def _said_in_word(text: str, ends: list[str]) -> list[tuple[re.Match[str], Evidence]]:
