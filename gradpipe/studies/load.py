@@ -204,7 +204,7 @@ def _sentence(error: ValidationError, source: str) -> str:
     # A misspelled key goes before the key that is missing because of it.
     first = min(error.errors(), key=lambda mistake: mistake["type"] != "extra_forbidden")
     keys = [str(part) for part in first["loc"] if part not in ENTRY_TAGS]
-    where = _short(".".join(keys), 50)
+    where = _short(".".join(keys), 32)
     if first["type"] == "extra_forbidden":
         key = str(first["loc"][-1])[:80]
         schema = _schema_at(first["loc"][:-1])
