@@ -222,8 +222,8 @@ def spelled_number(text: str) -> tuple[str, int | Fraction] | None:
             continue
         if (number := _spelled(found[0])) is not None:
             # "Ten minus four" subtracts.
-            sign = None if _SUBTRACTS.search(before) else _SIGN_IN_WORDS.search(before)
-            return (sign[0] + found[0], -number) if sign else (found[0], number)
+            minus = None if _SUBTRACTS.search(before) else _SIGN_IN_WORDS.search(before)
+            return (minus[0] + found[0], -number) if minus else (found[0], number)
     if share := re.search(
         r"([零〇一二两三四五六七八九十百\d]+)分之([零〇一二两三四五六七八九十百\d]+)", text
     ):
