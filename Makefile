@@ -21,7 +21,7 @@ PYTEST := OMP_WAIT_POLICY=PASSIVE OMP_NUM_THREADS=1 $(BIN)/pytest -n 2 --dist wo
 # Links are checked. The variables silence notices about other site generators.
 MKDOCS := NO_MKDOCS_2_WARNING=1 DISABLE_MKDOCS_2_WARNING=true $(BIN)/mkdocs build --quiet --strict
 # Python compiles a module when it is first imported. Compiling all modules of all packages takes five
-# times as long as compiling those that a run imports.
+# times as long as compiling what a run imports.
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --no-compile --constraint constraints.txt
 
 .PHONY: run ui test test-system test-all docs soak bench agreement audit release clean
