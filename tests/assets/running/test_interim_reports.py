@@ -8,8 +8,10 @@ from assets.planning.plan import Plan, Unit
 from assets.planning.versions import Versions
 from assets.report import REPORT
 from assets.resources import Accelerator
+from assets.running import interim_reports
 from assets.running.interim_reports import InterimReports
 from assets.running.runner import Runner
+from assets.spectral_statistics import SPECTRAL_STATISTICS
 from gradpipe.studies.study import Study
 from storage.stages import Partition
 from storage.workspace import Workspace
