@@ -177,7 +177,7 @@ def plain_report(monkeypatch: pytest.MonkeyPatch, no_images: None) -> None:
         zeros = pl.lit(0).alias("examples"), pl.lit(0).alias("unusable")
         return SimpleNamespace(rows=pl.DataFrame({"model": names}).with_columns(*zeros))
 
-    def build(given: Any, folder: Path) -> None:
+    def build(given: Any, folder: Path, **_: Any) -> None:
         folder.mkdir(parents=True, exist_ok=True)
         (folder / "index.html").write_text(json.dumps(given.rows["model"].to_list()))
 
