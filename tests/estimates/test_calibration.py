@@ -95,7 +95,7 @@ def test_a_model_in_memory_is_calibrated_on_rows_of_its_own_work(
     make_loaded: Callable[..., LoadedModel],
 ) -> None:
     loaded = make_loaded()
-    work = Workload(config_shape(loaded.model.config), STANDARD, [spread(20, 200), []])
+    work = Workload(config_shape(loaded.model.config), STANDARD, [spread(20, 240), []])
     found = calibrate(loaded, work, limit=1.0)
     assert found.batches >= 2
     assert found.budget == most_tokens(work.lists[0], on_cpu=True) > CPU_LEAST

@@ -89,7 +89,7 @@ def test_spectra_use_the_matrix_size_of_the_extraction() -> None:
     seen = set()
     for tokens in (8, 30, 60, 120, 200):
         for d_out, d_in in ((128, 128), (32, 128), (128, 32)):
-            inputs = spectrum.Inputs(torch.randn(1, tokens, d_in))
+            inputs = spectrum.Inputs(torch.randn(1, tokens, d_in).double())
             core, _ = spectrum._core(inputs, torch.randn(1, tokens, d_out).double())
             small = tokens if by_tokens(tokens, d_out, d_in) else min(d_out, d_in)
             assert core.shape == (1, small, small)
