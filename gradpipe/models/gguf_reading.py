@@ -35,7 +35,7 @@ def _replace(reader: Any, tensor_names: Any) -> None:
 class _ArrayReader(gguf.GGUFReader):
     """A reader on a plain array: slicing a memory map takes several times as long."""
 
-    @property
+    @property  # type: ignore[override]
     def data(self) -> np.ndarray[Any, Any]:
         """The bytes of the file."""
         return self._data
