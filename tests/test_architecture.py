@@ -32,8 +32,6 @@ BELOW_THE_BOUNDARY = ("gradients", "models", "statistics", "claims", "report")
 #: What they may import inside functions, by file or folder: each is imported by `definitions`,
 #: which must load nothing slow, and used by few of its runs.
 LATE_IMPORTS = {
-    # Also the script of processes that draw charts and nothing else.
-    "gradpipe/report/charts/image_files.py": {"gradpipe.errors"},
     # Estimates and rankings of finished spectra have no tokenizer.
     "gradpipe/gradients/template_renderer.py": {"transformers.utils.chat_template_utils"},
     # Renders templates; its answers are remembered.

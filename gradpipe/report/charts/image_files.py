@@ -1,27 +1,24 @@
 """Draw charts as image files, in several processes.
 
-vl-convert draws one chart at a time per process and blocks Python's threads meanwhile. This file is
-also the script of those processes, so it imports nothing of gradpipe at the top.
+vl-convert draws one chart at a time per process and blocks Python's threads meanwhile.
 """
 
 from __future__ import annotations
 
 import json
 import os
-import signal
 import subprocess
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
-#: Pixels per unit of the drawing: about 170 dots per inch at the width of a page.
-PNG_SCALE = 1.5
+from gradpipe.errors import WorkspaceError
+from gradpipe.report.charts import image_process
+
 #: Charts per process, at least: a process takes as long to start as to draw six charts.
 LEAST_CHARTS = 6
 MOST_PROCESSES = 8
-#: The ending of a chart that is to be drawn.
-SPECIFICATION = ".vl.json"
 
 
 @contextmanager
@@ -50,7 +47,7 @@ def _start(share: Sequence[Path]) -> subprocess.Popen[str]:
     """Start a process that draws these charts. Their paths go to its stdin, which has no limit."""
     process = subprocess.Popen(
         # Without -P, files of this folder would take precedence over packages of the same name.
-        [sys.executable, "-P", __file__, str(os.getpid())],
+        [sys.executable, "-P", image_process.__file__, str(os.getpid())],
         stdin=subprocess.PIPE,
         stdout=subprocess.DEVNULL,
         stderr=subprocess.PIPE,
@@ -65,8 +62,6 @@ def _start(share: Sequence[Path]) -> subprocess.Popen[str]:
 
 
 def _wait(process: subprocess.Popen[str]) -> None:
-    from gradpipe.errors import WorkspaceError
-
     _, errors = process.communicate()
     if process.returncode:
         lines = errors.strip().splitlines() or [f"exit code {process.returncode}"]
@@ -74,23 +69,3 @@ def _wait(process: subprocess.Popen[str]) -> None:
             f"The report's charts could not be drawn ({lines[-1]}): check the free memory and disk "
             "space, and run the command again."
         )
-
-
-def _draw_all(parent: int, specifications: list[str]) -> None:
-    """Draw charts until all are drawn or the parent process has ended."""
-    import vl_convert
-
-    for path in map(Path, specifications):
-        if os.getppid() != parent:
-            return
-        svg = vl_convert.vegalite_to_svg(path.read_text(encoding="utf-8"))
-        stem = path.with_name(path.name.removesuffix(SPECIFICATION))
-        stem.with_name(f"{stem.name}.svg").write_text(svg, encoding="utf-8", newline="\n")
-        stem.with_name(f"{stem.name}.png").write_bytes(vl_convert.svg_to_png(svg, scale=PNG_SCALE))
-        path.unlink()
-
-
-if __name__ == "__main__":
-    # Ctrl-C reaches all processes of a terminal: the parent stops these.
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    _draw_all(int(sys.argv[1]), json.load(sys.stdin))

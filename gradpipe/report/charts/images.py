@@ -15,7 +15,8 @@ from typing import Any
 import altair as alt
 
 from gradpipe.report.chart_data import distinct
-from gradpipe.report.charts.image_files import SPECIFICATION, drawing
+from gradpipe.report.charts.image_files import drawing
+from gradpipe.report.charts.image_process import SPECIFICATION
 from gradpipe.report.charts.kinds import ALL_KINDS
 from gradpipe.report.charts.parts import unchecked
 from gradpipe.report.report_data import ReportInputs
