@@ -9,6 +9,7 @@ import dagster as dg
 import pytest
 import yaml
 from dagster.components.core.component_tree import ComponentTreeException
+from dagster.components.core.package_entry import discover_entry_point_package_objects
 from dagster.components.testing import DefsFolderSandbox, create_defs_folder_sandbox
 
 import gradpipe
@@ -42,6 +43,12 @@ def add(project: DefsFolderSandbox, name: str, **attributes: Any) -> Path:
 
 def test_the_component_has_a_short_name_too() -> None:
     assert gradpipe.Study is Study
+
+
+def test_an_environment_with_gradpipe_lists_the_component() -> None:
+    found = discover_entry_point_package_objects()
+    ours = [key.to_typename() for key, value in found.items() if value is Study]
+    assert ours == ["gradpipe.dagster.Study"]
 
 
 def test_a_scaffolded_component_is_a_small_study_that_loads(project: DefsFolderSandbox) -> None:
