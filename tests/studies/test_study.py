@@ -18,9 +18,10 @@ from gradpipe.models.placement import IN_ONE_PIECE, Placement
 from gradpipe.models.roles import ROLES
 from gradpipe.models.source import ModelSource
 from gradpipe.statistics.reductions import DEFAULT_STATISTICS, REDUCTIONS
-from gradpipe.studies.load import load_study, parse_study, shipped_studies, study_yaml
+from gradpipe.studies.load import load_study, parse_study, study_yaml
 from gradpipe.studies.model_config import ModelConfig
 from gradpipe.studies.provenance import PACKAGES, extraction_costs, provenance
+from gradpipe.studies.shipped import shipped_studies
 from gradpipe.studies.study import Study
 from gradpipe.styles import STYLES
 
@@ -292,6 +293,7 @@ benchmarks:
 
 def test_urls_hub_ids_and_the_demo_are_left_alone(tmp_path: Path) -> None:
     text = """
+name: my
 models: [demo, org/name, gpt2, {id: org/other, revision: v2}, "hf://org/x.gguf"]
 benchmarks:
   - {name: a, source: files, path: "https://example.org/a.csv"}
@@ -301,6 +303,20 @@ benchmarks:
 """
     (tmp_path / "my.yaml").write_text(text)
     assert load_study(str(tmp_path / "my.yaml")) == parse_study(text, "my.yaml")
+
+
+@pytest.mark.parametrize(
+    ("file", "name"), [("my.yaml", "my"), ("my.v2.yml", "my.v2"), ("folder/study.yaml", "folder")]
+)
+def test_a_study_without_a_name_has_that_of_its_file(file: str, name: str, tmp_path: Path) -> None:
+    path = tmp_path / file
+    path.parent.mkdir(exist_ok=True)
+    path.write_text(BASE)
+    study = load_study(str(path))
+    assert study.name == name
+    # What is kept in a workspace has the name, and the file has none of its own.
+    assert parse_study(study_yaml(study), "kept").name == name
+    assert "name" not in study.model_fields_set
 
 
 def test_a_study_is_found_by_any_name_of_its_file(
