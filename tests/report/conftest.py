@@ -17,7 +17,13 @@ from tests.report.made_up import (
     rows_of,
     unusable_of,
 )
-from tests.report.made_up_examples import alignment_of, examples_of, extremes_of, twins_of
+from tests.report.made_up_examples import (
+    alignment_of,
+    details_of,
+    examples_of,
+    extremes_of,
+    twins_of,
+)
 from tests.report.made_up_judged import claims_of, length_control_of, length_of, verdicts_of
 from tests.report.made_up_responses import origins_of, responses_of
 
@@ -57,6 +63,7 @@ def make_inputs() -> Callable[..., ReportInputs]:
             alignment=alignment_of(names, chosen, layers, examples),
             examples=single,
             extremes=extremes,
+            details=details_of(single, layers, text=text),
             responses=responses,
             origins=origins_of(extremes, responses),
             twins=twins,

@@ -9,6 +9,7 @@ from gradpipe.report.report_data import (
     EXTREME_SCHEMA,
     TWIN_SCHEMA,
 )
+from gradpipe.statistics.example_details import DETAIL_SCHEMA
 from tests.report.made_up import LENGTHS, SIZES, styles_of
 
 KEYS = ["model", "benchmark", "family"]
@@ -123,3 +124,39 @@ def extremes_of(examples: pl.DataFrame, places: int, text: str, values: int = 60
         pl.Series("spectra", spectra, dtype=EXTREME_SCHEMA["spectra"]),
     )
     return made.select(pl.col(name).cast(kind) for name, kind in EXTREME_SCHEMA.items())
+
+
+def details_of(
+    examples: pl.DataFrame, layers: int, *, text: str, every: int = 1, most_tokens: int = 40
+) -> pl.DataFrame:
+    """Details of each ``every``-th example: texts, noisy curves and the losses of its tokens.
+
+    Examples of the style "simplified" have no losses, as rows of earlier versions have none.
+    """
+    rows = examples.gather_every(every)
+    random = np.random.default_rng(8)
+    places = [(projection, layer) for projection in "kqvo" for layer in range(layers)]
+    curves = []
+    for norm, rank, ratio in rows.select("nuclear_norm", "effective_rank", "sigma1_ratio").rows():
+        noise = np.exp(0.2 * random.standard_normal((len(places), 1)))
+        points = (noise * [norm, rank, ratio]).tolist()
+        curves.append([(*place, *point) for place, point in zip(places, points, strict=True)])
+    losses = [
+        None
+        if style == "simplified"
+        else random.exponential(loss, min(int(tokens), most_tokens)).tolist()
+        for style, loss, tokens in rows.select("style", "loss", "response_tokens").rows()
+    ]
+    point = DETAIL_SCHEMA["curves"].inner  # type: ignore[attr-defined]
+    names = [field.name for field in point.fields]
+    made = rows.with_columns(
+        pl.format("Question {} of {}? {}", "index", "benchmark", pl.lit(text)).alias("instruction"),
+        pl.format("Because of {}, {}. {}", "index", "style", pl.lit(text)).alias("response"),
+        pl.Series(
+            "curves",
+            [[dict(zip(names, one, strict=True)) for one in curve] for curve in curves],
+            dtype=DETAIL_SCHEMA["curves"],
+        ),
+        pl.Series("token_losses", losses, dtype=DETAIL_SCHEMA["token_losses"]),
+    )
+    return made.select(pl.col(name).cast(kind) for name, kind in DETAIL_SCHEMA.items())

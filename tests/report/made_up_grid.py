@@ -19,7 +19,13 @@ from tests.report.made_up import (
     rows_of,
     unusable_of,
 )
-from tests.report.made_up_examples import alignment_of, examples_of, extremes_of, twins_of
+from tests.report.made_up_examples import (
+    alignment_of,
+    details_of,
+    examples_of,
+    extremes_of,
+    twins_of,
+)
 from tests.report.made_up_judged import claims_of, length_control_of, length_of, verdicts_of
 from tests.report.made_up_responses import origins_of, responses_of
 from tests.report.made_up_sets import sets_of
@@ -89,6 +95,14 @@ def paper_grid() -> ReportInputs:
         alignment=alignment,
         examples=single,
         extremes=texts_of_their_own(extremes),
+        details=texts_of_their_own(
+            pl.concat(
+                details_of(
+                    single.filter(model=model), layers, text="", every=90, most_tokens=1000
+                )
+                for model, layers in LAYERS.items()
+            )
+        ),
         origins=origins_of(extremes, responses_of(BENCHMARKS, ITEMS, "")),
         twins=twins,
         discrimination=discrimination_of(curves),
