@@ -84,9 +84,9 @@ GAP = pl.Struct({"layer": pl.Int64, "projection": pl.String})
 #: One row per pair. ``row`` is its position in the input. ``reason`` says why the row is unusable;
 #: ``matrices``, ``layers`` and ``spans`` are then empty and ``loss`` may be null. ``seconds`` is
 #: its share of its batch's time on ``hardware``. ``gaps`` are the requested projections that some
-#: layers of the model do not have, null in unusable rows. ``token_losses`` has the cross-entropy in
-#: nats of each token that carries loss, in their order: its mean is ``loss``. It is null in unusable
-#: rows. ``spans``, ``gaps`` and ``token_losses`` are null in rows of earlier versions.
+#: layers of the model do not have. ``token_losses`` has the cross-entropy in nats of each token
+#: that carries loss, in their order; their mean is ``loss``. Both are null in unusable rows.
+#: ``spans``, ``gaps`` and ``token_losses`` are null in rows of earlier versions.
 ROW_SCHEMA = pl.Schema(
     {
         "row": pl.Int64(),

@@ -10,6 +10,7 @@ from gradpipe.report.report_data import (
     TWIN_SCHEMA,
 )
 from gradpipe.statistics.example_details import DETAIL_SCHEMA
+from gradpipe.statistics.examples import SCORES
 from tests.report.made_up import LENGTHS, SIZES, styles_of
 
 KEYS = ["model", "benchmark", "family"]
@@ -131,32 +132,29 @@ def details_of(
 ) -> pl.DataFrame:
     """Details of each ``every``-th example: texts, noisy curves and the losses of its tokens.
 
-    Examples of the style "simplified" have no losses, as rows of earlier versions have none.
+    Curves have the size of the style's curves, a fortieth of the examples' norms. Examples of the
+    style "simplified" have no losses, as rows of earlier versions have none.
     """
     rows = examples.gather_every(every)
     random = np.random.default_rng(8)
-    places = [(projection, layer) for projection in "kqvo" for layer in range(layers)]
-    curves = []
-    for norm, rank, ratio in rows.select("nuclear_norm", "effective_rank", "sigma1_ratio").rows():
-        noise = np.exp(0.2 * random.standard_normal((len(places), 1)))
-        points = (noise * [norm, rank, ratio]).tolist()
-        curves.append([(*place, *point) for place, point in zip(places, points, strict=True)])
+    places = pl.DataFrame({"projection": list("koqv")}).join(
+        pl.DataFrame({"layer": list(range(layers))}), how="cross"
+    )
+    points = rows.with_row_index("row").join(places, how="cross")
+    noise = pl.Series(np.exp(0.2 * random.standard_normal(points.height)))
+    point = pl.struct("projection", pl.col("layer").cast(pl.Int64), *SCORES)
+    varied = points.with_columns(pl.col("nuclear_norm") / 40).with_columns(pl.col(SCORES) * noise)
+    curves = varied.group_by("row", maintain_order=True).agg(point.alias("curves"))
     losses = [
         None
         if style == "simplified"
         else random.exponential(loss, min(int(tokens), most_tokens)).tolist()
         for style, loss, tokens in rows.select("style", "loss", "response_tokens").rows()
     ]
-    point = DETAIL_SCHEMA["curves"].inner  # type: ignore[attr-defined]
-    names = [field.name for field in point.fields]
     made = rows.with_columns(
         pl.format("Question {} of {}? {}", "index", "benchmark", pl.lit(text)).alias("instruction"),
         pl.format("Because of {}, {}. {}", "index", "style", pl.lit(text)).alias("response"),
-        pl.Series(
-            "curves",
-            [[dict(zip(names, one, strict=True)) for one in curve] for curve in curves],
-            dtype=DETAIL_SCHEMA["curves"],
-        ),
+        curves["curves"],
         pl.Series("token_losses", losses, dtype=DETAIL_SCHEMA["token_losses"]),
     )
     return made.select(pl.col(name).cast(kind) for name, kind in DETAIL_SCHEMA.items())

@@ -10,9 +10,9 @@ from typing import Any
 
 import polars as pl
 
+from gradpipe.report.cell_results import EXAMPLE_LABELS
 from gradpipe.report.chart_data import finite, in_reading_order, spectra_rows, with_errors
 from gradpipe.report.charts.kinds.auroc_by_layer import heatmap_statistics
-from gradpipe.report.cell_results import EXAMPLE_LABELS
 from gradpipe.report.origins import origin_facts
 from gradpipe.report.page.charts import PageChart
 from gradpipe.report.page.detail_blocks import detail_blocks, kept_details

@@ -16,9 +16,9 @@ from gradpipe.statistics.examples import SCORES
 _CELL = ["model", "benchmark"]
 _EXAMPLE = ["item_id", "style", "relevance"]
 _TEXTS = ["instruction", "response"]
-#: Letters of all details of a page, roughly, and of one value and one character of a text.
+#: Letters of all details of a page, roughly; and of a curve's value, a token's loss, a character.
 MOST_DETAIL_LETTERS = 700_000
-_OF_VALUE, _OF_CHARACTER = 1.1, 0.55
+_OF_VALUE, _OF_LOSS, _OF_CHARACTER = 1.05, 1.7, 0.55
 
 #: A key, and the packed text, as in blocks.py.
 _Block = tuple[tuple[str, ...], str]
@@ -27,9 +27,10 @@ _Block = tuple[tuple[str, ...], str]
 def kept_details(details: pl.DataFrame) -> pl.DataFrame:
     """Details of as many examples as a page has room for, equally many of each cell."""
     models = max(details["model"].n_unique(), 1)
-    values = pl.col("curves").list.len() * len(SCORES) + pl.col("token_losses").list.len()
+    values = pl.col("curves").list.len() * len(SCORES) * _OF_VALUE
+    losses = pl.col("token_losses").list.len() * _OF_LOSS
     characters = sum(pl.col(name).str.len_chars() for name in _TEXTS) / models
-    letters = values.fill_null(0) * _OF_VALUE + characters * _OF_CHARACTER
+    letters = values.fill_null(0) + losses.fill_null(0) + characters * _OF_CHARACTER
     cost = details.select(letters.mean().fill_null(1.0)).item()
     cells = details.partition_by(_CELL, maintain_order=True)
     most = max(int(MOST_DETAIL_LETTERS / max(cost, 1.0) / max(len(cells), 1)), 1)
