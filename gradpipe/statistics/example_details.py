@@ -39,7 +39,7 @@ def spread_ranks(count: int, most: int) -> list[int]:
     if count <= most:
         return list(range(count))
     ends = min(_ENDS, most // 2)
-    between = np.linspace(ends, count - 1 - ends, most - 2 * ends).round().astype(int)
+    between = np.linspace(ends - 1, count - ends, most - 2 * ends + 2)[1:-1].round().astype(int)
     return sorted({*range(ends), *between.tolist(), *range(count - ends, count)})
 
 
