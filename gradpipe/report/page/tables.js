@@ -11,17 +11,18 @@ const stateOf = (name) => {
 const exampleRows = async ({ model, benchmark }) => {
   const rows = await exampleBlock(model, benchmark);
   const total = rows[0]?.total ?? 0;
-  const detailed = (await rowsOf(["details", model, benchmark])).length;
+  const detailed = new Set((await rowsOf(["details", model, benchmark])).map((row) => row.position));
   const excerpt = [];
   if (rows.length < total) {
     excerpt.push(`These are ${formatCount(rows.length)} of ${formatCount(total)}: those with the largest and the smallest gradients, and some between.`);
   }
-  if (detailed && detailed < rows.length) {
-    excerpt.push(`The page has the texts, curves and losses of ${formatCount(detailed)} of them, of all sizes.`);
+  if (detailed.size && detailed.size < rows.length) {
+    excerpt.push(`The page has details of ${formatCount(detailed.size)} of them, of all sizes: their item can be pressed.`);
   }
   byId("examples-excerpt").textContent = excerpt.map((sentence) => ` ${sentence}`).join("");
   const { columns } = index.tables.examples;
-  return rows.map((row) => Object.assign(columns.map((column) => row[column]), { position: row.position }));
+  return rows.map((row) => Object.assign(columns.map((column) => row[column]),
+    detailed.has(row.position) ? { position: row.position } : {}));
 };
 
 const wantedValues = (choice) => {
@@ -68,7 +69,7 @@ const searchRows = (rows, name, kinds) => {
   });
 };
 
-// A button in the first cell of an example's row, which shows that example.
+// A button in the first cell of the row of an example with details, which shows that example.
 const exampleButton = (row, text) => {
   const button = document.createElement("button");
   button.type = "button";
