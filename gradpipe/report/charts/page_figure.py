@@ -12,7 +12,7 @@ from gradpipe.report.report_data import ReportInputs
 PANEL_MARGIN = (56, 12)
 #: The margin of a chart with names down its left side, beside these names.
 WIDE_MARGIN = (0, 12)
-#: Names that are drawn at first, of those that the reader can choose from.
+#: How many names are drawn at first where the reader can choose more.
 MOST_TICKED = 6
 #: The margin of a chart whose panels share the scale at the left.
 SHARED_MARGIN = (2, 58)
@@ -61,8 +61,9 @@ class PageFigure:
     distinguish, in order; without any it is not shown. ``log`` says whether the first scale is
     logarithmic, and with ``scales`` the reader can switch to the other one. ``boxes`` is the title
     of boxes, one per name, with which the reader chooses the names that are drawn, at first
-    MOST_TICKED of them; there are none if it is empty. ``rows`` are the rows that it draws. Without
-    them, the page's script computes the rows from blocks that several charts share (page/rows.js).
+    MOST_TICKED of them; without a title there are no boxes. ``rows`` are the rows that it draws.
+    Without them, the page's script computes the rows from blocks that several charts share
+    (page/rows.js).
     """
 
     id: str
