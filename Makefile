@@ -3,7 +3,7 @@
 # make test         installs what the tests need from PyPI; runs ruff, mypy, the docs and the tests
 # make test-system  installs the system packages that some tests use, then runs `make test`
 # make test-all     runs all tests, including the slow ones, with coverage
-# make docs         builds the documentation into site/
+# make docs         builds the documentation into site/, with the reports of its gallery
 # make soak         half an hour of random kills, damage and reruns
 # make bench        measures speed and memory against the naive method: an hour on two cores
 # make agreement    compares gradpipe's judgments of responses with a reader's: minutes
@@ -50,6 +50,7 @@ test-all: $(VENV)/.installed-dev
 
 docs: $(VENV)/.installed-dev
 	$(MKDOCS)
+	$(BIN)/python -m docs.build_gallery site
 
 soak: $(VENV)/.installed-dev
 	$(BIN)/python -m tests.soak --minutes 30

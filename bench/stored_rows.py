@@ -119,6 +119,7 @@ def _batch(rng: np.random.Generator) -> pl.DataFrame:
             ],
             "spans": [],
             "gaps": [],
+            "token_losses": rng.random(tokens // 2).astype("f4"),
         }
         for _ in range(ROWS_PER_FILE)
     ]

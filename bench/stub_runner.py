@@ -116,6 +116,7 @@ class StubRunner(ExampleRunner):
                 layers=empty["layers"],
                 spans=empty["spans"],
                 gaps=empty["gaps"],
+                token_losses=empty["token_losses"],
             )
             .select(*ROW_SCHEMA)
             .cast(ROW_SCHEMA)

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from typing import Any
 
+import numpy as np
 import polars as pl
 import torch
 
@@ -136,6 +137,7 @@ def _unusable(number: int, row: TokenRow) -> dict[str, Any]:
         "layers": [],
         "spans": [],
         "gaps": None,
+        "token_losses": None,
     }
 
 
@@ -159,7 +161,14 @@ def _record(
         "layers": [] if fault else _layers(gradients),
         "spans": [] if fault else [_span(span, types) for span in gradients.spans],
         "gaps": None if fault else missing,
+        "token_losses": None if fault else _token_losses(gradients),
     }
+
+
+def _token_losses(gradients: RowGradients) -> np.ndarray | None:
+    """The losses of a row's tokens."""
+    losses = gradients.token_losses
+    return None if losses is None else losses.numpy()
 
 
 def _matrices(gradients: RowGradients, types: LayerTypes) -> list[dict[str, Any]]:

@@ -84,8 +84,9 @@ GAP = pl.Struct({"layer": pl.Int64, "projection": pl.String})
 #: One row per pair. ``row`` is its position in the input. ``reason`` says why the row is unusable;
 #: ``matrices``, ``layers`` and ``spans`` are then empty and ``loss`` may be null. ``seconds`` is
 #: its share of its batch's time on ``hardware``. ``gaps`` are the requested projections that some
-#: layers of the model do not have, null in unusable rows. ``spans`` and ``gaps`` are null in rows
-#: of earlier versions.
+#: layers of the model do not have. ``token_losses`` has the cross-entropy in nats of each token
+#: that carries loss, in their order; their mean is ``loss``. Both are null in unusable rows.
+#: ``spans``, ``gaps`` and ``token_losses`` are null in rows of earlier versions.
 ROW_SCHEMA = pl.Schema(
     {
         "row": pl.Int64(),
@@ -100,6 +101,7 @@ ROW_SCHEMA = pl.Schema(
         "layers": pl.List(LAYER),
         "spans": pl.List(SPAN),
         "gaps": pl.List(GAP),
+        "token_losses": pl.List(pl.Float32),
     }
 )
 
@@ -131,9 +133,12 @@ def with_keys(examples: pl.DataFrame, protocol: Protocol, model: str) -> pl.Data
 def explode_matrices(rows: pl.LazyFrame) -> pl.LazyFrame:
     """Return one row per pair, layer and projection, from the usable rows of a ROW_SCHEMA frame.
 
-    Drops ``layers`` and ``spans``; see ``explode_layers`` and ``explode_spans``.
+    Drops the other lists: ``layers`` and ``spans`` (see ``explode_layers`` and ``explode_spans``)
+    and ``token_losses``.
     """
-    usable = rows.filter(pl.col("reason").is_null()).drop("layers", "spans", strict=False)
+    usable = rows.filter(pl.col("reason").is_null()).drop(
+        "layers", "spans", "token_losses", strict=False
+    )
     return usable.explode("matrices").unnest("matrices")
 
 
@@ -154,7 +159,7 @@ def explode_spans(rows: pl.LazyFrame) -> pl.LazyFrame:
     gradient's columns.
     """
     usable = rows.filter(pl.col("reason").is_null() & (pl.col("spans").list.len() > 0))
-    each = usable.drop("matrices", "layers", strict=False).explode("spans")
+    each = usable.drop("matrices", "layers", "token_losses", strict=False).explode("spans")
     span = pl.col("spans").struct.field
     own = each.with_columns(
         span("name").alias("span"),

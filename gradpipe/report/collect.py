@@ -27,6 +27,7 @@ from gradpipe.statistics.decomposition import token_decomposition
 from gradpipe.statistics.detection.added import added_discrimination
 from gradpipe.statistics.detection.discrimination import discrimination
 from gradpipe.statistics.differences import mad, of_common_items, relative_difference
+from gradpipe.statistics.example_details import example_details
 from gradpipe.statistics.examples import SCORES, example_scores, extremes
 from gradpipe.statistics.rows import count_rows, unusable_rows
 from gradpipe.statistics.sets.tables import set_tables
@@ -34,6 +35,8 @@ from gradpipe.statistics.spans.tables import SpanTables, span_tables
 from gradpipe.styles import RELEVANCES
 
 _CELL = ["model", "benchmark"]
+#: Examples of a study with details, and at least this many of each cell.
+_MOST_DETAILS, _LEAST_OF_CELL = 4000, 8
 
 
 def all_curves(cells: Iterable[CellResults], names: Sequence[str]) -> pl.DataFrame:
@@ -70,7 +73,8 @@ def gather(
     placed = placed.filter(pl.col("model").is_in(models))
     detailed = set(detailed_models(models, placed))
     in_detail = [cell for cell in cells if cell.model in detailed]
-    parts = [_parts_of(cell, statistics, seed) for cell in in_detail]
+    most = max(_MOST_DETAILS // max(len(in_detail), 1), _LEAST_OF_CELL)
+    parts = [_parts_of(cell, statistics, seed, most) for cell in in_detail]
     measured = pl.concat(_measured(cell) for cell in cells)
     counting = set(models_that_count(models, placed))
     judged = judge_cells(
@@ -110,6 +114,7 @@ def gather(
         alignment=pl.concat(part.alignment for part in parts),
         examples=pl.concat(part.scores for part in parts),
         extremes=pl.concat(part.extremes for part in parts),
+        details=pl.concat(part.details for part in parts),
         twins=pl.DataFrame(shown, schema=TWIN_SCHEMA, orient="row"),
         discrimination=pl.concat(part.discrimination for part in parts),
         set_diversity=sets.diversity,
@@ -180,14 +185,18 @@ class _Parts(NamedTuple):
     length: pl.DataFrame
     alignment: pl.DataFrame
     extremes: pl.DataFrame
+    details: pl.DataFrame
     texts: pl.DataFrame
     discrimination: pl.DataFrame
     decomposition: pl.DataFrame
     added: pl.DataFrame
 
 
-def _parts_of(cell: CellResults, names: Sequence[str], seed: int) -> _Parts:
-    """Read each table of the cell once and reduce it to the tables of the report."""
+def _parts_of(cell: CellResults, names: Sequence[str], seed: int, details: int) -> _Parts:
+    """Read each table of the cell once and reduce it to the tables of the report.
+
+    ``details`` is the most examples with details.
+    """
     examples, statistics = cell.examples.collect(), cell.statistics.collect()
     scores = example_scores(statistics.lazy())
     others = [relevance for relevance in RELEVANCES if relevance != "correct"]
@@ -200,6 +209,7 @@ def _parts_of(cell: CellResults, names: Sequence[str], seed: int) -> _Parts:
         length=length_effects(statistics, seed),
         alignment=alignment_curves(cell.alignments),
         extremes=at_ends,
+        details=example_details(scores, examples, statistics, cell.rows_of, details),
         texts=texts.join(at_ends, on=EXAMPLE_LABELS, how="semi"),
         discrimination=pl.concat(
             discrimination(statistics, names, first=relevance, second="correct")

@@ -19,6 +19,7 @@ from gradpipe.statistics.decomposition import DECOMPOSITION_SCHEMA
 from gradpipe.statistics.detection.added import ADDED_DISCRIMINATION_SCHEMA
 from gradpipe.statistics.detection.discrimination import DISCRIMINATION_SCHEMA
 from gradpipe.statistics.differences import MADS
+from gradpipe.statistics.example_details import DETAIL_SCHEMA
 from gradpipe.statistics.sets.cosines import SET_COSINE_SCHEMA
 from gradpipe.statistics.sets.tables import SET_CONSENSUS_SCHEMA, SET_DIVERSITY_SCHEMA
 from gradpipe.statistics.spans.contrasts import SPAN_CONTRAST_SCHEMA
@@ -194,6 +195,7 @@ COLUMNS = {
     "alignment": tuple(ALIGNMENT_SCHEMA),
     "examples": tuple(EXAMPLE_SCORE_SCHEMA),
     "extremes": tuple(EXTREME_SCHEMA),
+    "details": tuple(DETAIL_SCHEMA),
     "twins": tuple(TWIN_SCHEMA),
     "spans": tuple(SPAN_SCHEMA),
     "span_contrasts": tuple(SPAN_CONTRAST_SCHEMA),
@@ -232,6 +234,7 @@ class ReportInputs:
     ``length``: style comparisons with controls for length. ``length_control``: claims that compare
     styles, with the same controls over all cells. ``alignment``: curves of cosines.
     ``examples``: statistics per example. ``extremes``: the most extreme examples with their texts.
+    ``details``: texts, curves and token losses of some of ``examples``.
     ``twins``: pairs of base and tuned models. ``spans``: statistics of the parts of responses;
     ``span_contrasts`` and ``step_trends``: comparisons of them.
     ``discrimination``: how well irrelevant, wrong and rejected responses are distinguished from
@@ -263,6 +266,7 @@ class ReportInputs:
     alignment: pl.DataFrame = field(default_factory=ALIGNMENT_SCHEMA.to_frame)
     examples: pl.DataFrame = field(default_factory=EXAMPLE_SCORE_SCHEMA.to_frame)
     extremes: pl.DataFrame = field(default_factory=EXTREME_SCHEMA.to_frame)
+    details: pl.DataFrame = field(default_factory=DETAIL_SCHEMA.to_frame)
     twins: pl.DataFrame = field(default_factory=TWIN_SCHEMA.to_frame)
     spans: pl.DataFrame = field(default_factory=SPAN_SCHEMA.to_frame)
     span_contrasts: pl.DataFrame = field(default_factory=SPAN_CONTRAST_SCHEMA.to_frame)

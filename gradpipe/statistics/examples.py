@@ -66,7 +66,9 @@ def extremes(
     spectra = _largest_spectra(read_rows(chosen["key"]))
     return (
         chosen.join(spectra, on="key", how="left", maintain_order="left")
-        .with_columns(_cut("instruction"), _cut("response"))
+        .with_columns(
+            excerpt("instruction", EXCERPT_CHARACTERS), excerpt("response", EXCERPT_CHARACTERS)
+        )
         .select(
             "model",
             "benchmark",
@@ -125,10 +127,11 @@ def _largest_spectra(rows: pl.LazyFrame) -> pl.DataFrame:
     )
 
 
-def _cut(name: str) -> pl.Expr:
+def excerpt(name: str, characters: int) -> pl.Expr:
+    """A column of texts, those longer than that many characters cut."""
     text = pl.col(name)
     return (
-        pl.when(text.str.len_chars() > EXCERPT_CHARACTERS)
-        .then(text.str.head(EXCERPT_CHARACTERS - 1).str.strip_chars_end() + "…")
+        pl.when(text.str.len_chars() > characters)
+        .then(text.str.head(characters - 1).str.strip_chars_end() + "…")
         .otherwise(text)
     )

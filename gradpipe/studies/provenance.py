@@ -85,7 +85,10 @@ def provenance(
             | ({"revision": commit} if (commit := (revisions or {}).get(benchmark.name)) else {})
             for benchmark in study.benchmarks
         ],
-        "model_notes": [equal_weights_note(group) for group in equal_weights],
+        "model_notes": [
+            equal_weights_note([labels.get(name, name) for name in group])
+            for group in equal_weights
+        ],
         "gradients": computed.group_by("model", "hardware", maintain_order=True)
         .sum()
         .with_columns(pl.col("seconds").round(1))

@@ -63,6 +63,24 @@ def test_a_token_beyond_the_embeddings_makes_its_row_unusable_and_no_other(
     assert alone["loss"].to_list() == table["loss"].drop_nulls().to_list()
 
 
+def test_each_token_that_carries_loss_has_its_cross_entropy(
+    make_model: MakeModel, make_rows: MakeRows
+) -> None:
+    model = make_model("llama")
+    turns = TokenRow(list(range(3, 12)), 2, False, mask=(0, 2, 3, 7))
+    rows = [*make_rows((12, 4), (5, 0)), turns, TokenRow([4, 5], 2, True, "no response")]
+    table = pl.concat(extract_rows(load(model), rows, STANDARD)).sort("row")
+    for row, kept in zip(rows[:3], table["token_losses"][:3], strict=True):
+        logits = model(torch.tensor([row.ids]), use_cache=False).logits[0]
+        places = torch.tensor(row.positions)
+        targets = torch.tensor(row.ids)[places]
+        plain = torch.nn.functional.cross_entropy(logits[places - 1], targets, reduction="none")
+        np.testing.assert_allclose(kept, plain.detach(), rtol=1e-4)
+    assert table["token_losses"].list.mean().to_list()[:3] == pytest.approx(table["loss"][:3])
+    assert table["token_losses"][3] is None
+    assert "token_losses" not in explode_matrices(table.lazy()).collect_schema()
+
+
 def test_what_shares_the_batch_changes_no_row(make_model: MakeModel, make_rows: MakeRows) -> None:
     loaded = load(make_model("llama"))
     rows = make_rows(*((12 + 7 * (number % 5), 1 + number % 9) for number in range(14)))

@@ -8,61 +8,13 @@ import pytest
 
 from gradpipe.report.report_data import ReportInputs
 from tests.conftest import BROWSER
-from tests.report.made_up import (
-    BENCHMARKS,
-    curves_of,
-    mad_of,
-    provenance_of,
-    rd_of,
-    rows_of,
-    unusable_of,
-)
-from tests.report.made_up_examples import alignment_of, examples_of, extremes_of, twins_of
-from tests.report.made_up_judged import claims_of, length_control_of, length_of, verdicts_of
-from tests.report.made_up_responses import origins_of, responses_of
+from tests.report.made_up_study import made_up_study
 
 
 @pytest.fixture(scope="session")
 def make_inputs() -> Callable[..., ReportInputs]:
-    """A factory: models, benchmarks (name to family), layers, examples a style, and words.
-
-    ``reason`` is why rows are unusable, ``text`` stands in the texts of the extreme examples.
-    """
-
-    def make(
-        models: tuple[str, ...] = ("demo",),
-        benchmarks: dict[str, str] | None = None,
-        layers: int = 30,
-        examples: int = 12,
-        reason: str = "the response was truncated away",
-        text: str = "It is so.",
-    ) -> ReportInputs:
-        chosen = BENCHMARKS if benchmarks is None else benchmarks
-        names = list(models)
-        curves = curves_of(names, chosen, layers, examples)
-        twins, single = twins_of(names), examples_of(names, chosen, examples)
-        extremes = extremes_of(single, places=3, text=text)
-        responses = responses_of(chosen, examples, text)
-        return ReportInputs(
-            curves=curves,
-            mad=mad_of(curves),
-            rd=rd_of(curves),
-            rows=rows_of(curves),
-            unusable=unusable_of(curves, reason),
-            provenance=provenance_of(names, chosen),
-            claims=claims_of(),
-            verdicts=(verdicts := verdicts_of(names, chosen, twins, examples)),
-            length_control=length_control_of(verdicts),
-            length=length_of(names, chosen, examples),
-            alignment=alignment_of(names, chosen, layers, examples),
-            examples=single,
-            extremes=extremes,
-            responses=responses,
-            origins=origins_of(extremes, responses),
-            twins=twins,
-        )
-
-    return make
+    """`made_up_study`, by default one model on four benchmarks."""
+    return made_up_study
 
 
 @pytest.fixture(scope="session")

@@ -9,6 +9,8 @@ from gradpipe.report.report_data import (
     EXTREME_SCHEMA,
     TWIN_SCHEMA,
 )
+from gradpipe.statistics.example_details import DETAIL_SCHEMA
+from gradpipe.statistics.examples import SCORES
 from tests.report.made_up import LENGTHS, SIZES, styles_of
 
 KEYS = ["model", "benchmark", "family"]
@@ -123,3 +125,36 @@ def extremes_of(examples: pl.DataFrame, places: int, text: str, values: int = 60
         pl.Series("spectra", spectra, dtype=EXTREME_SCHEMA["spectra"]),
     )
     return made.select(pl.col(name).cast(kind) for name, kind in EXTREME_SCHEMA.items())
+
+
+def details_of(
+    examples: pl.DataFrame, layers: int, *, text: str, every: int = 1, most_tokens: int = 40
+) -> pl.DataFrame:
+    """Details of each ``every``-th example: texts, noisy curves and the losses of its tokens.
+
+    Curves have the size of the style's curves, a fortieth of the examples' norms. Examples of the
+    style "simplified" have no losses, as rows of earlier versions have none.
+    """
+    rows = examples.gather_every(every)
+    random = np.random.default_rng(8)
+    places = pl.DataFrame({"projection": list("koqv")}).join(
+        pl.DataFrame({"layer": list(range(layers))}), how="cross"
+    )
+    points = rows.with_row_index("row").join(places, how="cross")
+    noise = pl.Series(np.exp(0.2 * random.standard_normal(points.height)))
+    point = pl.struct("projection", pl.col("layer").cast(pl.Int64), *SCORES)
+    varied = points.with_columns(pl.col("nuclear_norm") / 40).with_columns(pl.col(SCORES) * noise)
+    curves = varied.group_by("row", maintain_order=True).agg(point.alias("curves"))
+    losses = [
+        None
+        if style == "simplified"
+        else random.exponential(loss, min(int(tokens), most_tokens)).tolist()
+        for style, loss, tokens in rows.select("style", "loss", "response_tokens").rows()
+    ]
+    made = rows.with_columns(
+        pl.format("Question {} of {}? {}", "index", "benchmark", pl.lit(text)).alias("instruction"),
+        pl.format("Because of {}, {}. {}", "index", "style", pl.lit(text)).alias("response"),
+        curves["curves"],
+        pl.Series("token_losses", losses, dtype=DETAIL_SCHEMA["token_losses"]),
+    )
+    return made.select(pl.col(name).cast(kind) for name, kind in DETAIL_SCHEMA.items())

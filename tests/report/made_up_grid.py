@@ -1,5 +1,7 @@
 """Made-up results of the paper's whole grid: ten models of their real depths, on its data sets."""
 
+from collections.abc import Mapping
+
 import numpy as np
 import polars as pl
 
@@ -19,7 +21,13 @@ from tests.report.made_up import (
     rows_of,
     unusable_of,
 )
-from tests.report.made_up_examples import alignment_of, examples_of, extremes_of, twins_of
+from tests.report.made_up_examples import (
+    alignment_of,
+    details_of,
+    examples_of,
+    extremes_of,
+    twins_of,
+)
 from tests.report.made_up_judged import claims_of, length_control_of, length_of, verdicts_of
 from tests.report.made_up_responses import origins_of, responses_of
 from tests.report.made_up_sets import sets_of
@@ -56,40 +64,50 @@ BENCHMARKS = {
 ITEMS = 500
 
 
-def paper_grid() -> ReportInputs:
+def paper_grid(
+    depths: Mapping[str, int] = LAYERS,
+    benchmarks: dict[str, str] = BENCHMARKS,
+    statistics: tuple[str, ...] = DEFAULT_STATISTICS,
+) -> ReportInputs:
     """Every default statistic of ten models on thirteen benchmarks, as noisy as real results.
 
     Each layer of each curve is off by a fifth on its own, and its error by a tenth, so that
-    nothing is smaller than it would be for real.
+    nothing is smaller than it would be for real. ``depths`` has the models and their layers.
     """
-    names, statistics = list(LAYERS), DEFAULT_STATISTICS
+    names = list(depths)
     of_models = [
-        noisy(curves_of([model], BENCHMARKS, layers, ITEMS, statistics), seed)
-        for seed, (model, layers) in enumerate(LAYERS.items())
+        noisy(curves_of([model], benchmarks, layers, ITEMS, statistics), seed)
+        for seed, (model, layers) in enumerate(depths.items())
     ]
     curves = pl.concat(of_models)
     alignment = pl.concat(
-        noisy(alignment_of([model], BENCHMARKS, layers, ITEMS), seed)
-        for seed, (model, layers) in enumerate(LAYERS.items())
+        noisy(alignment_of([model], benchmarks, layers, ITEMS), seed)
+        for seed, (model, layers) in enumerate(depths.items())
     )
-    twins, single = twins_of(names), examples_of(names, BENCHMARKS, ITEMS)
+    twins, single = twins_of(names), examples_of(names, benchmarks, ITEMS)
     extremes = extremes_of(single, places=5, text="", values=900)
-    sets = sets_of(names, BENCHMARKS, ITEMS)
+    sets = sets_of(names, benchmarks, ITEMS)
     return ReportInputs(
         curves=curves,
         mad=pl.concat(map(mad_of, of_models)),
         rd=rd_of(curves),
         rows=rows_of(curves),
         unusable=unusable_of(curves, "the response was truncated away"),
-        provenance=provenance_of(names, BENCHMARKS),
+        provenance=provenance_of(names, benchmarks),
         claims=claims_of(),
-        verdicts=(verdicts := verdicts_of(names, BENCHMARKS, twins, ITEMS)),
+        verdicts=(verdicts := verdicts_of(names, benchmarks, twins, ITEMS)),
         length_control=length_control_of(verdicts),
-        length=length_of(names, BENCHMARKS, ITEMS),
+        length=length_of(names, benchmarks, ITEMS),
         alignment=alignment,
         examples=single,
         extremes=texts_of_their_own(extremes),
-        origins=origins_of(extremes, responses_of(BENCHMARKS, ITEMS, "")),
+        details=texts_of_their_own(
+            pl.concat(
+                details_of(single.filter(model=model), layers, text="", every=180, most_tokens=1000)
+                for model, layers in depths.items()
+            )
+        ),
+        origins=origins_of(extremes, responses_of(benchmarks, ITEMS, "")),
         twins=twins,
         discrimination=discrimination_of(curves),
         decomposition=decomposition_of(curves),

@@ -91,6 +91,17 @@ class ForwardPass:
         """Whether any loss is finite."""
         return any(map(math.isfinite, self.losses))
 
+    def losses_by_token(self, rows: list[TokenRow]) -> list[Tensor]:
+        """The cross-entropy of each token of ``rows`` that carries loss, in their order, float32.
+
+        The mean of a row's is its loss.
+        """
+        shares = self.token_losses.cpu()
+        return [
+            (share[[position - 1 for position in row.positions]] * row.response_tokens).float()
+            for share, row in zip(shares, rows, strict=True)
+        ]
+
 
 def backward_of_losses(model: Any, rows: list[TokenRow]) -> list[float]:
     """Return each row's mean cross-entropy over its response tokens; run their backward pass.

@@ -5,7 +5,9 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Any
+from typing import Any, NamedTuple
+
+from torch import Tensor
 
 from gradpipe.gradients.passes.factors import factors_to
 from gradpipe.gradients.passes.loss import forward_to_losses
@@ -29,7 +31,8 @@ class RowGradients:
 
     ``alignment`` has inner products and sketches; it is empty if the pool computes none. There may
     be no spectra if the loss is not finite. ``origin`` says where non-finite values first occur.
-    ``spans`` are the gradients of the row's spans, in their order.
+    ``spans`` are the gradients of the row's spans, in their order. ``token_losses`` are those of
+    ``ForwardPass.losses_by_token``.
     """
 
     loss: float
@@ -37,6 +40,7 @@ class RowGradients:
     alignment: RowAlignment = field(default_factory=RowAlignment)
     origin: str | None = None
     spans: tuple[SpanGradients, ...] = ()
+    token_losses: Tensor | None = None
 
     @cached_property
     def norms(self) -> dict[tuple[int, str], float]:
@@ -81,23 +85,32 @@ def run_batch(
     lengths = [max(len(row.ids), len(row.source)) for row in rows]
     sink = SpectraSink(lengths, projections, pool)
     try:
-        losses, spans = _run_passes(model, projections, rows, pool, sink=sink)
+        losses, by_token, spans = _run_passes(model, projections, rows, pool, sink=sink)
         if not any(map(math.isfinite, losses)):
             return [RowGradients(loss, {}) for loss in losses]
         spectra = sink.finish()
     except BaseException:
         sink.abandon()
         raise
-    results = zip(rows, losses, spectra, sink.alignments, spans, strict=True)
+    results = zip(rows, losses, by_token, spectra, sink.alignments, spans, strict=True)
     return [
         RowGradients(
             loss=loss,
             spectra=row_spectra,
             alignment=alignment,
             spans=with_whole_spans(row, row_spans, loss, row_spectra),
+            token_losses=token_losses,
         )
-        for row, loss, row_spectra, alignment, row_spans in results
+        for row, loss, token_losses, row_spectra, alignment, row_spans in results
     ]
+
+
+class _Passes(NamedTuple):
+    """The rows' losses, those of their tokens, and the gradients of their spans."""
+
+    losses: list[float]
+    by_token: list[Tensor]
+    spans: list[tuple[SpanGradients, ...]]
 
 
 def _run_passes(
@@ -107,15 +120,15 @@ def _run_passes(
     pool: SpectraPool,
     *,
     sink: SpectraSink,
-) -> tuple[list[float], list[tuple[SpanGradients, ...]]]:
-    """Return the rows' losses and the gradients of their spans; ``sink`` gets the rows' factors."""
+) -> _Passes:
+    """Run all passes of the rows; ``sink`` gets the factors of their gradients."""
     current = CurrentSink()
     with factors_to(current, model, projections, rows):
         forward = forward_to_losses(model, rows)
         if not forward.usable:
-            return forward.losses, [() for _ in rows]
+            return _Passes(forward.losses, [], [() for _ in rows])
         spans = gradients_of_spans(forward, rows, projections, pool, current)
         # Last, since it frees the graph on its way.
         current.sink = sink
         forward.hidden.backward(forward.gradient)
-    return forward.losses, spans
+    return _Passes(forward.losses, forward.losses_by_token(rows), spans)

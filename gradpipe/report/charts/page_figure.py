@@ -12,6 +12,8 @@ from gradpipe.report.report_data import ReportInputs
 PANEL_MARGIN = (56, 12)
 #: The margin of a chart with names down its left side, beside these names.
 WIDE_MARGIN = (0, 12)
+#: How many names are drawn at first where the reader can choose more.
+MOST_TICKED = 6
 #: The margin of a chart whose panels share the scale at the left.
 SHARED_MARGIN = (2, 58)
 
@@ -57,9 +59,11 @@ class PageFigure:
     ``{statistic}`` is the label of the chosen statistic, ``{measured}`` the same with its unit, and
     the name of another picker the label of its choice. ``names`` are the values that its colors
     distinguish, in order; without any it is not shown. ``log`` says whether the first scale is
-    logarithmic, and with ``scales`` the reader can switch to the other one. ``rows`` are the rows
-    that it draws. Without them, the page's script computes the rows from blocks that several charts
-    share (page/rows.js).
+    logarithmic, and with ``scales`` the reader can switch to the other one. ``boxes`` is the title
+    of boxes, one per name, with which the reader chooses the names that are drawn, at first
+    MOST_TICKED of them; without a title there are no boxes. ``rows`` are the rows that it draws.
+    Without them, the page's script computes the rows from blocks that several charts share
+    (page/rows.js).
     """
 
     id: str
@@ -72,6 +76,7 @@ class PageFigure:
     log: bool = True
     scales: bool = True
     pickers: tuple[Picker, ...] = ()
+    boxes: str = ""
     rows: PageRows | None = None
     #: The place in the section's template, if that has several.
     place: str = ""

@@ -10,10 +10,12 @@ from typing import Any
 
 import polars as pl
 
+from gradpipe.report.cell_results import EXAMPLE_LABELS
 from gradpipe.report.chart_data import finite, in_reading_order, spectra_rows, with_errors
 from gradpipe.report.charts.kinds.auroc_by_layer import heatmap_statistics
 from gradpipe.report.origins import origin_facts
 from gradpipe.report.page.charts import PageChart
+from gradpipe.report.page.detail_blocks import detail_blocks, kept_details
 from gradpipe.report.page.index import SHOWN_EXAMPLE_COLUMNS, is_static
 from gradpipe.report.page.pack import COARSE, FINE, deflated, packed
 from gradpipe.report.page.table_values import column_values
@@ -49,7 +51,10 @@ def all_blocks(
     yield from _lengths(inputs.length)
     yield from _aurocs(inputs.discrimination)
     yield from _alignment(inputs.alignment)
-    yield from _examples(inputs.examples)
+    details = kept_details(inputs.details)
+    shown = shown_examples(inputs.examples, details)
+    yield from _examples(inputs.examples, shown)
+    yield from detail_blocks(shown, details)
     yield from _extremes(inputs.extremes)
     yield from _origins(inputs.extremes, inputs.origins)
     for chart in charts.values():
@@ -80,6 +85,14 @@ def kept_examples(examples: pl.DataFrame) -> pl.DataFrame:
     ranked = examples.with_columns(rank.alias("rank"), most.alias("most"))
     at_ends = (pl.col("rank") <= ends) | (pl.col("rank") > pl.col("most") - ends)
     return ranked.filter((pl.col("most") <= room) | at_ends).drop("rank", "most")
+
+
+def shown_examples(examples: pl.DataFrame, details: pl.DataFrame) -> pl.DataFrame:
+    """`kept_examples` and those with details, in the order of the page."""
+    keys = [*_CELL, *EXAMPLE_LABELS]
+    both = pl.concat([kept_examples(examples).select(keys), details.select(keys)])
+    kept = examples.join(both, on=keys, how="semi", maintain_order="left")
+    return in_reading_order(kept, "model", "benchmark", "style", "relevance")
 
 
 def kept_extremes(extremes: pl.DataFrame) -> pl.DataFrame:
@@ -159,10 +172,9 @@ def _alignment(alignment: pl.DataFrame) -> Iterator[Block]:
         yield ("alignment", *keys), packed(part.select(shown), steps)
 
 
-def _examples(examples: pl.DataFrame) -> Iterator[Block]:
+def _examples(examples: pl.DataFrame, kept: pl.DataFrame) -> Iterator[Block]:
     numbers = ["loss", "nuclear_norm", "effective_rank", "sigma1_ratio"]
-    rows = in_reading_order(kept_examples(examples), "model", "benchmark", "style", "relevance")
-    rows = rows.with_columns(finite(c) for c in numbers)
+    rows = kept.with_columns(finite(c) for c in numbers)
     shown = list(SHOWN_EXAMPLE_COLUMNS)
     for keys, part in _parts(rows, ["model", "benchmark"]):
         total = examples.filter(*(pl.col(k) == v for k, v in zip(_CELL, keys, strict=True))).height

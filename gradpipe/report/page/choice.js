@@ -23,6 +23,22 @@ const isOff = (style) => {
   return Boolean(label) && !label.hidden && !label.querySelector("input").checked;
 };
 
+// The names that the reader ticked for a chart, and the boxes of all charts.
+const nameBoxes = () => all("[data-boxes] input");
+const tickedNames = (chart) =>
+  all(`[data-boxes="${chart}"] input`).filter((box) => box.checked).map((box) => box.value);
+
+// Says which names a chart leaves out, and how to draw them.
+const showLeftOut = () => {
+  for (const note of all("[data-left-out]")) {
+    const boxes = all(`[data-boxes="${note.dataset.leftOut}"] input`);
+    const left = boxes.filter((box) => !box.checked).map((box) => box.value);
+    note.textContent = left.length
+      ? `${boxes.length - left.length} of ${boxes.length} are drawn. Left out: ${left.join(", ")}. Tick a name to draw it.`
+      : `All ${boxes.length} are drawn.`;
+  }
+};
+
 const showStylesOfChoice = async () => {
   const { model, benchmark, statistic } = currentChoice();
   const rows = await rowsOf(["curves", model, statistic], { benchmark });

@@ -55,7 +55,7 @@ const withNameWidth = (layer, width) => {
 // The title of the axis of values: of the chosen statistic, if the reader can choose one.
 const AXIS_LETTERS = 32;
 const axisTitle = (chart, choice) => wrapText(chart.axis.replace(/\{(\w+)\}/g, (_, name) => {
-  if (name === "measured") return labelOf("measured", choice.statistic);
+  if (name === "measured") return labelOf("measured", sourceOf(chart).measured?.(choice) ?? choice.statistic);
   return name === "statistic" ? labelOf(name, choice.statistic) : chosenLabel(name, choice[name]);
 }), AXIS_LETTERS).split("\n");
 const withAxisTitle = (layer, title) => {
@@ -125,9 +125,10 @@ const draw = async (chart) => {
   const box = byId(`chart-${chart.id}`);
   const drawing = (drawings.get(chart.id) ?? 0) + 1;
   drawings.set(chart.id, drawing);
+  const { rows: collect, value, axes: axesOf, onClick, choose, nothing } = sourceOf(chart);
   const choice = currentChoice();
+  choice.shown = await choose?.(choice);
   const log = document.querySelector(`[data-log="${chart.id}"]`)?.checked ?? chart.start === "log";
-  const { rows: collect, value, axes: axesOf, onClick } = sourceOf(chart);
   const rows = (await collect(choice)).filter((row) => !log || chart.logOf === "step" || row[value] > 0);
   if (drawings.get(chart.id) !== drawing) return;
   const caption = captionOf(chart, choice, rows);
@@ -150,7 +151,7 @@ const draw = async (chart) => {
     views.set(chart.id, view);
     if (onClick) view.view.addEventListener("click", (_, item) => item?.datum && onClick(item.datum));
   } else {
-    box.textContent = "There is nothing to draw for this choice.";
+    box.textContent = nothing?.(choice) ?? "There is nothing to draw for this choice.";
     box.removeAttribute("aria-label");
   }
   box.style.minHeight = "";

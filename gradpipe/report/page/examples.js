@@ -29,7 +29,7 @@ const exampleCard = (row) => {
   ];
   summary.append(
     element("span", `${row.place}`, "place"),
-    element("span", `item ${formatCount(row.index)}, ${labelOf("style", row.style)}, ${row.relevance}`),
+    element("span", exampleName(row)),
     element("span", numbers.join(" · "), "numbers"),
   );
   card.append(summary);
@@ -41,24 +41,41 @@ const exampleCard = (row) => {
   return card;
 };
 
-// The example whose dot was clicked, with its texts if it is among the most extreme ones.
-const showExample = async (row) => {
-  const { model, benchmark } = currentChoice();
-  const extremes = await rowsOf(["extremes", benchmark], { model, index: row.index, relevance: row.relevance });
-  const known = extremes.find((one) => labelOf("style", one.style) === row.style);
-  const card = exampleCard({ ...row, ...known, place: "•" });
-  if (!known) {
-    card.querySelectorAll(".part, pre").forEach((part) => part.remove());
-    card.append(element("p", "The page has the texts of the largest and smallest gradients only. "
-      + `This one is item ${row.index} of ${benchmark}, ${row.style}, ${row.relevance}.`, "note"));
+// The chosen example with its texts, if the page has them; open if the reader chose it.
+const showChosen = async () => {
+  const box = byId("clicked-example");
+  if (!box) return;
+  const choice = currentChoice();
+  const row = await exampleShown(choice);
+  if (!row) {
+    box.replaceChildren();
+    return;
   }
-  card.open = true;
-  byId("clicked-example").replaceChildren(card);
-  announce(`Item ${row.index}, ${row.style}, ${row.relevance} is shown below the chart.`);
+  const texts = await textsOfExample(choice, row)
+    ?? (await rowsOf(["extremes", choice.benchmark], { model: choice.model })).find((one) => isSameExample(one, row));
+  const card = exampleCard({ ...row, instruction: texts?.instruction, response: texts?.response, place: "•" });
+  if (!texts) {
+    card.querySelectorAll(".part, pre").forEach((part) => part.remove());
+    card.append(element("p", "The page has no room for the texts of this example: it has those of the largest "
+      + `and smallest gradients, and of some between. This one is item ${row.index} of ${choice.benchmark}.`, "note"));
+  }
+  card.open = Boolean(chosenExample);
+  box.replaceChildren(card);
+};
+
+// Shows the example at a position of the block of examples.
+const showExample = async (position) => {
+  const { model, benchmark } = currentChoice();
+  const { index: item, style, relevance } = (await exampleBlock(model, benchmark))[position];
+  chosenExample = { index: item, style, relevance };
+  writeState();
+  await showChosen();
+  announce(`Item ${item}, ${labelOf("style", style)}, ${relevance} is shown below the chart.`);
+  await drawFollowers("example");
 };
 
 const showExtremes = async () => {
-  byId("clicked-example")?.replaceChildren();
+  await showChosen();
   const box = byId("extremes");
   if (!box) return;
   const { model, benchmark } = currentChoice();

@@ -6,12 +6,14 @@ from gradpipe.report import style
 from gradpipe.report.chart_data import LEAST_BAND, RATIOS
 from gradpipe.report.charts.kinds.auroc_by_layer import heatmap_statistics
 from gradpipe.report.charts.kinds.base_and_tuned import shown_twins
+from gradpipe.report.charts.kinds.single_example import LINES
 from gradpipe.report.page.charts import PageChart
 from gradpipe.report.page.table_values import column_kinds
 from gradpipe.report.report_data import ReportInputs
 from gradpipe.report.tables.table import LEAST_P, ReportTable
 from gradpipe.report.tables.verdicts import CONTROL_LABELS
 from gradpipe.statistics.differences import SEGMENTS
+from gradpipe.statistics.examples import SCORES
 from gradpipe.styles import KNOWLEDGE_STYLES
 
 #: The pickers that filter a table, by the table's columns of the same names.
@@ -71,6 +73,8 @@ def page_index(
         "pickers": [name for chart in charts.values() for name in chart.pickers],
         "twins": shown_twins(inputs).select("base", "tuned").to_dicts(),
         "ratios": RATIOS,
+        "exampleLines": LINES,
+        "exampleStatistics": SCORES,
         "heatmaps": heatmap_statistics(inputs.discrimination),
         "labels": {
             "style": style.STYLE_LABELS,

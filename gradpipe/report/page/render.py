@@ -33,6 +33,7 @@ _SCRIPTS = (
         "rows",
         "rows_of_examples",
         "rows_of_blocks",
+        "one_example",
         "draw",
         "tables",
         "examples",

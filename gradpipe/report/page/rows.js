@@ -116,7 +116,8 @@ const SOURCES = {
     caption: (choice) => [
       labelOf("statistic", choice.statistic), choice.benchmark, labelOf("style", choice.models_style)],
     rows: async ({ statistic, benchmark, models_style: style }) => {
-      const models = Array.from(byId("pick-model").options, (option) => option.value);
+      const hasBoxes = document.querySelector('[data-boxes="models"]');
+      const models = hasBoxes ? tickedNames("models") : Array.from(byId("pick-model").options, (option) => option.value);
       const rows = await Promise.all(models.map(async (model) => {
         const packed = await rowsOf(["curves", model, statistic], { benchmark, style, relevance: "correct" });
         return bandedCurves(packed, model);

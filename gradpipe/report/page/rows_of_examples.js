@@ -83,9 +83,9 @@ Object.assign(SOURCES, {
     axes: ({ x_axis: x, y_axis: y }) => ({
       x: { field: x, title: chosenLabel("x_axis", x) }, y: { field: y, title: chosenLabel("y_axis", y) },
     }),
-    onClick: (row) => showExample(row),
+    onClick: ({ position }) => showExample(position),
     rows: async ({ model, benchmark, x_axis: x, y_axis: y }) => {
-      const rows = await rowsOf(["examples", model, benchmark]);
+      const rows = await exampleBlock(model, benchmark);
       const isDrawn = (row) => row[x] > 0 && row[y] > 0 && !isOff(row.style);
       return withStyleLabels(rows.filter(isDrawn).map((row) => ({ ...row, value: row[y] })));
     },

@@ -36,6 +36,11 @@ const wireCharts = () => {
     writeState();
     drawFollowers("styles");
   });
+  for (const box of nameBoxes()) box.addEventListener("change", () => {
+    writeState();
+    showLeftOut();
+    drawCharts((chart) => chart.id === box.closest("[data-boxes]").dataset.boxes);
+  });
   for (const button of all("[data-save]")) {
     button.addEventListener("click", () => save(button.dataset.save, button.dataset.as));
   }
@@ -81,6 +86,7 @@ const wireCopy = () => {
 
 // Everything that depends on the reader's choices.
 const drawAll = async () => {
+  showLeftOut();
   if (byId("pick-model")) await showStylesOfChoice();
   await Promise.all([fillTables(), showExtremes()]);
   await drawCharts(() => true);

@@ -1,6 +1,7 @@
 // The reader's choices in the page's address, so that a link shows what its sender saw:
-// #SECTION&model=NAME&statistic=NAME&off=STYLE,STYLE&scale=CHART,CHART. Only choices that differ from
-// those of a page that was just opened are written.
+// #SECTION&model=NAME&statistic=NAME&off=STYLE,STYLE&scale=CHART,CHART&example=ITEM,STYLE,RELEVANCE
+// &drawn=MODEL&drawn=MODEL.
+// Only choices that differ from those of a page that was just opened are written.
 const firstChoice = (select) => (select.querySelector("option[selected]") ?? select.options[0])?.value;
 
 const sectionOf = (hash) => {
@@ -22,6 +23,10 @@ const stateOfPage = () => {
   if (off.length) choices.set("off", off.join(","));
   const scale = scaleBoxes().filter((box) => box.checked !== startsLog(box)).map((box) => box.dataset.log);
   if (scale.length) choices.set("scale", scale.join(","));
+  if (nameBoxes().some((box) => box.checked !== box.defaultChecked)) {
+    for (const box of nameBoxes()) if (box.checked) choices.append("drawn", box.value);
+  }
+  if (chosenExample) choices.set("example", [chosenExample.index, chosenExample.style, chosenExample.relevance].join(","));
   return choices.toString();
 };
 
@@ -47,6 +52,10 @@ const readState = () => {
   for (const box of all(".styles input")) box.checked = !off.includes(box.value);
   const scale = (choices.get("scale") ?? "").split(",");
   for (const box of scaleBoxes()) box.checked = startsLog(box) !== scale.includes(box.dataset.log);
+  const drawn = choices.getAll("drawn");
+  for (const box of nameBoxes()) box.checked = drawn.length ? drawn.includes(box.value) : box.defaultChecked;
+  const [item, style, relevance] = (choices.get("example") ?? "").split(",");
+  chosenExample = relevance === undefined ? null : { index: Number(item), style, relevance };
 };
 
 const scrollToSection = () => {

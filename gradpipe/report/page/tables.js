@@ -9,14 +9,20 @@ const stateOf = (name) => {
 };
 
 const exampleRows = async ({ model, benchmark }) => {
-  const rows = await rowsOf(["examples", model, benchmark]);
+  const rows = await exampleBlock(model, benchmark);
   const total = rows[0]?.total ?? 0;
-  const half = formatCount(rows.length / 2);
-  byId("examples-excerpt").textContent = rows.length < total
-    ? ` These are the ${half} with the largest and the ${half} with the smallest gradients of ${formatCount(total)}.`
-    : "";
+  const detailed = new Set((await rowsOf(["details", model, benchmark])).map((row) => row.position));
+  const excerpt = [];
+  if (rows.length < total) {
+    excerpt.push(`These are ${formatCount(rows.length)} of ${formatCount(total)}: those with the largest and the smallest gradients, and some between.`);
+  }
+  if (detailed.size && detailed.size < rows.length) {
+    excerpt.push(`The page has details of ${formatCount(detailed.size)} of them, of all sizes: their item can be pressed.`);
+  }
+  byId("examples-excerpt").textContent = excerpt.map((sentence) => ` ${sentence}`).join("");
   const { columns } = index.tables.examples;
-  return rows.map((row) => columns.map((column) => row[column]));
+  return rows.map((row) => Object.assign(columns.map((column) => row[column]),
+    detailed.has(row.position) ? { position: row.position } : {}));
 };
 
 const wantedValues = (choice) => {
@@ -63,13 +69,28 @@ const searchRows = (rows, name, kinds) => {
   });
 };
 
+// A button in the first cell of the row of an example with details, which shows that example.
+const exampleButton = (row, text) => {
+  const button = document.createElement("button");
+  button.type = "button";
+  button.className = "show";
+  button.textContent = text;
+  button.setAttribute("aria-label", `${text}, ${labelOf("style", row[1])}, ${row[2]}: show this example`);
+  button.addEventListener("click", async () => {
+    await showExample(row.position);
+    byId("clicked-example").scrollIntoView({ block: "nearest" });
+  });
+  return button;
+};
+
 const tableLine = (row, { heads, kinds }) => {
   const line = document.createElement("tr");
   row.forEach((value, column) => {
     const cell = document.createElement(column < heads ? "th" : "td");
     if (column < heads) cell.scope = "row";
     if (typeof value === "number") cell.dataset.value = value;
-    cell.textContent = formatValue(value, kinds[column]);
+    const text = formatValue(value, kinds[column]);
+    cell.append(column === 0 && row.position !== undefined ? exampleButton(row, text) : text);
     line.append(cell);
   });
   return line;

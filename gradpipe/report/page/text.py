@@ -5,6 +5,7 @@ from typing import Any
 
 from gradpipe.report import style
 from gradpipe.report.chart_data import distinct
+from gradpipe.report.charts.page_figure import MOST_TICKED
 from gradpipe.report.prose.discrimination import discrimination_notes
 from gradpipe.report.prose.findings import findings
 from gradpipe.report.prose.headline import FEW_HEADLINES, HEADLINE_COLUMNS, Headline, headlines
@@ -108,6 +109,7 @@ def page_text(inputs: ReportInputs) -> dict[str, Any]:
         "how_judged": " ".join(filter(None, judged)),
         "model_notes": provenance.get("model_notes", []),
         "finished": provenance.get("finished"),
+        "most_ticked": MOST_TICKED,
         "step_notes": step_notes(inputs),
         "trend_findings": trend_findings(inputs),
         "most_open": MOST_OPEN_TRENDS,

@@ -81,10 +81,16 @@ def step_notes(inputs: ReportInputs) -> list[str]:
         shown = part.filter(pl.col("model").is_in(list(detailed)))["step"].to_list()
         if len(shown) < len(steps):
             named = join_words([_step(step) for step in shown[:_MOST_NAMED]])
+            left_out = [_step(step) for step in steps if step not in shown]
+            others = left_out[:_MOST_NAMED]
+            if len(left_out) > len(others):
+                others.append(f"{len(left_out) - len(others)} more")
             note += (
                 f" Curves by layer, examples and image files of single models are shown for steps "
                 f"{named}; controls for length, discrimination, cosines, sets and spans are "
                 "computed for these only. The files curves.csv, mad.csv and rd.csv have every step."
+                f" Left out are steps {join_words(others)}: to see one of them in detail, list it "
+                "in the study as a model of its own."
             )
         if len(steps) > MOST_HEATMAP_STEPS:
             note += (

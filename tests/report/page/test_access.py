@@ -35,10 +35,13 @@ def opened(browser: Any, index: Path) -> Opened:
     return Opened(browser, index)
 
 
-@pytest.mark.parametrize("width", [1280, 390])
-def test_axe_finds_nothing_serious(browser: Any, index: Path, axe: str, width: int) -> None:
+@pytest.mark.parametrize(("width", "scheme"), [(1280, "light"), (390, "light"), (1280, "dark")])
+def test_axe_finds_nothing_serious(
+    browser: Any, index: Path, axe: str, width: int, scheme: str
+) -> None:
     # The page's own policy would keep axe out, so it is bypassed here, and only here.
-    context = browser.new_context(bypass_csp=True, viewport={"width": width, "height": 900})
+    viewport = {"width": width, "height": 900}
+    context = browser.new_context(bypass_csp=True, viewport=viewport, color_scheme=scheme)
     page = context.new_page()
     page.add_init_script(axe)
     page.goto(index.as_uri())
@@ -60,7 +63,7 @@ def test_every_chart_has_a_description_of_what_it_draws(opened: Opened) -> None:
         ".chart",
         "all => all.map((c) => [c.id, c.getAttribute('role'), c.getAttribute('aria-label')])",
     )
-    assert len(charts) == 18
+    assert len(charts) == 20
     for name, role, label in charts:
         assert role == "graphics-document", name
         assert "Panels: " in label, name

@@ -7,7 +7,8 @@ import pytest
 
 from gradpipe.report.charts.images import static_charts
 from gradpipe.report.charts.kinds import ALL_KINDS
-from gradpipe.report.page.blocks import ENDS, kept_examples, kept_extremes
+from gradpipe.report.page.blocks import ENDS, kept_examples, kept_extremes, shown_examples
+from gradpipe.report.page.detail_blocks import MOST_DETAIL_LETTERS, detail_blocks, kept_details
 from gradpipe.report.page.render import render_page
 from gradpipe.report.report_data import ReportInputs
 from tests.report.browsing import Opened
@@ -56,6 +57,30 @@ def test_every_model_benchmark_and_statistic_can_be_picked_and_is_drawn(opened: 
     # One per layer of each projection and style, and the bar of the legend.
     assert page.locator("#chart-aurocs .mark-rect path").count() == 3 * 4 * 42 + 1
     assert opened.complaints == []
+
+
+def test_of_many_models_some_are_drawn_and_the_others_are_named(opened: Opened) -> None:
+    page = opened.page
+    boxes = page.locator("[data-boxes=models] input")
+    names = boxes.evaluate_all("all => all.map((b) => b.value)")
+    assert sorted(names) == sorted(LAYERS)
+    note = page.inner_text('[data-left-out="models"]')
+    assert note.startswith("6 of 10 are drawn. Left out: ")
+    assert all((name in note) == (place >= 6) for place, name in enumerate(names))
+    assert len(opened.lines("models")) == 6 * 4
+    opened.after("models", lambda: boxes.nth(6).check())
+    assert len(opened.lines("models")) == 7 * 4
+    assert f"drawn={names[6]}" in page.url
+    opened.after("models", lambda: boxes.nth(6).uncheck())
+    assert "drawn" not in page.url
+
+
+def test_details_take_a_part_of_the_page_and_are_of_every_cell(grid: ReportInputs) -> None:
+    kept = kept_details(grid.details)
+    blocks = list(detail_blocks(shown_examples(grid.examples, kept), kept))
+    assert sum(len(text) for _, text in blocks) < 1.25 * MOST_DETAIL_LETTERS
+    cells = ["model", "benchmark"]
+    assert kept.select(cells).n_unique() == grid.details.select(cells).n_unique()
 
 
 def test_of_many_examples_the_ends_are_kept(grid: ReportInputs) -> None:

@@ -109,6 +109,31 @@ def test_a_click_on_a_dot_shows_its_example(opened: Opened) -> None:
     dot.click(force=True)
     page.wait_for_selector("#clicked-example .card[open]")
     assert re.search(r"item \d+", page.inner_text("#clicked-example summary"))
+    assert page.inner_text("#clicked-example pre >> nth=0").startswith("Question ")
+
+
+def test_an_example_shows_its_texts_curves_and_token_losses_and_can_be_linked(
+    browser: Any, index: Path, inputs: ReportInputs
+) -> None:
+    of_model = inputs.details.filter(model="demo-base")
+    kept = of_model.filter(style="detailed", relevance="correct", index=1).row(0, named=True)
+    address = "#model=demo-base&example=1,detailed,correct"
+    page = (opened := Opened(browser, index, address=address)).page
+    assert page.inner_text("#clicked-example pre >> nth=1") == kept["response"]
+    assert "item 1, detailed, correct" in page.inner_text('[data-shown="example_curves"]')
+    assert len(opened.lines("example_curves")) == 2 * 4
+    content = downloaded(opened, '[data-rows="token_losses"]')[1]
+    drawn = pl.read_csv(content)
+    assert drawn["token"].to_list() == list(range(1, len(kept["token_losses"]) + 1))
+    assert drawn["loss"].to_list() == pytest.approx(kept["token_losses"], rel=0.01)
+    # By the keyboard, from the table; this row's losses were not stored.
+    row = page.locator("#table-examples tbody tr", has_text="simplified").first
+    opened.after("token_losses", lambda: row.locator("button").press("Enter"))
+    assert "simplified" in page.inner_text("#clicked-example summary")
+    assert page.inner_text("#chart-token_losses").startswith("Not kept for this row")
+    assert page.url.endswith("example=0%2Csimplified%2Ccorrect")
+    assert opened.complaints == []
+    page.close()
 
 
 def test_on_paper_every_chart_is_there_in_light_colors(browser: Any, index: Path) -> None:

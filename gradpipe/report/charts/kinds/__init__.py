@@ -39,6 +39,7 @@ from gradpipe.report.charts.kinds.length_controls import LENGTH_BY_CONTROL, leng
 from gradpipe.report.charts.kinds.mad_by_style import MAD_BY_STYLE, mad
 from gradpipe.report.charts.kinds.rd_by_style import RD_BY_STYLE, relative_difference
 from gradpipe.report.charts.kinds.relevance_ratios import RELEVANCE_RATIOS, relevance_ratios
+from gradpipe.report.charts.kinds.single_example import CURVES_OF_ONE_EXAMPLE, LOSS_OF_EACH_TOKEN
 from gradpipe.report.charts.kinds.statistic_over_steps import STATISTIC_OVER_STEPS, over_steps
 from gradpipe.report.charts.kinds.style_ratios import STYLE_RATIOS, style_ratios
 from gradpipe.report.charts.kinds.verdicts_on_claims import VERDICTS_ON_CLAIMS, verdicts
@@ -66,6 +67,8 @@ ALL_KINDS: tuple[ChartKind, ...] = (
     COSINES_NEXT_LAYER,
     COSINES_RESPONSES,
     EXAMPLES_BY_LENGTH,
+    CURVES_OF_ONE_EXAMPLE,
+    LOSS_OF_EACH_TOKEN,
     EXTREME_SPECTRA,
     CLAIMS_OVER_STEPS,
     STATISTIC_OVER_STEPS,

@@ -87,10 +87,11 @@ CURVES_OF_MODELS = ChartKind(
         axis="{measured}",
         names=_models,
         caption=(
-            "The curves of all models for one style, on the benchmark chosen above: means over "
+            "The curves of models for one style, on the benchmark chosen above: means over "
             "correct responses, with a band of one standard error on each side."
         ),
         log=False,
+        boxes="Models drawn",
         pickers=(Picker(name="models_style", label="Style", choices=_styles),),
     ),
 )

@@ -15,7 +15,7 @@ from gradpipe.report.charts.notebook_tables import (
     draw,
     one_cell,
 )
-from gradpipe.report.charts.page_figure import PageFigure
+from gradpipe.report.charts.page_figure import SHARED_MARGIN, PageFigure
 from gradpipe.report.charts.parts import color_by_style, layer_axis, panels, scale, value_title
 
 
@@ -25,7 +25,8 @@ def layers_of_difference(
     """In which layers do irrelevant responses differ most from correct ones?
 
     One panel per projection, one line per style: RD before its mean over layers. Dots mark the
-    layers where it is largest.
+    layers where it is largest. All panels have one scale, from zero, so that a projection with
+    small differences looks like one.
     """
     color, title = color_by_style(styles), value_title(statistic, "RD of ", unit=False)
     lines = curve_lines(
@@ -39,7 +40,7 @@ def layers_of_difference(
     y = alt.Y("rd:Q", scale=scale(log), title=title)
     marks = alt.Chart().mark_circle(size=44, opacity=1, aria=False)
     largest = marks.encode(x=layer_axis(), y=y, color=color).transform_filter("datum.largest")
-    return panels(lines + largest)
+    return panels(lines + largest, own=None)
 
 
 def difference_rows(curves: pl.DataFrame) -> pl.DataFrame:
@@ -111,13 +112,14 @@ DIFFERENCE_BY_LAYER = ChartKind(
         section=sections.RELEVANCE_SECTION,
         heading="Relative difference (RD) at each layer",
         axis="RD of {statistic}",
-        # A logarithmic axis would blow up the noise of differences near zero.
+        # RD is an absolute value. A logarithmic axis would blow up the noise of those near zero.
         log=False,
+        margin=SHARED_MARGIN,
         names=styles_with_irrelevant,
         caption=(
             "|correct − irrelevant| / |correct| at each layer, of all responses of either kind; RD "
             "is the mean over layers, in the table of the items that have both. Dots mark the "
-            "layers with the largest differences."
+            "layers with the largest differences. All panels have the same scale."
         ),
     ),
     function=difference_by_layer,
