@@ -168,7 +168,7 @@ def test_code_that_comes_with_a_model_does_not_run_in_any_command(
         input="yes\n" * 9,
         capture_output=True,
         text=True,
-        timeout=120,
+        timeout=300,
         check=False,
     )
     assert done.returncode == 2, done.stderr

@@ -127,7 +127,7 @@ class Run:
         self.process.join(max(0.0, self.started + seconds - time.monotonic()))
         self.kill()
 
-    def end(self, within: float = 120.0) -> Ended:
+    def end(self, within: float = 300.0) -> Ended:
         """Wait for the end; a run that does not come to one is killed and fails the test."""
         self.process.join(within)
         if self.process.exitcode is None:

@@ -99,7 +99,7 @@ def server() -> Iterator[Server]:
         cluster = ["--pgdata", str(folder / "data"), "--encoding", "UTF8", "--no-locale"]
         login = ["--username", USER, "--pwfile", str(secret), "--auth", "scram-sha-256"]
         initdb = [str(programs / "initdb"), *cluster, *login, "--no-sync"]
-        subprocess.run(initdb, check=True, timeout=60, **identity)
+        subprocess.run(initdb, check=True, timeout=300, **identity)
         quick = ["-c", "fsync=off", "-c", "listen_addresses=127.0.0.1", "-p", str(port)]
         place = ["-D", str(folder / "data"), "-k", str(folder)]
         with (folder / "log").open("wb") as log:
@@ -110,7 +110,7 @@ def server() -> Iterator[Server]:
             yield _answering(Server(port), process, folder / "log")
         finally:
             process.send_signal(signal.SIGINT)
-            process.wait(20)
+            process.wait(300)
     finally:
         shutil.rmtree(folder)
 
@@ -118,7 +118,7 @@ def server() -> Iterator[Server]:
 def _answering(server: Server, process: subprocess.Popen[bytes], log: Path) -> Server:
     import psycopg2
 
-    deadline = time.monotonic() + 30
+    deadline = time.monotonic() + 300
     while True:
         try:
             server.ask("SELECT 1")
@@ -159,7 +159,7 @@ def both(server: Server, small_model: Path, tmp_path_factory: pytest.TempPathFac
     pipes: dict[str, Any] = {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT, "text": True}
     runs = [subprocess.Popen(command, env=os.environ | settings, **pipes) for _ in range(2)]
     try:
-        said = [run.communicate(timeout=90)[0] for run in runs]
+        said = [run.communicate(timeout=300)[0] for run in runs]
     finally:
         for run in runs:
             run.kill()
@@ -261,7 +261,9 @@ def test_a_dead_processs_slot_and_its_place_in_the_queue_are_freed(
     server: Server, database: str
 ) -> None:
     dead, live = [str(uuid4()), str(uuid4())], str(uuid4())
-    killed = subprocess.run([sys.executable, "-c", HOLDS_AND_WAITS, *dead], timeout=60, check=False)
+    killed = subprocess.run(
+        [sys.executable, "-c", HOLDS_AND_WAITS, *dead], timeout=300, check=False
+    )
     assert killed.returncode == -signal.SIGKILL
     with open_instance(Workspace.current()) as instance:
         pools = instance.event_log_storage

@@ -51,7 +51,7 @@ def enter(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 def said(command: list[str]) -> str:
     """What a command that ends well prints."""
-    result = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
+    result = subprocess.run(command, capture_output=True, text=True, timeout=300, check=False)
     assert result.returncode == 0, result.stdout + result.stderr
     return result.stdout + result.stderr
 
