@@ -29,6 +29,7 @@ from gradpipe.errors import WorkspaceError
 from gradpipe.studies.load import study_yaml
 from storage.workspace import Workspace
 from tests.conftest import study_of
+from tests.faults.runs import Run
 
 USER, PASSWORD = "gradpipe", "not%to/be:seen"
 QUOTED = "not%25to%2Fbe%3Aseen"
@@ -154,16 +155,11 @@ def both(server: Server, small_model: Path, tmp_path_factory: pytest.TempPathFac
     home, study = folder / "workspace", folder / "study.yaml"
     study.write_text(study_yaml(study_of(small_model, "mini_obscure")))
     server.ask("CREATE DATABASE both_runs")
-    settings = {"GRADPIPE_HOME": str(home), "DAGSTER_HOME": "", POSTGRES: server.url("both_runs")}
-    command = [sys.executable, "-m", "gradpipe.cli", "run", "--study", str(study)]
-    pipes: dict[str, Any] = {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT, "text": True}
-    runs = [subprocess.Popen(command, env=os.environ | settings, **pipes) for _ in range(2)]
-    try:
-        said = [run.communicate(timeout=300)[0] for run in runs]
-    finally:
-        for run in runs:
-            run.kill()
-    return BroughtUp(home, "both_runs", [run.returncode for run in runs], said)
+    settings = {POSTGRES: server.url("both_runs")}
+    runs = [Run(home, folder / name, study, environment=settings) for name in ("one", "other")]
+    ended = [run.end() for run in runs]
+    said = [run.output + run.errors for run in ended]
+    return BroughtUp(home, "both_runs", [run.code for run in ended], said)
 
 
 @pytest.fixture

@@ -2,9 +2,6 @@
 
 import shutil
 import signal
-import subprocess
-import sys
-import time
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +24,7 @@ from storage.stages import Partition
 from storage.workspace import Workspace
 from tests.assets.conftest import ASSETS, resources
 from tests.conftest import FirstRun, study_of
+from tests.faults.runs import Run
 
 BOTH = ("mini_maths", "mini_obscure")
 
@@ -201,18 +199,16 @@ def test_an_interrupted_run_stops_at_once_and_keeps_what_was_done(
 ) -> None:
     path = tmp_path / "study.yaml"
     path.write_text(study_yaml(study_of(small_model, sample=None, benchmarks=["mini_maths"])))
-    command = [sys.executable, "-m", "gradpipe.cli", "run", "--study", str(path)]
     store = Workspace.current().spectra("small", "mini_maths")
-    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as process:
-        deadline = time.monotonic() + 300
-        while len(store.parts()) < 3 and process.poll() is None and time.monotonic() < deadline:
-            time.sleep(0.005)
-        process.send_signal(signal.SIGINT)
-        _, errors = process.communicate(timeout=300)
-    assert process.returncode == 130
-    assert "gradpipe: stopped" in errors
-    assert "to resume" in errors
-    assert "Traceback" not in errors
+    run = Run(home, tmp_path / "notes", path)
+    while len(store.parts()) < 3 and run.process.is_alive():
+        run.process.join(0.005)
+    run.send(signal.SIGINT)
+    ended = run.end()
+    assert ended.code == 130
+    assert "gradpipe: stopped" in ended.errors
+    assert "to resume" in ended.errors
+    assert "Traceback" not in ended.errors
     assert 0 < len(store.keys()) < 72
     with open_instance(Workspace.current()) as instance:
         assert not instance.event_log_storage.get_concurrency_info("gpu").claimed_slots

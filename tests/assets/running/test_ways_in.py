@@ -7,12 +7,14 @@ from pathlib import Path
 
 import dagster as dg
 import pytest
+from click.testing import CliRunner
 
 from assets.running.instance import open_instance
+from gradpipe.cli import main
 from gradpipe.studies.load import study_yaml
 from storage.workspace import Workspace
 from tests.assets.serving import serving
-from tests.conftest import study_of
+from tests.conftest import study_of, without_images
 
 ROOT = Path(__file__).resolve().parents[3]
 DAGSTER = [sys.executable, "-m", "dagster"]
@@ -26,9 +28,10 @@ def clone(small_model: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     shutil.copy(ROOT / "dagster.yaml", folder)
     study = folder.parent / "study.yaml"
     study.write_text(study_yaml(study_of(small_model, "mini_obscure")))
-    with pytest.MonkeyPatch.context() as monkeypatch:
+    with pytest.MonkeyPatch.context() as monkeypatch, without_images():
         enter(folder, monkeypatch)
-        said([sys.executable, "-m", "gradpipe.cli", "run", "--study", str(study)])
+        result = CliRunner().invoke(main, ["run", "--study", str(study)], catch_exceptions=False)
+    assert result.exit_code == 0, result.output
     return folder
 
 
