@@ -1,6 +1,7 @@
 """What several folders of tests share: a model small enough to run in milliseconds."""
 
 import gc
+import json
 import shutil
 import sys
 from collections.abc import Callable, Iterator
@@ -8,6 +9,7 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -139,6 +141,25 @@ def no_images() -> Iterator[None]:
     """Runs of the test build reports without images."""
     with without_images():
         yield
+
+
+@pytest.fixture
+def plain_report(monkeypatch: pytest.MonkeyPatch, no_images: None) -> None:
+    """A report that only names its models: verdicts and charts take seconds per run."""
+
+    import polars as pl
+
+    def inputs(_: Any, cells: list[Any], __: Any) -> Any:
+        names = [cell.model for cell in cells]
+        zeros = pl.lit(0).alias("examples"), pl.lit(0).alias("unusable")
+        return SimpleNamespace(rows=pl.DataFrame({"model": names}).with_columns(*zeros))
+
+    def build(given: Any, folder: Path, **_: Any) -> None:
+        folder.mkdir(parents=True, exist_ok=True)
+        (folder / "index.html").write_text(json.dumps(given.rows["model"].to_list()))
+
+    monkeypatch.setattr("assets.report._inputs", inputs)
+    monkeypatch.setattr("gradpipe.report.build.build_report", build)
 
 
 @contextmanager

@@ -7,21 +7,17 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import dagster as dg
-import polars as pl
 import pytest
 
 from assets.automation import keep_up
 from assets.resources import Accelerator, WorkspaceResource
 from assets.running.instance import open_instance
 from assets.running.runner import Runner
-from assets.stage_run import StageRun
 from assets.stages import STAGES
 from definitions import defs
-from gradpipe.report.cell_results import CellResults
 from gradpipe.studies.study import Study
 from storage.workspace import Workspace
 from tests.conftest import without_images, workspace_of
@@ -166,23 +162,6 @@ def heavier(source: Path, target: Path) -> None:
 @pytest.fixture(autouse=True)
 def _no_images(no_images: None) -> None:
     """No test of these folders looks at images."""
-
-
-@pytest.fixture
-def plain_report(monkeypatch: pytest.MonkeyPatch, no_images: None) -> None:
-    """A report that only names its models: verdicts and charts take seconds per run."""
-
-    def inputs(_: StageRun, cells: list[CellResults], __: pl.DataFrame) -> Any:
-        names = [cell.model for cell in cells]
-        zeros = pl.lit(0).alias("examples"), pl.lit(0).alias("unusable")
-        return SimpleNamespace(rows=pl.DataFrame({"model": names}).with_columns(*zeros))
-
-    def build(given: Any, folder: Path, **_: Any) -> None:
-        folder.mkdir(parents=True, exist_ok=True)
-        (folder / "index.html").write_text(json.dumps(given.rows["model"].to_list()))
-
-    monkeypatch.setattr("assets.report._inputs", inputs)
-    monkeypatch.setattr("gradpipe.report.build.build_report", build)
 
 
 @pytest.fixture(autouse=True)

@@ -60,6 +60,7 @@ def test_without_ray_a_run_stops_before_anything_is_written(
     assert list(home.iterdir()) == []
 
 
+@pytest.mark.usefixtures("plain_report")
 def test_without_ray_what_needs_no_gradient_is_still_computed(
     done: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -23,7 +23,7 @@ NOTE = 'id="interim"'
 
 @pytest.fixture
 def study(small_model: Path, home: Path) -> Study:
-    return study_of(small_model, *BENCHMARKS)
+    return study_of(small_model, *BENCHMARKS, statistics=["nuclear_norm"])
 
 
 @pytest.fixture

@@ -153,7 +153,8 @@ class BroughtUp:
 def both(server: Server, small_model: Path, tmp_path_factory: pytest.TempPathFactory) -> BroughtUp:
     folder = tmp_path_factory.mktemp("both")
     home, study = folder / "workspace", folder / "study.yaml"
-    study.write_text(study_yaml(study_of(small_model, "mini_obscure")))
+    of_one = study_of(small_model, "mini_obscure", statistics=["nuclear_norm"])
+    study.write_text(study_yaml(of_one))
     server.ask("CREATE DATABASE both_runs")
     settings = {POSTGRES: server.url("both_runs")}
     runs = [Run(home, folder / name, study, environment=settings) for name in ("one", "other")]

@@ -96,6 +96,7 @@ def test_materializing_current_partitions_computes_nothing(
     assert all(event.materialization.metadata["computed"].value == 0 for event in events)
 
 
+@pytest.mark.usefixtures("plain_report")
 def test_more_items_cost_those_items_only(done: dict[str, StageCount], small_model: Path) -> None:
     store = Workspace.current().spectra("small", "mini_maths")
     before = set(store.keys())
@@ -174,6 +175,7 @@ def test_a_style_the_source_lacks_stops_before_anything_is_written(
     assert list(home.iterdir()) == []
 
 
+@pytest.mark.usefixtures("plain_report")
 def test_a_run_that_waits_for_the_accelerator_says_so(home: Path, small_model: Path) -> None:
     workspace, study = Workspace.current(), study_of(small_model, benchmarks=["mini_obscure"])
     other = "00000000-0000-4000-8000-000000000000"
@@ -233,6 +235,7 @@ def test_names_with_every_sign_that_dagster_cannot_have_are_partitions(
     assert set(statistics.select("model", "benchmark").rows()) == {(model, benchmark)}
 
 
+@pytest.mark.usefixtures("plain_report")
 def test_a_study_that_is_edited_while_it_runs_is_out_of_date_afterwards(
     home: Path, small_model: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

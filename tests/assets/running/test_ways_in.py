@@ -27,7 +27,8 @@ def clone(small_model: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder.mkdir()
     shutil.copy(ROOT / "dagster.yaml", folder)
     study = folder.parent / "study.yaml"
-    study.write_text(study_yaml(study_of(small_model, "mini_obscure")))
+    of_one = study_of(small_model, "mini_obscure", statistics=["nuclear_norm"])
+    study.write_text(study_yaml(of_one))
     with pytest.MonkeyPatch.context() as monkeypatch, without_images():
         enter(folder, monkeypatch)
         result = CliRunner().invoke(main, ["run", "--study", str(study)], catch_exceptions=False)
