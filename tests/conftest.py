@@ -7,7 +7,6 @@ import sys
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -131,8 +130,11 @@ def without_images() -> Iterator[None]:
     """Reports without their PNG and SVG files: seconds per run, and tested where they are drawn."""
     from gradpipe.report.build import build_report
 
+    def build(inputs: Any, folder: Path, images: bool = True) -> Path:
+        return build_report(inputs, folder, images=False)
+
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("gradpipe.report.build.build_report", partial(build_report, images=False))
+        patch.setattr("gradpipe.report.build.build_report", build)
         yield
 
 
@@ -144,7 +146,7 @@ def no_images() -> Iterator[None]:
 
 
 @pytest.fixture
-def plain_report(monkeypatch: pytest.MonkeyPatch, no_images: None) -> None:
+def plain_report(no_images: None) -> Iterator[None]:
     """A report that only names its models: verdicts and charts take seconds per run."""
 
     import polars as pl
@@ -158,8 +160,19 @@ def plain_report(monkeypatch: pytest.MonkeyPatch, no_images: None) -> None:
         folder.mkdir(parents=True, exist_ok=True)
         (folder / "index.html").write_text(json.dumps(given.rows["model"].to_list()))
 
-    monkeypatch.setattr("assets.report._inputs", inputs)
-    monkeypatch.setattr("gradpipe.report.build.build_report", build)
+    # A context of its own ends before that of `no_images`, whose function it replaces.
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("assets.report._inputs", inputs)
+        patch.setattr("gradpipe.report.build.build_report", build)
+        yield
+
+
+@contextmanager
+def one_report() -> Iterator[None]:
+    """A run that takes long writes no report before its last one."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("assets.running.interim_reports.FIRST_AFTER", float("inf"))
+        yield
 
 
 @contextmanager
@@ -188,11 +201,12 @@ def first_run(small_model: Path, tmp_path_factory: pytest.TempPathFactory) -> Fi
     from storage.workspace import Workspace
 
     folder = tmp_path_factory.mktemp("first_run")
-    with workspace_of(folder), without_images():
+    with workspace_of(folder), without_images(), one_report():
         study = study_of(small_model, "mini_maths", "mini_obscure")
         runner = Runner(Workspace.current(), study, Accelerator())
         counts = runner.bring_up_to_date()
         assert not runner.failures
+        assert not (folder / "workspace" / "report" / "charts").exists()
         return FirstRun(folder / "workspace", counts)
 
 

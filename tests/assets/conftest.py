@@ -20,7 +20,7 @@ from assets.stages import STAGES
 from definitions import defs
 from gradpipe.studies.study import Study
 from storage.workspace import Workspace
-from tests.conftest import without_images, workspace_of
+from tests.conftest import one_report, without_images, workspace_of
 
 ASSETS = [stage.asset for stage in STAGES]
 
@@ -165,9 +165,10 @@ def _no_images(no_images: None) -> None:
 
 
 @pytest.fixture(autouse=True)
-def no_interim_reports(monkeypatch: pytest.MonkeyPatch) -> None:
+def no_interim_reports() -> Iterator[None]:
     """A run that takes longer than usual does the same as one that does not."""
-    monkeypatch.setattr("assets.running.interim_reports.FIRST_AFTER", float("inf"))
+    with one_report():
+        yield
 
 
 @pytest.fixture(scope="session")
@@ -176,7 +177,7 @@ def finished(tmp_path_factory: pytest.TempPathFactory, small_model: Path) -> Pat
     folder = tmp_path_factory.mktemp("finished")
     shutil.copytree(small_model, folder / "model")
     add_items(folder, range(10, 20))
-    with workspace_of(folder), without_images():
+    with workspace_of(folder), without_images(), one_report():
         run(finished_study(folder))
     return folder
 
