@@ -18,6 +18,9 @@ AUDIT := .audit
 # that ends first takes over from the other. The tests' models are too small for more than one thread,
 # and threads that wait by spinning starve each other where two processes share the cores.
 PYTEST := OMP_WAIT_POLICY=PASSIVE OMP_NUM_THREADS=1 $(BIN)/pytest -n 2 --dist worksteal
+# Tests start some hundred processes. Where Python may not write bytecode, each of them compiles all that
+# it imports: ten seconds more for torch and Dagster. Empty means that it may.
+export PYTHONDONTWRITEBYTECODE :=
 # Links are checked. The variables silence notices about other site generators.
 MKDOCS := NO_MKDOCS_2_WARNING=1 DISABLE_MKDOCS_2_WARNING=true $(BIN)/mkdocs build --quiet --strict
 # Python compiles a module when it is first imported. Compiling all modules of all packages takes five

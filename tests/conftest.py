@@ -1,13 +1,14 @@
 """What several folders of tests share: a model small enough to run in milliseconds."""
 
 import gc
+import json
 import shutil
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -129,8 +130,11 @@ def without_images() -> Iterator[None]:
     """Reports without their PNG and SVG files: seconds per run, and tested where they are drawn."""
     from gradpipe.report.build import build_report
 
+    def build(inputs: Any, folder: Path, images: bool = True) -> Path:
+        return build_report(inputs, folder, images=False)
+
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("gradpipe.report.build.build_report", partial(build_report, images=False))
+        patch.setattr("gradpipe.report.build.build_report", build)
         yield
 
 
@@ -138,6 +142,36 @@ def without_images() -> Iterator[None]:
 def no_images() -> Iterator[None]:
     """Runs of the test build reports without images."""
     with without_images():
+        yield
+
+
+@pytest.fixture
+def plain_report(no_images: None) -> Iterator[None]:
+    """A report that only names its models: verdicts and charts take seconds per run."""
+
+    import polars as pl
+
+    def inputs(_: Any, cells: list[Any], __: Any) -> Any:
+        names = [cell.model for cell in cells]
+        zeros = pl.lit(0).alias("examples"), pl.lit(0).alias("unusable")
+        return SimpleNamespace(rows=pl.DataFrame({"model": names}).with_columns(*zeros))
+
+    def build(given: Any, folder: Path, **_: Any) -> None:
+        folder.mkdir(parents=True, exist_ok=True)
+        (folder / "index.html").write_text(json.dumps(given.rows["model"].to_list()))
+
+    # A context of its own ends before that of `no_images`, whose function it replaces.
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("assets.report._inputs", inputs)
+        patch.setattr("gradpipe.report.build.build_report", build)
+        yield
+
+
+@contextmanager
+def one_report() -> Iterator[None]:
+    """A run that takes long writes no report before its last one."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("assets.running.interim_reports.FIRST_AFTER", float("inf"))
         yield
 
 
@@ -167,11 +201,12 @@ def first_run(small_model: Path, tmp_path_factory: pytest.TempPathFactory) -> Fi
     from storage.workspace import Workspace
 
     folder = tmp_path_factory.mktemp("first_run")
-    with workspace_of(folder), without_images():
+    with workspace_of(folder), without_images(), one_report():
         study = study_of(small_model, "mini_maths", "mini_obscure")
         runner = Runner(Workspace.current(), study, Accelerator())
         counts = runner.bring_up_to_date()
         assert not runner.failures
+        assert not (folder / "workspace" / "report" / "charts").exists()
         return FirstRun(folder / "workspace", counts)
 
 

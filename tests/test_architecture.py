@@ -122,7 +122,7 @@ def loaded_by(statement: str, names: set[str]) -> list[str]:
         cwd=ROOT,
         capture_output=True,
         encoding="utf-8",
-        timeout=120,
+        timeout=300,
         check=False,
     )
     assert done.returncode == 0, done.stderr

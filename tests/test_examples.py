@@ -21,7 +21,7 @@ def test_a_notebook_runs(path: Path, small_model: Path, monkeypatch: pytest.Monk
     monkeypatch.setenv("GRADPIPE_EXAMPLE_MODEL", str(small_model))
     monkeypatch.setenv("PYTHONPATH", f"{ROOT}{os.pathsep}{os.environ.get('PYTHONPATH', '')}")
     notebook = nbformat.read(path, as_version=4)
-    NotebookClient(notebook, timeout=120, kernel_name="python3").execute()
+    NotebookClient(notebook, timeout=300, kernel_name="python3").execute()
     assert all(cell.execution_count for cell in notebook.cells if cell.cell_type == "code")
 
 

@@ -7,24 +7,20 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import dagster as dg
-import polars as pl
 import pytest
 
 from assets.automation import keep_up
 from assets.resources import Accelerator, WorkspaceResource
 from assets.running.instance import open_instance
 from assets.running.runner import Runner
-from assets.stage_run import StageRun
 from assets.stages import STAGES
 from definitions import defs
-from gradpipe.report.cell_results import CellResults
 from gradpipe.studies.study import Study
 from storage.workspace import Workspace
-from tests.conftest import without_images, workspace_of
+from tests.conftest import one_report, without_images, workspace_of
 
 ASSETS = [stage.asset for stage in STAGES]
 
@@ -168,27 +164,11 @@ def _no_images(no_images: None) -> None:
     """No test of these folders looks at images."""
 
 
-@pytest.fixture
-def plain_report(monkeypatch: pytest.MonkeyPatch, no_images: None) -> None:
-    """A report that only names its models: verdicts and charts take seconds per run."""
-
-    def inputs(_: StageRun, cells: list[CellResults], __: pl.DataFrame) -> Any:
-        names = [cell.model for cell in cells]
-        zeros = pl.lit(0).alias("examples"), pl.lit(0).alias("unusable")
-        return SimpleNamespace(rows=pl.DataFrame({"model": names}).with_columns(*zeros))
-
-    def build(given: Any, folder: Path, **_: Any) -> None:
-        folder.mkdir(parents=True, exist_ok=True)
-        (folder / "index.html").write_text(json.dumps(given.rows["model"].to_list()))
-
-    monkeypatch.setattr("assets.report._inputs", inputs)
-    monkeypatch.setattr("gradpipe.report.build.build_report", build)
-
-
 @pytest.fixture(autouse=True)
-def no_interim_reports(monkeypatch: pytest.MonkeyPatch) -> None:
+def no_interim_reports() -> Iterator[None]:
     """A run that takes longer than usual does the same as one that does not."""
-    monkeypatch.setattr("assets.running.interim_reports.FIRST_AFTER", float("inf"))
+    with one_report():
+        yield
 
 
 @pytest.fixture(scope="session")
@@ -197,7 +177,7 @@ def finished(tmp_path_factory: pytest.TempPathFactory, small_model: Path) -> Pat
     folder = tmp_path_factory.mktemp("finished")
     shutil.copytree(small_model, folder / "model")
     add_items(folder, range(10, 20))
-    with workspace_of(folder), without_images():
+    with workspace_of(folder), without_images(), one_report():
         run(finished_study(folder))
     return folder
 

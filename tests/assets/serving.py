@@ -25,7 +25,7 @@ class Served:
         body = json.dumps({"query": question}).encode()
         headers = {"Content-Type": "application/json"}
         request = urllib.request.Request(f"{self.address}/graphql", body, headers)
-        with urllib.request.urlopen(request, timeout=30) as answer:
+        with urllib.request.urlopen(request, timeout=300) as answer:
             return json.load(answer)["data"]
 
 
@@ -48,7 +48,7 @@ def serving(
             env=env,
         )
     try:
-        deadline = time.monotonic() + 90
+        deadline = time.monotonic() + 300
         while not _shows_assets(served):
             assert process.poll() is None, log.read_text()
             assert time.monotonic() < deadline, log.read_text()
@@ -57,7 +57,7 @@ def serving(
     finally:
         os.killpg(process.pid, signal.SIGINT)
         try:
-            process.wait(30)
+            process.wait(180)
         except subprocess.TimeoutExpired:
             os.killpg(process.pid, signal.SIGKILL)
 

@@ -102,6 +102,7 @@ def test_an_edited_study_file_makes_its_partitions(daemon: Daemon, done: Path) -
     assert models_of(daemon) == ["small", "typed"]
 
 
+@pytest.mark.usefixtures("plain_report")
 def test_with_automation_on_a_new_model_gets_its_column_and_then_the_report_once(
     daemon: Daemon, done: Path
 ) -> None:
@@ -231,6 +232,7 @@ def test_the_queue_stays_short(daemon: Daemon, done: Path, monkeypatch: pytest.M
     assert Workspace.current().statistics("third", "mini_obscure").notes()
 
 
+@pytest.mark.usefixtures("plain_report")
 def test_nothing_is_planned_while_nothing_happens(
     daemon: Daemon, done: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -45,6 +45,7 @@ def verdicts() -> dict[str, tuple[bool, str, str]]:
     }
 
 
+@pytest.mark.usefixtures("plain_report")
 def test_every_check_runs_with_its_partition_and_passes(finished: Path, home: Path) -> None:
     assert not bring_up(finished).failures
     assert verdicts() == {

@@ -146,6 +146,7 @@ def test_a_batch_that_does_not_fit_is_no_failure(
     assert len(Workspace.current().spectra("small", "mini_obscure").keys()) == 4
 
 
+@pytest.mark.usefixtures("plain_report")
 def test_a_row_that_did_not_fit_is_computed_again_when_that_is_asked_for(
     finished: Path, home: Path, waits: list[int], monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -76,8 +76,15 @@ def test_a_and_b_are_the_mean_and_mad_of_the_mean_curves() -> None:
         assert row[name].to_list() == pytest.approx([gmean(curve), curve.diff().abs().mean()])
 
 
-@pytest.mark.parametrize("paired", [True, False])
-@pytest.mark.parametrize("depth", [10, 16])
+@pytest.mark.parametrize(
+    ("paired", "depth"),
+    [
+        (True, 10),
+        (False, 16),
+        pytest.param(True, 16, marks=pytest.mark.slow),
+        pytest.param(False, 10, marks=pytest.mark.slow),
+    ],
+)
 def test_where_there_is_no_difference_few_are_decided(paired: bool, depth: int) -> None:
     """Ratios of curves that are alike, of models of one depth and of two."""
     waves = {layers: 5 + 3 * np.sin(2.1 * np.arange(layers)) for layers in (10, depth)}

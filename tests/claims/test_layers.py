@@ -154,8 +154,15 @@ def test_very_small_p_values_are_not_limited_by_the_number_of_resamples() -> Non
     assert found.outside[0] == found.layers[0] == 20
 
 
-@pytest.mark.parametrize("correlation", [0.0, 0.9])
-@pytest.mark.parametrize("edge", ["one", "alternating"])
+@pytest.mark.parametrize(
+    ("edge", "correlation"),
+    [
+        ("one", 0.9),
+        ("alternating", 0.0),
+        pytest.param("one", 0.0, marks=pytest.mark.slow),
+        pytest.param("alternating", 0.9, marks=pytest.mark.slow),
+    ],
+)
 def test_curves_at_the_edge_are_wrongly_supported_or_contradicted_at_the_nominal_rate(
     edge: str, correlation: float
 ) -> None:

@@ -30,7 +30,7 @@ def finished(small_model: Path, tmp_path_factory: pytest.TempPathFactory) -> tup
     study = folder / "small.yaml"
     study.write_text(
         f"name: small\nmodels: [{{id: '{small_model}', name: small}}]\n"
-        "benchmarks: [mini_obscure]\nsample: 2\nsampling: first\n"
+        "benchmarks: [mini_obscure]\nsample: 2\nsampling: first\nstatistics: [nuclear_norm]\n"
     )
     with workspace_of(folder):
         result = gradpipe("run", "--study", str(study), "--json")

@@ -14,8 +14,10 @@ from gradpipe.system.extras import OPTIONAL_PACKAGES
 ROOT = Path(__file__).resolve().parents[2]
 
 
-def without_extras(*words: str) -> subprocess.CompletedProcess[str]:
-    """A command in a process that has no optional package, as with the library alone.
+def without_extras(*commands: tuple[str, ...]) -> subprocess.CompletedProcess[str]:
+    """Commands in a process that has no optional package, as with the library alone.
+
+    The process ends with the first command that fails.
 
     fsspec stays: huggingface_hub brings it.
     """
@@ -24,7 +26,9 @@ def without_extras(*words: str) -> subprocess.CompletedProcess[str]:
         # With None here, an import fails, and transformers finds no package.
         f"sys.modules.update(dict.fromkeys({set(OPTIONAL_PACKAGES) - {'fsspec'}!r}))\n"
         "from gradpipe.cli import main\n"
-        f"main({list(words)!r})\n"
+        f"for words in {commands!r}:\n"
+        "    if code := main(words, standalone_mode=False):\n"
+        "        sys.exit(code)\n"
     )
     return subprocess.run(
         [sys.executable, "-c", script], cwd=ROOT, capture_output=True, text=True, check=False
@@ -32,7 +36,7 @@ def without_extras(*words: str) -> subprocess.CompletedProcess[str]:
 
 
 def test_run_without_dagster_names_its_extra(home: Path) -> None:
-    done = without_extras("run")
+    done = without_extras(("run",))
     assert done.returncode == 2, done.stderr
     (message,) = done.stderr.splitlines()
     for words in ("gradpipe run", "Dagster", 'pip install "gradpipe[pipeline]"'):
@@ -43,13 +47,12 @@ def test_extract_and_rank_need_no_extra(small_model: Path, tmp_path: Path) -> No
     data, table = tmp_path / "pairs.jsonl", tmp_path / "spectra.parquet"
     data.write_text('{"instruction": "Say one.", "output": "One it is."}\n')
     model = ("--model", str(small_model))
-    for words in (
+    done = without_extras(
         ("extract", str(data), *model, "--out", str(table)),
         ("rank", str(data), "--spectra", str(table)),
         ("rank", str(data), *model, "--overwrite"),
-    ):
-        done = without_extras(*words)
-        assert done.returncode == 0, done.stderr
+    )
+    assert done.returncode == 0, done.stderr
     assert table.is_file()
 
 

@@ -128,7 +128,7 @@ def test_a_run_that_is_stopped_ends_its_actors_and_goes_on_where_it_stopped(
     with pytest.raises(KeyboardInterrupt):
         engine.extract(replace(work, append=slow(store)))
     assert engine.processes == []
-    until = time.monotonic() + 20
+    until = time.monotonic() + 300
     while any(map(is_running, before)) and time.monotonic() < until:
         time.sleep(0.1)
     assert not any(map(is_running, before))

@@ -91,6 +91,7 @@ def make_bench(folder: Path, study: Study, more_environment: dict[str, str] | No
     environment = {"XDG_CACHE_HOME": str(folder / "cache"), "XDG_DATA_HOME": str(folder / "data")}
     environment |= more_environment or {}
     whole = finish(folder / "whole", folder / "notes", file, environment=environment)
+    assert not (folder / "whole" / "report" / "charts").exists()
     return Bench(folder, file, environment, whole, tables_of(workspace_at(folder / "whole")))
 
 

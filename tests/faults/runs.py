@@ -127,7 +127,7 @@ class Run:
         self.process.join(max(0.0, self.started + seconds - time.monotonic()))
         self.kill()
 
-    def end(self, within: float = 120.0) -> Ended:
+    def end(self, within: float = 300.0) -> Ended:
         """Wait for the end; a run that does not come to one is killed and fails the test."""
         self.process.join(within)
         if self.process.exitcode is None:
@@ -200,11 +200,10 @@ def _mark_statistics(mark: Callable[[str], None]) -> None:
 
 
 def _speed_up(images: bool) -> None:
-    """One thread, one row a batch, and a report without its images unless they are asked for."""
-    from functools import partial
-
+    """One thread, one row a batch, and one report, without charts unless images are asked for."""
     import torch
 
+    import assets.running.interim_reports
     import gradpipe.gradients.loop
     import gradpipe.gradients.passes.batches
     import gradpipe.report.build
@@ -217,12 +216,17 @@ def _speed_up(images: bool) -> None:
     # The parts of single rows are not merged, so that a test can damage some of them.
     setattr(storage.parts, "FEWEST_PARTS", 32)  # noqa: B010
     setattr(gradpipe.gradients.loop, "FIRST_BUDGET", 1)  # noqa: B010
+    setattr(assets.running.interim_reports, "FIRST_AFTER", float("inf"))  # noqa: B010
     for name in ("CPU_LEAST", "CPU_BUDGET"):
         setattr(gradpipe.gradients.passes.batches, name, 1)
     if not images:
-        build_report = partial(gradpipe.report.build.build_report, images=False)
-        setattr(gradpipe.report.build, "build_report", build_report)  # noqa: B010
-        setattr(gradpipe.report.page.render, "vega_bundle", str)  # noqa: B010
+        build = gradpipe.report.build.build_report
+
+        def build_without(inputs: Any, folder: Path, images: bool = True) -> Path:
+            return build(inputs, folder, images=False)
+
+        setattr(gradpipe.report.build, "build_report", build_without)  # noqa: B010
+        setattr(gradpipe.report.page.render, "page_charts", lambda _inputs: {})  # noqa: B010
 
 
 def _changes() -> dict[str, Callable[[], object]]:

@@ -25,7 +25,7 @@ def commas(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
     folder = tmp_path_factory.mktemp("locales")
     command = ["localedef", "-i", "de_DE", "-f", "UTF-8", str(folder / "de_DE.UTF-8")]
     try:
-        subprocess.run(command, check=True, capture_output=True, timeout=60)
+        subprocess.run(command, check=True, capture_output=True, timeout=300)
     except (OSError, subprocess.SubprocessError) as error:
         pytest.skip(f"no locale can be made here: {error}")
     return {"LOCPATH": str(folder), "LC_ALL": "de_DE.UTF-8"}

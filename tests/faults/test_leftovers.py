@@ -32,7 +32,7 @@ def load_and_die(model: Path, cache: Path) -> None:
 def die(target: object, *arguments: object) -> None:
     process = fork_server().Process(target=target, args=arguments)  # type: ignore[arg-type]
     process.start()
-    process.join(60)
+    process.join(300)
     assert process.exitcode == -9
 
 

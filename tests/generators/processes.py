@@ -28,7 +28,7 @@ def start(config: GeneratorConfig, file: Path, count: int = COUNT) -> subprocess
 
 
 def wait_for_rows(file: Path, count: int, process: subprocess.Popen[str]) -> None:
-    end = time.monotonic() + 60
+    end = time.monotonic() + 300
     while not file.is_file() or file.read_text("utf-8").count("\n") < count:
         assert process.poll() is None, process.communicate()
         assert time.monotonic() < end

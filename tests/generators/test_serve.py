@@ -100,7 +100,7 @@ def serving(tmp_path: Path, make_folder: Callable[[], Path]) -> Iterator[Served]
     finally:
         process.terminate()
         try:
-            process.wait(10)
+            process.wait(180)
         except subprocess.TimeoutExpired:
             process.kill()
             process.wait()
@@ -108,7 +108,7 @@ def serving(tmp_path: Path, make_folder: Callable[[], Path]) -> Iterator[Served]
 
 def wait_until_up(url: str, process: subprocess.Popen[bytes], log: Path) -> None:
     opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
-    end = time.monotonic() + 240
+    end = time.monotonic() + 300
     while True:
         try:
             with opener.open(url, timeout=1):
@@ -136,12 +136,12 @@ def test_a_real_server_is_sent_no_prompt_twice_by_a_run_that_was_stopped_half_wa
     first = start(config, file, COUNT)
     wait_for_rows(file, 3, first)
     first.send_signal(signal.SIGINT)
-    first.communicate(timeout=120)
+    first.communicate(timeout=300)
     half = kept(file)
     assert 3 <= len(half) < COUNT
     assert served.requests == len(half)
     second = start(config, file, COUNT)
-    output, errors = second.communicate(timeout=120)
+    output, errors = second.communicate(timeout=300)
     assert second.returncode == 0, errors
     assert json.loads(output.splitlines()[-1]) == {
         "kept": COUNT - len(half),

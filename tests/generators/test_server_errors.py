@@ -4,7 +4,6 @@ One call is asked for, with at most three attempts. A call that is refused for g
 request, one that may work is tried three times, and one that every call would meet ends the run.
 """
 
-import time
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
@@ -314,10 +313,8 @@ def test_a_model_that_loads_for_longer_than_an_answer_may_take_ends_the_run(
     server: ChatServer, configure: Configure, store: Store
 ) -> None:
     server.script = answering(Case(503, {"error": {"message": "Loading model"}}, 0, ""))
-    started = time.monotonic()
     with pytest.raises(GradpipeError, match=r"Loading model, for 0.5 s.*`timeout`"):
         ask(configure, store, count=3, timeout=0.5)
-    assert time.monotonic() - started < 30
 
 
 def test_a_model_that_failed_to_load_is_not_waited_for(

@@ -1,6 +1,7 @@
 """Small random models of many families, and tokenizers built on the spot."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -91,6 +92,50 @@ SETTINGS: dict[str, dict[str, Any]] = {
     "bamba": LLAMA_LIKE | MAMBA | {"attn_layer_indices": [1]},
     "falcon_h1": LLAMA_LIKE | MAMBA | {"mamba_d_ssm": 64, "mamba_rms_norm": True},
 }
+
+#: The families of every run, with what only their code has. Those of `make test-all` have the same
+#: under other names, in other sizes or in other combinations.
+EVERY_RUN = {
+    "llama": "layers apart, grouped keys, a gated MLP",
+    "llama tied": "a head that shares its weights with the embeddings, biases",
+    "qwen3": "norms of queries and keys, heads wider than the hidden size",
+    "gemma2": "soft caps, windows, norms that multiply by one more than their weight",
+    "cohere": "attention beside the MLP, norms that take the mean away, scaled logits",
+    "phi3": "q, k and v in one layer, gate and up in another",
+    "modernbert-decoder": "a decoder that is not the model's base",
+    "phi": "a head with a bias, an MLP without a gate",
+    "gpt2": "transposed weights (Conv1D)",
+    "gpt_neox": "q, k and v in one layer, head by head",
+    "falcon grouped": "q, k and v in one layer, group by group",
+    "gpt_bigcode": "q of all heads and one key and value in one layer",
+    "codegen": "q, k and v in one layer, by parts of a machine",
+    "mixtral": "experts",
+    "gpt_oss": "experts with biases, gate and up interleaved",
+    "qwen3_next": "recurrent layers, and experts",
+    "bamba": "state-space layers",
+}
+
+
+def families(names: Iterable[str]) -> list[Any]:
+    """Parameters: the families of every run, and the others marked as slow."""
+    slow = pytest.mark.slow
+    return [name if name in EVERY_RUN else pytest.param(name, marks=slow) for name in names]
+
+
+def combinations(
+    names: Iterable[str], others: Iterable[Any], also: Iterable[tuple[str, Any]] = ()
+) -> list[Any]:
+    """Parameters: pairs of a family and something that hardly depends on it.
+
+    Every run has Llama with everything, each other family with the first of ``others``, and the
+    pairs in ``also``; the rest is marked as slow.
+    """
+    settings, more = list(others), set(also)
+    quick = {("llama", other) for other in settings} | {(name, settings[0]) for name in names}
+    return [
+        pytest.param(*pair, marks=() if pair in quick | more else pytest.mark.slow)
+        for pair in product(names, settings)
+    ]
 
 
 @pytest.fixture(autouse=True)

@@ -18,6 +18,7 @@ from gradpipe.gradients.tokens import TokenRow
 from gradpipe.models.load import LoadedModel
 from gradpipe.models.refusals import refuse_model
 from tests.adapted_models import ATTENTION, KINDS, adapted
+from tests.gradients.conftest import combinations
 from tests.gradients.twins import naive
 
 Make = Callable[..., Any]
@@ -33,6 +34,8 @@ TARGETS: dict[str, tuple[tuple[str, ...], list[str]]] = {
     "phi3": (GATED, ["qkv_proj", "o_proj", "gate_up_proj"]),
     "gpt_neox": ((*QKVO, "up", "down"), ["query_key_value", "dense_4h_to_h"]),
 }
+#: Its magnitudes lie along another side of a transposed weight, and across parts of a fused one.
+DORA = (("gpt2", "dora"), ("phi3", "dora"))
 
 
 def spectra(
@@ -65,8 +68,7 @@ def assert_same(found: dict[Any, np.ndarray], expected: dict[Any, Any], rel: flo
         assert np.abs(some - others).max() <= rel * others.max(), place
 
 
-@pytest.mark.parametrize("kind", KINDS)
-@pytest.mark.parametrize("family", TARGETS)
+@pytest.mark.parametrize(("family", "kind"), combinations(TARGETS, KINDS, DORA))
 def test_a_wrapped_model_has_the_gradients_of_its_merged_weights(
     family: str, kind: str, make_model: Make, make_rows: Rows
 ) -> None:
@@ -122,8 +124,7 @@ PATHS = {
 }
 
 
-@pytest.mark.parametrize("kind", KINDS)
-@pytest.mark.parametrize("family", PATHS)
+@pytest.mark.parametrize(("family", "kind"), combinations(PATHS, KINDS, DORA))
 def test_the_gradients_at_an_adapters_factors_are_those_of_autograd(
     family: str, kind: str, make_model: Make, make_rows: Rows
 ) -> None:

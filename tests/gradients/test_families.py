@@ -16,6 +16,7 @@ from gradpipe.gradients.protocol import Protocol, make_protocol
 from gradpipe.gradients.tokens import TokenRow
 from gradpipe.models.load import LoadedModel
 from gradpipe.standalone.spectra_table import EXTRACT_STATISTICS, spectra_table
+from tests.gradients.conftest import families
 from tests.gradients.twins import naive
 
 ATTENTION = ("q", "k", "v", "o")
@@ -99,7 +100,7 @@ def assert_equal_to_the_oracle(
             assert record["frobenius_norm"] == pytest.approx(norm, rel=tolerance), place
 
 
-@pytest.mark.parametrize("family", FAMILIES)
+@pytest.mark.parametrize("family", families(FAMILIES))
 def test_every_projection_of_every_layer_equals_full_autograd_in_one_padded_batch(
     family: str, make_model: Callable[..., Any], make_rows: Callable[..., list[TokenRow]]
 ) -> None:
@@ -108,7 +109,7 @@ def test_every_projection_of_every_layer_equals_full_autograd_in_one_padded_batc
     assert_equal_to_the_oracle(family, model, rows, FAMILIES[family])
 
 
-@pytest.mark.parametrize("family", FAMILIES)
+@pytest.mark.parametrize("family", families(FAMILIES))
 def test_the_default_dtype_gives_the_norms_of_full_autograd(
     family: str, make_model: Callable[..., Any], make_rows: Callable[..., list[TokenRow]]
 ) -> None:

@@ -19,6 +19,7 @@ from gradpipe.gradients.tokens import TokenRow
 from gradpipe.models.load import LoadedModel
 from gradpipe.models.projections import find_projections
 from gradpipe.standalone.spectra_table import EXTRACT_STATISTICS, spectra_table
+from tests.gradients.conftest import families
 from tests.gradients.twins import Naive, naive
 
 FAMILIES = (
@@ -138,7 +139,7 @@ def test_a_loss_on_two_turns_equals_the_naive_twin_in_float64(
             assert found[0] == pytest.approx(expected[0], rel=1e-10)
 
 
-@pytest.mark.parametrize("family", FAMILIES)
+@pytest.mark.parametrize("family", families(FAMILIES))
 def test_every_statistic_equals_the_naive_twin_in_float64(
     family: str, make_model: Callable[..., Any], make_rows: Callable[..., list[TokenRow]]
 ) -> None:
@@ -161,7 +162,7 @@ def test_every_statistic_equals_the_naive_twin_in_float64(
             assert squared_norm == pytest.approx((values**2).sum(), rel=2 * tolerance)
 
 
-@pytest.mark.parametrize("family", FAMILIES)
+@pytest.mark.parametrize("family", families(FAMILIES))
 def test_float32_stays_within_a_ten_thousandth_of_the_naive_twin(
     family: str, make_model: Callable[..., Any], make_rows: Callable[..., list[TokenRow]]
 ) -> None:
@@ -171,7 +172,7 @@ def test_float32_stays_within_a_ten_thousandth_of_the_naive_twin(
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64], ids=str)
-@pytest.mark.parametrize("family", FAMILIES)
+@pytest.mark.parametrize("family", families(FAMILIES))
 def test_a_row_in_a_padded_batch_equals_the_row_alone(
     family: str,
     dtype: torch.dtype,

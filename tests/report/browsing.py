@@ -24,7 +24,7 @@ class Opened:
         self.page.on("pageerror", lambda error: self.complaints.append(str(error)))
         self.page.on("request", lambda request: self.requests.append(request.url))
         self.page.goto(index.as_uri() + address)
-        self.page.wait_for_selector("html[data-ready=yes]", timeout=120_000)
+        self.page.wait_for_selector("html[data-ready=yes]", timeout=300_000)
 
     def lines(self, chart: str) -> list[str]:
         """The shapes of the lines drawn in a chart."""

@@ -35,10 +35,10 @@ def s3_server() -> Iterator[str]:
         start_new_session=True,
     )
     try:
-        deadline = time.monotonic() + 60
+        deadline = time.monotonic() + 300
         while True:
             try:
-                urlopen(Request(f"{url}/bucket", method="PUT"), timeout=10).close()
+                urlopen(Request(f"{url}/bucket", method="PUT"), timeout=300).close()
                 break
             except OSError:
                 assert server.poll() is None, "the S3 server did not start"

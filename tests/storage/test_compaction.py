@@ -556,7 +556,7 @@ def test_a_process_killed_while_it_merges_loses_nothing(moment: str, tmp_path: P
 
 
 def test_a_run_merges_the_small_parts_of_its_rows(
-    home: Path, small_model: Path, no_images: None, monkeypatch: pytest.MonkeyPatch
+    home: Path, small_model: Path, plain_report: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(parts, "SMALL_PART", 1 << 22)
     workspace = Workspace(open_location(str(home)))

@@ -166,7 +166,7 @@ def stalling(url: str, after: int) -> Iterator[tuple[str, threading.Event]]:
                 limit -= len(data)
                 if limit < 0:
                     held.set()
-                    ended.wait(60)
+                    ended.wait(300)
                     return
                 target.sendall(data)
 
@@ -198,7 +198,7 @@ def test_a_writer_killed_in_mid_upload_leaves_nothing(
             patch.setenv("AWS_ENDPOINT_URL", endpoint)
             writer = writing(s3, "killed", 1, 100_000)
         with writer:
-            assert held.wait(60), "the upload never got so far"
+            assert held.wait(300), "the upload never got so far"
             assert writer.poll() is None
             writer.kill()
     assert store.keys().to_list() == ["before"]

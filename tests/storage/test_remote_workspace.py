@@ -167,7 +167,7 @@ def test_dagsters_records_stay_on_this_machine(
 
 
 def bring_up(model: Path) -> dict[str, int]:
-    study = study_of(model, "mini_obscure")
+    study = study_of(model, "mini_obscure", statistics=["nuclear_norm", "effective_rank"])
     counts = Runner(Workspace.current(), study, Accelerator()).bring_up_to_date()
     return {stage: count.computed for stage, count in counts.items()}
 

@@ -263,7 +263,7 @@ def test_processes_that_append_at_once_lose_nothing_and_equal_keys_are_read_once
             stack.enter_context(python(APPEND, tmp_path, appends, rows, -1)) for _ in range(3)
         ]
         for writer in writers:
-            output, _ = writer.communicate(timeout=60)
+            output, _ = writer.communicate(timeout=300)
             assert writer.returncode == 0, output
     store = RowStore(tmp_path, SCHEMA)
     assert len(store.parts()) == 3 * appends

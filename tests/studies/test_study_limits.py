@@ -26,11 +26,11 @@ BASE = "models: [demo]\nbenchmarks: [mini_maths]\n"
 
 
 def refusal(text: str) -> str:
-    """What is said of a study of this text, within seconds."""
-    start = time.monotonic()
+    """What is said of a study of this text, within seconds of processor time."""
+    start = time.process_time()
     with pytest.raises(StudyError) as caught:
         parse_study(text, "my.yaml", Path("/folder"))
-    assert time.monotonic() - start < 10
+    assert time.process_time() - start < 10
     return str(caught.value)
 
 

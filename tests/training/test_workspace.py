@@ -70,6 +70,7 @@ def test_the_steps_of_a_run_become_a_series_of_the_report(
     assert rows == [12, 4]
 
 
+@pytest.mark.usefixtures("plain_report")
 def test_a_step_with_other_weights_replaces_the_earlier_one(
     study: Path, small_model: Path, home: Path
 ) -> None:

@@ -37,6 +37,7 @@ def test_what_is_finished_costs_nothing(done: Path) -> None:
     assert total(found).cells() == ("in all", "", "0", "44", "0", "0:00:00", "0 B")
 
 
+@pytest.mark.usefixtures("plain_report")
 def test_rows_and_tokens_are_those_that_the_next_run_computes(done: Path) -> None:
     add_items(done, range(20, 30))
     study = finished_study(done)

@@ -89,6 +89,7 @@ def various(reply: Reply) -> None:
     reply.good(f"Way {seed}.\nThe final answer is {reply.number if right else 17}")
 
 
+@pytest.mark.usefixtures("plain_report")
 def test_samples_are_planned_written_and_measured_as_items_of_their_own(
     study: Study, server: ChatServer
 ) -> None:
@@ -125,6 +126,7 @@ def test_samples_are_planned_written_and_measured_as_items_of_their_own(
     assert not Plan(Versions(Workspace.current(), three)).stale()
 
 
+@pytest.mark.usefixtures("plain_report")
 def test_a_sample_that_fails_is_named(study: Study, server: ChatServer) -> None:
     def script(reply: Reply) -> None:
         if (reply.number, reply.body["seed"]) == (2, 1):

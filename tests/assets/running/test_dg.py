@@ -39,7 +39,7 @@ def checkout(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def said(*command: str) -> str:
     """What a `dg` command that ends well prints."""
     result = subprocess.run(
-        [*DG, *command], capture_output=True, text=True, timeout=180, check=False
+        [*DG, *command], capture_output=True, text=True, timeout=300, check=False
     )
     assert result.returncode == 0, result.stdout + result.stderr
     return result.stdout
@@ -74,7 +74,7 @@ def test_a_component_with_a_wrong_attribute_is_refused(checkout: Path) -> None:
     component = {"type": "dagster.PythonScriptComponent", "attributes": {"executable": 1}}
     (folder / "defs.yaml").write_text(json.dumps(component))
     result = subprocess.run(
-        [*DG, "check", "yaml"], capture_output=True, text=True, timeout=180, check=False
+        [*DG, "check", "yaml"], capture_output=True, text=True, timeout=300, check=False
     )
     assert result.returncode == 1
     assert "executable" in result.stdout

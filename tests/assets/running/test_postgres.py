@@ -29,6 +29,7 @@ from gradpipe.errors import WorkspaceError
 from gradpipe.studies.load import study_yaml
 from storage.workspace import Workspace
 from tests.conftest import study_of
+from tests.faults.runs import Run
 
 USER, PASSWORD = "gradpipe", "not%to/be:seen"
 QUOTED = "not%25to%2Fbe%3Aseen"
@@ -99,7 +100,7 @@ def server() -> Iterator[Server]:
         cluster = ["--pgdata", str(folder / "data"), "--encoding", "UTF8", "--no-locale"]
         login = ["--username", USER, "--pwfile", str(secret), "--auth", "scram-sha-256"]
         initdb = [str(programs / "initdb"), *cluster, *login, "--no-sync"]
-        subprocess.run(initdb, check=True, timeout=60, **identity)
+        subprocess.run(initdb, check=True, timeout=300, **identity)
         quick = ["-c", "fsync=off", "-c", "listen_addresses=127.0.0.1", "-p", str(port)]
         place = ["-D", str(folder / "data"), "-k", str(folder)]
         with (folder / "log").open("wb") as log:
@@ -110,7 +111,7 @@ def server() -> Iterator[Server]:
             yield _answering(Server(port), process, folder / "log")
         finally:
             process.send_signal(signal.SIGINT)
-            process.wait(20)
+            process.wait(300)
     finally:
         shutil.rmtree(folder)
 
@@ -118,7 +119,7 @@ def server() -> Iterator[Server]:
 def _answering(server: Server, process: subprocess.Popen[bytes], log: Path) -> Server:
     import psycopg2
 
-    deadline = time.monotonic() + 30
+    deadline = time.monotonic() + 300
     while True:
         try:
             server.ask("SELECT 1")
@@ -152,18 +153,14 @@ class BroughtUp:
 def both(server: Server, small_model: Path, tmp_path_factory: pytest.TempPathFactory) -> BroughtUp:
     folder = tmp_path_factory.mktemp("both")
     home, study = folder / "workspace", folder / "study.yaml"
-    study.write_text(study_yaml(study_of(small_model, "mini_obscure")))
+    of_one = study_of(small_model, "mini_obscure", statistics=["nuclear_norm"])
+    study.write_text(study_yaml(of_one))
     server.ask("CREATE DATABASE both_runs")
-    settings = {"GRADPIPE_HOME": str(home), "DAGSTER_HOME": "", POSTGRES: server.url("both_runs")}
-    command = [sys.executable, "-m", "gradpipe.cli", "run", "--study", str(study)]
-    pipes: dict[str, Any] = {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT, "text": True}
-    runs = [subprocess.Popen(command, env=os.environ | settings, **pipes) for _ in range(2)]
-    try:
-        said = [run.communicate(timeout=90)[0] for run in runs]
-    finally:
-        for run in runs:
-            run.kill()
-    return BroughtUp(home, "both_runs", [run.returncode for run in runs], said)
+    settings = {POSTGRES: server.url("both_runs")}
+    runs = [Run(home, folder / name, study, environment=settings) for name in ("one", "other")]
+    ended = [run.end() for run in runs]
+    said = [run.output + run.errors for run in ended]
+    return BroughtUp(home, "both_runs", [run.code for run in ended], said)
 
 
 @pytest.fixture
@@ -261,7 +258,9 @@ def test_a_dead_processs_slot_and_its_place_in_the_queue_are_freed(
     server: Server, database: str
 ) -> None:
     dead, live = [str(uuid4()), str(uuid4())], str(uuid4())
-    killed = subprocess.run([sys.executable, "-c", HOLDS_AND_WAITS, *dead], timeout=60, check=False)
+    killed = subprocess.run(
+        [sys.executable, "-c", HOLDS_AND_WAITS, *dead], timeout=300, check=False
+    )
     assert killed.returncode == -signal.SIGKILL
     with open_instance(Workspace.current()) as instance:
         pools = instance.event_log_storage

@@ -2,9 +2,6 @@
 
 import shutil
 import signal
-import subprocess
-import sys
-import time
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +24,7 @@ from storage.stages import Partition
 from storage.workspace import Workspace
 from tests.assets.conftest import ASSETS, resources
 from tests.conftest import FirstRun, study_of
+from tests.faults.runs import Run
 
 BOTH = ("mini_maths", "mini_obscure")
 
@@ -98,6 +96,7 @@ def test_materializing_current_partitions_computes_nothing(
     assert all(event.materialization.metadata["computed"].value == 0 for event in events)
 
 
+@pytest.mark.usefixtures("plain_report")
 def test_more_items_cost_those_items_only(done: dict[str, StageCount], small_model: Path) -> None:
     store = Workspace.current().spectra("small", "mini_maths")
     before = set(store.keys())
@@ -176,6 +175,7 @@ def test_a_style_the_source_lacks_stops_before_anything_is_written(
     assert list(home.iterdir()) == []
 
 
+@pytest.mark.usefixtures("plain_report")
 def test_a_run_that_waits_for_the_accelerator_says_so(home: Path, small_model: Path) -> None:
     workspace, study = Workspace.current(), study_of(small_model, benchmarks=["mini_obscure"])
     other = "00000000-0000-4000-8000-000000000000"
@@ -201,18 +201,16 @@ def test_an_interrupted_run_stops_at_once_and_keeps_what_was_done(
 ) -> None:
     path = tmp_path / "study.yaml"
     path.write_text(study_yaml(study_of(small_model, sample=None, benchmarks=["mini_maths"])))
-    command = [sys.executable, "-m", "gradpipe.cli", "run", "--study", str(path)]
     store = Workspace.current().spectra("small", "mini_maths")
-    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as process:
-        deadline = time.monotonic() + 60
-        while len(store.parts()) < 3 and process.poll() is None and time.monotonic() < deadline:
-            time.sleep(0.005)
-        process.send_signal(signal.SIGINT)
-        _, errors = process.communicate(timeout=60)
-    assert process.returncode == 130
-    assert "gradpipe: stopped" in errors
-    assert "to resume" in errors
-    assert "Traceback" not in errors
+    run = Run(home, tmp_path / "notes", path)
+    while len(store.parts()) < 3 and run.process.is_alive():
+        run.process.join(0.005)
+    run.send(signal.SIGINT)
+    ended = run.end()
+    assert ended.code == 130
+    assert "gradpipe: stopped" in ended.errors
+    assert "to resume" in ended.errors
+    assert "Traceback" not in ended.errors
     assert 0 < len(store.keys()) < 72
     with open_instance(Workspace.current()) as instance:
         assert not instance.event_log_storage.get_concurrency_info("gpu").claimed_slots
@@ -237,6 +235,7 @@ def test_names_with_every_sign_that_dagster_cannot_have_are_partitions(
     assert set(statistics.select("model", "benchmark").rows()) == {(model, benchmark)}
 
 
+@pytest.mark.usefixtures("plain_report")
 def test_a_study_that_is_edited_while_it_runs_is_out_of_date_afterwards(
     home: Path, small_model: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

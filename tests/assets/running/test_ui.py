@@ -53,7 +53,7 @@ pytestmark = pytest.mark.skipif(
 )
 
 
-def until(look: Callable[[], Found | None], what: str, seconds: float = 150) -> Found:
+def until(look: Callable[[], Found | None], what: str, seconds: float = 300) -> Found:
     """What is found at last; fails where nothing is within that time."""
     deadline = time.monotonic() + seconds
     while not (found := look()):
@@ -70,7 +70,7 @@ class Ui(Served):
     complaints: list[str] = field(default_factory=list)
 
     def __post_init__(self) -> None:
-        self.page.set_default_timeout(60_000)
+        self.page.set_default_timeout(300_000)
         self.page.on("console", self._hear)
         self.page.on("pageerror", lambda error: self.complaints.append(str(error)))
 
@@ -320,7 +320,7 @@ def test_a_run_shows_how_far_it_is_while_it_computes(
     seen = Event()
 
     def hold(_model: str, _benchmark: str, progress: Progress) -> None:
-        assert progress.rows < 2 or seen.wait(120)
+        assert progress.rows < 2 or seen.wait(300)
 
     def run() -> dg.ExecuteInProcessResult:
         with open_instance(Workspace.current()) as instance:
@@ -357,7 +357,7 @@ def test_a_backfill_from_the_command_line_computes_only_what_is_missing(clicked:
         cwd=workspace.dagster_home,
         env=os.environ | {"DAGSTER_HOME": str(workspace.dagster_home)},
         check=True,
-        timeout=120,
+        timeout=300,
     )
 
     def new_runs() -> set[str] | None:
@@ -379,7 +379,7 @@ def test_with_automation_on_an_added_model_gets_its_column_and_the_report_with_n
     workspace.keep_study(study.model_copy(update=only_clicked))
     before = len(made("gradient_spectra"))
     added = [*COMMAND, "models", "add", str(other_model), "--name", "other"]
-    subprocess.run(added, check=True, timeout=120)
+    subprocess.run(added, check=True, timeout=300)
     until(lambda: '"other"' in workspace.report_page.read_text(), "the other model in the report")
     assert made("gradient_spectra")[before:] == [(f"{CLICKED}|other", 4)]
     until(lambda: set(clicked.runs().values()) == {"SUCCESS"}, "every run to end well", 60)

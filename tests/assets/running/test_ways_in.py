@@ -7,12 +7,14 @@ from pathlib import Path
 
 import dagster as dg
 import pytest
+from click.testing import CliRunner
 
 from assets.running.instance import open_instance
+from gradpipe.cli import main
 from gradpipe.studies.load import study_yaml
 from storage.workspace import Workspace
 from tests.assets.serving import serving
-from tests.conftest import study_of
+from tests.conftest import study_of, without_images
 
 ROOT = Path(__file__).resolve().parents[3]
 DAGSTER = [sys.executable, "-m", "dagster"]
@@ -25,10 +27,12 @@ def clone(small_model: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder.mkdir()
     shutil.copy(ROOT / "dagster.yaml", folder)
     study = folder.parent / "study.yaml"
-    study.write_text(study_yaml(study_of(small_model, "mini_obscure")))
-    with pytest.MonkeyPatch.context() as monkeypatch:
+    of_one = study_of(small_model, "mini_obscure", statistics=["nuclear_norm"])
+    study.write_text(study_yaml(of_one))
+    with pytest.MonkeyPatch.context() as monkeypatch, without_images():
         enter(folder, monkeypatch)
-        said([sys.executable, "-m", "gradpipe.cli", "run", "--study", str(study)])
+        result = CliRunner().invoke(main, ["run", "--study", str(study)], catch_exceptions=False)
+    assert result.exit_code == 0, result.output
     return folder
 
 
@@ -51,7 +55,7 @@ def enter(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 def said(command: list[str]) -> str:
     """What a command that ends well prints."""
-    result = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
+    result = subprocess.run(command, capture_output=True, text=True, timeout=300, check=False)
     assert result.returncode == 0, result.stdout + result.stderr
     return result.stdout + result.stderr
 

@@ -355,7 +355,7 @@ def _read_from_hub(endpoint: str, home: Path, *revisions: str, **environment: st
         cwd=Path(hub.__file__).parents[3],
         capture_output=True,
         text=True,
-        timeout=120,
+        timeout=300,
         check=False,
     )
     assert (done.returncode, done.stderr) == (0, ""), done.stderr

@@ -134,6 +134,7 @@ def test_what_length_does_disappears_when_it_is_held_still() -> None:
     assert min(share["matched"], share["regression"]) > 0.88
 
 
+@pytest.mark.slow
 def test_what_a_style_does_stays_when_length_is_held_still() -> None:
     share = coverage(0.0, 2.0)
     assert share["summed_loss"] < 0.1

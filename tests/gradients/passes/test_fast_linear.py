@@ -15,7 +15,7 @@ from gradpipe.gradients.passes.factors import frozen
 from gradpipe.gradients.passes.fast_linear import faster_linears
 from gradpipe.gradients.spectra import matmul
 from gradpipe.gradients.tokens import TokenRow
-from tests.gradients.conftest import SETTINGS
+from tests.gradients.conftest import SETTINGS, families
 from tests.gradients.twins import assert_close, in_blocks, replaced
 
 MakeModel = Callable[..., Any]
@@ -37,7 +37,7 @@ def always(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(fast_linear, "_onednn_is_faster", lambda _modules: True)
 
 
-@pytest.mark.parametrize("family", SETTINGS)
+@pytest.mark.parametrize("family", families(SETTINGS))
 def test_losses_and_gradients_stay_the_same(
     family: str, make_model: MakeModel, make_rows: MakeRows
 ) -> None:

@@ -11,7 +11,7 @@ from gradpipe.gradients.passes.factors import frozen
 from gradpipe.gradients.passes.fused_blocks import fused_blocks
 from gradpipe.gradients.passes.memory import saved_bytes
 from gradpipe.gradients.tokens import TokenRow
-from tests.gradients.conftest import SETTINGS
+from tests.gradients.conftest import SETTINGS, families
 from tests.gradients.twins import assert_close, in_blocks, replaced
 
 MakeModel = Callable[..., Any]
@@ -48,7 +48,7 @@ REPLACED = {
 }
 
 
-@pytest.mark.parametrize("family", SETTINGS)
+@pytest.mark.parametrize("family", families(SETTINGS))
 def test_losses_and_gradients_stay_the_same(
     family: str, make_model: MakeModel, make_rows: MakeRows
 ) -> None:

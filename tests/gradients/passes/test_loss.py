@@ -12,6 +12,7 @@ from gradpipe.gradients.passes import loss
 from gradpipe.gradients.passes.factors import frozen
 from gradpipe.gradients.passes.loss import ROUND_TO, backward_of_losses, predictions
 from gradpipe.gradients.tokens import TokenRow
+from tests.gradients.conftest import combinations
 from tests.gradients.twins import Decoder, Found, assert_close, at_embeddings, in_blocks
 
 MakeModel = Callable[..., Any]
@@ -58,8 +59,7 @@ def plain(model: Any, rows: list[TokenRow]) -> Found:
     return at_embeddings(model, backward)
 
 
-@pytest.mark.parametrize("block", [1, 40 * 270, 2**23], ids=["smallest", "small", "one"])
-@pytest.mark.parametrize("family", FAMILIES)
+@pytest.mark.parametrize(("family", "block"), combinations(FAMILIES, [1, 40 * 270, 2**23]))
 def test_losses_and_gradients_are_those_of_plain_cross_entropy(
     family: str,
     block: int,

@@ -93,7 +93,7 @@ def spectra(pool: SpectraPool) -> Found:
 
 def expired(storages: list[StorageWeakRef]) -> bool:
     """Whether all are gone; a thread lets go of its job just after it has told the result."""
-    until = time.monotonic() + 5
+    until = time.monotonic() + 300
     while not all(each.expired() for each in storages) and time.monotonic() < until:
         time.sleep(0.001)
     return all(each.expired() for each in storages)

@@ -80,4 +80,4 @@ def test_charts_that_altair_does_not_check_are_valid(
     assert len(images) > 10
     assert len(page) > 10
     for chart in (*images.values(), *page.values()):
-        alt.Chart.from_dict(chart, validate=True)
+        alt.TopLevelSpec.validate(chart)

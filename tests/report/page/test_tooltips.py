@@ -70,7 +70,7 @@ def tooltip_of(opened: Opened, chart: str) -> dict[str, str]:
             x, y = box["x"] + box["width"] / 2, box["y"] + box["height"] / 2
             page.mouse.move(x - 1, y)
             page.mouse.move(x, y)
-            page.wait_for_selector("#vg-tooltip-element.visible", timeout=5000)
+            page.wait_for_selector("#vg-tooltip-element.visible", timeout=300_000)
             rows = page.locator("#vg-tooltip-element tr")
             return dict(
                 rows.evaluate_all("all => all.map((r) => [...r.cells].map((c) => c.textContent))")

@@ -239,6 +239,6 @@ def test_threads_compare_formulas_without_signals_and_warnings(
         for thread in threads:
             thread.start()
         for thread in threads:
-            thread.join(60)
+            thread.join(300)
     assert same == [True] * 30
     assert caplog.records == []
