@@ -34,15 +34,18 @@ def run(study: str | None, replace: bool, as_json: bool) -> None:
     study gets a workspace of its own, in a folder of this one. A stopped run resumes where it left
     off. A run with nothing to do loads no model.
     """
+    from gradpipe.studies.inputs import require_inputs
     from gradpipe.studies.load import load_study
 
     workspace = current_workspace()
     if study:
         written = load_study(study)
+        require_inputs(written)
         workspace = workspace_for(workspace, written, replace=replace)
         chosen = workspace.expand(written)
     else:
         chosen = workspace.study()
+        require_inputs(chosen)
     _report_on(workspace, bring_up_to_date(workspace, chosen), as_json)
 
 
