@@ -73,7 +73,7 @@ def init_command(
     from gradpipe.studies.new_study.model_entry import find_model_choice
     from gradpipe.studies.new_study.text import NewStudy, default_sample
 
-    asking = not yes and sys.stdin.isatty()
+    asking = not yes and _can_ask()
     _require_writable(file, force, asking)
     folder = file.expanduser().absolute().parent
     model = partial(find_model_choice, folder=folder)
@@ -105,6 +105,11 @@ def init_command(
     if asking:
         study = _ask_for_the_rest(study, name, sample)
     _write(study, file, folder)
+
+
+def _can_ask() -> bool:
+    """Whether a person can answer questions."""
+    return sys.stdin.isatty()
 
 
 def _require_writable(file: Path, force: bool, asking: bool) -> None:
