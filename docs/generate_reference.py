@@ -41,10 +41,10 @@ def study() -> Iterator[str]:
 
     schema = Study.model_json_schema()
     yield "# Study settings\n"
-    yield "A study is one YAML file. Unknown keys are refused with the nearest known one, and"
-    yield "`gradpipe check --study FILE` lists all mistakes with their lines. `gradpipe init` writes a"
-    yield "study with comments. For editors there is a [JSON schema](../study.schema.json) of this"
-    yield "page: see [Completion in an editor](../how-to/own-data.md#completion-in-an-editor).\n"
+    yield "A study is one YAML file; `gradpipe init` writes one with comments. Unknown keys are"
+    yield "refused with the nearest known one, and `gradpipe check --study FILE` lists all mistakes"
+    yield "with their lines. Editors read a [JSON schema](../study.schema.json) of this page: see"
+    yield "[Completion in an editor](../how-to/own-data.md#completion-in-an-editor).\n"
     yield from settings_table(schema)
     for name, definition in schema["$defs"].items():
         if "properties" in definition:

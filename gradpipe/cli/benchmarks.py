@@ -81,7 +81,7 @@ def benchmarks_add(
     """
     from gradpipe.studies.new_study.data_entry import HubRows, find_data_entry
 
-    folder = Path("/") if study is None else study.expanduser().absolute().parent
+    folder = None if study is None else study.expanduser().absolute().parent
     hub = HubRows(config, split, revision)
     entry = find_data_entry(data, folder, name=name, columns=columns, hub=hub)
     if study is not None:

@@ -29,9 +29,13 @@ def check_command(study: str | None, offline: bool) -> None:
     """
     from gradpipe.studies.inputs import input_faults, refuse_faults, require_inputs
     from gradpipe.studies.load import load_study
+    from storage.workspace import DEFAULT_STUDY
 
     workspace = workspace_if_there()
-    chosen = load_study(study) if study or workspace is None else workspace.written_study()
+    if study is None and workspace is not None:
+        chosen = workspace.written_study()
+    else:
+        chosen = load_study(study or DEFAULT_STUDY)
     if offline:
         require_inputs(chosen)
     else:

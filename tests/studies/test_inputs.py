@@ -9,8 +9,8 @@ from gradpipe.studies.inputs import input_faults, require_inputs
 from gradpipe.studies.study import Study
 
 
-def study_of(folder: Path, *, table: str = "question,short\nWhat?,That.\n") -> Study:
-    (folder / "table.csv").write_text(table)
+def study_of(folder: Path) -> Study:
+    (folder / "table.csv").write_text("question,short\nWhat?,That.\n")
     files = [{"name": name, "source": "files", "path": f"{folder}/{name}.csv"} for name in "ab"]
     return Study.model_validate(
         {
@@ -46,15 +46,10 @@ def test_a_single_fault_is_a_sentence(tmp_path: Path) -> None:
 
 
 def test_a_thorough_look_reads_tables_and_folders(small_model: Path, tmp_path: Path) -> None:
-    study = study_of(tmp_path).model_copy(
-        update={
-            "models": Study.model_validate(
-                {"models": [str(small_model)], "benchmarks": ["mini_maths"]}
-            ).models
-        }
-    )
-    cheap = [fault for fault in input_faults(study) if "table" in fault]
-    thorough = [fault for fault in input_faults(study, thorough=True) if "table" in fault]
-    assert (len(cheap), len(thorough)) == (0, 1)
-    assert "question, short" in thorough[0]
-    assert not any(fault.startswith("model") for fault in input_faults(study, thorough=True))
+    (tmp_path / "own.csv").write_text("question,short\nWhat?,That.\n")
+    own = {"name": "own", "source": "files", "path": f"{tmp_path}/own.csv"}
+    study = Study.model_validate({"models": [str(small_model)], "benchmarks": [own, "mini_maths"]})
+    assert list(input_faults(study)) == []
+    (fault,) = input_faults(study, thorough=True)
+    assert fault.startswith("benchmark own: ")
+    assert "question, short" in fault

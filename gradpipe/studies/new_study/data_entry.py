@@ -69,7 +69,7 @@ class HubRows:
 
 def find_data_entry(
     data: str,
-    folder: Path,
+    folder: Path | None,
     *,
     name: str = "",
     columns: Mapping[str, str] | None = None,
@@ -79,7 +79,7 @@ def find_data_entry(
 
     Args:
         data: The name of a built-in benchmark, ``hub:ORG/NAME``, or what ``read_table`` reads.
-        folder: Where relative paths of the study start.
+        folder: Where relative paths of the study start; None for a study of absolute paths.
         name: The benchmark's name; by default made of the data's.
         columns: The columns of roles and of response styles; by default by their names.
         hub: The rows of a data set of the hub.
@@ -144,7 +144,7 @@ def data_name(data: str) -> str:
     return _NOT_IN_NAMES.sub("-", _SUFFIXES.sub("", last)).strip("-")[:40] or "data"
 
 
-def study_path(path: str, folder: Path) -> str:
+def study_path(path: str, folder: Path | None) -> str:
     """A local path as a study in ``folder`` writes it: relative if it is below, else absolute.
 
     Raises DataError for a path that cannot be resolved.
@@ -153,7 +153,6 @@ def study_path(path: str, folder: Path) -> str:
         absolute = Path(path).expanduser().absolute()
     except RuntimeError as error:
         raise DataError(f"The path {path!r} is invalid ({error}): correct it.") from error
-    base = folder.absolute()
-    if absolute.is_relative_to(base):
-        return f"./{absolute.relative_to(base).as_posix()}"
-    return str(absolute)
+    if folder is None or not absolute.is_relative_to(folder.absolute()):
+        return str(absolute)
+    return f"./{absolute.relative_to(folder.absolute()).as_posix()}"
