@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -48,7 +49,7 @@ if TYPE_CHECKING:
 )
 @columns_option
 @data_options
-@click.option("--yes", is_flag=True, help="Ask nothing: take the default of what is not given.")
+@click.option("--yes", is_flag=True, help="Ask nothing: use defaults instead.")
 @click.option("--force", is_flag=True, help="Replace FILE if it exists.")
 def init_command(
     file: Path,
@@ -125,12 +126,12 @@ def _require_writable(file: Path, force: bool, asking: bool) -> None:
         raise GradpipeError(f"{file} exists: give another file, or --force to replace it.")
 
 
-def _ask_for_models(find: partial[ModelChoice]) -> list[ModelChoice]:
-    return ask_for_several("Model: a hub id, a folder, a .gguf file, or", "demo", find)
+def _ask_for_models(find: Callable[[str], ModelChoice]) -> list[ModelChoice]:
+    return ask_for_several("Model (a hub id, a folder, a .gguf file, or demo)", "demo", find)
 
 
-def _ask_for_data(find: partial[DataEntry]) -> list[DataEntry]:
-    question = "Data: a file, hub:ORG/NAME, or a built-in benchmark such as"
+def _ask_for_data(find: Callable[..., DataEntry]) -> list[DataEntry]:
+    question = "Data (a file, hub:ORG/NAME, or a built-in benchmark)"
     return ask_for_several(question, "mini_maths", asking_for_columns(find))
 
 

@@ -32,7 +32,8 @@ def run(study: str | None, replace: bool, as_json: bool) -> None:
     Without --study, runs the workspace's own study, at first the demo. If the workspace holds a
     study of another name, asks whether to replace it; otherwise, and where nobody can answer, the
     study gets a workspace of its own, in a folder of this one. A stopped run resumes where it left
-    off. A run with nothing to do loads no model.
+    off. A run with nothing to do loads no model. Missing models and data files are all named before
+    anything is computed.
     """
     from gradpipe.studies.inputs import require_inputs
     from gradpipe.studies.load import load_study

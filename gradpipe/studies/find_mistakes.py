@@ -83,26 +83,19 @@ def _mistakes_in_protocol(value: dict[Any, Any], error: GradpipeError) -> list[M
     """The mistakes of a protocol, of which ``error`` names the first."""
     changes = {str(name): setting for name, setting in value.items() if name != "preset"}
     preset = str(value.get("preset", "standard"))
-    known = preset in PRESETS
-    mistakes = (
-        []
-        if known
-        else [
-            Mistake(
-                ("protocol", "preset"),
-                f"There is no protocol {preset!r}: {nearest(preset, list(PRESETS))}",
-            )
-        ]
-    )
+    mistakes = []
+    if preset not in PRESETS:
+        sentence = f"There is no protocol {preset!r}: {nearest(preset, list(PRESETS))}"
+        mistakes.append(Mistake(("protocol", "preset"), sentence))
+    base = PRESETS.get(preset, PRESETS["standard"])
     try:
-        base = PRESETS[preset if known else "standard"].model_dump()
-        Protocol.model_validate({**base, **changes})
+        Protocol.model_validate({**base.model_dump(), **changes})
     except ValidationError as invalid:
         found = setting_errors(invalid, list(Protocol.model_fields))
         mistakes += [Mistake(("protocol", *place), sentence) for place, sentence in found]
     except GradpipeError:
-        # Settings that contradict each other.
-        mistakes += [Mistake(("protocol",), str(error))] if known else []
+        # Settings that contradict each other, unless they are read with another preset.
+        mistakes = mistakes or [Mistake(("protocol",), str(error))]
     return mistakes or [Mistake(("protocol",), str(error))]
 
 

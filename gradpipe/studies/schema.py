@@ -14,7 +14,7 @@ _DIALECT = "https://json-schema.org/draft/2020-12/schema"
 
 
 def study_schema() -> dict[str, Any]:
-    """The JSON schema (draft 2020-12) of what ``load_study`` reads from a file.
+    """The JSON schema (draft 2020-12) of the files that ``load_study`` reads.
 
     It has the short forms too: bare names of models, benchmarks and protocols. Settings that
     contradict each other, and names of an entry elsewhere, are checked only by ``load_study``.

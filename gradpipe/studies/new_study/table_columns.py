@@ -22,8 +22,8 @@ _YES_NO = r"(?i)^\s*(yes|no|true|false|\(?[a-e]\)?)\.?\s*$"
 def guess_columns(columns: Sequence[str]) -> dict[str, Any]:
     """The ``columns`` of a benchmark for a table whose columns are named like response styles.
 
-    Case and separators do not count. Empty if the names are those that gradpipe expects, or if no
-    column is named like a style.
+    Case and separators do not count. Empty if gradpipe finds all columns by itself, or if no column
+    is named like a style.
     """
     by_name: dict[str, str] = {}
     for column in columns:
