@@ -41,7 +41,10 @@ def study() -> Iterator[str]:
 
     schema = Study.model_json_schema()
     yield "# Study settings\n"
-    yield "A study is one YAML file. Unknown keys are refused with the nearest known one.\n"
+    yield "A study is one YAML file; `gradpipe init` writes one with comments. Unknown keys are"
+    yield "refused with the nearest known one, and `gradpipe check --study FILE` lists all mistakes"
+    yield "with their lines. Editors read a [JSON schema](../study.schema.json) of this page: see"
+    yield "[Completion in an editor](../how-to/own-data.md#completion-in-an-editor).\n"
     yield from settings_table(schema)
     for name, definition in schema["$defs"].items():
         if "properties" in definition:
@@ -215,6 +218,15 @@ def api() -> Iterator[str]:
         yield f"    options:\n      heading: charts.{name}\n      toc_label: charts.{name}\n"
 
 
+def study_schema_file() -> None:
+    """Publish the JSON schema of studies beside the pages."""
+    from gradpipe.studies.schema import study_schema
+
+    with mkdocs_gen_files.open("study.schema.json", "w") as file:
+        json.dump(study_schema(), file, indent=2, ensure_ascii=False, default=str)
+
+
+study_schema_file()
 for page, content in {
     "command-line.md": command_line,
     "study.md": study,

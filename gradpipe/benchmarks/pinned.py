@@ -33,12 +33,16 @@ class PinnedFolder:
 
     def check_rows(self, config: BenchmarkSettings, file: str, table: pl.DataFrame) -> None:
         """Raise DataError if a verified file did not parse into its known number of rows."""
-        expected = self._expected(file)["rows"]
+        expected = self.rows(file)
         if config.checksums and table.height != expected:
             raise DataError(
                 f"{self.location(config, file)} was read as {table.height} rows instead of "
                 f"{expected}, though its content is right: please report this fault of the reader."
             )
+
+    def rows(self, file: str) -> int:
+        """The number of rows of ``file``."""
+        return int(self._expected(file)["rows"])
 
     def content(self, config: BenchmarkSettings, files: list[str]) -> dict[str, str]:
         """Identify each file's content, without network access for verified remote files."""

@@ -8,6 +8,8 @@ from typing import Any
 
 import click
 
+from gradpipe.cli.benchmarks import benchmarks
+from gradpipe.cli.check import check_command, schema_command
 from gradpipe.cli.compare import compare_command
 from gradpipe.cli.completion import completion_command
 from gradpipe.cli.correlate import correlate_command
@@ -15,6 +17,7 @@ from gradpipe.cli.doctor import doctor
 from gradpipe.cli.estimate import estimate_command
 from gradpipe.cli.extract import extract
 from gradpipe.cli.extras import missing_extra
+from gradpipe.cli.init import init_command
 from gradpipe.cli.look import look
 from gradpipe.cli.merge import merge
 from gradpipe.cli.models import models
@@ -68,7 +71,9 @@ def main() -> None:
 
     \b
     gradpipe run                     run the demo study: small model, small data
+    gradpipe init                    write a study of your own models and data
     gradpipe run --study my.yaml     run a study of your own models and data
+    gradpipe check --study my.yaml   say what is wrong with a study
     gradpipe estimate                estimate the cost of a study before running it
     gradpipe look DATA --model M     show what a file holds for a model
     gradpipe extract DATA --model M  write the gradient spectra of a file's rows
@@ -94,6 +99,8 @@ def main() -> None:
 
 
 COMMANDS = (
+    init_command,
+    check_command,
     run,
     backfill,
     estimate_command,
@@ -107,6 +114,8 @@ COMMANDS = (
     report_command,
     ui,
     models,
+    benchmarks,
+    schema_command,
     responses_group,
     doctor,
     completion_command,

@@ -79,7 +79,7 @@ def models_add(
         added = add_series(workspace, model, name=name, **settings, **how)
     else:
         added = add_model(workspace, model, revision, name, **how)
-    _sync_partitions(workspace)
+    sync_study_partitions(workspace)
     study = workspace.study()
     automatic = study.automation is True
     steps = f" with {_count(study, added)}" if settings else ""
@@ -135,11 +135,11 @@ def models_remove(name: str, rows: bool) -> None:
         exists = step.checkpoint is not None
         fate = f"its checkpoint is still at {step.id}" if exists else "its checkpoint is gone"
         end = ": the next run computes them again." if exists else ", and so is the step."
-        _sync_partitions(workspace)
+        sync_study_partitions(workspace)
         click.echo(f"The rows of {name} are deleted; {fate}{end}")
         return
     remove_model(workspace, name)
-    _sync_partitions(workspace)
+    sync_study_partitions(workspace)
     if rows:
         delete_rows(workspace, before, name)
     click.echo(f"Removed {name}; its rows " + ("are deleted." if rows else "stay in the store."))
@@ -161,7 +161,8 @@ def _count(study: Study, series: str) -> str:
     return "1 step" if count == 1 else f"{count or 'no'} steps"
 
 
-def _sync_partitions(workspace: Workspace) -> None:
+def sync_study_partitions(workspace: Workspace) -> None:
+    """Make Dagster's partitions those of the workspace's study."""
     from assets.partitions import sync_partitions
     from assets.running.instance import open_instance
 

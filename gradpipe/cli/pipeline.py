@@ -45,21 +45,25 @@ def run(study: str | None, replace: bool, open_page: bool, as_json: bool) -> Non
     Without --study, runs the workspace's own study, at first the demo. If the workspace holds a
     study of another name, asks whether to replace it; otherwise, and where nobody can answer, the
     study gets a workspace of its own, in a folder of this one. A stopped run resumes where it left
-    off. A run with nothing to do loads no model.
+    off. A run with nothing to do loads no model. Missing models and data files are all named before
+    anything is computed.
 
     The summary says what each stage computed and how long it took. With --open, the report is
     opened if stdout is a terminal and there is a display; never in CI, where the variable CI is
     set.
     """
+    from gradpipe.studies.inputs import require_inputs
     from gradpipe.studies.load import load_study
 
     workspace = current_workspace()
     if study:
         written = load_study(study)
+        require_inputs(written)
         workspace = workspace_for(workspace, written, replace=replace)
         chosen = workspace.expand(written)
     else:
         chosen = workspace.study()
+        require_inputs(chosen)
     account = bring_up_to_date(workspace, chosen)
     _report_on(workspace, account, as_json, open_page=open_page)
 

@@ -19,6 +19,7 @@ from gradpipe.conversations.think_blocks import THINK_MARKS
 from gradpipe.errors import StudyError, nearest
 from gradpipe.fields import Day, Whole
 from gradpipe.gradients.layer_names import LayerNames
+from gradpipe.gradients.setting_errors import setting_errors
 from gradpipe.gradients.span_settings import ControlTokens, Division, StepPattern
 from gradpipe.models.roles import Role
 from gradpipe.system.hashing import content_hash
@@ -282,19 +283,8 @@ def make_protocol(preset: str = "standard", **changes: Any) -> Protocol:
     """Return a preset with changed settings; raise StudyError for unknown names or values."""
     if preset not in PRESETS:
         raise StudyError(f"There is no protocol {preset!r}: {nearest(preset, list(PRESETS))}")
-    for name in changes:
-        if name not in Protocol.model_fields:
-            known = list(Protocol.model_fields)
-            raise StudyError(f"A protocol has no setting {name!r}: {nearest(name, known)}")
     try:
         return Protocol.model_validate({**PRESETS[preset].model_dump(), **changes})
     except ValidationError as error:
-        first = error.errors()[0]
-        setting = ".".join(str(part) for part in first["loc"])
-        if first["type"] == "extra_forbidden":
-            hint = nearest(str(first["loc"][-1]), list(LayerNames.model_fields))
-            raise StudyError(f"A protocol has no setting {setting!r}: {hint}") from None
-        message = first["msg"].removeprefix("Value error, ")
-        raise StudyError(
-            f"The protocol's setting {setting!r} cannot be {first['input']!r}: {message}."
-        ) from None
+        sentence = setting_errors(error, list(Protocol.model_fields))[0][1]
+        raise StudyError(sentence) from None

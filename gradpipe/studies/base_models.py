@@ -1,7 +1,7 @@
 """Which models of a study are tuned from which, as it says or by their names."""
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 from gradpipe.errors import StudyError, nearest
 from gradpipe.studies.model_config import ModelConfig
@@ -28,21 +28,29 @@ def tuned_pairs(models: Sequence[ModelConfig]) -> list[tuple[str, str]]:
 
 
 def require_known_bases(models: Sequence[ModelConfig]) -> None:
-    """Raise StudyError for a base that the study does not have.
+    """Raise StudyError for the first base that the study does not have; see ``unknown_bases``."""
+    for _, error in unknown_bases(models):
+        raise error
+
+
+def unknown_bases(models: Sequence[ModelConfig]) -> Iterator[tuple[int, StudyError]]:
+    """The number of each model whose base the study does not have, and the error that says so.
 
     The base of a series becomes a model of the study, and its steps are not known yet.
     """
     names = {model.name for model in models}
     series = {model.name for model in models if isinstance(model, SeriesConfig)}
-    for model in models:
+    for number, model in enumerate(models):
         if model.base == model.name:
-            raise StudyError(f"The model {model.name!r} cannot be its own base: name another one.")
-        if model.base is None or model.name in series:
-            continue
-        if model.base not in names and model.base.rpartition("@")[0] not in series:
-            raise StudyError(
-                f"The study has no model {model.base!r}: {nearest(model.base, sorted(names))}"
+            yield (
+                number,
+                StudyError(f"The model {model.name!r} cannot be its own base: name another one."),
             )
+        elif model.base is None or model.name in series:
+            continue
+        elif model.base not in names and model.base.rpartition("@")[0] not in series:
+            hint = nearest(model.base, sorted(names))
+            yield number, StudyError(f"The study has no model {model.base!r}: {hint}")
 
 
 def find_model_pairs(models: Sequence[str]) -> list[tuple[str, str]]:

@@ -36,6 +36,12 @@ def read_yaml(text: str) -> Any:
     return yaml.load(text, Loader=_StudyLoader)
 
 
+def compose_yaml(text: str) -> yaml.Node | None:
+    """The nodes of a YAML text, with their places in it; raises as ``read_yaml`` does."""
+    node: yaml.Node | None = yaml.compose(text, Loader=_StudyLoader)
+    return node
+
+
 class _StudyLoader(yaml.SafeLoader):
     """The safe loader with these refusals."""
 

@@ -11,6 +11,8 @@ from typing import Any
 import polars as pl
 import pytest
 
+from gradpipe.studies.load import load_study
+
 COMMIT = "e" * 40
 ROOT = Path(__file__).resolve().parents[2]
 Run = Callable[..., subprocess.CompletedProcess[str]]
@@ -73,3 +75,11 @@ def test_a_bare_name_of_a_data_set_is_answered_with_how_to_write_it(
     done = gradpipe("rank", "a.jsonl", "--split", "train", "--model", str(small_model))
     assert done.returncode == 2
     assert "--split is for a data set of the hub" in done.stderr
+
+
+def test_a_new_study_has_the_rows_that_were_looked_at(gradpipe: Run, tmp_path: Path) -> None:
+    done = gradpipe("init", "new.yaml", "--data", "hub:org/name", "--split", "train[:4]", "--yes")
+    assert done.returncode == 0, done.stderr
+    entry = load_study(str(tmp_path / "new.yaml")).benchmarks[0]
+    assert (entry.source, entry.path, entry.split) == ("hub", "org/name", "train[:4]")
+    assert "style given" in done.stderr

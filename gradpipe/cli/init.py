@@ -1,0 +1,165 @@
+"""``gradpipe init``: write a commented study of the user's models and data."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from gradpipe.cli.extraction import data_options
+from gradpipe.cli.options import columns_option
+from gradpipe.cli.study_questions import (
+    ask_for_sample,
+    ask_for_several,
+    ask_for_text,
+    asking_for_columns,
+)
+from gradpipe.errors import GradpipeError
+
+if TYPE_CHECKING:
+    from gradpipe.studies.new_study.data_entry import DataEntry
+    from gradpipe.studies.new_study.model_entry import ModelChoice
+    from gradpipe.studies.new_study.text import NewStudy
+
+
+@click.command("init")
+@click.argument("file", metavar="[FILE]", default="study.yaml", type=click.Path(path_type=Path))
+@click.option(
+    "--model",
+    "models",
+    multiple=True,
+    metavar="MODEL",
+    help="A hub id, a folder, a .gguf file, or demo (default; repeatable).",
+)
+@click.option(
+    "--data",
+    multiple=True,
+    metavar="DATA",
+    help="Table files, hub:ORG/NAME, or a built-in benchmark (repeatable).",
+)
+@click.option("--name", help="A short name of the study (default: that of FILE, or of the data).")
+@click.option("--title", default="", help="The title of the report (default: the name).")
+@click.option(
+    "--sample", type=click.IntRange(min=1), help="Items per benchmark (default: at most 100)."
+)
+@columns_option
+@data_options
+@click.option("--yes", is_flag=True, help="Ask nothing: use defaults instead.")
+@click.option("--force", is_flag=True, help="Replace FILE if it exists.")
+def init_command(
+    file: Path,
+    models: tuple[str, ...],
+    data: tuple[str, ...],
+    name: str | None,
+    title: str,
+    sample: int | None,
+    columns: dict[str, str] | None,
+    yes: bool,
+    force: bool,
+    **rows: str | None,
+) -> None:
+    """Write a study of your models and data, with a comment on each setting.
+
+    FILE is study.yaml by default. In a terminal, asks what the options do not say. The columns of
+    your own table are found by their names: --columns names others, with response styles as roles,
+    as in --columns instruction=question,none=short,detailed=long. The study is checked before it
+    is written. Models are not loaded, and those of the hub are not looked up.
+    """
+    from gradpipe.studies.new_study.data_entry import HubRows, find_data_entry
+    from gradpipe.studies.new_study.model_entry import find_model_choice
+    from gradpipe.studies.new_study.text import NewStudy, default_sample
+
+    asking = not yes and _can_ask()
+    _require_writable(file, force, asking)
+    folder = file.expanduser().absolute().parent
+    model = partial(find_model_choice, folder=folder)
+
+    def benchmark(text: str, named: dict[str, str] | None = columns) -> DataEntry:
+        entry = find_data_entry(text, folder, columns=named, hub=HubRows(**rows))
+        click.echo(f"  {entry.name}: {entry.sentence()}", err=True)
+        return entry
+
+    chosen = [benchmark(text) for text in data]
+    study = NewStudy(
+        name=name or "",
+        title=title,
+        models=_ask_for_models(model) if asking and not models else list(map(model, models)),
+        data=_ask_for_data(benchmark) if asking and not data else chosen,
+    )
+    if not study.data:
+        raise GradpipeError(
+            "A study needs data: give --data FILE, --data hub:ORG/NAME, or a built-in benchmark, "
+            "which `gradpipe benchmarks list` lists."
+        )
+    first = study.data[0].name if file.stem == "study" else file.stem
+    study = replace(
+        study,
+        name=name or first,
+        models=study.models or [model("demo")],
+        sample=sample or default_sample(study.data),
+    )
+    if asking:
+        study = _ask_for_the_rest(study, name, sample)
+    _write(study, file, folder)
+
+
+def _can_ask() -> bool:
+    """Whether a person can answer questions."""
+    return sys.stdin.isatty()
+
+
+def _require_writable(file: Path, force: bool, asking: bool) -> None:
+    """Raise GradpipeError if the study cannot be written to ``file``, or should not be."""
+    path = file.expanduser()
+    if path.suffix not in {".yaml", ".yml"}:
+        raise GradpipeError(f"A study is a YAML file: write {file}.yaml instead of {file}.")
+    if not path.absolute().parent.is_dir():
+        raise GradpipeError(f"There is no folder {path.absolute().parent}: create it first.")
+    if not path.exists() or force:
+        return
+    if not asking or not click.confirm(f"{file} exists. Replace it?", err=True):
+        raise GradpipeError(f"{file} exists: give another file, or --force to replace it.")
+
+
+def _ask_for_models(find: Callable[[str], ModelChoice]) -> list[ModelChoice]:
+    return ask_for_several("Model (a hub id, a folder, a .gguf file, or demo)", "demo", find)
+
+
+def _ask_for_data(find: Callable[..., DataEntry]) -> list[DataEntry]:
+    question = "Data (a file, hub:ORG/NAME, or a built-in benchmark)"
+    return ask_for_several(question, "mini_maths", asking_for_columns(find))
+
+
+def _ask_for_the_rest(study: NewStudy, name: str | None, sample: int | None) -> NewStudy:
+    """Ask for the name, the title and the sample, unless they are given."""
+    if name is None:
+        study = replace(study, name=ask_for_text("A short name of the study", study.name))
+    if not study.title:
+        study = replace(study, title=ask_for_text("The title of its report, or Enter"))
+    if sample is None and study.sample is not None:
+        study = replace(study, sample=ask_for_sample(study.sample))
+    return study
+
+
+def _write(study: NewStudy, file: Path, folder: Path) -> None:
+    """Check a study, write it, and say what to do with it; raises GradpipeError."""
+    from gradpipe.claims.inference.bootstrap import MIN_ITEMS
+    from gradpipe.studies.inputs import require_inputs
+    from gradpipe.studies.load import parse_study
+    from gradpipe.studies.new_study.text import new_study_text
+
+    text = new_study_text(study, str(file))
+    require_inputs(parse_study(text, str(file), folder))
+    file.expanduser().write_text(text, "utf-8")
+    click.echo(f"Wrote {file}, and checked it.")
+    for entry in study.data:
+        if entry.items is not None and entry.items < MIN_ITEMS:
+            click.echo(f"{entry.name} has {entry.items} items; a verdict needs {MIN_ITEMS}.")
+    click.echo("Read it and change it as you like. Then:")
+    click.echo(f"  gradpipe estimate --study {file}   # its time, memory and disk space")
+    click.echo(f"  gradpipe run --study {file}        # its results, and a report to open")

@@ -1,0 +1,158 @@
+"""Data that a user names, as a benchmark of a study: looked at, as far as it can be."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+
+from gradpipe.benchmarks.catalog import find_built_in
+from gradpipe.benchmarks.config import BenchmarkConfig
+from gradpipe.benchmarks.fetch import is_remote
+from gradpipe.benchmarks.hub_datasets import HUB_PREFIX, HubDataset, require_dataset_name
+from gradpipe.benchmarks.items import ready_made
+from gradpipe.benchmarks.table_items import table_items
+from gradpipe.errors import DataError
+from gradpipe.standalone.data_source import DataSource, find_data, rows_of_source
+from gradpipe.studies.new_study.table_columns import guess_columns, guess_family, named_columns
+from gradpipe.styles import STYLES
+
+#: Rows of a data set of the hub that are downloaded to see its columns.
+HUB_ROWS = 20
+#: What only paths, patterns and addresses have.
+_LIKE_A_FILE = re.compile(r"[*?/.\\~]")
+_NOT_IN_NAMES = re.compile(r"[^\w-]+")
+_SUFFIXES = re.compile(r"(\.(jsonl?|ndjson|csv|tsv|parquet|arrow|feather|gz|zst))+$", re.IGNORECASE)
+
+
+@dataclass(frozen=True)
+class DataEntry:
+    """A benchmark of a study: the ``setting`` to write, and what the data hold.
+
+    ``items`` and ``styles`` are None and empty if the data were not read.
+    """
+
+    setting: str | dict[str, Any]
+    name: str
+    styles: tuple[str, ...] = ()
+    items: int | None = None
+    rejected: bool = False
+    origin: str = ""
+
+    def sentence(self) -> str:
+        """What the data hold, as a phrase without a full stop."""
+        parts = [self.origin] if self.origin else []
+        if self.items is not None:
+            parts.append(f"{self.items:,} item{'' if self.items == 1 else 's'}")
+        if self.styles:
+            parts.append(f"style{'' if len(self.styles) == 1 else 's'} {', '.join(self.styles)}")
+        return "; ".join(parts)
+
+
+@dataclass(frozen=True)
+class HubRows:
+    """Which rows of data sets of the hub: their configuration, split and revision."""
+
+    config: str | None = None
+    split: str | None = None
+    revision: str | None = None
+
+    def given(self) -> dict[str, str]:
+        """The settings that the user gave."""
+        named = {"config": self.config, "split": self.split, "revision": self.revision}
+        return {name: value for name, value in named.items() if value is not None}
+
+
+def find_data_entry(
+    data: str,
+    folder: Path | None,
+    *,
+    name: str = "",
+    columns: Mapping[str, str] | None = None,
+    hub: HubRows | None = None,
+) -> DataEntry:
+    """The benchmark that ``data`` is: a built-in one, a data set of the hub, or table files.
+
+    Args:
+        data: The name of a built-in benchmark, ``hub:ORG/NAME``, or what ``read_table`` reads.
+        folder: Where relative paths of the study start; None for a study of absolute paths.
+        name: The benchmark's name; by default made of the data's.
+        columns: The columns of roles and of response styles; by default by their names.
+        hub: The rows of a data set of the hub.
+
+    Raises DataError if the data cannot be found or read, or have no usable columns.
+    """
+    if data.startswith(HUB_PREFIX):
+        return _hub_entry(data.removeprefix(HUB_PREFIX), name, columns, hub or HubRows())
+    if not _LIKE_A_FILE.search(data) and not Path(data).exists():
+        known = find_built_in(data)
+        if name not in ("", data):
+            raise DataError(
+                f"{data} is a built-in benchmark and keeps its name: leave out the name."
+            )
+        return DataEntry(data, data, known.styles, known.items, origin="built in")
+    source = find_data(data, **(hub or HubRows()).given())
+    path = data if is_remote(data) else study_path(data, folder)
+    setting = {"name": name or data_name(data), "source": "files", "path": path}
+    table = rows_of_source(source)
+    return _entry_of_table(setting, table, columns, data, table.height)
+
+
+def _hub_entry(
+    dataset: str, name: str, columns: Mapping[str, str] | None, rows: HubRows
+) -> DataEntry:
+    require_dataset_name(dataset)
+    chosen = HubRows(rows.config, rows.split or "train", rows.revision)
+    setting = {"name": name or data_name(dataset), "source": "hub", "path": dataset}
+    source: DataSource = HubDataset(dataset, chosen.config, chosen.split, chosen.revision).pinned()
+    table = rows_of_source(source, 0, HUB_ROWS)
+    return _entry_of_table(setting | chosen.given(), table, columns, f"{HUB_PREFIX}{dataset}", None)
+
+
+def _entry_of_table(
+    setting: dict[str, Any],
+    table: pl.DataFrame,
+    columns: Mapping[str, str] | None,
+    data: str,
+    items: int | None,
+) -> DataEntry:
+    found = named_columns(columns) if columns else guess_columns(table.columns)
+    setting = setting | ({"columns": found} if found else {})
+    config = BenchmarkConfig.model_validate(setting)
+    rows = table_items(table, config, data, None)
+    responses = ready_made(rows)
+    present = set(responses["style"])
+    if (family := guess_family(rows["answer"])) is not None:
+        setting["family"] = family
+    return DataEntry(
+        setting=setting,
+        name=config.name,
+        styles=tuple(style for style in STYLES if style in present),
+        items=items,
+        rejected="rejected" in set(responses["relevance"]),
+        origin=data,
+    )
+
+
+def data_name(data: str) -> str:
+    """A short name for data: that of the file, folder or data set, without its extensions."""
+    last = data.rstrip("/").replace("\\", "/").rpartition("/")[2]
+    return _NOT_IN_NAMES.sub("-", _SUFFIXES.sub("", last)).strip("-")[:40] or "data"
+
+
+def study_path(path: str, folder: Path | None) -> str:
+    """A local path as a study in ``folder`` writes it: relative if it is below, else absolute.
+
+    Raises DataError for a path that cannot be resolved.
+    """
+    try:
+        absolute = Path(path).expanduser().absolute()
+    except RuntimeError as error:
+        raise DataError(f"The path {path!r} is invalid ({error}): correct it.") from error
+    if folder is None or not absolute.is_relative_to(folder.absolute()):
+        return str(absolute)
+    return f"./{absolute.relative_to(folder.absolute()).as_posix()}"

@@ -1,0 +1,67 @@
+"""Which columns of a user's table hold questions, answers and responses, from their names."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import polars as pl
+
+from gradpipe.benchmarks.settings import ColumnNames
+from gradpipe.errors import DataError, nearest
+from gradpipe.styles import GIVEN, STYLES
+
+#: Names of columns of questions and of gold answers, the most likely first.
+QUESTIONS = ("instruction", "question", "prompt", "problem", "query", "input", "task", "text", "q")
+ANSWERS = ("answer", "gold", "gold_answer", "correct_answer", "final_answer", "reference")
+_NUMBER = r"^\s*[-+$€£]?\s*\d[\d.,]*\s*%?\s*$"
+_YES_NO = r"(?i)^\s*(yes|no|true|false|\(?[a-e]\)?)\.?\s*$"
+
+
+def guess_columns(columns: Sequence[str]) -> dict[str, Any]:
+    """The ``columns`` of a benchmark for a table whose columns are named like response styles.
+
+    Case and separators do not count. Empty if gradpipe finds all columns by itself, or if no column
+    is named like a style.
+    """
+    by_name: dict[str, str] = {}
+    for column in columns:
+        by_name.setdefault(re.sub(r"[\s-]+", "_", column.strip().lower()), column)
+    responses = {style: by_name[style] for style in STYLES if style in by_name}
+    if not responses.keys() - {GIVEN}:
+        return {}
+    found: dict[str, Any] = {}
+    for role, names in (("instruction", QUESTIONS), ("answer", ANSWERS)):
+        column = next((by_name[name] for name in names if name in by_name), None)
+        if column not in (None, role, *responses.values()):
+            found[role] = column
+    if any(style != column for style, column in responses.items()):
+        found["responses"] = responses
+    return found
+
+
+def named_columns(given: Mapping[str, str]) -> dict[str, Any]:
+    """The ``columns`` of a benchmark from roles and styles that the user named.
+
+    Raises DataError for a word that is neither a role nor a style.
+    """
+    roles = [name for name in ColumnNames.model_fields if name != "responses"]
+    for word in given:
+        if word not in (*roles, *STYLES):
+            raise DataError(
+                f"--columns names {word!r}, which is neither a role nor a style: "
+                f"{nearest(word, [*roles, *STYLES])}"
+            )
+    columns: dict[str, Any] = {role: column for role, column in given.items() if role in roles}
+    responses = {style: column for style, column in given.items() if style in STYLES}
+    return columns | ({"responses": responses} if responses else {})
+
+
+def guess_family(answers: pl.Series) -> str | None:
+    """``math`` for gold answers that are numbers, ``commonsense`` for choices, None for others."""
+    known = answers.drop_nulls()
+    for family, pattern in (("math", _NUMBER), ("commonsense", _YES_NO)):
+        if known.len() and known.str.contains(pattern).sum() >= 0.8 * known.len():
+            return family
+    return None

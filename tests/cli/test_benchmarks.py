@@ -1,0 +1,58 @@
+"""`gradpipe benchmarks`: list, add and remove."""
+
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner, Result
+
+from gradpipe.cli import main
+from gradpipe.studies.load import load_study
+from storage.workspace import Workspace
+
+
+def benchmarks(*words: str) -> Result:
+    return CliRunner().invoke(main, ["benchmarks", *words], catch_exceptions=False)
+
+
+@pytest.fixture
+def pairs(tmp_path: Path, home: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    file = tmp_path / "pairs.csv"
+    file.write_text("question,none,detailed\nWhat?,That.,That one there.\n")
+    monkeypatch.chdir(tmp_path)
+    return file
+
+
+def test_the_list_has_every_benchmark_with_its_styles_and_license(home: Path) -> None:
+    listed = benchmarks("list")
+    assert listed.exit_code == 0
+    rows = {line.split()[0]: line for line in listed.stdout.splitlines()[1:]}
+    assert "none, simplified, detailed" in rows["mini_maths"]
+    assert "Apache-2.0" in rows["mini_maths"]
+    assert "7,473" in listed.stdout
+    assert not home.exists()
+
+
+def test_own_data_become_a_benchmark_of_the_workspaces_study(pairs: Path, home: Path) -> None:
+    added = benchmarks("add", "pairs.csv", "--name", "mine")
+    assert added.exit_code == 0, added.output
+    assert "none, detailed" in added.stdout
+    entry = Workspace(home).study().benchmark("mine")
+    assert (entry.path, entry.columns.instruction) == (str(pairs), "question")
+    assert "mine" in benchmarks("list").stdout.splitlines()[-1]
+    assert benchmarks("remove", "mine").exit_code == 0
+    assert "mine" not in [one.name for one in Workspace(home).study().benchmarks]
+
+
+def test_a_study_file_keeps_its_comments(pairs: Path, home: Path) -> None:
+    text = "# My study\nmodels: [demo]  # small\nbenchmarks:\n  - mini_maths  # first\nseed: 1\n"
+    Path("mine.yaml").write_text(text)
+    added = benchmarks("add", "pairs.csv", "--study", "mine.yaml")
+    assert added.exit_code == 0, added.output
+    lines = Path("mine.yaml").read_text().splitlines()
+    assert [line for line in lines if "pairs" not in line] == text.splitlines()
+    assert load_study("mine.yaml").benchmark("pairs").path == str(pairs)
+    again = benchmarks("add", "pairs.csv", "--study", "mine.yaml")
+    assert again.exit_code == 2
+    assert "pairs twice" in again.stderr
+    assert Path("mine.yaml").read_text().splitlines() == lines
+    assert not home.exists()

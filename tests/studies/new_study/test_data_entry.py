@@ -1,0 +1,93 @@
+"""Data that a user names, as a benchmark of a study."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+import pytest
+
+from gradpipe.errors import DataError
+from gradpipe.studies.new_study.data_entry import data_name, find_data_entry
+
+STYLED = pl.DataFrame(
+    {"question": ["2 + 2?", "3 + 3?"], "none": ["4", "6"], "detailed": ["a", "b"]}
+)
+CHATS = [
+    {"messages": [{"role": "user", "content": "Hi"}, {"role": "assistant", "content": "Hello"}]}
+]
+PREFERENCES = pl.DataFrame({"prompt": ["a"], "chosen": ["b"], "rejected": ["c"]})
+
+
+@pytest.mark.parametrize("suffix", ["csv", "tsv", "jsonl", "json", "parquet", "arrow"])
+def test_a_table_of_any_format_is_looked_at(suffix: str, tmp_path: Path) -> None:
+    file = tmp_path / f"my pairs.{suffix}"
+    {
+        "csv": STYLED.write_csv,
+        "tsv": lambda path: STYLED.write_csv(path, separator="\t"),
+        "jsonl": STYLED.write_ndjson,
+        "json": STYLED.write_json,
+        "parquet": STYLED.write_parquet,
+        "arrow": STYLED.write_ipc,
+    }[suffix](file)
+    entry = find_data_entry(str(file), tmp_path)
+    assert entry.setting == {
+        "name": "my-pairs",
+        "source": "files",
+        "path": f"./my pairs.{suffix}",
+        "columns": {"instruction": "question"},
+    }
+    assert (entry.items, entry.styles, entry.rejected) == (2, ("none", "detailed"), False)
+
+
+def test_training_data_have_the_style_given(tmp_path: Path) -> None:
+    (tmp_path / "chats.jsonl").write_text(json.dumps(CHATS[0]))
+    PREFERENCES.write_csv(tmp_path / "preferences.csv")
+    chats = find_data_entry(str(tmp_path / "chats.jsonl"), Path("/elsewhere"))
+    preferences = find_data_entry(str(tmp_path / "preferences.csv"), tmp_path, name="mine")
+    assert (chats.styles, chats.rejected) == (("given",), False)
+    assert chats.setting["path"] == str(tmp_path / "chats.jsonl")  # type: ignore[index]
+    assert (preferences.name, preferences.rejected) == ("mine", True)
+
+
+def test_a_built_in_benchmark_is_a_name() -> None:
+    entry = find_data_entry("mini_maths", Path("/"))
+    assert (entry.setting, entry.items) == ("mini_maths", 12)
+    assert entry.styles == ("none", "simplified", "detailed")
+
+
+@pytest.mark.parametrize(
+    ("data", "words"),
+    [
+        ("mini_math", "'mini_maths'"),
+        ("./nowhere.csv", "does not exist"),
+        ("hub:alpaca", "ORG/NAME"),
+    ],
+)
+def test_data_that_are_not_there_are_refused(data: str, words: str) -> None:
+    with pytest.raises(DataError, match=words):
+        find_data_entry(data, Path("/"))
+
+
+def test_a_table_without_known_columns_needs_names(tmp_path: Path) -> None:
+    file = tmp_path / "table.csv"
+    file.write_text("q,short,long\nWhat?,That.,That one there.\n")
+    with pytest.raises(DataError, match="q, short, long"):
+        find_data_entry(str(file), tmp_path)
+    columns = {"instruction": "q", "none": "short", "detailed": "long"}
+    entry = find_data_entry(str(file), tmp_path, columns=columns)
+    assert entry.styles == ("none", "detailed")
+
+
+@pytest.mark.parametrize(
+    ("data", "name"),
+    [
+        ("a/b/pairs.jsonl.gz", "pairs"),
+        ("data/train-*.parquet", "train"),
+        ("org/My.Data-2", "My-Data-2"),
+        ("shards/", "shards"),
+        ("*.csv", "data"),
+    ],
+)
+def test_a_name_is_made_of_the_datas(data: Any, name: str) -> None:
+    assert data_name(data) == name

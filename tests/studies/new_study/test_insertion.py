@@ -1,0 +1,46 @@
+"""A benchmark added to a study's text: everything else stays, character for character."""
+
+import pytest
+
+from gradpipe.errors import StudyError
+from gradpipe.studies.load import parse_study
+from gradpipe.studies.new_study.insertion import with_benchmark
+
+TEXTS = {
+    "block": (
+        "models: [demo]  # one\nbenchmarks:\n  # mine\n  - mini_maths  # small\n\n# end\nseed: 1\n"
+    ),
+    "not indented": "benchmarks:\n- name: mini_maths\n  sample: 8  # few\nmodels:\n- demo\n",
+    "at the end": "models: [demo]\nbenchmarks:\n    - {name: mini_maths,\n       sample: 8}",
+    "nested": (
+        "benchmarks:\n  - name: own\n    source: files\n    path: a.csv\n    columns:\n"
+        "      responses:\n        none: a # x\nmodels: [demo]"
+    ),
+    "flow": "models: [demo]\nbenchmarks: [mini_maths]  # small\nseed: 1",
+    "flow of lines": "models: [demo]\nbenchmarks: [\n  mini_maths,\n]\n",
+    "a document's end": "models: [demo]\nbenchmarks:\n  - mini_maths\n...\n",
+}
+
+
+@pytest.mark.parametrize("text", TEXTS.values(), ids=TEXTS)
+@pytest.mark.parametrize("setting", ["mini_obscure", {"name": "x: y", "source": "files"}])
+def test_an_entry_is_added_and_nothing_else_changes(
+    text: str, setting: str | dict[str, str]
+) -> None:
+    changed = with_benchmark(text, "my.yaml", setting)
+    before, after = parse_study(text, "my.yaml"), parse_study(changed, "my.yaml")
+    name = setting if isinstance(setting, str) else setting["name"]
+    assert after.benchmarks[:-1] == before.benchmarks
+    assert after.benchmarks[-1].name == name
+    assert after.model_copy(update={"benchmarks": before.benchmarks}) == before
+    # Only characters were added, in one place.
+    same = next(
+        (n for n, (a, b) in enumerate(zip(text, changed, strict=False)) if a != b), len(text)
+    )
+    kept = len(text) - same
+    assert kept <= 4 or changed.endswith(text[same + 4 :])
+
+
+def test_a_study_without_a_list_is_refused() -> None:
+    with pytest.raises(StudyError, match="by hand"):
+        with_benchmark("models: [demo]\n", "my.yaml", "mini_maths")

@@ -1,0 +1,55 @@
+"""Whether the models and data of a study are there."""
+
+from pathlib import Path
+
+import pytest
+
+from gradpipe.errors import StudyError
+from gradpipe.studies.inputs import input_faults, require_inputs
+from gradpipe.studies.study import Study
+
+
+def study_of(folder: Path) -> Study:
+    (folder / "table.csv").write_text("question,short\nWhat?,That.\n")
+    files = [{"name": name, "source": "files", "path": f"{folder}/{name}.csv"} for name in "ab"]
+    return Study.model_validate(
+        {
+            "name": "mine",
+            "models": [f"{folder}/model", "org/name", "demo"],
+            "benchmarks": [
+                *files,
+                {"name": "table", "source": "files", "path": f"{folder}/table.csv"},
+                {"name": "gsm9", "source": "flan"},
+                "gsm8k",
+            ],
+        }
+    )
+
+
+def test_everything_that_is_missing_is_named_at_once(tmp_path: Path) -> None:
+    with pytest.raises(StudyError) as caught:
+        require_inputs(study_of(tmp_path))
+    first, *reasons = str(caught.value).split("\n  ")
+    assert "'mine'" in first
+    assert [reason.partition(":")[0] for reason in reasons] == [
+        f"model {tmp_path}/model",
+        "benchmark a",
+        "benchmark b",
+        "benchmark gsm9",
+    ]
+
+
+def test_a_single_fault_is_a_sentence(tmp_path: Path) -> None:
+    study = Study.model_validate({"models": [f"{tmp_path}/no"], "benchmarks": ["mini_maths"]})
+    with pytest.raises(StudyError, match=rf"'study' cannot be run: model {tmp_path}/no: There"):
+        require_inputs(study)
+
+
+def test_a_thorough_look_reads_tables_and_folders(small_model: Path, tmp_path: Path) -> None:
+    (tmp_path / "own.csv").write_text("question,short\nWhat?,That.\n")
+    own = {"name": "own", "source": "files", "path": f"{tmp_path}/own.csv"}
+    study = Study.model_validate({"models": [str(small_model)], "benchmarks": [own, "mini_maths"]})
+    assert list(input_faults(study)) == []
+    (fault,) = input_faults(study, thorough=True)
+    assert fault.startswith("benchmark own: ")
+    assert "question, short" in fault
