@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 import yaml
 
-from gradpipe.studies.shipped import shipped_studies
 from gradpipe.studies.schema import study_schema
+from gradpipe.studies.shipped import shipped_studies
 from tests.conftest import ROOT
 
 jsonschema = pytest.importorskip("jsonschema")
