@@ -13,7 +13,7 @@ from storage.stages import Partition
 from storage.tables import Notes
 from storage.workspace import Workspace
 
-StageState = Literal["current", "out of date", "missing", "weights gone"]
+HowCurrent = Literal["current", "out of date", "missing", "weights gone"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -27,7 +27,7 @@ class StageState:
 
     stage: Stage
     partition: Partition
-    state: StageState
+    state: HowCurrent
     notes: Notes | None
 
     @property
