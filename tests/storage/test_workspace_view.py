@@ -100,7 +100,7 @@ CHARTS = [(name, CHOICES.get(name, {})) for name in STUDY_CHARTS]
 CHARTS += [("alignment", {"kind": kind}) for kind in ("next_layer", "responses")]
 
 
-@pytest.mark.parametrize(("name", "choices"), CHARTS, ids=lambda value: str(value))
+@pytest.mark.parametrize(("name", "choices"), CHARTS, ids=str)
 def test_every_chart_of_the_page_is_drawn_in_one_call(
     name: str, choices: dict[str, Any], ws: Any
 ) -> None:
