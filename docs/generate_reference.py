@@ -212,7 +212,7 @@ def api() -> Iterator[str]:
     yield "One function per kind of chart that a report has: "
     links = [f"[`{name}`](#{anchor(name)})" for name in gradpipe.charts.__all__]
     yield f"{', '.join(links)}.\n"
-    yield "`Workspace.chart` draws each of them by its name from the results of a workspace, but for"
+    yield "`Workspace.chart` draws each by its name from the results of a workspace, but for"
     yield "`comparison`, which is about two. Each takes a table that another"
     yield "function returned and gives back an Altair chart with its data: a notebook shows it, and"
     yield '`chart.save("curves.svg")` writes it. They need the extra `report`:'

@@ -1,10 +1,12 @@
 """The curves of one response style apart: by model, or with all projections in one panel."""
 
 import altair as alt
+import polars as pl
 
 from gradpipe.report.chart_data import distinct
 from gradpipe.report.charts import sections
 from gradpipe.report.charts.curve_lines import curve_lines
+from gradpipe.report.charts.drawable_rows import POINT, correct_only, in_line_order
 from gradpipe.report.charts.kind import BAND, OF_STATISTIC, ChartKind
 from gradpipe.report.charts.kinds.curves_by_layer import mean_rows
 from gradpipe.report.charts.notebook_tables import (
@@ -64,6 +66,11 @@ def projections_of_each_style(
         tooltip=["projection:N", "style:N"] if tooltips else None,
     )
     return panels(layers, field="style", own=None)
+
+
+def rows_of_models(curves: pl.DataFrame) -> pl.DataFrame:
+    """The curves of correct responses of every model, with a band of one standard error."""
+    return in_line_order(correct_only(curves), ("model", *POINT))
 
 
 def curves_of_models(
@@ -168,7 +175,7 @@ def _styles(inputs: ReportInputs) -> list[tuple[str, str]]:
 CURVES_OF_MODELS = ChartKind(
     name="models",
     draw=models_over_one_another,
-    rows=mean_rows,
+    rows=rows_of_models,
     color="model",
     value="mean",
     subtitle=f"Mean over examples, correct responses; {BAND}",
