@@ -5,6 +5,7 @@ hold the finished demo.
 """
 
 import re
+import sys
 from pathlib import Path
 
 import nbformat
@@ -48,5 +49,5 @@ def _kept(output: nbformat.NotebookNode) -> nbformat.NotebookNode | None:
 
 
 if __name__ == "__main__":
-    for path in sorted(EXAMPLES.glob("*.ipynb")):
+    for path in map(Path, sys.argv[1:] or sorted(EXAMPLES.glob("*.ipynb"))):
         record(path)

@@ -228,9 +228,8 @@ class WorkspaceView:
         benchmarks = [
             self.study.benchmark(name).name for name in _listed(benchmark, self.benchmarks)
         ]
-        stage = _STAGES[table]
-        cells = list(stage.partitions(models, benchmarks))
-        notes = read_notes([stage.table_of(self._workspace, cell) for cell in cells])
+        cells = list(_STAGES[table].partitions(models, benchmarks))
+        notes = read_notes([self._table(table, cell) for cell in cells])
         stored = [cell for cell, note in zip(cells, notes, strict=True) if note is not None]
         if not stored:
             chosen = ", ".join([*_listed(model), *_listed(benchmark)])
@@ -261,6 +260,9 @@ class WorkspaceView:
         )
 
     def _table(self, table: str, cell: Partition) -> Table:
+        """The file of a partition of a table; of spectra, the index."""
+        if table in {"examples", "spectra"}:
+            return self._workspace.spectra_index(cell.model, cell.benchmark)
         if table == "alignments":
             return self._workspace.alignments(cell.model, cell.benchmark)
         return _STAGES[table].table_of(self._workspace, cell)
