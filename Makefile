@@ -4,6 +4,7 @@
 # make test-system  installs the system packages that some tests use, then runs `make test`
 # make test-all     runs all tests, including the slow ones, with coverage
 # make docs         builds the documentation into site/, with the reports of its gallery
+# make notebooks    executes the notebooks on the demo model and keeps their outputs and pictures
 # make soak         half an hour of random kills, damage and reruns
 # make bench        measures speed and memory against the naive method: an hour on two cores
 # make agreement    compares gradpipe's judgments of responses with a reader's: minutes
@@ -27,7 +28,7 @@ MKDOCS := NO_MKDOCS_2_WARNING=1 DISABLE_MKDOCS_2_WARNING=true $(BIN)/mkdocs buil
 # times as long as compiling what a run imports.
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --no-compile --constraint constraints.txt
 
-.PHONY: run ui test test-system test-all docs soak bench agreement audit release clean
+.PHONY: run ui test test-system test-all docs notebooks soak bench agreement audit release clean
 
 run: $(VENV)/.installed
 	$(BIN)/gradpipe run --open
@@ -54,6 +55,9 @@ test-all: $(VENV)/.installed-dev
 docs: $(VENV)/.installed-dev
 	$(MKDOCS)
 	$(BIN)/python -m docs.build_gallery site
+
+notebooks: run $(VENV)/.installed-dev
+	$(BIN)/python docs/record_notebooks.py
 
 soak: $(VENV)/.installed-dev
 	$(BIN)/python -m tests.soak --minutes 30

@@ -27,6 +27,7 @@ from gradpipe.studies.provenance import extraction_costs, provenance
 from gradpipe.studies.study import Study
 from gradpipe.system.hashing import content_hash
 from storage.stages import REPORT_FILES, Partition
+from storage.stored_results import stored_results
 from storage.workspace import Workspace
 
 #: Settings of a study, and of its models, that change no number and no word of the report.
@@ -107,20 +108,7 @@ def _all_results(workspace: Workspace, cells: Sequence[Partition]) -> list[CellR
             "There are no statistics to report on yet: run `gradpipe run`, or materialize "
             "spectral_statistics first."
         )
-    return [_results(workspace, cell) for cell in cells]
-
-
-def _results(workspace: Workspace, cell: Partition) -> CellResults:
-    model, benchmark = cell.model, cell.benchmark
-    return CellResults(
-        model=model,
-        benchmark=benchmark,
-        examples=workspace.spectra_index(model, benchmark).deferred(),
-        statistics=workspace.statistics(model, benchmark).deferred(),
-        alignments=workspace.alignments(model, benchmark).deferred(),
-        sets=workspace.example_sets(model, benchmark).deferred(),
-        rows_of=workspace.spectra(model, benchmark).scan,
-    )
+    return [stored_results(workspace, cell) for cell in cells]
 
 
 def _inputs(run: StageRun, cells: list[CellResults], curves: pl.DataFrame) -> ReportInputs:

@@ -207,15 +207,29 @@ def api() -> Iterator[str]:
     yield "tokenizer, `model_folder` a folder with both, and `pl` is Polars.\n"
     for name, module in gradpipe.PUBLIC.items():
         yield f"::: {module}.{name}\n"
+    yield "## Results of a workspace\n"
+    yield "::: storage.workspace_view.WorkspaceView"
+    yield "    options:\n      heading: Workspace\n      toc_label: Workspace"
+    yield "      members_order: source\n"
     yield "## Charts\n"
-    yield "One function per kind of chart that a report has. Each takes a table that another"
+    yield "One function per kind of chart that a report has: "
+    links = [f"[`{name}`](#{anchor(name)})" for name in gradpipe.charts.__all__]
+    yield f"{', '.join(links)}.\n"
+    yield "`Workspace.chart` draws each by its name from the results of a workspace, but for"
+    yield "`comparison`, which is about two. Each takes a table that another"
     yield "function returned and gives back an Altair chart with its data: a notebook shows it, and"
     yield '`chart.save("curves.svg")` writes it. They need the extra `report`:'
     yield '`pip install "gradpipe[report]"`.\n'
     for name in gradpipe.charts.__all__:
-        module = getattr(gradpipe.charts, name).__module__
-        yield f"::: {module}.{name}"
+        yield f"::: {anchor(name)}"
         yield f"    options:\n      heading: charts.{name}\n      toc_label: charts.{name}\n"
+
+
+def anchor(chart: str) -> str:
+    """The full name of a chart's function, which is its anchor on the page."""
+    import gradpipe
+
+    return f"{getattr(gradpipe.charts, chart).__module__}.{chart}"
 
 
 def study_schema_file() -> None:

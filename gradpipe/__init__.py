@@ -7,6 +7,9 @@ The public API. Names are imported at their first use, so that ``import gradpipe
     loaded = gp.load_model("demo")
     spectra = gp.extract_spectra(loaded.model, loaded.tokenizer, [("What is 6 × 7?", "42")])
     gp.charts.curves(gp.curves(spectra))
+
+    ws = gp.Workspace()  # the results of `gradpipe run`
+    ws.chart("curves")
 """
 
 from importlib import import_module
@@ -21,6 +24,7 @@ if TYPE_CHECKING:
     from gradpipe.gradients.protocol import Protocol
     from gradpipe.models.load import load_model
     from gradpipe.report.charts import kinds as charts
+    from gradpipe.results import Workspace
     from gradpipe.standalone.notebook import extract_spectra, rank
     from gradpipe.standalone.part_tables import expert_table, head_table
     from gradpipe.statistics.correlation import correlate
@@ -38,6 +42,7 @@ __all__ = [
     "BatchSpectra",
     "GradientProbe",
     "Protocol",
+    "Workspace",
     "added_discrimination",
     "charts",
     "compare",
@@ -83,6 +88,8 @@ PUBLIC = {
     "GradientProbe": "gradpipe.training.gradient_probe",
     "BatchSpectra": "gradpipe.training.batch_spectra",
 }
+#: The module behind the public name ``Workspace``, which reads what the pipeline stored.
+RESULTS = "gradpipe.results"
 #: The module behind the public name ``charts``; it needs the extra "report".
 CHARTS = "gradpipe.report.charts.kinds"
 #: The module behind ``gradpipe.Study``, the type of a Dagster component; no name of the public API.
@@ -94,13 +101,15 @@ def __getattr__(name: str) -> Any:
         return getattr(import_module(PUBLIC[name]), name)
     if name == "charts":
         return _charts()
+    if name == "Workspace":
+        return import_module(RESULTS).Workspace
     if name == "Study":
         return import_module(DAGSTER).Study
     raise AttributeError(f"module 'gradpipe' has no attribute {name!r}")
 
 
 def __dir__() -> list[str]:
-    return sorted([*globals(), *PUBLIC, "Study", "charts"])
+    return sorted([*globals(), *PUBLIC, "Study", "Workspace", "charts"])
 
 
 def _charts() -> ModuleType:

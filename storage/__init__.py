@@ -8,6 +8,8 @@
 ``local_files``   these operations in a local folder
 ``object_store``  these operations in an object store (``object_reads``: reads of single columns)
 ``checksums``     detects changes of a Parquet file since it was written
+``read_only``     opens a workspace to read its results
+``workspace_view``  these results as Polars frames and charts: `gradpipe.Workspace`
 ``stages``        the partitions and files of each stage
 ``integrity``     checks every file of a workspace
 ``names``         names of models and benchmarks as file names

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import TYPE_CHECKING, cast
 from urllib.parse import urlsplit
@@ -14,6 +15,11 @@ from storage.object_store import ObjectStore, open_store
 
 if TYPE_CHECKING:
     from storage.filesystem import Location
+
+
+def home_setting() -> str:
+    """The folder or URL that GRADPIPE_HOME names, by default ``.gradpipe``."""
+    return os.environ.get("GRADPIPE_HOME") or ".gradpipe"
 
 
 def filesystem_of(location: Location) -> Filesystem[Location]:

@@ -20,7 +20,7 @@ from gradpipe.studies.series_config import SeriesConfig
 from gradpipe.studies.study import Study
 from gradpipe.system.hashing import content_hash
 from gradpipe.system.user_folders import data_folder
-from storage.locations import filesystem_of, local_folder_of, open_location
+from storage.locations import filesystem_of, home_setting, local_folder_of, open_location
 from storage.names import earlier_slug, slug
 from storage.row_store import KEY, RowStore
 from storage.series_records import SeriesRecords
@@ -66,7 +66,9 @@ class Workspace:
         WorkspaceError if that fails, if a URL cannot hold a workspace, or if its store cannot be
         reached.
         """
-        return cls(open_location(home or _home(), "--workspace" if home else "GRADPIPE_HOME"))
+        return cls(
+            open_location(home or home_setting(), "--workspace" if home else "GRADPIPE_HOME")
+        )
 
     @classmethod
     def existing(cls, home: str | None = None) -> Workspace | None:
@@ -82,7 +84,7 @@ class Workspace:
 
         Raises WorkspaceError if the path is invalid.
         """
-        return local_folder_of(home or _home())
+        return local_folder_of(home or home_setting())
 
     @property
     def local_root(self) -> Path | None:
@@ -294,7 +296,3 @@ class Workspace:
             if old.is_dir() and not new.exists():
                 old.rename(new)
         return self.root / _SPECTRA / folder
-
-
-def _home() -> str:
-    return os.environ.get("GRADPIPE_HOME") or ".gradpipe"

@@ -15,8 +15,9 @@ import gradpipe
 
 ROOT = Path(__file__).resolve().parents[1]
 CLI = ROOT / "gradpipe" / "cli"
-#: What other Dagster projects import; it names the modules above, and loads them when it is used.
-DOOR = ROOT / "gradpipe" / "dagster"
+#: What other Dagster projects import, and what reads a workspace: they name the modules above, and
+#: load them when they are used.
+DOORS = (ROOT / "gradpipe" / "dagster", ROOT / "gradpipe" / "results")
 FOLDERS = [ROOT / top for top in ("gradpipe", "storage", "assets")]
 FILES = [ROOT / "definitions.py", *(file for top in FOLDERS for file in sorted(top.rglob("*.py")))]
 TESTS = sorted((ROOT / "tests").rglob("*.py"))
@@ -200,7 +201,7 @@ def test_a_late_import_would_be_found() -> None:
 
 
 def test_the_library_imports_nothing_above_it() -> None:
-    upper = (CLI, DOOR)
+    upper = (CLI, *DOORS)
     library = [file for file in below("gradpipe") if not any(map(file.is_relative_to, upper))]
     assert files_importing(library, {"dagster", "assets", "storage", "definitions"}) == {}
     imports_cli = [
@@ -212,9 +213,14 @@ def test_the_library_imports_nothing_above_it() -> None:
     assert imports_cli == []
 
 
-def test_the_door_for_other_projects_loads_nothing_by_itself() -> None:
-    loaded = loaded_by("import gradpipe.dagster", {"dagster", "assets", "storage", "polars"})
-    assert loaded == []
+def test_the_doors_to_the_layers_above_load_nothing_by_themselves() -> None:
+    statement = "import gradpipe.dagster, gradpipe.results"
+    assert loaded_by(statement, {"dagster", "assets", "storage", "polars"}) == []
+
+
+def test_reading_a_workspace_loads_no_model_and_takes_no_name_of_other_projects() -> None:
+    statement = "import gradpipe; gradpipe.Workspace"
+    assert loaded_by(statement, {"assets", "storage", "dagster", *HEAVY}) == []
 
 
 def test_the_pipeline_for_other_projects_takes_none_of_their_names() -> None:

@@ -7,25 +7,57 @@ import nbformat
 import pytest
 from nbclient import NotebookClient
 
-from tests.conftest import ROOT
+from tests.conftest import ROOT, FirstRun
 
 NOTEBOOKS = sorted((ROOT / "examples").glob("*.ipynb"))
 
 
+#: The most bytes of a notebook with its pictures.
+LARGEST = 600_000
+
+
 def test_there_are_notebooks() -> None:
-    assert len(NOTEBOOKS) >= 2
+    assert {"model-in-memory", "workspace"} <= {path.stem for path in NOTEBOOKS}
 
 
 @pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
-def test_a_notebook_runs(path: Path, small_model: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_notebook_runs(
+    path: Path, small_model: Path, first_run: FirstRun, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setenv("GRADPIPE_EXAMPLE_MODEL", str(small_model))
+    monkeypatch.setenv("GRADPIPE_HOME", str(first_run.workspace))
     monkeypatch.setenv("PYTHONPATH", f"{ROOT}{os.pathsep}{os.environ.get('PYTHONPATH', '')}")
     notebook = nbformat.read(path, as_version=4)
     NotebookClient(notebook, timeout=300, kernel_name="python3").execute()
-    assert all(cell.execution_count for cell in notebook.cells if cell.cell_type == "code")
+    code = [cell for cell in notebook.cells if cell.cell_type == "code"]
+    assert all(cell.execution_count for cell in code)
+    recorded = nbformat.read(path, as_version=4)
+    assert charts_in(notebook, "application/vnd.vegalite") == charts_in(recorded, "image/svg+xml")
+
+
+def charts_in(notebook: nbformat.NotebookNode, kind: str) -> list[str]:
+    """The ids of the cells that show a chart of a media type."""
+    return [
+        cell.id
+        for cell in notebook.cells
+        for output in cell.get("outputs", ())
+        if any(name.startswith(kind) for name in output.get("data", {}))
+    ]
 
 
 @pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
-def test_a_notebook_is_committed_without_output(path: Path) -> None:
-    cells = nbformat.read(path, as_version=4).cells
-    assert not [cell for cell in cells if cell.cell_type == "code" and cell.outputs]
+def test_a_notebook_is_committed_with_small_outputs(path: Path) -> None:
+    """`make notebooks` writes them; the site shows them."""
+    cells = [c for c in nbformat.read(path, as_version=4).cells if c.cell_type == "code"]
+    outputs = [output for cell in cells for output in cell.outputs]
+    assert outputs
+    assert {output.output_type for output in outputs} <= {"display_data", "stream"}
+    assert [cell.id for cell in cells if cell.execution_count] == []
+    assert path.stat().st_size < LARGEST
+    assert str(Path.home()) not in path.read_text("utf-8")
+
+
+@pytest.mark.parametrize("name", ["model-in-memory", "workspace"])
+def test_the_notebooks_of_the_public_api_have_pictures(name: str) -> None:
+    notebook = nbformat.read(ROOT / "examples" / f"{name}.ipynb", as_version=4)
+    assert len(charts_in(notebook, "image/svg+xml")) >= 3

@@ -10,16 +10,19 @@ import polars as pl
 import pytest
 
 import gradpipe
-from tests.conftest import ROOT
+from tests.conftest import ROOT, FirstRun
 
 #: Every public function and class by the name that a docstring's example calls it by.
 PUBLIC = {name: getattr(gradpipe, name) for name in gradpipe.PUBLIC} | {
     f"charts.{name}": getattr(gradpipe.charts, name) for name in gradpipe.charts.__all__
 }
+PUBLIC["Workspace"] = gradpipe.Workspace
+#: Where the others are defined, and the name of the class there.
+CLASSES = {"Workspace": ("gradpipe.pipeline.storage", "WorkspaceView")}
 
 
 def test_every_public_name_is_listed_once() -> None:
-    assert sorted([*gradpipe.PUBLIC, "charts"]) == sorted(gradpipe.__all__)
+    assert sorted([*gradpipe.PUBLIC, "Workspace", "charts"]) == sorted(gradpipe.__all__)
     assert set(gradpipe.__all__) <= set(dir(gradpipe))
 
 
@@ -35,8 +38,11 @@ def test_charts_without_altair_name_the_extra() -> None:
 @pytest.mark.parametrize("name", PUBLIC)
 def test_a_public_name_is_documented_and_typed(name: str) -> None:
     public = PUBLIC[name]
-    assert public.__name__ == name.removeprefix("charts.")
-    assert public.__module__.startswith(gradpipe.PUBLIC.get(name, gradpipe.CHARTS))
+    module, defined_as = CLASSES.get(
+        name, (gradpipe.PUBLIC.get(name, gradpipe.CHARTS), name.removeprefix("charts."))
+    )
+    assert public.__name__ == defined_as
+    assert public.__module__.startswith(module)
     assert inspect.getdoc(public)
     if inspect.isfunction(public):
         assert "return" in public.__annotations__
@@ -48,7 +54,7 @@ def test_an_unknown_name_is_an_attribute_error() -> None:
 
 
 @pytest.fixture(scope="module")
-def names(small_model: Path) -> dict[str, object]:
+def names(small_model: Path, first_run: FirstRun) -> dict[str, object]:
     """The names that the examples of docstrings use without defining them."""
     loaded = gradpipe.load_model(str(small_model))
     return {
@@ -57,6 +63,7 @@ def names(small_model: Path) -> dict[str, object]:
         "model": loaded.model,
         "tokenizer": loaded.tokenizer,
         "model_folder": str(small_model),
+        "workspace": first_run.workspace,
     }
 
 

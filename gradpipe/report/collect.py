@@ -90,7 +90,7 @@ def gather(
     return ReportInputs(
         curves=curve_table,
         mad=mad(curve_table),
-        rd=relative_difference(_comparable(cells, curve_table, statistics)),
+        rd=relative_difference(comparable_curves(cells, curve_table, statistics)),
         rows=count_rows(measured),
         unusable=unusable_rows(measured),
         provenance=provenance,
@@ -129,7 +129,7 @@ def gather(
     )
 
 
-def _comparable(
+def comparable_curves(
     cells: Sequence[CellResults], curve_table: pl.DataFrame, names: Sequence[str]
 ) -> pl.DataFrame:
     """The curves of the items with correct and irrelevant responses, for relative differences.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping, Sequence
 from typing import Any, overload
 
@@ -16,10 +17,12 @@ from gradpipe.models.refusals import refuse_model
 from gradpipe.models.source import AdapterReading
 from gradpipe.standalone.example_runner import ExampleRunner, runner_of_loaded
 from gradpipe.standalone.extra_scores import Extras
+from gradpipe.standalone.full_table import full_spectra_table, unusable_note
 from gradpipe.standalone.rank_examples import RankOrder, rank_by_model
 from gradpipe.standalone.ranking import rank_scores, score_spectra
-from gradpipe.standalone.spectra_table import spectra_table
 from gradpipe.standalone.user_examples import Examples, texts_of_examples, to_examples
+
+_log = logging.getLogger(__name__)
 
 
 def extract_spectra(
@@ -37,14 +40,16 @@ def extract_spectra(
     """Compute the gradient spectra of examples: one row per (example, layer, projection).
 
     Each row describes the gradient of the example's response loss with respect to one weight
-    matrix. Examples that cannot be used, such as those with an empty response, have no rows.
+    matrix. An example that cannot be used, such as one with an empty response, has one row, which
+    says why in ``reason``; functions that take the table leave it out.
 
     Args:
         model: A causal language model of the transformers library, on any device.
         tokenizer: The model's tokenizer.
-        examples: (instruction, output) tuples, lists of messages, or mappings or a Polars frame
-            with the columns of any format of data files, such as ``messages``, or ``instruction``,
-            optional ``input`` and ``output``.
+        examples: Texts, whose tokens all carry loss, (instruction, output) tuples, lists of
+            messages, or mappings with the columns of any format of data files, such as
+            ``messages``, or ``instruction``, optional ``input`` and ``output``; a list may mix
+            them. Or a Polars frame with such columns.
         protocol: How an example becomes tokens and a loss: "standard", "paper" or a ``Protocol``.
         name: The model's name in error messages; the "paper" protocol looks for "gemma" in it.
         checkpointing: Recompute each layer's activations in the backward pass to save memory.
@@ -59,15 +64,16 @@ def extract_spectra(
         ``tokens`` and ``response_tokens`` (counts), ``truncated`` (whether the end of the example
         was cut off to fit into the window), ``layer`` (from 0), ``projection`` ("q", "k",
         "v", "o"), ``nuclear_norm``, ``spectral_norm``, ``sigma1_ratio``, ``frobenius_norm``,
-        ``effective_rank``, the cosines ``next_layer_cosine``, ``q_o_cosine``, ``q_ot_cosine`` and
-        ``k_v_cosine``, ``layer_type`` (null unless the model mixes types of attention), the sums
-        ``token_norms`` and ``token_energy`` of the norms and squared norms of the terms of the
-        gradient at single tokens, and ``singular_values`` (descending, at most one per token). In
-        a mixture with gate, up or down, ``experts`` (see ``expert_table``); with
-        ``Protocol(heads=True)``, ``heads`` (see ``head_table``).
+        ``effective_rank`` and all other statistics of a study, the cosines ``next_layer_cosine``,
+        ``q_o_cosine``, ``q_ot_cosine`` and ``k_v_cosine``, ``layer_type`` (null unless the model
+        mixes types of attention), the sums ``token_norms`` and ``token_energy`` of the norms and
+        squared norms of the terms of the gradient at single tokens, and ``singular_values``
+        (descending, at most one per token). In a mixture with gate, up or down, ``experts`` (see
+        ``expert_table``); with ``Protocol(heads=True)``, ``heads`` (see ``head_table``). Last,
+        ``reason``: null, or why the example cannot be used.
 
     Raises:
-        DataError: The examples have no known format, one has no instruction or output, or is longer
+        DataError: The examples have no known format, none of them can be read, or one is longer
             than the model's window.
         ModelError: The model has no attention projections that gradpipe can find, has weights in
             8 bits or an adapter without merged weights, or its chat template fails.
@@ -82,13 +88,20 @@ def extract_spectra(
         ['q', 'k', 'v', 'o']
         >>> spectra["nuclear_norm"].min() > 0
         True
+        >>> mixed = ["A text.", ("Add 2 and 2.", "4"), ("Say nothing.", "")]
+        >>> found = gp.extract_spectra(model, tokenizer, mixed)
+        >>> found.drop_nulls("reason").select("example", "reason").rows()
+        [(2, 'the response is empty')]
     """
     runner = _runner(
         model, tokenizer, protocol, name=name, checkpointing=checkpointing, adapter=adapter
     )
     rows = runner.encode(to_examples(examples, columns, response_template))
     frames = list(runner.spectra(rows, sketched=False))
-    return spectra_table(pl.concat(frames) if frames else pl.DataFrame(schema=ROW_SCHEMA))
+    table = full_spectra_table(pl.concat([ROW_SCHEMA.to_frame(), *frames]))
+    if note := unusable_note(table, len(rows)):
+        _log.warning("%s", note)
+    return table
 
 
 @overload
@@ -166,7 +179,7 @@ def rank(
         One row per example, best first: ``example`` (its position in the data, from 0), ``score``
         (in the statistic's unit), ``rank`` (from 1) and ``reason`` (why there is no score; null
         otherwise). For examples, the added columns, ``instruction`` and ``response`` follow.
-        Unusable examples come last, without score and rank; a table of spectra does not have them.
+        Unusable examples come last, without score and rank.
 
     Raises:
         StudyError: There is no such statistic, further column or column to sort by, or the table

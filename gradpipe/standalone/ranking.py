@@ -64,7 +64,11 @@ def score_spectra(spectra: pl.DataFrame, by: str) -> pl.DataFrame:
         )
     require_statistics([by], available_statistics(spectra.columns))
     parts = [_reduced(part.lazy(), "example", by) for part in spectra.iter_slices(MATRICES_AT_ONCE)]
-    return with_reasons(_usable_scores(parts), by)
+    scores = _usable_scores(parts)
+    if "reason" in spectra.columns:
+        unusable = spectra.drop_nulls("reason").select(pl.col("example").alias("row"), "reason")
+        scores = pl.concat([scores, conform_to_schema(unusable, SCORE_SCHEMA)])
+    return with_reasons(scores, by)
 
 
 def score_spectra_file(path: Path, by: str) -> pl.DataFrame:

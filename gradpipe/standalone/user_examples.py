@@ -1,4 +1,4 @@
-"""Training examples from what users have: tuples, mappings, lists of messages, or a table."""
+"""Training examples from what users have: texts, tuples, mappings, messages, or a table."""
 
 import logging
 import math
@@ -9,18 +9,19 @@ from typing import Any
 import polars as pl
 
 from gradpipe.conversations.cells import without_nulls
-from gradpipe.conversations.examples import Example, Pair, texts_of
+from gradpipe.conversations.examples import Example, Pair, Unusable, texts_of
 from gradpipe.conversations.formats import find_format
 from gradpipe.conversations.messages import look_like_messages
-from gradpipe.conversations.read_examples import read_examples
+from gradpipe.conversations.read_examples import read_examples, read_rows
 from gradpipe.errors import DataError
 from gradpipe.tables.json_rows import decode_json_columns, frame_of_objects
 
 #: What the notebook functions accept as examples: a Polars frame or mappings in any of the formats
-#: of data files, (instruction, output) tuples, lists of messages, or finished examples.
-Examples = pl.DataFrame | Sequence[Mapping[str, Any] | Sequence[Any] | Example]
+#: of data files, texts, (instruction, output) tuples, lists of messages, or finished examples.
+Examples = pl.DataFrame | Sequence[str | Mapping[str, Any] | Sequence[Any] | Example]
 
 _COLUMNS = ("instruction", "input", "output")
+_ALL = "The list of examples"
 _log = logging.getLogger(__name__)
 
 
@@ -31,20 +32,32 @@ def to_examples(
 ) -> list[Example]:
     """Whatever ``examples`` are as a list of examples; see ``examples_of_table``.
 
-    Raises DataError for an element of another kind, or a pair without a text on each side.
+    A list may mix texts, pairs, messages and mappings. An element of another kind is Unusable, with
+    the reason, and a missing side of a pair is None. Raises DataError if no element is usable, and
+    like ``examples_of_table``.
     """
+    if isinstance(examples, str):
+        raise DataError("The examples are a single text: give a list of texts, such as [text].")
     if isinstance(examples, pl.DataFrame):
         table = decode_json_columns(examples)
         return examples_of_table(table, "The data frame", columns, response_template)
     elements = list(examples)
-    if elements and (columns or response_template is not None or _need_a_format(elements)):
-        rows = [_object(element, number) for number, element in enumerate(elements)]
+    found: list[Example] = [_pair_or_unusable(element) for element in elements]
+    for places in _tables_in(elements, alike=bool(columns) or response_template is not None):
+        rows = [_object(elements[place], place) for place in places]
         table = frame_of_objects(rows)
-        return examples_of_table(table, "The list of examples", columns, response_template)
-    return [
-        element if isinstance(element, Example) else to_pair(element, number)
-        for number, element in enumerate(elements)
-    ]
+        data_format = find_format(table, _ALL, columns)
+        read = read_rows(table, data_format, _ALL, response_template=response_template)
+        for place, example in zip(places, read, strict=True):
+            found[place] = example
+        _log.info("%s has %s.", _ALL, data_format.sentence())
+    if found and all(isinstance(example, Unusable) for example in found):
+        reason = next(example.reason for example in found if isinstance(example, Unusable))
+        raise DataError(
+            f"No example can be used (of example 0, {reason}): correct the examples, or name their "
+            "columns (columns={...})."
+        )
+    return found
 
 
 def to_pair(example: Any, number: int = 0) -> Pair:
@@ -59,15 +72,15 @@ def to_pair(example: Any, number: int = 0) -> Pair:
             f"Example {number} is a {type(example).__name__}: give (instruction, output) tuples, "
             "mappings with the columns of a data file as keys, or lists of messages."
         )
-    texts = {column: _text(example.get(column)) for column in _COLUMNS}
-    instruction, extra, output = texts["instruction"], texts["input"], texts["output"]
-    missing = [column for column in ("instruction", "output") if texts[column] is None]
+    pair = _pair(example)
+    sides = {"instruction": pair.instruction, "output": pair.response}
+    missing = [column for column, text in sides.items() if text is None]
     if missing:
         raise DataError(
             f"Example {number} has no {' and no '.join(missing)}: give each example an instruction "
             "and an output."
         )
-    return Pair(f"{instruction}\n{extra}" if extra and extra.strip() else instruction, output)
+    return pair
 
 
 def examples_of_table(
@@ -95,12 +108,53 @@ def texts_of_examples(examples: Sequence[Example]) -> pl.DataFrame:
     )
 
 
-def _need_a_format(elements: Sequence[Any]) -> bool:
-    """Whether the elements are rows of a table, rather than pairs or finished examples."""
-    if not all(isinstance(one, Mapping) or look_like_messages(one) for one in elements):
-        return False
-    keys = {key for one in elements if isinstance(one, Mapping) for key in one}
-    return not {"instruction", "output"} <= keys
+def _tables_in(elements: Sequence[Any], *, alike: bool) -> list[list[int]]:
+    """The places of the elements that are rows of a table, one list per table.
+
+    Other elements are pairs or finished examples. With ``alike``, all elements are one table.
+    """
+    if alike:
+        return [list(range(len(elements)))] if elements else []
+    places: dict[str, list[int]] = {"text": [], "messages": [], "mapping": []}
+    for place, element in enumerate(elements):
+        if (kind := _kind_of(element)) in places:
+            places[kind].append(place)
+    keys = {key for place in places["mapping"] for key in elements[place]}
+    if {"instruction", "output"} <= keys:
+        places["mapping"] = []
+    if "messages" in keys:
+        places["mapping"] = sorted(places["mapping"] + places.pop("messages"))
+    return [table for table in places.values() if table]
+
+
+def _kind_of(element: Any) -> str:
+    """What an element of a list of examples is."""
+    if isinstance(element, str):
+        return "text"
+    if isinstance(element, Mapping):
+        return "mapping"
+    return "messages" if look_like_messages(element) else ""
+
+
+def _pair_or_unusable(element: Any) -> Example:
+    """A finished example, or a pair, of which a side may be missing; Unusable for anything else."""
+    if isinstance(element, Example):
+        return element
+    if isinstance(element, (tuple, list)) and len(element) == 2:
+        element = dict(zip(("instruction", "output"), element, strict=True))
+    if not isinstance(element, Mapping):
+        return Unusable(
+            f"it is a {type(element).__name__}, not a text, an (instruction, output) tuple, a list "
+            "of messages or a mapping"
+        )
+    return _pair(element)
+
+
+def _pair(row: Mapping[str, Any]) -> Pair:
+    instruction, extra, output = (_text(row.get(column)) for column in _COLUMNS)
+    if instruction is not None and extra and extra.strip():
+        instruction = f"{instruction}\n{extra}"
+    return Pair(instruction, output)
 
 
 def _object(element: Any, number: int) -> dict[str, Any]:
@@ -110,6 +164,8 @@ def _object(element: Any, number: int) -> dict[str, Any]:
             str(key): None if _is_missing(value) else without_nulls(value)
             for key, value in element.items()
         }
+    if isinstance(element, str):
+        return {"text": element}
     if look_like_messages(element):
         return {"messages": without_nulls(element)}
     pair = to_pair(element, number)

@@ -46,8 +46,8 @@ def statistics_table(
             "commonsense" or "knowledge"), ``item`` (the question that an example answers, shared
             by its responses in all styles), ``style`` and ``relevance`` ("correct" or
             "irrelevant"). Missing ones are empty; ``relevance`` is "correct" and ``item`` the
-            example's number. Rows of spans are left out. Rows of a workspace's row store, joined
-            with their examples, are accepted too.
+            example's number. Rows of spans and of unusable examples are left out. Rows of a
+            workspace's row store, joined with their examples, are accepted too.
         statistics: Names of statistics, by default all that follow from the columns of ``spectra``.
 
     Returns:
@@ -139,10 +139,14 @@ def name_by_layer_type(table: pl.LazyFrame) -> pl.LazyFrame:
 
 
 def whole_responses(table: pl.LazyFrame) -> pl.LazyFrame:
-    """Drop the rows of spans, and the column ``span``, from a table of ``extract_spectra``."""
-    if "span" not in table.collect_schema().names():
+    """Drop the rows of spans and of unusable examples from a table of ``extract_spectra``.
+
+    The columns ``span`` and ``reason`` are dropped too.
+    """
+    columns = [name for name in ("span", "reason") if name in table.collect_schema().names()]
+    if not columns:
         return table
-    return table.filter(pl.col("span").is_null()).drop("span")
+    return table.filter(pl.col(name).is_null() for name in columns).drop(columns)
 
 
 def conform_to_schema(frame: pl.DataFrame, schema: pl.Schema) -> pl.DataFrame:

@@ -254,7 +254,8 @@ def test_a_notebook_takes_spectra_from_pairs_and_mappings_alike(
     ]
     table = gradpipe.extract_spectra(model, tokenizer, pairs)
     assert_frame_equal(table, gradpipe.extract_spectra(model, tokenizer, mappings))
-    assert table["example"].unique().to_list() == [0, 2]
+    assert table.drop_nulls("layer")["example"].unique().to_list() == [0, 2]
+    assert table.drop_nulls("reason")["example"].to_list() == [1]
     paper = gradpipe.extract_spectra(model, tokenizer, pairs, "paper")
     assert_frame_equal(table, paper)
 
@@ -272,10 +273,13 @@ def test_a_notebook_is_told_what_it_cannot_have(
     make_model: MakeModel, make_tokenizer: MakeTokenizer
 ) -> None:
     model, tokenizer = make_model("llama"), make_tokenizer()
-    with pytest.raises(DataError, match="Example 1 has no output"):
-        gradpipe.extract_spectra(
-            model, tokenizer, [{"instruction": "a", "output": "b"}, {"instruction": "c"}]
-        )
+    rows = [{"instruction": "a", "output": "b"}, {"instruction": "c"}]
+    table = gradpipe.extract_spectra(model, tokenizer, rows)
+    assert table.drop_nulls("reason").select("example", "reason").rows() == [
+        (1, "the response is missing")
+    ]
+    with pytest.raises(DataError, match="No example can be used"):
+        gradpipe.extract_spectra(model, tokenizer, [7])
     chat = make_protocol("standard", chat=True)
     with pytest.raises(ModelError, match="no chat template"):
         gradpipe.extract_spectra(model, tokenizer, [("Q", "A")], chat)

@@ -17,6 +17,7 @@ from gradpipe.standalone.notebook import extract_spectra, rank
 from gradpipe.standalone.rank_examples import RankOrder
 from gradpipe.standalone.rank_file import rank_file
 from gradpipe.standalone.user_examples import to_examples
+from gradpipe.statistics.reductions import REDUCTIONS
 from gradpipe.statistics.table import statistics_table
 from tests.standalone.extractions import run_extraction
 
@@ -47,7 +48,71 @@ def test_spectra_are_those_of_the_command(
     form: Any, files: tuple[Path, Path], loaded: LoadedModel
 ) -> None:
     found = extract_spectra(loaded.model, loaded.tokenizer, form(ROWS))
-    assert_frame_equal(found, pl.read_parquet(files[1]))
+    written = pl.read_parquet(files[1])
+    assert_frame_equal(found.drop_nulls("layer").select(written.columns), written)
+
+
+def test_all_statistics_of_a_study_are_there(loaded: LoadedModel) -> None:
+    found = extract_spectra(loaded.model, loaded.tokenizer, ROWS)
+    assert set(REDUCTIONS) <= set(found.columns)
+    table = statistics_table(found.drop(name for name in REDUCTIONS if name != "frobenius_norm"))
+    assert table.height == found.drop_nulls("layer").height
+    order = ["item_id", "layer", "projection"]
+    labeled = found.drop_nulls("layer").with_columns(pl.col("example").cast(str).alias("item_id"))
+    assert_frame_equal(
+        table.select(*order, *REDUCTIONS),
+        labeled.select(*order, *REDUCTIONS),
+        check_row_order=False,
+    )
+
+
+def test_unusable_examples_have_a_row_with_the_reason(
+    loaded: LoadedModel, caplog: pytest.LogCaptureFixture
+) -> None:
+    found = extract_spectra(loaded.model, loaded.tokenizer, [("Q", "A"), ("Q", ""), 7, ("Q", None)])
+    unusable = found.drop_nulls("reason")
+    assert dict(unusable.select("example", "reason").rows()) == {
+        1: "the response is empty",
+        2: "it is a int, not a text, an (instruction, output) tuple, a list of messages or a "
+        "mapping",
+        3: "the response is missing",
+    }
+    assert unusable["layer"].null_count() == unusable.height
+    assert ["3 of 4" in record.getMessage() for record in caplog.records] == [True]
+    # Functions that take the table leave these rows out, and a ranking names them.
+    assert statistics_table(found)["item_id"].unique().to_list() == ["0"]
+    ranking = rank(found)
+    assert ranking.select("example", "rank").rows() == [(0, 1), (1, None), (2, None), (3, None)]
+    assert ranking["reason"].to_list() == [None, *unusable["reason"]]
+
+
+def test_a_list_may_mix_texts_pairs_messages_and_mappings(loaded: LoadedModel) -> None:
+    template = "{% for m in messages %}<{{ m.role }}>{{ m.content }}\n{% endfor %}"
+    loaded.tokenizer.chat_template = (
+        template + "{% if add_generation_prompt %}<assistant>{% endif %}"
+    )
+    messages = [{"role": "user", "content": "Add."}, {"role": "assistant", "content": "Four."}]
+    mixed = [
+        "A plain text.",
+        ("Add.", "Four."),
+        messages,
+        {"prompt": "Add.", "completion": "Four."},
+    ]
+    found = extract_spectra(loaded.model, loaded.tokenizer, mixed)
+    assert found["reason"].null_count() == found.height
+    alone = [
+        extract_spectra(loaded.model, loaded.tokenizer, [one]).with_columns(
+            pl.lit(number, pl.Int64).alias("example")
+        )
+        for number, one in enumerate(mixed)
+    ]
+    keys = ["example", "layer", "projection", "response_tokens", "nuclear_norm"]
+    assert_frame_equal(found.select(keys), pl.concat(alone).select(keys), rel_tol=1e-4)
+    # Every token of a text carries loss, but the first, which nothing predicts.
+    text = found.filter(example=0).row(0, named=True)
+    assert text["response_tokens"] >= text["tokens"] - 1
+    with pytest.raises(DataError, match="list of texts"):
+        extract_spectra(loaded.model, loaded.tokenizer, "A plain text.")
 
 
 def test_a_protocol_is_given_by_its_name_or_whole(loaded: LoadedModel) -> None:

@@ -6,7 +6,7 @@ from typing import Any
 import polars as pl
 import pytest
 
-from gradpipe.conversations.examples import Conversation, Pair, TokenIds
+from gradpipe.conversations.examples import Conversation, Pair, PlainText, TokenIds, Unusable
 from gradpipe.errors import DataError
 from gradpipe.standalone.user_examples import examples_of_table, to_examples, to_pair
 
@@ -45,10 +45,33 @@ def test_a_pair_without_a_side_is_refused_by_its_number(example: Any, missing: s
         to_pair(example, 7)
 
 
-@pytest.mark.parametrize("example", ["Add.", ("Add.",), ("Add.", "1", "2"), 7, None], ids=repr)
-def test_an_invalid_example_is_refused_by_its_number(example: Any) -> None:
+@pytest.mark.parametrize("example", [("Add.",), ("Add.", "1", "2"), 7, None], ids=repr)
+def test_an_invalid_example_is_unusable_and_alone_it_is_refused(example: Any) -> None:
+    pair, invalid = to_examples([("Add.", "3"), example])
+    assert pair == Pair("Add.", "3")
+    assert isinstance(invalid, Unusable)
+    assert type(example).__name__ in invalid.reason
+    with pytest.raises(DataError, match="example 0"):
+        to_examples([example])
     with pytest.raises(DataError, match="Example 1 .*instruction"):
-        to_examples([("Add.", "3"), example])
+        to_pair(example, 1)
+
+
+def test_elements_of_several_kinds_are_read_each_as_what_it_is() -> None:
+    found = to_examples(
+        ["One.", ("a", "b"), CHAT, {"prompt": "a", "completion": "b"}, ("a", None), "", "Two."]
+    )
+    assert found == [
+        PlainText("One."),
+        Pair("a", "b"),
+        Conversation(tuple(CHAT)),
+        Pair("a", "b", joined=True),
+        Pair("a", None),
+        Unusable("the text is empty"),
+        PlainText("Two."),
+    ]
+    divided = to_examples(["Q: a A: b"], response_template="A: ")
+    assert divided == [PlainText("Q: a A: b", 8)]
 
 
 def test_a_frame_and_its_rows_give_the_same_pairs() -> None:

@@ -24,16 +24,21 @@ from gradpipe.report.charts.kinds.cosines import (
     alignment,
 )
 from gradpipe.report.charts.kinds.curves_by_layer import CURVES, curves
-from gradpipe.report.charts.kinds.curves_of_one_style import CURVES_OF_MODELS, CURVES_OF_STYLES
+from gradpipe.report.charts.kinds.curves_of_one_style import (
+    CURVES_OF_MODELS,
+    CURVES_OF_STYLES,
+    curves_of_models,
+    curves_of_styles,
+)
 from gradpipe.report.charts.kinds.difference_by_layer import (
     DIFFERENCE_BY_LAYER,
     difference_by_layer,
 )
 from gradpipe.report.charts.kinds.examples_by_length import EXAMPLES_BY_LENGTH, examples
 from gradpipe.report.charts.kinds.extreme_spectra import EXTREME_SPECTRA, spectra
-from gradpipe.report.charts.kinds.headline_curves import HEADLINE_CURVES
+from gradpipe.report.charts.kinds.headline_curves import HEADLINE_CURVES, headline
 from gradpipe.report.charts.kinds.knowledge_by_length import KNOWLEDGE_BY_LENGTH, knowledge
-from gradpipe.report.charts.kinds.layers_by_projection import LAYERS_BY_PROJECTION
+from gradpipe.report.charts.kinds.layers_by_projection import LAYERS_BY_PROJECTION, heatmap
 from gradpipe.report.charts.kinds.layers_over_steps import LAYERS_OVER_STEPS, layers_by_steps
 from gradpipe.report.charts.kinds.length_controls import LENGTH_BY_CONTROL, length
 from gradpipe.report.charts.kinds.mad_by_style import MAD_BY_STYLE, mad
@@ -79,7 +84,11 @@ KINDS = {kind.name: kind for kind in ALL_KINDS}
 
 #: The functions of ``gp.charts``, in the order of the reference page.
 __all__ = [  # noqa: RUF022
+    "headline",
     "curves",
+    "heatmap",
+    "curves_of_styles",
+    "curves_of_models",
     "style_ratios",
     "relevance",
     "relevance_ratios",

@@ -1,15 +1,25 @@
 """The curves of one response style apart: by model, or with all projections in one panel."""
 
 import altair as alt
+import polars as pl
 
 from gradpipe.report.chart_data import distinct
 from gradpipe.report.charts import sections
 from gradpipe.report.charts.curve_lines import curve_lines
+from gradpipe.report.charts.drawable_rows import POINT, correct_only, in_line_order
 from gradpipe.report.charts.kind import BAND, OF_STATISTIC, ChartKind
 from gradpipe.report.charts.kinds.curves_by_layer import mean_rows
+from gradpipe.report.charts.notebook_tables import (
+    ResultsFrame,
+    checked,
+    choose,
+    choose_statistic,
+    draw,
+    one_cell,
+)
 from gradpipe.report.charts.page_figure import SHARED_MARGIN, PageFigure, Picker
 from gradpipe.report.charts.parts import color_by, cycled, panels, value_title
-from gradpipe.report.report_data import ReportInputs
+from gradpipe.report.report_data import REPORT_CURVE_COLUMNS, ReportInputs
 from gradpipe.report.steps import detailed_models
 from gradpipe.report.style import PAIR_COLORS, style_label
 
@@ -58,6 +68,97 @@ def projections_of_each_style(
     return panels(layers, field="style", own=None)
 
 
+def rows_of_models(curves: pl.DataFrame) -> pl.DataFrame:
+    """The curves of correct responses of every model, with a band of one standard error."""
+    return in_line_order(correct_only(curves), ("model", *POINT))
+
+
+def curves_of_models(
+    curves: ResultsFrame,
+    *,
+    style: str | None = None,
+    statistic: str | None = None,
+    benchmark: str | None = None,
+    log: bool = False,
+    title: str | None = None,
+) -> alt.FacetChart:
+    """Draw the curves of several models over one another, for one response style.
+
+    One panel per projection and one line per model, for correct responses, with a band of one
+    standard error each side.
+
+    Args:
+        curves: Curves of the models as ``gp.curves`` returns them.
+        style: The response style to draw; needed if the table has several.
+        statistic: As in ``gp.charts.curves``.
+        benchmark: As in ``gp.charts.curves``.
+        log: As in ``gp.charts.curves``.
+        title: The chart's title; by default the names of benchmark and style.
+
+    Returns:
+        An Altair chart with its data. ``chart.data.values`` are the rows that it draws.
+
+    Raises:
+        DataError: ``curves`` is another kind of table, has no such rows, or has several benchmarks
+            or styles and none is chosen.
+
+    Examples:
+        >>> spectra = gp.extract_spectra(model, tokenizer, [("Add 2 and 2.", "4")])
+        >>> curves = gp.curves(
+        ...     pl.concat(spectra.with_columns(model=pl.lit(name)) for name in ("one", "other"))
+        ... )
+        >>> chart = gp.charts.curves_of_models(curves)
+        >>> {row["model"] for row in chart.data.values} == {"one", "other"}
+        True
+    """
+    table, chosen = choose_statistic(checked(curves, REPORT_CURVE_COLUMNS, "gp.curves"), statistic)
+    table = choose(table, benchmark=benchmark, style=style)
+    if title is None:
+        names = [*distinct(table, "benchmark"), *map(style_label, distinct(table, "style"))]
+        title = " · ".join(name for name in names if name)
+    needs = "curves of correct responses"
+    return draw(CURVES_OF_MODELS, table, needs=needs, statistic=chosen, log=log, title=title)
+
+
+def curves_of_styles(
+    curves: ResultsFrame,
+    *,
+    statistic: str | None = None,
+    model: str | None = None,
+    benchmark: str | None = None,
+    log: bool = True,
+    title: str | None = None,
+) -> alt.FacetChart:
+    """Draw the curves of each response style apart, with all projections in one panel.
+
+    One panel per style, all with one vertical scale, and one line per projection, for correct
+    responses.
+
+    Args:
+        curves: Curves as ``gp.curves`` returns them.
+        statistic: As in ``gp.charts.curves``.
+        model: As in ``gp.charts.curves``.
+        benchmark: As in ``gp.charts.curves``.
+        log: As in ``gp.charts.curves``.
+        title: As in ``gp.charts.curves``.
+
+    Returns:
+        An Altair chart with its data. ``chart.data.values`` are the rows that it draws.
+
+    Raises:
+        DataError: As in ``gp.charts.curves``.
+
+    Examples:
+        >>> spectra = gp.extract_spectra(model, tokenizer, [("Add 2 and 2.", "4")])
+        >>> chart = gp.charts.curves_of_styles(gp.curves(spectra))
+        >>> len(chart.data.values)  # 4 projections, 3 layers
+        12
+    """
+    table, chosen = one_cell(curves, statistic, model, benchmark)
+    needs = "curves of correct responses"
+    return draw(CURVES_OF_STYLES, table, needs=needs, statistic=chosen, log=log, title=title)
+
+
 def _models(inputs: ReportInputs) -> list[str]:
     models = detailed_models(distinct(inputs.curves, "model"), inputs.steps)
     return models if len(models) > 1 else []
@@ -74,7 +175,7 @@ def _styles(inputs: ReportInputs) -> list[tuple[str, str]]:
 CURVES_OF_MODELS = ChartKind(
     name="models",
     draw=models_over_one_another,
-    rows=mean_rows,
+    rows=rows_of_models,
     color="model",
     value="mean",
     subtitle=f"Mean over examples, correct responses; {BAND}",
@@ -94,6 +195,7 @@ CURVES_OF_MODELS = ChartKind(
         boxes="Models drawn",
         pickers=(Picker(name="models_style", label="Style", choices=_styles),),
     ),
+    function=curves_of_models,
 )
 CURVES_OF_STYLES = ChartKind(
     name="styles",
@@ -115,4 +217,5 @@ CURVES_OF_STYLES = ChartKind(
         ),
         margin=SHARED_MARGIN,
     ),
+    function=curves_of_styles,
 )

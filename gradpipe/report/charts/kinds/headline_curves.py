@@ -7,6 +7,7 @@ from gradpipe.report.charts import sections
 from gradpipe.report.charts.curve_lines import curve_lines
 from gradpipe.report.charts.kind import BAND, OF_STATISTIC, ChartKind
 from gradpipe.report.charts.kinds.curves_by_layer import mean_rows
+from gradpipe.report.charts.notebook_tables import ResultsFrame, choose, draw, one_cell
 from gradpipe.report.charts.page_figure import PageFigure, Picker
 from gradpipe.report.charts.parts import color_by_style, panels, value_title
 from gradpipe.report.report_data import ReportInputs
@@ -33,6 +34,50 @@ def curves_of_one_projection(
         band=True,
     )
     return panels(layers, height=_HEIGHT)
+
+
+def headline(
+    curves: ResultsFrame,
+    *,
+    projection: str | None = None,
+    statistic: str | None = None,
+    model: str | None = None,
+    benchmark: str | None = None,
+    log: bool = False,
+    title: str | None = None,
+) -> alt.FacetChart:
+    """Draw a statistic's curve through the layers at one projection, for each response style.
+
+    The large chart of a report's first screen: one line per style, for correct responses, with a
+    band of one standard error each side.
+
+    Args:
+        curves: Curves as ``gp.curves`` returns them.
+        projection: The projection to draw; by default the first.
+        statistic: As in ``gp.charts.curves``.
+        model: As in ``gp.charts.curves``.
+        benchmark: As in ``gp.charts.curves``.
+        log: As in ``gp.charts.curves``.
+        title: As in ``gp.charts.curves``.
+
+    Returns:
+        An Altair chart with its data. ``chart.data.values`` are the rows that it draws.
+
+    Raises:
+        DataError: As in ``gp.charts.curves``, or there are no curves of the projection.
+
+    Examples:
+        >>> spectra = gp.extract_spectra(model, tokenizer, [("Add 2 and 2.", "4")])
+        >>> chart = gp.charts.headline(gp.curves(spectra), projection="o")
+        >>> [row["layer"] for row in chart.data.values]
+        [0, 1, 2]
+    """
+    table, chosen = one_cell(curves, statistic, model, benchmark)
+    if projection is None:
+        projection = next(iter(distinct(table, "projection")), None)
+    table = choose(table, projection=projection)
+    needs = "curves of correct responses"
+    return draw(HEADLINE_CURVES, table, needs=needs, statistic=chosen, log=log, title=title)
 
 
 def _styles(inputs: ReportInputs) -> list[str]:
@@ -67,4 +112,5 @@ HEADLINE_CURVES = ChartKind(
         log=False,
         pickers=(Picker(name="projection", label="Projection", choices=_projections),),
     ),
+    function=headline,
 )

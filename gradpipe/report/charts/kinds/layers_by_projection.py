@@ -7,6 +7,7 @@ from gradpipe.report.chart_data import distinct
 from gradpipe.report.charts import sections
 from gradpipe.report.charts.drawable_rows import POINT, correct_only, in_line_order
 from gradpipe.report.charts.kind import ChartKind
+from gradpipe.report.charts.notebook_tables import ResultsFrame, draw, one_cell
 from gradpipe.report.charts.page_figure import WIDE_MARGIN, PageFigure
 from gradpipe.report.charts.parts import name_axis, panels, tooltip_value
 from gradpipe.report.report_data import ReportInputs
@@ -53,6 +54,44 @@ def heat_rows(curves: pl.DataFrame) -> pl.DataFrame:
     return in_line_order(correct_only(curves), POINT)
 
 
+def heatmap(
+    curves: ResultsFrame,
+    *,
+    statistic: str | None = None,
+    model: str | None = None,
+    benchmark: str | None = None,
+    log: bool = True,
+    title: str | None = None,
+) -> alt.FacetChart:
+    """Draw a statistic at each layer and projection as a heatmap.
+
+    One panel per style, for correct responses; all panels have one scale of colors.
+
+    Args:
+        curves: Curves as ``gp.curves`` returns them.
+        statistic: As in ``gp.charts.curves``.
+        model: As in ``gp.charts.curves``.
+        benchmark: As in ``gp.charts.curves``.
+        log: As in ``gp.charts.curves``.
+        title: As in ``gp.charts.curves``.
+
+    Returns:
+        An Altair chart with its data. ``chart.data.values`` are the rows that it draws.
+
+    Raises:
+        DataError: As in ``gp.charts.curves``.
+
+    Examples:
+        >>> spectra = gp.extract_spectra(model, tokenizer, [("Add 2 and 2.", "4")])
+        >>> chart = gp.charts.heatmap(gp.curves(spectra))
+        >>> len(chart.data.values)  # 4 projections, 3 layers
+        12
+    """
+    table, chosen = one_cell(curves, statistic, model, benchmark)
+    needs = "curves of correct responses"
+    return draw(LAYERS_BY_PROJECTION, table, needs=needs, statistic=chosen, log=log, title=title)
+
+
 def _projections(inputs: ReportInputs) -> list[str]:
     return distinct(inputs.curves, "projection")
 
@@ -77,4 +116,5 @@ LAYERS_BY_PROJECTION = ChartKind(
         ),
         margin=WIDE_MARGIN,
     ),
+    function=heatmap,
 )
