@@ -13,7 +13,6 @@ The public API. Names are imported at their first use, so that ``import gradpipe
 """
 
 from importlib import import_module
-from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -90,8 +89,6 @@ PUBLIC = {
 }
 #: The module behind the public name ``Workspace``, which reads what the pipeline stored.
 RESULTS = "gradpipe.results"
-#: The module behind the public name ``charts``; it needs the extra "report".
-CHARTS = "gradpipe.report.charts.kinds"
 #: The module behind ``gradpipe.Study``, the type of a Dagster component; no name of the public API.
 DAGSTER = "gradpipe.dagster"
 
@@ -100,7 +97,9 @@ def __getattr__(name: str) -> Any:
     if name in PUBLIC:
         return getattr(import_module(PUBLIC[name]), name)
     if name == "charts":
-        return _charts()
+        from gradpipe.system.extras import import_charts
+
+        return import_charts()
     if name == "Workspace":
         return import_module(RESULTS).Workspace
     if name == "Study":
@@ -110,16 +109,3 @@ def __getattr__(name: str) -> Any:
 
 def __dir__() -> list[str]:
     return sorted([*globals(), *PUBLIC, "Study", "Workspace", "charts"])
-
-
-def _charts() -> ModuleType:
-    try:
-        return import_module(CHARTS)
-    except ModuleNotFoundError as error:
-        if error.name != "altair":
-            raise
-        from gradpipe.system.extras import missing_package
-
-        raise ModuleNotFoundError(
-            missing_package("altair", "gradpipe.charts"), name="altair"
-        ) from error

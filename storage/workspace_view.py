@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import polars as pl
 
-import gradpipe
 from gradpipe.errors import StudyError, WorkspaceError, nearest
 from gradpipe.report.cell_spectra import spectra_of_cell
 from gradpipe.report.study_results import StudyResults
 from gradpipe.studies.study import Study
+from gradpipe.system.extras import import_charts
 from storage.read_only import ReadOnlyWorkspace, open_to_read
 from storage.stages import (
     ITEMS_FILES,
@@ -206,7 +206,7 @@ class WorkspaceView:
             WorkspaceError: There are no statistics yet.
         """
         # Says which extra is missing, if one is.
-        _ = gradpipe.charts
+        import_charts()
         from gradpipe.report.study_charts import study_chart
 
         return study_chart(self._results, name, choices)

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from importlib import import_module
+from types import ModuleType
+
 #: Import name of an optional package: its name in messages, and the extra that installs it.
 OPTIONAL_PACKAGES = {
     "dagster": ("Dagster", "pipeline"),
@@ -40,3 +43,18 @@ def missing_package(module: str, needed_by: str, alternative: str = "") -> str:
 def install_command(module: str) -> str:
     """Return the command that installs an optional package, with its extra."""
     return f'pip install "gradpipe[{OPTIONAL_PACKAGES[module][1]}]"'
+
+
+def import_charts() -> ModuleType:
+    """Return the module behind ``gradpipe.charts``.
+
+    Raises ModuleNotFoundError with the command that installs Altair if it is missing.
+    """
+    try:
+        return import_module("gradpipe.report.charts.kinds")
+    except ModuleNotFoundError as error:
+        if error.name != "altair":
+            raise
+        raise ModuleNotFoundError(
+            missing_package("altair", "gradpipe.charts"), name="altair"
+        ) from error
