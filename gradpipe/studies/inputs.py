@@ -60,7 +60,8 @@ def _fault(kind: str, name: str, look: Callable[[], object]) -> Iterator[str]:
 
 
 def _resolve_model(study: Study, model: ModelConfig) -> None:
-    base = study.model(model.base) if model.base is not None else None
+    # The base may be a step of a series, which only the workspace knows.
+    base = next((one for one in study.models if one.name == model.base), None)
     given = (base.location, base.revision) if base is not None else None
     resolve_model(model.location, model.revision, base=given, adapter=model.adapter)
     if model.tokenizer is not None and is_written_as_path(model.tokenizer):
@@ -68,7 +69,10 @@ def _resolve_model(study: Study, model: ModelConfig) -> None:
 
 
 def _find_model(study: Study, model: ModelConfig) -> None:
-    find_study_model(study, model.name)
+    if model.base in {None, *(one.name for one in study.models)}:
+        find_study_model(study, model.name)
+    else:
+        _resolve_model(study, model)
 
 
 def _find_benchmark(config: BenchmarkConfig) -> None:

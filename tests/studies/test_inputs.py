@@ -53,3 +53,12 @@ def test_a_thorough_look_reads_tables_and_folders(small_model: Path, tmp_path: P
     (fault,) = input_faults(study, thorough=True)
     assert fault.startswith("benchmark own: ")
     assert "question, short" in fault
+
+
+def test_a_model_may_be_based_on_a_step_of_a_series(small_model: Path, tmp_path: Path) -> None:
+    models = [
+        {"id": str(tmp_path), "name": "sft", "checkpoints": "checkpoint-*"},
+        {"id": str(small_model), "name": "tuned", "base": "sft@100"},
+    ]
+    study = Study.model_validate({"models": models, "benchmarks": ["mini_maths"]})
+    assert [*input_faults(study), *input_faults(study, thorough=True)] == []
