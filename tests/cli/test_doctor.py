@@ -99,6 +99,7 @@ def test_damage_is_reported_with_its_fix_and_not_moved(done: Workspace, home: Pa
     assert files_in(home) == before
 
 
+@pytest.mark.usefixtures("plain_report")
 def test_a_repair_moves_damaged_files_aside_and_recomputes_only_their_contents(
     done: Workspace,
 ) -> None:
@@ -121,6 +122,7 @@ def test_a_repair_moves_damaged_files_aside_and_recomputes_only_their_contents(
     assert doctor().exit_code == 0
 
 
+@pytest.mark.usefixtures("plain_report")
 def test_a_repair_leaves_intact_benchmarks_alone(done: Workspace) -> None:
     flip(Path(str(done.spectra("small", "mini_maths").parts()[0])))
     # Out of date, and no matter of the repair.
@@ -150,6 +152,7 @@ def test_a_repair_with_nothing_to_do_computes_nothing(done: Workspace) -> None:
     assert (said["repaired"], said["set_aside"], "stages" in said) == ([], [], False)
 
 
+@pytest.mark.usefixtures("plain_report")
 def test_a_repair_is_printed_as_text_too(done: Workspace) -> None:
     done.statistics("small", "mini_maths").path.write_bytes(b"")
     result = doctor("--repair")

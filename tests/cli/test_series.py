@@ -36,6 +36,7 @@ def runs(home: Path, tmp_path: Path, small_model: Path, no_images: None) -> Path
     return folder
 
 
+@pytest.mark.usefixtures("plain_report")
 def test_a_series_is_added_listed_computed_compared_and_removed(runs: Path) -> None:
     added = gradpipe("models", "add", str(runs), "--checkpoints", "checkpoint-*")
     assert added.stdout.startswith("Added sft with 2 steps;")

@@ -22,9 +22,7 @@ NOTE = 'id="interim"'
 
 
 @pytest.fixture
-def study(small_model: Path, home: Path, monkeypatch: pytest.MonkeyPatch) -> Study:
-    # Pages without charts, which take seconds each.
-    monkeypatch.setattr("gradpipe.report.page.render.page_charts", lambda _: {})
+def study(small_model: Path, home: Path) -> Study:
     return study_of(small_model, *BENCHMARKS, statistics=["nuclear_norm"])
 
 
