@@ -127,8 +127,10 @@ def _run_passes(
         forward = forward_to_losses(model, rows)
         if not forward.usable:
             return _Passes(forward.losses, [], [() for _ in rows])
+        # Now, as the device has just finished the losses: a copy behind the backward pass would wait.
+        by_token = forward.losses_by_token(rows)
         spans = gradients_of_spans(forward, rows, projections, pool, current)
         # Last, since it frees the graph on its way.
         current.sink = sink
         forward.hidden.backward(forward.gradient)
-    return _Passes(forward.losses, forward.losses_by_token(rows), spans)
+    return _Passes(forward.losses, by_token, spans)
