@@ -184,7 +184,7 @@ def spectra_checks(
 def _observe_limited_run(
     context: dg.AssetExecutionContext, computed: int, missing: int
 ) -> dg.AssetObservation:
-    """What a run with a ``limit`` has done, which is no materialization."""
+    """The event of a run with a ``limit``: the partition is not materialized."""
     context.log.warning(
         f"{missing} rows are still missing: the limit of this run was {computed}. Materialize the "
         "partition again to compute the rest."

@@ -22,7 +22,7 @@ def report_freshness(study: Study) -> dg.FreshnessPolicy | None:
 
 
 def assets_of(study: Study) -> list[dg.AssetsDefinition]:
-    """The assets of the stages, with what the study says about them and where their code is."""
+    """The assets of the stages with owners, tags, freshness and the place of their code."""
     summaries = {stage.asset.key for stage in STAGES if stage.summarizes}
     freshness = report_freshness(study)
 
