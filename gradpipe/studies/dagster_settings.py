@@ -67,7 +67,7 @@ FreshnessDays = Annotated[
         ge=0.01,
         le=3650,
         description=(
-            "Days after which Dagster shows the report as overdue unless it is materialized again; by "
+            "Days after which Dagster shows the report as overdue unless it is materialized; by "
             "default it never does."
         ),
     ),
