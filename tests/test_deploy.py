@@ -5,6 +5,7 @@ import os
 import re
 import runpy
 import subprocess
+from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 from threading import Thread
@@ -131,43 +132,15 @@ def test_a_slurm_job_queues_again_only_at_its_time_limit(
     assert done.returncode == (0 if requeued else code)
 
 
-def test_messages_say_what_failed_and_what_is_new(monkeypatch: pytest.MonkeyPatch) -> None:
-    module = runpy.run_path(str(DEPLOY / "notifications.py"))
-    dg.Definitions.validate_loadable(module["defs"])
-    texts: list[str] = []
-    for sensor in (module["failure_message"], module["report_message"]):
-        monkeypatch.setitem(_function_of(sensor).__globals__, "post", texts.append)
-
-    @dg.asset(name="report")
-    def changing() -> dg.MaterializeResult[Any]:
-        page = dg.MetadataValue.url("/gradpipe/report/index.html")
-        metadata = {"computed": 1, "page": page, "excluded_partitions": "none"}
-        return dg.MaterializeResult(metadata=metadata)
-
-    @dg.asset
-    def failing() -> None:
-        raise ValueError("no room")
-
-    with dg.DagsterInstance.ephemeral() as instance:
-        dg.materialize([changing], instance=instance)
-        context = dg.build_sensor_context(instance)
-        module["report_message"].evaluate_tick(context)
-        result = dg.materialize([failing], instance=instance, raise_on_error=False)
-        module["failure_message"](
-            dg.build_run_status_sensor_context(
-                "failure_message", result.get_run_failure_event(), instance, result.dagster_run
-            ).for_run_failure()
-        )
-    assert texts[0].startswith("The report has changed: /gradpipe/report/index.html.")
-    assert "the study failed" in texts[1]
-
-
-def test_a_message_is_posted_as_json(monkeypatch: pytest.MonkeyPatch) -> None:
-    received: list[bytes] = []
+@pytest.fixture
+def messages(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[str]]:
+    """The texts that a webhook receives."""
+    received: list[str] = []
 
     class Hook(BaseHTTPRequestHandler):
         def do_POST(self) -> None:
-            received.append(self.rfile.read(int(self.headers["Content-Length"])))
+            body = self.rfile.read(int(self.headers["Content-Length"]))
+            received.append(json.loads(body)["text"])
             self.send_response(200)
             self.end_headers()
 
@@ -175,15 +148,39 @@ def test_a_message_is_posted_as_json(monkeypatch: pytest.MonkeyPatch) -> None:
             """Say nothing."""
 
     with HTTPServer(("127.0.0.1", 0), Hook) as server:
-        thread = Thread(target=server.handle_request)
+        thread = Thread(target=server.serve_forever)
         thread.start()
         monkeypatch.setenv("WEBHOOK_URL", f"http://127.0.0.1:{server.server_port}/")
         monkeypatch.setenv("no_proxy", "127.0.0.1")
-        runpy.run_path(str(DEPLOY / "notifications.py"))["post"]("It “failed”.")
-        thread.join(30)
-    assert json.loads(received[0]) == {"text": "It “failed”."}
+        yield received
+        server.shutdown()
+        thread.join()
 
 
-def _function_of(sensor: Any) -> Any:
-    """The function that a sensor was declared with."""
-    return sensor._raw_fn
+def test_messages_say_what_failed_and_what_is_new(messages: list[str]) -> None:
+    defs = definitions("notifications.py")
+    failure, news = (defs.resolve_sensor_def(n) for n in ("failure_message", "report_message"))
+
+    @dg.asset
+    def report() -> dg.MaterializeResult[Any]:
+        page = dg.MetadataValue.url("/gradpipe/report/index.html")
+        metadata = {"computed": 1, "page": page, "excluded_partitions": "none"}
+        return dg.MaterializeResult(metadata=metadata)
+
+    @dg.asset
+    def failing() -> None:
+        raise ValueError("no “room”")
+
+    with dg.DagsterInstance.ephemeral() as instance:
+        dg.materialize([report], instance=instance)
+        news.evaluate_tick(dg.build_sensor_context(instance))
+        result = dg.materialize([failing], instance=instance, raise_on_error=False)
+        context = dg.build_run_status_sensor_context(
+            "failure_message", result.get_run_failure_event(), instance, result.dagster_run
+        )
+        failure(context.for_run_failure())
+    assert [text.partition(":")[0] for text in messages] == [
+        "The report has changed",
+        f"{result.dagster_run.job_name} of the study failed",
+    ]
+    assert "/gradpipe/report/index.html" in messages[0]
