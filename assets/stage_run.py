@@ -158,4 +158,4 @@ def is_transient(error: BaseException) -> bool:
 
 
 def _uri(location: Location) -> str:
-    return location.as_uri() if isinstance(location, Path) else str(location)
+    return location.absolute().as_uri() if isinstance(location, Path) else str(location)
