@@ -7,7 +7,9 @@ import dagster as dg
 from assets.partitions import benchmark_partitions
 from assets.planning.versions import Stage, Versions
 from assets.resources import WorkspaceResource
-from assets.stage_run import ASSET_GROUP, markdown_table, stage_run
+from assets.stage_run import ASSET_GROUP, stage_run
+from assets.table_metadata import column_schema, markdown_table
+from gradpipe.benchmarks.items import ITEM_SCHEMA
 from gradpipe.benchmarks.read import READER_VERSION
 from gradpipe.benchmarks.table_items import count_unusable
 from gradpipe.studies.examples import study_items
@@ -18,6 +20,7 @@ from storage.stages import ITEMS_FILES, Partition
 @dg.asset(
     group_name=ASSET_GROUP,
     kinds={"polars", "parquet"},
+    metadata=column_schema(ITEM_SCHEMA),
     partitions_def=benchmark_partitions,
     code_version=READER_VERSION,
 )

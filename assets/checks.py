@@ -25,6 +25,11 @@ def check_spec(
         )
 
 
+def severity_of(spec: dg.AssetCheckSpec) -> dg.AssetCheckSeverity:
+    """How serious a failure of the check is."""
+    return dg.AssetCheckSeverity.ERROR if spec.blocking else dg.AssetCheckSeverity.WARN
+
+
 def check_results(
     checks: Iterable[Check], specs: Iterable[dg.AssetCheckSpec], partition: str
 ) -> Iterator[dg.AssetCheckResult]:
@@ -33,17 +38,17 @@ def check_results(
     The error is what blocks: a table is written after its checks, so a bad partition is excluded
     from the report at every entry point, not only within one Dagster run.
     """
-    blocking = {spec.name: spec.blocking for spec in specs}
+    specs_by_name = {spec.name: spec for spec in specs}
     failed = []
     for check in checks:
-        stops = blocking[check.name]
-        if not check.passed and stops:
+        spec = specs_by_name[check.name]
+        if not check.passed and spec.blocking:
             failed.append(check)
         yield dg.AssetCheckResult(
             check_name=check.name,
             passed=check.passed,
-            severity=dg.AssetCheckSeverity.ERROR if stops else dg.AssetCheckSeverity.WARN,
-            description=f"{check.note[0].upper()}{check.note[1:]}.",
+            severity=severity_of(spec),
+            description=check.sentence,
             metadata=dict(check.numbers),
         )
     if failed:

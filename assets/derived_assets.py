@@ -10,6 +10,7 @@ from typing import Any, get_type_hints
 import dagster as dg
 
 from assets.checks import check_spec
+from assets.code_references import with_code_references
 from assets.naming import Naming
 from assets.planning.versions import Stage
 from assets.stages import STAGES
@@ -21,7 +22,7 @@ def derived_asset(stage: Stage, names: Naming, resources: Mapping[str, Any]) -> 
     The resources are bound to the asset, so that two studies have different ones without needing
     different keys of resources.
     """
-    original = stage.asset
+    (original,) = with_code_references([stage.asset])
     spec = original.get_asset_spec()
     partitions = names.partitions.definition(stage.files.partitioned_by)
     return dg.asset(
@@ -39,7 +40,9 @@ def derived_asset(stage: Stage, names: Naming, resources: Mapping[str, Any]) -> 
         partitions_def=partitions,
         backfill_policy=original.backfill_policy,
         automation_condition=names.condition,
+        freshness_policy=names.freshness if stage.summarizes else None,
         pool=names.pool if stage.pool else None,
+        output_required=original.op.output_dict["result"].is_required,
         check_specs=[
             check_spec(
                 names.key(stage.name),

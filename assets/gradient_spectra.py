@@ -5,6 +5,7 @@ from typing import Any
 
 import dagster as dg
 import polars as pl
+from pydantic import Field
 
 from assets.checks import check_spec
 from assets.dagster_workarounds.pool_slots import GPU, require_slot
@@ -12,19 +13,33 @@ from assets.partitions import grid_partitions
 from assets.planning.versions import Stage, Versions
 from assets.resources import Accelerator, WorkspaceResource
 from assets.responses import RESPONSES, responses
-from assets.stage_run import ASSET_GROUP, StageRun, stage_run
+from assets.stage_run import ASSET_GROUP, StageRun, attempt, stage_run
+from assets.table_metadata import column_schema, markdown_table
+from gradpipe.check import Check
 from gradpipe.engines.work import Work
 from gradpipe.errors import ModelError
 from gradpipe.gradients.checks import WEIGHTS_CHECK, check_rows, check_spectra, check_weights
-from gradpipe.gradients.rows import EXTRACTOR_VERSION, with_keys
+from gradpipe.gradients.rows import EXTRACTOR_VERSION, ROW_SCHEMA, with_keys
+from gradpipe.responses.examples import EXAMPLE_SCHEMA
 from gradpipe.statistics.rows import summarize_rows
 from gradpipe.studies.equal_models import find_equal_models
+from gradpipe.studies.study import Study
 from gradpipe.system.hashing import content_hash
 from storage.remote_checkpoints import fetch_weights
 from storage.stages import SPECTRA_FILES, Partition
+from storage.workspace import Workspace
 
 #: Seconds for which it is known which models are equal, since every partition asks.
 EQUAL_MODELS_MAX_AGE = 600.0
+#: Columns of ROW_SCHEMA that are only in the store, which has a row per gradient.
+_NESTED = ("row", "matrices", "layers", "spans")
+_INDEX_SCHEMA = pl.Schema(
+    {
+        **EXAMPLE_SCHEMA,
+        "key": pl.String(),
+        **{name: dtype for name, dtype in ROW_SCHEMA.items() if name not in _NESTED},
+    }
+)
 SPECTRA_CHECKS = [
     check_spec(
         "gradient_spectra",
@@ -62,20 +77,49 @@ SPECTRA_CHECKS = [
 ]
 
 
+class SpectraConfig(dg.Config):
+    """Settings of one materialization; without them, it computes every missing row."""
+
+    retry_unusable: bool = Field(
+        default=False,
+        description="Recompute unusable rows, for example rows that ran out of memory.",
+    )
+    limit: int | None = Field(
+        default=None,
+        ge=1,
+        description=(
+            "The most rows to compute now. While rows are missing, the partition does not count as "
+            "materialized; a later run computes the rest."
+        ),
+    )
+    batch_tokens: int | None = Field(
+        default=None,
+        ge=1,
+        description=(
+            "The most tokens per batch, padding included; by default as many as fit in the memory. "
+            "It changes the speed, not what is computed."
+        ),
+    )
+
+
 @dg.asset(
     group_name=ASSET_GROUP,
     kinds={"pytorch", "parquet"},
+    metadata=column_schema(_INDEX_SCHEMA),
     partitions_def=grid_partitions,
     deps=[responses],
     code_version=EXTRACTOR_VERSION,
     check_specs=SPECTRA_CHECKS,
     pool=GPU,
+    # Runs with a limit compute rows without materializing the partition.
+    output_required=False,
 )
 def gradient_spectra(
     context: dg.AssetExecutionContext,
+    config: SpectraConfig,
     workspace: dg.ResourceParam[WorkspaceResource],
     accelerator: dg.ResourceParam[Accelerator],
-) -> Iterator[dg.AssetCheckResult | dg.MaterializeResult[Any]]:
+) -> Iterator[dg.AssetCheckResult | dg.AssetObservation | dg.MaterializeResult[Any]]:
     """Singular values of the loss gradient at Q, K, V and O of every layer, for every example.
 
     A row in the store is never recomputed: its key is a hash of the example, the protocol, the
@@ -84,6 +128,9 @@ def gradient_spectra(
     """
     with stage_run(context, workspace, GRADIENT_SPECTRA) as run:
         cell = run.partition.model, run.partition.benchmark
+        if config.retry_unusable and attempt(context) == 0:
+            discarded = run.workspace.discard_unusable(*cell)
+            context.log.info(f"{discarded} unusable rows are computed again.")
         store = run.workspace.spectra(*cell)
         protocol = run.study.protocol_of(run.study.model(run.partition.model))
         examples = with_keys(
@@ -96,32 +143,61 @@ def gradient_spectra(
             if missing_keys:
                 require_slot(context)
                 missing = examples.filter(pl.col("key").is_in(missing_keys))
-                _extract(context, accelerator, run, missing.unique("key", maintain_order=True))
+                missing = missing.unique("key", maintain_order=True)
+                chosen = missing.head(config.limit or missing.height)
+                _extract(accelerator, run, chosen, config.batch_tokens)
+                if left := missing.height - chosen.height:
+                    yield _observe_limited_run(context, chosen.height, left)
+                    return
             store.compact()
         # The inputs of the spectra identify their content, so there is no need to read them all.
         measured = store.scan(examples["key"]).drop("matrices", "layers", "spans").collect()
         rows = examples.join(measured, on="key", how="left", maintain_order="left")
-        factors = run.study.model(run.partition.model).adapter == "factors"
-        # Which factors there are, only the adapter knows.
-        projections = () if factors else protocol.projections
-        checks = [
-            *check_spectra(rows, store.chunks(rows["key"]), projections),
-            check_rows(rows, run.study.unusable_limit),
-            check_weights(run.partition.model, find_equal_models(run.study, EQUAL_MODELS_MAX_AGE)),
-        ]
-        yield from run.check_results(checks)
+        yield from run.check_results(spectra_checks(run.workspace, run.study, run.partition, rows))
         run.record_step(protocol)
         if missing_keys or not run.was_current:
             run.table.write(rows, run.version, run.version)
         computed = rows.filter(pl.col("key").is_in(missing_keys))
-        yield run.result(summarize_rows(rows, computed), computed.height)
+        preview = rows.select(
+            "style", "relevance", "tokens", "loss", "seconds", "reason", "instruction"
+        )
+        metadata = {**summarize_rows(rows, computed), "first_rows": markdown_table(preview)}
+        yield run.result(metadata, computed.height)
+
+
+def spectra_checks(
+    workspace: Workspace, study: Study, partition: Partition, rows: pl.DataFrame
+) -> list[Check]:
+    """The checks of a partition's stored spectra; ``rows`` are those of its index."""
+    config = study.model(partition.model)
+    # Which factors there are, only the adapter knows.
+    factors = config.adapter == "factors"
+    projections = () if factors else study.protocol_of(config).projections
+    store = workspace.spectra(partition.model, partition.benchmark)
+    return [
+        *check_spectra(rows, store.chunks(rows["key"]), projections),
+        check_rows(rows, study.unusable_limit),
+        check_weights(partition.model, find_equal_models(study, EQUAL_MODELS_MAX_AGE)),
+    ]
+
+
+def _observe_limited_run(
+    context: dg.AssetExecutionContext, computed: int, missing: int
+) -> dg.AssetObservation:
+    """The event of a run with a ``limit``: the partition is not materialized."""
+    context.log.warning(
+        f"{missing} rows are still missing: the limit of this run was {computed}. Materialize the "
+        "partition again to compute the rest."
+    )
+    return dg.AssetObservation(
+        context.asset_key,
+        partition=context.partition_key,
+        metadata={"computed": computed, "missing": missing},
+    )
 
 
 def _extract(
-    context: dg.AssetExecutionContext,
-    accelerator: Accelerator,
-    run: StageRun,
-    missing: pl.DataFrame,
+    accelerator: Accelerator, run: StageRun, missing: pl.DataFrame, batch_tokens: int | None
 ) -> None:
     """Compute every missing row and store it, with the study's engine."""
     model, benchmark = run.partition.model, run.partition.benchmark
@@ -142,9 +218,10 @@ def _extract(
         examples=missing,
         append=store.append,
         missing=store.missing,
-        report=accelerator.reporter(context, model, benchmark),
+        report=accelerator.reporter(run.context, model, benchmark),
         placement=config.placement,
         rewritable=config.checkpoint is not None and source.kind == "folder",
+        batch_tokens=batch_tokens,
     )
     accelerator.extract(work, run.study)
 

@@ -21,6 +21,7 @@ class Naming:
     ``prefix`` starts the keys of its assets. ``pool`` limits the extractions at the same time.
     ``owners`` and ``tags`` are those of every asset, ``op_tags`` those of an asset's step by its
     name, for example for Kubernetes. ``condition`` is the assets' automation condition.
+    ``freshness`` says when the report is overdue.
     """
 
     prefix: tuple[str, ...] = ()
@@ -30,6 +31,7 @@ class Naming:
     tags: Mapping[str, str] = field(default_factory=dict)
     op_tags: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     condition: dg.AutomationCondition[dg.AssetKey] | None = None
+    freshness: dg.FreshnessPolicy | None = None
     partitions: StudyPartitions = WORKSPACE_PARTITIONS
 
     def key(self, stage: str) -> dg.AssetKey:

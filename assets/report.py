@@ -8,11 +8,13 @@ import polars as pl
 
 from assets.planning.response_origins import provenance_of
 from assets.planning.versions import Stage, Versions
+from assets.report_link import report_link
 from assets.resources import WorkspaceResource
 from assets.responses import RESPONSES
 from assets.run_tags import earlier_seconds, is_interim
 from assets.spectral_statistics import SPECTRAL_STATISTICS, spectral_statistics
-from assets.stage_run import ASSET_GROUP, StageRun, markdown_table, stage_run
+from assets.stage_run import ASSET_GROUP, StageRun, stage_run
+from assets.table_metadata import column_schema, markdown_table
 from gradpipe.errors import WorkspaceError
 from gradpipe.models.weights_notes import weights_notes
 from gradpipe.report import REPORT_VERSION
@@ -22,6 +24,7 @@ from gradpipe.report.collect import all_curves, gather
 from gradpipe.report.report_data import ReportInputs
 from gradpipe.report.steps import step_table
 from gradpipe.responses.written import quality_of
+from gradpipe.studies.dagster_settings import DAGSTER_SETTINGS
 from gradpipe.studies.equal_models import find_equal_models
 from gradpipe.studies.provenance import extraction_costs, provenance
 from gradpipe.studies.study import Study
@@ -31,7 +34,7 @@ from storage.stored_results import stored_results
 from storage.workspace import Workspace
 
 #: Settings of a study, and of its models, that change no number and no word of the report.
-_UNPRINTED = ("automation", "unusable_limit", "mismatch_limit", "engine", "ray")
+_UNPRINTED = (*DAGSTER_SETTINGS, "unusable_limit", "mismatch_limit", "engine", "ray")
 #: Chat templates, tokenizers and adapters are in the version of the spectra already.
 _UNPRINTED_OF_MODELS = {
     *("device_map", "gradient_checkpointing", "max_memory"),
@@ -84,11 +87,13 @@ def report(
         rows = run.table.read()
         return run.result(
             {
-                "page": dg.MetadataValue.path(str(page)),
+                "page": report_link(workspace, run.workspace, run.study),
+                "file": dg.MetadataValue.path(str(page)),
                 "partitions": len(cells),
                 "excluded_partitions": ", ".join(sorted(cell.label for cell in excluded)) or "none",
                 "examples": int(rows["examples"].sum()),
                 "unusable": int(rows["unusable"].sum()),
+                **column_schema(rows.schema),
                 "rows": markdown_table(rows, 30),
                 "curves": dg.MetadataValue.md(curve_thumbnail(curves)),
             }

@@ -1,9 +1,10 @@
 """Stage two: items become examples, one per style and relevance."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import dagster as dg
+import polars as pl
 
 from assets.benchmark_items import BENCHMARK_ITEMS, benchmark_items
 from assets.checks import check_spec
@@ -12,15 +13,17 @@ from assets.planning.generator_calls import write_responses
 from assets.planning.second_opinions import JudgedResponses, ask_judge, lacks_opinions
 from assets.planning.versions import Stage, Versions
 from assets.resources import WorkspaceResource
-from assets.stage_run import ASSET_GROUP, markdown_table, stage_run
+from assets.stage_run import ASSET_GROUP, stage_run
+from assets.table_metadata import column_schema, markdown_table
 from gradpipe.benchmarks.config import BenchmarkConfig
+from gradpipe.check import Check
 from gradpipe.generators.calls import GENERATOR_VERSION
 from gradpipe.generators.judge import load_judge_prompt
 from gradpipe.generators.prompts import load_templates
 from gradpipe.generators.written_styles import MAX_TOKENS
 from gradpipe.responses.build import RESPONSES_VERSION
 from gradpipe.responses.checks import check_lengths
-from gradpipe.responses.examples import count_styles
+from gradpipe.responses.examples import EXAMPLE_SCHEMA, count_styles
 from gradpipe.responses.gates import check_quality, summarize_verdicts
 from gradpipe.responses.second_opinion import OPINIONS_VERSION, check_opinions
 from gradpipe.responses.written import GATES_VERSION, QUALITY_SCHEMA
@@ -31,6 +34,7 @@ from gradpipe.studies.examples import (
     study_quality,
     tokenizer_identity,
 )
+from gradpipe.studies.study import Study
 from gradpipe.styles import THINKING_STYLES
 from gradpipe.system.hashing import content_hash
 from storage.stages import RESPONSES_FILES, Partition
@@ -66,6 +70,7 @@ RESPONSE_CHECKS = [
 @dg.asset(
     group_name=ASSET_GROUP,
     kinds={"polars", "parquet"},
+    metadata=column_schema(EXAMPLE_SCHEMA),
     partitions_def=benchmark_partitions,
     deps=[benchmark_items],
     code_version=RESPONSES_VERSION,
@@ -96,12 +101,7 @@ def responses(
             quality_table.write(built.quality, run.version)
             run.table.write(built.examples, run.version)
         examples, quality = run.table.read(), quality_table.read()
-        checks = [
-            check_lengths(examples),
-            check_quality(quality, study.mismatch_limit),
-            check_opinions(quality, judged.reasons),
-        ]
-        yield from run.check_results(checks)
+        yield from run.check_results(response_checks(examples, quality, study, judged.reasons))
         texts = examples.select("style", "relevance", "instruction", "response")
         yield run.result(
             {
@@ -113,6 +113,20 @@ def responses(
             },
             computed=examples.height if asks_again else None,
         )
+
+
+def response_checks(
+    examples: pl.DataFrame, quality: pl.DataFrame, study: Study, reasons: Sequence[str] = ()
+) -> list[Check]:
+    """The checks of a benchmark's examples and of the verdicts on its responses.
+
+    ``reasons`` say why second opinions are missing, for those of this run.
+    """
+    return [
+        check_lengths(examples),
+        check_quality(quality, study.mismatch_limit),
+        check_opinions(quality, reasons),
+    ]
 
 
 def _version(versions: Versions, partition: Partition) -> str:

@@ -11,12 +11,14 @@ from assets.partitions import grid_partitions
 from assets.planning.versions import Stage, Versions
 from assets.resources import WorkspaceResource
 from assets.stage_run import ASSET_GROUP, StageRun, stage_run
+from assets.table_metadata import column_schema, markdown_table
 from gradpipe.errors import DamagedError
 from gradpipe.report.charts.thumbnail import curve_thumbnail
 from gradpipe.statistics.checks import check_norms
 from gradpipe.statistics.curves import curves
 from gradpipe.statistics.partition import PartitionTables, partition_tables
 from gradpipe.statistics.reductions import STATISTICS_VERSION
+from gradpipe.statistics.rows import mean_by_style
 from gradpipe.system.hashing import content_hash
 from storage.stages import STATISTICS_FILES, Partition
 
@@ -64,6 +66,15 @@ def spectral_statistics(
             {
                 "statistics": ", ".join(names),
                 "layers": statistics["layer"].n_unique(),
+                **{
+                    f"{names[0]}_{style}": round(mean, 4)
+                    for style, mean in mean_by_style(statistics, names[0]).items()
+                },
+                # The columns are those of the study's statistics.
+                **column_schema(statistics.schema),
+                "first_rows": markdown_table(
+                    statistics.select("style", "relevance", "layer", "projection", *names)
+                ),
                 "curves": dg.MetadataValue.md(
                     curve_thumbnail(curves(statistics.lazy(), names[:1]))
                 ),

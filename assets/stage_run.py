@@ -1,13 +1,15 @@
 """What all assets do: measure time, retry transient failures, run checks, record the result."""
 
+from __future__ import annotations
+
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from functools import cached_property
+from pathlib import Path
 from time import perf_counter
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import dagster as dg
-import polars as pl
 
 from assets.checks import check_results
 from assets.dagster_workarounds.killed_runs import mark_process
@@ -23,6 +25,9 @@ from gradpipe.system.hashing import content_hash
 from storage.tables import Table
 from storage.workspace import Workspace
 
+if TYPE_CHECKING:
+    from storage.filesystem import Location
+
 #: All stages are in one group: the lineage page folds several groups into boxes without assets.
 ASSET_GROUP = "gradpipe"
 #: Number of retries of a stage before its partition counts as failed.
@@ -35,6 +40,7 @@ class StageRun:
     def __init__(
         self, context: dg.AssetExecutionContext, workspace: Workspace, stage: Stage, started: float
     ) -> None:
+        self.context = context
         self.workspace = workspace
         self.study = workspace.study()
         self.versions = Versions(workspace, self.study)
@@ -85,6 +91,8 @@ class StageRun:
     ) -> dg.MaterializeResult[Any]:
         """The materialization, with the numbers of every stage and ``metadata`` of its own.
 
+        Dagster plots numbers over the materializations.
+
         ``computed`` is the number of rows computed now, by default all if the table was stale.
         Raises DamagedError if the table is missing.
         """
@@ -98,6 +106,8 @@ class StageRun:
                 "computed": computed,
                 "reused": total - computed,
                 "seconds": round(perf_counter() - self._started, 3),
+                "bytes": self.stage.files.bytes_of(self.workspace, self.partition),
+                "dagster/uri": _uri(self.table.path),
                 **metadata,
             },
             data_version=dg.DataVersion(notes.data),
@@ -147,20 +157,5 @@ def is_transient(error: BaseException) -> bool:
     return error.transient if isinstance(error, GradpipeError) else connection_failed(error)
 
 
-def markdown_table(frame: pl.DataFrame, rows: int = 5) -> dg.MarkdownMetadataValue:
-    """The first rows as a table for the UI, with long texts cut."""
-    head = frame.head(rows).select(
-        pl.when(pl.col(name).str.len_chars() > 80)
-        .then(pl.col(name).str.slice(0, 77) + "...")
-        .otherwise(pl.col(name))
-        .str.replace_all(r"[\r\n|]+", " ")
-        if dtype == pl.String
-        else pl.col(name).round_sig_figs(5)
-        if dtype.is_float()
-        else pl.col(name)
-        for name, dtype in frame.schema.items()
-    )
-    lines = [head.columns, ["---"] * head.width, *head.iter_rows()]
-    return dg.MetadataValue.md(
-        "\n".join("| " + " | ".join(str(cell) for cell in line) + " |" for line in lines)
-    )
+def _uri(location: Location) -> str:
+    return location.absolute().as_uri() if isinstance(location, Path) else str(location)

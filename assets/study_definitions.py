@@ -19,6 +19,8 @@ from assets.partitions import StudyPartitions
 from assets.resources import Accelerator, StudyWorkspace
 from assets.stage_run import ASSET_GROUP
 from assets.stages import STAGES
+from assets.stored_checks import stored_checks
+from assets.study_attributes import report_freshness
 from gradpipe.errors import StudyError, nearest
 from gradpipe.studies.load import load_study, parse_study
 from gradpipe.studies.study import Study
@@ -56,8 +58,8 @@ def build_study_definitions(
         group_name: The assets' group.
         pool: The pool whose slots limit the extractions at the same time, in all studies that name
             it; with None, there is no limit.
-        owners: The assets' owners: e-mail addresses, or ``team:NAME``.
-        tags: Tags of every asset.
+        owners: The assets' owners besides the study's: e-mail addresses, or ``team:NAME``.
+        tags: Tags of every asset, besides the study's.
         op_tags: Tags of the steps of single assets, by the asset's name, for example for
             Kubernetes: ``{"gradient_spectra": {"dagster-k8s/config": {...}}}``.
         executor: What runs the steps of a job; by default that of the code location.
@@ -80,10 +82,11 @@ def build_study_definitions(
         prefix=prefix,
         group=group_name,
         pool=pool,
-        owners=tuple(owners),
-        tags=tags or {},
+        owners=tuple(dict.fromkeys([*loaded.owners, *owners])),
+        tags={**loaded.tags, **(tags or {})},
         op_tags=op_tags or {},
         condition=automation_condition,
+        freshness=report_freshness(loaded),
         partitions=StudyPartitions.of_study(loaded, "".join(f"{part}/" for part in prefix)),
     )
     resources = {
@@ -93,6 +96,7 @@ def build_study_definitions(
     jobs = study_jobs(names, resources, executor)
     return dg.Definitions(
         assets=derived_assets(names, resources),
+        asset_checks=stored_checks(names, resources),
         jobs=[*jobs.stages.values(), jobs.fill],
         sensors=[study_sensor(names, jobs, resources)],
         schedules=[study_schedule(names, jobs, resources)],

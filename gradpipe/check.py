@@ -12,3 +12,8 @@ class Check:
     passed: bool
     note: str
     numbers: Mapping[str, float] = field(default_factory=dict)
+
+    @property
+    def sentence(self) -> str:
+        """The note as a sentence."""
+        return f"{self.note[0].upper()}{self.note[1:]}."

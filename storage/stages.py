@@ -69,6 +69,16 @@ class StageFiles:
         )
         return Table(workspace.root.joinpath(*path.split("/")), self.optional)
 
+    def bytes_of(self, workspace: Workspace, partition: Partition) -> int:
+        """The size of one partition's files, without the calls that benchmarks share."""
+        names = {name: slug(getattr(partition, name)) for name in self.partitioned_by}
+        total = 0
+        for pattern in (self.table, *self.companions, *self.parts, *self.outputs):
+            if "{generator}" not in pattern:
+                *folder, name = pattern.format(**names).split("/")
+                total += sum(workspace.files.sizes(workspace.root.joinpath(*folder), name).values())
+        return total
+
     def is_complete(self, workspace: Workspace) -> bool:
         """Whether all files of ``outputs`` exist."""
         return all(workspace.root.joinpath(*path.split("/")).is_file() for path in self.outputs)

@@ -1,10 +1,14 @@
 """The example files of deployments: each is read, or run, by what it is for."""
 
+import json
 import os
 import re
 import runpy
 import subprocess
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
+from threading import Thread
 from typing import Any
 
 import dagster as dg
@@ -126,3 +130,57 @@ def test_a_slurm_job_queues_again_only_at_its_time_limit(
     said = done.stdout.splitlines()
     assert said == ["srun gradpipe run --study study.yaml", "scontrol requeue 7"][: 1 + requeued]
     assert done.returncode == (0 if requeued else code)
+
+
+@pytest.fixture
+def messages(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[str]]:
+    """The texts that a webhook receives."""
+    received: list[str] = []
+
+    class Hook(BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            body = self.rfile.read(int(self.headers["Content-Length"]))
+            received.append(json.loads(body)["text"])
+            self.send_response(200)
+            self.end_headers()
+
+        def log_message(self, *_: Any) -> None:
+            """Say nothing."""
+
+    with HTTPServer(("127.0.0.1", 0), Hook) as server:
+        thread = Thread(target=server.serve_forever)
+        thread.start()
+        monkeypatch.setenv("WEBHOOK_URL", f"http://127.0.0.1:{server.server_port}/")
+        monkeypatch.setenv("no_proxy", "127.0.0.1")
+        yield received
+        server.shutdown()
+        thread.join()
+
+
+def test_messages_say_what_failed_and_what_is_new(messages: list[str]) -> None:
+    defs = definitions("notifications.py")
+    failure, news = (defs.resolve_sensor_def(n) for n in ("failure_message", "report_message"))
+
+    @dg.asset
+    def report() -> dg.MaterializeResult[Any]:
+        page = dg.MetadataValue.url("/gradpipe/report/index.html")
+        metadata = {"computed": 1, "page": page, "excluded_partitions": "none"}
+        return dg.MaterializeResult(metadata=metadata)
+
+    @dg.asset
+    def failing() -> None:
+        raise ValueError("no “room”")
+
+    with dg.DagsterInstance.ephemeral() as instance:
+        dg.materialize([report], instance=instance)
+        news.evaluate_tick(dg.build_sensor_context(instance))
+        result = dg.materialize([failing], instance=instance, raise_on_error=False)
+        context = dg.build_run_status_sensor_context(
+            "failure_message", result.get_run_failure_event(), instance, result.dagster_run
+        )
+        failure(context.for_run_failure())
+    assert [text.partition(":")[0] for text in messages] == [
+        "The report has changed",
+        f"{result.dagster_run.job_name} of the study failed",
+    ]
+    assert "/gradpipe/report/index.html" in messages[0]

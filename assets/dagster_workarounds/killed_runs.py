@@ -9,7 +9,10 @@ import dagster as dg
 
 from gradpipe.system.atomic_files import is_gone, is_process_name, process_name
 
-_PROCESS = "gradpipe/process"
+#: Every run has this tag; Dagster's UI hides tags of this namespace.
+_PROCESS = ".dagster/gradpipe_process"
+#: The tag of runs of earlier versions.
+_EARLIER = "gradpipe/process"
 #: The names of executors that run all steps of a run in the run's process.
 _ONE_PROCESS = {"in_process", "execute_in_process_executor"}
 
@@ -34,7 +37,7 @@ def release_orphans(instance: dg.DagsterInstance) -> None:
     """Fail this machine's runs whose process is gone, and free the pool slots of finished runs."""
     unfinished = dg.RunsFilter(statuses=[dg.DagsterRunStatus.STARTED, dg.DagsterRunStatus.STARTING])
     for run in instance.get_runs(unfinished):
-        process = run.tags.get(_PROCESS)
+        process = run.tags.get(_PROCESS) or run.tags.get(_EARLIER)
         # A name in another format was written by an earlier gradpipe, which no longer runs here.
         if process and (is_gone(process) or not is_process_name(process)):
             instance.report_run_failed(run, "The process of this run was killed.")

@@ -68,14 +68,18 @@ class Extractor:
         return os.getpid(), platform.node()
 
     def extract(
-        self, examples: pl.DataFrame, protocol: Protocol, append: Callable[[pl.DataFrame], None]
+        self,
+        examples: pl.DataFrame,
+        protocol: Protocol,
+        append: Callable[[pl.DataFrame], None],
+        budget: int | None = None,
     ) -> Iterator[list[str] | GradpipeError]:
         """Append the rows of ``examples`` batch by batch; yield the stored keys."""
         from gradpipe.gradients.examples import extract_examples
 
         try:
             assert self._loaded is not None, "load() comes first"
-            for rows in extract_examples(self._loaded, examples, protocol):
+            for rows in extract_examples(self._loaded, examples, protocol, budget=budget):
                 append(rows)
                 yield rows["key"].to_list()
         except Exception as error:

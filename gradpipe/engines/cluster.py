@@ -125,7 +125,7 @@ class _Extraction:
         shard, work = self._backlog.take(), self._work
         keys = pl.DataFrame({"key": shard.keys}, {"key": pl.String})
         rows = keys.join(work.examples, on="key", maintain_order="left")
-        member.start(shard, rows, work.protocol, work.append)
+        member.start(shard, rows, work.protocol, work.append, budget=work.batch_tokens)
 
     def _receive(self, member: Member | None) -> None:
         if member is None:

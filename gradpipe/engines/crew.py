@@ -49,10 +49,15 @@ class Member:
         examples: pl.DataFrame,
         protocol: Protocol,
         append: Callable[[pl.DataFrame], None],
+        *,
+        budget: int | None = None,
     ) -> None:
-        """Assign a shard to the actor; ``examples`` are the rows of the shard."""
+        """Assign a shard to the actor; ``examples`` are the rows of the shard.
+
+        ``budget`` is passed to ``extract_rows``.
+        """
         self.shard = shard
-        self.asked = self.handle.extract.remote(examples, protocol, append)
+        self.asked = self.handle.extract.remote(examples, protocol, append, budget)
 
     def receive(self) -> list[str] | None:
         """Return the keys of the rows that the actor stored, or None if it finished its task.

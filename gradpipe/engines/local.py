@@ -7,5 +7,6 @@ from gradpipe.models.load import LoadedModel
 
 def extract_here(loaded: LoadedModel, work: Work) -> None:
     """Compute and store every row of the work, batch by batch, on a loaded model."""
-    for rows in extract_examples(loaded, work.examples, work.protocol, work.report):
+    budget = work.batch_tokens
+    for rows in extract_examples(loaded, work.examples, work.protocol, work.report, budget):
         work.append(rows)

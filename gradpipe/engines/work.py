@@ -27,7 +27,8 @@ class Work:
     ``missing`` returns the keys that are missing from the store. Both are pickled, as other
     processes and machines may call them; ``report`` stays in this process.
     ``placement`` sets the device layout of each copy of the model. ``rewritable``: a training may
-    rewrite the model's files meanwhile.
+    rewrite the model's files meanwhile. ``batch_tokens`` is the most padded tokens per batch;
+    None means as many as fit in the free memory.
     """
 
     source: ModelSource
@@ -40,6 +41,7 @@ class Work:
     report: Callable[[Progress], None] = lambda _: None
     placement: Placement = IN_ONE_PIECE
     rewritable: bool = False
+    batch_tokens: int | None = None
 
     def called(self, keys: Iterable[str]) -> list[str]:
         """Return the names of rows in error messages: benchmark, index, style and relevance."""

@@ -29,15 +29,22 @@ def count_rows(examples: pl.DataFrame) -> pl.DataFrame:
 
 
 def summarize_rows(examples: pl.DataFrame, computed: pl.DataFrame) -> dict[str, int | float]:
-    """What a partition holds, and how fast the examples of this run, ``computed``, were."""
+    """What a partition holds, and how fast the examples of this run, ``computed``, were.
+
+    Without any, there is no speed: zeros would look like slow runs in a plot.
+    """
     seconds = float(computed["seconds"].sum())
     loss = examples["loss"].drop_nans().mean()
+    unusable = examples.filter(pl.col("reason").is_not_null()).height
+    speed = round(int(computed["tokens"].sum()) / seconds, 1) if seconds else None
     return {
         "tokens": int(examples["tokens"].sum()),
-        "tokens_per_second": round(int(computed["tokens"].sum()) / seconds, 1) if seconds else 0.0,
-        "unusable": examples.filter(pl.col("reason").is_not_null()).height,
+        "unusable": unusable,
+        "unusable_share": round(unusable / max(examples.height, 1), 4),
         "truncated": int(examples["truncated"].sum()),
-    } | ({"mean_loss": round(loss, 4)} if isinstance(loss, float) else {})
+        **({"tokens_per_second": speed} if speed is not None else {}),
+        **({"mean_loss": round(loss, 4)} if isinstance(loss, float) else {}),
+    }
 
 
 def unusable_rows(examples: pl.DataFrame) -> pl.DataFrame:
@@ -47,3 +54,20 @@ def unusable_rows(examples: pl.DataFrame) -> pl.DataFrame:
         .select("model", "benchmark", "index", "style", "relevance", "example_id", "reason")
         .sort("model", "benchmark", "index", "style", "relevance")
     )
+
+
+def mean_by_style(statistics: pl.DataFrame, statistic: str) -> dict[str, float]:
+    """The mean of a statistic over the matrices of all correct responses, by style.
+
+    ``statistics`` is a statistics table. Values that are not finite are left out.
+    """
+    correct = pl.col("relevance") == "correct"
+    means = (
+        statistics.lazy()
+        .filter(correct & pl.col(statistic).is_finite())
+        .group_by("style")
+        .agg(pl.col(statistic).mean())
+        .sort("style")
+        .collect()
+    )
+    return dict(means.iter_rows())

@@ -23,6 +23,7 @@ from gradpipe.responses.build import Irrelevant
 from gradpipe.responses.wrong import Wrong
 from gradpipe.statistics.reductions import DEFAULT_STATISTICS, REDUCTIONS
 from gradpipe.studies.base_models import require_known_bases, tuned_pairs
+from gradpipe.studies.dagster_settings import Automation, FreshnessDays, Owners, Tags
 from gradpipe.studies.model_config import ModelConfig
 from gradpipe.studies.model_entries import ModelEntry
 from gradpipe.studies.names import require_distinct_names, require_known_names
@@ -156,13 +157,10 @@ class Study(BaseModel):
             "The share of a style's responses that may fail the gates before their check warns."
         ),
     )
-    automation: bool | Literal["nightly"] = Field(
-        default=False,
-        description=(
-            "Whether the daemon computes what is missing: as soon as it notices (true), "
-            "``nightly``, or never (false)."
-        ),
-    )
+    automation: Automation = False
+    owners: Owners = ()
+    tags: Tags = {}
+    freshness_days: FreshnessDays = None
 
     #: The models and series as written, if ``models`` has one model per step of a series.
     _entries: tuple[ModelConfig, ...] | None = PrivateAttr(None)

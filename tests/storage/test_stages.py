@@ -100,3 +100,17 @@ def test_a_report_is_complete_with_its_page(tmp_path: Path) -> None:
     workspace.report_page.parent.mkdir()
     workspace.report_page.touch()
     assert REPORT_FILES.is_complete(workspace)
+
+
+def test_the_bytes_of_a_partition_are_those_of_its_files_alone(tmp_path: Path) -> None:
+    workspace = Workspace(tmp_path)
+    for location in (
+        workspace.spectra_index(CELL.model, CELL.benchmark).path,
+        workspace.spectra(CELL.model, CELL.benchmark).folder / "part-1.parquet",
+        workspace.spectra_index(CELL.model, "other").path,
+    ):
+        assert isinstance(location, Path)
+        location.parent.mkdir(parents=True, exist_ok=True)
+        location.write_bytes(b"x" * 10)
+    assert SPECTRA_FILES.bytes_of(workspace, CELL) == 20
+    assert STATISTICS_FILES.bytes_of(workspace, CELL) == 0
