@@ -81,8 +81,7 @@ def compared_styles(styles: Sequence[str]) -> list[tuple[str, str]]:
     whole = [
         style
         for style in dict.fromkeys(styles)
-        if style in REASONING_STYLES
-        or (is_own_style(style) and uncut_style(style, styles) is None)
+        if style in REASONING_STYLES or (is_own_style(style) and uncut_style(style, styles) is None)
     ]
     pairs = combinations(whole, 2) if len(whole) <= MOST_PAIRED_STYLES else pairwise(whole)
     return [pair for pair in pairs if any(is_own_style(style) for style in pair)]

@@ -26,9 +26,7 @@ _QUANTITIES: dict[Quantity, tuple[str, str]] = {
 }
 
 
-def parse_claim(
-    text: str, statistics: Sequence[str], styles: Sequence[str] = STYLES
-) -> Claim:
+def parse_claim(text: str, statistics: Sequence[str], styles: Sequence[str] = STYLES) -> Claim:
     """Parse a claim written in the form of CLAIM_GRAMMAR.
 
     It compares geometric means over the layers of mean curves or, with ``mad of``, their MADs; with

@@ -21,6 +21,7 @@ from gradpipe.report.report_data import (
     ReportInputs,
 )
 from gradpipe.report.steps import detailed_models, models_that_count
+from gradpipe.report.style_sheet import StyleSheet
 from gradpipe.statistics.alignment import alignment_curves
 from gradpipe.statistics.curves import curves
 from gradpipe.statistics.decomposition import token_decomposition
@@ -54,6 +55,7 @@ def gather(
     correction: Correction = "study",
     steps: pl.DataFrame | None = None,
     responses: pl.DataFrame | None = None,
+    styles: StyleSheet = StyleSheet(),
 ) -> ReportInputs:
     """The inputs of a report on ``cells``, which are read one at a time.
 
@@ -63,6 +65,7 @@ def gather(
     responses were divided into spans. ``steps`` are those of checkpoints (`step_table`): the
     verdicts are about `models_that_count`, and tables that take long about `detailed_models`.
     ``responses`` is REPORT_RESPONSE_SCHEMA with ``text``; without it, no origin is shown.
+    ``styles`` says in which order the study's styles are compared and shown.
     """
     statistics = curve_table["statistic"].unique(maintain_order=True).to_list()
     models = list(dict.fromkeys(cell.model for cell in cells))
@@ -70,7 +73,7 @@ def gather(
     placed = placed.filter(pl.col("model").is_in(models))
     detailed = set(detailed_models(models, placed))
     in_detail = [cell for cell in cells if cell.model in detailed]
-    parts = [_parts_of(cell, statistics, seed) for cell in in_detail]
+    parts = [_parts_of(cell, statistics, seed, styles.order) for cell in in_detail]
     measured = pl.concat(_measured(cell) for cell in cells)
     counting = set(models_that_count(models, placed))
     judged = judge_cells(
@@ -120,6 +123,7 @@ def gather(
         steps=placed,
         trends=in_time.trends,
         claim_steps=in_time.by_step,
+        styles=styles,
         **SpanTables.concat(_spans(cell, statistics) for cell in in_detail if divided)._asdict(),
     )
 
@@ -186,7 +190,7 @@ class _Parts(NamedTuple):
     added: pl.DataFrame
 
 
-def _parts_of(cell: CellResults, names: Sequence[str], seed: int) -> _Parts:
+def _parts_of(cell: CellResults, names: Sequence[str], seed: int, order: Sequence[str]) -> _Parts:
     """Read each table of the cell once and reduce it to the tables of the report."""
     examples, statistics = cell.examples.collect(), cell.statistics.collect()
     scores = example_scores(statistics.lazy())
@@ -197,7 +201,7 @@ def _parts_of(cell: CellResults, names: Sequence[str], seed: int) -> _Parts:
     texts = examples.select(*EXAMPLE_LABELS, "donor_item_id", "response")
     return _Parts(
         scores=scores,
-        length=length_effects(statistics, seed),
+        length=length_effects(statistics, seed, order),
         alignment=alignment_curves(cell.alignments),
         extremes=at_ends,
         texts=texts.join(at_ends, on=EXAMPLE_LABELS, how="semi"),
@@ -205,7 +209,7 @@ def _parts_of(cell: CellResults, names: Sequence[str], seed: int) -> _Parts:
             discrimination(statistics, names, first=relevance, second="correct")
             for relevance in others
         ),
-        decomposition=token_decomposition(statistics),
+        decomposition=token_decomposition(statistics, order),
         added=pl.concat(
             added_discrimination(with_donors, scored, first=relevance) for relevance in others
         )

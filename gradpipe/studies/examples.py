@@ -57,7 +57,9 @@ def study_items(study: Study, benchmark: BenchmarkConfig) -> pl.DataFrame:
     """The items (ITEM_SCHEMA) that the study uses of a benchmark; raises DataError."""
     sample = benchmark.sample or study.sample
     own = study.benchmark(benchmark.name).own_styles
-    return sample_items(read_items(benchmark.with_own_styles(own)), sample, study.sampling, study.seed)
+    return sample_items(
+        read_items(benchmark.with_own_styles(own)), sample, study.sampling, study.seed
+    )
 
 
 def study_calls(study: Study, benchmark: BenchmarkConfig, items: pl.DataFrame) -> pl.DataFrame:

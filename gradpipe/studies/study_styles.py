@@ -77,6 +77,11 @@ class StudyStyles(tuple[str, ...]):
         """The labels that the study gives, by style."""
         return {name: one.label for name, one in self.settings.items() if one.label}
 
+    @property
+    def colors(self) -> dict[str, str]:
+        """The colors that the study gives, by style."""
+        return {name: one.color for name, one in self.settings.items() if one.color}
+
     def columns(self, wanted: Iterable[str]) -> dict[str, str]:
         """The columns of the own styles among ``wanted``, by style, in an order of their own."""
         chosen = sorted_styles(set(wanted) & set(self.own))
@@ -157,8 +162,9 @@ def _settings(name: str, entry: Any) -> StyleSettings:
     known = [field.name for field in fields(StyleSettings)]
     for key, value in given.items():
         if key not in known:
-            raise StudyError(f"The style {name!r} has an unknown key {key[:60]!r}: "
-                             f"{nearest(key, known)}")
+            raise StudyError(
+                f"The style {name!r} has an unknown key {key[:60]!r}: {nearest(key, known)}"
+            )
         if key == "color":
             _require_color(name, value)
         elif not isinstance(value, str) or not value.strip() or len(value) > _MOST_CHARACTERS:

@@ -132,7 +132,9 @@ def length_effects(
         for family in (REASONING_STYLES, THINKING_STYLES, KNOWLEDGE_STYLES)
         for styles in combinations([style for style in family if style in present], 2)
     ]
-    own = compared_styles([*(style for style in order if style in present), *sorted_styles(present)])
+    own = compared_styles(
+        [*(style for style in order if style in present), *sorted_styles(present)]
+    )
     rows = [
         row
         for styles in (*pairs, *own)
