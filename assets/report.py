@@ -21,7 +21,7 @@ from gradpipe.report.charts.thumbnail import curve_thumbnail
 from gradpipe.report.collect import all_curves, gather
 from gradpipe.report.report_data import ReportInputs
 from gradpipe.report.steps import step_table
-from gradpipe.report.style_sheet import StyleSheet, showing
+from gradpipe.report.style_sheet import BUILT_IN_STYLES, StyleSheet, showing
 from gradpipe.responses.written import quality_of
 from gradpipe.studies.equal_models import find_equal_models
 from gradpipe.studies.provenance import extraction_costs, provenance
@@ -167,7 +167,7 @@ def _inputs(run: StageRun, cells: list[CellResults], curves: pl.DataFrame) -> Re
 def _style_sheet(study: Study) -> StyleSheet:
     styles = study.styles
     if styles is None or not styles.settings:
-        return StyleSheet()
+        return BUILT_IN_STYLES
     return StyleSheet.of(styles, styles.labels, styles.colors)
 
 

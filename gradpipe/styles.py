@@ -60,16 +60,21 @@ def uncut_style(style: str, styles: Collection[str]) -> str | None:
     return source if is_cut else None
 
 
+def ordered_styles(present: Iterable[str], order: Sequence[str]) -> list[str]:
+    """The distinct styles, those in ``order`` first, the others as ``sorted_styles`` does."""
+    others = sorted_styles(present)
+    return list(dict.fromkeys([*(style for style in order if style in others), *others]))
+
+
 def own_style_pairs(present: Iterable[str], order: Sequence[str] = ()) -> list[tuple[str, str]]:
     """``compared_styles`` of those present, and the same pairs with their responses cut.
 
-    Styles that are not in ``order`` follow as ``sorted_styles`` sorts them.
+    They are in the order of ``ordered_styles``.
     """
-    there = sorted_styles(present)
-    styles = [*(style for style in order if style in there), *there]
+    styles = ordered_styles(present, order)
     pairs = compared_styles(styles)
     cut = [(f"{a}{CUT_SUFFIX}", f"{b}{CUT_SUFFIX}") for a, b in pairs]
-    return pairs + [pair for pair in cut if set(pair) <= set(there)]
+    return pairs + [pair for pair in cut if set(pair) <= set(styles)]
 
 
 def compared_styles(styles: Sequence[str]) -> list[tuple[str, str]]:

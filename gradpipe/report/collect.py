@@ -21,7 +21,7 @@ from gradpipe.report.report_data import (
     ReportInputs,
 )
 from gradpipe.report.steps import detailed_models, models_that_count
-from gradpipe.report.style_sheet import StyleSheet
+from gradpipe.report.style_sheet import BUILT_IN_STYLES, StyleSheet
 from gradpipe.statistics.alignment import alignment_curves
 from gradpipe.statistics.curves import curves
 from gradpipe.statistics.decomposition import token_decomposition
@@ -55,7 +55,7 @@ def gather(
     correction: Correction = "study",
     steps: pl.DataFrame | None = None,
     responses: pl.DataFrame | None = None,
-    styles: StyleSheet = StyleSheet(),
+    styles: StyleSheet = BUILT_IN_STYLES,
 ) -> ReportInputs:
     """The inputs of a report on ``cells``, which are read one at a time.
 

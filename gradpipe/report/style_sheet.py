@@ -45,7 +45,9 @@ class StyleSheet:
         return "\n".join([head, *rules, "}"]) if rules else ""
 
 
-_SHEET: ContextVar[StyleSheet] = ContextVar("style_sheet", default=StyleSheet())
+#: The sheet of a study that declares no styles.
+BUILT_IN_STYLES = StyleSheet()
+_SHEET: ContextVar[StyleSheet] = ContextVar("style_sheet", default=BUILT_IN_STYLES)
 
 
 def current_sheet() -> StyleSheet:

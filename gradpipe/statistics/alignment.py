@@ -76,8 +76,8 @@ class AlignmentCollector:
         * "same_layer", ``pair`` one of SAME_LAYER: two projections' gradients in a layer;
         * "next_layer", ``pair`` a projection: its gradients in a layer and in the next;
         * "responses", ``pair`` a projection: one item's correct responses of two styles, in the
-          order of ``sorted_styles``, or its correct and another response of one style. The second of the
-          two is in ``against_style`` and ``against_relevance``, null for the other kinds.
+          order of ``sorted_styles``, or its correct and another response of one style. The second
+          of the two is in ``against_style`` and ``against_relevance``, null for the other kinds.
 
         A zero gradient has no direction, so its pairs have no rows. In a model that mixes types of
         layers, pairs are named by type as in ``name_by_layer_type``, and adjacent layers of two

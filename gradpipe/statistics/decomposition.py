@@ -63,8 +63,8 @@ def token_decomposition(table: StatisticsFrame, order: Sequence[str] = ()) -> pl
     those of Student's t over items, null for a single item.
 
     Other styles than the built-in ones are compared too, in the ``order`` of a study, by default
-    by name. Returns a table of DECOMPOSITION_SCHEMA, sorted by its columns up to ``layer``, means first. It
-    has no rows if ``table`` has no TOKEN_STATISTICS.
+    by name. Returns a table of DECOMPOSITION_SCHEMA, sorted by its columns up to ``layer``, means
+    first. It has no rows if ``table`` has no TOKEN_STATISTICS.
     """
     labeled = with_labels(table.lazy())
     if not set(TOKEN_STATISTICS) <= set(labeled.collect_schema().names()):

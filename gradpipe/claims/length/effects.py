@@ -32,7 +32,6 @@ from gradpipe.styles import (
     REASONING_STYLES,
     THINKING_STYLES,
     compared_styles,
-    sorted_styles,
 )
 
 #: The dependent variable of the regression, by quantity.
@@ -132,9 +131,7 @@ def length_effects(
         for family in (REASONING_STYLES, THINKING_STYLES, KNOWLEDGE_STYLES)
         for styles in combinations([style for style in family if style in present], 2)
     ]
-    own = compared_styles(
-        [*(style for style in order if style in present), *sorted_styles(present)]
-    )
+    own = compared_styles(ordered_styles(present, order))
     rows = [
         row
         for styles in (*pairs, *own)

@@ -49,8 +49,9 @@ class HeadlineFigure:
 class Headline:
     """A finding in one line: its title, verdict and figures.
 
-    ``statement`` says what the ratio is of, ``word`` is the word for the verdict. ``survives_length`` is None for claims that do not
-    compare two styles: the figures other than that as measured are about nothing then.
+    ``statement`` says what the ratio is of, ``word`` is the word for the verdict.
+    ``survives_length`` is None for claims that do not compare two styles: the figures other than
+    that as measured are about nothing then.
     """
 
     group: str

@@ -16,8 +16,9 @@ def correction_text(overall: dict[str, Any], word: Callable[[str], str] = str) -
     """
     if overall["verdict_study"] in (None, overall["verdict"]):
         return ""
+    verdict = sentence_start(word(overall["verdict"]))
     return (
-        f"{sentence_start(word(overall['verdict']))} by itself (p = {overall['p']:.2g}), but not after "
+        f"{verdict} by itself (p = {overall['p']:.2g}), but not after "
         f"the correction for all claims of the study (p = {overall['p_study']:.2g})"
     )
 
