@@ -32,6 +32,7 @@ from gradpipe.styles import (
     REASONING_STYLES,
     THINKING_STYLES,
     compared_styles,
+    ordered_styles,
 )
 
 #: The dependent variable of the regression, by quantity.
