@@ -59,8 +59,8 @@ class StudyStyles(tuple[str, ...]):
         return styles
 
     def __eq__(self, other: object) -> bool:
-        mine = tuple.__eq__(self, other)
-        return mine and self.settings == getattr(other, "settings", {})
+        equal = isinstance(other, tuple) and tuple.__eq__(self, other)
+        return equal and self.settings == getattr(other, "settings", {})
 
     def __ne__(self, other: object) -> bool:
         return not self == other
