@@ -10,9 +10,12 @@ from typing import NamedTuple
 from gradpipe.claims.contrasts import Claim, Quantity, Term
 from gradpipe.claims.schemas import COMPARISON_SOURCE
 from gradpipe.styles import compared_styles
+from gradpipe.system.hashing import content_hash
 
 #: The part of a comparison's statement that the verdict decides about.
 IS_LARGER = " is larger for "
+
+_LONGEST_GROUP = 60
 
 
 class _Compared(NamedTuple):
@@ -69,7 +72,8 @@ def _claim(compared: _Compared, pair: tuple[str, str], labels: Sequence[str]) ->
     subject = compared.subject
     return Claim(
         claim=name,
-        group=name,
+        # It names a file of charts, whose name is cut.
+        group=name if len(name) < _LONGEST_GROUP else f"{compared.title} {content_hash(*pair)}",
         title=f"{compared.title}, {' / '.join(labels)}",
         statement=f"{subject[0].upper()}{subject[1:]}{IS_LARGER}{labels[0]} than for {labels[1]}.",
         source=COMPARISON_SOURCE,

@@ -167,10 +167,10 @@ def _settings(name: str, entry: Any) -> StyleSettings:
             )
         if key == "color":
             _require_color(name, value)
-        elif not isinstance(value, str) or not value.strip() or len(value) > _MOST_CHARACTERS:
+        elif not _is_short_text(value):
             raise StudyError(
                 f"The style {name!r} has {str(value)[:60]!r} as its `{key}`: give a text of 1 to "
-                f"{_MOST_CHARACTERS} characters."
+                f"{_MOST_CHARACTERS} characters in one line."
             )
     if name in STYLES and "column" in given:
         raise StudyError(
@@ -178,6 +178,12 @@ def _settings(name: str, entry: Any) -> StyleSettings:
             f"`columns: {{responses: {{{name}: ...}}}}`."
         )
     return StyleSettings(**given)
+
+
+def _is_short_text(value: Any) -> bool:
+    if not isinstance(value, str) or len(value) > _MOST_CHARACTERS:
+        return False
+    return value.isprintable() and bool(value.strip())
 
 
 def _require_color(name: str, value: Any) -> None:
