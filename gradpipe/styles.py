@@ -73,7 +73,11 @@ def own_style_pairs(present: Iterable[str], order: Sequence[str] = ()) -> list[t
     """
     styles = ordered_styles(present, order)
     pairs = compared_styles(styles)
-    cut = [(f"{a}{CUT_SUFFIX}", f"{b}{CUT_SUFFIX}") for a, b in pairs]
+    cut = [
+        (f"{a}{CUT_SUFFIX}", f"{b}{CUT_SUFFIX}")
+        for a, b in pairs
+        if is_own_style(a) and is_own_style(b)
+    ]
     return pairs + [pair for pair in cut if set(pair) <= set(styles)]
 
 

@@ -23,8 +23,8 @@ def wide_table(
     column of styles is a style's name, or what ``own_styles`` (by style) says it is called; rows
     with an empty style are skipped.
 
-    Raises DataError, which calls the table ``name``, if a column is missing, a value is no style,
-    or an item has two responses of one style.
+    Raises DataError, which calls the table ``name``, if a column is missing, a value is not a
+    style, or an item has two responses of one style.
     """
     styles = text_column(table, columns.style or "style", name)
     texts = text_column(table, _response_column(table, columns, name), name)

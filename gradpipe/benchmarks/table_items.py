@@ -190,7 +190,7 @@ def _response_columns(
 
 
 def _require_columns(own: Mapping[str, str], present: Sequence[str], name: str) -> None:
-    """Raise DataError if the table lacks a column that a study's own style needs."""
+    """Raise DataError if a column that a study's own style needs is missing."""
     for style, column in own.items():
         if column not in present:
             raise DataError(

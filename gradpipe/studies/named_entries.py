@@ -11,7 +11,7 @@ Named = TypeVar("Named", ModelConfig, BenchmarkConfig)
 
 
 def find_named(entries: tuple[Named, ...], name: str, kind: str) -> Named:
-    """The entry of this name; raises StudyError, which calls it a ``kind``, if there is none."""
+    """The entry of this name; raises StudyError, which calls it a ``kind``, without one."""
     for entry in entries:
         if entry.name == name:
             return entry

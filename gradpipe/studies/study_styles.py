@@ -21,6 +21,8 @@ _RESERVED = {
     *("on", "mad", "of", "in", "over", "layers", "early", "mid", "last", "log", "relative", "all"),
 }
 _COLOR = re.compile(r"#[0-9A-Fa-f]{6}")
+#: The key of a color in either spelling.
+_COLOR_KEY = re.compile(r"^colou?r$")
 _MOST_CHARACTERS = 60
 
 
@@ -69,7 +71,7 @@ class StudyStyles(tuple[str, ...]):
 
     @property
     def own(self) -> tuple[str, ...]:
-        """The styles that are not built in, without those that only cut the responses of others."""
+        """The styles that are not built in, except styles of cut responses."""
         return tuple(s for s in self if is_own_style(s) and uncut_style(s, self) is None)
 
     @property
@@ -104,7 +106,7 @@ class StudyStyles(tuple[str, ...]):
 
 
 def known_styles(styles: StudyStyles | None) -> tuple[str, ...]:
-    """The built-in styles and those that a study declares."""
+    """The built-in styles and the declared ones."""
     return tuple(dict.fromkeys((*STYLES, *(styles or ()))))
 
 
@@ -158,7 +160,7 @@ def _settings(name: str, entry: Any) -> StyleSettings:
             f"The style {name!r} has {str(entry)[:60]!r} as its settings: give a mapping, such as "
             '{label: "Teacher A", color: "#0072B2"}.'
         )
-    given = {"color" if key == "colour" else str(key): value for key, value in entry.items()}
+    given = {_COLOR_KEY.sub("color", str(key)): value for key, value in entry.items()}
     known = [field.name for field in fields(StyleSettings)]
     for key, value in given.items():
         if key not in known:

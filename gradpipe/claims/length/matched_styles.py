@@ -19,7 +19,7 @@ LEAST_ANSWER_SHARE = 0.5
 
 
 def matched_styles(styles: Sequence[str]) -> tuple[str, ...] | None:
-    """The variants of these styles with equal length, None if there are none."""
+    """The variants of these styles with equal length; None without such variants."""
     if set(styles) <= MATCHED_STYLE.keys():
         return tuple(MATCHED_STYLE[style] for style in styles)
     if all(is_own_style(style) for style in styles):

@@ -158,6 +158,7 @@ def _finding_without_results(claim: dict[str, Any]) -> ClaimFinding:
     summary = "The study has no results for this claim."
     return ClaimFinding(
         claim=claim["claim"],
+        source=claim["source"],
         group=claim["group"],
         title=_title(claim),
         verdict="undecided",
