@@ -305,7 +305,12 @@ def test_a_study_without_the_nuclear_norm_has_no_length_effects() -> None:
 def test_own_styles_are_compared_in_the_studys_order_and_at_equal_length() -> None:
     styles = {"a": (40, 90), "b": (60, 120), "a_cut": (40, 40), "b_cut": (40, 40)}
     table = results(
-        15, slope=-0.5, sizes={"a": 2.0, "a_cut": 2.0}, styles=tuple(styles), lengths=styles
+        15,
+        slope=-0.5,
+        sizes={"a": 2.0, "a_cut": 2.0},
+        styles=tuple(styles),
+        lengths=styles,
+        spread=0.05,
     )
     effects = length_effects(table, order=["b", "a"])
     assert set(effects.select("style", "against").rows()) == {("b", "a")}
