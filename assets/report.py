@@ -23,6 +23,7 @@ from gradpipe.report.charts.thumbnail import curve_thumbnail
 from gradpipe.report.collect import all_curves, gather
 from gradpipe.report.report_data import ReportInputs
 from gradpipe.report.steps import step_table
+from gradpipe.report.style_sheet import BUILT_IN_STYLES, StyleSheet, showing
 from gradpipe.responses.written import quality_of
 from gradpipe.studies.dagster_settings import DAGSTER_SETTINGS
 from gradpipe.studies.equal_models import find_equal_models
@@ -85,6 +86,8 @@ def report(
             run.table.write(inputs.rows, f"interim {run.version}" if interim else run.version)
         context.log.info(f"The report is at {page}")
         rows = run.table.read()
+        with showing(_style_sheet(run.study)):
+            thumbnail = curve_thumbnail(curves)
         return run.result(
             {
                 "page": report_link(workspace, run.workspace, run.study),
@@ -95,7 +98,7 @@ def report(
                 "unusable": int(rows["unusable"].sum()),
                 **column_schema(rows.schema),
                 "rows": markdown_table(rows, 30),
-                "curves": dg.MetadataValue.md(curve_thumbnail(curves)),
+                "curves": dg.MetadataValue.md(thumbnail),
             }
         )
 
@@ -151,7 +154,15 @@ def _inputs(run: StageRun, cells: list[CellResults], curves: pl.DataFrame) -> Re
         divided=study.protocol.spans is not None,
         correction=study.correction,
         steps=step_table(study.models),
+        styles=_style_sheet(study),
     )
+
+
+def _style_sheet(study: Study) -> StyleSheet:
+    styles = study.styles
+    if styles is None or not styles.settings:
+        return BUILT_IN_STYLES
+    return StyleSheet.of(styles, styles.labels, styles.colors)
 
 
 def _version(versions: Versions, _: Partition) -> str:
@@ -186,6 +197,9 @@ def _version(versions: Versions, _: Partition) -> str:
     for name in ("title", "description"):
         if printed[name] is None:
             del printed[name]
+    if versions.study.styles and versions.study.styles.settings:
+        # A hash of a mapping is that of its sorted keys, and here the order counts.
+        printed["styles"] = list(printed["styles"].items())
     for model in printed["models"]:
         if model["series"] is None:
             del model["series"], model["step"]

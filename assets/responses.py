@@ -137,7 +137,7 @@ def _version(versions: Versions, partition: Partition) -> str:
     return content_hash(
         RESPONSES_VERSION,
         versions.data(BENCHMARK_ITEMS, partition),
-        config.styles or study.styles,
+        study.styles_of(config),
         study.relevances,
         (study.irrelevant, study.sampling, study.seed)
         if "irrelevant" in study.relevances
@@ -166,7 +166,7 @@ def _generator_version(versions: Versions, benchmark: BenchmarkConfig) -> object
     counter = _counter_version(versions) if counts_tokens(study, benchmark) else None
     if generator.kind == "source":
         return counter or "source"
-    written = generator.styles_to_write(benchmark.styles or study.styles)
+    written = generator.styles_to_write(study.styles_of(benchmark))
     templates = load_templates(generator, [style for style in MAX_TOKENS if style in written])
     prompts = {style: template.hash for style, template in templates.items()}
     settings = versions.generator(), generator.mismatches, generator.styles

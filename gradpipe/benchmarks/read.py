@@ -31,6 +31,8 @@ def source_version(config: BenchmarkConfig) -> str:
     """
     source = SOURCES_BY_NAME[config.source]
     source.check_name(config.name)
+    # Only where a study has them, so that the tables of other studies stay valid.
+    own = [config.own_styles] if config.own_styles and source.reads_own_styles else []
     return content_hash(
         READER_VERSION,
         config.name,
@@ -38,6 +40,7 @@ def source_version(config: BenchmarkConfig) -> str:
         config.family,
         config.columns.model_dump(),
         source.content(config),
+        *own,
     )
 
 

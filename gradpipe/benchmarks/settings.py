@@ -1,11 +1,13 @@
 """Settings of a benchmark: the ones that every source has, and the ones that several share."""
 
-from typing import Any, ClassVar, Literal
+from collections.abc import Mapping
+from typing import Any, ClassVar, Literal, Self
 
 from pydantic import (
     BaseModel,
     ConfigDict,
     Field,
+    PrivateAttr,
     SerializerFunctionWrapHandler,
     model_serializer,
 )
@@ -46,13 +48,15 @@ class ColumnNames(LaterSettings):
     Without such a column, the columns are those of a format of training data, found by their names:
     ``messages``, ``prompt`` and ``completion``, ``chosen`` and ``rejected``, ... The settings from
     ``output`` on name columns that are called otherwise.
+
+    ``style`` names the column of the styles of a table with one row per response.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
     later = (
         *("output", "messages", "conversations", "prompt", "completion", "response", "chosen"),
         *("rejected", "question", "problem", "solution", "text", "system", "tools"),
-        "chat_template_kwargs",
+        *("chat_template_kwargs", "style"),
     )
 
     instruction: str = Field(default="instruction", description="The column of instructions.")
@@ -93,10 +97,18 @@ class ColumnNames(LaterSettings):
     system: str | None = _column("system messages")
     tools: str | None = _column("lists of tools")
     chat_template_kwargs: str | None = _column("settings of the chat template")
+    style: str | None = Field(
+        default=None,
+        description=(
+            "The column of each row's style, in a table with one row per response, which the "
+            "column ``response`` holds, or ``output``."
+        ),
+    )
 
     def roles(self) -> dict[str, str]:
         """The columns that the user named for a format of training data, by their roles."""
-        return {role: column for role in self.later if (column := getattr(self, role)) is not None}
+        roles = [role for role in self.later if role != "style"]
+        return {role: column for role in roles if (column := getattr(self, role)) is not None}
 
 
 class BenchmarkSettings(LaterSettings):
@@ -144,6 +156,20 @@ class BenchmarkSettings(LaterSettings):
         description="Response styles of this benchmark; by default the study's ``styles``.",
     )
     checksums: bool = Field(default=True, description="Whether pinned files must be unaltered.")
+
+    #: The columns of the study's own styles that are wanted of this benchmark, by style.
+    _own_styles: dict[str, str] = PrivateAttr(default_factory=dict)
+
+    @property
+    def own_styles(self) -> dict[str, str]:
+        """The columns of the study's own styles that the benchmark has, by style."""
+        return self._own_styles
+
+    def with_own_styles(self, columns: Mapping[str, str]) -> Self:
+        """The settings with the columns of a study's own styles, by style."""
+        changed = self.model_copy()
+        changed._own_styles = dict(columns)
+        return changed
 
 
 class LineBreakSettings(BenchmarkSettings):

@@ -1,10 +1,11 @@
 """Rows of a table as items: by a column per response style, or in a format of training data."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import polars as pl
 
 from gradpipe.benchmarks.items import build_items
+from gradpipe.benchmarks.long_tables import wide_table
 from gradpipe.benchmarks.settings import ColumnNames, TableSettings
 from gradpipe.benchmarks.table_files import instruction_column, join_input, text_column
 from gradpipe.conversations.context import context_of, is_unusable, pair_of
@@ -20,7 +21,8 @@ def table_items(
     """The rows of a table as items (ITEM_SCHEMA), with columns named by ``config.columns``.
 
     A table has columns of instructions and of responses per style; one with answers needs no
-    responses, since a study's generator can write them. A table without these has the columns of a
+    responses, since a study's generator can write them. The column ``columns.style`` says that
+    there is one row per response instead. A table without these has the columns of a
     format of training data: its responses have the style ``given``, and rejected responses have a
     relevance of their own. A row that cannot be used stays, with its reason in its context.
 
@@ -29,7 +31,10 @@ def table_items(
     no row of a format can be used.
     """
     columns = config.columns
-    styles = _response_columns(table, columns, name)
+    if columns.style is not None:
+        table, styles = wide_table(table, columns, config.own_styles, name)
+        return _items_of_styles(table, styles, config, name, family)
+    styles = _response_columns(table, config, name)
     if styles is not None and config.response_template is None:
         return _items_of_styles(table, styles, config, name, family)
     try:
@@ -158,13 +163,15 @@ def _optional(table: pl.DataFrame, role: str, named: str | None, name: str) -> p
 
 
 def _response_columns(
-    table: pl.DataFrame, columns: ColumnNames, name: str
+    table: pl.DataFrame, config: TableSettings, name: str
 ) -> dict[str, str] | None:
     """The column of each style; None if the table has neither styles nor questions and answers."""
+    columns, own = config.columns, config.own_styles
+    known = (*STYLES, *own)
     for style in columns.responses:
-        if style not in STYLES:
+        if style not in known:
             raise DataError(
-                f"`columns.responses` names the unknown style {style!r}: {nearest(style, STYLES)}"
+                f"`columns.responses` names the unknown style {style!r}: {nearest(style, known)}"
             )
     roles = list(columns.roles())
     if roles and columns.responses:
@@ -172,11 +179,25 @@ def _response_columns(
             f"`columns` names `responses` and `{roles[0]}`: name the columns of styles, or those "
             "of one format of training data."
         )
+    own = {**own, **{s: c for s, c in columns.responses.items() if s in own}}
+    _require_columns(own, table.columns, name)
     if roles:
         return None
-    styles = columns.responses or {style: style for style in STYLES if style in table.columns}
+    by_name = {style: style for style in STYLES if style in table.columns}
+    styles = {**(columns.responses or by_name), **own}
     answers = {columns.instruction, columns.answer or "answer"}
-    return dict(styles) if styles or answers <= set(table.columns) else None
+    return styles if styles or answers <= set(table.columns) else None
+
+
+def _require_columns(own: Mapping[str, str], present: Sequence[str], name: str) -> None:
+    """Raise DataError if a column that a study's own style needs is missing."""
+    for style, column in own.items():
+        if column not in present:
+            raise DataError(
+                f"{name} has no column {column!r} for the style {style!r} of the study, only "
+                f"{', '.join(present)}: give the style's `column`, or list the benchmark's own "
+                "`styles`."
+            )
 
 
 def _no_responses(table: pl.DataFrame, name: str) -> DataError:

@@ -3,6 +3,7 @@
 contrasts        a claim: which curves it compares, and where their ratio must lie
 paper            the paper's claims
 parse            a study's own claims, from text
+style_claims     comparisons of a study's own styles
 values           one statistic of one model and benchmark as an array
 measures         what is measured of a curve (MAD or geometric mean), with bounds for noise
 pairing          which responses a claim on relevance compares with which

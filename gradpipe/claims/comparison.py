@@ -256,10 +256,10 @@ def _compared(
             }
 
 
-def _curve_order(curve: tuple[str, str]) -> tuple[int, str]:
-    """Sorts (style, relevance) by the order of STYLES."""
+def _curve_order(curve: tuple[str, str]) -> tuple[int, str, str]:
+    """Sorts (style, relevance) by the order of STYLES, other styles by name."""
     style, relevance = curve
-    return STYLES.index(style) if style in STYLES else len(STYLES), relevance
+    return STYLES.index(style) if style in STYLES else len(STYLES), style, relevance
 
 
 def _curve(cell: CellValues, curve: tuple[str, str], projections: Sequence[str]) -> _Curve:

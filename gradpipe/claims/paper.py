@@ -5,6 +5,8 @@ has no sign and grows with noise. Instead, the claims here use the signed ratio 
 layer by layer.
 """
 
+from collections.abc import Collection
+
 from gradpipe.claims.contrasts import Claim, ModelRole, Segment, Term
 
 PAPER_CITATION = "Li, Li and Zhou (ACL 2025)"
@@ -250,3 +252,8 @@ PAPER_CLAIMS: tuple[Claim, ...] = (
         )
     ),
 )
+
+
+def paper_claims(styles: Collection[str]) -> list[Claim]:
+    """The paper's claims that are about some of these styles alone."""
+    return [claim for claim in PAPER_CLAIMS if {term.style for term in claim.terms} <= {*styles}]

@@ -10,7 +10,7 @@ from gradpipe.claims.contrasts import Claim, Quantity, Segment, Term
 from gradpipe.claims.schemas import STUDY_SOURCE
 from gradpipe.errors import StudyError, nearest
 from gradpipe.statistics.reductions import REDUCTIONS
-from gradpipe.styles import RELEVANCES, STYLES
+from gradpipe.styles import RELEVANCES, STYLES, sorted_styles
 
 CLAIM_GRAMMAR = (
     "<style> [irrelevant|rejected|wrong] > <style> [irrelevant|rejected|wrong] on "
@@ -26,18 +26,18 @@ _QUANTITIES: dict[Quantity, tuple[str, str]] = {
 }
 
 
-def parse_claim(text: str, statistics: Sequence[str]) -> Claim:
+def parse_claim(text: str, statistics: Sequence[str], styles: Sequence[str] = STYLES) -> Claim:
     """Parse a claim written in the form of CLAIM_GRAMMAR.
 
     It compares geometric means over the layers of mean curves or, with ``mad of``, their MADs; with
     ``relative mad of``, their MADs divided by their means; with ``log mad of``, the MADs of their
     logs. A style stands for its correct responses unless ``irrelevant``, ``rejected`` or ``wrong``
     follows. With ``in early over last layers``, the ratio of the two styles is larger in the early
-    layers than in the last ones. Raises StudyError for other text, and for a statistic that is not
-    in ``statistics``.
+    layers than in the last ones. Raises StudyError for other text, and for a statistic or style
+    that is not in ``statistics`` or ``styles``.
     """
     words = iter([*text.replace(">", " > ").lower().split(), ""])
-    reader = _Reader(text, words, next(words))
+    reader = _Reader(text, words, next(words), styles)
     larger = reader.curve(1)
     reader.expect(">")
     smaller = reader.curve(-1)
@@ -83,8 +83,9 @@ def parse_claim(text: str, statistics: Sequence[str]) -> Claim:
 class _Reader:
     """Reads the words of a claim one after the other."""
 
-    def __init__(self, text: str, words: Iterator[str], word: str) -> None:
+    def __init__(self, text: str, words: Iterator[str], word: str, styles: Sequence[str]) -> None:
         self.text, self.words, self.word = text, words, word
+        self.styles = {style.lower(): style for style in styles}
 
     def step(self) -> str:
         read, self.word = self.word, next(self.words, "")
@@ -138,7 +139,7 @@ class _Reader:
         return repr(self.word) if self.word else "nothing"
 
     def curve(self, coefficient: int) -> Term:
-        style = self.one_of("style", STYLES)
+        style = self.styles[self.one_of("style", tuple(self.styles))]
         relevance = self.step() if self.word in RELEVANCES[1:] else RELEVANCES[0]
         return Term(coefficient, style, relevance)
 
@@ -178,9 +179,19 @@ def _statement(
 
 
 def parsed_claims(claims: Sequence[Claim | str], tables: Sequence[pl.LazyFrame]) -> list[Claim]:
-    """Parse the claims that are text, for the statistics that ``tables`` have."""
+    """Parse the claims that are text, for the statistics and styles that ``tables`` have."""
     if not any(isinstance(claim, str) for claim in claims):
         return [claim for claim in claims if isinstance(claim, Claim)]
     columns = {name for table in tables for name in table.collect_schema().names()}
     known = [name for name in REDUCTIONS if name in columns]
-    return [parse_claim(claim, known) if isinstance(claim, str) else claim for claim in claims]
+    styles = sorted_styles({*STYLES, *(style for table in tables for style in _styles_of(table))})
+    return [
+        parse_claim(claim, known, styles) if isinstance(claim, str) else claim for claim in claims
+    ]
+
+
+def _styles_of(table: pl.LazyFrame) -> list[str]:
+    if "style" not in table.collect_schema().names():
+        return []
+    styles = table.select(pl.col("style").drop_nulls().unique().cast(pl.String))
+    return styles.collect()["style"].to_list()

@@ -4,6 +4,8 @@ import polars as pl
 
 #: The ``source`` of a claim that the study file states.
 STUDY_SOURCE = "the study"
+#: The ``source`` of a comparison of a study's own styles, see gradpipe/claims/style_claims.py.
+COMPARISON_SOURCE = "comparison of styles"
 
 #: One row per claim. The parts of a claim share a ``group`` and its ``title``; ``statement`` says
 #: what this part asserts, ``source`` who asserts it.

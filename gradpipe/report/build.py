@@ -8,6 +8,7 @@ from gradpipe.errors import WorkspaceError
 from gradpipe.report.charts.images import drawing_images
 from gradpipe.report.page.render import render_page
 from gradpipe.report.report_data import ReportInputs
+from gradpipe.report.style_sheet import showing
 from gradpipe.report.tables.write import write_tables
 from gradpipe.system.atomic_files import aside_path, sweep_leftovers
 from gradpipe.system.atomic_folders import put_folder_in_place
@@ -29,10 +30,11 @@ def build_report(inputs: ReportInputs, folder: Path, images: bool = True) -> Pat
     temporary = aside_path(folder)
     temporary.mkdir()
     try:
-        write_tables(inputs, temporary / "tables")
-        with drawing_images(inputs, temporary / "charts") if images else nullcontext():
-            page = render_page(inputs)
-            (temporary / "index.html").write_text(page, encoding="utf-8", newline="\n")
+        with showing(inputs.styles):
+            write_tables(inputs, temporary / "tables")
+            with drawing_images(inputs, temporary / "charts") if images else nullcontext():
+                page = render_page(inputs)
+                (temporary / "index.html").write_text(page, encoding="utf-8", newline="\n")
         put_folder_in_place(temporary, folder)
     finally:
         shutil.rmtree(temporary, ignore_errors=True)

@@ -1,11 +1,13 @@
 """Tables of results shaped for charts: ratios, errors, and the order of rows."""
 
+from collections.abc import Iterable
+
 import numpy as np
 import polars as pl
 
-from gradpipe.report.style import STYLE_LABELS, in_order
+from gradpipe.report.style import in_order, style_labels
 from gradpipe.statistics.differences import LARGEST_LAYERS
-from gradpipe.styles import KNOWLEDGE_STYLES
+from gradpipe.styles import KNOWLEDGE_STYLES, own_style_pairs
 
 IS_KNOWLEDGE = pl.col("style").is_in(list(KNOWLEDGE_STYLES))
 
@@ -15,7 +17,7 @@ CURVE_KEYS = ("model", "benchmark", "style", "relevance", "projection", "statist
 #: An error band is cut at this share of the mean, so that a logarithmic scale can show it.
 LEAST_BAND = 0.01
 
-#: Pairs of styles whose curves are divided: numerator, denominator.
+#: Pairs of built-in styles whose curves are divided: numerator, denominator.
 RATIOS = (
     ("none", "simplified"),
     ("none", "detailed"),
@@ -59,8 +61,15 @@ def distinct(frame: pl.DataFrame, column: str) -> list[str]:
     return in_order(column, frame.get_column(column).drop_nulls().unique().to_list())
 
 
+def ratio_pairs(styles: Iterable[str]) -> list[tuple[str, str]]:
+    """The pairs of some styles whose curves are divided: numerator, denominator."""
+    present = in_order("style", list(styles))
+    built_in = [pair for pair in RATIOS if set(pair) <= set(present)]
+    return [*built_in, *own_style_pairs(present, present)]
+
+
 def in_reading_order(frame: pl.DataFrame, *columns: str) -> pl.DataFrame:
-    """Rows sorted by columns, whose values have the order of `style.ORDERS`."""
+    """Rows sorted by columns, whose values have the order of `style.order_of`."""
     if frame.is_empty():
         return frame
     ranks = [
@@ -75,16 +84,17 @@ def in_reading_order(frame: pl.DataFrame, *columns: str) -> pl.DataFrame:
 
 
 def style_ratio_table(curves: pl.DataFrame) -> pl.DataFrame:
-    """One style's curve divided by another's (`RATIOS`), layer by layer, from `drawn_curves`.
+    """One style's curve divided by another's (`ratio_pairs`), layer by layer, from `drawn_curves`.
 
     ``pair`` names both; ``ratio`` has the error ``se``, by the delta method as if the two means
     were independent: se(a/b) = a/b · √((se(a)/a)² + (se(b)/b)²). The band is ``low`` to ``high``.
     """
-    pairs = pl.DataFrame(RATIOS, schema=["style", "under"], orient="row")
+    compared = ratio_pairs(curves["style"].unique())
+    pairs = pl.DataFrame(compared, schema={"style": pl.String, "under": pl.String}, orient="row")
     over = curves.join(pairs, on="style")
     under = curves.rename({"style": "under"})
     both = over.join(under, on=[*_of_ratio("style"), "under"], suffix="_under")
-    names = [pl.col(name).replace(STYLE_LABELS) for name in ("style", "under")]
+    names = [pl.col(name).replace(style_labels()) for name in ("style", "under")]
     return _divided(both).with_columns(pl.concat_str(names, separator=" / ").alias("pair"))
 
 
@@ -138,7 +148,7 @@ def spectra_rows(extremes: pl.DataFrame) -> pl.DataFrame:
 
 def compared_as() -> pl.Expr:
     """The label of two responses, for example "none, correct · detailed, correct"."""
-    style = [pl.col(c).replace(STYLE_LABELS) for c in ("style", "against_style")]
+    style = [pl.col(c).replace(style_labels()) for c in ("style", "against_style")]
     named = [
         pl.format("{}, {}", side, pl.col(c))
         for side, c in zip(style, ("relevance", "against_relevance"), strict=True)

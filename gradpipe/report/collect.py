@@ -21,6 +21,7 @@ from gradpipe.report.report_data import (
     ReportInputs,
 )
 from gradpipe.report.steps import detailed_models, models_that_count
+from gradpipe.report.style_sheet import BUILT_IN_STYLES, StyleSheet
 from gradpipe.statistics.alignment import alignment_curves
 from gradpipe.statistics.curves import curves
 from gradpipe.statistics.decomposition import token_decomposition
@@ -57,6 +58,7 @@ def gather(
     correction: Correction = "study",
     steps: pl.DataFrame | None = None,
     responses: pl.DataFrame | None = None,
+    styles: StyleSheet = BUILT_IN_STYLES,
 ) -> ReportInputs:
     """The inputs of a report on ``cells``, which are read one at a time.
 
@@ -66,6 +68,7 @@ def gather(
     responses were divided into spans. ``steps`` are those of checkpoints (`step_table`): the
     verdicts are about `models_that_count`, and tables that take long about `detailed_models`.
     ``responses`` is REPORT_RESPONSE_SCHEMA with ``text``; without it, no origin is shown.
+    ``styles`` says in which order the study's styles are compared and shown.
     """
     statistics = curve_table["statistic"].unique(maintain_order=True).to_list()
     models = list(dict.fromkeys(cell.model for cell in cells))
@@ -74,7 +77,7 @@ def gather(
     detailed = set(detailed_models(models, placed))
     in_detail = [cell for cell in cells if cell.model in detailed]
     most = max(_MOST_DETAILS // max(len(in_detail), 1), _LEAST_OF_CELL)
-    parts = [_parts_of(cell, statistics, seed, most) for cell in in_detail]
+    parts = [_parts_of(cell, statistics, seed, styles.order, most) for cell in in_detail]
     measured = pl.concat(_measured(cell) for cell in cells)
     counting = set(models_that_count(models, placed))
     judged = judge_cells(
@@ -125,6 +128,7 @@ def gather(
         steps=placed,
         trends=in_time.trends,
         claim_steps=in_time.by_step,
+        styles=styles,
         **SpanTables.concat(_spans(cell, statistics) for cell in in_detail if divided)._asdict(),
     )
 
@@ -192,7 +196,9 @@ class _Parts(NamedTuple):
     added: pl.DataFrame
 
 
-def _parts_of(cell: CellResults, names: Sequence[str], seed: int, details: int) -> _Parts:
+def _parts_of(
+    cell: CellResults, names: Sequence[str], seed: int, order: Sequence[str], details: int
+) -> _Parts:
     """Read each table of the cell once and reduce it to the tables of the report.
 
     ``details`` is the most examples with details.
@@ -206,7 +212,7 @@ def _parts_of(cell: CellResults, names: Sequence[str], seed: int, details: int) 
     texts = examples.select(*EXAMPLE_LABELS, "donor_item_id", "response")
     return _Parts(
         scores=scores,
-        length=length_effects(statistics, seed),
+        length=length_effects(statistics, seed, order),
         alignment=alignment_curves(cell.alignments),
         extremes=at_ends,
         details=example_details(scores, examples, statistics, cell.rows_of, details),
@@ -215,7 +221,7 @@ def _parts_of(cell: CellResults, names: Sequence[str], seed: int, details: int) 
             discrimination(statistics, names, first=relevance, second="correct")
             for relevance in others
         ),
-        decomposition=token_decomposition(statistics),
+        decomposition=token_decomposition(statistics, order),
         added=pl.concat(
             added_discrimination(with_donors, scored, first=relevance) for relevance in others
         )

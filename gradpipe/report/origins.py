@@ -9,7 +9,7 @@ import polars as pl
 from gradpipe.report.cell_results import EXAMPLE_LABELS
 from gradpipe.report.style import number
 from gradpipe.responses.provenance import PROVENANCE_SCHEMA, THE_SOURCE
-from gradpipe.styles import MATCHED_STYLES
+from gradpipe.styles import MATCHED_STYLES, uncut_style
 
 #: The writer of a response that gradpipe made of another one.
 GRADPIPE = "gradpipe, from another response"
@@ -63,7 +63,9 @@ def extreme_origins(
         .join(wanted, on=["item_id", "style", "text"], how="semi")
         .unique(["item_id", "style", "text"], keep="first")
     )
-    made = pl.col("style").is_in(MATCHED_STYLES) | (pl.col("relevance") == "wrong")
+    styles = examples["style"].unique().to_list()
+    cut = [style for style in styles if uncut_style(style, styles)]
+    made = pl.col("style").is_in([*MATCHED_STYLES, *cut]) | (pl.col("relevance") == "wrong")
     writer = (
         pl.when(made)
         .then(pl.lit(GRADPIPE))

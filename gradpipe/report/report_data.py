@@ -15,6 +15,7 @@ from gradpipe.claims.schemas import (
 from gradpipe.claims.trends import CLAIM_STEP_SCHEMA, TREND_SCHEMA
 from gradpipe.errors import DataError
 from gradpipe.report.origins import ORIGIN_SCHEMA, REPORT_RESPONSE_SCHEMA
+from gradpipe.report.style_sheet import BUILT_IN_STYLES, StyleSheet
 from gradpipe.statistics.decomposition import DECOMPOSITION_SCHEMA
 from gradpipe.statistics.detection.added import ADDED_DISCRIMINATION_SCHEMA
 from gradpipe.statistics.detection.discrimination import DISCRIMINATION_SCHEMA
@@ -243,7 +244,7 @@ class ReportInputs:
     they agree, and how two sets compare. ``decomposition``: why the norms of two styles differ.
     ``steps``: which models are checkpoints of a series. ``trends`` and ``claim_steps``: claims
     along a series, and at each of its steps.
-    Every table may be empty.
+    Every table may be empty. ``styles``: how the study's styles are shown.
 
     Raises DataError if a table has no such column.
     """
@@ -280,6 +281,7 @@ class ReportInputs:
     steps: pl.DataFrame = field(default_factory=STEP_SCHEMA.to_frame)
     trends: pl.DataFrame = field(default_factory=REPORT_TREND_SCHEMA.to_frame)
     claim_steps: pl.DataFrame = field(default_factory=REPORT_CLAIM_STEP_SCHEMA.to_frame)
+    styles: StyleSheet = BUILT_IN_STYLES
 
     def __post_init__(self) -> None:
         for table, columns in COLUMNS.items():

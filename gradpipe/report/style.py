@@ -1,8 +1,10 @@
 """The labels, colors and orders of results, the same in every chart, table and sentence."""
 
 import math
+from collections.abc import Iterable
 from typing import Any
 
+from gradpipe.report.style_sheet import assigned_colors, current_sheet
 from gradpipe.statistics.differences import SEGMENTS
 from gradpipe.styles import RELEVANCES, STYLES
 
@@ -30,9 +32,13 @@ STYLE_COLORS = {
     "quality_low": "#D55E00",
     "quality_high": "#0072B2",
 }
+#: Colors of other styles, for color-blind readers too, in the order in which they are given.
+OWN_STYLE_COLORS = (
+    *("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#332288", "#999933"),
+    *("#882255", "#117733", "#A0522D", "#17A2A2"),
+)
 #: The relevances whose curves charts compare; rejected responses are in tables and claims.
 DRAWN_RELEVANCES = ("correct", "irrelevant")
-OTHER_COLOR = "#666666"
 
 STYLE_LABELS = {
     "none": "none",
@@ -117,8 +123,7 @@ ALIGNMENT_LABELS = {
 }
 
 #: Orders in which the values of a column are shown; other columns are sorted alphabetically.
-ORDERS: dict[str, tuple[str, ...]] = {
-    "style": STYLES,
+_ORDERS: dict[str, tuple[str, ...]] = {
     "relevance": RELEVANCES,
     "projection": PROJECTIONS,
     "statistic": tuple(STATISTIC_LABELS),
@@ -130,9 +135,14 @@ ORDERS: dict[str, tuple[str, ...]] = {
 }
 
 
+def style_labels() -> dict[str, str]:
+    """The labels of styles whose name is not their label, and of all built-in ones."""
+    return {**STYLE_LABELS, **dict(current_sheet().labels)}
+
+
 def style_label(style: str) -> str:
-    """A style's label for readers."""
-    return STYLE_LABELS.get(style, style)
+    """A style's label for readers: by default its name."""
+    return style_labels().get(style, style)
 
 
 def statistic_label(statistic: str) -> str:
@@ -147,14 +157,33 @@ def statistic_with_unit(statistic: str) -> str:
     return f"{label} ({unit})" if unit else label
 
 
-def style_color(style: str) -> str:
-    """A style's color, the same in every chart."""
-    return STYLE_COLORS.get(style, OTHER_COLOR)
+def style_colors(styles: Iterable[str]) -> dict[str, str]:
+    """A color per style, the same in every chart of a report."""
+    names = list(styles)
+    sheet = current_sheet()
+    fixed = {**STYLE_COLORS, **dict(sheet.colors)}
+    colors = assigned_colors((*sheet.order, *names), fixed, OWN_STYLE_COLORS)
+    return {name: colors[name] for name in names}
+
+
+def order_of(column: str) -> tuple[str, ...]:
+    """The order in which a column's values are shown; empty for alphabetical order.
+
+    A study's own styles come in its order, the others behind them.
+    """
+    if column == "style":
+        return tuple(dict.fromkeys((*current_sheet().order, *STYLES)))
+    return _ORDERS.get(column, ())
+
+
+def orders() -> dict[str, tuple[str, ...]]:
+    """``order_of`` every column that has one."""
+    return {column: order_of(column) for column in ("style", *_ORDERS)}
 
 
 def in_order(column: str, values: list[str]) -> list[str]:
-    """The distinct values of a column in the order of ORDERS; the others follow, sorted."""
-    order = ORDERS.get(column, ())
+    """The distinct values of a column as ``order_of`` says; the others follow, sorted."""
+    order = order_of(column)
     present = set(values)
     return [v for v in order if v in present] + sorted(present.difference(order))
 

@@ -1,5 +1,6 @@
 """Turn items into examples: one (instruction, response) pair per style and relevance."""
 
+from difflib import get_close_matches
 from typing import Literal
 
 import polars as pl
@@ -10,7 +11,14 @@ from gradpipe.errors import DataError, nearest
 from gradpipe.responses.examples import EXAMPLE_SCHEMA
 from gradpipe.responses.sampled_donors import DrawResponses, draw_donors, draw_shuffles
 from gradpipe.responses.wrong import Wrong, wrong_responses
-from gradpipe.styles import MATCHED_STYLES, RELEVANCES, STYLES
+from gradpipe.styles import (
+    MATCHED_STYLES,
+    RELEVANCES,
+    STYLES,
+    sorted_styles,
+    style_enum,
+    uncut_style,
+)
 from gradpipe.system.hashing import content_hash
 
 #: Part of every examples table's version: increase it when the same items yield different examples.
@@ -82,7 +90,7 @@ def build_examples(
         .sort(
             "index",
             sample_number(),
-            pl.col("style").cast(pl.Enum(STYLES)),
+            pl.col("style").cast(style_enum(examples["style"])),
             pl.col("relevance").cast(pl.Enum(RELEVANCES)),
         )
         .select(list(EXAMPLE_SCHEMA))
@@ -96,9 +104,8 @@ def _example_id(instruction: str | None, text: str | None, context: str | None) 
 
 
 def available_styles(items: pl.DataFrame, relevance: str = "correct") -> list[str]:
-    """The styles in which at least one item has a response of this relevance, in STYLES order."""
-    found = ready_made(items).filter(pl.col("relevance") == relevance)["style"].unique().to_list()
-    return [style for style in STYLES if style in found]
+    """The styles in which at least one item has a response of this relevance, sorted."""
+    return sorted_styles(ready_made(items).filter(pl.col("relevance") == relevance)["style"])
 
 
 def _wanted_styles(items: pl.DataFrame, styles: list[str] | None) -> list[str]:
@@ -110,7 +117,8 @@ def _wanted_styles(items: pl.DataFrame, styles: list[str] | None) -> list[str]:
         )
     if styles is None:
         return available
-    _known("style", styles, STYLES)
+    misspelled = [s for s in styles if s not in available and get_close_matches(s, STYLES)]
+    _known("style", misspelled, STYLES)
     for style in styles:
         if style not in available:
             raise DataError(
@@ -144,7 +152,8 @@ def _of_relevance(
         return found.with_columns(donor_item_id=pl.lit(None, dtype=pl.String))
     # No source provides the length-matched styles, so with its own responses they have no
     # counterpart.
-    if found.is_empty() and style not in MATCHED_STYLES:
+    made = style in MATCHED_STYLES or uncut_style(style, responses["style"])
+    if found.is_empty() and not made:
         raise DataError(
             f"{_name(responses)} comes without irrelevant responses of the style {style!r}: "
             "let gradpipe draw them with `irrelevant: derangement`."

@@ -9,7 +9,7 @@ from gradpipe.conversations.generated_text import divide_generated
 from gradpipe.responses.final_answer.compare import same_answer
 from gradpipe.responses.final_answer.find import final_answer, stated_before_cut
 from gradpipe.responses.token_counts import CountTokens
-from gradpipe.styles import GIVEN, KNOWLEDGE_STYLES, LENGTH_STYLES, QUALITY_STYLES, STYLES
+from gradpipe.styles import GIVEN, KNOWLEDGE_STYLES, LENGTH_STYLES, QUALITY_STYLES, style_enum
 
 #: Possible verdicts on a response; only the first is a pass.
 VERDICTS = (
@@ -124,7 +124,7 @@ def is_unfinished(text: str) -> bool:
 def summarize_verdicts(judged: pl.DataFrame) -> pl.DataFrame:
     """Count the responses per style and verdict: ``style, verdict, responses, rate``.
 
-    One row per combination that occurs, in the order of STYLES and VERDICTS; rates add up to 1 per
+    One row per combination that occurs, sorted by style and by VERDICTS; rates add up to 1 per
     style.
     """
     counts = judged.group_by("style", "verdict", maintain_order=True).agg(
@@ -132,7 +132,9 @@ def summarize_verdicts(judged: pl.DataFrame) -> pl.DataFrame:
     )
     return counts.with_columns(
         (pl.col("responses") / pl.col("responses").sum().over("style")).alias("rate")
-    ).sort(pl.col("style").cast(pl.Enum(STYLES)), pl.col("verdict").cast(pl.Enum(VERDICTS)))
+    ).sort(
+        pl.col("style").cast(style_enum(counts["style"])), pl.col("verdict").cast(pl.Enum(VERDICTS))
+    )
 
 
 def check_quality(judged: pl.DataFrame, limit: float) -> Check:
@@ -143,7 +145,7 @@ def check_quality(judged: pl.DataFrame, limit: float) -> Check:
             (pl.col("verdict") != "passed").mean().alias("failed"),
             pl.col("verdict").filter(pl.col("verdict") != "passed").mode().sort().first(),
         )
-        .sort(pl.col("style").cast(pl.Enum(STYLES)))
+        .sort(pl.col("style").cast(style_enum(judged["style"])))
     )
     notes = [
         f"{style} {failed:.1%}" + (f" (mostly {verdict.replace('_', ' ')})" if failed else "")

@@ -4,9 +4,13 @@ A mean loss ties gradients to response length, so these styles control for it. `
 the bare answer after as much neutral text as the simplified response has reasoning.
 ``detailed_cut`` is the detailed response, cut after about as many tokens. Compared with
 ``simplified``, both change the style and keep the length.
+
+A study's own styles have no simplified one among them. Each of their responses is cut to about the
+length of the shortest that the item has in any of these styles, so that all have one length.
 """
 
 import re
+from collections.abc import Sequence
 from itertools import accumulate, cycle
 
 import polars as pl
@@ -84,6 +88,31 @@ def matched_responses(
     make = _padded if style == "none_padded" else _cut
     texts = make(pairs["text"].to_list(), lengths, count)
     return pairs.select("item_id", pl.Series("text", texts, dtype=pl.String))
+
+
+def cut_responses(
+    responses: pl.DataFrame,
+    style: str,
+    own_styles: Sequence[str],
+    count_tokens: CountTokens | None = None,
+) -> pl.DataFrame:
+    """Cut the responses of an own style to the length of each item's shortest in ``own_styles``.
+
+    ``responses`` and the result are as in ``matched_responses``, with the same cuts. Items without
+    a response in each of the styles are skipped: they could not be compared.
+    """
+    count = count_tokens or count_words
+    own = responses.filter(pl.col("style").is_in(list(own_styles)), pl.col("text").is_not_null())
+    own = own.unique(["item_id", "style"], keep="first", maintain_order=True)
+    counted = own.with_columns(pl.Series("length", count(own["text"].to_list()), pl.Int64))
+    whole = pl.col("style").n_unique().over("item_id") == len(set(own_styles))
+    wanted = (
+        counted.with_columns(shortest=pl.col("length").min().over("item_id"))
+        .filter(whole)
+        .filter(pl.col("style") == style)
+    )
+    texts = _cut(wanted["text"].to_list(), wanted["shortest"].to_list(), count)
+    return wanted.select("item_id", pl.Series("text", texts, dtype=pl.String))
 
 
 def _of_style(responses: pl.DataFrame, style: str) -> pl.DataFrame:

@@ -8,10 +8,10 @@ import polars as pl
 from gradpipe.benchmarks.items import ITEM_SCHEMA, ready_made
 from gradpipe.benchmarks.samples import sample_number
 from gradpipe.responses.gates import judge_responses, summarize_verdicts
-from gradpipe.responses.length_matched import matched_responses
+from gradpipe.responses.length_matched import cut_responses, matched_responses
 from gradpipe.responses.thinking import rationale_responses
 from gradpipe.responses.token_counts import CountTokens
-from gradpipe.styles import MATCHED_STYLES
+from gradpipe.styles import MATCHED_STYLES, is_own_style, uncut_style
 
 #: Part of every examples table's version: increase it when the gates' verdicts change.
 GATES_VERSION = "2"
@@ -161,10 +161,16 @@ def with_matched(
 ) -> pl.DataFrame:
     """Add the length-matched styles among ``styles`` to ``items`` that are missing them."""
     correct = _responses(items).filter(pl.col("relevance") == "correct")
-    for style in MATCHED_STYLES:
-        if style in styles and style not in correct["style"]:
+    cut = {style: source for style in styles if (source := uncut_style(style, styles))}
+    whole = [style for style in styles if is_own_style(style) and style not in cut]
+    for style in (*MATCHED_STYLES, *cut):
+        if style not in styles or style in correct["style"]:
+            continue
+        if style in cut:
+            made = cut_responses(correct, cut[style], whole, count_tokens)
+        else:
             made = matched_responses(correct, style, count_tokens)
-            items = _with_responses(items, made.with_columns(style=pl.lit(style)))
+        items = _with_responses(items, made.with_columns(style=pl.lit(style)))
     return items
 
 

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from gradpipe.gradients.rows import explode_layers
 from gradpipe.gradients.spectra.comparisons import SAME_LAYER
 from gradpipe.statistics.table import EXAMPLE_COLUMNS, conform_to_schema, name_by_layer_type
-from gradpipe.styles import STYLES
+from gradpipe.styles import style_enum
 
 _MATRIX_COLUMNS = ("key", "layer", "projection", "next_layer_cosine", "frobenius_norm", "sketch")
 _SKETCH_SCHEMA = pl.Schema(
@@ -76,8 +76,8 @@ class AlignmentCollector:
         * "same_layer", ``pair`` one of SAME_LAYER: two projections' gradients in a layer;
         * "next_layer", ``pair`` a projection: its gradients in a layer and in the next;
         * "responses", ``pair`` a projection: one item's correct responses of two styles, in the
-          order of STYLES, or its correct and another response of one style. The second of the
-          two is in ``against_style`` and ``against_relevance``, null for the other kinds.
+          order of ``sorted_styles``, or its correct and another response of one style. The second
+          of the two is in ``against_style`` and ``against_relevance``, null for the other kinds.
 
         A zero gradient has no direction, so its pairs have no rows. In a model that mixes types of
         layers, pairs are named by type as in ``name_by_layer_type``, and adjacent layers of two
@@ -197,7 +197,7 @@ def _responses(examples: pl.DataFrame, sketches: pl.DataFrame) -> list[pl.DataFr
 
 def _response_pairs(examples: pl.DataFrame) -> pl.DataFrame:
     """Pairs of examples of one item, by their keys ``key`` and ``against_key``."""
-    order = pl.Enum(STYLES)
+    order = style_enum(examples["style"])
     correct = examples.filter(relevance="correct")
     others = examples.rename({name: f"against_{name}" for name in ("key", "style", "relevance")})
     styles = correct.join(others.filter(against_relevance="correct"), on=_ITEM_COLUMNS).filter(

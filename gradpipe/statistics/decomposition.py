@@ -14,6 +14,7 @@ in means over examples and layers, and in differences of such means.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from itertools import combinations
 
 import polars as pl
@@ -22,7 +23,13 @@ from gradpipe.statistics.reductions import TOKEN_STATISTICS
 from gradpipe.statistics.sample_means import mean_of_samples
 from gradpipe.statistics.t_intervals import t_quantiles
 from gradpipe.statistics.table import StatisticsFrame, with_labels
-from gradpipe.styles import KNOWLEDGE_STYLES, MATCHED_STYLES, REASONING_STYLES, THINKING_STYLES
+from gradpipe.styles import (
+    KNOWLEDGE_STYLES,
+    MATCHED_STYLES,
+    REASONING_STYLES,
+    THINKING_STYLES,
+    own_style_pairs,
+)
 
 #: The norm, and the factors that it is a product of.
 FACTORS = ("norm", "size", "alignment", "spread", "coherence")
@@ -46,7 +53,7 @@ STYLE_PAIRS = [
 ] + [(MATCHED_STYLES[0], "simplified"), ("simplified", MATCHED_STYLES[1])]
 
 
-def token_decomposition(table: StatisticsFrame) -> pl.DataFrame:
+def token_decomposition(table: StatisticsFrame, order: Sequence[str] = ()) -> pl.DataFrame:
     """Split the ratio of the gradient's norms of every two styles into its factors.
 
     ``table`` is a statistics table; only correct responses are compared, and only items with usable
@@ -55,14 +62,16 @@ def token_decomposition(table: StatisticsFrame) -> pl.DataFrame:
     so that norm = size · alignment and alignment = spread · coherence hold exactly. Intervals are
     those of Student's t over items, null for a single item.
 
-    Returns a table of DECOMPOSITION_SCHEMA, sorted by its columns up to ``layer``, means first. It
-    has no rows if ``table`` has no TOKEN_STATISTICS.
+    Other styles than the built-in ones are compared too, in the ``order`` of a study, by default
+    by name. Returns a table of DECOMPOSITION_SCHEMA, sorted by its columns up to ``layer``, means
+    first. It has no rows if ``table`` has no TOKEN_STATISTICS.
     """
     labeled = with_labels(table.lazy())
     if not set(TOKEN_STATISTICS) <= set(labeled.collect_schema().names()):
         return DECOMPOSITION_SCHEMA.to_frame()
     values = _log_factors(labeled)
-    parts = [_compared(values, *pair) for pair in STYLE_PAIRS]
+    own = own_style_pairs(values["style"].unique(), order)
+    parts = [_compared(values, *pair) for pair in (*STYLE_PAIRS, *own)]
     return pl.concat([DECOMPOSITION_SCHEMA.to_frame(), *parts]).sort(
         *_CELL, "style", "against", "layer"
     )

@@ -2,6 +2,8 @@
 
 ``study``        the settings, their defaults and bounds
 ``model_config`` the settings of one model
+``study_styles`` the study's styles, with the order, label and color of its own
+``named_entries``  its entries, by their name
 ``names``        names of models and benchmarks as parts of file names
 ``load``         reads a study and names its mistakes; writes one
 ``shipped``      the studies that come with gradpipe

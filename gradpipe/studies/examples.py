@@ -30,7 +30,7 @@ from gradpipe.responses.written import (
 from gradpipe.studies.model_config import ModelConfig
 from gradpipe.studies.study import Study
 from gradpipe.studies.study_models import find_study_model
-from gradpipe.styles import MATCHED_STYLES, THINKING_STYLES
+from gradpipe.styles import MATCHED_STYLES, THINKING_STYLES, uncut_style
 from gradpipe.system.hashing import content_hash
 
 #: The files that decide how texts become tokens.
@@ -56,7 +56,10 @@ class StudyExamples:
 def study_items(study: Study, benchmark: BenchmarkConfig) -> pl.DataFrame:
     """The items (ITEM_SCHEMA) that the study uses of a benchmark; raises DataError."""
     sample = benchmark.sample or study.sample
-    return sample_items(read_items(benchmark), sample, study.sampling, study.seed)
+    own = study.benchmark(benchmark.name).own_styles
+    return sample_items(
+        read_items(benchmark.with_own_styles(own)), sample, study.sampling, study.seed
+    )
 
 
 def study_calls(study: Study, benchmark: BenchmarkConfig, items: pl.DataFrame) -> pl.DataFrame:
@@ -79,7 +82,8 @@ def study_calls(study: Study, benchmark: BenchmarkConfig, items: pl.DataFrame) -
 def counts_tokens(study: Study, benchmark: BenchmarkConfig) -> bool:
     """Whether the examples that the study makes of a benchmark depend on lengths in tokens."""
     wanted = _styles(study, benchmark) or ()
-    return study.generator.kind != "source" or any(style in MATCHED_STYLES for style in wanted)
+    matched = any(style in MATCHED_STYLES or uncut_style(style, wanted) for style in wanted)
+    return study.generator.kind != "source" or matched
 
 
 def depends_on_calls(study: Study) -> bool:
@@ -195,7 +199,7 @@ def tokenizer_identity(model: ModelConfig) -> str:
 
 
 def _styles(study: Study, benchmark: BenchmarkConfig) -> list[str] | None:
-    styles = benchmark.styles or study.styles
+    styles = study.styles_of(benchmark)
     return list(styles) if styles else None
 
 

@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any, Literal, TypeVar
+from collections.abc import Mapping, Sequence
+from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, field_validator, model_validator
 
 from gradpipe.benchmarks.config import BenchmarkConfig
-from gradpipe.benchmarks.read import default_source
 from gradpipe.claims.contrasts import Claim
 from gradpipe.claims.inference.correction import Correction
-from gradpipe.claims.paper import PAPER_CLAIMS
+from gradpipe.claims.paper import paper_claims
 from gradpipe.claims.parse import parse_claim
+from gradpipe.claims.style_claims import style_claims
 from gradpipe.engines.settings import RayConfig
-from gradpipe.errors import StudyError, nearest
+from gradpipe.errors import StudyError
 from gradpipe.fields import Number, Whole
 from gradpipe.generators.config import GeneratorConfig
 from gradpipe.generators.judge import StudyJudge
@@ -26,12 +26,12 @@ from gradpipe.studies.base_models import require_known_bases, tuned_pairs
 from gradpipe.studies.dagster_settings import Automation, FreshnessDays, Owners, Tags
 from gradpipe.studies.model_config import ModelConfig
 from gradpipe.studies.model_entries import ModelEntry
+from gradpipe.studies.named_entries import find_named, with_default_source
 from gradpipe.studies.names import require_distinct_names, require_known_names
 from gradpipe.studies.report_words import StudyDescription, StudyTitle
+from gradpipe.studies.study_styles import StudyStyles, known_styles
 from gradpipe.studies.template_files import read_chat_template
-from gradpipe.styles import STYLES
-
-Named = TypeVar("Named", ModelConfig, BenchmarkConfig)
+from gradpipe.styles import STYLES, sorted_styles
 
 
 class Study(BaseModel):
@@ -54,9 +54,12 @@ class Study(BaseModel):
         min_length=1,
         description="Benchmark names, or mappings with a ``name`` and further settings.",
     )
-    styles: tuple[str, ...] | None = Field(
+    styles: StudyStyles | None = Field(
         default=None,
-        description="Response styles; by default every style that a benchmark's source provides.",
+        description=(
+            "Response styles, by default every one that a source provides: a list of built-in "
+            "ones, or a mapping, also from names of your own, to ``label``, ``color``, ``column``."
+        ),
     )
     relevances: tuple[Literal["correct", "irrelevant", "rejected", "wrong"], ...] = Field(
         default=("correct", "irrelevant"),
@@ -170,7 +173,7 @@ class Study(BaseModel):
     def _bare_names(cls, value: Any) -> Any:
         if not isinstance(value, (list, tuple)):
             return value
-        return [_benchmark(entry) for entry in value]
+        return [with_default_source(entry) for entry in value]
 
     @field_validator("protocol", mode="before")
     @classmethod
@@ -185,21 +188,20 @@ class Study(BaseModel):
     @field_validator("styles", "statistics")
     @classmethod
     def _known(cls, value: tuple[str, ...] | None, info: Any) -> Any:
-        known = STYLES if info.field_name == "styles" else tuple(REDUCTIONS)
+        declared = tuple(getattr(value, "settings", ()))
+        known = declared or (STYLES if info.field_name == "styles" else tuple(REDUCTIONS))
         require_known_names(str(info.field_name)[:-1], value or (), known)
         return value
 
-    @field_validator("benchmarks")
-    @classmethod
-    def _known_styles(cls, value: tuple[BenchmarkConfig, ...]) -> tuple[BenchmarkConfig, ...]:
-        for benchmark in value:
-            require_known_names("style", benchmark.styles or (), STYLES)
-        return value
+    @model_validator(mode="after")
+    def _known_styles(self) -> Study:
+        for benchmark in self.benchmarks:
+            require_known_names("style", benchmark.styles or (), known_styles(self.styles))
+        return self
 
     @model_validator(mode="after")
     def _readable_claims(self) -> Study:
-        for text in self.claims:
-            parse_claim(text, self.statistics)
+        self._own_claims()
         return self
 
     @model_validator(mode="after")
@@ -262,8 +264,21 @@ class Study(BaseModel):
         return {(model.name, entry.name) for model in self.models for entry in self.benchmarks}
 
     def all_claims(self) -> list[Claim]:
-        """The claims that the report judges: the study's own, then the paper's."""
-        return [*(parse_claim(text, self.statistics) for text in self.claims), *PAPER_CLAIMS]
+        """The claims that the report judges: the study's own, then those on its styles."""
+        used = {*(self.styles or STYLES), *(s for b in self.benchmarks for s in b.styles or ())}
+        labels = self.styles.labels if self.styles else {}
+        compared = style_claims(self.styles or (), self.statistics, labels)
+        return [*self._own_claims(), *compared, *paper_claims(used)]
+
+    def styles_of(self, benchmark: BenchmarkConfig) -> Sequence[str] | None:
+        """The styles of a benchmark, None for all: in the study's order if it is a list."""
+        styles = benchmark.styles or self.styles
+        declared = bool(self.styles and self.styles.settings)
+        return sorted_styles(styles) if styles and declared else styles
+
+    def _own_claims(self) -> list[Claim]:
+        styles = known_styles(self.styles)
+        return [parse_claim(text, self.statistics, styles) for text in self.claims]
 
     def model_pairs(self) -> list[tuple[str, str]]:
         """Pairs of models, (base, tuned), as the study says or as their names suggest.
@@ -274,24 +289,10 @@ class Study(BaseModel):
 
     def model(self, name: str) -> ModelConfig:
         """The model of this name; raises StudyError if the study does not have it."""
-        return _named(self.models, name, "model")
+        return find_named(self.models, name, "model")
 
     def benchmark(self, name: str) -> BenchmarkConfig:
         """The benchmark of this name; raises StudyError if the study does not have it."""
-        return _named(self.benchmarks, name, "benchmark")
-
-
-def _named(entries: tuple[Named, ...], name: str, kind: str) -> Named:
-    for entry in entries:
-        if entry.name == name:
-            return entry
-    known = [entry.name for entry in entries]
-    raise StudyError(f"The study has no {kind} {name!r}: {nearest(name, known)}")
-
-
-def _benchmark(entry: Any) -> Any:
-    """A benchmark's mapping, from its bare name or with the source that its name implies."""
-    entry = {"name": entry} if isinstance(entry, str) else entry
-    if isinstance(entry, dict) and "source" not in entry and isinstance(entry.get("name"), str):
-        return {"source": default_source(entry["name"]), **entry}
-    return entry
+        entry = find_named(self.benchmarks, name, "benchmark")
+        columns = self.styles.columns(entry.styles or self.styles) if self.styles else {}
+        return entry.with_own_styles(columns) if columns else entry

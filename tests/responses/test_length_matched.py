@@ -12,7 +12,12 @@ from hypothesis import strategies as st
 
 from gradpipe.errors import DataError
 from gradpipe.responses.final_answer.find import final_answer
-from gradpipe.responses.length_matched import CLOSING, NEUTRAL, matched_responses
+from gradpipe.responses.length_matched import (
+    CLOSING,
+    NEUTRAL,
+    cut_responses,
+    matched_responses,
+)
 from gradpipe.responses.sentences import sentences
 from gradpipe.responses.token_counts import count_words
 from gradpipe.styles import MATCHED_STYLES
@@ -109,3 +114,11 @@ def test_the_release_s_lengths_are_met(style: str, off: float, shared: Path) -> 
     made = matched_responses(responses(**texts), style)["text"].to_list()
     pairs = zip(count_words(made), count_words(texts["simplified"]), strict=True)
     assert sum(abs(log(mine / model)) for mine, model in pairs) / 500 < off
+
+
+def test_own_styles_are_cut_to_the_shortest_response_of_each_item() -> None:
+    long, short = "One two. Three four. Five six.", "Alpha beta."
+    table = responses(a=[long, short, long], b=[short, long, None], c=[long, long, long])
+    made = {style: cut_responses(table, style, ["a", "b"]) for style in ("a", "b")}
+    assert made["a"].rows() == [("i0", "One two."), ("i1", short)]
+    assert made["b"].rows() == [("i0", short), ("i1", "One two.")]

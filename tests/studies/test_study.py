@@ -30,6 +30,12 @@ TEXT = st.text(min_size=1, max_size=30)
 #: Short enough for a file's name, whatever their characters.
 NAMES = st.text(min_size=1, max_size=16)
 STYLE_LISTS = st.lists(st.sampled_from(STYLES), min_size=1, max_size=3, unique=True)
+STYLE_MAPPINGS = st.dictionaries(
+    st.sampled_from([*STYLES, "teacher_a", "teacher_b", "teacher_a_cut"]),
+    st.none() | st.fixed_dictionaries({}, optional={"color": st.just("#0072B2")}),
+    min_size=1,
+    max_size=4,
+)
 
 
 def mappings(required: dict[str, Any], **optional: Any) -> st.SearchStrategy[dict[str, Any]]:
@@ -85,7 +91,7 @@ STUDIES = mappings(
         "benchmarks": st.lists(BENCHMARKS, min_size=1, max_size=3, unique_by=folded),
     },
     name=TEXT,
-    styles=st.none() | STYLE_LISTS,
+    styles=st.none() | STYLE_LISTS | STYLE_MAPPINGS,
     relevances=st.sampled_from([["correct"], ["irrelevant"], ["irrelevant", "correct"]]),
     irrelevant=st.sampled_from(["derangement", "release"]),
     sample=st.none() | st.integers(1, 10**12),

@@ -23,6 +23,8 @@ class Source(ABC, Generic[Settings]):
     families: ClassVar[Mapping[str, str]] = {}
     #: Whether a study may give only a benchmark's name to read it from this source.
     implied_by_name: ClassVar[bool] = False
+    #: Whether it reads the styles that a study declares from columns of tables.
+    reads_own_styles: ClassVar[bool] = False
 
     @abstractmethod
     def content(self, config: Settings) -> dict[str, str]:

@@ -22,6 +22,7 @@ class UserFiles(Source[TableSettings]):
 
     name = "files"
     settings = TableSettings
+    reads_own_styles = True
 
     def content(self, config: TableSettings) -> dict[str, str]:
         """Identify the content of the file that ``read`` would read."""

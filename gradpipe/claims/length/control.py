@@ -23,10 +23,9 @@ from gradpipe.claims.contrasts import Claim
 from gradpipe.claims.effects import Effects, measure_effects
 from gradpipe.claims.inference.bootstrap import RESAMPLES
 from gradpipe.claims.length.matched_styles import (
-    MATCHED_STYLE,
     answer_share_text,
     answer_shares,
-    has_matched_styles,
+    matched_styles,
 )
 from gradpipe.claims.length.regression import overlap_text
 from gradpipe.claims.length.style_regression import log_ratio_of, regressed_effects
@@ -34,6 +33,7 @@ from gradpipe.claims.length.survival import outcome_of
 from gradpipe.claims.overall import BenchmarkTotal, benchmark_total, combine_totals
 from gradpipe.claims.schemas import LENGTH_CONTROL_SCHEMA
 from gradpipe.claims.values import Array, CellValues, read_values, tables_by_benchmark
+from gradpipe.styles import REASONING_STYLES
 
 #: The controls in the order of a claim's rows.
 LENGTH_CONTROLS = (
@@ -135,8 +135,9 @@ def _add_benchmark(
                 of_claim[control].totals += [total] if total is not None else []
 
     add("measured", dict(zip(claims, measured, strict=True)))
-    variable = [claim for claim in claims if has_matched_styles(_styles(claim))]
-    matched = measure([_matched(claim) for claim in variable], statistics)
+    variants = {claim: matched_styles(_styles(claim)) for claim in claims}
+    variable = [claim for claim, styles in variants.items() if styles is not None]
+    matched = measure([_matched(claim, variants[claim] or ()) for claim in variable], statistics)
     add("matched", dict(zip(variable, matched, strict=True)))
     sizes = [claim for claim in claims if claim.statistic in SIZES]
     for control, power in _POWERS.items():
@@ -157,9 +158,9 @@ def _styles(claim: Claim) -> tuple[str, ...]:
     return tuple(term.style for term in claim.terms)
 
 
-def _matched(claim: Claim) -> Claim:
-    terms = tuple(replace(term, style=MATCHED_STYLE[term.style]) for term in claim.terms)
-    return replace(claim, terms=terms)
+def _matched(claim: Claim, styles: Sequence[str]) -> Claim:
+    named = zip(claim.terms, styles, strict=True)
+    return replace(claim, terms=tuple(replace(term, style=style) for term, style in named))
 
 
 def _tokens(values: _Values, model: str) -> Array:
@@ -198,7 +199,7 @@ def _annotate(figures: _Figures, claim: Claim, model: str, values: _Values) -> N
             x = log_ratio_of(claim, model, values, covariate)
             what = "lengths" if control == "regression" else "losses"
             figures[control].notes[overlap_text(x[np.isfinite(x)], styles, what)] = None
-    if "none" in styles and has_matched_styles(styles):
+    if "none" in styles and matched_styles(styles) is not None:
         curves = values[model, "response_tokens"].curves
         shares = answer_shares(_tokens(values, model), curves, first.relevance)
         figures["matched"].answer_shares += [shares] if shares.size else []
@@ -233,10 +234,12 @@ def _how(claim: Claim, control: str, figure: _Figure, known: bool) -> str:
     if control in _POWERS and claim.statistic not in SIZES:
         return f"{claim.statistic} does not change with the scale of the loss"
     if control == "matched":
-        if not has_matched_styles(_styles(claim)):
+        variants = matched_styles(_styles(claim))
+        if variants is None:
             return "there are no variants of these styles with equal length"
         if not known:
-            return "the study has too few responses of none_padded or detailed_cut"
+            made = [style for style in variants if style not in REASONING_STYLES]
+            return f"the study has too few responses of {' or '.join(made)}"
         shares = figure.answer_shares
         return answer_share_text(np.concatenate(shares)) if shares else "variants of equal length"
     if control in _COVARIATES:

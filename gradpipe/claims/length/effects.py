@@ -18,17 +18,22 @@ import polars as pl
 
 from gradpipe.claims.inference.bootstrap import MIN_ITEMS, bootstrap, derive_seed, finite_mean
 from gradpipe.claims.length.matched_styles import (
-    MATCHED_STYLE,
     answer_share_text,
     answer_shares,
-    has_matched_styles,
+    matched_styles,
 )
 from gradpipe.claims.length.regression import fit_line, overlap_text, overlaps
 from gradpipe.claims.ratios import MEAN_AND_MAD, Ratio, mean_and_mad, ratio_of
 from gradpipe.claims.schemas import LENGTH_SCHEMA
 from gradpipe.claims.values import Array, CellValues, cell_values
 from gradpipe.statistics.table import StatisticsFrame
-from gradpipe.styles import KNOWLEDGE_STYLES, REASONING_STYLES, THINKING_STYLES
+from gradpipe.styles import (
+    KNOWLEDGE_STYLES,
+    REASONING_STYLES,
+    THINKING_STYLES,
+    compared_styles,
+    ordered_styles,
+)
 
 #: The dependent variable of the regression, by quantity.
 _DEPENDENT = {
@@ -86,11 +91,14 @@ class _Controlled:
     answer_share: float = math.nan
 
 
-def length_effects(table: StatisticsFrame, seed: int = 0) -> pl.DataFrame:
+def length_effects(
+    table: StatisticsFrame, seed: int = 0, order: Sequence[str] = ()
+) -> pl.DataFrame:
     """The ratios of every two styles, as measured and with length controlled for.
 
     ``table`` is the statistics table of one model and benchmark, with ``nuclear_norm`` and
-    ``response_tokens``; only correct responses are compared. Returns a table of LENGTH_SCHEMA.
+    ``response_tokens``; only correct responses are compared. ``order`` is that of the study's own
+    styles, by default by name. Returns a table of LENGTH_SCHEMA.
     ``effect`` is the ratio of ``style`` to ``against``, of the mean over layers or of the MAD of
     their mean curves, by ``control``:
 
@@ -119,10 +127,15 @@ def length_effects(table: StatisticsFrame, seed: int = 0) -> pl.DataFrame:
     # The number of tokens is the same at all layers and projections of an example.
     tokens = np.fmax.reduce(cell_values(correct, "response_tokens").values, axis=(2, 3))
     present = {style for style, _ in norms.curves}
-    rows = [
-        row
+    pairs = [
+        styles
         for family in (REASONING_STYLES, THINKING_STYLES, KNOWLEDGE_STYLES)
         for styles in combinations([style for style in family if style in present], 2)
+    ]
+    own = compared_styles(ordered_styles(present, order))
+    rows = [
+        row
+        for styles in (*pairs, *own)
         for controlled in _controlled(norms, tokens, styles, seed)
         for row in _rows(norms, styles, controlled)
     ]
@@ -150,18 +163,17 @@ def _controlled(
             control="summed_loss", pair=pair, ratio=pair.ratio(drawn, summed=True), how=summed
         )
         yield _regressed(pair, drawn)
-    if has_matched_styles(styles):
-        yield from _matched(norms, tokens, styles, drawn)
+    yield from _matched(norms, tokens, styles, drawn)
 
 
 def _matched(
     norms: CellValues, tokens: Array, styles: tuple[str, str], seed: int
 ) -> Iterator[_Controlled]:
     """The variants of two styles with equal length, if the cell has them."""
-    variants = (MATCHED_STYLE[styles[0]], MATCHED_STYLE[styles[1]])
-    if not set(variants) <= {style for style, _ in norms.curves}:
+    variants = matched_styles(styles)
+    if variants is None or not set(variants) <= {style for style, _ in norms.curves}:
         return
-    pair = _pair(norms, tokens, variants)
+    pair = _pair(norms, tokens, (variants[0], variants[1]))
     if len(pair) < MIN_ITEMS:
         yield _Controlled(control="matched", pair=pair, ratio=None, how=_few(pair))
         return

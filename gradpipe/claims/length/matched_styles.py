@@ -1,7 +1,8 @@
 """Styles of equal length, and how much of the loss of a padded answer is the answer's.
 
 ``none_padded`` is the bare answer after neutral text, so that it has the length of ``simplified``
-(see gradpipe/responses/length_matched.py). Its loss is a mean over the tokens of both.
+(see gradpipe/responses/length_matched.py). Its loss is a mean over the tokens of both. A study's
+own styles have variants that are cut to the length of the item's shortest response.
 """
 
 from collections.abc import Sequence
@@ -9,6 +10,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from gradpipe.claims.values import Array
+from gradpipe.styles import CUT_SUFFIX, is_own_style
 
 #: The variant of each style that has the length of ``simplified``.
 MATCHED_STYLE = {"none": "none_padded", "simplified": "simplified", "detailed": "detailed_cut"}
@@ -16,9 +18,13 @@ MATCHED_STYLE = {"none": "none_padded", "simplified": "simplified", "detailed": 
 LEAST_ANSWER_SHARE = 0.5
 
 
-def has_matched_styles(styles: Sequence[str]) -> bool:
-    """Whether there are variants of these styles with equal length."""
-    return set(styles) <= MATCHED_STYLE.keys()
+def matched_styles(styles: Sequence[str]) -> tuple[str, ...] | None:
+    """The variants of these styles with equal length; None without such variants."""
+    if set(styles) <= MATCHED_STYLE.keys():
+        return tuple(MATCHED_STYLE[style] for style in styles)
+    if all(is_own_style(style) for style in styles):
+        return tuple(f"{style}{CUT_SUFFIX}" for style in styles)
+    return None
 
 
 def answer_shares(

@@ -8,12 +8,13 @@ from typing import Any, Literal
 import altair as alt
 import polars as pl
 
-from gradpipe.report.chart_data import RATIOS, distinct
+from gradpipe.report.chart_data import distinct, ratio_pairs
 from gradpipe.report.charts.chart_files import FilesOf
 from gradpipe.report.charts.page_figure import PageFigure
 from gradpipe.report.charts.parts import with_rows
 from gradpipe.report.charts.step_axis import step_extent
-from gradpipe.report.style import STYLE_LABELS
+from gradpipe.report.style import order_of, style_label, style_labels
+from gradpipe.report.style_sheet import StyleSheet, current_sheet
 from gradpipe.report.tables.verdicts import CONTROL_LABELS
 
 #: What the band around a line is, for subtitles.
@@ -71,7 +72,8 @@ class ChartKind:
         if "steps" in self.options:
             given["steps"] = step_extent(drawn)
         options: dict[str, Any] = {name: given[name] for name in self.options}
-        chart = _drawn(self.draw, tuple(_names(drawn, self.color)), log, tuple(options.items()))
+        names = tuple(_names(drawn, self.color))
+        chart = _drawn(self.draw, names, log, tuple(options.items()), current_sheet())
         positive = log and self.log_of == "value"
         shown = drawn.filter(pl.col(self.value) > 0) if positive else drawn
         # The rows last: Altair copies a chart for every property, each row included.
@@ -91,8 +93,9 @@ def _drawn(
     names: tuple[str, ...],
     log: bool,
     options: tuple[tuple[str, Any], ...],
+    _: StyleSheet,
 ) -> alt.FacetChart:
-    """A chart without rows, which charts of several models and benchmarks share.
+    """A chart without rows, which charts of several models and benchmarks of a report share.
 
     It is copied, never changed.
     """
@@ -103,14 +106,14 @@ def _names(drawn: pl.DataFrame, column: str) -> list[str]:
     """The values of a column in the order of its colors."""
     if column != "pair":
         return distinct(drawn, column)
-    order = [" / ".join(STYLE_LABELS[style] for style in pair) for pair in RATIOS]
+    order = [" / ".join(map(style_label, pair)) for pair in ratio_pairs(order_of("style"))]
     present = drawn.get_column(column).unique(maintain_order=True).to_list()
     return sorted(present, key=lambda pair: order.index(pair) if pair in order else len(order))
 
 
 def _labeled(drawn: pl.DataFrame) -> pl.DataFrame:
     """Rows with labels for readers in place of the names of styles and controls."""
-    labels = {"style": STYLE_LABELS, "control": CONTROL_LABELS}
+    labels = {"style": style_labels(), "control": CONTROL_LABELS}
     return drawn.with_columns(
         pl.col(column).replace(values)
         for column, values in labels.items()

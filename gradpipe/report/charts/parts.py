@@ -9,11 +9,11 @@ from altair.utils.schemapi import debug_mode
 
 from gradpipe.report.style import (
     DRAWN_RELEVANCES,
-    ORDERS,
     PANEL_TITLES,
+    order_of,
     statistic_label,
     statistic_with_unit,
-    style_color,
+    style_colors,
     style_label,
     theme,
 )
@@ -47,7 +47,7 @@ def with_rows(chart: alt.FacetChart, rows: pl.DataFrame) -> alt.FacetChart:
     filled.data = alt.InlineData(values=rows.to_dicts())
     filled.config = alt.Config(**theme())
     field = filled.facet.shorthand.removesuffix(":N")
-    if not ORDERS.get(field):
+    if not order_of(field):
         filled.facet.sort = rows.get_column(field).unique(maintain_order=True).to_list()
     return filled
 
@@ -67,7 +67,7 @@ def panels(
     named = "".join(
         f"(datum.label) === '{name}' ? '{title}' : " for name, title in PANEL_TITLES.items()
     )
-    order = ORDERS.get(field, ())
+    order = order_of(field)
     facet = alt.Facet(
         f"{field}:N",
         sort=[style_label(name) if field == "style" else name for name in order] or None,
@@ -117,7 +117,7 @@ def color_by(
 def color_by_style(styles: list[str], symbol: str = "stroke") -> alt.Color:
     """One color per style, the same in every chart."""
     labels = [style_label(style) for style in styles]
-    colors = [style_color(style) for style in styles]
+    colors = list(style_colors(styles).values())
     return color_by("style", labels, colors, title="response style", symbol=symbol)
 
 

@@ -6,7 +6,7 @@ from html import escape
 import polars as pl
 
 from gradpipe.report.chart_data import distinct, finite
-from gradpipe.report.style import DEFAULT_STATISTIC, style_color, style_label
+from gradpipe.report.style import DEFAULT_STATISTIC, style_colors, style_label
 
 _WIDTH, _HEIGHT, _GAP, _TOP = 150, 90, 14, 34
 _MOST_POINTS = 64
@@ -45,11 +45,11 @@ def _drawing(rows: pl.DataFrame, title: str) -> str:
         f'<text x="{x + 5}" y="{_TOP + 13}" font-weight="600">{escape(name)}</text>'
         for name, x in left.items()
     )
-    styles = distinct(rows, "style")
+    colors = style_colors(distinct(rows, "style"))
     legend = "".join(
-        f'<text x="{4 + 90 * i}" y="{_TOP + _HEIGHT + 18}" fill="{style_color(style)}">'
+        f'<text x="{4 + 90 * i}" y="{_TOP + _HEIGHT + 18}" fill="{color}">'
         f"● {escape(style_label(style))}</text>"
-        for i, style in enumerate(styles)
+        for i, (style, color) in enumerate(colors.items())
     )
     lines = "".join(_lines(rows, left).get_column("line"))
     width = 8 + len(projections) * (_WIDTH + _GAP) - _GAP
@@ -69,7 +69,7 @@ def _lines(rows: pl.DataFrame, left: dict[str, int]) -> pl.DataFrame:
     x = pl.col("left") + 3 + (_WIDTH - 6) * (layer - layer.min()) / depth
     top = mean.max().over("projection")
     y = _TOP + _HEIGHT - 3 - (_HEIGHT - 22) * pl.when(top > 0).then(mean / top).otherwise(0.0)
-    colors = {style: style_color(style) for style in distinct(rows, "style")}
+    colors = style_colors(distinct(rows, "style"))
     return (
         rows.with_columns(
             pl.col("projection").replace_strict(left, return_dtype=pl.Int64).alias("left"),

@@ -16,6 +16,7 @@ from gradpipe.report.charts.sections import HEADLINE_SECTION, SECTIONS, Section
 from gradpipe.report.charts.step_axis import StepExtent, step_extent
 from gradpipe.report.report_data import ReportInputs
 from gradpipe.report.steps import with_detail
+from gradpipe.report.style_sheet import StyleSheet, current_sheet
 from gradpipe.report.tables.table import ReportTable
 
 
@@ -55,7 +56,7 @@ class PageChart:
             "margin": figure.margin,
             "start": start,
             "logOf": self.kind.log_of,
-            **{s: _specification(self.kind.draw, self.names, s == "log", steps) for s in scales},
+            **{s: self._specification(s == "log", steps) for s in scales},
             "rows": rows
             and {
                 "block": rows.block,
@@ -66,10 +67,17 @@ class PageChart:
             },
         }
 
+    def _specification(self, log: bool, steps: StepExtent | None) -> dict[str, Any]:
+        return _specification(self.kind.draw, self.names, log, steps, current_sheet())
+
 
 @lru_cache(maxsize=256)
 def _specification(
-    draw: Callable[..., Any], names: tuple[str, ...], log: bool, steps: StepExtent | None
+    draw: Callable[..., Any],
+    names: tuple[str, ...],
+    log: bool,
+    steps: StepExtent | None,
+    _: StyleSheet,
 ) -> dict[str, Any]:
     """A chart as Vega-Lite, cached because building one takes a tenth of a second."""
     options = {} if steps is None else {"steps": steps}

@@ -3,7 +3,7 @@
 from typing import Any
 
 from gradpipe.report import style
-from gradpipe.report.chart_data import LEAST_BAND, RATIOS
+from gradpipe.report.chart_data import LEAST_BAND, distinct, ratio_pairs
 from gradpipe.report.charts.kinds.auroc_by_layer import heatmap_statistics
 from gradpipe.report.charts.kinds.base_and_tuned import shown_twins
 from gradpipe.report.charts.kinds.single_example import LINES
@@ -57,6 +57,7 @@ def page_index(
     inputs: ReportInputs, tables: dict[str, ReportTable], charts: dict[str, PageChart]
 ) -> dict[str, Any]:
     """Charts, tables, choices, labels and orders, as JSON for the page's script."""
+    styles = distinct(inputs.curves, "style")
     return {
         "charts": [chart.for_page() for chart in charts.values()],
         "tables": {
@@ -72,19 +73,19 @@ def page_index(
         "claims": inputs.claims.select("claim", "group", "statement").to_dicts(),
         "pickers": [name for chart in charts.values() for name in chart.pickers],
         "twins": shown_twins(inputs).select("base", "tuned").to_dicts(),
-        "ratios": RATIOS,
+        "ratios": ratio_pairs(styles),
         "exampleLines": LINES,
         "exampleStatistics": SCORES,
         "heatmaps": heatmap_statistics(inputs.discrimination),
         "labels": {
-            "style": style.STYLE_LABELS,
+            "style": {**style.style_labels(), **{s: style.style_label(s) for s in styles}},
             "statistic": style.STATISTIC_LABELS,
             "measured": {name: style.statistic_with_unit(name) for name in style.STATISTIC_LABELS},
             "segment": style.SEGMENT_LABELS,
             "control": CONTROL_LABELS,
             "panel": style.PANEL_TITLES,
         },
-        "orders": {name: list(order) for name, order in style.ORDERS.items()},
+        "orders": {name: list(order) for name, order in style.orders().items()},
         "knowledgeStyles": KNOWLEDGE_STYLES,
         "leastBand": LEAST_BAND,
         "leastP": LEAST_P,

@@ -23,6 +23,7 @@ from gradpipe.report.page.pack import deflated
 from gradpipe.report.page.text import page_text
 from gradpipe.report.report_data import ReportInputs
 from gradpipe.report.steps import with_detail
+from gradpipe.report.style_sheet import showing
 from gradpipe.report.tables.write import all_tables
 
 _GLOBALS = "window.vegaEmbed = vegaEmbed;"
@@ -48,6 +49,11 @@ _RECORD = (("run", "What was run"), ("provenance", "Provenance"))
 
 def render_page(inputs: ReportInputs) -> str:
     """Render the page as HTML; the same inputs give the same text."""
+    with showing(inputs.styles):
+        return _rendered(inputs)
+
+
+def _rendered(inputs: ReportInputs) -> str:
     results, inputs = inputs, with_model_labels(inputs)
     import jinja2
     from markupsafe import Markup
@@ -65,7 +71,8 @@ def render_page(inputs: ReportInputs) -> str:
     blocks = list(all_blocks(shown, tables, charts))
     blocks += held_files(results, MOST_LETTERS - sum(len(text) for _, text in blocks))
     index = page_index(shown, tables, charts) | {"blocks": [key for key, _ in blocks]}
-    style, script = packaged_text("page.css"), page_script()
+    style = "\n".join(filter(None, (packaged_text("page.css"), inputs.styles.dark_rules())))
+    script = page_script()
     scripts = [script, vega_bundle()] if charts else [script]
     return environment.get_template("page.html.jinja").render(
         **page_text(inputs),

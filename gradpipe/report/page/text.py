@@ -6,12 +6,13 @@ from typing import Any
 from gradpipe.report import style
 from gradpipe.report.chart_data import distinct
 from gradpipe.report.charts.page_figure import MOST_TICKED
+from gradpipe.report.prose.comparisons import tally_findings
 from gradpipe.report.prose.discrimination import discrimination_notes
 from gradpipe.report.prose.findings import findings
 from gradpipe.report.prose.headline import FEW_HEADLINES, HEADLINE_COLUMNS, Headline, headlines
 from gradpipe.report.prose.length_line import HOW_SURVIVAL_IS_JUDGED
 from gradpipe.report.prose.length_note import length_note
-from gradpipe.report.prose.phrases import count_text, join_words, tally
+from gradpipe.report.prose.phrases import count_text, join_words
 from gradpipe.report.prose.sets_note import sets_note
 from gradpipe.report.prose.spans import span_findings
 from gradpipe.report.prose.terms import explained
@@ -101,11 +102,11 @@ def page_text(inputs: ReportInputs) -> dict[str, Any]:
         "statistic": statistic,
         "statistic_label": style.statistic_label(statistic),
         "styles": [
-            (name, style.style_label(name), style.style_color(name))
-            for name in distinct(inputs.curves, "style")
+            (name, style.style_label(name), color)
+            for name, color in style.style_colors(distinct(inputs.curves, "style")).items()
         ],
         "findings": all_findings,
-        "findings_summary": tally([finding.verdict for finding in all_findings], "claim"),
+        "findings_summary": tally_findings([(one.verdict, one.source) for one in all_findings]),
         "how_judged": " ".join(filter(None, judged)),
         "model_notes": provenance.get("model_notes", []),
         "finished": provenance.get("finished"),

@@ -10,6 +10,7 @@ import polars as pl
 from gradpipe.claims.schemas import STUDY_SOURCE
 from gradpipe.report import style
 from gradpipe.report.chart_data import finite
+from gradpipe.report.prose.comparisons import found_statement, verdict_word
 from gradpipe.report.prose.inference_notes import correction_text, independence_text
 from gradpipe.report.prose.length_line import worst_survival
 from gradpipe.report.prose.notes import claim_notes
@@ -42,7 +43,8 @@ class ClaimFinding:
     cells. ``summary`` says in a few sentences what was found, how large the effect is and how
     certain. ``details`` are about further parts, if there are several, and about exceptions.
     ``survives_length`` is the most serious word of its parts on length control, None without any.
-    ``claim`` is the claim that ``summary`` is about, empty for findings on spans.
+    ``claim`` is the claim that ``summary`` is about, with its ``source``, empty for findings on
+    spans.
     """
 
     group: str
@@ -52,6 +54,12 @@ class ClaimFinding:
     details: tuple[str, ...] = ()
     survives_length: str | None = None
     claim: str = ""
+    source: str = ""
+
+    @property
+    def word(self) -> str:
+        """The word for the verdict."""
+        return verdict_word(self.verdict, self.source)
 
 
 @dataclass(frozen=True)
@@ -70,6 +78,10 @@ class _Part:
     @property
     def verdict(self) -> Verdict:
         return cast(Verdict, self.overall["verdict_study"] or self.overall["verdict"])
+
+    def word(self, verdict: str) -> str:
+        """The word for a verdict on this part."""
+        return verdict_word(verdict, self.claim["source"])
 
 
 def findings(inputs: ReportInputs) -> list[ClaimFinding]:
@@ -127,11 +139,12 @@ def _finding(parts: list[_Part]) -> ClaimFinding:
     summary = _summary(main)
     if len(parts) > 1:
         verdicts = [part.verdict for part in parts]
-        lead = "The first" if len(set(verdicts)) == 1 else sentence_start(main.verdict)
+        lead = "The first" if len(set(verdicts)) == 1 else sentence_start(main.word(main.verdict))
         summary = f"{tally(verdicts, 'part')} {_summary(main, lead)}"
     claim = parts[0].claim
     return ClaimFinding(
         claim=main.claim["claim"],
+        source=claim["source"],
         group=claim["group"],
         title=_title(claim),
         verdict=verdict,
@@ -145,6 +158,7 @@ def _finding_without_results(claim: dict[str, Any]) -> ClaimFinding:
     summary = "The study has no results for this claim."
     return ClaimFinding(
         claim=claim["claim"],
+        source=claim["source"],
         group=claim["group"],
         title=_title(claim),
         verdict="undecided",
@@ -165,13 +179,13 @@ def _summary(part: _Part, lead: str | None = None) -> str:
     The statement, the measured effect, the reason if it is not supported, the cells' verdicts, and
     the part's notes.
     """
-    statement = sentence_start(part.claim["statement"])
-    sentences = [f"{lead or sentence_start(part.verdict)}: {statement}"]
+    found = found_statement(part.claim["statement"], part.verdict, part.claim["source"])
+    sentences = [f"{lead or sentence_start(part.word(part.verdict))}: {sentence_start(found)}"]
     if part.overall["effect"] is not None:
         sentences.append(_measured(part))
     if part.verdict != "supported":
         sentences.append(sentence_start(part.overall["reason"] or ""))
-    sentences.append(correction_text(part.overall))
+    sentences.append(correction_text(part.overall, part.word))
     if part.cells.height > 1:
         worth = independence_text(part.overall, part.cells.get_column("p").count())
         sentences.append(_cell_verdicts(part) + worth)
@@ -199,8 +213,12 @@ def _cell_verdicts(part: _Part) -> str:
     """The number of cells per verdict."""
     counts = {v: part.cells.filter(pl.col("verdict") == v).height for v in CLAIM_VERDICTS}
     if counts[part.verdict] == part.cells.height:
-        return f"{sentence_start(part.verdict)} in each of the {_extent(part.cells)}"
-    parts = [f"{verdict} in {style.number(count)}" for verdict, count in counts.items() if count]
+        return f"{sentence_start(part.word(part.verdict))} in each of the {_extent(part.cells)}"
+    parts = [
+        f"{part.word(verdict)} in {style.number(count)}"
+        for verdict, count in counts.items()
+        if count
+    ]
     return f"{sentence_start(join_words(parts))} of the {_extent(part.cells)}"
 
 
@@ -229,7 +247,7 @@ def _exceptions(part: _Part) -> list[str]:
         is_rule = verdict == part.verdict and 2 * cells.height > part.cells.height
         if not (cells.is_empty() or is_rule):
             places = _places(cells, projections)
-            sentences.append(f"{sentence_start(verdict)} for {places}{_cause(cells)}.")
+            sentences.append(f"{sentence_start(part.word(verdict))} for {places}{_cause(cells)}.")
     return sentences
 
 

@@ -9,7 +9,7 @@ from typing import Any
 import polars as pl
 
 from gradpipe.claims.length.matched_styles import LEAST_ANSWER_SHARE
-from gradpipe.claims.schemas import STUDY_SOURCE
+from gradpipe.claims.schemas import COMPARISON_SOURCE, STUDY_SOURCE
 from gradpipe.report.prose.findings import ClaimFinding
 from gradpipe.report.prose.phrases import CLOSE_TO_ONE, short_number
 from gradpipe.report.report_data import ReportInputs
@@ -25,6 +25,8 @@ HEADLINE_COLUMNS = {
     "regression": "by regression",
     "summed_loss": "on the summed loss",
 }
+#: The study's own claims come first, then comparisons of its own styles.
+_IMPORTANCE = {STUDY_SOURCE: 0, COMPARISON_SOURCE: 1}
 _WORDS = {"reversed": "reversed", "undecided": "undecided", "weaker": "below the margin"}
 
 
@@ -47,14 +49,16 @@ class HeadlineFigure:
 class Headline:
     """A finding in one line: its title, verdict and figures.
 
-    ``statement`` says what the ratio is of. ``survives_length`` is None for claims that do not
-    compare two styles: the figures other than that as measured are about nothing then.
+    ``statement`` says what the ratio is of, ``word`` is the word for the verdict.
+    ``survives_length`` is None for claims that do not compare two styles: the figures other than
+    that as measured are about nothing then.
     """
 
     group: str
     title: str
     statement: str
     verdict: str
+    word: str
     survives_length: str | None
     figures: tuple[HeadlineFigure, ...]
 
@@ -78,7 +82,7 @@ def headlines(found: Iterable[ClaimFinding], inputs: ReportInputs) -> list[Headl
     def importance(one: tuple[ClaimFinding, dict[str, Any], dict[str, Any]]) -> tuple[Any, ...]:
         finding, row, claim = one
         return (
-            claim["source"] != STUDY_SOURCE,
+            _IMPORTANCE.get(claim["source"], len(_IMPORTANCE)),
             finding.verdict == "undecided",
             row["survives_length"] is None,
             -abs(log(row["effect"])),
@@ -106,6 +110,7 @@ def _sizes(length: pl.DataFrame) -> list[Headline]:
                 title=f"Size of the gradients, {over}",
                 statement="nuclear norm, with the range over cells",
                 verdict="",
+                word="",
                 survives_length="not judged",
                 figures=tuple(_mean_figure(name, of_pair) for name in HEADLINE_COLUMNS),
             )
@@ -151,11 +156,18 @@ def _headline(
     return Headline(
         group=finding.group,
         title=finding.title,
-        statement=claim["ratio"] or ("" if statement == finding.title else statement),
+        statement=_ratio_of(claim) or ("" if statement == finding.title else statement),
         verdict=finding.verdict,
+        word=finding.word,
         survives_length=row["survives_length"],
         figures=(measured, *others),
     )
+
+
+def _ratio_of(claim: dict[str, Any]) -> str:
+    """What the ratio is of; the title of a comparison names the styles already."""
+    ratio = str(claim["ratio"] or "")
+    return ratio.partition(":")[0] if claim["source"] == COMPARISON_SOURCE else ratio
 
 
 def _figure(column: str, row: dict[str, Any] | None) -> HeadlineFigure:

@@ -1,5 +1,6 @@
 """Sentences about how far a verdict reaches: other claims, correlated cells, other benchmarks."""
 
+from collections.abc import Callable
 from typing import Any
 
 import polars as pl
@@ -8,15 +9,16 @@ from gradpipe.claims.reasons import MOST_CORRELATED_SHARE
 from gradpipe.report.prose.phrases import interval_text, ratio_text, sentence_start
 
 
-def correction_text(overall: dict[str, Any]) -> str:
+def correction_text(overall: dict[str, Any], word: Callable[[str], str] = str) -> str:
     """Why a verdict is not that of the claim alone, "" if the study's correction changes nothing.
 
-    ``overall`` is an overall row of the verdicts.
+    ``overall`` is an overall row of the verdicts, ``word`` the word for one of them.
     """
     if overall["verdict_study"] in (None, overall["verdict"]):
         return ""
+    verdict = sentence_start(word(overall["verdict"]))
     return (
-        f"{sentence_start(overall['verdict'])} by itself (p = {overall['p']:.2g}), but not after "
+        f"{verdict} by itself (p = {overall['p']:.2g}), but not after "
         f"the correction for all claims of the study (p = {overall['p_study']:.2g})"
     )
 

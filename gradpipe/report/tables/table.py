@@ -57,7 +57,7 @@ class ReportTable:
         """The rows as lists of text, for one statistic if it is given, at most ``most`` of them."""
         shown = self.rows(statistic, most)
         styles = [c for c in STYLE_COLUMNS if c in shown.columns]
-        shown = shown.with_columns(pl.col(styles).replace(style.STYLE_LABELS))
+        shown = shown.with_columns(pl.col(styles).replace(style.style_labels()))
         formats = [_p_value if column in P_VALUE_COLUMNS else _cell for column in shown.columns]
         return [
             [format_(value) for format_, value in zip(formats, row, strict=True)]

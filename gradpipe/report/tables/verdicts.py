@@ -2,7 +2,7 @@
 
 import polars as pl
 
-from gradpipe.claims.schemas import LENGTH_SCHEMA, STUDY_SOURCE
+from gradpipe.claims.schemas import COMPARISON_SOURCE, LENGTH_SCHEMA, STUDY_SOURCE
 from gradpipe.report.chart_data import finite, in_reading_order
 from gradpipe.report.prose.phrases import CLAIM_VERDICTS
 from gradpipe.report.report_data import ReportInputs
@@ -127,8 +127,10 @@ def length_control_in_full(inputs: ReportInputs) -> pl.DataFrame:
 
 
 def claims_in_order(claims: pl.DataFrame) -> pl.DataFrame:
-    """The claims in the order they are shown: the study's own first, then those of papers."""
-    return claims.sort(pl.col("source") != STUDY_SOURCE, maintain_order=True)
+    """The claims in the order they are shown: the study's own, on its styles, those of papers."""
+    compared = pl.col("source") == COMPARISON_SOURCE
+    rank = pl.when(pl.col("source") == STUDY_SOURCE).then(0).when(compared).then(1).otherwise(2)
+    return claims.sort(rank, maintain_order=True)
 
 
 def with_claims(verdicts: pl.DataFrame, claims: pl.DataFrame) -> pl.DataFrame:

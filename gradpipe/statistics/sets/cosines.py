@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 from gradpipe.statistics.sets.example_sets import ITEM_BLOCKS, SET_COLUMNS
 from gradpipe.statistics.t_intervals import t_quantiles
 from gradpipe.statistics.table import ALL_PROJECTIONS, conform_to_schema
-from gradpipe.styles import STYLES
+from gradpipe.styles import style_enum
 
 _Array = NDArray[np.float64]
 #: One row per pair of sets and projection. ``kind`` is "styles" (of one benchmark) or "benchmarks"
@@ -78,7 +78,8 @@ def _of_model(sets: pl.DataFrame) -> pl.DataFrame:
 
 def _pairs(labels: pl.DataFrame) -> Iterator[tuple[str, int, int]]:
     """The kind of each comparison and the numbers of its two sets."""
-    sets = labels.sort("benchmark", pl.col("style").cast(pl.Enum(STYLES)), "relevance")
+    order = style_enum(labels["style"])
+    sets = labels.sort("benchmark", pl.col("style").cast(order), "relevance")
     for one, other in combinations(sets.iter_rows(named=True), 2):
         same = {name for name in SET_COLUMNS if one[name] == other[name]}
         if {"relevance", "benchmark"} <= same:

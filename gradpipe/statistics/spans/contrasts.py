@@ -17,7 +17,7 @@ from gradpipe.statistics.sample_means import mean_of_samples
 from gradpipe.statistics.spans.curves import SPAN_LABELS
 from gradpipe.statistics.t_intervals import t_quantiles
 from gradpipe.statistics.table import ALL_PROJECTIONS
-from gradpipe.styles import STYLES
+from gradpipe.styles import sorted_styles
 
 #: The statistics that are compared, where a study has them.
 CONTRAST_STATISTICS = ("nuclear_norm", "effective_rank")
@@ -125,7 +125,8 @@ def _mean_of_all(values: pl.Expr) -> pl.Expr:
 def _pairs(sides: Sequence[_Side]) -> Iterator[tuple[_Side, _Side]]:
     """The contrasts of the sides that there are."""
     present = set(sides)
-    for one, other in combinations(sorted(present, key=lambda s: STYLES.index(s.style)), 2):
+    order = sorted_styles(side.style for side in present)
+    for one, other in combinations(sorted(present, key=lambda s: order.index(s.style)), 2):
         both_correct = one.relevance == other.relevance == "correct"
         if both_correct and one.span == other.span and one.span in (*_ANSWERS, *_CONTROLS):
             yield one, other

@@ -301,3 +301,21 @@ def test_results_without_correct_responses_have_no_effects() -> None:
 def test_a_study_without_the_nuclear_norm_has_no_length_effects() -> None:
     table = results(0).drop("nuclear_norm")
     assert_frame_equal(length_effects(table), LENGTH_SCHEMA.to_frame())
+
+
+def test_own_styles_are_compared_in_the_studys_order_and_at_equal_length() -> None:
+    styles = {"a": (40, 90), "b": (60, 120), "a_cut": (40, 40), "b_cut": (40, 40)}
+    table = results(
+        15,
+        slope=-0.5,
+        sizes={"a": 2.0, "a_cut": 2.0},
+        styles=tuple(styles),
+        lengths=styles,
+        spread=0.05,
+    )
+    effects = length_effects(table, order=["b", "a"])
+    assert set(effects.select("style", "against").rows()) == {("b", "a")}
+    assert between(effects, "b", "a", "matched")["effect"] == pytest.approx(0.5, rel=0.1)
+    by_name = length_effects(table)
+    raw, reverse = between(effects, "b", "a", "none"), between(by_name, "a", "b", "none")
+    assert reverse["effect"] == pytest.approx(1 / float(str(raw["effect"])))

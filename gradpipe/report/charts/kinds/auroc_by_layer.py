@@ -19,7 +19,7 @@ from gradpipe.report.charts.notebook_tables import (
 from gradpipe.report.charts.page_figure import WIDE_MARGIN, PageFigure
 from gradpipe.report.charts.parts import name_axis, panels, tooltip_value
 from gradpipe.report.report_data import ReportInputs
-from gradpipe.report.style import AUROC_COLORS, DEFAULT_STATISTIC, STYLE_LABELS, statistic_label
+from gradpipe.report.style import AUROC_COLORS, DEFAULT_STATISTIC, statistic_label, style_labels
 
 #: The statistics whose AUROCs by layer come first, and the number of AUROCs that a page has room
 #: for: those of all statistics of a small study, of one for the paper's grid.
@@ -72,7 +72,7 @@ def auroc_rows(discrimination: pl.DataFrame) -> pl.DataFrame:
     loss = pl.when(pl.col("loss").is_not_null()).then(pl.format(" · loss: {}", _hundredths("loss")))
     against = pl.format(
         "{}, {} against {}{}",
-        pl.col("style").replace(STYLE_LABELS),
+        pl.col("style").replace(style_labels()),
         "first",
         "second",
         loss.fill_null(""),

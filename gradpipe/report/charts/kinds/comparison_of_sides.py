@@ -10,7 +10,7 @@ from gradpipe.report.charts.interval_dots import INTERVAL_TOOLTIP, interval_dots
 from gradpipe.report.charts.kind import ChartKind
 from gradpipe.report.charts.notebook_tables import ResultsFrame, checked, draw
 from gradpipe.report.charts.parts import color_by, panels, tooltip_value
-from gradpipe.report.style import SIDE_COLORS, STYLE_LABELS, statistic_label
+from gradpipe.report.style import SIDE_COLORS, statistic_label, style_labels
 
 
 def comparison_of_two_sides(verdicts: list[str], *, log: bool = True) -> alt.FacetChart:
@@ -47,7 +47,7 @@ def comparison_rows(comparison: pl.DataFrame) -> pl.DataFrame:
     curve = pl.concat_str(
         "model",
         "benchmark",
-        pl.col("style").replace(STYLE_LABELS),
+        pl.col("style").replace(style_labels()),
         "relevance",
         separator=", ",
         ignore_nulls=True,

@@ -13,7 +13,7 @@ from gradpipe.report.charts.notebook_tables import ResultsFrame, checked, choose
 from gradpipe.report.charts.page_figure import WIDE_MARGIN, PageFigure, Picker
 from gradpipe.report.charts.parts import color_by, cycled, panels
 from gradpipe.report.report_data import ReportInputs
-from gradpipe.report.style import CONTROL_COLORS, STYLE_LABELS
+from gradpipe.report.style import CONTROL_COLORS, style_labels
 from gradpipe.report.tables.verdicts import CONTROL_LABELS
 from gradpipe.statistics.table import with_labels
 
@@ -42,7 +42,7 @@ def length_held_still(controls: list[str], *, log: bool = True) -> alt.FacetChar
 
 def length_rows(effects: pl.DataFrame) -> pl.DataFrame:
     """The ratios of two styles that have an interval, by control for length."""
-    styles = [pl.col(column).replace(STYLE_LABELS) for column in ("style", "against")]
+    styles = [pl.col(column).replace(style_labels()) for column in ("style", "against")]
     return effects.filter(HAS_INTERVAL).select(
         "projection",
         pl.concat_str(styles, separator=" / ").alias("pair"),

@@ -3,7 +3,7 @@
 import altair as alt
 import polars as pl
 
-from gradpipe.report.chart_data import RATIOS, distinct, style_ratio_table
+from gradpipe.report.chart_data import distinct, ratio_pairs, style_ratio_table
 from gradpipe.report.charts import sections
 from gradpipe.report.charts.chart_files import files_of_cells
 from gradpipe.report.charts.curve_lines import curve_lines
@@ -84,8 +84,8 @@ def style_ratios(
 
 
 def _pairs(inputs: ReportInputs) -> list[str]:
-    styles = set(distinct(inputs.curves, "style"))
-    return [" / ".join(map(style_label, pair)) for pair in RATIOS if set(pair) <= styles]
+    pairs = ratio_pairs(distinct(inputs.curves, "style"))
+    return [" / ".join(map(style_label, pair)) for pair in pairs]
 
 
 STYLE_RATIOS = ChartKind(
