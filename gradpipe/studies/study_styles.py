@@ -67,7 +67,8 @@ class StudyStyles(tuple[str, ...]):
     def __ne__(self, other: object) -> bool:
         return not self == other
 
-    __hash__ = tuple.__hash__
+    def __hash__(self) -> int:
+        return super().__hash__()
 
     @property
     def own(self) -> tuple[str, ...]:

@@ -147,6 +147,7 @@ class Hub(Source[HubSettings]):
 
     name = "hub"
     settings = HubSettings
+    reads_own_styles = True
     families: ClassVar = dict.fromkeys(HUB_FILES, "math")
 
     def check(self, config: HubSettings) -> None:
