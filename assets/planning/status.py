@@ -62,7 +62,7 @@ def missing_replies(workspace: Workspace, study: Study) -> dict[str, int]:
 
 def _state(
     versions: Versions, stage: Stage, partition: Partition, notes: Notes | None
-) -> StageState:
+) -> HowCurrent:
     if notes is not None and versions.is_current(stage, partition):
         return "current"
     if not is_within_reach(versions, stage, partition):

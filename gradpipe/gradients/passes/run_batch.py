@@ -127,7 +127,7 @@ def _run_passes(
         forward = forward_to_losses(model, rows)
         if not forward.usable:
             return _Passes(forward.losses, [], [() for _ in rows])
-        # The device has just finished the losses; behind the backward pass, a copy would wait.
+        # Now, as the losses are there: a copy behind the backward pass would wait for it.
         by_token = forward.losses_by_token(rows)
         spans = gradients_of_spans(forward, rows, projections, pool, current)
         # Last, since it frees the graph on its way.
