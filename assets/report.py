@@ -23,7 +23,7 @@ from gradpipe.report.charts.thumbnail import curve_thumbnail
 from gradpipe.report.collect import all_curves, gather
 from gradpipe.report.report_data import ReportInputs
 from gradpipe.report.steps import step_table
-from gradpipe.report.style_sheet import BUILT_IN_STYLES, StyleSheet, showing
+from gradpipe.report.style_sheet import sheet_of, showing
 from gradpipe.responses.written import quality_of
 from gradpipe.studies.dagster_settings import DAGSTER_SETTINGS
 from gradpipe.studies.equal_models import find_equal_models
@@ -86,7 +86,7 @@ def report(
             run.table.write(inputs.rows, f"interim {run.version}" if interim else run.version)
         context.log.info(f"The report is at {page}")
         rows = run.table.read()
-        with showing(_style_sheet(run.study)):
+        with showing(sheet_of(run.study)):
             thumbnail = curve_thumbnail(curves)
         return run.result(
             {
@@ -154,15 +154,8 @@ def _inputs(run: StageRun, cells: list[CellResults], curves: pl.DataFrame) -> Re
         divided=study.protocol.spans is not None,
         correction=study.correction,
         steps=step_table(study.models),
-        styles=_style_sheet(study),
+        styles=sheet_of(study),
     )
-
-
-def _style_sheet(study: Study) -> StyleSheet:
-    styles = study.styles
-    if styles is None or not styles.settings:
-        return BUILT_IN_STYLES
-    return StyleSheet.of(styles, styles.labels, styles.colors)
 
 
 def _version(versions: Versions, _: Partition) -> str:

@@ -179,6 +179,14 @@ class WorkspaceView:
         """
         return self._results.report.verdicts
 
+    def details(self, *, model: Names = None, benchmark: Names = None) -> pl.DataFrame:
+        """The examples that the report shows in detail: texts, curves and ``token_losses``.
+
+        They are those with the largest and the smallest gradients and some between.
+        ``token_losses`` are null in rows that an earlier version of gradpipe measured.
+        """
+        return self._results_of(model, benchmark).report.details
+
     def claims(self) -> pl.DataFrame:
         """The claims that were judged: ``statement`` says what each asserts, ``source`` who."""
         return self._results.report.claims

@@ -10,6 +10,7 @@ import polars as pl
 import pytest
 
 import gradpipe
+from gradpipe.system.extras import CHARTS
 from tests.conftest import ROOT, FirstRun
 
 #: Every public function and class by the name that a docstring's example calls it by.
@@ -39,7 +40,7 @@ def test_charts_without_altair_name_the_extra() -> None:
 def test_a_public_name_is_documented_and_typed(name: str) -> None:
     public = PUBLIC[name]
     module, defined_as = CLASSES.get(
-        name, (gradpipe.PUBLIC.get(name, gradpipe.CHARTS), name.removeprefix("charts."))
+        name, (gradpipe.PUBLIC.get(name, CHARTS), name.removeprefix("charts."))
     )
     assert public.__name__ == defined_as
     assert public.__module__.startswith(module)

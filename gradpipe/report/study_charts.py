@@ -11,6 +11,7 @@ import altair as alt
 from gradpipe.errors import DataError, StudyError, nearest
 from gradpipe.report.charts import kinds
 from gradpipe.report.study_results import StudyResults
+from gradpipe.report.style_sheet import sheet_of, showing
 
 #: How each argument of a function that is not the reader's choice follows from the results.
 _Arguments = Mapping[str, Callable[[StudyResults], Any]]
@@ -62,6 +63,8 @@ STUDY_CHARTS: Mapping[str, _Arguments] = {
     "length": _STATISTICS,
     "alignment": {"table": lambda results: results.alignment},
     "examples": _STATISTICS,
+    "one_example": _STATISTICS,
+    "token_losses": {"details": lambda results: results.report.details},
     "spectra": {"spectra": lambda results: results.spectra},
     "over_steps": {"table": lambda results: results.curves, "steps": _steps},
     "claims_by_steps": {
@@ -96,7 +99,8 @@ def study_chart(results: StudyResults, name: str, choices: Mapping[str, Any]) ->
         for argument, value_of in STUDY_CHARTS[name].items()
         if argument not in given
     }
-    chart: alt.FacetChart = function(**own, **given)
+    with showing(sheet_of(results.study)):
+        chart: alt.FacetChart = function(**own, **given)
     return chart
 
 

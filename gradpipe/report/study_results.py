@@ -19,6 +19,7 @@ from gradpipe.report.report_data import (
     ReportInputs,
 )
 from gradpipe.report.steps import step_table
+from gradpipe.report.style_sheet import sheet_of, showing
 from gradpipe.statistics.alignment import alignment_curves
 from gradpipe.statistics.detection.discrimination import discrimination
 from gradpipe.statistics.differences import mad, relative_difference
@@ -127,12 +128,14 @@ class StudyResults:
             divided=study.protocol.spans is not None,
             correction=study.correction,
             steps=step_table(study.models),
+            styles=sheet_of(study),
         )
 
     def findings(self) -> pl.DataFrame:
         """What the report says about each claim (FINDING_SCHEMA), the study's own first."""
-        rows = [
-            {name: getattr(finding, name) for name in FINDING_SCHEMA}
-            for finding in findings(self.report)
-        ]
+        with showing(sheet_of(self.study)):
+            rows = [
+                {name: getattr(finding, name) for name in FINDING_SCHEMA}
+                for finding in findings(self.report)
+            ]
         return pl.DataFrame(rows, schema=FINDING_SCHEMA)

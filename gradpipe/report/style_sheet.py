@@ -4,11 +4,16 @@ Every chart, table and sentence of a report shows a style in the same way, so th
 report that is being built holds inside a block, as the context of `decimal` does.
 """
 
+from __future__ import annotations
+
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass
-from typing import Self
+from typing import TYPE_CHECKING, Self
+
+if TYPE_CHECKING:
+    from gradpipe.studies.study import Study
 
 #: The paper of the page in dark mode, and the least contrast of a drawing's color with it.
 _DARK_PAPER = "#12161c"
@@ -53,6 +58,14 @@ _SHEET: ContextVar[StyleSheet] = ContextVar("style_sheet", default=BUILT_IN_STYL
 def current_sheet() -> StyleSheet:
     """The sheet of the block around the caller; one without styles outside of any."""
     return _SHEET.get()
+
+
+def sheet_of(study: Study) -> StyleSheet:
+    """The sheet of a study; the built-in one if it declares no styles."""
+    styles = study.styles
+    if styles is None or not styles.settings:
+        return BUILT_IN_STYLES
+    return StyleSheet.of(styles, styles.labels, styles.colors)
 
 
 @contextmanager

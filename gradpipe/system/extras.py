@@ -28,6 +28,9 @@ OPTIONAL_PACKAGES = {
     "psycopg2": ("psycopg2", "postgres"),
 }
 
+#: The module behind the public name ``gradpipe.charts``; it needs the extra "report".
+CHARTS = "gradpipe.report.charts.kinds"
+
 
 def missing_package(module: str, needed_by: str, alternative: str = "") -> str:
     """Return the sentence for an optional package that is not installed.
@@ -51,7 +54,7 @@ def import_charts() -> ModuleType:
     Raises ModuleNotFoundError with the command that installs Altair if it is missing.
     """
     try:
-        return import_module("gradpipe.report.charts.kinds")
+        return import_module(CHARTS)
     except ModuleNotFoundError as error:
         if error.name != "altair":
             raise

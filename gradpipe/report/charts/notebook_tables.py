@@ -80,7 +80,7 @@ def draw(
         raise DataError(f"The table has no rows to draw: the chart needs {needs}.")
     return kind.chart(
         rows,
-        title=_names(table) if title is None else title,
+        title=cell_title(table) if title is None else title,
         statistic=statistic,
         log=log,
         tooltips=True,
@@ -95,7 +95,7 @@ def one_cell(
     return choose_statistic(choose(table, model=model, benchmark=benchmark), statistic)
 
 
-def _names(table: pl.DataFrame) -> str:
+def cell_title(table: pl.DataFrame) -> str:
     """The names of the table's model and benchmark, if it has one of each."""
     values = [
         table.get_column(column).drop_nulls().unique().to_list()

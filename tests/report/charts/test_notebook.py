@@ -32,6 +32,7 @@ class Results(NamedTuple):
     verdicts: pl.DataFrame
     comparison: pl.DataFrame
     alignment: pl.DataFrame
+    details: pl.DataFrame
 
     def mads(self, **labels: str) -> pl.DataFrame:
         return gp.mad(self.curves.with_columns(pl.lit(v).alias(k) for k, v in labels.items()))
@@ -66,6 +67,9 @@ def results(small_model: Path, inputs: ReportInputs) -> Results:
         verdicts=gp.judge(table, [CLAIM]),
         comparison=gp.compare(table, other, ["nuclear_norm"]),
         alignment=inputs.alignment.filter(benchmark="mini_maths"),
+        details=inputs.details.filter(benchmark="mini_maths").with_columns(
+            model=pl.lit("one"), benchmark=pl.lit("sums")
+        ),
     )
 
 
@@ -102,6 +106,10 @@ FUNCTIONS: dict[str, dict[str, Callable[[Results], Any]]] = {
         "cosines-responses": lambda r: gp.charts.alignment(r.alignment, kind="responses"),
     },
     "examples": {"examples": lambda r: gp.charts.examples(r.table)},
+    "one_example": {
+        "one-example": lambda r: gp.charts.one_example(r.table, style="none", model="one")
+    },
+    "token_losses": {"token-losses": lambda r: gp.charts.token_losses(r.details)},
     "spectra": {"spectra": lambda r: gp.charts.spectra(r.spectra)},
     "over_steps": {"steps": lambda r: gp.charts.over_steps(r.curves, STEPS)},
     "claims_by_steps": {

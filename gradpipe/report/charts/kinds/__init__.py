@@ -44,7 +44,12 @@ from gradpipe.report.charts.kinds.length_controls import LENGTH_BY_CONTROL, leng
 from gradpipe.report.charts.kinds.mad_by_style import MAD_BY_STYLE, mad
 from gradpipe.report.charts.kinds.rd_by_style import RD_BY_STYLE, relative_difference
 from gradpipe.report.charts.kinds.relevance_ratios import RELEVANCE_RATIOS, relevance_ratios
-from gradpipe.report.charts.kinds.single_example import CURVES_OF_ONE_EXAMPLE, LOSS_OF_EACH_TOKEN
+from gradpipe.report.charts.kinds.single_example import (
+    CURVES_OF_ONE_EXAMPLE,
+    LOSS_OF_EACH_TOKEN,
+    one_example,
+    token_losses,
+)
 from gradpipe.report.charts.kinds.statistic_over_steps import STATISTIC_OVER_STEPS, over_steps
 from gradpipe.report.charts.kinds.style_ratios import STYLE_RATIOS, style_ratios
 from gradpipe.report.charts.kinds.verdicts_on_claims import VERDICTS_ON_CLAIMS, verdicts
@@ -103,6 +108,8 @@ __all__ = [  # noqa: RUF022
     "comparison",
     "alignment",
     "examples",
+    "one_example",
+    "token_losses",
     "spectra",
     "over_steps",
     "claims_by_steps",
