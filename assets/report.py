@@ -85,7 +85,7 @@ def report(
         rows = run.table.read()
         return run.result(
             {
-                "page": report_link(workspace, run.workspace, run.study),
+                "page": report_link(run.workspace, run.study),
                 "file": dg.MetadataValue.path(str(page)),
                 "partitions": len(cells),
                 "excluded_partitions": ", ".join(sorted(cell.label for cell in excluded)) or "none",
