@@ -201,12 +201,6 @@ class Upkeep:
             job_name=self.names.name(stages[0].job),
             partition_key=unit.key,
             asset_selection=[self.names.key(name) for name in names],
-            # Those of the assets alone: the others would be skipped, in a process of their own.
-            asset_check_keys=[
-                dg.AssetCheckKey(self.names.key(stage.name), spec.name)
-                for stage in stages
-                for spec in stage.asset.check_specs
-            ],
         )
 
     def _last_materialization(self, unit: Unit, stage: str) -> int:

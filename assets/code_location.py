@@ -4,10 +4,8 @@ import dagster as dg
 
 from assets.automation import keep_up, nightly
 from assets.jobs import STAGE_JOBS, fill
-from assets.naming import WORKSPACE_NAMES
 from assets.resources import Accelerator, WorkspaceResource
 from assets.stages import STAGES
-from assets.stored_checks import stored_checks
 from assets.study_attributes import assets_of
 from gradpipe.studies.study import Study
 
@@ -17,12 +15,10 @@ def code_location(
 ) -> dg.Definitions:
     """Assets, jobs, sensor and schedule, with the resources that they use.
 
-    For the UI, ``shown`` is the workspace's study: the assets then have its owners and tags, and
-    checks that run by themselves.
+    For the UI, ``shown`` is the workspace's study: the assets then have its owners and tags.
     """
     return dg.Definitions(
         assets=assets_of(shown) if shown else [stage.asset for stage in STAGES],
-        asset_checks=stored_checks(WORKSPACE_NAMES, {}) if shown else None,
         jobs=[*STAGE_JOBS.values(), fill],
         sensors=[keep_up],
         schedules=[nightly],

@@ -90,7 +90,7 @@ def report(
             thumbnail = curve_thumbnail(curves)
         return run.result(
             {
-                "page": report_link(workspace, run.workspace, run.study),
+                "page": report_link(run.workspace, run.study),
                 "file": dg.MetadataValue.path(str(page)),
                 "partitions": len(cells),
                 "excluded_partitions": ", ".join(sorted(cell.label for cell in excluded)) or "none",

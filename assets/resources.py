@@ -32,9 +32,6 @@ class WorkspaceResource:
     It is opened at each use, not on import: opening may make a folder or raise WorkspaceError.
     """
 
-    #: Whether `gradpipe ui` serves its report.
-    served = True
-
     def __init__(self, workspace: Workspace | None = None) -> None:
         self._workspace = workspace
 
@@ -49,8 +46,6 @@ class StudyWorkspace(WorkspaceResource):
     ``location`` is a folder or URL, by default the folder of the study's name in the workspace that
     GRADPIPE_HOME names. The workspace is given the study at each use, in case the code has changed.
     """
-
-    served = False
 
     def __init__(self, study: Study, location: str | None = None) -> None:
         super().__init__()

@@ -19,7 +19,6 @@ from assets.partitions import StudyPartitions
 from assets.resources import Accelerator, StudyWorkspace
 from assets.stage_run import ASSET_GROUP
 from assets.stages import STAGES
-from assets.stored_checks import stored_checks
 from assets.study_attributes import report_freshness
 from gradpipe.errors import StudyError, nearest
 from gradpipe.studies.load import load_study, parse_study
@@ -96,7 +95,6 @@ def build_study_definitions(
     jobs = study_jobs(names, resources, executor)
     return dg.Definitions(
         assets=derived_assets(names, resources),
-        asset_checks=stored_checks(names, resources),
         jobs=[*jobs.stages.values(), jobs.fill],
         sensors=[study_sensor(names, jobs, resources)],
         schedules=[study_schedule(names, jobs, resources)],

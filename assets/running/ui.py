@@ -2,11 +2,14 @@
 
 import os
 import sys
+from pathlib import Path
 
 from assets.partitions import sync_partitions
-from assets.running.dagster_ui import CODE_FOLDER, python_command, run_dev
 from assets.running.instance import dagster_home, open_instance
 from storage.workspace import Workspace
+
+#: The folder of `definitions.py`, next to this package.
+_CODE = Path(__file__).resolve().parents[2]
 
 
 def serve(workspace: Workspace, host: str, port: int) -> None:
@@ -25,8 +28,7 @@ def serve(workspace: Workspace, host: str, port: int) -> None:
             filter(None, (os.environ.get("PYTHONWARNINGS"), "ignore:Function `dev_command`"))
         ),
     }
-    target = ["-m", "definitions", "--working-directory", str(CODE_FOLDER)]
-    dev = python_command(run_dev.__name__)
-    command = [*dev, "dev", *target, "--host", host, "--port", str(port)]
+    target = ["-m", "definitions", "--working-directory", str(_CODE)]
+    command = [sys.executable, "-m", "dagster", "dev", *target, "--host", host, "--port", str(port)]
     os.chdir(home)
     os.execve(sys.executable, command, environment)

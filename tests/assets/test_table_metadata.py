@@ -2,7 +2,6 @@
 
 from typing import Any
 
-import dagster as dg
 import polars as pl
 import pytest
 
@@ -53,4 +52,3 @@ def test_every_materialization_has_numbers_to_plot_and_the_columns_of_its_table(
             if stage.name == "gradient_spectra":
                 assert shown["unusable_share"] == 0
                 assert shown["tokens_per_second"] > 0
-    assert isinstance(event.metadata["page"], dg.UrlMetadataValue)
