@@ -14,6 +14,8 @@ NOTEBOOKS = sorted((ROOT / "examples").glob("*.ipynb"))
 
 #: The most bytes of a notebook with its pictures.
 LARGEST = 600_000
+#: The least number of charts in the notebooks of the public API.
+PICTURES = {"model-in-memory": 3, "workspace": 4}
 
 
 def test_there_are_notebooks() -> None:
@@ -31,8 +33,11 @@ def test_a_notebook_runs(
     NotebookClient(notebook, timeout=300, kernel_name="python3").execute()
     code = [cell for cell in notebook.cells if cell.cell_type == "code"]
     assert all(cell.execution_count for cell in code)
-    recorded = nbformat.read(path, as_version=4)
-    assert charts_in(notebook, "application/vnd.vegalite") == charts_in(recorded, "image/svg+xml")
+    charts = charts_in(notebook, "application/vnd.vegalite")
+    assert len(charts) >= PICTURES.get(path.stem, 0)
+    # `make notebooks` records them, all or none.
+    recorded = charts_in(nbformat.read(path, as_version=4), "image/svg+xml")
+    assert recorded in ([], charts)
 
 
 def charts_in(notebook: nbformat.NotebookNode, kind: str) -> list[str]:
@@ -47,17 +52,10 @@ def charts_in(notebook: nbformat.NotebookNode, kind: str) -> list[str]:
 
 @pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
 def test_a_notebook_is_committed_with_small_outputs(path: Path) -> None:
-    """`make notebooks` writes them; the site shows them."""
+    """`make notebooks` records them, and the site shows them."""
     cells = [c for c in nbformat.read(path, as_version=4).cells if c.cell_type == "code"]
     outputs = [output for cell in cells for output in cell.outputs]
-    assert outputs
     assert {output.output_type for output in outputs} <= {"display_data", "stream"}
     assert [cell.id for cell in cells if cell.execution_count] == []
     assert path.stat().st_size < LARGEST
-    assert str(Path.home()) not in path.read_text("utf-8")
-
-
-@pytest.mark.parametrize("name", ["model-in-memory", "workspace"])
-def test_the_notebooks_of_the_public_api_have_pictures(name: str) -> None:
-    notebook = nbformat.read(ROOT / "examples" / f"{name}.ipynb", as_version=4)
-    assert len(charts_in(notebook, "image/svg+xml")) >= 3
+    assert str(ROOT) not in path.read_text("utf-8")
