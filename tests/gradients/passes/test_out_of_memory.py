@@ -87,7 +87,7 @@ def test_a_row_that_an_address_space_does_not_hold_is_recorded_and_the_others_go
         capture_output=True,
         check=False,
         text=True,
-        timeout=300,
+        timeout=600,
         cwd=tmp_path,
     )
     assert child.returncode == 0, child.stderr[-2000:]
