@@ -133,8 +133,8 @@ def _contradictions(content: dict[Any, Any], invalid: set[Place]) -> Iterator[Mi
             yield Mistake((key,), str(error))
         # The base of a model may be an entry that is invalid.
         if key == "models" and complete:
-            for number, error in unknown_bases([model for _, model in named]):
-                yield Mistake((key, number), str(error))
+            for number, unknown in unknown_bases([model for _, model in named]):
+                yield Mistake((key, number), str(unknown))
 
 
 def _named(key: str, entries: list[Any]) -> list[tuple[str, Any]]:

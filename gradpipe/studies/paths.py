@@ -37,8 +37,8 @@ class StudyPaths:
                 self.content[key] = self._try((key,), self._settings(names), content[key])
         for key, change in (("benchmarks", self._benchmark), ("models", self._model)):
             if isinstance(content.get(key), list):
-                entries = enumerate(content[key])
-                self.content[key] = [self._try((key, n), change, entry) for n, entry in entries]
+                numbered = enumerate(content[key])
+                self.content[key] = [self._try((key, n), change, entry) for n, entry in numbered]
 
     def _try(self, place: Place, change: Callable[[Any], Any], value: Any) -> Any:
         try:

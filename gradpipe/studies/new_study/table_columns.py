@@ -33,9 +33,9 @@ def guess_columns(columns: Sequence[str]) -> dict[str, Any]:
         return {}
     found: dict[str, Any] = {}
     for role, names in (("instruction", QUESTIONS), ("answer", ANSWERS)):
-        column = next((by_name[name] for name in names if name in by_name), None)
-        if column not in (None, role, *responses.values()):
-            found[role] = column
+        likely = [by_name[name] for name in names if name in by_name]
+        if likely and likely[0] not in (role, *responses.values()):
+            found[role] = likely[0]
     if any(style != column for style, column in responses.items()):
         found["responses"] = responses
     return found
