@@ -144,7 +144,7 @@ def _pair_or_unusable(element: Any) -> Example:
         element = dict(zip(("instruction", "output"), element, strict=True))
     if not isinstance(element, Mapping):
         return Unusable(
-            f"it is a {type(element).__name__}, not a text, an (instruction, output) tuple, a list "
+            f"its type is {type(element).__name__}, not a text, an (instruction, output) tuple, a list "
             "of messages or a mapping"
         )
     return _pair(element)
