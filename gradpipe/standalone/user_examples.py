@@ -144,8 +144,8 @@ def _pair_or_unusable(element: Any) -> Example:
         element = dict(zip(("instruction", "output"), element, strict=True))
     if not isinstance(element, Mapping):
         return Unusable(
-            f"it is a {type(element).__name__}, not a text, an (instruction, output) tuple, a list "
-            "of messages or a mapping"
+            f"its type is {type(element).__name__}, not a text, an (instruction, output) tuple, a "
+            "list of messages or a mapping"
         )
     return _pair(element)
 

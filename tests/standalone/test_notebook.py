@@ -73,7 +73,7 @@ def test_unusable_examples_have_a_row_with_the_reason(
     unusable = found.drop_nulls("reason")
     assert dict(unusable.select("example", "reason").rows()) == {
         1: "the response is empty",
-        2: "it is a int, not a text, an (instruction, output) tuple, a list of messages or a "
+        2: "its type is int, not a text, an (instruction, output) tuple, a list of messages or a "
         "mapping",
         3: "the response is missing",
     }
