@@ -1,4 +1,4 @@
-# make run          installs gradpipe into .venv and runs the demo study
+# make run          installs gradpipe into .venv, runs the demo study and opens its report
 # make ui           opens the Dagster UI on the workspace
 # make test         installs what the tests need from PyPI; runs ruff, mypy, the docs and the tests
 # make test-system  installs the system packages that some tests use, then runs `make test`
@@ -27,7 +27,7 @@ PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --no-com
 .PHONY: run ui test test-system test-all docs soak bench agreement audit release clean
 
 run: $(VENV)/.installed
-	$(BIN)/gradpipe run
+	$(BIN)/gradpipe run --open
 
 ui: $(VENV)/.installed
 	$(BIN)/gradpipe ui

@@ -10,7 +10,7 @@ from assets.planning.response_origins import provenance_of
 from assets.planning.versions import Stage, Versions
 from assets.resources import WorkspaceResource
 from assets.responses import RESPONSES
-from assets.run_tags import is_interim
+from assets.run_tags import earlier_seconds, is_interim
 from assets.spectral_statistics import SPECTRAL_STATISTICS, spectral_statistics
 from assets.stage_run import ASSET_GROUP, StageRun, markdown_table, stage_run
 from gradpipe.errors import WorkspaceError
@@ -74,6 +74,7 @@ def report(
                     "cells": len(cells),
                     "of": len(cells) + len(excluded),
                 }
+            inputs.provenance["seconds"] = earlier_seconds(context)
             with run.workspace.report_files() as folder:
                 build_report(inputs, folder, images=not interim)
             # An interim report is never current, even if no other partition is ever finished.

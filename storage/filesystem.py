@@ -51,6 +51,10 @@ class Filesystem(ABC, Generic[LocationT]):
         """Create or replace a file: readers see the old content or the new one."""
 
     @abstractmethod
+    def written(self, location: LocationT) -> float | None:
+        """When a file was written, in seconds since 1970; None if it is missing."""
+
+    @abstractmethod
     def delete(self, location: LocationT, first: str = "") -> None:
         """Delete a file, or a folder with all its files; do nothing if it is missing.
 

@@ -58,6 +58,13 @@ class LocalFiles(Filesystem[Path]):
             cure = "the folder's permissions and the disk's free space"
             raise _refused(location, "written", error, cure) from error
 
+    def written(self, location: Path) -> float | None:
+        """The time at which the file was last changed."""
+        try:
+            return location.stat().st_mtime
+        except OSError:
+            return None
+
     def delete(self, location: Path, first: str = "") -> None:
         """Delete a file or folder; a folder's own entry goes too."""
         try:

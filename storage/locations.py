@@ -22,15 +22,15 @@ def filesystem_of(location: Location) -> Filesystem[Location]:
     return cast("Filesystem[Location]", files)
 
 
-def open_location(home: str) -> Location:
+def open_location(home: str, setting: str = "GRADPIPE_HOME") -> Location:
     """The folder that ``home`` names: a local path, which is created if missing, or a URL.
 
-    Raises WorkspaceError if the folder cannot be created, the URL cannot hold a workspace, or its
-    store cannot be reached.
+    ``setting`` is what the user set to ``home``, for errors. Raises WorkspaceError if the folder
+    cannot be created, the URL cannot hold a workspace, or its store cannot be reached.
     """
     folder = local_folder_of(home)
     if folder is None:
-        return open_store(home)
+        return open_store(home, setting)
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
@@ -56,5 +56,5 @@ def _unusable(folder: Path, error: Exception) -> WorkspaceError:
     reason = getattr(error, "strerror", None) or str(error).rstrip(".")
     return WorkspaceError(
         f"The workspace {folder.absolute()} cannot be created ({reason}): set GRADPIPE_HOME to a "
-        "writable folder."
+        "writable folder, or name one by --workspace."
     )

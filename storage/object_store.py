@@ -108,6 +108,15 @@ class ObjectStore(Filesystem["UPath"]):
         except FileNotFoundError as error:
             raise missing_bucket(location) from error
 
+    def written(self, location: UPath) -> float | None:
+        """The time that the store keeps of the object, in one request."""
+        try:
+            with as_workspace_error(location, "read"):
+                written: float = location.fs.modified(location.path).timestamp()
+                return written
+        except FileNotFoundError:
+            return None
+
     def delete(self, location: UPath, first: str = "") -> None:
         """Delete every object at or below an address."""
         paths = _paths_below(location)

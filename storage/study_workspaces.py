@@ -9,6 +9,8 @@ from storage.names import slug
 from storage.stages import STAGE_FILES
 from storage.workspace import Workspace
 
+#: The folder that studies without a name had in earlier versions.
+_UNNAMED = "study"
 #: Names in a workspace's folder that no study's own folder may have, besides those of the stages.
 _TAKEN = {"dagster", "report", "series", "study.yaml", "report_notes.parquet"}
 
@@ -19,13 +21,10 @@ def other_study(workspace: Workspace, study: Study) -> str | None:
     Two studies are the same one if they have the same name. A workspace whose study cannot be read
     holds none: the file has no results, and has to be replaced.
     """
-    if not workspace.study_path.is_file():
+    held = _held(workspace)
+    if held is None or held.name == study.name or _is_earlier(held, study):
         return None
-    try:
-        held = workspace.written_study().name
-    except GradpipeError:
-        return None
-    return held if held != study.name else None
+    return held.name
 
 
 def holds_exactly(workspace: Workspace, study: Study) -> bool:
@@ -36,8 +35,12 @@ def holds_exactly(workspace: Workspace, study: Study) -> bool:
 def own_workspace(workspace: Workspace, study: Study) -> Workspace:
     """The workspace of a study's own in a folder of ``workspace``, named like the study.
 
-    Raises WorkspaceError if a folder of that name is the workspace's, or another study's.
+    That of a study without a name may be the folder ``study`` of earlier versions. Raises
+    WorkspaceError if a folder of that name is the workspace's, or another study's.
     """
+    earlier = Workspace(workspace.root / _UNNAMED)
+    if (held := _held(earlier)) is not None and _is_earlier(held, study):
+        return earlier
     folder = slug(study.name)
     if folder.casefold() in _taken():
         raise WorkspaceError(
@@ -52,6 +55,30 @@ def own_workspace(workspace: Workspace, study: Study) -> Workspace:
             f"folder for {study.name!r}."
         )
     return own
+
+
+def _held(workspace: Workspace) -> Study | None:
+    """The study that a workspace holds, None without one that can be read."""
+    if not workspace.study_path.is_file():
+        return None
+    try:
+        return workspace.written_study()
+    except GradpipeError:
+        return None
+
+
+def _is_earlier(held: Study, study: Study) -> bool:
+    """Whether an earlier version kept ``study`` as ``held``, when a name of the file was not used.
+
+    Neither has a name of its own, and they have a model and a benchmark in common.
+    """
+    if "name" in held.model_fields_set | study.model_fields_set:
+        return False
+    models, benchmarks = (
+        {entry.name for entry in one} & {entry.name for entry in other}
+        for one, other in ((held.entries, study.entries), (held.benchmarks, study.benchmarks))
+    )
+    return bool(models and benchmarks)
 
 
 def _taken() -> set[str]:

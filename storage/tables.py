@@ -61,6 +61,10 @@ class Table:
         notes = self.notes()
         return notes is not None and notes.version == version
 
+    def written(self) -> float | None:
+        """When the file was written, in seconds since 1970; None if it is missing."""
+        return self._files.written(self.path)
+
     def read(self) -> pl.DataFrame:
         """The whole table; raises DamagedError if it is missing or damaged."""
         return self.scan().collect()

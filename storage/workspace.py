@@ -59,29 +59,30 @@ class Workspace:
         self.files = filesystem_of(root)
 
     @classmethod
-    def current(cls) -> Workspace:
-        """The workspace that GRADPIPE_HOME names, by default ``.gradpipe`` in the current folder.
+    def current(cls, home: str | None = None) -> Workspace:
+        """The workspace in ``home``, a folder or URL; by default the one that GRADPIPE_HOME names.
 
-        Creates a local folder. Raises WorkspaceError if that fails, if a URL cannot hold a
-        workspace, or if its store cannot be reached.
+        Without either, ``.gradpipe`` in the current folder. Creates a local folder. Raises
+        WorkspaceError if that fails, if a URL cannot hold a workspace, or if its store cannot be
+        reached.
         """
-        return cls(open_location(_home()))
+        return cls(open_location(home or _home(), "--workspace" if home else "GRADPIPE_HOME"))
 
     @classmethod
-    def existing(cls) -> Workspace | None:
+    def existing(cls, home: str | None = None) -> Workspace | None:
         """As ``current``, but None if the local folder does not exist yet."""
-        folder = cls.current_folder()
+        folder = cls.current_folder(home)
         if folder is None:
-            return cls.current()
+            return cls.current(home)
         return cls(folder) if folder.is_dir() else None
 
     @staticmethod
-    def current_folder() -> Path | None:
-        """The local folder that GRADPIPE_HOME names, which may not exist yet; None for a URL.
+    def current_folder(home: str | None = None) -> Path | None:
+        """The local folder of ``current``, which may not exist yet; None for a URL.
 
         Raises WorkspaceError if the path is invalid.
         """
-        return local_folder_of(_home())
+        return local_folder_of(home or _home())
 
     @property
     def local_root(self) -> Path | None:

@@ -103,6 +103,7 @@ def served(monkeypatch: pytest.MonkeyPatch, home: Path) -> list[str]:
     """The addresses that a UI was served at; none is."""
     addresses: list[str] = []
     monkeypatch.setattr(assets.running.ui, "serve", lambda _, host, _port: addresses.append(host))
+    monkeypatch.setattr("assets.running.ports.port_to_listen_on", lambda _, port: port)
     return addresses
 
 

@@ -1,36 +1,56 @@
 """The state of every stage and partition of a study."""
 
 from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Literal
 
 from assets.planning.reach import is_within_reach
 from assets.planning.second_opinions import lacks_opinions
-from assets.planning.versions import Versions
+from assets.planning.versions import Stage, Versions
 from assets.stages import STAGES
 from gradpipe.studies.study import Study
+from storage.stages import Partition
+from storage.tables import Notes
 from storage.workspace import Workspace
 
-StageState = tuple[str, str, str, str]
+State = Literal["current", "out of date", "missing", "weights gone"]
 
 
-def stage_states(workspace: Workspace, study: Study) -> Iterator[StageState]:
-    """(stage, partition, state, rows), stage by stage.
+@dataclass(frozen=True, kw_only=True)
+class StageState:
+    """The state of one partition of a stage; ``notes`` are those of its table, if there is one.
 
     The state is ``current``, ``out of date``, ``missing``, or ``weights gone`` if rows are missing
     of a step whose checkpoint was deleted. A stage is out of date if its own inputs changed; stages
     that depend on it follow once it was recomputed.
     """
-    versions = Versions(workspace, study)
+
+    stage: Stage
+    partition: Partition
+    state: State
+    notes: Notes | None
+
+    @property
+    def rows(self) -> str:
+        """The number of rows of its table as text, empty without a table."""
+        return str(self.notes.rows) if self.notes else ""
+
+
+def stage_states(
+    workspace: Workspace, study: Study, versions: Versions | None = None
+) -> Iterator[StageState]:
+    """The state of every partition of a study, stage by stage."""
+    versions = versions or Versions(workspace, study)
     with versions.snapshot(STAGES):
         for stage in STAGES:
             for partition in stage.partitions(study):
                 notes = versions.notes(stage, partition)
-                if notes is not None and versions.is_current(stage, partition):
-                    state = "current"
-                elif not is_within_reach(versions, stage, partition):
-                    state = "weights gone"
-                else:
-                    state = "out of date" if notes is not None else "missing"
-                yield stage.name, partition.label, state, str(notes.rows) if notes else ""
+                yield StageState(
+                    stage=stage,
+                    partition=partition,
+                    state=_state(versions, stage, partition, notes),
+                    notes=notes,
+                )
 
 
 def missing_replies(workspace: Workspace, study: Study) -> dict[str, int]:
@@ -38,3 +58,11 @@ def missing_replies(workspace: Workspace, study: Study) -> dict[str, int]:
     names = [entry.name for entry in study.benchmarks]
     counts = {name: lacks_opinions(workspace, study, name) for name in names}
     return {name: count for name, count in counts.items() if count}
+
+
+def _state(versions: Versions, stage: Stage, partition: Partition, notes: Notes | None) -> State:
+    if notes is not None and versions.is_current(stage, partition):
+        return "current"
+    if not is_within_reach(versions, stage, partition):
+        return "weights gone"
+    return "out of date" if notes is not None else "missing"

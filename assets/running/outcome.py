@@ -14,11 +14,10 @@ from storage.workspace import Workspace
 
 @dataclass
 class StageCount:
-    """What one stage did: rows, examples or partitions computed and reused, and its seconds."""
+    """What one stage did: rows, examples or partitions computed and reused."""
 
     computed: int = 0
     reused: int = 0
-    seconds: float = 0.0
 
 
 @dataclass(frozen=True)

@@ -26,10 +26,12 @@ from assets.planning.plan import Plan, Unit
 from assets.planning.versions import Stage, Versions
 from assets.resources import Accelerator, WorkspaceResource
 from assets.responses import RESPONSES
-from assets.run_tags import INTERIM_TAG
+from assets.run_tags import INTERIM_TAG, seconds_tag
+from assets.running.account import account_lines, account_record
 from assets.running.instance import open_instance
 from assets.running.interim_reports import InterimReports
 from assets.running.outcome import StageCount, StageFailure, cause, is_damage, step_failures
+from assets.running.run_times import DAGSTER, INTERIM, PLANNING, WAITING, RunTimes
 from assets.stages import STAGES
 from gradpipe import errors
 from gradpipe.engines.connection import require_ray
@@ -52,7 +54,7 @@ class Runner:
 
     A partition that fails does not stop the others; ``failures`` has all of them afterwards.
     ``on_stage`` is called with stage and partition before each run, ``on_note`` with messages:
-    the reason for waiting, and the warnings of checks.
+    the reason for waiting, and the warnings of checks. ``times`` may have started earlier.
     """
 
     workspace: Workspace
@@ -60,6 +62,7 @@ class Runner:
     accelerator: Accelerator
     on_stage: Callable[[str, str], None] = lambda _stage, _partition: None
     on_note: Callable[[str], None] = lambda _note: None
+    times: RunTimes = field(default_factory=RunTimes)
     counts: dict[str, StageCount] = field(
         default_factory=lambda: {stage.name: StageCount() for stage in STAGES}
     )
@@ -80,6 +83,7 @@ class Runner:
         A model that is unavailable is a failure, and does not stop the others. Raises GradpipeError
         if all are, or if a source is, before anything is written.
         """
+        self.times.begin(PLANNING)
         notes = self.workspace.series_notes(self.study)
         for note in notes:
             self.on_note(note)
@@ -143,7 +147,11 @@ class Runner:
                 plan.examples(name)
         stale = set(work)
         self.workspace.keep_study(self.study)
-        with self._instance() as instance, closing(self.accelerator):
+        with (
+            self.times.part(DAGSTER),
+            self._instance() as instance,
+            closing(self.accelerator),
+        ):
             interim = InterimReports(self.workspace, plan)
             for unit in plan.units():
                 if stale & {unit, *unit.upstream} or (stale and unit.summarizes):
@@ -170,33 +178,14 @@ class Runner:
     def _note_damage(self, reason: str) -> None:
         self.on_note(f"{reason.removesuffix(errors.DamagedError.CURE)}: recomputing it")
 
-    def summary(self, seconds: float) -> Iterator[str]:
-        """Yield one line per stage with its counts, then one line per failure."""
-        for name, count in self.counts.items():
-            yield (
-                f"{name:<20} {count.computed:>7} computed {count.reused:>7} reused "
-                f"{count.seconds:>8.1f} s"
-            )
-        yield f"{'in all':<20} {seconds:>41.1f} s"
-        for failure in self.failures:
-            yield str(failure)
+    def summary(self) -> Iterator[str]:
+        """Yield one line per stage with its counts and seconds, then one line per failure."""
+        return account_lines(self.counts, self.times, self.failures)
 
-    def account(self, seconds: float) -> dict[str, Any]:
+    def account(self) -> dict[str, Any]:
         """The summary for programs; it has ``failed`` if anything failed."""
-        stages = {
-            name: {
-                "computed": count.computed,
-                "reused": count.reused,
-                "seconds": round(count.seconds, 3),
-            }
-            for name, count in self.counts.items()
-        }
-        failed = [str(failure) for failure in self.failures]
-        return {
-            "stages": stages,
-            "seconds": round(seconds, 3),
-            "report": str(self.workspace.report_page),
-        } | ({"failed": failed} if failed else {})
+        record = account_record(self.counts, self.times, self.failures)
+        return record | {"report": str(self.workspace.report_page)}
 
     @contextmanager
     def _instance(self) -> Iterator[dg.DagsterInstance]:
@@ -223,7 +212,8 @@ class Runner:
             return
         if unit.summarizes and any(failure.damaged for failure in self.failures):
             return
-        work = plan.work(unit)
+        with self.times.part(PLANNING):
+            work = plan.work(unit)
         reused = [stage for stage in unit.stages if stage not in work]
         if work:
             self._materialize(instance, unit, work)
@@ -247,19 +237,25 @@ class Runner:
         needs_slot = any(stage.pool == GPU for stage in stages)
         if needs_slot and (others := holders(instance)):
             self.on_note(f"waiting for the accelerator, which run {others[0][:8]} holds")
-            wait_for_slot(instance)
+            with self.times.part(WAITING):
+                wait_for_slot(instance)
+        before = self.times.elapsed(DAGSTER)
         self._record(self._execute(instance, unit, stages, interim=False), unit, stages)
+        if self.failures and self.failures[-1].unit == unit and self.failures[-1].stage:
+            # A stage that failed says nothing of its time: it is what the others did not take.
+            self.times.move(self.times.elapsed(DAGSTER) - before, self.failures[-1].stage)
 
     def _execute(
         self, instance: dg.DagsterInstance, unit: Unit, stages: tuple[Stage, ...], interim: bool
     ) -> dg.ExecuteInProcessResult:
+        tags = seconds_tag(self.times.rounded(1)) | (INTERIM_TAG if interim else {})
         try:
             with keep_interrupts(), queue_kept_moving(instance):
                 return self._location.resolve_job_def(stages[0].job).execute_in_process(
                     partition_key=unit.key,
                     asset_selection=[stage.asset.key for stage in stages],
                     instance=instance,
-                    tags=process_tag() | (INTERIM_TAG if interim else {}),
+                    tags=process_tag() | tags,
                     run_config={"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}},
                     raise_on_error=False,
                 )
@@ -273,7 +269,7 @@ class Runner:
         """Write a page on the finished partitions, if any; the last report shows what fails."""
         if not plan.has_input(unit):
             return
-        with interim.writing():
+        with interim.writing(), self.times.part(INTERIM):
             outcome = self._execute(instance, unit, unit.stages, interim=True)
         if not any(step_failures(outcome, self.workspace)):
             self.on_note(f"the results so far are in {self.workspace.report_page}")
@@ -287,7 +283,7 @@ class Runner:
                 metadata: Any = {name: value.value for name, value in event.metadata.items()}
                 self.counts[stage.name].computed += metadata["computed"]
                 self.counts[stage.name].reused += metadata["reused"]
-                self.counts[stage.name].seconds += metadata["seconds"]
+                self.times.move(metadata["seconds"], stage.name)
         for check in outcome.get_asset_check_evaluations():
             # Models of equal weights are named once, before the first partition.
             if not check.passed and check.check_name != WEIGHTS_CHECK:

@@ -1,6 +1,5 @@
 """The Dagster UI on a workspace."""
 
-import ipaddress
 import os
 import sys
 from pathlib import Path
@@ -11,14 +10,6 @@ from storage.workspace import Workspace
 
 #: The folder of `definitions.py`, next to this package.
 _CODE = Path(__file__).resolve().parents[2]
-
-
-def is_loopback(host: str) -> bool:
-    """Whether an address can only be reached from this machine."""
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"
 
 
 def serve(workspace: Workspace, host: str, port: int) -> None:

@@ -27,6 +27,18 @@ def comparison_summary(comparison: pl.DataFrame, a: str, b: str) -> str:
     )
 
 
+def most_different(comparison: pl.DataFrame, rows: int) -> pl.DataFrame:
+    """The rows whose ratio is farthest from one, significant ones first."""
+    undecided = pl.col("verdict") == "undecided"
+    return comparison.sort(
+        undecided,
+        pl.col("ratio").log().abs(),
+        descending=[False, True],
+        nulls_last=True,
+        maintain_order=True,
+    ).head(rows)
+
+
 def comparison_sentences(comparison: pl.DataFrame) -> Iterator[str]:
     """A sentence about the items, then one per statistic and quantity about its differences."""
     yield _items(comparison)

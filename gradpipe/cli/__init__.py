@@ -9,6 +9,7 @@ from typing import Any
 import click
 
 from gradpipe.cli.compare import compare_command
+from gradpipe.cli.completion import completion_command
 from gradpipe.cli.correlate import correlate_command
 from gradpipe.cli.doctor import doctor
 from gradpipe.cli.estimate import estimate_command
@@ -17,9 +18,11 @@ from gradpipe.cli.extras import missing_extra
 from gradpipe.cli.look import look
 from gradpipe.cli.merge import merge
 from gradpipe.cli.models import models
-from gradpipe.cli.pipeline import backfill, report_command, run, status, ui
+from gradpipe.cli.options import start_clock
+from gradpipe.cli.pipeline import backfill, report_command, run, ui
 from gradpipe.cli.rank import rank_command
 from gradpipe.cli.responses import responses_group
+from gradpipe.cli.status import status
 from gradpipe.errors import GradpipeError
 from gradpipe.system.cpu_settings import set_up_cpu
 from gradpipe.system.pipeline_path import add_pipeline_to_path
@@ -76,10 +79,12 @@ def main() -> None:
     gradpipe responses export ...    write a model's responses as a data set
     gradpipe ui                      open the pipeline in the Dagster UI
     gradpipe doctor                  check this machine and the workspace
+    gradpipe completion bash         complete commands, options and names in a shell
 
-    Results are kept in the workspace: the folder or URL that GRADPIPE_HOME names, by default
-    .gradpipe in the current folder. Results that are up to date are not recomputed.
+    Results are kept in the workspace: the folder or URL that --workspace or GRADPIPE_HOME names, by
+    default .gradpipe in the current folder. Results that are up to date are not recomputed.
     """
+    start_clock()
     add_pipeline_to_path()
     set_up_cpu()
     for stream in (sys.stdout, sys.stderr):
@@ -104,6 +109,7 @@ COMMANDS = (
     models,
     responses_group,
     doctor,
+    completion_command,
 )
 for command in COMMANDS:
     main.add_command(command)

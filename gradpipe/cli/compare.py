@@ -3,29 +3,39 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
-from gradpipe.cli.options import current_workspace
+from gradpipe.cli.name_completion import complete_sides, complete_statistics
+from gradpipe.cli.options import current_workspace, workspace_option
 from gradpipe.errors import DataError, StudyError, nearest
 
 if TYPE_CHECKING:
     import polars as pl
 
+#: Rows that are printed: those that differ most.
+SHOWN_ROWS = 8
+#: Sentences of the summary; there are two per statistic, and one on the items.
+_MOST_SENTENCES = 9
+#: Characters of a side's name in the name of a file.
+_LONGEST_PART = 60
+_FORMATS = (".csv", ".parquet")
 _HEADER = ("on", "projection", "statistic", "of", "A", "B", "A / B", "95 % interval", "A is")
 
 
 @click.command("compare")
-@click.argument("a", metavar="A")
-@click.argument("b", metavar="B")
+@click.argument("a", metavar="A", shell_complete=complete_sides)
+@click.argument("b", metavar="B", shell_complete=complete_sides)
 @click.option(
     "--on",
     "statistics",
     multiple=True,
     metavar="STATISTIC",
+    shell_complete=complete_statistics,
     help="Statistic to compare (repeatable; default: nuclear_norm and effective_rank).",
 )
 @click.option(
@@ -33,10 +43,23 @@ _HEADER = ("on", "projection", "statistic", "of", "A", "B", "A / B", "95 % inter
     is_flag=True,
     help="Treat items with the same id as different, such as rows of two different DATA files.",
 )
-@click.option("--csv", type=click.Path(path_type=Path), help="Also write the table to this file.")
-@click.option("--json", "as_json", is_flag=True, help="Print one JSON object instead of a table.")
+@click.option(
+    "--out",
+    "--csv",
+    "out",
+    type=click.Path(path_type=Path),
+    metavar="FILE",
+    help="The .csv or .parquet file for the whole table (default: compare-A-B.csv).",
+)
+@click.option(
+    "--json",
+    "as_json",
+    is_flag=True,
+    help="Print one JSON object with the whole table; a file is written only with --out.",
+)
+@workspace_option
 def compare_command(
-    a: str, b: str, statistics: tuple[str, ...], unpaired: bool, csv: Path | None, as_json: bool
+    a: str, b: str, statistics: tuple[str, ...], unpaired: bool, out: Path | None, as_json: bool
 ) -> None:
     """Compare the gradients of two models, data sets or studies.
 
@@ -52,27 +75,31 @@ def compare_command(
     and B have in common; models are compared on every common benchmark, benchmarks on every common
     model. The 95% intervals come from a bootstrap over items, paired where A and B have the same
     items. The last column says which differences remain after Holm's correction for multiple
-    comparisons.
+    comparisons. Printed are the rows that differ most and a summary; the whole table is in a file.
     """
     from gradpipe.claims.comparison import compare_cells
     from gradpipe.claims.comparison_text import comparison_sentences, comparison_summary
 
+    file = out if out is not None or as_json else _default_file(a, b)
     if a == b:
         raise DataError(f"A and B are both {a}: give two different ones.")
+    if file is not None:
+        _check_file(file)
     comparison = compare_cells(*_sides(a, b, statistics), unpaired=unpaired)
-    summary, sentences = (
-        comparison_summary(comparison, a, b),
-        list(comparison_sentences(comparison)),
-    )
-    if csv is not None:
-        _write(comparison, csv)
-    if as_json:
-        rows = comparison.to_dicts()
-        record = {"a": a, "b": b, "summary": summary, "sentences": sentences, "rows": rows}
-        click.echo(json.dumps(record, allow_nan=False))
+    if file is not None:
+        _write(comparison, file)
+    if file is not None and not as_json:
+        _print(comparison, a, b, file)
         return
-    click.echo("\n".join([summary, "", *sentences, ""]))
-    _print(comparison)
+    record = {
+        "a": a,
+        "b": b,
+        "summary": comparison_summary(comparison, a, b),
+        "sentences": list(comparison_sentences(comparison)),
+        "rows": comparison.to_dicts(),
+        "file": None if file is None else str(file),
+    }
+    click.echo(json.dumps(record, allow_nan=False))
 
 
 def _sides(
@@ -135,34 +162,58 @@ def _chosen(wanted: Sequence[str], of_a: Sequence[str], of_b: Sequence[str]) -> 
     return chosen
 
 
+def _default_file(a: str, b: str) -> Path:
+    """The file of a comparison in the current folder, named by its sides."""
+    sides = (re.sub(r"[^\w.@=-]+", "-", word).strip("-.")[-_LONGEST_PART:] for word in (a, b))
+    return Path(f"compare-{'-'.join(sides)}.csv")
+
+
+def _check_file(path: Path) -> None:
+    from gradpipe.standalone.output_file import check_writable
+
+    if path.suffix.lower() not in _FORMATS:
+        raise DataError(f"{path} must be a table: end its name in .csv or .parquet.")
+    check_writable(path)
+
+
 def _write(comparison: pl.DataFrame, path: Path) -> None:
-    try:
-        comparison.write_csv(path)
-    except OSError as error:
-        raise DataError(
-            f"{path} cannot be written ({error.strerror or error}): choose a file in an existing "
-            "folder with write permission."
-        ) from error
+    from gradpipe.standalone.output_file import write_atomically
+
+    csv = path.suffix.lower() == ".csv"
+    write_atomically(path, comparison.write_csv if csv else comparison.write_parquet)
 
 
-def _print(comparison: pl.DataFrame) -> None:
+def _print(comparison: pl.DataFrame, a: str, b: str, path: Path) -> None:
+    """Print the rows that differ most, then the summary and where the other rows are."""
+    from gradpipe.claims.comparison_text import (
+        comparison_sentences,
+        comparison_summary,
+        most_different,
+    )
     from gradpipe.cli.progress import print_table
 
+    first = most_different(comparison, SHOWN_ROWS)
+    print_table(_HEADER, map(_cells, first.iter_rows(named=True)))
+    sentences = list(comparison_sentences(comparison))
+    left = len(sentences) - _MOST_SENTENCES
+    more = [f"... and {left} more statistics and quantities"] if left > 0 else []
+    click.echo("\n".join(["", *sentences[:_MOST_SENTENCES], *more]))
+    click.echo(comparison_summary(comparison, a, b))
+    shown = "These are all rows" if first.height == comparison.height else "These rows differ most"
+    click.echo(f"{shown}; {path} has the whole table ({comparison.height} rows).")
+
+
+def _cells(row: dict[str, Any]) -> tuple[str, ...]:
     def number(value: float | None) -> str:
         return "" if value is None else f"{value:.3g}"
 
-    rows = (
-        (
-            " ".join(
-                filter(None, (row[name] for name in ("model", "benchmark", "style", "relevance")))
-            ),
-            row["projection"],
-            row["statistic"],
-            row["quantity"],
-            *(number(row[name]) for name in ("a", "b", "ratio")),
-            f"{number(row['low'])} – {number(row['high'])}" if row["low"] is not None else "",
-            row["verdict"],
-        )
-        for row in comparison.iter_rows(named=True)
+    on = (row[name] for name in ("model", "benchmark", "style", "relevance"))
+    return (
+        " ".join(filter(None, on)),
+        row["projection"],
+        row["statistic"],
+        row["quantity"],
+        *(number(row[name]) for name in ("a", "b", "ratio")),
+        f"{number(row['low'])} – {number(row['high'])}" if row["low"] is not None else "",
+        row["verdict"],
     )
-    print_table(_HEADER, rows)

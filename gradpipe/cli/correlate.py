@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from gradpipe.cli.extraction import data_options, data_source, extraction_options
+from gradpipe.cli.name_completion import complete_statistics
 from gradpipe.cli.options import account_option, columns_option, response_template_option
 from gradpipe.cli.spectra_options import spectra_options, spectra_source
 from gradpipe.errors import GradpipeError
@@ -27,7 +28,10 @@ _FORMATS = (".csv", ".parquet")
 @click.option("--column", required=True, metavar="NAME", help="A column of DATA with numbers.")
 @spectra_options
 @click.option(
-    "--by", metavar="LIST", help="Statistics, separated by commas (default: all there are)."
+    "--by",
+    metavar="LIST",
+    shell_complete=complete_statistics,
+    help="Statistics, separated by commas (default: all there are).",
 )
 @click.option(
     "--control",

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from gradpipe.cli.options import workspace_folder, workspace_if_there
+from gradpipe.cli.options import workspace_folder, workspace_if_there, workspace_option
 from gradpipe.cli.pipeline import bring_up_to_date
 
 if TYPE_CHECKING:
@@ -36,6 +36,7 @@ _WORKSPACE = "workspace"
     is_flag=True,
     help="Print all findings as one JSON object on the last line of stdout.",
 )
+@workspace_option
 def doctor(repair: bool, as_json: bool) -> None:
     """Check this machine and the workspace for problems.
 

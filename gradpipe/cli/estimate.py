@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from gradpipe.cli.options import current_workspace, study_option
+from gradpipe.cli.options import current_workspace, study_option, workspace_option
 from gradpipe.errors import GradpipeError
 
 if TYPE_CHECKING:
@@ -68,6 +68,7 @@ if TYPE_CHECKING:
     help="Recompute each layer's activations in the backward pass.",
 )
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object instead of a table.")
+@workspace_option
 def estimate_command(
     study: str | None,
     calibration: bool | None,

@@ -7,16 +7,10 @@ from typing import Any
 
 import click
 
+from gradpipe.cli.data_rows import DataRows, data_rows_options
 from gradpipe.cli.engine_options import engine_options, gradients_of
-from gradpipe.cli.extraction import (
-    chunks_of,
-    data_options,
-    data_source,
-    extraction_options,
-    how_to_extract,
-    row_options,
-)
-from gradpipe.cli.options import columns_option, response_template_option
+from gradpipe.cli.extraction import extraction_options, how_to_extract
+from gradpipe.cli.options import model_option
 from gradpipe.cli.token_options import span_options
 from gradpipe.cli.work_folder import downloads_folder, work_folder, work_option
 from gradpipe.models.source import AdapterReading
@@ -27,7 +21,7 @@ LISTED_ROWS = 100
 
 @click.command()
 @click.argument("data", metavar="DATA")
-@click.option("--model", required=True, help="A hub id, a local folder, a .gguf file, or demo.")
+@model_option
 @click.option(
     "--out",
     required=True,
@@ -41,10 +35,7 @@ LISTED_ROWS = 100
     help="Write a folder of files with this many rows of DATA each.",
 )
 @work_option
-@row_options
-@data_options
-@columns_option
-@response_template_option
+@data_rows_options
 @span_options
 @click.option(
     "--heads", is_flag=True, help="Also write the spectra of each attention head (column heads)."
@@ -57,14 +48,7 @@ def extract(
     out: Path,
     shard_size: int | None,
     work: Path | None,
-    offset: int,
-    limit: int | None,
-    where: str | None,
-    config: str | None,
-    split: str | None,
-    revision: str | None,
-    columns: dict[str, str] | None,
-    response_template: str | None,
+    rows: DataRows,
     engine: str,
     ray: tuple[str, ...],
     tokenizer: str | None,
@@ -93,17 +77,8 @@ def extract(
     from gradpipe.standalone.extraction_run import ExtractionRun
 
     protocol, placement = how_to_extract(**how)
-    source = data_source(data, config, split, revision)
-    chunks = chunks_of(
-        source,
-        downloads_folder(work, out),
-        offset=offset,
-        limit=limit,
-        where=where,
-        columns=columns,
-        response_template=response_template,
-        ends=shard_size,
-    )
+    source = rows.source(data)
+    chunks = rows.chunks(source, downloads_folder(work, out), ends=shard_size)
     runner = ExampleRunner(
         model, protocol, placement, tokenizer=tokenizer, adapter=adapter, base=base
     )

@@ -1,8 +1,7 @@
-"""Which data, and how to compute gradients: the options that ``extract`` and ``rank`` share."""
+"""Where data are, and how to compute gradients: options that several commands share."""
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -14,7 +13,6 @@ if TYPE_CHECKING:
     from gradpipe.gradients.protocol import Protocol
     from gradpipe.models.placement import Placement
     from gradpipe.standalone.data_source import DataSource
-    from gradpipe.standalone.example_chunks import ExampleChunks
 
 DATA_OPTIONS = (
     click.option("--config", metavar="NAME", help="The configuration of a data set of the hub."),
@@ -27,19 +25,6 @@ DATA_OPTIONS = (
         "--revision",
         metavar="COMMIT|TAG|BRANCH",
         help="The revision of its repository (default: main).",
-    ),
-)
-ROW_OPTIONS = (
-    click.option(
-        "--offset", default=0, type=click.IntRange(min=0), help="Number of rows of DATA to skip."
-    ),
-    click.option(
-        "--limit", default=None, type=click.IntRange(min=1), help="Maximum number of rows to read."
-    ),
-    click.option(
-        "--where",
-        metavar="CONDITION",
-        help="Of these, use the rows for which a condition in SQL holds: \"source = 'gsm8k'\".",
     ),
 )
 BASE_OPTION = click.option(
@@ -94,39 +79,6 @@ OPTIONS = (
 def data_options(command: Command) -> Command:
     """Add DATA_OPTIONS to a command; ``data_source`` reads them."""
     return with_options(command, DATA_OPTIONS)
-
-
-def row_options(command: Command) -> Command:
-    """Add ROW_OPTIONS to a command; ``chunks_of`` reads them."""
-    return with_options(command, ROW_OPTIONS)
-
-
-def chunks_of(
-    source: DataSource,
-    downloads: Path,
-    *,
-    offset: int,
-    limit: int | None,
-    where: str | None,
-    columns: dict[str, str] | None,
-    response_template: str | None,
-    ends: int | None = None,
-) -> ExampleChunks:
-    """The examples that ROW_OPTIONS choose; a chunk ends after every ``ends`` of them.
-
-    Many rows of a data set of the hub are downloaded into the folder ``downloads``.
-    """
-    from gradpipe.standalone.data_stream import RowSelection, open_data
-    from gradpipe.standalone.example_chunks import ExampleChunks
-
-    selection = RowSelection(offset=offset, limit=limit, where=where)
-    return ExampleChunks(
-        stream=open_data(source, selection, downloads),
-        selection=selection,
-        columns=columns,
-        response_template=response_template,
-        ends=ends,
-    )
 
 
 def extraction_options(command: Command) -> Command:

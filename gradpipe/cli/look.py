@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from gradpipe.cli.extraction import BASE_OPTION, data_options, data_source
-from gradpipe.cli.options import columns_option, response_template_option
+from gradpipe.cli.options import columns_option, model_option, response_template_option
 from gradpipe.cli.token_options import span_options, token_options, token_settings
 from gradpipe.untrusted.terminal_text import without_controls
 
@@ -26,7 +26,7 @@ LOSS_OPENS, LOSS_CLOSES = "⟦", "⟧"
 
 @click.command()
 @click.argument("data", metavar="DATA")
-@click.option("--model", required=True, help="A hub id, a local folder, a .gguf file, or demo.")
+@model_option
 @click.option(
     "--examples", default=3, show_default=True, type=click.IntRange(min=0), help="Rows to render."
 )

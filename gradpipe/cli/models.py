@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from gradpipe.cli.options import current_workspace
+from gradpipe.cli.name_completion import complete_model_ids, complete_models
+from gradpipe.cli.options import current_workspace, workspace_option
 from gradpipe.errors import GradpipeError
 
 if TYPE_CHECKING:
@@ -21,7 +22,7 @@ def models() -> None:
 
 
 @models.command("add")
-@click.argument("model", metavar="ID")
+@click.argument("model", metavar="ID", shell_complete=complete_model_ids)
 @click.option("--revision", help="A branch, tag or commit of a hub model.")
 @click.option("--name", default="", help="The model's or series' name in tables and charts.")
 @click.option(
@@ -48,6 +49,7 @@ def models() -> None:
     type=click.Choice(["merged", "factors"]),
     help="Measure an adapter at the merged weights (default) or at its factors A and B.",
 )
+@workspace_option
 def models_add(
     model: str,
     revision: str | None,
@@ -91,6 +93,7 @@ def models_add(
 
 
 @models.command("list")
+@workspace_option
 def models_list() -> None:
     """List the study's models, and its series with their steps."""
     from gradpipe.studies.series_config import SeriesConfig
@@ -110,10 +113,11 @@ def models_list() -> None:
 
 
 @models.command("remove")
-@click.argument("name", metavar="NAME")
+@click.argument("name", metavar="NAME", shell_complete=complete_models)
 @click.option(
     "--rows", is_flag=True, help="Delete its rows too; adding the model again recomputes them."
 )
+@workspace_option
 def models_remove(name: str, rows: bool) -> None:
     """Remove a model or a series from the study.
 

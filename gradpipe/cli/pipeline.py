@@ -1,15 +1,22 @@
-"""Commands on the workspace's pipeline: run, backfill, status, report and ui."""
+"""Commands on the workspace's pipeline: run, backfill, report and ui."""
 
 from __future__ import annotations
 
 import json
-import time
 from typing import TYPE_CHECKING, Any
 
 import click
 
+from gradpipe.cli.display import is_watched, open_report
 from gradpipe.cli.estimate import print_dry_run
-from gradpipe.cli.options import account_option, current_workspace, study_option
+from gradpipe.cli.name_completion import complete_benchmarks, complete_models
+from gradpipe.cli.options import (
+    account_option,
+    current_workspace,
+    seconds_since_start,
+    study_option,
+    workspace_option,
+)
 from gradpipe.cli.workspace_choice import workspace_for
 from gradpipe.errors import GradpipeError
 
@@ -25,14 +32,24 @@ if TYPE_CHECKING:
     is_flag=True,
     help="Run the study in this workspace even if it holds a study of another name.",
 )
+@click.option(
+    "--open/--no-open",
+    "open_page",
+    help="Then open the report in the browser, if a person is there (default: no).",
+)
 @account_option
-def run(study: str | None, replace: bool, as_json: bool) -> None:
+@workspace_option
+def run(study: str | None, replace: bool, open_page: bool, as_json: bool) -> None:
     """Bring a study up to date and print where its report is.
 
     Without --study, runs the workspace's own study, at first the demo. If the workspace holds a
     study of another name, asks whether to replace it; otherwise, and where nobody can answer, the
     study gets a workspace of its own, in a folder of this one. A stopped run resumes where it left
     off. A run with nothing to do loads no model.
+
+    The summary says what each stage computed and how long it took. With --open, the report is
+    opened if stdout is a terminal and there is a display; never in CI, where the variable CI is
+    set.
     """
     from gradpipe.studies.load import load_study
 
@@ -43,7 +60,8 @@ def run(study: str | None, replace: bool, as_json: bool) -> None:
         chosen = workspace.expand(written)
     else:
         chosen = workspace.study()
-    _report_on(workspace, bring_up_to_date(workspace, chosen), as_json)
+    account = bring_up_to_date(workspace, chosen)
+    _report_on(workspace, account, as_json, open_page=open_page)
 
 
 @click.command()
@@ -52,6 +70,7 @@ def run(study: str | None, replace: bool, as_json: bool) -> None:
     "models",
     multiple=True,
     metavar="NAME",
+    shell_complete=complete_models,
     help="Only this model, or the steps of this series (repeatable).",
 )
 @click.option(
@@ -59,6 +78,7 @@ def run(study: str | None, replace: bool, as_json: bool) -> None:
     "benchmarks",
     multiple=True,
     metavar="NAME",
+    shell_complete=complete_benchmarks,
     help="Only this benchmark (repeatable).",
 )
 @click.option(
@@ -69,6 +89,7 @@ def run(study: str | None, replace: bool, as_json: bool) -> None:
 )
 @click.option("--dry-run", is_flag=True, help="Print what would be computed, and compute nothing.")
 @account_option
+@workspace_option
 def backfill(
     models: tuple[str, ...],
     benchmarks: tuple[str, ...],
@@ -102,40 +123,21 @@ def backfill(
     _report_on(workspace, account, as_json)
 
 
-@click.command()
-def status() -> None:
-    """List which results of the study are current, out of date or missing."""
-    from assets.planning.status import missing_replies, stage_states
-    from gradpipe.cli.progress import print_table
-
-    workspace = current_workspace()
-    study = workspace.study()
-    states = stage_states(workspace, study)
-    print_table(("stage", "partition", "state", "rows"), states)
-    for benchmark, count in missing_replies(workspace, study).items():
-        click.echo(
-            f"{benchmark}: {count} second opinions of the judge are missing; `gradpipe run` asks "
-            "for them."
-        )
-
-
 @click.command("report")
 @click.option("--open", "open_page", is_flag=True, help="Open the page in the browser.")
+@workspace_option
 def report_command(open_page: bool) -> None:
-    """Print where the report is."""
+    """Print where the report is.
+
+    Without a display, --open says which file to open.
+    """
     workspace = current_workspace()
     page = workspace.report_page
     if not page.is_file():
         raise GradpipeError(f"There is no report at {page} yet: create it with `gradpipe run`.")
     click.echo(str(page))
     if open_page:
-        local = workspace.files.local_path(page)
-        if local is None:
-            raise GradpipeError(
-                f"A browser cannot open {page}: copy {workspace.report_folder} to this machine and "
-                "open the page there."
-            )
-        click.launch(local.as_uri())
+        open_report(workspace)
 
 
 @click.command()
@@ -149,24 +151,33 @@ def report_command(open_page: bool) -> None:
     "--port",
     default=3000,
     show_default=True,
-    type=click.IntRange(1, 65535),
-    help="Port to listen on.",
+    type=click.IntRange(0, 65535),
+    help="Port to listen on; 0 chooses a free one.",
 )
+@workspace_option
 def ui(host: str, port: int) -> None:
-    """Open the Dagster UI on this workspace.
+    """Serve the Dagster UI on this workspace, and print its address.
 
     The UI has no users and no passwords.
     """
-    from assets.running.ui import is_loopback, serve
+    from assets.running.ports import is_loopback, port_to_listen_on
+    from assets.running.ui import serve
 
+    workspace = current_workspace()
+    port = port_to_listen_on(host, port)
     if not is_loopback(host):
         click.echo(
             f"warning: anyone who can reach {host}:{port} can read the workspace and start runs. "
             "Leave out --host to admit this machine only, and use ssh -L from other machines.",
             err=True,
         )
-    click.echo(f"Opening the Dagster UI at http://{host}:{port} (press Ctrl-C to stop)", err=True)
-    serve(current_workspace(), host, port)
+    address = f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+    click.echo(
+        f"The Dagster UI starts at {address}: open this address in a browser. Press Ctrl-C to "
+        "stop.",
+        err=True,
+    )
+    serve(workspace, host, port)
 
 
 def bring_up_to_date(
@@ -181,27 +192,36 @@ def bring_up_to_date(
     something failed.
     """
     from assets.resources import Accelerator
+    from assets.running.run_times import RunTimes
     from assets.running.runner import Runner
     from gradpipe.cli.progress import ProgressView
 
-    started = time.perf_counter()
+    times = RunTimes(seconds_since_start())
     with ProgressView() as view:
         accelerator = Accelerator(
             lambda model, benchmark, progress: view.extraction(f"{model} × {benchmark}", progress)
         )
-        runner = Runner(workspace, study, accelerator, view.stage, view.note)
+        runner = Runner(
+            workspace, study, accelerator, on_stage=view.stage, on_note=view.note, times=times
+        )
         runner.bring_up_to_date(models, benchmarks)
-    seconds = time.perf_counter() - started
-    for line in runner.summary(seconds):
+    for line in runner.summary():
         view.console.print(line, markup=False)
-    return runner.account(seconds)
+    return runner.account()
 
 
-def _report_on(workspace: Workspace, account: dict[str, Any], as_json: bool) -> None:
-    """Print where the report is, or the whole account as JSON; exit with 1 if something failed."""
+def _report_on(
+    workspace: Workspace, account: dict[str, Any], as_json: bool, *, open_page: bool = False
+) -> None:
+    """Print where the report is, or the whole account as JSON; exit with 1 if something failed.
+
+    With ``open_page``, the report is opened if a person is there to see it.
+    """
     if as_json:
         click.echo(json.dumps(account))
     elif workspace.report_page.is_file():
         click.echo(f"Report: {workspace.report_page}")
+    if open_page and is_watched() and workspace.report_page.is_file():
+        open_report(workspace)
     if account.get("failed"):
         raise click.exceptions.Exit(1)

@@ -8,15 +8,10 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from gradpipe.cli.data_rows import DataRows, data_rows_options
 from gradpipe.cli.engine_options import engine_options
-from gradpipe.cli.extraction import (
-    chunks_of,
-    data_options,
-    data_source,
-    extraction_options,
-    row_options,
-)
-from gradpipe.cli.options import columns_option, response_template_option
+from gradpipe.cli.extraction import data_source, extraction_options
+from gradpipe.cli.name_completion import complete_statistics
 from gradpipe.cli.ranker import ranker_of
 from gradpipe.cli.spectra_options import spectra_options, spectra_source
 from gradpipe.cli.work_folder import downloads_folder, work_option
@@ -74,6 +69,7 @@ def statistic_names() -> list[str]:
     default="effective_rank",
     show_default=True,
     metavar="STATISTIC",
+    shell_complete=complete_statistics,
     help="The statistic to score by.",
 )
 @spectra_options
@@ -118,10 +114,7 @@ def statistic_names() -> list[str]:
     help="With --work: keep spectra too, for `extract` and other statistics.",
 )
 @work_option
-@row_options
-@data_options
-@columns_option
-@response_template_option
+@data_rows_options
 @engine_options
 @extraction_options
 def rank_command(
@@ -140,14 +133,7 @@ def rank_command(
     prefix: str,
     keep_spectra: bool,
     work: Path | None,
-    offset: int,
-    limit: int | None,
-    where: str | None,
-    config: str | None,
-    split: str | None,
-    revision: str | None,
-    columns: dict[str, str] | None,
-    response_template: str | None,
+    rows: DataRows,
     engine: str,
     ray: tuple[str, ...],
     **how: Any,
@@ -196,19 +182,11 @@ def rank_command(
         raise GradpipeError(
             "--keep-spectra keeps what --model computes in the folder --work: add it."
         )
-    named = data_source(data, config, split, revision)
-    extras = _extras(target, diverse, extra, columns, response_template)
+    named = rows.source(data)
+    extras = _extras(target, diverse, extra, rows)
     order = RankOrder(by=by, extras=extras, sort=sort, ascending=ascending, top=top)
     out = out or default_output(named)
-    chunks = chunks_of(
-        named,
-        downloads_folder(work, out),
-        offset=offset,
-        limit=limit,
-        where=where,
-        columns=columns,
-        response_template=response_template,
-    )
+    chunks = rows.chunks(named, downloads_folder(work, out))
     ranker = ranker_of(
         spectra_source(model, spectra, how, lambda _: None),
         chunks,
@@ -238,8 +216,7 @@ def _extras(
     target: str | None,
     diverse: bool,
     names: str | None,
-    columns: dict[str, str] | None,
-    response_template: str | None,
+    rows: DataRows,
 ) -> Extras:
     """The scores that the options add."""
     from gradpipe.standalone.data_source import rows_of_source
@@ -249,7 +226,7 @@ def _extras(
     examples = None
     if target is not None:
         table = rows_of_source(data_source(target, None, None, None))
-        examples = examples_of_table(table, target, columns, response_template)
+        examples = examples_of_table(table, target, rows.columns, rows.response_template)
     given = [] if names is None else [name.strip() for name in names.split(",")]
     return Extras(names=given, target=examples, target_name=target or "", diverse=diverse)
 

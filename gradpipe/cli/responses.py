@@ -6,7 +6,8 @@ from pathlib import Path
 
 import click
 
-from gradpipe.cli.options import current_workspace, study_option
+from gradpipe.cli.name_completion import complete_benchmarks, complete_styles
+from gradpipe.cli.options import current_workspace, study_option, workspace_option
 
 
 @click.group("responses")
@@ -28,10 +29,16 @@ def responses_group() -> None:
     "benchmarks",
     multiple=True,
     metavar="NAME",
+    shell_complete=complete_benchmarks,
     help="Only this benchmark (repeatable).",
 )
 @click.option(
-    "--style", "styles", multiple=True, metavar="STYLE", help="Only this style (repeatable)."
+    "--style",
+    "styles",
+    multiple=True,
+    metavar="STYLE",
+    shell_complete=complete_styles,
+    help="Only this style (repeatable).",
 )
 @click.option(
     "--accepted/--all",
@@ -46,6 +53,7 @@ def responses_group() -> None:
     help="Add the model's thinking to the messages, as `reasoning_content`.",
 )
 @click.option("--overwrite", is_flag=True, help="Replace an earlier export in the folder.")
+@workspace_option
 def responses_export(
     out: Path,
     study: str | None,

@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from gradpipe.cli.extraction import how_to_extract
+from gradpipe.cli.name_completion import complete_model_ids
+from gradpipe.cli.options import MODEL_HELP
 from gradpipe.cli.token_options import Command, with_options
 from gradpipe.errors import GradpipeError
 
@@ -17,7 +19,7 @@ if TYPE_CHECKING:
     from gradpipe.standalone.example_runner import ExampleRunner
 
 SPECTRA_OPTIONS = (
-    click.option("--model", help="A hub id, a local folder, a .gguf file, or demo."),
+    click.option("--model", shell_complete=complete_model_ids, help=MODEL_HELP),
     click.option(
         "--spectra",
         type=click.Path(path_type=Path),

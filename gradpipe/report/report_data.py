@@ -221,8 +221,9 @@ class ReportInputs:
     ``unusable``: one row per unusable example, with its reason.
     ``provenance``: "study" (dict), "study_yaml" (text), "models" and "benchmarks" (lists of dicts),
     "protocol" (dict), "gradients" (dicts: model, hardware, examples, tokens, seconds), "versions"
-    (package to version), "created" (ISO time), "hardware" (text), "finished" ("cells" and "of": how
-    many, if the others are still computed). The page marks missing ones.
+    (package to version), "created" (ISO time), "hardware" (text), "seconds" (of the parts of the
+    run, before the page), "finished" ("cells" and "of": how many, if the others are still
+    computed). The page marks missing ones.
     ``quality``: responses per verdict of the gates, by benchmark, writer and style. ``responses``:
     where each of them comes from; ``origins``: where those of ``extremes`` do.
     ``claims`` and ``verdicts``: claims about the results, and the verdicts on them. ``verified``:

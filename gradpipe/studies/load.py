@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from importlib import resources
 from pathlib import Path
 from typing import Any, get_args
 
@@ -14,6 +13,7 @@ from gradpipe.errors import DataError, StudyError, nearest
 from gradpipe.generators.secrets import holds_key
 from gradpipe.studies.model_config import ModelConfig
 from gradpipe.studies.model_entries import ENTRY_TAGS, SERIES_KEYS
+from gradpipe.studies.shipped import shipped_studies, shipped_study
 from gradpipe.studies.study import Study
 from gradpipe.studies.template_files import is_template_file
 from gradpipe.untrusted.files import read_regular
@@ -21,22 +21,19 @@ from gradpipe.untrusted.yaml import LARGEST_STUDY, RefusedYAMLError, read_yaml
 
 #: Keys of models whose default names are short.
 _SHORT_NAMED = {*SERIES_KEYS, "series"}
+#: Characters of a study's name.
+LONGEST_STUDY_NAME = 100
 #: Settings of the generator and of `wikipedia` that are paths (or URLs).
 _GENERATOR_PATHS = ("prompts", "few_shot", "batch_folder")
 _WIKIPEDIA_FILES = ("titles", "titles_file", "views")
-
-
-def shipped_studies() -> list[str]:
-    """The names of the studies that come with gradpipe."""
-    folder = resources.files("gradpipe.studies")
-    return sorted(entry.name[:-5] for entry in folder.iterdir() if entry.name.endswith(".yaml"))
 
 
 def load_study(study: str) -> Study:
     """Load a study from its YAML file, or by the name of one that ships.
 
     Relative paths inside the file start at the file's own folder. A leading ``~`` of a path is the
-    home folder; nothing else is expanded, neither ``$HOME`` nor any other variable.
+    home folder; nothing else is expanded, neither ``$HOME`` nor any other variable. A study without
+    a ``name`` is named like its file, or like its folder if the file is ``study.yaml``.
 
     Args:
         study: The path of a .yaml or .yml file, or ``demo``, ``demo_generated``, ``paper``,
@@ -62,15 +59,24 @@ def load_study(study: str) -> Study:
             f"The study file {study} cannot be read ({_reason(error)}): check the path."
         ) from error
     if given:
-        return parse_study(text, study, path.resolve().parent)
+        return _named_by_file(parse_study(text, study, path.resolve().parent), path.absolute())
     names = shipped_studies()
     if study not in names:
         raise StudyError(
             f"There is no study {study!r}, neither a .yaml file nor a shipped study: "
             f"{nearest(study, names)}"
         )
-    text = (resources.files("gradpipe.studies") / f"{study}.yaml").read_text("utf-8")
-    return parse_study(text, study)
+    return parse_study(shipped_study(study), study)
+
+
+def _named_by_file(study: Study, path: Path) -> Study:
+    """A study without a name with that of its file; ``name`` is still not in its set fields."""
+    if "name" in study.model_fields_set:
+        return study
+    stem = path.parent.name if path.stem == study.name else path.stem
+    named = study.model_copy(update={"name": (stem or study.name)[:LONGEST_STUDY_NAME]})
+    named.model_fields_set.discard("name")
+    return named
 
 
 def parse_study(text: str, source: str, folder: Path | None = None) -> Study:

@@ -39,7 +39,7 @@ class Study(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     name: str = Field(
-        default="study", min_length=1, max_length=100, description="A short name of the study."
+        default="study", min_length=1, max_length=100, description="Short; by default its file's."
     )
     title: StudyTitle = None
     description: StudyDescription = None

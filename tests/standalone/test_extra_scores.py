@@ -15,10 +15,10 @@ from gradpipe.gradients.protocol import STANDARD
 from gradpipe.models.load import load_model
 from gradpipe.standalone.example_runner import ExampleRunner
 from gradpipe.standalone.extra_scores import Extras, added_columns
-from gradpipe.standalone.extract_file import extract_file
 from gradpipe.standalone.rank_examples import RankOrder
 from gradpipe.standalone.rank_file import rank_file
 from gradpipe.statistics.sets.target_alignment import TARGET_ROWS
+from tests.standalone.extractions import run_extraction
 
 PAIRS = [
     ("Add 2 and 2.", "4"),
@@ -87,7 +87,7 @@ def test_spectra_give_loss_length_and_perplexity_without_a_model(
     extras = Extras(names=["loss", "tokens", "ppl"])
     expected = ranked(data, tiny_folder, extras)
     spectra, out = data.with_name("spectra.parquet"), data.with_name("out.json")
-    extract_file(str(data), str(tiny_folder), spectra, STANDARD)
+    run_extraction(str(data), str(tiny_folder), spectra, STANDARD)
     order = RankOrder(by="nuclear_norm", extras=extras)
     found = rank_file(str(data), out, order, spectra, overwrite=True)
     assert found.columns == expected.columns

@@ -13,12 +13,12 @@ from gradpipe.gradients.protocol import PAPER, STANDARD
 from gradpipe.models.load import LoadedModel, load_model
 from gradpipe.standalone.example_runner import ExampleRunner
 from gradpipe.standalone.extra_scores import Extras
-from gradpipe.standalone.extract_file import extract_file
 from gradpipe.standalone.notebook import extract_spectra, rank
 from gradpipe.standalone.rank_examples import RankOrder
 from gradpipe.standalone.rank_file import rank_file
 from gradpipe.standalone.user_examples import to_examples
 from gradpipe.statistics.table import statistics_table
+from tests.standalone.extractions import run_extraction
 
 ROWS = [
     {"instruction": "Add.", "input": "2 2", "output": "4"},
@@ -38,7 +38,7 @@ def files(tmp_path: Path, tiny_folder: Path) -> tuple[Path, Path]:
     """A data file, and what `gradpipe extract` writes for it."""
     data, out = tmp_path / "data.json", tmp_path / "spectra.parquet"
     data.write_text(json.dumps(ROWS))
-    extract_file(str(data), str(tiny_folder), out, STANDARD)
+    run_extraction(str(data), str(tiny_folder), out, STANDARD)
     return data, out
 
 

@@ -25,10 +25,10 @@ from gradpipe.gradients.protocol import PAPER
 from gradpipe.standalone import extra_scores, kept_rows
 from gradpipe.standalone.data_stream import RowSelection, open_data
 from gradpipe.standalone.example_chunks import ExampleChunks
-from gradpipe.standalone.extract_file import extract_file
 from gradpipe.standalone.extraction_run import ExtractionRun
 from gradpipe.standalone.rank_examples import RankOrder
 from gradpipe.standalone.ranking_run import RankingRun
+from tests.standalone.extractions import run_extraction
 
 ROWS = [{"instruction": f"Say {n}.", "output": f"Well, {n}!" if n % 9 else ""} for n in range(60)]
 #: Extracts or ranks rows, ten at a time, and ends itself as `kill -9` would after some batches.
@@ -279,7 +279,7 @@ def test_scores_from_kept_spectra_are_those_of_computed_ones(data: Path, tmp_pat
 def test_a_table_of_one_run_is_that_of_the_model(data: Path, tiny_folder: Path) -> None:
     """Keeping rows changes no number."""
     out, other = data.with_name("out.parquet"), data.with_name("other.parquet")
-    extract_file(str(data), str(tiny_folder), other, PAPER, limit=7)
+    run_extraction(str(data), str(tiny_folder), other, PAPER, limit=7)
     words = ("extract", data, "--model", tiny_folder, "--protocol", "paper", "--limit", "7")
     result = CliRunner().invoke(main, [*map(str, words), "--out", str(out)])
     assert result.exit_code == 0, result.output

@@ -15,7 +15,7 @@ from gradpipe.gradients.protocol import STANDARD
 from gradpipe.gradients.rows import ROW_SCHEMA
 from gradpipe.models.layer_types import SOFTMAX_ATTENTION
 from gradpipe.report.report_data import ALIGNMENT_SCHEMA
-from gradpipe.standalone.extract_file import extract_pairs
+from gradpipe.standalone.example_runner import ExampleRunner
 from gradpipe.statistics.alignment import (
     ALIGNMENT_CURVE_COLUMNS,
     ALIGNMENT_TABLE_SCHEMA,
@@ -277,7 +277,8 @@ def test_the_rows_that_an_extraction_gives_are_aligned(small_model: Path) -> Non
     question = "What is two and two?"
     responses = {"a": "Four.", "b": "Two and two is four.", "c": "Blue, I would say."}
     pairs = [Pair(question, response) for response in responses.values()]
-    frames = list(extract_pairs(pairs, str(small_model), STANDARD))
+    runner = ExampleRunner(str(small_model), STANDARD)
+    frames = list(runner.spectra(runner.encode(pairs)))
     keyed = [
         frame.with_columns(key=pl.col("row").replace_strict(dict(enumerate(responses)))).drop("row")
         for frame in frames

@@ -18,9 +18,10 @@ from gradpipe.models.placement import IN_ONE_PIECE, Placement
 from gradpipe.models.roles import ROLES
 from gradpipe.models.source import ModelSource
 from gradpipe.statistics.reductions import DEFAULT_STATISTICS, REDUCTIONS
-from gradpipe.studies.load import load_study, parse_study, shipped_studies, study_yaml
+from gradpipe.studies.load import load_study, parse_study, study_yaml
 from gradpipe.studies.model_config import ModelConfig
 from gradpipe.studies.provenance import PACKAGES, extraction_costs, provenance
+from gradpipe.studies.shipped import shipped_studies
 from gradpipe.studies.study import Study
 from gradpipe.styles import STYLES
 

@@ -56,6 +56,8 @@ HOW_JUDGED = (
 MOST_OPEN_TRENDS = 10
 #: The first sentence names at most this many models or benchmarks, and otherwise counts them.
 MOST_NAMED = 6
+#: The caption of the times of a run's parts.
+_RUN_TIME = "Time of the run before this page"
 
 
 def page_text(inputs: ReportInputs) -> dict[str, Any]:
@@ -148,6 +150,7 @@ def _provenance(provenance: dict[str, Any]) -> dict[str, Any]:
             _listing("Benchmarks", provenance.get("benchmarks", [])),
             _listing("Protocol", _entries(provenance.get("protocol", {}), "setting", "value")),
             _listing("Gradients", [_gradient_run(run) for run in runs]),
+            _listing(_RUN_TIME, _run_times(provenance.get("seconds") or {})),
             _listing("Packages", versions),
         ],
     }
@@ -162,6 +165,13 @@ def _gradient_run(run: dict[str, Any]) -> dict[str, Any]:
         **counts,
         "time": format_duration(run["seconds"]),
     }
+
+
+def _run_times(seconds: dict[str, float]) -> list[dict[str, Any]]:
+    """The parts of the run before the page was made, which add up to the last entry."""
+    taken = {part: time for part, time in seconds.items() if time}
+    parts = taken | ({"in all": sum(taken.values())} if taken else {})
+    return [{"part": part, "seconds": f"{time:.1f}"} for part, time in parts.items()]
 
 
 def _names_or_count(names: list[str], kind: str) -> str:

@@ -132,7 +132,7 @@ def test_the_report_and_the_workspace_know_where_responses_come_from(study: Stud
     table.write(earlier, table.require_notes().version)
     assert "key" not in pl.read_parquet_schema(table.path)
     assert provenance_of(workspace, priced, "sums").drop("text").equals(known)
-    computed = bring(priced).account(0)["stages"]
+    computed = bring(priced).account()["stages"]
     assert {stage: counts["computed"] for stage, counts in computed.items()} == dict.fromkeys(
         computed, 0
     )

@@ -98,7 +98,7 @@ def test_a_checkpoint_that_is_cut_short_does_not_stop_the_others(outcome: Outcom
     assert {"gradient_spectra", "cut"} <= set(str(failure).split())
     assert re.search(r"model\.safetensors: it has \d+ of \d+ bytes", failure.reason)
     assert str(failure) in outcome.notes
-    assert outcome.runner.account(1.0)["failed"] == [str(failure)]
+    assert outcome.runner.account()["failed"] == [str(failure)]
     for name in ("first", "again", "longer", "bare"):
         assert outcome.rows(name).height == 2, name
     with pytest.raises(WorkspaceError):

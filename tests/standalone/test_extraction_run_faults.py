@@ -26,14 +26,15 @@ from gradpipe.cli.rank import rank_command
 from gradpipe.conversations.examples import Pair
 from gradpipe.errors import DataError
 from gradpipe.gradients.protocol import PAPER, STANDARD
-from gradpipe.standalone.extract_file import extract_file, extract_pairs
+from gradpipe.standalone.example_runner import ExampleRunner
+from tests.standalone.extractions import run_extraction
 
 ROWS = [{"instruction": f"Say {n}.", "output": f"Well, {n * 7}! " * (1 + n % 3)} for n in range(8)]
 #: Stops where the table is written under another name, and waits to be killed.
 CHILD = """
     import os, sys, time
     from pathlib import Path
-    from gradpipe.standalone.extract_file import extract_file
+    from tests.standalone.extractions import run_extraction
     from gradpipe.gradients.protocol import PAPER
 
     def wait(_):
@@ -41,7 +42,7 @@ CHILD = """
         time.sleep(600)
 
     os.fsync = wait
-    extract_file(sys.argv[1], sys.argv[2], Path(sys.argv[3]), PAPER)
+    run_extraction(sys.argv[1], sys.argv[2], Path(sys.argv[3]), PAPER)
 """
 
 
@@ -109,7 +110,7 @@ def test_a_process_killed_before_the_table_is_in_place_leaves_the_earlier_one(
     data: Path, tiny_folder: Path
 ) -> None:
     out = data.with_name("out.parquet")
-    extract_file(str(data), str(tiny_folder), out, PAPER, limit=2)
+    run_extraction(str(data), str(tiny_folder), out, PAPER, limit=2)
     earlier = out.read_bytes()
     child = subprocess.Popen(
         [sys.executable, "-c", textwrap.dedent(CHILD), str(data), str(tiny_folder), str(out)],
@@ -127,7 +128,7 @@ def test_a_process_killed_before_the_table_is_in_place_leaves_the_earlier_one(
     [stray] = data.parent.glob(".*")
     assert stray.name.startswith(".out.parquet.")
     assert stray.suffix == ".tmp"
-    extract_file(str(data), str(tiny_folder), out, PAPER)
+    run_extraction(str(data), str(tiny_folder), out, PAPER)
     assert pl.read_parquet(out)["example"].n_unique() == len(ROWS)
 
 
@@ -192,7 +193,7 @@ def test_rows_are_refused_before_the_weights_are_read(
     (broken / "model.safetensors").write_bytes(b"no weights at all")
     overlong = [Pair("Q", "A"), Pair("Q", "x" * 200)]
     with pytest.raises(DataError, match=r"1 of 2 .*row 4 .*200"):
-        next(extract_pairs(overlong, str(broken), STANDARD, offset=3))
+        ExampleRunner(str(broken), STANDARD).encode(overlong, 3)
     data.write_text(json.dumps([*ROWS, {"instruction": "Q", "output": "x" * 200}]))
     refused(gradpipe("rank", data, "--model", broken), "1 of 9 responses", "row 8 with 200")
     # Where the rows are well, the weights are what is wrong.
@@ -237,11 +238,12 @@ def test_a_clock_that_goes_backwards_changes_no_table(
     data: Path, tiny_folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     pairs = [Pair(row["instruction"], row["output"]) for row in ROWS]
-    expected = pl.concat(extract_pairs(pairs, str(tiny_folder), PAPER))
+    runner = ExampleRunner(str(tiny_folder), PAPER)
+    expected = pl.concat(runner.spectra(runner.encode(pairs)))
     falling = iter(range(10**9, 0, -3600))
     monkeypatch.setattr(time, "time", lambda: float(next(falling)))
     monkeypatch.setattr(time, "time_ns", lambda: next(falling) * 10**9)
-    found = pl.concat(extract_pairs(pairs, str(tiny_folder), PAPER))
+    found = pl.concat(runner.spectra(runner.encode(pairs)))
     assert (found["seconds"] > 0).all()
     assert found["seconds"].sum() < 60
     assert_frame_equal(found.drop("seconds"), expected.drop("seconds"))

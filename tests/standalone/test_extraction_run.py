@@ -13,7 +13,7 @@ from polars.testing import assert_frame_equal
 
 from gradpipe.errors import DataError, ModelError
 from gradpipe.gradients.protocol import PAPER, STANDARD, Protocol, make_protocol
-from gradpipe.standalone.extract_file import extract_file
+from tests.standalone.extractions import run_extraction
 
 ROWS = [
     {"instruction": "Add.", "input": "2 2", "output": "4"},
@@ -65,7 +65,7 @@ def extract(
     data: Path, model: Path | str, protocol: Protocol = STANDARD, **settings: Any
 ) -> tuple[pl.DataFrame, list[tuple[int, str]], int]:
     out = data.with_name("out.parquet")
-    unusable, usable = extract_file(str(data), str(model), out, protocol, **settings)
+    unusable, usable = run_extraction(str(data), str(model), out, protocol, **settings)
     return pl.read_parquet(out), unusable, usable
 
 
@@ -209,7 +209,7 @@ def test_a_place_that_cannot_be_written_is_refused_before_the_model_is_loaded(
 ) -> None:
     for out in (tmp_path, tmp_path / "no" / "such" / "folder.parquet"):
         with pytest.raises(DataError, match=re.escape(str(out))):
-            extract_file(str(data), "no/model", out, STANDARD)
+            run_extraction(str(data), "no/model", out, STANDARD)
 
 
 def test_a_missing_chat_template_is_refused(data: Path, tiny_folder: Path) -> None:
