@@ -70,7 +70,11 @@ def test_run_ends_stdout_with_one_json_object_and_shows_progress_on_stderr(
     result = finished[1]
     assert result.exit_code == 0
     last = json.loads(result.stdout.splitlines()[-1])
-    assert set(last) == {"stages", "seconds", "report"}
+    assert set(last) == {"stages", "other_seconds", "seconds", "report"}
+    taken = [stage["seconds"] for stage in last["stages"].values()]
+    assert sum([*taken, *last["other_seconds"].values()]) == pytest.approx(last["seconds"])
+    assert all(taken)
+    assert "Time of the run before this page" in Path(last["report"]).read_text()
     assert list(last["stages"]) == [
         "benchmark_items",
         "responses",

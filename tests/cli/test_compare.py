@@ -17,6 +17,7 @@ from assets.planning.versions import Versions
 from assets.responses import RESPONSES
 from assets.spectral_statistics import SPECTRAL_STATISTICS
 from gradpipe.cli import main
+from gradpipe.cli.compare import SHOWN_ROWS
 from gradpipe.studies.examples import study_examples, study_items
 from gradpipe.studies.study import Study
 from storage.stages import Partition
@@ -147,15 +148,6 @@ def refused(result: Result, *words: str) -> None:
 
 
 def test_two_models_are_compared_on_every_benchmark_that_both_ran(workspaces: Path) -> None:
-    result = compare("heavy", "small")
-    assert result.exit_code == 0, result.output
-    lines = [line.split() for line in result.stdout.splitlines()]
-    # Two benchmarks × two styles × two relevances × four projections × two statistics, twice each.
-    assert "128" in lines[0]
-    rows_of_table = [words for words in lines if words[:3] == ["ours", "none", "correct"]]
-    assert len(rows_of_table) == 4 * 2 * 2
-    assert all(words[-1] == "higher" for words in rows_of_table)
-
     rows = table("heavy", "small")
     assert rows["benchmark"].unique().sort().to_list() == ["ours", "theirs"]
     assert rows["statistic"].unique(maintain_order=True).to_list() == [
@@ -166,6 +158,24 @@ def test_two_models_are_compared_on_every_benchmark_that_both_ran(workspaces: Pa
     assert rows["paired"].all()
     assert rows["verdict"].unique().to_list() == ["higher"]
     assert rows["ratio"].to_list() == pytest.approx([2.0] * 128, rel=0.1)
+
+
+def test_the_rows_that_differ_most_a_summary_and_the_file_of_all_rows_are_printed(
+    workspaces: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    result = compare("small", f"{workspaces / 'cut'}:small")
+    assert result.exit_code == 0, result.output
+    lines = result.stdout.splitlines()
+    shown = [line.split() for line in lines[1 : 1 + SHOWN_ROWS]]
+    # Only detailed responses differ.
+    assert {(words[2], words[-1]) for words in shown} == {("detailed", "lower")}
+    assert len(lines) <= 1 + SHOWN_ROWS + 12
+    (file,) = tmp_path.glob("compare-*.csv")
+    assert file.name in lines[-1]
+    # One benchmark × two styles × two relevances × four projections × two statistics, twice each.
+    assert pl.read_csv(file).height == 64
+    assert {"32", "64"} <= set(lines[-2].split())
 
 
 def test_the_two_sides_are_the_curves_of_the_statistics_tables(workspaces: Path) -> None:
@@ -222,16 +232,19 @@ def test_a_workspace_with_one_model_can_replace_its_name(workspaces: Path) -> No
     refused(compare("cut:small", "main"), "small", "heavy", "main:small")
 
 
-def test_the_csv_file_has_every_digit(workspaces: Path, tmp_path: Path) -> None:
-    path = tmp_path / "compared.csv"
-    rows = table("heavy", "small", "--csv", str(path))
+def test_the_files_have_every_digit(workspaces: Path, tmp_path: Path) -> None:
+    path, parquet = tmp_path / "compared.csv", tmp_path / "compared.parquet"
+    rows = table("heavy", "small", "--out", str(path))
+    table("heavy", "small", "--out", str(parquet))
+    assert pl.read_parquet(parquet).to_dicts() == rows.to_dicts()
     with path.open() as file:
         written = list(csv.DictReader(file))
     assert [float(row["ratio"]) for row in written if row["ratio"]] == (
         rows["ratio"].drop_nulls().to_list()
     )
     assert [row["verdict"] for row in written] == rows["verdict"].to_list()
-    refused(compare("heavy", "small", "--csv", str(tmp_path / "gone" / "x.csv")), "gone", "x.csv")
+    refused(compare("heavy", "small", "--out", str(tmp_path / "gone" / "x.csv")), "gone", "x.csv")
+    refused(compare("heavy", "small", "--out", str(tmp_path / "x.txt")), "x.txt", ".parquet")
 
 
 @pytest.mark.parametrize(

@@ -59,6 +59,55 @@ def test_a_study_of_the_same_name_is_changed_in_place(
     assert runs == [(home, "one")] * 2
 
 
+def written(path: Path, text: str) -> str:
+    path.parent.mkdir(exist_ok=True)
+    path.write_text(text)
+    return str(path)
+
+
+UNNAMED = "models: [demo]\nbenchmarks: [mini_maths]\n"
+
+
+def test_studies_without_a_name_are_named_by_their_files(
+    home: Path, tmp_path: Path, runs: list[tuple[Path, str]]
+) -> None:
+    files = [tmp_path / "one.yaml", tmp_path / "two.yaml", tmp_path / "three" / "study.yaml"]
+    studies = [written(file, UNNAMED) for file in files]
+    for study in [*studies, *studies]:
+        assert CliRunner().invoke(main, ["run", "--study", study]).exit_code == 0
+    assert runs == [(home, "one"), (home / "two", "two"), (home / "three", "three")] * 2
+
+
+@pytest.mark.parametrize("folder", [".", "study"])
+def test_the_workspace_of_an_earlier_version_still_belongs_to_its_unnamed_study(
+    folder: str, home: Path, tmp_path: Path, runs: list[tuple[Path, str]]
+) -> None:
+    """It was called `study`, in the workspace or in a folder of that name."""
+    if folder == "study":
+        run("first", tmp_path)
+    (home / folder).mkdir(parents=True, exist_ok=True)
+    (home / folder / "study.yaml").write_text(UNNAMED)
+    mine = written(tmp_path / "mine.yaml", UNNAMED + "sample: 3\n")
+    result = CliRunner().invoke(main, ["run", "--study", mine])
+    assert result.exit_code == 0
+    assert runs[-1] == ((home / folder).resolve(), "mine")
+    # Another one does not take its place, neither before it is named nor after.
+    other = written(tmp_path / "other.yaml", UNNAMED.replace("demo", "m/n"))
+    CliRunner().invoke(main, ["run", "--study", other])
+    assert runs[-1] == (home / "other", "other")
+
+
+def test_another_study_does_not_take_the_workspace_of_an_unnamed_one(
+    home: Path, tmp_path: Path, runs: list[tuple[Path, str]]
+) -> None:
+    home.mkdir()
+    (home / "study.yaml").write_text(UNNAMED)
+    run("named", tmp_path)
+    other = written(tmp_path / "other.yaml", UNNAMED.replace("demo", "m/n"))
+    CliRunner().invoke(main, ["run", "--study", other])
+    assert runs == [(home / "named", "named"), (home / "other", "other")]
+
+
 def test_replacing_has_to_be_asked_for(
     home: Path, tmp_path: Path, runs: list[tuple[Path, str]]
 ) -> None:
