@@ -19,7 +19,7 @@ def status_record(workspace: Workspace, study: Study) -> dict[str, Any]:
     """The state of a study with the rows and the time of every partition of every stage.
 
     ``study`` (name), ``workspace`` (folder or URL), ``current`` (whether everything is up to date),
-    ``report`` (the page, or None if there is none), ``missing_opinions`` (per benchmark, replies
+    ``report`` (the page, or None without one), ``missing_opinions`` (per benchmark, replies
     of the judge that are missing) and ``stages``: one entry per stage and partition with
 
     - ``stage``, ``model`` and ``benchmark``, which are None if the stage has no such partitions;

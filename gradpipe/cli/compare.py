@@ -17,7 +17,7 @@ from gradpipe.errors import DataError, StudyError, nearest
 if TYPE_CHECKING:
     import polars as pl
 
-#: Rows that are printed: those that differ most.
+#: How many rows are printed, the most different ones.
 SHOWN_ROWS = 8
 #: Sentences of the summary; there are two per statistic, and one on the items.
 _MOST_SENTENCES = 9

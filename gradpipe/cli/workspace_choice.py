@@ -44,7 +44,7 @@ def workspace_for(workspace: Workspace, study: Study, *, replace: bool) -> Works
     _require_own_records(workspace, own, study)
     click.echo(
         f"The workspace {workspace.root} holds the study {held!r}, so {study.name!r} has its own: "
-        f"{own.root}. For other commands on it, set GRADPIPE_HOME={own.root}",
+        f"{own.root}. For other commands on it, add --workspace {own.root}",
         err=True,
     )
     return own
