@@ -95,6 +95,9 @@ class WorkspaceStepRecorder:
                 )
             self.workspace.keep_study(study)
         kept = self.workspace.written_study()
+        if study is not None and "name" not in study.model_fields_set:
+            # Earlier versions kept it without the name of its file.
+            study = study.model_copy(update={"name": kept.name})
         if study is not None and _without_models(kept) != _without_models(study):
             raise WorkspaceError(
                 f"The workspace {place} has another study ({kept.name!r}): leave `study` out to "

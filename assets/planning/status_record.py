@@ -71,13 +71,12 @@ def _rows(versions: Versions, found: StageState) -> dict[str, int | None]:
     if keys is None:
         return {"done": done, "missing": None, "unusable": None}
     store = versions.workspace.spectra(*cell)
-    lost = set(store.missing(keys))
-    present = keys.filter(~keys.is_in(lost)) if lost else keys
-    bad = set(store.scan(present).filter(unusable).select("key").collect().to_series())
+    present = keys.filter(~keys.is_in(store.missing(keys)))
+    bad = store.scan(present).filter(unusable).select("key").collect()["key"].to_list()
     return {
         "done": len(present),
         "missing": len(keys) - len(present),
-        "unusable": int(present.is_in(bad).sum()) if bad else 0,
+        "unusable": int(present.is_in(bad).sum()),
     }
 
 

@@ -11,7 +11,7 @@ import click
 
 from gradpipe.cli.extraction import data_options, data_source
 from gradpipe.cli.options import columns_option, response_template_option
-from gradpipe.cli.token_options import Command, with_options
+from gradpipe.cli.token_options import with_options
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -69,7 +69,7 @@ class DataRows:
         )
 
 
-def data_rows_options(command: Callable[..., None]) -> Command:
+def data_rows_options(command: Callable[..., None]) -> Callable[..., None]:
     """Add the options of DataRows to a command, which gets them as ``rows``."""
 
     @wraps(command)

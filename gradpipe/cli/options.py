@@ -104,13 +104,16 @@ def start_clock() -> None:
 def seconds_since_start() -> float:
     """The seconds for which the command has been running; 0 outside of one."""
     context = click.get_current_context(silent=True)
-    return 0.0 if context is None else perf_counter() - context.meta.get(_STARTED, perf_counter())
+    now = perf_counter()
+    started: float = now if context is None else context.meta.get(_STARTED, now)
+    return now - started
 
 
 def named_workspace() -> str | None:
     """The workspace that --workspace names in the running command; None without the option."""
     context = click.get_current_context(silent=True)
-    return None if context is None else context.meta.get(WORKSPACE_KEY)
+    given: str | None = None if context is None else context.meta.get(WORKSPACE_KEY)
+    return given
 
 
 def current_workspace() -> Workspace:

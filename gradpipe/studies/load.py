@@ -22,7 +22,7 @@ from gradpipe.untrusted.yaml import LARGEST_STUDY, RefusedYAMLError, read_yaml
 #: Keys of models whose default names are short.
 _SHORT_NAMED = {*SERIES_KEYS, "series"}
 #: Characters of a study's name.
-LONGEST_STUDY_NAME = 100
+_LONGEST_NAME = 100
 #: Settings of the generator and of `wikipedia` that are paths (or URLs).
 _GENERATOR_PATHS = ("prompts", "few_shot", "batch_folder")
 _WIKIPEDIA_FILES = ("titles", "titles_file", "views")
@@ -74,7 +74,7 @@ def _named_by_file(study: Study, path: Path) -> Study:
     if "name" in study.model_fields_set:
         return study
     stem = path.parent.name if path.stem == study.name else path.stem
-    named = study.model_copy(update={"name": (stem or study.name)[:LONGEST_STUDY_NAME]})
+    named = study.model_copy(update={"name": (stem or study.name)[:_LONGEST_NAME]})
     named.model_fields_set.discard("name")
     return named
 

@@ -293,6 +293,7 @@ benchmarks:
 
 def test_urls_hub_ids_and_the_demo_are_left_alone(tmp_path: Path) -> None:
     text = """
+name: my
 models: [demo, org/name, gpt2, {id: org/other, revision: v2}, "hf://org/x.gguf"]
 benchmarks:
   - {name: a, source: files, path: "https://example.org/a.csv"}
@@ -302,6 +303,20 @@ benchmarks:
 """
     (tmp_path / "my.yaml").write_text(text)
     assert load_study(str(tmp_path / "my.yaml")) == parse_study(text, "my.yaml")
+
+
+@pytest.mark.parametrize(
+    ("file", "name"), [("my.yaml", "my"), ("my.v2.yml", "my.v2"), ("folder/study.yaml", "folder")]
+)
+def test_a_study_without_a_name_has_that_of_its_file(file: str, name: str, tmp_path: Path) -> None:
+    path = tmp_path / file
+    path.parent.mkdir(exist_ok=True)
+    path.write_text(BASE)
+    study = load_study(str(path))
+    assert study.name == name
+    # What is kept in a workspace has the name, and the file has none of its own.
+    assert parse_study(study_yaml(study), "kept").name == name
+    assert "name" not in study.model_fields_set
 
 
 def test_a_study_is_found_by_any_name_of_its_file(

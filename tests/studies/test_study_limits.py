@@ -112,7 +112,7 @@ def test_a_file_that_is_too_large_is_refused_before_it_is_parsed(tmp_path: Path)
     with pytest.raises(StudyError, match="larger than the limit of 256 KiB"):
         load_study(str(file))
     file.write_text((BASE + "#" * LARGEST_STUDY)[:LARGEST_STUDY])
-    assert load_study(str(file)).name == "study"
+    assert load_study(str(file)).name == "my"
 
 
 def pipe(path: Path) -> None:
