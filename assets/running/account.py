@@ -19,8 +19,8 @@ def account_lines(
         )
     for name, part in printed.items():
         if name not in counts and part:
-            yield f"{name:<20} {part:>41.1f} s"
-    yield f"{'in all':<20} {sum(printed.values()):>41.1f} s"
+            yield f"{name:<20} {part:>40.1f} s"
+    yield f"{'in all':<20} {sum(printed.values()):>40.1f} s"
     for failure in failures:
         yield str(failure)
 
