@@ -13,7 +13,7 @@ from storage.stages import Partition
 from storage.tables import Notes
 from storage.workspace import Workspace
 
-State = Literal["current", "out of date", "missing", "weights gone"]
+ResultState = Literal["current", "out of date", "missing", "weights gone"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -27,7 +27,7 @@ class StageState:
 
     stage: Stage
     partition: Partition
-    state: State
+    state: ResultState
     notes: Notes | None
 
     @property
@@ -60,7 +60,9 @@ def missing_replies(workspace: Workspace, study: Study) -> dict[str, int]:
     return {name: count for name, count in counts.items() if count}
 
 
-def _state(versions: Versions, stage: Stage, partition: Partition, notes: Notes | None) -> State:
+def _state(
+    versions: Versions, stage: Stage, partition: Partition, notes: Notes | None
+) -> ResultState:
     if notes is not None and versions.is_current(stage, partition):
         return "current"
     if not is_within_reach(versions, stage, partition):

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     import polars as pl
 
 #: How many rows are printed, the most different ones.
-SHOWN_ROWS = 8
+SHOWN_DIFFERENCES = 8
 #: Sentences of the summary; there are two per statistic, and one on the items.
 _MOST_SENTENCES = 9
 #: Characters of a side's name in the name of a file.
@@ -192,7 +192,7 @@ def _print(comparison: pl.DataFrame, a: str, b: str, path: Path) -> None:
     )
     from gradpipe.cli.progress import print_table
 
-    first = most_different(comparison, SHOWN_ROWS)
+    first = most_different(comparison, SHOWN_DIFFERENCES)
     print_table(_HEADER, map(_cells, first.iter_rows(named=True)))
     sentences = list(comparison_sentences(comparison))
     left = len(sentences) - _MOST_SENTENCES

@@ -17,7 +17,7 @@ from assets.planning.versions import Versions
 from assets.responses import RESPONSES
 from assets.spectral_statistics import SPECTRAL_STATISTICS
 from gradpipe.cli import main
-from gradpipe.cli.compare import SHOWN_ROWS
+from gradpipe.cli.compare import SHOWN_DIFFERENCES
 from gradpipe.studies.examples import study_examples, study_items
 from gradpipe.studies.study import Study
 from storage.stages import Partition
@@ -167,10 +167,10 @@ def test_the_rows_that_differ_most_a_summary_and_the_file_of_all_rows_are_printe
     result = compare("small", f"{workspaces / 'cut'}:small")
     assert result.exit_code == 0, result.output
     lines = result.stdout.splitlines()
-    shown = [line.split() for line in lines[1 : 1 + SHOWN_ROWS]]
+    shown = [line.split() for line in lines[1 : 1 + SHOWN_DIFFERENCES]]
     # Only detailed responses differ.
     assert {(words[2], words[-1]) for words in shown} == {("detailed", "lower")}
-    assert len(lines) <= 1 + SHOWN_ROWS + 12
+    assert len(lines) <= 1 + SHOWN_DIFFERENCES + 12
     (file,) = tmp_path.glob("compare-*.csv")
     assert file.name in lines[-1]
     # One benchmark × two styles × two relevances × four projections × two statistics, twice each.
