@@ -30,7 +30,8 @@ def assets_of(study: Study) -> list[dg.AssetsDefinition]:
         spec = spec.merge_attributes(owners=study.owners, tags=study.tags)
         if freshness is None or spec.key not in summaries:
             return spec
-        return dg.apply_freshness_policy(spec, freshness)
+        fresh: dg.AssetSpec = dg.apply_freshness_policy(spec, freshness)
+        return fresh
 
     assets = with_code_references(stage.asset for stage in STAGES)
     return [*dg.map_asset_specs(described, assets)]

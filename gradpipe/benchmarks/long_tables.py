@@ -58,7 +58,9 @@ def wide_table(
 
 
 def _response_column(table: pl.DataFrame, columns: ColumnNames, name: str) -> str:
-    named = next((c for role in _RESPONSES if (c := getattr(columns, role)) is not None), None)
+    named: str | None = next(
+        (c for role in _RESPONSES if (c := getattr(columns, role)) is not None), None
+    )
     if named is not None:
         return named
     for column in _RESPONSES:

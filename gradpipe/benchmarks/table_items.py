@@ -32,8 +32,8 @@ def table_items(
     """
     columns = config.columns
     if columns.style is not None:
-        table, styles = wide_table(table, columns, config.own_styles, name)
-        return _items_of_styles(table, styles, config, name, family)
+        wide, style_columns = wide_table(table, columns, config.own_styles, name)
+        return _items_of_styles(wide, style_columns, config, name, family)
     styles = _response_columns(table, config, name)
     if styles is not None and config.response_template is None:
         return _items_of_styles(table, styles, config, name, family)

@@ -58,7 +58,7 @@ def complete_sides(context: click.Context, _: click.Parameter, word: str) -> Com
 
 def complete_statistics(_: click.Context, __: click.Parameter, word: str) -> Completions:
     """The statistics, one or a list with commas."""
-    before, comma, _ = word.rpartition(",")
+    before, comma, _last = word.rpartition(",")
     return _starting([f"{before}{comma}{name}" for name in _statistics()], word)
 
 
