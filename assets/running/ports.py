@@ -34,6 +34,14 @@ def port_to_listen_on(host: str, port: int) -> int:
         raise _unusable(host, port, error) from error
 
 
+def port_from(host: str, first: int) -> int:
+    """Return the port ``first`` if it is free at this address, or else any free one."""
+    try:
+        return port_to_listen_on(host, first)
+    except (GradpipeError, OverflowError):
+        return port_to_listen_on(host, 0)
+
+
 def _unusable(host: str, port: int, error: OSError) -> GradpipeError:
     if error.errno == errno.EADDRINUSE:
         return GradpipeError(

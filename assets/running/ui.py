@@ -5,7 +5,10 @@ import sys
 from pathlib import Path
 
 from assets.partitions import sync_partitions
+from assets.report_link import REPORT_URL
 from assets.running.instance import dagster_home, open_instance
+from assets.running.ports import port_from
+from assets.running.report_server import start_report_server
 from storage.workspace import Workspace
 
 #: The folder of `definitions.py`, next to this package.
@@ -15,14 +18,20 @@ _CODE = Path(__file__).resolve().parents[2]
 def serve(workspace: Workspace, host: str, port: int) -> None:
     """Replace this process by the UI and its daemon, after updating the partitions.
 
-    They start in the instance's own folder: Dagster warns about a `dagster.yaml` anywhere else.
+    The report is served beside it, at the next free port, and assets link to it, unless
+    GRADPIPE_REPORT_URL names another address. The UI starts in the instance's own folder: Dagster
+    warns about a `dagster.yaml` anywhere else.
     """
     with open_instance(workspace) as instance:
         sync_partitions(instance, workspace.study())
     home = dagster_home(workspace)
+    served = os.environ.get(REPORT_URL) or start_report_server(
+        workspace, host, port_from(host, port + 1)
+    )
     environment = os.environ | {
         "DAGSTER_HOME": str(home),
         "GRADPIPE_HOME": str(workspace.root),
+        REPORT_URL: served,
         # Dagster recommends `dg dev`, from a package that gradpipe does not need.
         "PYTHONWARNINGS": ",".join(
             filter(None, (os.environ.get("PYTHONWARNINGS"), "ignore:Function `dev_command`"))

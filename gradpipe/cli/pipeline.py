@@ -165,6 +165,7 @@ def ui(host: str, port: int) -> None:
     The UI has no users and no passwords.
     """
     from assets.running.ports import is_loopback, port_to_listen_on
+    from assets.running.report_server import http_address
     from assets.running.ui import serve
 
     workspace = current_workspace()
@@ -175,10 +176,9 @@ def ui(host: str, port: int) -> None:
             "Leave out --host to admit this machine only, and use ssh -L from other machines.",
             err=True,
         )
-    address = f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+    address = http_address(host, port)
     click.echo(
-        f"The Dagster UI starts at {address}: open this address in a browser. Press Ctrl-C to "
-        "stop.",
+        f"The Dagster UI starts at {address}: open this address in a browser. Press Ctrl-C to stop.",
         err=True,
     )
     serve(workspace, host, port)
