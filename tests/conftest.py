@@ -154,7 +154,8 @@ def plain_report(no_images: None) -> Iterator[None]:
     def inputs(_: Any, cells: list[Any], __: Any) -> Any:
         names = [cell.model for cell in cells]
         zeros = pl.lit(0).alias("examples"), pl.lit(0).alias("unusable")
-        return SimpleNamespace(rows=pl.DataFrame({"model": names}).with_columns(*zeros))
+        rows = pl.DataFrame({"model": names}).with_columns(*zeros)
+        return SimpleNamespace(rows=rows, provenance={})
 
     def build(given: Any, folder: Path, **_: Any) -> None:
         folder.mkdir(parents=True, exist_ok=True)

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 #: The folder of `definitions.py`, which has the package of this file.
 _CODE = Path(__file__).resolve().parents[2]
-#: The page holds texts of models and data sets: none of its scripts may send anything elsewhere.
+#: The page holds texts of models and data sets: no script in them may send anything elsewhere.
 _HEADERS = {
     "Content-Security-Policy": "connect-src 'self'; form-action 'none'; frame-ancestors 'self'",
     "X-Content-Type-Options": "nosniff",
@@ -36,8 +36,12 @@ def start_report_server(workspace: Workspace, host: str, port: int) -> str:
     """
     code = f"from {__name__} import serve_report; serve_report()"
     arguments = [str(workspace.root), host, str(port), str(os.getpid())]
-    quiet = {"stdin": subprocess.DEVNULL, "stdout": subprocess.DEVNULL}
-    subprocess.Popen([sys.executable, "-c", code, *arguments], cwd=_CODE, **quiet)
+    subprocess.Popen(
+        [sys.executable, "-c", code, *arguments],
+        cwd=_CODE,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.DEVNULL,
+    )
     return f"{http_address(host, port)}/index.html"
 
 

@@ -178,7 +178,8 @@ def ui(host: str, port: int) -> None:
         )
     address = http_address(host, port)
     click.echo(
-        f"The Dagster UI starts at {address}: open this address in a browser. Press Ctrl-C to stop.",
+        f"The Dagster UI starts at {address}: open this address in a browser. Press Ctrl-C to "
+        "stop.",
         err=True,
     )
     serve(workspace, host, port)

@@ -144,6 +144,7 @@ def test_duplicates_come_out_for_each_row_and_alike(
 ) -> None:
     pairs = [("Add.", "4"), ("Say it.", "It."), ("Add.", "5, or so"), ("Add.", "4"), ("Q", "")]
     table = gradpipe.extract_spectra(make_model("llama"), make_tokenizer(), pairs * 2, protocol)
+    table = table.filter(pl.col("reason").is_null())
     assert table["example"].unique().to_list() == [0, 1, 2, 3, 5, 6, 7, 8]
     first = table.filter(pl.col("example") == 0).drop("example")
     for number in (3, 5, 8):

@@ -101,7 +101,8 @@ def test_a_conversation_is_unusable_by_one_of_its_turns(
 def test_a_notebook_leaves_the_row_out(model: Path) -> None:
     loaded = load_model(str(model))
     spectra = extract_spectra(loaded.model, loaded.tokenizer, pl.DataFrame(ROWS))
-    assert spectra["example"].unique().to_list() == [1]
+    assert spectra.filter(pl.col("reason").is_null())["example"].unique().to_list() == [1]
+    assert spectra.drop_nulls("reason")["example"].to_list() == [0]
     ranked = rank(pl.DataFrame(ROWS), loaded.model, loaded.tokenizer, make_protocol("standard"))
     assert ranked["example"].to_list() == [1, 0]
     assert ranked["reason"][1].startswith(REASON)

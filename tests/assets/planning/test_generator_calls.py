@@ -17,6 +17,7 @@ from assets.running.runner import Runner
 from gradpipe.generators import retries
 from gradpipe.generators.calls import CALL_SCHEMA
 from gradpipe.studies.study import Study
+from gradpipe.studies.study_styles import StudyStyles
 from storage.row_store import RowStore
 from storage.workspace import Workspace
 from tests.generators.conftest import KEY, ChatServer, Reply
@@ -268,7 +269,7 @@ def test_length_matched_styles_are_made_of_written_ones(study: Study, server: Ch
     server.script = lambda reply: reply.good(
         f"First we look. Then we count. The final answer is {reply.number}"
     )
-    styles = ("none_padded", "detailed_cut")
+    styles = StudyStyles(("none_padded", "detailed_cut"))
     assert not bring(study.model_copy(update={"styles": styles})).failures
     assert set(examples()["style"]) == set(styles)
     # Both are made of others, which had to be written.
@@ -283,7 +284,9 @@ def test_thinking_and_its_answer_are_one_paid_call(study: Study, server: ChatSer
         reply.good(choices=[{"message": message, "finish_reason": "stop"}])
 
     server.script = script
-    thinking = changed(study.model_copy(update={"styles": ("answer_only", "thinking")}))
+    thinking = changed(
+        study.model_copy(update={"styles": StudyStyles(("answer_only", "thinking"))})
+    )
     assert not bring(thinking).failures
     assert len(server.requests) == 4
     correct = examples().filter(relevance="correct")
