@@ -15,7 +15,7 @@ from gradpipe.report.chart_data import finite, in_reading_order, spectra_rows, w
 from gradpipe.report.charts.kinds.auroc_by_layer import heatmap_statistics
 from gradpipe.report.origins import origin_facts
 from gradpipe.report.page.charts import PageChart
-from gradpipe.report.page.detail_blocks import detail_blocks, kept_details
+from gradpipe.report.page.detail_blocks import MOST_DETAIL_LETTERS, detail_blocks, kept_details
 from gradpipe.report.page.index import SHOWN_EXAMPLE_COLUMNS, is_static
 from gradpipe.report.page.pack import COARSE, FINE, deflated, packed
 from gradpipe.report.page.table_values import column_values
@@ -27,6 +27,8 @@ _CELL = ("model", "benchmark")
 #: A key, which names the kind of the block and its part of the results; and the packed text.
 Block = tuple[tuple[str, ...], str]
 
+#: Letters of all blocks of a page, so that it stays below 5 MB; about 350,000 are Vega's.
+MOST_LETTERS = 4_350_000
 #: The step of standard errors, as a share of them; of many curves, and of fewer.
 _COARSE_ERROR, _FINE_ERROR = 1 / 4, 1 / 8
 #: Curves with more rows than this are packed in coarser steps.
@@ -45,16 +47,31 @@ _WITHOUT_BLOCK = ("examples", "verdicts")
 def all_blocks(
     inputs: ReportInputs, tables: dict[str, ReportTable], charts: dict[str, PageChart]
 ) -> Iterator[Block]:
-    """Every block of the page, whose ``tables`` are those of ``page_tables``."""
+    """Every block of the page, whose ``tables`` are those of ``page_tables``.
+
+    Details of examples take half of the room that the others leave, so that files have some too.
+    """
+    others = list(_blocks_of_results(inputs, tables, charts))
+    yield from others
+    plain = list(
+        _examples(inputs.examples, shown_examples(inputs.examples, inputs.details.clear()))
+    )
+    room = MOST_LETTERS - sum(len(text) for _, text in [*others, *plain])
+    details = kept_details(inputs.details, min(MOST_DETAIL_LETTERS, room // 2))
+    shown = shown_examples(inputs.examples, details)
+    yield from _examples(inputs.examples, shown) if details.height else plain
+    yield from detail_blocks(shown, details)
+
+
+def _blocks_of_results(
+    inputs: ReportInputs, tables: dict[str, ReportTable], charts: dict[str, PageChart]
+) -> Iterator[Block]:
+    """All blocks but those of single examples and their details."""
     yield from _curves(inputs.curves)
     yield from _verdicts(inputs.verdicts)
     yield from _lengths(inputs.length)
     yield from _aurocs(inputs.discrimination)
     yield from _alignment(inputs.alignment)
-    details = kept_details(inputs.details)
-    shown = shown_examples(inputs.examples, details)
-    yield from _examples(inputs.examples, shown)
-    yield from detail_blocks(shown, details)
     yield from _extremes(inputs.extremes)
     yield from _origins(inputs.extremes, inputs.origins)
     for chart in charts.values():

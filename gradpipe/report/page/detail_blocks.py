@@ -24,8 +24,8 @@ _OF_VALUE, _OF_LOSS, _OF_CHARACTER = 1.05, 1.7, 0.55
 _Block = tuple[tuple[str, ...], str]
 
 
-def kept_details(details: pl.DataFrame) -> pl.DataFrame:
-    """Details of as many examples as a page has room for, equally many of each cell."""
+def kept_details(details: pl.DataFrame, room: int = MOST_DETAIL_LETTERS) -> pl.DataFrame:
+    """Details of as many examples as fit in ``room`` letters, equally many of each cell."""
     models = max(details["model"].n_unique(), 1)
     values = pl.col("curves").list.len() * len(SCORES) * _OF_VALUE
     losses = pl.col("token_losses").list.len() * _OF_LOSS
@@ -33,7 +33,7 @@ def kept_details(details: pl.DataFrame) -> pl.DataFrame:
     letters = values.fill_null(0) + losses.fill_null(0) + characters * _OF_CHARACTER
     cost = details.select(letters.mean().fill_null(1.0)).item()
     cells = details.partition_by(_CELL, maintain_order=True)
-    most = max(int(MOST_DETAIL_LETTERS / max(cost, 1.0) / max(len(cells), 1)), 1)
+    most = max(int(room / max(cost, 1.0) / max(len(cells), 1)), 0)
     return pl.concat([details.clear(), *(one[spread_ranks(one.height, most)] for one in cells)])
 
 

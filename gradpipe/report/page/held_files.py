@@ -7,8 +7,6 @@ from gradpipe.report.page.pack import deflated
 from gradpipe.report.report_data import ReportInputs
 from gradpipe.report.tables.write import all_tables, table_frames, with_fields
 
-#: Letters of all blocks of a page, so that it stays below 5 MB; about 350,000 are Vega's.
-MOST_LETTERS = 4_350_000
 #: Letters of all files, and rows of one: a table with more is only beside the page.
 _MOST_OF_FILES, _MOST_ROWS = 1_500_000, 20_000
 

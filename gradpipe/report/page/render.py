@@ -15,9 +15,9 @@ from importlib.resources import files
 import polars as pl
 
 from gradpipe.report.model_labels import with_model_labels
-from gradpipe.report.page.blocks import all_blocks, page_tables
+from gradpipe.report.page.blocks import MOST_LETTERS, all_blocks, page_tables
 from gradpipe.report.page.charts import page_charts, page_sections
-from gradpipe.report.page.held_files import MOST_LETTERS, held_files
+from gradpipe.report.page.held_files import held_files
 from gradpipe.report.page.index import EXAMPLE_HEADS, SHOWN_EXAMPLE_COLUMNS, is_static, page_index
 from gradpipe.report.page.pack import deflated
 from gradpipe.report.page.text import page_text
