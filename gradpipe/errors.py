@@ -3,6 +3,9 @@
 from collections.abc import Mapping
 from typing import Any
 
+#: The most known words that an error lists.
+MOST_KNOWN = 20
+
 
 class GradpipeError(Exception):
     """Base of gradpipe's errors; the command line prints it without a traceback and exits with 2.
@@ -50,8 +53,15 @@ class DamagedError(WorkspaceError):
 
 
 def nearest(word: str, known: list[str] | tuple[str, ...]) -> str:
-    """Return a hint to end a sentence with: ``did you mean 'x'?``, or all known words."""
+    """Return a hint to end a sentence with: ``did you mean 'x'?``, or the known words.
+
+    Of more than MOST_KNOWN words, it names the first ones and says how many there are.
+    """
     from difflib import get_close_matches
 
     close = get_close_matches(word, known, n=1, cutoff=0.6)
-    return f"did you mean {close[0]!r}?" if close else f"known are {', '.join(sorted(known))}."
+    if close:
+        return f"did you mean {close[0]!r}?"
+    words = sorted(known)
+    more = f" and {len(words) - MOST_KNOWN} more" if len(words) > MOST_KNOWN else ""
+    return f"known are {', '.join(words[:MOST_KNOWN])}{more}."

@@ -9,6 +9,7 @@ import polars as pl
 import pytest
 
 import gradpipe.engines.local
+from assets.partitions import sync_partitions
 from assets.resources import Accelerator
 from storage.workspace import Workspace
 from tests.assets.conftest import ASSETS, resources
@@ -19,6 +20,7 @@ CELL = ("small", "mini_obscure")
 def materialized(**config: Any) -> tuple[set[str], dict[str, Any]]:
     """The assets that a run with this configuration materializes, and the rows it observes."""
     with dg.DagsterInstance.ephemeral() as instance:
+        sync_partitions(instance, Workspace.current().study())
         result = dg.materialize(
             ASSETS,
             selection=["gradient_spectra", "spectral_statistics"],

@@ -60,7 +60,7 @@ def test_extract_and_rank_need_no_extra(small_model: Path, tmp_path: Path) -> No
 def test_any_other_missing_module_stays_a_bug(
     name: str | None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def fail() -> None:
+    def fail(**_: bool) -> None:
         raise ModuleNotFoundError(f"No module named {name!r}", name=name)
 
     monkeypatch.setattr(main.commands["status"], "callback", fail)

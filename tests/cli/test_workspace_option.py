@@ -11,7 +11,7 @@ from gradpipe.cli import main
 from storage.workspace import Workspace
 
 #: What uses no workspace: files in, files out, or nothing at all.
-WITHOUT = {"look", "extract", "merge", "rank", "correlate", "completion"}
+WITHOUT = {"look", "extract", "merge", "rank", "correlate", "completion", "init", "schema"}
 
 
 def gradpipe(*words: str) -> Result:

@@ -84,6 +84,7 @@ def test_rows_of_a_row_store_become_the_table_of_the_pipeline() -> None:
         "layers": [[]],
         "spans": [[]],
         "gaps": [None],
+        "token_losses": [[1.5, 0.5]],
     }
     schema = {"key": pl.String()} | {n: t for n, t in ROW_SCHEMA.items() if n != "row"}
     rows = pl.DataFrame(stored, schema=schema)

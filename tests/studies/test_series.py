@@ -76,8 +76,14 @@ def test_a_base_may_be_a_step_that_is_not_known_yet() -> None:
         ("{id: a/b, series: sft}", "give its `step` too"),
         ("{id: a/b, step: 1}", "give its `series` too"),
         ("{id: a/b, series: sft, step: -1}", "models.0.step"),
-        ("{id: a/b, series: sft, step: yes}", "as 'models.0.step': input should be a number"),
-        ("{id: a/b, series: sft, step: ten}", "as 'models.0.step': input should be a number"),
+        (
+            "{id: a/b, series: sft, step: yes}",
+            "as 'models.0.step' at line 1: input should be a number",
+        ),
+        (
+            "{id: a/b, series: sft, step: ten}",
+            "as 'models.0.step' at line 1: input should be a number",
+        ),
     ],
 )
 def test_a_mistake_in_a_series_is_one_sentence(entry: str, reason: str) -> None:

@@ -62,16 +62,15 @@ def loss_of_each_token(styles: list[str], *, log: bool = False) -> alt.FacetChar
     selected = selected_in_legend("style")
     bars = (
         alt.Chart()
-        .mark_rule(strokeWidth=2, aria=False)
+        .mark_bar(size=3, aria=False)
         .encode(
             x=alt.X(
                 "token:Q", title="token of the response", scale=alt.Scale(nice=False, padding=4)
             ).axis(tickMinStep=1, format="d"),
             y=alt.Y("loss:Q", title="loss (nats)", scale=alt.Scale(zero=True)),
-            y2=alt.Y2Datum(0),
             color=color_by_style(styles),
             opacity=unless_dimmed(selected),
-            tooltip=["token:Q", tooltip_value("loss", "loss")],
+            tooltip=["token:Q", tooltip_value("loss", "loss"), "style:N"],
         )
     )
     return panels(bars.add_params(selected), field="part", own=None, height=150)
