@@ -13,7 +13,7 @@ from transformers import TrainerCallback
 from gradpipe.errors import DataError, StudyError
 from gradpipe.gradients.protocol import Protocol
 from gradpipe.models.source import AdapterReading
-from gradpipe.standalone.spectra_table import spectra_table
+from gradpipe.standalone.full_table import full_spectra_table
 from gradpipe.standalone.user_examples import Examples
 from gradpipe.training.probe_passes import ProbePasses
 from gradpipe.training.probe_set import (
@@ -184,7 +184,7 @@ class GradientProbe(TrainerCallback):
         if self._recorder is not None:
             identity = weights_hash(unwrapped(model))
             self._recorder.record(step, rows, identity=identity, notes=passes.notes)
-        spectra = spectra_table(rows)
+        spectra = full_spectra_table(rows)
         labels = passes.probe_set.labels.with_columns(pl.lit(step, pl.Int64).alias("step"))
         labeled = labels.join(spectra, on="example", maintain_order="left_right")
         self._spectra[step] = labeled.select("step", pl.exclude("step"))

@@ -78,11 +78,11 @@ def test_a_base_may_be_a_step_that_is_not_known_yet() -> None:
         ("{id: a/b, series: sft, step: -1}", "models.0.step"),
         (
             "{id: a/b, series: sft, step: yes}",
-            "as 'models.0.step' at line 1: input should be a number",
+            "at line 1: input should be a number",
         ),
         (
             "{id: a/b, series: sft, step: ten}",
-            "as 'models.0.step' at line 1: input should be a number",
+            "at line 1: input should be a number",
         ),
     ],
 )
