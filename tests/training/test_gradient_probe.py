@@ -245,5 +245,7 @@ def test_weights_that_diverged_leave_a_step_without_numbers(small_model: Path) -
     probe = GradientProbe(PAIRS)
     with torch.no_grad():
         loaded.model.lm_head.weight[0, 0] = torch.nan
-    assert probe.measure(loaded.model, loaded.tokenizer, step=1).is_empty()
+    measured = probe.measure(loaded.model, loaded.tokenizer, step=1)
+    assert measured.drop_nulls("layer").is_empty()
+    assert measured["reason"].is_not_null().all()
     assert probe.table().is_empty()
