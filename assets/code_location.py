@@ -3,7 +3,7 @@
 import dagster as dg
 
 from assets.automation import keep_up, nightly
-from assets.jobs import STAGE_JOBS, fill
+from assets.jobs import STAGE_JOBS, check_stored, fill
 from assets.resources import Accelerator, WorkspaceResource
 from assets.stages import STAGES
 from assets.study_attributes import assets_of
@@ -19,7 +19,7 @@ def code_location(
     """
     return dg.Definitions(
         assets=assets_of(shown) if shown else [stage.asset for stage in STAGES],
-        jobs=[*STAGE_JOBS.values(), fill],
+        jobs=[*STAGE_JOBS.values(), fill, check_stored],
         sensors=[keep_up],
         schedules=[nightly],
         resources={"accelerator": accelerator, "workspace": workspace},

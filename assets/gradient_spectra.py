@@ -19,7 +19,7 @@ from gradpipe.check import Check
 from gradpipe.engines.work import Work
 from gradpipe.errors import ModelError
 from gradpipe.gradients.checks import WEIGHTS_CHECK, check_rows, check_spectra, check_weights
-from gradpipe.gradients.rows import EXTRACTOR_VERSION, ROW_SCHEMA, with_keys
+from gradpipe.gradients.rows import EXTRACTOR_VERSION, NESTED, ROW_SCHEMA, with_keys
 from gradpipe.responses.examples import EXAMPLE_SCHEMA
 from gradpipe.statistics.rows import summarize_rows
 from gradpipe.studies.equal_models import find_equal_models
@@ -31,13 +31,11 @@ from storage.workspace import Workspace
 
 #: Seconds for which it is known which models are equal, since every partition asks.
 EQUAL_MODELS_MAX_AGE = 600.0
-#: Columns of ROW_SCHEMA that are only in the store, which has a row per gradient.
-_NESTED = ("row", "matrices", "layers", "spans")
 _INDEX_SCHEMA = pl.Schema(
     {
         **EXAMPLE_SCHEMA,
         "key": pl.String(),
-        **{name: dtype for name, dtype in ROW_SCHEMA.items() if name not in _NESTED},
+        **{name: dtype for name, dtype in ROW_SCHEMA.items() if name not in ("row", *NESTED)},
     }
 )
 SPECTRA_CHECKS = [
@@ -151,7 +149,7 @@ def gradient_spectra(
                     return
             store.compact()
         # The inputs of the spectra identify their content, so there is no need to read them all.
-        measured = store.scan(examples["key"]).drop("matrices", "layers", "spans").collect()
+        measured = store.scan(examples["key"]).drop(*NESTED, strict=False).collect()
         rows = examples.join(measured, on="key", how="left", maintain_order="left")
         yield from run.check_results(spectra_checks(run.workspace, run.study, run.partition, rows))
         run.record_step(protocol)
@@ -179,6 +177,11 @@ def spectra_checks(
         check_rows(rows, study.unusable_limit),
         check_weights(partition.model, find_equal_models(study, EQUAL_MODELS_MAX_AGE)),
     ]
+
+
+def _stored_checks(workspace: Workspace, partition: Partition) -> list[Check]:
+    rows = workspace.spectra_index(partition.model, partition.benchmark).read()
+    return spectra_checks(workspace, workspace.study(), partition, rows)
 
 
 def _report_limited_run(
@@ -249,5 +252,6 @@ GRADIENT_SPECTRA = Stage(
     files=SPECTRA_FILES,
     reads=(RESPONSES,),
     version=_version,
+    checks=_stored_checks,
     job="model_gradients",
 )

@@ -12,17 +12,19 @@ from assets.planning.plan import Plan
 from assets.planning.versions import Stage, Versions
 from assets.resources import WorkspaceResource
 from assets.stages import STAGES
+from assets.stored_checks import check_stored_partitions
 
 
 @dataclass(frozen=True)
 class StudyJobs:
     """The jobs of one study: ``stages`` compute them, by the job's name in ``Stage.job``.
 
-    ``fill`` requests everything that is missing.
+    ``fill`` requests everything that is missing, ``check_stored`` checks what is stored.
     """
 
     stages: Mapping[str, Any]
     fill: dg.JobDefinition
+    check_stored: dg.JobDefinition
 
 
 def study_jobs(
@@ -38,7 +40,7 @@ def study_jobs(
         )
         for job, stages in _stages_by_job().items()
     }
-    return StudyJobs(stages, _fill_job(names, resources))
+    return StudyJobs(stages, _fill_job(names, resources), _check_job(names, resources))
 
 
 def _stages_by_job() -> dict[str, list[Stage]]:
@@ -72,7 +74,24 @@ def _fill_job(names: Naming, resources: Mapping[str, Any]) -> dg.JobDefinition:
     return fill
 
 
+def _check_job(names: Naming, resources: Mapping[str, Any]) -> dg.JobDefinition:
+    check = dg.op(name=names.name("check_stored_partitions"))(
+        bind(check_stored_partitions, {**resources, "names": names})
+    )
+
+    @dg.job(name=names.name("check_stored"), executor_def=dg.in_process_executor)
+    def check_stored() -> None:
+        """Run the asset checks of stored partitions again; nothing is computed or written.
+
+        The run fails if a blocking check fails.
+        """
+        check()
+
+    return check_stored
+
+
 WORKSPACE_JOBS = study_jobs(WORKSPACE_NAMES, {})
 #: The jobs that compute the stages of the workspace's own study, by name.
 STAGE_JOBS = WORKSPACE_JOBS.stages
 fill = WORKSPACE_JOBS.fill
+check_stored = WORKSPACE_JOBS.check_stored

@@ -38,6 +38,7 @@ from gradpipe.studies.study import Study
 from gradpipe.styles import THINKING_STYLES
 from gradpipe.system.hashing import content_hash
 from storage.stages import RESPONSES_FILES, Partition
+from storage.workspace import Workspace
 
 RESPONSE_CHECKS = [
     check_spec(
@@ -129,6 +130,12 @@ def response_checks(
     ]
 
 
+def _stored_checks(workspace: Workspace, partition: Partition) -> list[Check]:
+    examples = workspace.responses(partition.benchmark).read()
+    quality = workspace.quality(partition.benchmark).read()
+    return response_checks(examples, quality, workspace.study())
+
+
 def _version(versions: Versions, partition: Partition) -> str:
     """Item content, styles, generator and its settings."""
     study, config = versions.study, versions.study.benchmark(partition.benchmark)
@@ -192,5 +199,6 @@ RESPONSES = Stage(
     files=RESPONSES_FILES,
     reads=(BENCHMARK_ITEMS,),
     version=_version,
+    checks=_stored_checks,
     job="benchmark_data",
 )

@@ -12,6 +12,7 @@ from assets.planning.versions import Stage, Versions
 from assets.resources import WorkspaceResource
 from assets.stage_run import ASSET_GROUP, StageRun, stage_run
 from assets.table_metadata import column_schema, markdown_table
+from gradpipe.check import Check
 from gradpipe.errors import DamagedError
 from gradpipe.report.charts.thumbnail import curve_thumbnail
 from gradpipe.statistics.checks import check_norms
@@ -21,6 +22,7 @@ from gradpipe.statistics.reductions import STATISTICS_VERSION
 from gradpipe.statistics.rows import mean_by_style
 from gradpipe.system.hashing import content_hash
 from storage.stages import STATISTICS_FILES, Partition
+from storage.workspace import Workspace
 
 STATISTICS_CHECKS = [
     check_spec(
@@ -92,6 +94,11 @@ def _reduce(run: StageRun) -> PartitionTables:
     return partition_tables(examples, spectra, run.study.statistics, run.partition.model)
 
 
+def _stored_checks(workspace: Workspace, partition: Partition) -> list[Check]:
+    table = STATISTICS_FILES.table_of(workspace, partition).deferred()
+    return [check_norms(table, workspace.study().statistics)]
+
+
 def _version(versions: Versions, partition: Partition) -> str:
     """The spectra and the list of statistics."""
     spectra = versions.data(GRADIENT_SPECTRA, partition)
@@ -103,6 +110,7 @@ SPECTRAL_STATISTICS = Stage(
     files=STATISTICS_FILES,
     reads=(GRADIENT_SPECTRA,),
     version=_version,
+    checks=_stored_checks,
     job="model_gradients",
     joins_upstream_run=True,
     counts_rows=False,

@@ -95,7 +95,7 @@ def build_study_definitions(
     jobs = study_jobs(names, resources, executor)
     return dg.Definitions(
         assets=derived_assets(names, resources),
-        jobs=[*jobs.stages.values(), jobs.fill],
+        jobs=[*jobs.stages.values(), jobs.fill, jobs.check_stored],
         sensors=[study_sensor(names, jobs, resources)],
         schedules=[study_schedule(names, jobs, resources)],
     )

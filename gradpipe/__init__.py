@@ -23,7 +23,6 @@ if TYPE_CHECKING:
     from gradpipe.gradients.protocol import Protocol
     from gradpipe.models.load import load_model
     from gradpipe.report.charts import kinds as charts
-    from gradpipe.results import Workspace
     from gradpipe.standalone.notebook import extract_spectra, rank
     from gradpipe.standalone.part_tables import expert_table, head_table
     from gradpipe.statistics.correlation import correlate
@@ -36,6 +35,7 @@ if TYPE_CHECKING:
     from gradpipe.studies.load import load_study
     from gradpipe.training.batch_spectra import BatchSpectra
     from gradpipe.training.gradient_probe import GradientProbe
+    from gradpipe.workspace import Workspace
 
 __all__ = [
     "BatchSpectra",
@@ -88,7 +88,7 @@ PUBLIC = {
     "BatchSpectra": "gradpipe.training.batch_spectra",
 }
 #: The module behind the public name ``Workspace``, which reads what the pipeline stored.
-RESULTS = "gradpipe.results"
+READER = "gradpipe.workspace"
 #: The module behind ``gradpipe.Study``, the type of a Dagster component; no name of the public API.
 DAGSTER = "gradpipe.dagster"
 
@@ -101,7 +101,7 @@ def __getattr__(name: str) -> Any:
 
         return import_charts()
     if name == "Workspace":
-        return import_module(RESULTS).Workspace
+        return import_module(READER).Workspace
     if name == "Study":
         return import_module(DAGSTER).Study
     raise AttributeError(f"module 'gradpipe' has no attribute {name!r}")

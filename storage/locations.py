@@ -17,9 +17,9 @@ if TYPE_CHECKING:
     from storage.filesystem import Location
 
 
-def home_setting() -> str:
-    """The folder or URL that GRADPIPE_HOME names, by default ``.gradpipe``."""
-    return os.environ.get("GRADPIPE_HOME") or ".gradpipe"
+def home_setting(chosen: str | None = None) -> str:
+    """The ``chosen`` folder or URL, else the one that GRADPIPE_HOME names, else ``.gradpipe``."""
+    return chosen or os.environ.get("GRADPIPE_HOME") or ".gradpipe"
 
 
 def filesystem_of(location: Location) -> Filesystem[Location]:

@@ -45,7 +45,7 @@ def open_to_read(home: str | Path | None = None) -> ReadOnlyWorkspace:
 
     Raises WorkspaceError if there is no workspace, or if it cannot be reached.
     """
-    name = home_setting() if home is None else str(home)
+    name = home_setting(None if home is None else str(home))
     folder = local_folder_of(name)
     if folder is not None and not folder.is_dir():
         raise WorkspaceError(

@@ -66,9 +66,8 @@ class Workspace:
         WorkspaceError if that fails, if a URL cannot hold a workspace, or if its store cannot be
         reached.
         """
-        return cls(
-            open_location(home or home_setting(), "--workspace" if home else "GRADPIPE_HOME")
-        )
+        setting = "--workspace" if home else "GRADPIPE_HOME"
+        return cls(open_location(home_setting(home), setting))
 
     @classmethod
     def existing(cls, home: str | None = None) -> Workspace | None:
@@ -84,7 +83,7 @@ class Workspace:
 
         Raises WorkspaceError if the path is invalid.
         """
-        return local_folder_of(home or home_setting())
+        return local_folder_of(home_setting(home))
 
     @property
     def local_root(self) -> Path | None:

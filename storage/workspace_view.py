@@ -185,7 +185,7 @@ class WorkspaceView:
         They are those with the largest and the smallest gradients and some between.
         ``token_losses`` are null in rows that an earlier version of gradpipe measured.
         """
-        return self._results_of(model, benchmark).report.details
+        return self._results_of(model, benchmark).details
 
     def claims(self) -> pl.DataFrame:
         """The claims that were judged: ``statement`` says what each asserts, ``source`` who."""

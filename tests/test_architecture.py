@@ -17,7 +17,7 @@ ROOT = Path(__file__).resolve().parents[1]
 CLI = ROOT / "gradpipe" / "cli"
 #: What other Dagster projects import, and what reads a workspace: they name the modules above, and
 #: load them when they are used.
-DOORS = (ROOT / "gradpipe" / "dagster", ROOT / "gradpipe" / "results")
+DOORS = (ROOT / "gradpipe" / "dagster", ROOT / "gradpipe" / "workspace")
 FOLDERS = [ROOT / top for top in ("gradpipe", "storage", "assets")]
 FILES = [ROOT / "definitions.py", *(file for top in FOLDERS for file in sorted(top.rglob("*.py")))]
 TESTS = sorted((ROOT / "tests").rglob("*.py"))
@@ -214,7 +214,7 @@ def test_the_library_imports_nothing_above_it() -> None:
 
 
 def test_the_doors_to_the_layers_above_load_nothing_by_themselves() -> None:
-    statement = "import gradpipe.dagster, gradpipe.results"
+    statement = "import gradpipe.dagster, gradpipe.workspace"
     assert loaded_by(statement, {"dagster", "assets", "storage", "polars"}) == []
 
 

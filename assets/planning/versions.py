@@ -1,7 +1,4 @@
-"""Stages and their versions: a hash of everything that a stage's output depends on.
-
-Two equal versions need no work.
-"""
+"""Stages and their versions: hashes of all that an output depends on; equal ones need no work."""
 
 from __future__ import annotations
 
@@ -13,6 +10,7 @@ from functools import cache
 from typing import TYPE_CHECKING, Any, Literal
 
 from gradpipe.benchmarks.read import source_revision, source_version
+from gradpipe.check import Check
 from gradpipe.checkpoints.fingerprints import checkpoint_fingerprint
 from gradpipe.errors import GradpipeError
 from gradpipe.gradients.protocol import Protocol
@@ -39,7 +37,8 @@ class Stage:
     ``asset`` computes one partition and writes ``files``; its name is that of the files. ``reads``
     are the stages whose tables it reads directly. ``version`` is the hash of all that a partition
     should be computed from now; it raises GradpipeError if a source or model is unavailable.
-    ``job`` is the job that runs the stage in Dagster. With ``joins_upstream_run`` the run that
+    ``job`` is the job that runs the stage in Dagster. ``checks`` reads a stored partition and runs
+    its asset checks. With ``joins_upstream_run`` the run that
     computes the stage before also computes this one. ``counts_rows``: whether "computed" and
     "reused" count rows or partitions.
     """
@@ -49,6 +48,7 @@ class Stage:
     reads: tuple[Stage, ...] = ()
     version: Callable[[Versions, Partition], str]
     job: str
+    checks: Callable[[Workspace, Partition], list[Check]] | None = None
     joins_upstream_run: bool = False
     counts_rows: bool = True
 

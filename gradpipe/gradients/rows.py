@@ -104,6 +104,8 @@ ROW_SCHEMA = pl.Schema(
         "token_losses": pl.List(pl.Float32),
     }
 )
+#: Columns of ROW_SCHEMA with an entry per gradient or token: too large for tables of examples.
+NESTED = ("matrices", "layers", "spans", "token_losses")
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -45,6 +45,16 @@ def all_curves(cells: Iterable[CellResults], names: Sequence[str]) -> pl.DataFra
     return pl.concat(curves(cell.statistics, names) for cell in cells)
 
 
+def all_details(cells: Sequence[CellResults], steps: pl.DataFrame) -> pl.DataFrame:
+    """The details of single examples that a report on ``cells`` shows (DETAIL_SCHEMA).
+
+    ``steps`` are those of checkpoints (`step_table`), of which only some are shown in detail.
+    """
+    detailed = detailed_models(list(dict.fromkeys(cell.model for cell in cells)), steps)
+    shown = [cell for cell in cells if cell.model in detailed]
+    return pl.concat(_details_of(cell, _most_details(shown)) for cell in shown)
+
+
 def gather(
     cells: Sequence[CellResults],
     curve_table: pl.DataFrame,
@@ -76,7 +86,7 @@ def gather(
     placed = placed.filter(pl.col("model").is_in(models))
     detailed = set(detailed_models(models, placed))
     in_detail = [cell for cell in cells if cell.model in detailed]
-    most = max(_MOST_DETAILS // max(len(in_detail), 1), _LEAST_OF_CELL)
+    most = _most_details(in_detail)
     parts = [_parts_of(cell, statistics, seed, styles.order, most) for cell in in_detail]
     measured = pl.concat(_measured(cell) for cell in cells)
     counting = set(models_that_count(models, placed))
@@ -147,6 +157,17 @@ def comparable_curves(
     again = [cell for cell in cells if (cell.model, cell.benchmark) in set(places.rows())]
     kept = curve_table.join(places, on=_CELL, how="anti")
     return pl.concat([kept, *(curves(of_common_items(one.statistics), names) for one in again)])
+
+
+def _most_details(cells: Sequence[CellResults]) -> int:
+    """The most examples of each of ``cells`` with details."""
+    return max(_MOST_DETAILS // max(len(cells), 1), _LEAST_OF_CELL)
+
+
+def _details_of(cell: CellResults, most: int) -> pl.DataFrame:
+    statistics = cell.statistics.collect()
+    scores, examples = example_scores(statistics.lazy()), cell.examples.collect()
+    return example_details(scores, examples, statistics, cell.rows_of, most)
 
 
 def _sets_by_model(cells: Sequence[CellResults]) -> Iterator[pl.DataFrame]:

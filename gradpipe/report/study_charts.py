@@ -64,7 +64,7 @@ STUDY_CHARTS: Mapping[str, _Arguments] = {
     "alignment": {"table": lambda results: results.alignment},
     "examples": _STATISTICS,
     "one_example": _STATISTICS,
-    "token_losses": {"details": lambda results: results.report.details},
+    "token_losses": {"details": lambda results: results.details},
     "spectra": {"spectra": lambda results: results.spectra},
     "over_steps": {"table": lambda results: results.curves, "steps": _steps},
     "claims_by_steps": {

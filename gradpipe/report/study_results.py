@@ -10,7 +10,7 @@ import polars as pl
 
 from gradpipe.report.cell_results import CellResults
 from gradpipe.report.cell_spectra import spectra_of_cell
-from gradpipe.report.collect import all_curves, comparable_curves, gather
+from gradpipe.report.collect import all_curves, all_details, comparable_curves, gather
 from gradpipe.report.prose.findings import findings
 from gradpipe.report.report_data import (
     ALIGNMENT_SCHEMA,
@@ -100,6 +100,11 @@ class StudyResults:
         """The curves of cosines between gradients (ALIGNMENT_SCHEMA)."""
         parts = [alignment_curves(cell.alignments) for cell in self.cells]
         return pl.concat([ALIGNMENT_SCHEMA.to_frame(), *parts])
+
+    @cached_property
+    def details(self) -> pl.DataFrame:
+        """The examples that the report shows in detail, as ``example_details`` returns them."""
+        return all_details(self.cells, self.steps)
 
     @cached_property
     def steps(self) -> pl.DataFrame:

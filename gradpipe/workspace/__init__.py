@@ -25,7 +25,7 @@ __all__ = ["Workspace"]
 
 def __getattr__(name: str) -> Any:
     if name != "Workspace":
-        raise AttributeError(f"module 'gradpipe.results' has no attribute {name!r}")
+        raise AttributeError(f"module 'gradpipe.workspace' has no attribute {name!r}")
     return import_module("gradpipe.pipeline.storage.workspace_view").WorkspaceView
 
 
