@@ -82,8 +82,8 @@ def check_stored_partitions(
     }
     if failed["blocking"].any():
         raise dg.Failure(
-            f"{failed['blocking'].sum()} of {results.height} checks fail on what is stored: the table "
-            "`failed_checks` says which. Delete the rows of these partitions with `gradpipe models "
+            f"{failed['blocking'].sum()} of {results.height} checks fail on what is stored: the "
+            "table `failed_checks` says which. Delete their rows with `gradpipe models "
             "remove NAME --rows`, and materialize them again.",
             metadata=metadata,
             allow_retries=False,
