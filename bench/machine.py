@@ -17,6 +17,7 @@ def describe_machine() -> dict[str, Any]:
     cuda = torch.cuda.is_available()
     return {
         "processor": processor(),
+        "instructions": torch.backends.cpu.get_cpu_capability(),
         "cores": usable_cores(),
         "threads": torch.get_num_threads(),
         "wait_policy": os.environ.get("OMP_WAIT_POLICY"),
@@ -34,7 +35,8 @@ def machine_sentence(machine: dict[str, Any]) -> str:
     """The machine in one line, for the heading of a table."""
     accelerator = f", {machine['accelerator']}" if machine["accelerator"] else ""
     return (
-        f"{machine['processor']}, {machine['cores']} cores, {machine['threads']} threads"
+        f"{machine['processor']} ({machine['instructions']}), "
+        f"{machine['cores']} cores, {machine['threads']} threads"
         f"{accelerator}; torch {machine['torch']}, transformers {machine['transformers']}, "
         f"Python {machine['python']} on {machine['system']}"
     )

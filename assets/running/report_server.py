@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import mimetypes
 import os
+import socket
 import subprocess
 import sys
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from threading import Thread
 from typing import TYPE_CHECKING
@@ -42,7 +44,9 @@ def start_report_server(workspace: Workspace, host: str, port: int) -> str:
         stdin=subprocess.DEVNULL,
         stdout=subprocess.DEVNULL,
     )
-    return f"{http_address(host, port)}/index.html"
+    # Other machines cannot open an address that means every interface of this one.
+    reachable = socket.gethostname() if host in {"0.0.0.0", "::"} else host
+    return f"{http_address(reachable, port)}/index.html"
 
 
 def http_address(host: str, port: int) -> str:
@@ -63,7 +67,9 @@ def serve_report() -> None:
         server.should_exit = True
 
     Thread(target=_when_orphaned, args=(int(parent), stop), daemon=True).start()
-    server.run()
+    # Ctrl-C ends the UI and this process with it.
+    with suppress(KeyboardInterrupt):
+        server.run()
 
 
 def _when_orphaned(parent: int, stop: Callable[[], None]) -> None:

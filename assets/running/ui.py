@@ -5,7 +5,7 @@ import sys
 from pathlib import Path
 
 from assets.partitions import sync_partitions
-from assets.report_link import REPORT_URL
+from assets.report_link import REPORT_URL, SERVED_WORKSPACE
 from assets.running.instance import dagster_home, open_instance
 from assets.running.ports import port_from
 from assets.running.report_server import start_report_server
@@ -25,18 +25,19 @@ def serve(workspace: Workspace, host: str, port: int) -> None:
     with open_instance(workspace) as instance:
         sync_partitions(instance, workspace.study())
     home = dagster_home(workspace)
-    served = os.environ.get(REPORT_URL) or start_report_server(
-        workspace, host, port_from(host, port + 1)
-    )
     environment = os.environ | {
         "DAGSTER_HOME": str(home),
         "GRADPIPE_HOME": str(workspace.root),
-        REPORT_URL: served,
         # Dagster recommends `dg dev`, from a package that gradpipe does not need.
         "PYTHONWARNINGS": ",".join(
             filter(None, (os.environ.get("PYTHONWARNINGS"), "ignore:Function `dev_command`"))
         ),
     }
+    if not os.environ.get(REPORT_URL):
+        # Other studies of the code location have pages that this server does not have.
+        environment[SERVED_WORKSPACE] = str(workspace.root)
+        free = port_from(host, port + 1)
+        environment[REPORT_URL] = start_report_server(workspace, host, free)
     target = ["-m", "definitions", "--working-directory", str(_CODE)]
     command = [sys.executable, "-m", "dagster", "dev", *target, "--host", host, "--port", str(port)]
     os.chdir(home)

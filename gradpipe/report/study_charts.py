@@ -116,4 +116,8 @@ def _selected(results: StudyResults, name: str, choices: Mapping[str, Any]) -> S
         if benchmark is None
         else [study.benchmark(benchmark).name]
     )
-    return results.of(models, benchmarks)
+    selected = results.of(models, benchmarks)
+    if not selected.cells:
+        chosen = " on ".join(filter(None, (model, benchmark)))
+        raise DataError(f"There are no results of {chosen} yet: compute them with `gradpipe run`.")
+    return selected

@@ -9,8 +9,9 @@ import pytest
 
 from assets.jobs import check_stored
 from assets.stored_checks import CHECKED
+from gradpipe.errors import WorkspaceError
 from storage.workspace import Workspace
-from tests.assets.conftest import NoAccelerator, resources
+from tests.assets.conftest import NoAccelerator, finished_study, resources
 
 CELL = ("small", "mini_obscure")
 
@@ -59,6 +60,38 @@ def test_a_partition_whose_stored_rows_are_wrong_fails_the_run_and_is_named() ->
     success, results = checked()
     assert not success
     assert failed(results) == {("norms_in_order", "mini_obscure|small")}
+
+
+@pytest.mark.usefixtures("done")
+def test_a_damaged_table_fails_the_checks_of_its_partition() -> None:
+    workspace = Workspace.current()
+    for table in (workspace.responses("mine"), workspace.statistics(*CELL)):
+        path = Path(str(table.path))
+        path.write_bytes(path.read_bytes()[:-100])
+    success, results = checked()
+    assert not success
+    assert failed(results) == {
+        ("norms_in_order", "mini_obscure|small"),
+        *((spec.name, "mine") for spec in CHECKED["responses"].asset.check_specs),
+    }
+
+
+def test_a_partition_of_other_settings_is_not_called_wrong(done: Path) -> None:
+    added = ["nuclear_norm", "frobenius_norm", "spectral_norm"]
+    Workspace.current().keep_study(finished_study(done, statistics=added))
+    success, results = checked(assets=["spectral_statistics"])
+    assert (success, results) == (True, {})
+
+
+@pytest.mark.usefixtures("done")
+def test_a_store_that_cannot_be_reached_fails_the_run_and_no_check(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def unreachable(*_: object) -> None:
+        raise WorkspaceError("The store does not answer.", transient=True)
+
+    monkeypatch.setattr("storage.row_store.RowStore.chunks", unreachable)
+    assert checked(assets=["gradient_spectra"]) == (False, {})
 
 
 @pytest.mark.usefixtures("done")
