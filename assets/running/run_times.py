@@ -69,7 +69,7 @@ def rounded_to_sum(seconds: Mapping[str, float], digits: int) -> dict[str, float
     """
     scale = 10**digits
     units = {name: int(value * scale // 1) for name, value in seconds.items()}
-    rest = round(sum(seconds.values()) * scale) - sum(units.values())
+    rest = round(round(sum(seconds.values()), digits) * scale) - sum(units.values())
     largest = sorted(seconds, key=lambda name: units[name] - seconds[name] * scale)
     for name in largest[:rest]:
         units[name] += 1

@@ -3,6 +3,7 @@
 from pathlib import Path
 from typing import Any
 
+import polars as pl
 import pytest
 import torch
 from datasets import Dataset
@@ -64,6 +65,12 @@ def sft_trainer(folder: Path, out: Path, callbacks: list[Any], lora: bool) -> SF
     )
 
 
+def padded(spectra: pl.DataFrame) -> pl.DataFrame:
+    """Spectra of equal length: a value at the level of rounding errors is left out, or not."""
+    zeros = pl.lit([[0.0] * 32], pl.List(pl.Float32))
+    return spectra.with_columns(pl.col("singular_values").list.concat(zeros).list.head(32))
+
+
 @pytest.mark.parametrize("lora", [False, True], ids=["full", "lora"])
 def test_a_run_of_trl_is_the_same_and_its_checkpoints_agree(
     lora: bool, small_model: Path, tmp_path: Path
@@ -83,7 +90,7 @@ def test_a_run_of_trl_is_the_same_and_its_checkpoints_agree(
         loaded = gp.load_model(str(tmp_path / f"checkpoint-{step}"))
         expected = gp.extract_spectra(loaded.model, loaded.tokenizer, PAIRS)
         found = probe.spectra.filter(step=step).drop("step")
-        assert_frame_equal(found, expected, rel_tol=1e-4, abs_tol=1e-6)
+        assert_frame_equal(padded(found), padded(expected), rel_tol=1e-4, abs_tol=1e-6)
     roles = batch.spectra["projection"].unique().sort().to_list()
     if not lora:
         assert roles == ["k", "o", "q", "v"]

@@ -1,7 +1,7 @@
 """Times of a run: every second belongs to one part, so that the printed ones add up."""
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from assets.running import run_times
@@ -56,6 +56,7 @@ def test_the_seconds_of_a_record_add_up(clock: list[float]) -> None:
     assert 7.04 + others == pytest.approx(record["seconds"]) == 17
 
 
+@example({"": 0.0005}, 3)
 @given(
     st.dictionaries(st.text(max_size=2), st.floats(-0.01, 1e5), max_size=12),
     st.integers(0, 3),
