@@ -22,7 +22,13 @@ def test_there_are_notebooks() -> None:
     assert {"model-in-memory", "workspace"} <= {path.stem for path in NOTEBOOKS}
 
 
-@pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
+@pytest.mark.parametrize(
+    "path",
+    [
+        pytest.param(path, id=path.stem, marks=() if path.stem in PICTURES else pytest.mark.slow)
+        for path in NOTEBOOKS
+    ],
+)
 def test_a_notebook_runs(
     path: Path, small_model: Path, first_run: FirstRun, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -48,6 +48,7 @@ def tables(tmp_path: Path, home: Path, small_model: Path) -> Path:
     return Workspace.current().report_folder / "tables"
 
 
+@pytest.mark.slow
 def test_every_claim_of_the_sequel_is_judged_from_the_release_to_the_report(tables: Path) -> None:
     verdicts = pl.read_csv(tables / "verdicts.csv", infer_schema_length=None)
     # One model has no other of its family beside it.

@@ -73,6 +73,7 @@ def assert_same(found: pl.DataFrame, expected: pl.DataFrame) -> None:
     assert (far <= 1e-5 * right.list.max().repeat_by(right.list.len()).explode()).all()
 
 
+@pytest.mark.slow
 def test_it_listens_to_this_machine_alone(engine: RayEngine) -> None:
     import ray
 
@@ -168,6 +169,7 @@ def test_a_row_that_ends_its_actors_is_named_when_all_others_are_done(
     assert store.missing(work.examples["key"]) == ["k11"]
 
 
+@pytest.mark.slow
 def test_what_an_actor_cannot_do_is_said_as_it_says_it(
     engine: RayEngine, make_work: MakeWork
 ) -> None:

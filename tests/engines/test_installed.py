@@ -5,6 +5,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 import gradpipe
 
 #: ``rows.append`` stands for the store's, which the actor unpickles by its module's name.
@@ -38,6 +40,7 @@ def install(site: Path) -> None:
     (package / "_pipeline" / "rows.py").write_text("def append(frame): ...\n")
 
 
+@pytest.mark.slow
 def test_an_actor_finds_the_packages_of_a_wheel(tmp_path: Path) -> None:
     install(tmp_path / "site")
     done = subprocess.run(

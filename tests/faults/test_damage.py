@@ -66,6 +66,7 @@ def test_a_run_mends_what_it_finds_damaged_and_computes_no_other_row(
     assert {stage["computed"] for stage in again.counts.values()} == {0}
 
 
+@pytest.mark.slow
 def test_a_report_whose_tables_are_damaged_has_them_made_again(
     bench: Bench, workspace: Path
 ) -> None:

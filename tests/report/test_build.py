@@ -59,13 +59,17 @@ def few_images(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(images, "MOST_CELLS", 0)
 
 
+@pytest.mark.parametrize("images", [False, pytest.param(True, marks=pytest.mark.slow)])
 @pytest.mark.usefixtures("few_images")
-def test_the_same_results_give_the_same_bytes(small: ReportInputs, tmp_path: Path) -> None:
-    build_report(small, tmp_path / "one")
-    build_report(small, tmp_path / "two")
+def test_the_same_results_give_the_same_bytes(
+    images: bool, small: ReportInputs, tmp_path: Path
+) -> None:
+    build_report(small, tmp_path / "one", images=images)
+    build_report(small, tmp_path / "two", images=images)
     assert files_in(tmp_path / "one") == files_in(tmp_path / "two")
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("few_images")
 def test_a_second_build_replaces_all_of_the_first(
     small: ReportInputs, make_inputs: Make, tmp_path: Path

@@ -67,7 +67,7 @@ def sft_trainer(folder: Path, out: Path, callbacks: list[Any], lora: bool) -> SF
 
 def padded(spectra: pl.DataFrame) -> pl.DataFrame:
     """Spectra of equal length: a value at the level of rounding errors is left out, or not."""
-    zeros = pl.lit([[0.0] * 32], pl.List(pl.Float32))
+    zeros = pl.lit(pl.Series([[0.0] * 32], dtype=pl.List(pl.Float32)))
     return spectra.with_columns(pl.col("singular_values").list.concat(zeros).list.head(32))
 
 
