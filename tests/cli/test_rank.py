@@ -145,7 +145,7 @@ def test_an_existing_file_is_replaced_only_with_overwrite(data: Path, spectra: P
     out.write_text("mine")
     words = ("rank", data, "--spectra", spectra)
     refused(gradpipe(*words), "data.ranked.json", "--overwrite")
-    refused(gradpipe(*words, "--out", data), "data.json", "--overwrite")
+    refused(gradpipe(*words, "--out", data), "data.json", "another --out")
     assert out.read_text() == "mine"
     assert gradpipe(*words, "--overwrite").exit_code == 0
     assert len(json.loads(out.read_text())) == len(ROWS)
