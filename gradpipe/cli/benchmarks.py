@@ -16,6 +16,7 @@ from gradpipe.cli.options import (
     workspace_if_there,
     workspace_option,
 )
+from gradpipe.errors import GradpipeError
 
 if TYPE_CHECKING:
     from gradpipe.studies.new_study.data_entry import DataEntry
@@ -89,7 +90,7 @@ def benchmarks_add(
     """
     from gradpipe.studies.new_study.data_entry import HubRows, find_data_entry
 
-    folder = None if study is None else study.expanduser().absolute().parent
+    folder = None if study is None else study.expanduser().resolve().parent
     hub = HubRows(config, split, revision)
     entry = find_data_entry(data, folder, name=name, columns=columns, hub=hub)
     if study is not None:
@@ -124,13 +125,19 @@ def benchmarks_remove(name: str) -> None:
 
 def _add_to_file(file: Path, entry: DataEntry) -> None:
     """Add a benchmark to a study's file, unless the file would no longer be a study."""
+    from gradpipe.standalone.output_file import write_atomically
     from gradpipe.studies.load import load_study, parse_study
     from gradpipe.studies.new_study.insertion import with_benchmark
-    from gradpipe.system.atomic_files import written_aside
 
     load_study(str(file))
-    path = file.expanduser()
-    text = with_benchmark(path.read_text("utf-8"), str(file), entry.setting)
-    parse_study(text, str(file), path.absolute().parent)
-    with written_aside(path) as aside:
-        aside.write_text(text, "utf-8")
+    # The file behind a link, which stays a link.
+    path = file.expanduser().resolve()
+    if not path.is_file():
+        raise GradpipeError(
+            f"{file} is a study that ships with gradpipe and cannot be changed: give a file of "
+            "your own, which `gradpipe init` writes, or leave out --study."
+        )
+    # Bytes, because reading a text changes the ends of its lines.
+    text = with_benchmark(path.read_bytes().decode("utf-8"), str(file), entry.setting)
+    parse_study(text, str(file), path.parent)
+    write_atomically(path, lambda aside: aside.write_bytes(text.encode("utf-8")))

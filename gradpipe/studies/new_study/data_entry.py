@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import polars as pl
+from pydantic import ValidationError
 
 from gradpipe.benchmarks.catalog import find_built_in
 from gradpipe.benchmarks.config import BenchmarkConfig
@@ -122,7 +123,14 @@ def _entry_of_table(
 ) -> DataEntry:
     found = named_columns(columns) if columns else guess_columns(table.columns)
     setting = setting | ({"columns": found} if found else {})
-    config = BenchmarkConfig.model_validate(setting)
+    try:
+        config = BenchmarkConfig.model_validate(setting)
+    except ValidationError as error:
+        fault = error.errors()[0]
+        raise DataError(
+            f"The benchmark's {'.'.join(map(str, fault['loc']))!r} is invalid "
+            f"({fault['msg'].lower()}): correct it."
+        ) from error
     rows = table_items(table, config, data, None)
     responses = ready_made(rows)
     present = set(responses["style"])
@@ -153,6 +161,9 @@ def study_path(path: str, folder: Path | None) -> str:
         absolute = Path(path).expanduser().absolute()
     except RuntimeError as error:
         raise DataError(f"The path {path!r} is invalid ({error}): correct it.") from error
-    if folder is None or not absolute.is_relative_to(folder.absolute()):
-        return str(absolute)
-    return f"./{absolute.relative_to(folder.absolute()).as_posix()}"
+    if folder is not None:
+        # The same file by the path without links, since the study's folder may be given without.
+        for place in (absolute, absolute.parent.resolve() / absolute.name):
+            if ".." not in place.parts and place.is_relative_to(folder.absolute()):
+                return f"./{place.relative_to(folder.absolute()).as_posix()}"
+    return str(absolute)
