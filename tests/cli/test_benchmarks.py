@@ -83,7 +83,11 @@ def test_own_data_of_a_linked_study_are_found(pairs: Path) -> None:
     ("words", "said"),
     [
         (("pairs.csv", "--study", "demo"), "ships with gradpipe"),
+        (("pairs.csv", "--study", "~nobody-of-that-name/study.yaml"), "cannot be read"),
         (("pairs.csv", "--name", "n" * 101), "'name' is invalid"),
+        (("mini_obscure", "--columns", "instruction=q"), "--columns has no effect"),
+        (("mini_obscure", "--split", "train"), "--split has no effect"),
+        (("mini_obscure", "--revision", "x"), "--revision has no effect"),
     ],
 )
 def test_what_cannot_be_added_is_refused(words: tuple[str, ...], said: str) -> None:

@@ -89,11 +89,17 @@ def find_data_entry(
     """
     if data.startswith(HUB_PREFIX):
         return _hub_entry(data.removeprefix(HUB_PREFIX), name, columns, hub or HubRows())
-    if not _LIKE_A_FILE.search(data) and not Path(data).exists():
+    if is_built_in(data):
         known = find_built_in(data)
         if name not in ("", data):
             raise DataError(
                 f"{data} is a built-in benchmark and keeps its name: leave out the name."
+            )
+        given = [*(["columns"] if columns else []), *(hub or HubRows()).given()]
+        if given:
+            raise DataError(
+                f"--{given[0]} has no effect on {data}, which is a built-in benchmark: leave it out, "
+                f"or write ./{data} if you mean a file."
             )
         return DataEntry(data, data, known.styles, known.items, origin="built in")
     source = find_data(data, **(hub or HubRows()).given())
@@ -101,6 +107,12 @@ def find_data_entry(
     setting = {"name": name or data_name(data), "source": "files", "path": path}
     table = rows_of_source(source)
     return _entry_of_table(setting, table, columns, data, table.height)
+
+
+def is_built_in(data: str) -> bool:
+    """Whether ``data`` is read as the name of a built-in benchmark, which may not exist."""
+    own = data.startswith(HUB_PREFIX) or _LIKE_A_FILE.search(data) or Path(data).exists()
+    return not own
 
 
 def _hub_entry(
