@@ -190,7 +190,7 @@ def rank_command(
     refuse_inputs(out, [named, target, spectra])
     chunks = rows.chunks(named, downloads_folder(work, out))
     ranker = ranker_of(
-        spectra_source(model, spectra, how, lambda _: None),
+        spectra_source(model, spectra, how, lambda _: None, "engine", "ray"),
         chunks,
         order,
         data=data,

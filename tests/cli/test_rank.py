@@ -282,6 +282,17 @@ def test_a_target_set_more_scores_and_a_diverse_choice_are_options(
     refused(gradpipe(*words, "--target", data.with_name("no.json")), "no.json")
 
 
+@pytest.mark.parametrize(
+    ("words", "option"),
+    [(("--engine", "ray"), "--engine"), (("--ray", "nonsense=1"), "--ray")],
+)
+def test_an_engine_has_no_effect_on_a_finished_table(
+    words: tuple[str, ...], option: str, data: Path, spectra: Path
+) -> None:
+    result = gradpipe("rank", data, "--spectra", spectra, "--overwrite", *words)
+    refused(result, f"{option} has no effect", "--spectra")
+
+
 def test_help_names_every_statistic() -> None:
     text = gradpipe("rank", "--help").stdout
     for name in REDUCTIONS:
