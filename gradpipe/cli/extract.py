@@ -79,7 +79,7 @@ def extract(
 
     protocol, placement = how_to_extract(**how)
     source = rows.source(data)
-    refuse_inputs(out, [source])
+    refuse_inputs(out, [source], folder=shard_size is not None)
     chunks = rows.chunks(source, downloads_folder(work, out), ends=shard_size)
     runner = ExampleRunner(
         model, protocol, placement, tokenizer=tokenizer, adapter=adapter, base=base

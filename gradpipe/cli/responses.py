@@ -78,7 +78,8 @@ def responses_export(
     check_folder(out, overwrite)
     workspace = current_workspace()
     chosen = load_study(study) if study else workspace.written_study()
-    refuse_inputs(out, [entry.path for entry in chosen.benchmarks if entry.source == "files"])
+    read = [entry.path for entry in chosen.benchmarks if entry.source == "files"]
+    refuse_inputs(out, read, folder=True)
     export = exported_rows(
         workspace, chosen, benchmarks, styles, accepted=accepted, with_thinking=with_thinking
     )

@@ -14,15 +14,17 @@ from gradpipe.errors import DataError
 from gradpipe.standalone.data_source import DataSource
 
 
-def refuse_inputs(out: Path, inputs: Iterable[DataSource | Path | None]) -> None:
-    """Raise DataError if ``out`` is a local file of ``inputs``, or a folder with one of them."""
+def refuse_inputs(
+    out: Path, inputs: Iterable[DataSource | Path | None], *, folder: bool = False
+) -> None:
+    """Raise DataError if ``out`` is a local file of ``inputs``, or the ``folder`` of one."""
     for file in (file for source in inputs for file in _local_files(source)):
         if _same(out, file):
             raise DataError(
                 f"{out} is read by this command, so it cannot be its output too: give another "
                 "--out."
             )
-        if file.exists() and _same(out, file.parent):
+        if folder and file.exists() and _same(out, file.parent):
             raise DataError(
                 f"{out} holds {file.name}, which this command reads, so it cannot be its output "
                 "too: give another --out."

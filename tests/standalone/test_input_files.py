@@ -29,13 +29,18 @@ def data(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         ("link.jsonl", "shards[1]/a.jsonl"),
         ("shards[1]/b.jsonl", "shards[1]"),
         ("shards[1]/b.jsonl", "shards?1?/*.jsonl"),
-        ("shards[1]", "shards[1]"),
     ],
 )
 @pytest.mark.usefixtures("data")
 def test_an_output_is_none_of_the_inputs(out: str, source: str) -> None:
     with pytest.raises(DataError, match="give another --out"):
         refuse_inputs(Path(out), [None, source])
+
+
+@pytest.mark.usefixtures("data")
+def test_a_folder_of_an_input_is_not_written_to() -> None:
+    with pytest.raises(DataError, match=r"holds a\.jsonl, which this command reads"):
+        refuse_inputs(Path("shards[1]"), ["shards[1]/a.jsonl"], folder=True)
 
 
 def test_the_scheme_of_a_local_file_makes_no_difference(data: Path) -> None:
@@ -47,7 +52,7 @@ def test_the_scheme_of_a_local_file_makes_no_difference(data: Path) -> None:
 def test_other_outputs_are_not_refused() -> None:
     sources = ["shards[1]/a.jsonl", "gone.jsonl", "s3://bucket/*.jsonl", Path("shards[1]")]
     for out in ("new.jsonl", "shards[1]/c.jsonl", "."):
-        refuse_inputs(Path(out), sources)
+        refuse_inputs(Path(out), sources, folder=out == ".")
 
 
 @pytest.mark.parametrize(
