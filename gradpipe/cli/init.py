@@ -85,8 +85,10 @@ def init_command(
     own = not data or not all(map(is_built_in, data))
 
     def benchmark(text: str, named: dict[str, str] | None = columns) -> DataEntry:
-        settings = {} if own and is_built_in(text) else {"columns": named, "hub": hub}
-        entry = find_data_entry(text, path.parent, **settings)
+        if own and is_built_in(text):
+            entry = find_data_entry(text, path.parent)
+        else:
+            entry = find_data_entry(text, path.parent, columns=named, hub=hub)
         click.echo(f"  {entry.name}: {entry.sentence()}", err=True)
         return entry
 

@@ -50,7 +50,12 @@ def test_the_scheme_of_a_local_file_makes_no_difference(data: Path) -> None:
 
 @pytest.mark.usefixtures("data")
 def test_other_outputs_are_not_refused() -> None:
-    sources = ["shards[1]/a.jsonl", "gone.jsonl", "s3://bucket/*.jsonl", Path("shards[1]")]
+    sources: list[str | Path] = [
+        "shards[1]/a.jsonl",
+        "gone.jsonl",
+        "s3://bucket/*.jsonl",
+        Path("shards[1]"),
+    ]
     for out in ("new.jsonl", "shards[1]/c.jsonl", "."):
         refuse_inputs(Path(out), sources, folder=out == ".")
 
