@@ -161,7 +161,8 @@ def extracted_statistics(path: Path) -> pl.LazyFrame:
     kind.
     """
     try:
-        table = pl.scan_parquet(path)
+        # Without `glob=False` a name such as `a[1].parquet` would be a pattern.
+        table = pl.scan_parquet(path, glob=False)
         columns = table.collect_schema().names()
     except (pl.exceptions.PolarsError, OSError) as error:
         raise DataError(

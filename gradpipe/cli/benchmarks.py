@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -16,6 +17,7 @@ from gradpipe.cli.options import (
     workspace_if_there,
     workspace_option,
 )
+from gradpipe.errors import GradpipeError
 
 if TYPE_CHECKING:
     from gradpipe.studies.new_study.data_entry import DataEntry
@@ -89,12 +91,13 @@ def benchmarks_add(
     """
     from gradpipe.studies.new_study.data_entry import HubRows, find_data_entry
 
-    folder = None if study is None else study.expanduser().absolute().parent
+    file = None if study is None else _own_study(study)
     hub = HubRows(config, split, revision)
+    folder = None if file is None else file.parent
     entry = find_data_entry(data, folder, name=name, columns=columns, hub=hub)
-    if study is not None:
-        _add_to_file(study, entry)
-        then = f"`gradpipe run --study {study}`"
+    if file is not None:
+        _add_to_file(file, str(study), entry)
+        then = f"`gradpipe run --study {shlex.quote(str(study))}`"
     else:
         from storage.study_benchmarks import add_benchmark
 
@@ -122,15 +125,30 @@ def benchmarks_remove(name: str) -> None:
     click.echo(f"Removed {name}; its rows stay in the store.")
 
 
-def _add_to_file(file: Path, entry: DataEntry) -> None:
-    """Add a benchmark to a study's file, unless the file would no longer be a study."""
-    from gradpipe.studies.load import load_study, parse_study
-    from gradpipe.studies.new_study.insertion import with_benchmark
-    from gradpipe.system.atomic_files import written_aside
+def _own_study(study: Path) -> Path:
+    """The file of the user's study, behind any link, which stays a link; raises GradpipeError."""
+    from gradpipe.studies.load import load_study
 
-    load_study(str(file))
-    path = file.expanduser()
-    text = with_benchmark(path.read_text("utf-8"), str(file), entry.setting)
-    parse_study(text, str(file), path.absolute().parent)
-    with written_aside(path) as aside:
-        aside.write_text(text, "utf-8")
+    load_study(str(study))
+    file = study.expanduser().resolve()
+    if not file.is_file():
+        raise GradpipeError(
+            f"{study} is a study that ships with gradpipe and cannot be changed: give a file of "
+            "your own, which `gradpipe init` writes, or leave out --study."
+        )
+    return file
+
+
+def _add_to_file(file: Path, name: str, entry: DataEntry) -> None:
+    """Add a benchmark to a study's file, unless the file would no longer be a study.
+
+    ``name`` is the user's name of the file.
+    """
+    from gradpipe.standalone.output_file import write_atomically
+    from gradpipe.studies.load import parse_study
+    from gradpipe.studies.new_study.insertion import with_benchmark
+
+    # Bytes, because reading a text changes the ends of its lines.
+    text = with_benchmark(file.read_bytes().decode("utf-8"), name, entry.setting)
+    parse_study(text, name, file.parent)
+    write_atomically(file, lambda aside: aside.write_bytes(text.encode("utf-8")))

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
 
 import click
@@ -11,6 +13,7 @@ from gradpipe.cli.options import study_option, workspace_if_there, workspace_opt
 
 if TYPE_CHECKING:
     from gradpipe.studies.study import Study
+    from storage.workspace import Workspace
 
 
 @click.command("check")
@@ -26,7 +29,8 @@ def check_command(study: str | None, offline: bool) -> None:
 
     By default the workspace's study. All mistakes in the file are listed with their lines; then all
     models that are missing or incomplete, and all data that are missing or have other columns. The
-    exit code is 2 if there are any.
+    exit code is 2 if there are any. Checkpoints of a series that are missing or not used are named
+    too, but are not mistakes.
     """
     from gradpipe.studies.inputs import input_faults, refuse_faults, require_inputs
     from gradpipe.studies.load import load_study
@@ -37,11 +41,34 @@ def check_command(study: str | None, offline: bool) -> None:
         chosen = workspace.written_study()
     else:
         chosen = load_study(study or DEFAULT_STUDY)
+    notes = _notes_on_series(chosen, workspace, offline)
+    for note in notes:
+        click.echo(note, err=True)
     if offline:
         require_inputs(chosen)
     else:
         refuse_faults(chosen, list(input_faults(chosen, thorough=True)))
-    click.echo(f"{describe_study(chosen)}: nothing is wrong.")
+    click.echo(f"{describe_study(chosen)}: nothing {'else ' if notes else ''}is wrong.")
+
+
+def _notes_on_series(study: Study, workspace: Workspace | None, offline: bool) -> list[str]:
+    """What a run would say about the checkpoints of the study's series.
+
+    ``offline``: only of local ones.
+    """
+    from gradpipe.studies.series import series_of
+    from storage.series_records import SeriesRecords
+    from storage.series_steps import series_steps
+
+    # Without a workspace, which a check does not make, remote lists are kept nowhere.
+    with TemporaryDirectory() as folder:
+        records = SeriesRecords(Path(folder)) if workspace is None else workspace.series
+        return [
+            note
+            for entry in series_of(study)
+            if not offline or (entry.checkpoints is not None and "://" not in entry.id)
+            for note in series_steps(entry, records).notes
+        ]
 
 
 @click.command("schema")

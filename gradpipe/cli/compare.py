@@ -84,7 +84,7 @@ def compare_command(
     if a == b:
         raise DataError(f"A and B are both {a}: give two different ones.")
     if file is not None:
-        _check_file(file)
+        _check_file(file, a, b)
     comparison = compare_cells(*_sides(a, b, statistics), unpaired=unpaired)
     if file is not None:
         _write(comparison, file)
@@ -168,12 +168,14 @@ def _default_file(a: str, b: str) -> Path:
     return Path(f"compare-{'-'.join(sides)}.csv")
 
 
-def _check_file(path: Path) -> None:
+def _check_file(path: Path, a: str, b: str) -> None:
+    from gradpipe.standalone.input_files import refuse_inputs
     from gradpipe.standalone.output_file import check_writable
 
     if path.suffix.lower() not in _FORMATS:
         raise DataError(f"{path} must be a table: end its name in .csv or .parquet.")
     check_writable(path)
+    refuse_inputs(path, [side for side in (a, b) if _is_file(side)])
 
 
 def _write(comparison: pl.DataFrame, path: Path) -> None:

@@ -81,10 +81,13 @@ def correlate_command(
     """
     from gradpipe.cli.progress import ProgressView
     from gradpipe.standalone.correlate_file import correlate_file
+    from gradpipe.standalone.input_files import refuse_inputs
 
     if out is not None:
         _check_out(out, overwrite)
     source_of_data = data_source(data, config, split, revision)
+    if out is not None:
+        refuse_inputs(out, [source_of_data, spectra])
     with ProgressView() as view:
         source = spectra_source(
             model, spectra, how, lambda progress: view.extraction(data, progress)

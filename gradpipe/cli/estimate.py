@@ -17,6 +17,10 @@ if TYPE_CHECKING:
     from storage.workspace import Workspace
 
 
+#: Tokens of an example and of its response, unless the user says how many.
+TOKENS, RESPONSE_TOKENS = 600, 400
+
+
 @click.command("estimate")
 @study_option
 @click.option(
@@ -43,7 +47,9 @@ if TYPE_CHECKING:
 @click.option("--examples", type=click.IntRange(min=1), help="Number of examples.")
 @click.option("--tokens", type=click.IntRange(min=2), help="Tokens per example [600].")
 @click.option(
-    "--response-tokens", type=click.IntRange(min=1), help="Of these, tokens of the response [400]."
+    "--response-tokens",
+    type=click.IntRange(min=1),
+    help="Of these, tokens of the response [400, or all if there are fewer].",
 )
 @click.option("--gpus", type=click.IntRange(1, 100_000), help="Number of GPUs [1].")
 @click.option("--gpu", metavar="NAME", help="h100, h200, a100, l40s, rtx4090 or mi300x [h100].")
@@ -100,7 +106,10 @@ def estimate_command(
         _print_bill(model, given, as_json)
         return
     if given:
-        raise GradpipeError(f"--{min(given).replace('_', '-')} needs --model: give --model too.")
+        options = {
+            option.name: option.opts[0] for option in click.get_current_context().command.params
+        }
+        raise GradpipeError(f"{options[min(given)]} needs --model: give --model too.")
     from gradpipe.studies.load import load_study
 
     workspace = current_workspace()
@@ -219,7 +228,9 @@ def _print_bill(model: str, given: dict[str, Any], as_json: bool) -> None:
     if "examples" not in given:
         raise GradpipeError("--model needs --examples: give the number of examples.")
     shape = shape_of(model, read)
-    bill = hypothetical_bill(shape, Setting(**{"tokens": 600, "response_tokens": 400, **given}))
+    tokens = given.get("tokens", TOKENS)
+    defaults = {"tokens": tokens, "response_tokens": min(RESPONSE_TOKENS, tokens)}
+    bill = hypothetical_bill(shape, Setting(**{**defaults, **given}))
     assumed = assumptions(shape, bill)
     if as_json:
         click.echo(json.dumps({**bill.record(), "assumptions": assumed}))

@@ -75,9 +75,11 @@ def extract(
     from gradpipe.standalone.data_source import revision_of
     from gradpipe.standalone.example_runner import ExampleRunner
     from gradpipe.standalone.extraction_run import ExtractionRun
+    from gradpipe.standalone.input_files import refuse_inputs
 
     protocol, placement = how_to_extract(**how)
     source = rows.source(data)
+    refuse_inputs(out, [source], folder=shard_size is not None)
     chunks = rows.chunks(source, downloads_folder(work, out), ends=shard_size)
     runner = ExampleRunner(
         model, protocol, placement, tokenizer=tokenizer, adapter=adapter, base=base

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import shlex
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 import click
 
@@ -25,6 +26,8 @@ if TYPE_CHECKING:
     from gradpipe.studies.new_study.data_entry import DataEntry
     from gradpipe.studies.new_study.model_entry import ModelChoice
     from gradpipe.studies.new_study.text import NewStudy
+
+    Entry = TypeVar("Entry", DataEntry, ModelChoice)
 
 
 @click.command("init")
@@ -70,17 +73,22 @@ def init_command(
     as in --columns instruction=question,none=short,detailed=long. The study is checked before it
     is written. Models are not loaded, and those of the hub are not looked up.
     """
-    from gradpipe.studies.new_study.data_entry import HubRows, find_data_entry
+    from gradpipe.studies.new_study.data_entry import HubRows, find_data_entry, is_built_in
     from gradpipe.studies.new_study.model_entry import find_model_choice
     from gradpipe.studies.new_study.text import NewStudy, default_sample
 
     asking = not yes and _can_ask()
-    _require_writable(file, force, asking)
-    folder = file.expanduser().absolute().parent
-    model = partial(find_model_choice, folder=folder)
+    path = _writable(file, force, asking)
+    model = partial(find_model_choice, folder=path.parent)
+    hub = HubRows(**rows)
+    # Beside own data, the options are for these.
+    own = not data or not all(map(is_built_in, data))
 
     def benchmark(text: str, named: dict[str, str] | None = columns) -> DataEntry:
-        entry = find_data_entry(text, folder, columns=named, hub=HubRows(**rows))
+        if own and is_built_in(text):
+            entry = find_data_entry(text, path.parent)
+        else:
+            entry = find_data_entry(text, path.parent, columns=named, hub=hub)
         click.echo(f"  {entry.name}: {entry.sentence()}", err=True)
         return entry
 
@@ -96,6 +104,7 @@ def init_command(
             "A study needs data: give --data FILE, --data hub:ORG/NAME, or a built-in benchmark, "
             "which `gradpipe benchmarks list` lists."
         )
+    study = replace(study, models=_distinct(study.models), data=_distinct(study.data))
     first = study.data[0].name if file.stem == "study" else file.stem
     study = replace(
         study,
@@ -105,7 +114,7 @@ def init_command(
     )
     if asking:
         study = _ask_for_the_rest(study, name, sample)
-    _write(study, file, folder)
+    _write(study, file, path)
 
 
 def _can_ask() -> bool:
@@ -113,17 +122,36 @@ def _can_ask() -> bool:
     return sys.stdin.isatty()
 
 
-def _require_writable(file: Path, force: bool, asking: bool) -> None:
-    """Raise GradpipeError if the study cannot be written to ``file``, or should not be."""
-    path = file.expanduser()
-    if path.suffix not in {".yaml", ".yml"}:
+def _writable(file: Path, force: bool, asking: bool) -> Path:
+    """The file to write, behind any link; raises GradpipeError if it cannot or should not be."""
+    from gradpipe.standalone.output_file import check_writable
+
+    try:
+        path = file.expanduser().resolve()
+    except RuntimeError as error:
+        raise GradpipeError(f"The path {file} is invalid ({error}): correct it.") from error
+    if file.suffix not in {".yaml", ".yml"}:
         raise GradpipeError(f"A study is a YAML file: write {file}.yaml instead of {file}.")
-    if not path.absolute().parent.is_dir():
-        raise GradpipeError(f"There is no folder {path.absolute().parent}: create it first.")
+    if not path.parent.is_dir():
+        raise GradpipeError(f"There is no folder {path.parent}: create it first.")
+    check_writable(path)
     if not path.exists() or force:
-        return
+        return path
     if not asking or not click.confirm(f"{file} exists. Replace it?", err=True):
         raise GradpipeError(f"{file} exists: give another file, or --force to replace it.")
+    return path
+
+
+def _distinct(entries: Sequence[Entry]) -> list[Entry]:
+    """Entries with a name each; says which ones got another than that of their file."""
+    from gradpipe.studies.new_study.distinct_names import with_distinct_names
+
+    distinct = with_distinct_names(entries)
+    for old, new in zip(entries, distinct, strict=True):
+        if old.name != new.name and isinstance(old.setting, dict):
+            place = old.setting.get("path", old.setting.get("id"))
+            click.echo(f"  {place} is named {new.name}, because {old.name} is taken.", err=True)
+    return distinct
 
 
 def _ask_for_models(find: Callable[[str], ModelChoice]) -> list[ModelChoice]:
@@ -146,20 +174,25 @@ def _ask_for_the_rest(study: NewStudy, name: str | None, sample: int | None) -> 
     return study
 
 
-def _write(study: NewStudy, file: Path, folder: Path) -> None:
-    """Check a study, write it, and say what to do with it; raises GradpipeError."""
+def _write(study: NewStudy, file: Path, path: Path) -> None:
+    """Check a study, write it to ``path``, which the user calls ``file``, and say what to do next.
+
+    Raises GradpipeError.
+    """
     from gradpipe.claims.inference.bootstrap import MIN_ITEMS
+    from gradpipe.standalone.output_file import write_atomically
     from gradpipe.studies.inputs import require_inputs
     from gradpipe.studies.load import parse_study
     from gradpipe.studies.new_study.text import new_study_text
 
     text = new_study_text(study, str(file))
-    require_inputs(parse_study(text, str(file), folder))
-    file.expanduser().write_text(text, "utf-8")
+    require_inputs(parse_study(text, str(file), path.parent))
+    write_atomically(path, lambda aside: aside.write_text(text, "utf-8"))
     click.echo(f"Wrote {file}, and checked it.")
     for entry in study.data:
         if entry.items is not None and entry.items < MIN_ITEMS:
             click.echo(f"{entry.name} has {entry.items} items; a verdict needs {MIN_ITEMS}.")
     click.echo("Read it and change it as you like. Then:")
-    click.echo(f"  gradpipe estimate --study {file}   # its time, memory and disk space")
-    click.echo(f"  gradpipe run --study {file}        # its results, and a report to open")
+    quoted = shlex.quote(str(file))
+    click.echo(f"  gradpipe estimate --study {quoted}   # its time, memory and disk space")
+    click.echo(f"  gradpipe run --study {quoted}        # its results, and a report to open")

@@ -33,8 +33,10 @@ def merge(parts: tuple[Path, ...], out: Path, overwrite: bool) -> None:
     gradpipe extract data.jsonl --model M --offset 5000 --out b.parquet
     gradpipe merge a.parquet b.parquet --out spectra.parquet
     """
+    from gradpipe.standalone.input_files import refuse_inputs
     from gradpipe.standalone.merge_parts import merge_spectra
 
+    refuse_inputs(out, parts)
     if out.exists() and not overwrite:
         raise GradpipeError(
             f"{out} already exists: give another --out, or replace it by --overwrite."

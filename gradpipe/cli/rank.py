@@ -173,6 +173,7 @@ def rank_command(
     gradpipe rank data.jsonl --model demo --diverse --top 100
     gradpipe rank data.jsonl --spectra spectra.parquet --by nuclear_norm --ascending
     """
+    from gradpipe.standalone.input_files import refuse_inputs
     from gradpipe.standalone.rank_examples import RankOrder
     from gradpipe.standalone.rank_file import default_output, write_ranking
 
@@ -186,9 +187,10 @@ def rank_command(
     extras = _extras(target, diverse, extra, rows)
     order = RankOrder(by=by, extras=extras, sort=sort, ascending=ascending, top=top)
     out = out or default_output(named)
+    refuse_inputs(out, [named, target, spectra])
     chunks = rows.chunks(named, downloads_folder(work, out))
     ranker = ranker_of(
-        spectra_source(model, spectra, how, lambda _: None),
+        spectra_source(model, spectra, how, lambda _: None, "engine", "ray"),
         chunks,
         order,
         data=data,

@@ -72,11 +72,14 @@ def responses_export(
     """
     from assets.planning.response_export import exported_rows
     from gradpipe.responses.export.dataset_folder import check_folder, write_dataset
+    from gradpipe.standalone.input_files import refuse_inputs
     from gradpipe.studies.load import load_study
 
     check_folder(out, overwrite)
     workspace = current_workspace()
     chosen = load_study(study) if study else workspace.written_study()
+    read = [entry.path for entry in chosen.benchmarks if entry.source == "files"]
+    refuse_inputs(out, read, folder=True)
     export = exported_rows(
         workspace, chosen, benchmarks, styles, accepted=accepted, with_thinking=with_thinking
     )

@@ -39,10 +39,14 @@ def spectra_source(
     spectra: Path | None,
     how: dict[str, Any],
     report: Callable[[Progress], None],
+    *more: str,
 ) -> Path | ExampleRunner:
-    """The source of the spectra: the path of a table, or a model that computes them."""
+    """The source of the spectra: the path of a table, or a model that computes them.
+
+    ``how`` are the options of the model, ``more`` the names of others that a table makes useless.
+    """
     if spectra is not None:
-        given = [*(["--model"] if model else []), *_given(how)]
+        given = [*(["--model"] if model else []), *_given([*how, *more])]
         if given:
             raise GradpipeError(
                 f"{given[0]} has no effect on the gradients in --spectra: leave out {given[0]}, or "

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -23,7 +24,9 @@ _USER = "in-use."
 #: The folder of downloaded data.
 _DOWNLOADS = "data"
 #: The kinds of kept rows, each in a folder of its own.
-_KINDS = ("spectra", "sketches", "scores", _DOWNLOADS)
+_KINDS = ("spectra", "sketches", "scores")
+#: The name of a segment; a user's folder may have others beside it.
+_SEGMENT = re.compile(r"\d{12}")
 
 
 def work_option(command: Command) -> Command:
@@ -74,35 +77,67 @@ class WorkFolder:
     def names(self, kind: str) -> list[str]:
         """The names of the segments of a kind that exist."""
         folder = self.path / kind
-        return sorted(entry.name for entry in folder.iterdir()) if folder.is_dir() else []
+        entries = folder.iterdir() if folder.is_dir() else ()
+        return sorted(entry.name for entry in entries if _SEGMENT.fullmatch(entry.name))
 
     def in_use(self) -> bool:
         """Whether rows or downloads are kept."""
-        kept = (*self.path.glob("*/*/part-*"), *self.path.glob(f"{_DOWNLOADS}/*"))
-        return bool(kept)
+        return any(self._parts()) or any(self.path.glob(f"{_DOWNLOADS}/*"))
 
     def rows(self) -> int:
         """How many rows are kept."""
         from pyarrow import parquet
 
-        parts = self.path.glob("*/*/part-*.parquet")
-        return sum(parquet.read_metadata(part).num_rows for part in parts)
+        return sum(parquet.read_metadata(part).num_rows for part in self._parts())
 
     def delete(self) -> None:
-        """Delete what this folder keeps, unless another process uses it."""
+        """Delete what this folder keeps, unless another process uses it.
+
+        For OUT.work only, whose subfolders are gradpipe's own.
+        """
+        if self._delete_markers():
+            for kind in (*_KINDS, _DOWNLOADS):
+                shutil.rmtree(self.path / kind, ignore_errors=True)
+            self._remove_empty(self.path)
+
+    def tidy(self) -> None:
+        """Delete empty segments and kinds, unless another process uses the folder.
+
+        A user's folder may have subfolders of the same names with files of their own.
+        """
+        from gradpipe.system.atomic_files import sweep_leftovers
+
+        if self._delete_markers():
+            for segment in self._segments():
+                sweep_leftovers(segment)
+                self._remove_empty(segment)
+            for kind in (*_KINDS, _DOWNLOADS):
+                self._remove_empty(self.path / kind)
+            self._remove_empty(self.path)
+
+    def _segments(self) -> list[Path]:
+        return [self.path / kind / name for kind in _KINDS for name in self.names(kind)]
+
+    def _parts(self) -> list[Path]:
+        return [part for segment in self._segments() for part in segment.glob("part-*.parquet")]
+
+    def _delete_markers(self) -> bool:
+        """Delete the markers of ended processes; return whether no other process is left."""
         from gradpipe.system.atomic_files import is_gone
 
-        users = [entry.name.removeprefix(_USER) for entry in self.path.glob(f"{_USER}*")]
-        if not all(map(is_gone, users)):
-            return
-        for entry in (*self.path.glob(f"{_USER}*"), *(self.path / kind for kind in _KINDS)):
-            if entry.is_dir():
-                shutil.rmtree(entry, ignore_errors=True)
-            else:
-                entry.unlink(missing_ok=True)
-        # Other files in it are not ours.
+        markers = list(self.path.glob(f"{_USER}*"))
+        if not all(is_gone(marker.name.removeprefix(_USER)) for marker in markers):
+            return False
+        for marker in markers:
+            with suppress(OSError):
+                marker.unlink(missing_ok=True)
+        return True
+
+    @staticmethod
+    def _remove_empty(folder: Path) -> None:
+        # One with files is not empty, and another process may have removed it.
         with suppress(OSError):
-            self.path.rmdir()
+            folder.rmdir()
 
 
 def downloads_folder(work: Path | None, out: Path) -> Path:
@@ -118,8 +153,9 @@ def _folder(work: Path | None, out: Path) -> Path:
 def work_folder(work: Path | None, out: Path) -> Iterator[WorkFolder]:
     """The folder in which a command that writes ``out`` keeps rows: ``work``, or OUT.work.
 
-    The latter is deleted if the block ends without an error, and if nothing is kept in it. If it
-    is interrupted, says how many rows are kept. Raises GradpipeError for damaged rows.
+    The latter is deleted if the block ends without an error, and if nothing is kept in it. Of
+    ``work``, only empty folders of gradpipe's own are removed. If the block is interrupted, says
+    how many rows are kept. Raises GradpipeError for damaged rows.
     """
     folder = WorkFolder(_folder(work, out))
     complete = False
@@ -137,7 +173,9 @@ def work_folder(work: Path | None, out: Path) -> Iterator[WorkFolder]:
         raise click.exceptions.Exit(130) from None
     finally:
         folder.release()
-        if (work is None and complete) or not folder.in_use():
+        if work is not None:
+            folder.tidy()
+        elif complete or not folder.in_use():
             folder.delete()
 
 

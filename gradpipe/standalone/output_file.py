@@ -7,16 +7,23 @@ from pathlib import Path
 import polars as pl
 
 from gradpipe.errors import DataError
-from gradpipe.system.atomic_files import written_aside
+from gradpipe.system.atomic_files import aside_path, written_aside
 
 
 def check_writable(out: Path) -> None:
-    """Raise DataError if no file can be written at ``out``."""
+    """Raise DataError if no file can be written at ``out``: tries it, beside ``out``."""
     special = out.exists() and not out.is_file()
     if special or not os.access(out.resolve().parent, os.W_OK):
         raise DataError(
             f"{out} cannot be written: choose a file in an existing folder with write permission."
         )
+    # Permissions do not say that a file system is read-only, or whether root can write to it.
+    aside = aside_path(out)
+    try:
+        aside.touch()
+        aside.unlink()
+    except OSError as error:
+        raise unwritable(out, error) from error
 
 
 def write_atomically(out: Path, write: Callable[[Path], object]) -> None:

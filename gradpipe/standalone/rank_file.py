@@ -130,8 +130,8 @@ def default_output(data: DataSource) -> Path:
     location = data if first == data else str(Path(first).parent)
     path = Path(PurePosixPath(urlsplit(location).path).name if is_remote(location) else location)
     if first != data:
-        # The current folder has no name of its own.
-        path = path if path.name else path.resolve()
+        # `.` and `..` stand for a folder, but do not name it.
+        path = path if path.name not in ("", "..") else path.resolve()
         return path.with_name(f"{path.name}.ranked{''.join(table_kind(first))}")
     suffixes = path.suffixes[-2:] if path.suffix.lower() in COMPRESSIONS else [path.suffix]
     ending = "".join(suffixes)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import yaml
@@ -54,7 +55,9 @@ def load_study(study: str) -> Study:
             f"The study file {study} cannot be read ({path_reason(error)}): check the path."
         ) from error
     if given:
-        return _named_by_file(parse_study(text, study, path.resolve().parent), path.absolute())
+        # Unlike `Path.absolute`, this leaves out `..`, which would be the name of a study.
+        written = Path(os.path.abspath(path))
+        return _named_by_file(parse_study(text, study, path.resolve().parent), written)
     names = shipped_studies()
     if study not in names:
         raise StudyError(

@@ -66,7 +66,7 @@ class StudyPaths:
             return entry
         located = dict(entry)
         # The path of any other benchmark of the hub is the name of a data set.
-        on_hub = entry.get("source") == "hub" and entry.get("name") not in HUB_FILES
+        on_hub = entry.get("source") == "hub" and entry.get("name") not in list(HUB_FILES)
         if "path" in entry and not on_hub:
             located["path"] = self._locate(entry["path"])
         pages = entry.get("wikipedia")

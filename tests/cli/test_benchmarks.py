@@ -56,3 +56,41 @@ def test_a_study_file_keeps_its_comments(pairs: Path, home: Path) -> None:
     assert "pairs twice" in again.stderr
     assert Path("mine.yaml").read_text().splitlines() == lines
     assert not home.exists()
+
+
+@pytest.mark.usefixtures("pairs")
+def test_a_study_file_keeps_its_line_ends_and_its_link() -> None:
+    text = b"models: [demo]\r\nbenchmarks:\r\n  - mini_maths\r\nseed: 1\r\n"
+    Path("real").mkdir()
+    Path("real/mine.yaml").write_bytes(text)
+    Path("link.yaml").symlink_to("real/mine.yaml")
+    assert benchmarks("add", "mini_obscure", "--study", "link.yaml").exit_code == 0
+    assert Path("link.yaml").is_symlink()
+    added = b"  - mini_obscure\r\nseed"
+    assert Path("real/mine.yaml").read_bytes() == text.replace(b"seed", added)
+
+
+def test_own_data_of_a_linked_study_are_found(pairs: Path) -> None:
+    Path("real").mkdir()
+    Path("real/mine.yaml").write_text("models: [demo]\nbenchmarks: [mini_maths]\n")
+    Path("link.yaml").symlink_to("real/mine.yaml")
+    assert benchmarks("add", "pairs.csv", "--study", "link.yaml").exit_code == 0
+    assert load_study("link.yaml").benchmark("pairs").path == str(pairs)
+
+
+@pytest.mark.usefixtures("pairs")
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (("pairs.csv", "--study", "demo"), "ships with gradpipe"),
+        (("pairs.csv", "--study", "~nobody-of-that-name/study.yaml"), "cannot be read"),
+        (("pairs.csv", "--name", "n" * 101), "'name' is invalid"),
+        (("mini_obscure", "--columns", "instruction=q"), "--columns has no effect"),
+        (("mini_obscure", "--split", "train"), "--split has no effect"),
+        (("mini_obscure", "--revision", "x"), "--revision has no effect"),
+    ],
+)
+def test_what_cannot_be_added_is_refused(words: tuple[str, ...], said: str) -> None:
+    result = benchmarks("add", *words)
+    assert result.exit_code == 2
+    assert said in result.stderr

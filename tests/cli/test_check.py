@@ -56,5 +56,18 @@ def test_a_check_reads_tables(study: Path, small_model: Path, tmp_path: Path) ->
     assert gradpipe("check", "--study", str(study)).exit_code == 0
 
 
+def test_a_series_without_checkpoints_is_named(study: Path, home: Path) -> None:
+    study.write_text(
+        "models: [{id: ./runs/sft, checkpoints: 'checkpoint-*'}, {id: org/x, revisions: 's*'}]\n"
+        "benchmarks: [mini_maths]\n"
+    )
+    result = gradpipe("check", "--offline", "--study", str(study))
+    assert result.exit_code == 0
+    assert result.stderr.startswith("No checkpoint of the series 'sft' matches 'checkpoint-*'")
+    assert "org/x" not in result.stderr
+    assert "nothing else is wrong" in result.stdout
+    assert not home.exists()
+
+
 def test_the_schema_is_printed_as_json() -> None:
     assert json.loads(gradpipe("schema").stdout) == json.loads(json.dumps(study_schema()))

@@ -312,6 +312,12 @@ def test_two_files_of_extract_are_compared_row_by_row(
     assert not (tmp_path / "never").exists()
 
 
+def test_a_name_with_brackets_is_no_pattern(extracts: Path, tmp_path: Path) -> None:
+    copy = tmp_path / "a[1].parquet"
+    shutil.copy(extracts / "small.parquet", copy)
+    assert table(str(copy), str(extracts / "heavy.parquet")).height == 4 * 2 * 2
+
+
 def test_other_parquet_files_are_refused(tmp_path: Path, extracts: Path) -> None:
     good, other, broken = (
         str(extracts / "small.parquet"),

@@ -73,12 +73,20 @@ def test_hypothetical_work_needs_neither_study_nor_workspace(home: Path) -> None
     assert not home.exists()
 
 
+@pytest.mark.parametrize(("tokens", "of_response"), [("300", 300), ("500", 400)])
+@pytest.mark.usefixtures("home")
+def test_a_response_is_by_default_no_longer_than_its_example(tokens: str, of_response: int) -> None:
+    words = ("estimate", "--model", "8b", "--examples", "10", "--tokens", tokens, "--json")
+    assert json.loads(gradpipe(*words).stdout)["setting"]["response_tokens"] == of_response
+
+
 @pytest.mark.parametrize(
     ("words", "named"),
     [
         (("--model", "70b"), "--examples"),
         (("--examples", "5"), "--model"),
         (("--response-tokens", "5"), "--response-tokens"),
+        (("--gradient-checkpointing",), "--gradient-checkpointing needs --model"),
         (("--model", "70b", "--study", "demo"), "--model"),
         (("--model", "70c", "--examples", "5"), "'70b'"),
         (("--model", "8b", "--examples", "5", "--gpu", "h10"), "'h100'"),

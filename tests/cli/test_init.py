@@ -122,3 +122,55 @@ def test_in_a_terminal_it_asks() -> None:
     os.close(leader)
     assert process.wait(timeout=120) == 0, shown.decode()
     assert load_study("asked.yaml").name == "asked"
+
+
+@pytest.mark.usefixtures("folder")
+def test_data_and_models_of_the_same_name_are_numbered(small_model: Path) -> None:
+    for name in ("x", "y"):
+        Path(name).mkdir()
+        Path(name, "pairs.csv").write_text(HEADER + "".join(ROWS))
+        Path(name, "model").symlink_to(small_model)
+    words = [word for n in "xy" for word in ("--data", f"{n}/pairs.csv", "--model", f"{n}/model")]
+    result = init("two.yaml", *words, "--yes")
+    assert result.exit_code == 0, result.output
+    assert "y/pairs.csv is named pairs-2" in result.stderr
+    study = load_study("two.yaml")
+    assert [entry.name for entry in study.benchmarks] == ["pairs", "pairs-2"]
+    assert Path(study.benchmark("pairs-2").path or "").parent.name == "y"
+    assert len({model.name for model in study.models}) == 2
+
+
+@pytest.mark.usefixtures("answered", "folder")
+@pytest.mark.parametrize(
+    "words",
+    [("/proc/study.yaml",), ("dir.yaml", "--force"), ("~nobody-of-that-name/study.yaml",)],
+)
+def test_a_file_that_cannot_be_written_is_found_before_the_questions(
+    words: tuple[str, ...],
+) -> None:
+    Path("dir.yaml").mkdir()
+    refused = init(*words, answers="demo\n")
+    assert refused.exit_code == 2
+    assert refused.stderr.startswith("gradpipe: ")
+    assert words[0].lstrip("~") in refused.stderr
+
+
+@pytest.mark.usefixtures("folder")
+def test_a_file_with_a_space_is_quoted_in_commands() -> None:
+    Path("my dir").mkdir()
+    result = init("my dir/my study.yaml", "--data", "mini_maths", "--yes")
+    assert "gradpipe run --study 'my dir/my study.yaml' " in result.stdout
+    assert "--study 'my dir/my study.yaml' " in Path("my dir/my study.yaml").read_text()
+    added = ["benchmarks", "add", "mini_obscure", "--study", "my dir/my study.yaml"]
+    result = CliRunner().invoke(main, added, catch_exceptions=False)
+    assert "`gradpipe run --study 'my dir/my study.yaml'`" in result.stdout
+
+
+@pytest.mark.usefixtures("folder")
+def test_columns_are_for_own_data_and_refused_without_any() -> None:
+    Path("odd.csv").write_text("q,a,b\n" + "".join(f"{n}?,x,y\n" for n in range(9)))
+    columns = ("--columns", "instruction=q,none=a", "--yes")
+    assert init("odd.yaml", "--data", "odd.csv", "--data", "mini_maths", *columns).exit_code == 0
+    refused = init("mini.yaml", "--data", "mini_maths", *columns)
+    assert refused.exit_code == 2
+    assert "--columns has no effect on mini_maths" in refused.stderr

@@ -145,7 +145,7 @@ def test_an_existing_file_is_replaced_only_with_overwrite(data: Path, spectra: P
     out.write_text("mine")
     words = ("rank", data, "--spectra", spectra)
     refused(gradpipe(*words), "data.ranked.json", "--overwrite")
-    refused(gradpipe(*words, "--out", data), "data.json", "--overwrite")
+    refused(gradpipe(*words, "--out", data), "data.json", "another --out")
     assert out.read_text() == "mine"
     assert gradpipe(*words, "--overwrite").exit_code == 0
     assert len(json.loads(out.read_text())) == len(ROWS)
@@ -280,6 +280,17 @@ def test_a_target_set_more_scores_and_a_diverse_choice_are_options(
     refused(gradpipe(*words, "--sort", "loss"), "'loss'", "score")
     refused(gradpipe(*words, "--diverse", "--sort", "score"), "--diverse", "--sort")
     refused(gradpipe(*words, "--target", data.with_name("no.json")), "no.json")
+
+
+@pytest.mark.parametrize(
+    ("words", "option"),
+    [(("--engine", "ray"), "--engine"), (("--ray", "nonsense=1"), "--ray")],
+)
+def test_an_engine_has_no_effect_on_a_finished_table(
+    words: tuple[str, ...], option: str, data: Path, spectra: Path
+) -> None:
+    result = gradpipe("rank", data, "--spectra", spectra, "--overwrite", *words)
+    refused(result, f"{option} has no effect", "--spectra")
 
 
 def test_help_names_every_statistic() -> None:

@@ -234,6 +234,20 @@ def test_an_earlier_export_is_replaced_only_on_request(written: Workspace, tmp_p
     assert pl.read_parquet(folder / "*.parquet").height == 3
 
 
+def test_an_export_that_a_benchmark_reads_is_not_replaced(
+    written: Workspace, tmp_path: Path
+) -> None:
+    folder = tmp_path / "out"
+    gradpipe("responses", "export", "--out", str(folder))
+    study = tmp_path / "again.yaml"
+    study.write_text(
+        "models: [demo]\nbenchmarks: [{name: again, source: files, path: ./out}]\n", "utf-8"
+    )
+    words = ("responses", "export", "--out", str(folder), "--all", "--overwrite")
+    refused(gradpipe(*words, "--study", str(study)), "train-00000-of-00001.parquet", "reads")
+    assert pl.read_parquet(folder / "*.parquet").height == 2
+
+
 def test_files_of_others_are_never_replaced(written: Workspace, tmp_path: Path) -> None:
     thesis = tmp_path / "out" / "thesis.tex"
     thesis.parent.mkdir()

@@ -325,6 +325,16 @@ def test_a_study_without_a_name_has_that_of_its_file(file: str, name: str, tmp_p
     assert "name" not in study.model_fields_set
 
 
+def test_a_study_in_the_folder_above_is_named_by_that_folder(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "mine" / "sub").mkdir(parents=True)
+    (tmp_path / "mine" / "study.yaml").write_text(BASE)
+    monkeypatch.chdir(tmp_path / "mine" / "sub")
+    assert load_study("../study.yaml").name == "mine"
+    assert load_study("../../mine/study.yaml").name == "mine"
+
+
 def test_a_study_is_found_by_any_name_of_its_file(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

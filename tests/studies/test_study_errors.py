@@ -211,6 +211,11 @@ def test_an_unknown_benchmark_is_answered_with_the_nearest(
         ("models: [demo]\nbenchmarks: []", "benchmarks", "[]"),
         ("models: [demo]\nbenchmarks: [5]", "benchmarks.0", "5"),
         ("models: [demo]\nbenchmarks: [{name: 5}]", "benchmarks.0.name", "5"),
+        (
+            "models: [demo]\nbenchmarks: [{name: [a], source: hub, path: a/b}]",
+            "benchmarks.0.name",
+            "['a']",
+        ),
         ("models: [demo]\nbenchmarks: [{name: a, source: mni}]", "benchmarks.0.source", "'mni'"),
         (
             "models: [demo]\nbenchmarks: [{name: a, source: files, columns: q}]",

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import polars as pl
+from pydantic import ValidationError
 
 from gradpipe.benchmarks.catalog import find_built_in
 from gradpipe.benchmarks.config import BenchmarkConfig
@@ -88,11 +89,17 @@ def find_data_entry(
     """
     if data.startswith(HUB_PREFIX):
         return _hub_entry(data.removeprefix(HUB_PREFIX), name, columns, hub or HubRows())
-    if not _LIKE_A_FILE.search(data) and not Path(data).exists():
+    if is_built_in(data):
         known = find_built_in(data)
         if name not in ("", data):
             raise DataError(
                 f"{data} is a built-in benchmark and keeps its name: leave out the name."
+            )
+        given = [*(["columns"] if columns else []), *(hub or HubRows()).given()]
+        if given:
+            raise DataError(
+                f"--{given[0]} has no effect on {data}, which is a built-in benchmark: leave it out, "
+                f"or write ./{data} if you mean a file."
             )
         return DataEntry(data, data, known.styles, known.items, origin="built in")
     source = find_data(data, **(hub or HubRows()).given())
@@ -100,6 +107,12 @@ def find_data_entry(
     setting = {"name": name or data_name(data), "source": "files", "path": path}
     table = rows_of_source(source)
     return _entry_of_table(setting, table, columns, data, table.height)
+
+
+def is_built_in(data: str) -> bool:
+    """Whether ``data`` is read as the name of a built-in benchmark, which may not exist."""
+    own = data.startswith(HUB_PREFIX) or _LIKE_A_FILE.search(data) or Path(data).exists()
+    return not own
 
 
 def _hub_entry(
@@ -122,7 +135,14 @@ def _entry_of_table(
 ) -> DataEntry:
     found = named_columns(columns) if columns else guess_columns(table.columns)
     setting = setting | ({"columns": found} if found else {})
-    config = BenchmarkConfig.model_validate(setting)
+    try:
+        config = BenchmarkConfig.model_validate(setting)
+    except ValidationError as error:
+        fault = error.errors()[0]
+        raise DataError(
+            f"The benchmark's {'.'.join(map(str, fault['loc']))!r} is invalid "
+            f"({fault['msg'].lower()}): correct it."
+        ) from error
     rows = table_items(table, config, data, None)
     responses = ready_made(rows)
     present = set(responses["style"])
@@ -153,6 +173,9 @@ def study_path(path: str, folder: Path | None) -> str:
         absolute = Path(path).expanduser().absolute()
     except RuntimeError as error:
         raise DataError(f"The path {path!r} is invalid ({error}): correct it.") from error
-    if folder is None or not absolute.is_relative_to(folder.absolute()):
-        return str(absolute)
-    return f"./{absolute.relative_to(folder.absolute()).as_posix()}"
+    if folder is not None:
+        # The same file by the path without links, since the study's folder may be given without.
+        for place in (absolute, absolute.parent.resolve() / absolute.name):
+            if ".." not in place.parts and place.is_relative_to(folder.absolute()):
+                return f"./{place.relative_to(folder.absolute()).as_posix()}"
+    return str(absolute)

@@ -39,7 +39,7 @@ def find_model_choice(model: str, folder: Path) -> ModelChoice:
     identifier = study_path(model, folder)
     if path.is_dir() and not (path / "config.json").exists() and any(path.glob(CHECKPOINTS)):
         setting = {"id": identifier, "checkpoints": CHECKPOINTS}
-        return ModelChoice(setting, path.name, "the checkpoints of a training run")
+        return ModelChoice(setting, path.resolve().name, "the checkpoints of a training run")
     source = resolve_model(model)
     name = path.stem if source.kind == "gguf" else path.resolve().name
     origin = "an adapter on its base model" if source.base is not None else "a model of your own"

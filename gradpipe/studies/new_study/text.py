@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -84,7 +85,7 @@ def new_study_text(study: NewStudy, file: str) -> str:
     # A question needs another one whose response it can get.
     alone = all(entry.items == 1 for entry in study.data)
     return _TEMPLATE.format(
-        file=_on_one_line(file),
+        file=shlex.quote(_on_one_line(file)),
         name=scalar(study.name),
         title=f"title: {scalar(study.title)}" if study.title else "# title: What I want to know",
         models="\n".join(f"  - {scalar(one.setting)}  # {one.origin}" for one in study.models),

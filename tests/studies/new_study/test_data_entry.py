@@ -8,7 +8,7 @@ import polars as pl
 import pytest
 
 from gradpipe.errors import DataError
-from gradpipe.studies.new_study.data_entry import data_name, find_data_entry
+from gradpipe.studies.new_study.data_entry import data_name, find_data_entry, study_path
 
 STYLED = pl.DataFrame(
     {"question": ["2 + 2?", "3 + 3?"], "none": ["4", "6"], "detailed": ["a", "b"]}
@@ -91,3 +91,15 @@ def test_a_table_without_known_columns_needs_names(tmp_path: Path) -> None:
 )
 def test_a_name_is_made_of_the_datas(data: Any, name: str) -> None:
     assert data_name(data) == name
+
+
+def test_a_path_is_relative_by_any_link_to_the_studys_folder(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "real" / "sub").mkdir(parents=True)
+    (tmp_path / "link").symlink_to("real")
+    real = (tmp_path / "real").resolve()
+    assert study_path(str(tmp_path / "link" / "a.csv"), real) == "./a.csv"
+    assert study_path(str(tmp_path / "a.csv"), real) == str(tmp_path / "a.csv")
+    monkeypatch.chdir(real / "sub")
+    assert study_path("../a.csv", real) == "./a.csv"

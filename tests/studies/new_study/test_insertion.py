@@ -18,6 +18,28 @@ TEXTS = {
     ),
     "flow": "models: [demo]\nbenchmarks: [mini_maths]  # small\nseed: 1",
     "flow of lines": "models: [demo]\nbenchmarks: [\n  mini_maths,\n]\n",
+    "flow with comments": (
+        "models: [demo]\nbenchmarks: [\n  mini_maths,  # one, two\n  mini_commonsense  # ]\n]\n"
+    ),
+    "flow with a comma and a comment": "benchmarks: [\n  mini_maths,  # one\n]\nmodels: [demo]\n",
+    "a comment behind the dash": "benchmarks:\n  - # my-own\n    name: mini_maths\nmodels: [demo]\n",
+    "a block of text": (
+        "models: [demo]\nbenchmarks:\n  - name: own\n    source: files\n    path: a.csv\n"
+        "    response_template: |\n      ### Response:\ntitle: My study\n"
+    ),
+    "a block of text at the end": (
+        "models: [demo]\nbenchmarks:\n  - name: own\n    source: files\n    path: a.csv\n"
+        "    response_template: |+\n      ### Response:\n\n"
+    ),
+    "a block of text before a comment": (
+        "models: [demo]\nbenchmarks:\n- name: own\n  source: files\n  path: a.csv\n"
+        "  response_template: >-\n    ### Response:\n\n  # end\n\ntitle: My study"
+    ),
+    "quotes of several lines": (
+        "models: [demo]\nbenchmarks:\n  - name: own\n    source: files\n    path: \"a\n\n b.csv\"\n"
+        "title: 'My - study'\n"
+    ),
+    "a byte order mark": "\ufeffbenchmarks:\n  - mini_maths\nmodels: [demo]\n",
     "a document's end": "models: [demo]\nbenchmarks:\n  - mini_maths\n...\n",
 }
 
@@ -39,6 +61,19 @@ def test_an_entry_is_added_and_nothing_else_changes(
     )
     kept = len(text) - same
     assert kept <= 4 or changed.endswith(text[same + 4 :])
+
+
+def test_lines_keep_their_ends() -> None:
+    text = "models: [demo]\r\nbenchmarks:\r\n  - mini_maths  # one\r\nseed: 1\r\n"
+    changed = with_benchmark(text, "my.yaml", "mini_obscure")
+    assert changed == text.replace("seed", "  - mini_obscure\r\nseed")
+
+
+@pytest.mark.parametrize("text", ["models: [demo]\nbenchmarks: !!seq\n  - mini_maths\n"])
+def test_an_unusual_list_is_left_to_the_user_with_the_entry(text: str) -> None:
+    parse_study(text, "my.yaml")
+    with pytest.raises(StudyError, match=r"by hand: \{name: mine\}"):
+        with_benchmark(text, "my.yaml", {"name": "mine"})
 
 
 def test_a_study_without_a_list_is_refused() -> None:
