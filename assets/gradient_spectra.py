@@ -21,6 +21,7 @@ from gradpipe.engines.work import Work
 from gradpipe.errors import ModelError
 from gradpipe.gradients.checks import WEIGHTS_CHECK, check_rows, check_spectra, check_weights
 from gradpipe.gradients.rows import EXTRACTOR_VERSION, NESTED, ROW_SCHEMA, with_keys
+from gradpipe.models.fingerprint import fingerprint as content_fingerprint
 from gradpipe.responses.examples import EXAMPLE_SCHEMA
 from gradpipe.statistics.rows import summarize_rows
 from gradpipe.studies.equal_models import find_equal_models
@@ -219,7 +220,8 @@ def _extract(
             f"no longer at {config.id}: restore it, or leave the step out of its series."
         )
     if config.checkpoint is not None and config.checkpoint.fetched_to:
-        fingerprint = fetch_weights(config.checkpoint)
+        fetch_weights(config.checkpoint)
+        fingerprint = content_fingerprint(source)
     store = run.workspace.spectra(model, benchmark)
     work = Work(
         source=source,
