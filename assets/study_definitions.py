@@ -70,8 +70,8 @@ def build_study_definitions(
         The definitions, without resources, loggers and executor of their own.
 
     Raises:
-        StudyError: The study cannot be read, ``op_tags`` names no asset, or neither a name nor a
-            workspace tells the study from others.
+        StudyError: The study cannot be read, ``op_tags`` names no asset, or a study with a
+            ``key_prefix`` has neither a name nor a workspace.
     """
     loaded = read_study(study, Path.cwd())
     if key_prefix is not None and workspace is None:

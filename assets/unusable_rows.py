@@ -16,10 +16,9 @@ _DISCARDED = ".dagster/gradpipe_discarded_unusable"
 
 
 def discard_unusable_rows(versions: Versions, model: str, benchmark: str) -> str:
-    """Delete a partition's unusable rows if its model is available; return what was done.
+    """Delete a partition's unusable rows if its model is available; return a sentence on it.
 
-    That is a sentence, or "" if there are none. Raises GradpipeError, and deletes nothing, if the
-    model is unavailable.
+    Returns "" without such rows. If the model is unavailable, keeps them and raises GradpipeError.
     """
     workspace = versions.workspace
     unusable = workspace.spectra(model, benchmark).scan().filter(pl.col("reason").is_not_null())
