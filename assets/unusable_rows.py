@@ -9,6 +9,7 @@ import dagster as dg
 import polars as pl
 
 from assets.planning.versions import Versions
+from storage.remote_checkpoints import require_as_listed
 
 #: Tag of a run that has deleted the unusable rows. Its value is the run's id, since Dagster copies
 #: tags to a run that is executed again.
@@ -31,6 +32,10 @@ def discard_unusable_rows(versions: Versions, model: str, benchmark: str) -> str
         return f"{rows} cannot be recomputed and {kept}: the weights of that step are gone."
     versions.row_identity(model)
     versions.model(model)
+    checkpoint = versions.config(model).checkpoint
+    if checkpoint is not None and checkpoint.fetched_to:
+        # Its small files may be here after it was deleted from the store.
+        require_as_listed(checkpoint)
     workspace.discard_unusable(model, benchmark)
     return f"{rows} {'is' if one else 'are'} recomputed."
 

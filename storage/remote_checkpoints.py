@@ -98,10 +98,7 @@ def fetch_weights(checkpoint: Checkpoint) -> None:
     if not (folder / "complete").exists():
         _delete_older_weights(folder.parent)
         _fetch(place, folder, _file_names(place))
-        with as_workspace_error(place, "read"):
-            entries = {path.rpartition("/")[2]: e for path, e in _entries(place).items()}
-        listed = {n: (int(e["size"]), _tag(e), _time(e)) for n, e in entries.items()}
-        if _fingerprint(listed) != checkpoint.fingerprint:
+        if not _is_as_listed(checkpoint):
             shutil.rmtree(folder, ignore_errors=True)
             raise ModelError(
                 f"The files of {checkpoint.place} changed while they were fetched: nothing was "
@@ -111,6 +108,24 @@ def fetch_weights(checkpoint: Checkpoint) -> None:
         (folder / _PLACEHOLDER).unlink(missing_ok=True)
     # Its time says when the checkpoint was used last.
     (folder / "complete").touch()
+
+
+def require_as_listed(checkpoint: Checkpoint) -> None:
+    """Raise a transient ModelError if the store no longer has the checkpoint that was listed."""
+    if not _is_as_listed(checkpoint):
+        raise ModelError(
+            f"The files of {checkpoint.place} changed after they were listed: the next run uses "
+            "what is there then.",
+            transient=True,
+        )
+
+
+def _is_as_listed(checkpoint: Checkpoint) -> bool:
+    place = open_store(checkpoint.place, "The `id` of a series")
+    with as_workspace_error(place, "read"):
+        entries = {path.rpartition("/")[2]: e for path, e in _entries(place).items()}
+    files = {name: (int(e["size"]), _tag(e), _time(e)) for name, e in entries.items()}
+    return _fingerprint(files) == checkpoint.fingerprint
 
 
 def _checkpoint(place: str, files: RemoteFiles, steps: Mapping[str, float]) -> Checkpoint:

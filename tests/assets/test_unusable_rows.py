@@ -3,6 +3,7 @@
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
+from uuid import uuid4
 
 import dagster as dg
 import polars as pl
@@ -14,7 +15,8 @@ from assets.planning.versions import Versions
 from assets.unusable_rows import discard_once, discard_unusable_rows
 from gradpipe.cli import main
 from gradpipe.errors import ModelError
-from storage.study_models import record_step
+from storage.locations import open_location
+from storage.study_models import add_series, record_step
 from storage.workspace import SPECTRA_SCHEMA, Workspace
 from tests.conftest import study_of
 
@@ -25,7 +27,7 @@ def with_unusable_row(model: Path, name: str = "small") -> Workspace:
     """A workspace in which one row of a model, or of the probed step ``name``, cannot be used."""
     workspace = Workspace.current()
     workspace.keep_study(study_of(model, CELL[1]))
-    if name != "small":
+    if name.startswith("live"):
         record_step(workspace, name.partition("@")[0], 7, "hash-of-weights")
     row = {"key": "long", "matrices": [], "reason": "it does not fit"}
     workspace.spectra(name, CELL[1]).append(pl.DataFrame([row], schema=SPECTRA_SCHEMA))
@@ -56,6 +58,24 @@ def test_unusable_rows_of_a_model_that_is_not_there_are_kept(home: Path, tmp_pat
     with pytest.raises(ModelError, match="There is no model"):
         discard(workspace)
     assert workspace.spectra(*CELL).keys().to_list() == ["long"]
+
+
+def test_unusable_rows_of_a_checkpoint_that_has_just_left_its_store_are_kept(
+    home: Path, small_model: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("storage.remote_checkpoints.SETTLE_SECONDS", -1.0)
+    place: Any = open_location(f"memory://{uuid4().hex}/sft")
+    for file in small_model.iterdir():
+        target = place / "checkpoint-1" / file.name
+        target.fs.pipe_file(target.path, file.read_bytes())
+    workspace = with_unusable_row(small_model, "sft@1")
+    add_series(workspace, str(place), checkpoints="checkpoint-*")
+    versions = Versions(workspace, workspace.study())
+    versions.row_identity("sft@1")
+    place.fs.rm(place.path, recursive=True)
+    with pytest.raises(ModelError, match="changed after they were listed"):
+        discard_unusable_rows(versions, "sft@1", CELL[1])
+    assert workspace.spectra("sft@1", CELL[1]).keys().to_list() == ["long"]
 
 
 def test_the_terminal_names_the_unusable_rows_that_are_kept(home: Path, small_model: Path) -> None:
