@@ -16,6 +16,7 @@ import dagster as dg
 
 from assets.adopted_models import adopt_models
 from assets.dagster_workarounds.killed_runs import release_orphans
+from assets.dagster_workarounds.pool_limits import set_pool_limits
 from assets.dagster_workarounds.pool_slots import move_queue
 from assets.derived_assets import bind
 from assets.jobs import WORKSPACE_JOBS, StudyJobs
@@ -58,6 +59,7 @@ def study_sensor(
         try:
             release_orphans(instance)
             if names.pool:
+                set_pool_limits(instance, [names.pool])
                 move_queue(instance, names.pool)
             opened = workspace.open()
             study = opened.study()

@@ -31,12 +31,12 @@ def severity_of(spec: dg.AssetCheckSpec) -> dg.AssetCheckSeverity:
 
 
 def check_results(
-    checks: Iterable[Check], specs: Iterable[dg.AssetCheckSpec], partition: str
+    checks: Iterable[Check], specs: Iterable[dg.AssetCheckSpec], partition: str, cure: str
 ) -> Iterator[dg.AssetCheckResult]:
     """Yield every check as Dagster's result, then raise DataError if a blocking one failed.
 
     The error is what blocks: a table is written after its checks, so a bad partition is excluded
-    from the report at every entry point, not only within one Dagster run.
+    from the report at every entry point, not only within one Dagster run. ``cure`` is what to do.
     """
     specs_by_name = {spec.name: spec for spec in specs}
     failed = []
@@ -55,6 +55,5 @@ def check_results(
         raise DataError(
             f"{partition} is excluded from the report because it fails "
             + "; ".join(f"{check.name} ({check.note})" for check in failed)
-            + ": find the cause, then delete its rows with `gradpipe models remove NAME --rows` "
-            "and recompute them."
+            + f": {cure}."
         )

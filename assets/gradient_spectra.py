@@ -13,13 +13,15 @@ from assets.partitions import grid_partitions
 from assets.planning.versions import Stage, Versions
 from assets.resources import Accelerator, WorkspaceResource
 from assets.responses import RESPONSES, responses
-from assets.stage_run import ASSET_GROUP, StageRun, attempt, stage_run
+from assets.stage_run import ASSET_GROUP, StageRun, stage_run
 from assets.table_metadata import column_schema, markdown_table
+from assets.unusable_rows import discard_once
 from gradpipe.check import Check
 from gradpipe.engines.work import Work
 from gradpipe.errors import ModelError
 from gradpipe.gradients.checks import WEIGHTS_CHECK, check_rows, check_spectra, check_weights
 from gradpipe.gradients.rows import EXTRACTOR_VERSION, NESTED, ROW_SCHEMA, with_keys
+from gradpipe.models.fingerprint import fingerprint as content_fingerprint
 from gradpipe.responses.examples import EXAMPLE_SCHEMA
 from gradpipe.statistics.rows import summarize_rows
 from gradpipe.studies.equal_models import find_equal_models
@@ -126,9 +128,6 @@ def gradient_spectra(
     """
     with stage_run(context, workspace, GRADIENT_SPECTRA) as run:
         cell = run.partition.model, run.partition.benchmark
-        if config.retry_unusable and attempt(context) == 0:
-            discarded = run.workspace.discard_unusable(*cell)
-            context.log.info(f"{discarded} unusable rows are computed again.")
         store = run.workspace.spectra(*cell)
         protocol = run.study.protocol_of(run.study.model(run.partition.model))
         examples = with_keys(
@@ -136,6 +135,8 @@ def gradient_spectra(
             protocol,
             run.versions.row_identity(run.partition.model),
         )
+        if config.retry_unusable:
+            discard_once(context, run.versions, cell)
         with run.workspace.lock(*cell):
             missing_keys = store.missing(examples["key"])
             if missing_keys:
@@ -154,7 +155,7 @@ def gradient_spectra(
         yield from run.check_results(spectra_checks(run.workspace, run.study, run.partition, rows))
         run.record_step(protocol)
         if missing_keys or not run.was_current:
-            run.table.write(rows, run.version, run.version)
+            run.table.write(rows, run.version, _data(run.version, rows))
         computed = rows.filter(pl.col("key").is_in(missing_keys))
         preview = rows.select(
             "style", "relevance", "tokens", "loss", "seconds", "reason", "instruction"
@@ -219,7 +220,8 @@ def _extract(
             f"no longer at {config.id}: restore it, or leave the step out of its series."
         )
     if config.checkpoint is not None and config.checkpoint.fetched_to:
-        fingerprint = fetch_weights(config.checkpoint)
+        fetch_weights(config.checkpoint)
+        fingerprint = content_fingerprint(source)
     store = run.workspace.spectra(model, benchmark)
     work = Work(
         source=source,
@@ -245,6 +247,16 @@ def _version(versions: Versions, partition: Partition) -> str:
         versions.protocol_key(partition.model),
         versions.row_identity(partition.model),
     )
+
+
+def _data(version: str, rows: pl.DataFrame) -> str:
+    """The identity of the content: the inputs, and the rows that cannot be used.
+
+    Whether a row is usable is the one thing that does not follow from the inputs. A row that did
+    not fit in the memory may be recomputed, and then the report is stale.
+    """
+    unusable = rows.filter(pl.col("reason").is_not_null()).select("key", "reason")
+    return content_hash(version, unusable.unique().sort("key").rows())
 
 
 GRADIENT_SPECTRA = Stage(

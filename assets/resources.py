@@ -129,9 +129,14 @@ class Accelerator:
         dtype: str,
         placement: Placement = IN_ONE_PIECE,
     ) -> LoadedModel:
-        """Return the model, which stays in memory until another model or layout is loaded."""
+        """Return the model, which stays in memory until another model or layout is loaded.
+
+        Raises a transient ModelError if its files changed since ``fingerprint``: the rows would be
+        stored under the keys of the earlier weights.
+        """
         from gradpipe.gradients.passes.memory import make_room
         from gradpipe.models.load import load_source
+        from gradpipe.models.private_weights import changed_files_error
 
         identity = (source, fingerprint, dtype, placement)
         if self._held is not None and self._held[0] != identity:
@@ -139,7 +144,10 @@ class Accelerator:
             self._held = self._detached = None
             make_room()
         if self._held is None:
-            self._held = identity, load_source(source, name, dtype, placement)
+            loaded = load_source(source, name, dtype, placement)
+            if loaded.fingerprint != fingerprint:
+                raise changed_files_error(name)
+            self._held = identity, loaded
         return self._held[1]
 
     def reporter(

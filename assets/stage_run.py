@@ -18,7 +18,7 @@ from assets.planning.versions import Stage, Versions
 from assets.resources import WorkspaceResource
 from gradpipe.check import Check
 from gradpipe.checkpoints.checkpoint import StepRecord
-from gradpipe.errors import DamagedError, GradpipeError
+from gradpipe.errors import DamagedError, DataError, GradpipeError
 from gradpipe.gradients.protocol import Protocol
 from gradpipe.system.failures import connection_failed
 from gradpipe.system.hashing import content_hash
@@ -32,6 +32,11 @@ if TYPE_CHECKING:
 ASSET_GROUP = "gradpipe"
 #: Number of retries of a stage before its partition counts as failed.
 MAX_RETRIES = 4
+_CURE_OF_ROWS = (
+    "find the cause, then delete its rows with `gradpipe models remove NAME --rows` and recompute "
+    "them"
+)
+_CURE_OF_TABLE = "the stored table was deleted, and the next run recomputes it"
 
 
 class StageRun:
@@ -83,8 +88,21 @@ class StageRun:
         self.workspace.series.keep(config.series, record)
 
     def check_results(self, checks: Iterable[Check]) -> Iterator[dg.AssetCheckResult]:
-        """Yield the checks as Dagster's results; raises DataError if a blocking one failed."""
-        return check_results(checks, self.stage.asset.check_specs, self.partition.label)
+        """Yield the checks as Dagster's results; raises DataError if a blocking one failed.
+
+        A table that was current is deleted then: the report would show it, and no run would compute
+        it again. What it is made from stays.
+        """
+        cure = _CURE_OF_ROWS
+        if self.was_current and not self.stage.files.parts:
+            cure = _CURE_OF_TABLE
+        specs = self.stage.asset.check_specs
+        try:
+            yield from check_results(checks, specs, self.partition.label, cure)
+        except DataError:
+            if self.was_current:
+                self.workspace.files.delete(self.table.path)
+            raise
 
     def result(
         self, metadata: Mapping[str, Any], computed: int | None = None

@@ -53,7 +53,8 @@ def build_study_definitions(
         key_prefix: What the keys of the assets start with, and the names of jobs, sensor and
             schedule; by default the study's name. With an empty list, there is no prefix.
         workspace: The folder or URL of the study's workspace; by default the folder of the study's
-            name in the workspace that GRADPIPE_HOME names. No other study may use it.
+            name in the workspace that GRADPIPE_HOME names. No other study may use it. A study
+            without a name of its own that has a ``key_prefix`` needs one.
         group_name: The assets' group.
         pool: The pool whose slots limit the extractions at the same time, in all studies that name
             it; with None, there is no limit.
@@ -69,9 +70,12 @@ def build_study_definitions(
         The definitions, without resources, loggers and executor of their own.
 
     Raises:
-        StudyError: The study cannot be read, or ``op_tags`` names no asset.
+        StudyError: The study cannot be read, ``op_tags`` names no asset, or a study with a
+            ``key_prefix`` has neither a name nor a workspace.
     """
     loaded = read_study(study, Path.cwd())
+    if key_prefix is not None and workspace is None:
+        _require_name(loaded)
     prefix = _prefix_of(loaded) if key_prefix is None else tuple(key_prefix)
     known = [stage.name for stage in STAGES]
     for name in op_tags or ():
@@ -119,6 +123,20 @@ def read_study(study: str | Path | Mapping[str, Any] | Study, folder: Path) -> S
         return parse_study(text, "that was given", folder)
     path = folder / Path(study).expanduser()
     return load_study(str(path) if path.suffix in {".yaml", ".yml"} else str(study))
+
+
+def _require_name(study: Study) -> None:
+    """Raise StudyError if a study has the default name, and so the workspace of all such studies.
+
+    Without a ``key_prefix``, Dagster refuses a second one, since their keys collide.
+    """
+    default = Study.model_fields["name"].default
+    if study.name == default and "name" not in study.model_fields_set:
+        raise StudyError(
+            "The study with a `key_prefix` has neither a name nor a workspace, so that it would "
+            "share the folder of other studies without a name: give it a `name` "
+            f"(`name: {default}` keeps the folder that it had), or a `workspace`."
+        )
 
 
 def _prefix_of(study: Study) -> tuple[str, ...]:

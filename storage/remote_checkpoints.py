@@ -17,8 +17,8 @@ from gradpipe.checkpoints.checkpoint import Checkpoint
 from gradpipe.checkpoints.steps import STATE_BYTES, TRAINER_STATE, read_step
 from gradpipe.checkpoints.wholeness import SETTLE_SECONDS, WEIGHT_FILES, is_temporary
 from gradpipe.errors import ModelError
-from gradpipe.models.fingerprint import PATTERNS, fingerprint
-from gradpipe.models.source import ModelSource
+from gradpipe.models.adapters.config import ADAPTER_CONFIG, ADAPTER_WEIGHTS
+from gradpipe.models.fingerprint import PATTERNS
 from gradpipe.models.whole_weights import INDEX
 from gradpipe.system.atomic_files import written_aside
 from gradpipe.system.hashing import content_hash
@@ -39,8 +39,10 @@ KEPT_WEIGHTS = 3
 _TAGS = ("ETag", "etag", "md5Hash", "crc32c", "LastModified", "last_modified", "updated", "created")
 _TIMES = ("LastModified", "last_modified", "updated", "mtime", "created")
 _SHARD = re.compile(r"(.*)-(\d{5})-of-(\d{5})(\.safetensors)")
-#: Marks a folder whose weights are not fetched yet.
+#: The file in the place of weights that are not fetched yet; for an adapter it has their name.
 _PLACEHOLDER = "not-fetched-yet.safetensors"
+#: One of them makes a folder a model. They are fetched last, in this order.
+_CONFIGS = (ADAPTER_CONFIG, "config.json")
 
 
 def list_remote_files(url: str, wanted: str | Sequence[str]) -> dict[str, RemoteFiles]:
@@ -73,18 +75,20 @@ def remote_checkpoints(
 def fetch_tokenizer(checkpoint: Checkpoint) -> None:
     """Fetch a checkpoint's small files, without its weights, unless they are there."""
     folder = Path(checkpoint.fetched_to)
-    if (folder / "config.json").exists():
+    if any((folder / name).exists() for name in _CONFIGS):
         return
     place = open_store(checkpoint.place, "The `id` of a series")
     names = [name for name in _file_names(place) if not name.endswith(".safetensors")]
     folder.mkdir(parents=True, exist_ok=True)
-    (folder / _PLACEHOLDER).touch()
-    _fetch(place, folder, [name for name in names if name != "config.json"])
-    _fetch(place, folder, ["config.json"])
+    (folder / (ADAPTER_WEIGHTS if ADAPTER_CONFIG in names else _PLACEHOLDER)).touch()
+    _fetch(place, folder, [name for name in names if name not in _CONFIGS])
+    # If the checkpoint was deleted meanwhile, there is neither, and the error says so.
+    for name in [name for name in _CONFIGS if name in names] or ["config.json"]:
+        _fetch(place, folder, [name])
 
 
-def fetch_weights(checkpoint: Checkpoint) -> str:
-    """Fetch a checkpoint completely, unless it is there; return the fingerprint of its content.
+def fetch_weights(checkpoint: Checkpoint) -> None:
+    """Fetch a checkpoint completely, unless it is there.
 
     Weights that were fetched for other checkpoints are deleted, but for the latest KEPT_WEIGHTS.
     Raises ModelError if the checkpoint in the store is not the one that was listed.
@@ -94,10 +98,7 @@ def fetch_weights(checkpoint: Checkpoint) -> str:
     if not (folder / "complete").exists():
         _delete_older_weights(folder.parent)
         _fetch(place, folder, _file_names(place))
-        with as_workspace_error(place, "read"):
-            entries = {path.rpartition("/")[2]: e for path, e in _entries(place).items()}
-        listed = {n: (int(e["size"]), _tag(e), _time(e)) for n, e in entries.items()}
-        if _fingerprint(listed) != checkpoint.fingerprint:
+        if not _is_as_listed(checkpoint):
             shutil.rmtree(folder, ignore_errors=True)
             raise ModelError(
                 f"The files of {checkpoint.place} changed while they were fetched: nothing was "
@@ -107,7 +108,24 @@ def fetch_weights(checkpoint: Checkpoint) -> str:
         (folder / _PLACEHOLDER).unlink(missing_ok=True)
     # Its time says when the checkpoint was used last.
     (folder / "complete").touch()
-    return fingerprint(ModelSource("folder", str(folder)))
+
+
+def require_as_listed(checkpoint: Checkpoint) -> None:
+    """Raise a transient ModelError if the store no longer has the checkpoint that was listed."""
+    if not _is_as_listed(checkpoint):
+        raise ModelError(
+            f"The files of {checkpoint.place} changed after they were listed: the next run uses "
+            "what is there then.",
+            transient=True,
+        )
+
+
+def _is_as_listed(checkpoint: Checkpoint) -> bool:
+    place = open_store(checkpoint.place, "The `id` of a series")
+    with as_workspace_error(place, "read"):
+        entries = {path.rpartition("/")[2]: e for path, e in _entries(place).items()}
+    files = {name: (int(e["size"]), _tag(e), _time(e)) for name, e in entries.items()}
+    return _fingerprint(files) == checkpoint.fingerprint
 
 
 def _checkpoint(place: str, files: RemoteFiles, steps: Mapping[str, float]) -> Checkpoint:
@@ -127,7 +145,7 @@ def _why_pending(files: RemoteFiles) -> str:
     """Say why a checkpoint cannot be used yet; "" if all its objects are there, and settled."""
     if not files:
         return "does not exist"
-    if "config.json" not in files and "adapter_config.json" not in files:
+    if not any(name in files for name in _CONFIGS):
         return "has no config.json"
     shards = [match for name in files if (match := _SHARD.fullmatch(name))]
     if not any(name in files for name in WEIGHT_FILES):
@@ -168,7 +186,8 @@ def _fingerprint(files: RemoteFiles) -> str:
 def _fetch(place: UPath, folder: Path, names: Sequence[str]) -> None:
     def fetch(name: str) -> None:
         target = folder / name
-        if not target.exists():
+        # An empty file may be the placeholder of an adapter's weights.
+        if not target.exists() or not target.stat().st_size:
             with written_aside(target) as aside:
                 place.fs.get_file((place / name).path, str(aside))
 

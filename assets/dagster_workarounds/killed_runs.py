@@ -9,17 +9,18 @@ import dagster as dg
 
 from gradpipe.system.atomic_files import is_gone, is_process_name, process_name
 
-#: Every run has this tag; Dagster's UI hides tags of this namespace.
-_PROCESS = ".dagster/gradpipe_process"
-#: The tag of runs of earlier versions.
-_EARLIER = "gradpipe/process"
+#: Every run has this tag; Dagster's UI hides tags of this namespace. Its value names the run beside
+#: the process, since Dagster copies it to a run that is executed again.
+_PROCESS = ".dagster/gradpipe_process_of_run"
+#: The tags of runs of earlier versions, whose values are a process alone.
+_EARLIER = (".dagster/gradpipe_process", "gradpipe/process")
 #: The names of executors that run all steps of a run in the run's process.
 _ONE_PROCESS = {"in_process", "execute_in_process_executor"}
 
 
-def process_tag() -> dict[str, str]:
-    """The tag that names the process of a run."""
-    return {_PROCESS: process_name()}
+def process_tag(run_id: str) -> dict[str, str]:
+    """The tag that names this process as the one of a run."""
+    return {_PROCESS: f"{process_name()}/{run_id}"}
 
 
 def mark_process(context: dg.AssetExecutionContext) -> None:
@@ -29,15 +30,16 @@ def mark_process(context: dg.AssetExecutionContext) -> None:
     """
     if context.job_def.executor_def.name not in _ONE_PROCESS:
         return
-    if context.run.tags.get(_PROCESS) != process_tag()[_PROCESS]:
-        context.instance.add_run_tags(context.run.run_id, process_tag())
+    tag = process_tag(context.run.run_id)
+    if not tag.items() <= context.run.tags.items():
+        context.instance.add_run_tags(context.run.run_id, tag)
 
 
 def release_orphans(instance: dg.DagsterInstance) -> None:
     """Fail this machine's runs whose process is gone, and free the pool slots of finished runs."""
     unfinished = dg.RunsFilter(statuses=[dg.DagsterRunStatus.STARTED, dg.DagsterRunStatus.STARTING])
     for run in instance.get_runs(unfinished):
-        process = run.tags.get(_PROCESS) or run.tags.get(_EARLIER)
+        process = _process_of(instance, run)
         # A name in another format was written by an earlier gradpipe, which no longer runs here.
         if process and (is_gone(process) or not is_process_name(process)):
             instance.report_run_failed(run, "The process of this run was killed.")
@@ -49,3 +51,21 @@ def release_orphans(instance: dg.DagsterInstance) -> None:
             held_by = instance.get_run_by_id(holder)
             if held_by is None or held_by.is_finished:
                 pools.free_concurrency_slots_for_run(holder)
+
+
+def _process_of(instance: dg.DagsterInstance, run: dg.DagsterRun) -> str | None:
+    """The name of the run's process, or None if it is not known yet.
+
+    A run that is executed again starts with the tags of its parent, which may have been killed.
+    """
+    process, _, marked = run.tags.get(_PROCESS, "").partition("/")
+    if marked == run.run_id:
+        return process
+    tag = next((tag for tag in _EARLIER if tag in run.tags), None)
+    if tag is None:
+        return None
+    if run.parent_run_id is not None:
+        parent = instance.get_run_by_id(run.parent_run_id)
+        if parent is None or parent.tags.get(tag) == run.tags[tag]:
+            return None
+    return run.tags[tag]

@@ -19,5 +19,5 @@ def set_pool_limits(instance: dg.DagsterInstance, names: Iterable[str]) -> None:
         if limit and limit.from_default and limit.limit != default:
             pools.delete_concurrency_limit(name)
             limit = None
-        if limit is None:
+        if limit is None and default is not None:
             pools.initialize_concurrency_limit_to_default(name)

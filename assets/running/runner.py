@@ -7,6 +7,7 @@ from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
 from itertools import chain, product
 from typing import Any
+from uuid import uuid4
 
 import dagster as dg
 
@@ -249,13 +250,15 @@ class Runner:
         self, instance: dg.DagsterInstance, unit: Unit, stages: tuple[Stage, ...], interim: bool
     ) -> dg.ExecuteInProcessResult:
         tags = seconds_tag(self.times.rounded(1)) | (INTERIM_TAG if interim else {})
+        run_id = str(uuid4())
         try:
             with keep_interrupts(), queue_kept_moving(instance):
                 return self._location.resolve_job_def(stages[0].job).execute_in_process(
                     partition_key=unit.key,
                     asset_selection=[stage.asset.key for stage in stages],
                     instance=instance,
-                    tags=process_tag() | tags,
+                    run_id=run_id,
+                    tags=process_tag(run_id) | tags,
                     run_config={"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}},
                     raise_on_error=False,
                 )

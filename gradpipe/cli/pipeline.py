@@ -120,9 +120,7 @@ def backfill(
         print_dry_run(workspace, study, models or None, benchmarks or None, as_json)
         return
     if retry:
-        for model, benchmark in study.grid():
-            if model in (models or [model]) and benchmark in (benchmarks or [benchmark]):
-                workspace.discard_unusable(model, benchmark)
+        _discard_unusable(workspace, study, models, benchmarks)
     account = bring_up_to_date(workspace, study, models or None, benchmarks or None)
     _report_on(workspace, account, as_json)
 
@@ -213,6 +211,25 @@ def bring_up_to_date(
     for line in runner.summary():
         view.console.print(line, markup=False)
     return runner.account()
+
+
+def _discard_unusable(
+    workspace: Workspace, study: Study, models: tuple[str, ...], benchmarks: tuple[str, ...]
+) -> None:
+    """Delete the unusable rows of the chosen partitions, and say which are kept and why."""
+    from assets.planning.versions import Versions
+    from assets.unusable_rows import discard_unusable_rows
+
+    versions = Versions(workspace, study)
+    for model, benchmark in sorted(study.grid()):
+        if model not in (models or [model]) or benchmark not in (benchmarks or [benchmark]):
+            continue
+        try:
+            sentence = discard_unusable_rows(versions, model, benchmark)
+        except GradpipeError as error:
+            sentence = f"The unusable rows of {model} on {benchmark} are kept: {error}"
+        if sentence:
+            click.echo(sentence, err=True)
 
 
 def _report_on(

@@ -70,7 +70,11 @@ def _sample(source: ModelSource) -> str | None:
     if source.kind == "hub":
         return weights_digest(source)
     try:
-        parts = [_blocks(file) for file in _weight_files(source)]
+        files = _weight_files(source)
+        if not all(file.stat().st_size for file in files):
+            # Weights of an adapter in an object store, which are not fetched yet.
+            return None
+        parts = [_blocks(file) for file in files]
     except (OSError, GradpipeError):
         return None
     return content_hash("sample", sorted(parts)) if parts else None

@@ -32,8 +32,13 @@ def copy_weights(loaded: LoadedModel, source: ModelSource, expected: str) -> Non
             tensor.data = copies[pointer]
     now = fingerprint(source) if (Path(source.id) / "config.json").is_file() else expected
     if {loaded.fingerprint, now} != {expected}:
-        raise ModelError(
-            f"The files of {loaded.name!r} changed while they were loaded: nothing was computed "
-            "from them, and the next run uses the new ones.",
-            transient=True,
-        )
+        raise changed_files_error(loaded.name)
+
+
+def changed_files_error(name: str) -> ModelError:
+    """Return the error for a model whose files are no longer those of its fingerprint."""
+    return ModelError(
+        f"The files of {name!r} changed while they were loaded: nothing was computed from them, "
+        "and the next run uses the new ones.",
+        transient=True,
+    )

@@ -11,10 +11,14 @@ import pytest
 
 import assets.spectral_statistics
 import gradpipe.engines.local
+from assets.partitions import sync_partitions
+from assets.planning.status import stage_states
 from assets.resources import Accelerator
 from assets.running.instance import open_instance
+from assets.running.outcome import cause
 from assets.running.runner import Runner
 from gradpipe.statistics.partition import PartitionTables
+from storage.stages import Partition
 from storage.workspace import Workspace
 from tests.assets.conftest import ASSETS, finished_study, resources
 
@@ -141,6 +145,59 @@ def test_impossible_statistics_are_not_kept(
     (failure,) = bring_up(finished).failures
     assert "norms_in_order" in failure.reason
     assert Workspace.current().statistics(*CELL).notes() is None
+
+
+def materialized_again(stage: str) -> str:
+    """Materialize a stored partition again; return why it fails."""
+    with dg.DagsterInstance.ephemeral() as instance:
+        sync_partitions(instance, Workspace.current().study())
+        outcome = dg.materialize(
+            ASSETS,
+            selection=[stage],
+            partition_key=dg.MultiPartitionKey({"benchmark": CELL[1], "model": CELL[0]}),
+            instance=instance,
+            resources=resources(),
+            run_config={"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}},
+            raise_on_error=False,
+        )
+    assert not outcome.success
+    (failure,) = outcome.filter_events(lambda event: event.is_step_failure)
+    return cause(failure.step_failure_data.error)
+
+
+def stages_that_are_current() -> set[str]:
+    workspace = Workspace.current()
+    states = stage_states(workspace, workspace.study())
+    partition = Partition(model=CELL[0], benchmark=CELL[1])
+    return {
+        each.stage.name
+        for each in states
+        if each.partition == partition and each.state == "current"
+    }
+
+
+def test_stored_statistics_that_fail_a_check_are_not_current(done: Path) -> None:
+    table = Workspace.current().statistics(*CELL)
+    notes = table.require_notes()
+    impossible = table.read().with_columns(nuclear_norm=pl.lit(-1.0))
+    table.write(impossible, notes.version, notes.data)
+    reason = materialized_again("spectral_statistics")
+    assert "norms_in_order" in reason
+    assert reason.endswith("the stored table was deleted, and the next run recomputes it.")
+    assert stages_that_are_current() == {"gradient_spectra"}
+
+
+def test_stored_spectra_that_fail_a_check_are_not_current(done: Path) -> None:
+    store = Workspace.current().spectra(*CELL)
+    rows = store.scan().collect()
+    store.discard(pl.lit(value=True))
+    store.append(without_a_layer(rows))
+    reason = materialized_again("gradient_spectra")
+    assert "every_layer_and_projection" in reason
+    assert "`gradpipe models remove NAME --rows`" in reason
+    assert "gradient_spectra" not in stages_that_are_current()
+    assert set(store.keys()) == set(rows["key"])
+    assert "every_layer_and_projection" in materialized_again("gradient_spectra")
 
 
 def test_too_many_unusable_rows_are_a_warning(finished: Path, home: Path) -> None:

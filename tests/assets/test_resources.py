@@ -12,7 +12,10 @@ import assets.resources
 import gradpipe.gradients.passes.batches
 from assets.resources import Accelerator
 from assets.running.instance import open_instance
+from gradpipe.errors import ModelError
 from gradpipe.gradients.rows import Progress
+from gradpipe.models.fingerprint import fingerprint
+from gradpipe.models.source import ModelSource
 from storage.workspace import Workspace
 from tests.assets.conftest import ASSETS, finished_study, resources
 
@@ -93,3 +96,15 @@ def test_where_every_row_is_there_no_progress_is_told(by_row: Path) -> None:
     told: list[Progress] = []
     extract(told)
     assert told == []
+
+
+def test_weights_that_were_replaced_before_they_were_loaded_are_not_used(
+    small_model: Path, other_model: Path
+) -> None:
+    before, now = (ModelSource("folder", str(folder)) for folder in (small_model, other_model))
+    accelerator = Accelerator()
+    with pytest.raises(ModelError, match="changed while they were loaded") as refused:
+        accelerator.load(now, "small", fingerprint(before), "float32")
+    assert refused.value.transient
+    loaded = accelerator.load(now, "small", fingerprint(now), "float32")
+    assert loaded.fingerprint == fingerprint(now)

@@ -10,7 +10,10 @@ import pytest
 
 import gradpipe.engines.local
 from assets.partitions import sync_partitions
+from assets.planning.versions import Versions
+from assets.report import REPORT
 from assets.resources import Accelerator
+from storage.stages import Partition
 from storage.workspace import Workspace
 from tests.assets.conftest import ASSETS, resources
 
@@ -77,8 +80,15 @@ def test_batches_are_as_large_as_they_may_be(
     assert budgets == [64]
 
 
-def test_unusable_rows_are_computed_again_if_that_is_asked_for(done: Path) -> None:
-    store = Workspace.current().spectra(*CELL)
+def report_version() -> str:
+    """The version that the report should have now."""
+    workspace = Workspace.current()
+    return Versions(workspace, workspace.study()).version(REPORT, Partition())
+
+
+def test_unusable_rows_are_computed_again_and_reported_if_that_is_asked_for(done: Path) -> None:
+    workspace = Workspace.current()
+    store = workspace.spectra(*CELL)
     rows = store.scan().collect()
     key = rows["key"][0]
     store.discard(pl.col("key") == key)
@@ -86,8 +96,11 @@ def test_unusable_rows_are_computed_again_if_that_is_asked_for(done: Path) -> No
         reason=pl.lit("no room"), matrices=pl.col("matrices").list.head(0)
     )
     store.append(broken)
+    workspace.files.delete(workspace.spectra_index(*CELL).path)
     materialized()
+    reported = report_version()
     assert store.scan().filter(pl.col("reason").is_not_null()).collect()["key"].to_list() == [key]
     materialized(retry_unusable=True)
     assert store.scan().collect()["reason"].is_null().all()
     assert set(store.keys()) == set(rows["key"])
+    assert report_version() != reported

@@ -136,3 +136,16 @@ def test_a_series_gets_partitions_that_change(small_model: Path) -> None:
 def test_op_tags_of_an_unknown_asset_are_refused(small_model: Path) -> None:
     with pytest.raises(StudyError, match="gradient_spectra"):
         build_study_definitions(study(small_model, "one"), op_tags={"gradient_spectrum": {}})
+
+
+def test_a_study_that_only_its_prefix_tells_from_others_needs_a_name_or_a_workspace(
+    tmp_path: Path, small_model: Path
+) -> None:
+    unnamed = study(small_model, "any")
+    del unnamed["name"]
+    with pytest.raises(StudyError, match="give it a `name`"):
+        build_study_definitions(unnamed, key_prefix=["a"])
+    for given in ({**unnamed, "name": "study"}, {**unnamed, "name": "a"}):
+        assert build_study_definitions(given, key_prefix=["a"]).assets
+    assert build_study_definitions(unnamed, key_prefix=["a"], workspace=tmp_path).assets
+    assert build_study_definitions(unnamed).assets

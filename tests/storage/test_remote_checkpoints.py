@@ -1,5 +1,6 @@
 """Checkpoints in an object store: listed, recognized as unfinished, fetched to be loaded."""
 
+import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -9,9 +10,14 @@ import pytest
 
 import storage.remote_checkpoints
 import storage.series_steps
+from assets.planning.versions import Versions
+from gradpipe.checkpoints.checkpoint import Checkpoint
+from gradpipe.checkpoints.fingerprints import checkpoint_fingerprint
 from gradpipe.errors import ModelError, WorkspaceError
+from gradpipe.models.adapters.config import ADAPTER_WEIGHTS
 from gradpipe.models.fingerprint import fingerprint
 from gradpipe.models.source import ModelSource
+from gradpipe.studies.equal_models import find_equal_models
 from gradpipe.studies.load import parse_study
 from storage.locations import open_location
 from storage.remote_checkpoints import fetch_tokenizer, fetch_weights, list_remote_files
@@ -107,9 +113,40 @@ def test_the_tokenizer_is_fetched_without_the_weights_and_the_weights_when_neede
     fetch_tokenizer(model.checkpoint)
     assert (folder / "tokenizer.json").read_bytes() == files_of(small_model)["tokenizer.json"]
     assert not (folder / "model.safetensors").exists()
-    content = fingerprint(ModelSource("folder", str(small_model)))
-    assert fetch_weights(model.checkpoint) == content
-    assert fetch_weights(model.checkpoint) == content
+    for _ in range(2):
+        fetch_weights(model.checkpoint)
+        fetched, sent = (ModelSource("folder", str(path)) for path in (folder, small_model))
+        assert fingerprint(fetched) == fingerprint(sent)
+
+
+def test_an_adapter_is_a_model_on_its_base_before_its_weights_are_fetched(
+    place: "UPath", workspace: Workspace, series: Callable[[], dict[str, Any]], small_model: Path
+) -> None:
+    config = json.dumps({"peft_type": "LORA", "base_model_name_or_path": str(small_model)})
+    for step in (1, 2):
+        adapter = {"adapter_config.json": config.encode(), ADAPTER_WEIGHTS: b"weights"}
+        send(place / f"checkpoint-{step}", adapter)
+    versions = Versions(workspace, workspace.study())
+    answers = [versions.model(name) for name in series()]
+    assert [source.base for source, _ in answers] == [ModelSource("folder", str(small_model))] * 2
+    assert find_equal_models(workspace.study()) == []
+    first, *_ = series().values()
+    weights = Path(first.location) / ADAPTER_WEIGHTS
+    assert weights.read_bytes() == b""
+    fetch_weights(first.checkpoint)
+    assert weights.read_bytes() == b"weights"
+
+
+def test_the_identity_of_an_adapter_depends_on_its_base_and_on_what_is_measured() -> None:
+    base, other = (ModelSource("hub", "org/base", revision) for revision in ("a" * 40, "b" * 40))
+    checkpoint = Checkpoint(name="c", place="memory://c", step=1, stamp="", fingerprint="store")
+    sources = [
+        ModelSource("folder", "c", base=base),
+        ModelSource("folder", "c", base=other),
+        ModelSource("folder", "c", base=base, adapter="factors"),
+    ]
+    assert len({checkpoint_fingerprint(source, checkpoint) for source in sources}) == 3
+    assert checkpoint_fingerprint(ModelSource("folder", "c"), checkpoint) == "store"
 
 
 def test_a_rewritten_checkpoint_has_another_fingerprint_and_the_old_one_cannot_be_fetched(

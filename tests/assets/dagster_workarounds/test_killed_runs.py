@@ -38,8 +38,8 @@ def is_held(instance: dg.DagsterInstance) -> bool:
     return bool(instance.event_log_storage.get_concurrency_info("gpu").claimed_slots)
 
 
-def tags_of(process: str) -> dict[str, str]:
-    return dict.fromkeys(process_tag(), process)
+def tags_of(process: str, run: str = RUN) -> dict[str, str]:
+    return dict.fromkeys(process_tag(run), f"{process}/{run}")
 
 
 def test_a_run_whose_process_is_gone_fails_and_frees_its_slot(instance: dg.DagsterInstance) -> None:
@@ -52,8 +52,8 @@ def test_a_run_whose_process_is_gone_fails_and_frees_its_slot(instance: dg.Dagst
 
 
 def test_a_run_that_lives_keeps_its_slot(instance: dg.DagsterInstance) -> None:
-    assert str(os.getpid()) in str(process_tag())
-    holding(instance, process_tag())
+    assert str(os.getpid()) in str(process_tag(RUN))
+    holding(instance, process_tag(RUN))
     release_orphans(instance)
     assert is_held(instance)
 
@@ -82,9 +82,32 @@ def test_a_number_that_went_to_another_process_holds_nothing(instance: dg.Dagste
 def test_a_run_of_an_earlier_gradpipe_that_ended_by_a_kill_holds_nothing(
     instance: dg.DagsterInstance,
 ) -> None:
-    holding(instance, tags_of(f"anywhere:{os.getpid()}"))
+    holding(instance, {"gradpipe/process": f"anywhere:{os.getpid()}"})
     release_orphans(instance)
     assert not is_held(instance)
+
+
+@pytest.mark.parametrize("tag", [None, ".dagster/gradpipe_process", "gradpipe/process"])
+def test_a_run_that_is_executed_again_is_not_killed_with_its_parent(
+    instance: dg.DagsterInstance, tag: str | None
+) -> None:
+    parent = RUN.replace("8000", "8001")
+    tags = {tag: killed_process()} if tag else tags_of(killed_process(), parent)
+    instance.add_run(dg.DagsterRun("job", run_id=parent, tags=tags))
+    started = dg.DagsterRunStatus.STARTED
+    again = dg.DagsterRun(
+        "job", run_id=RUN, tags=tags, status=started, parent_run_id=parent, root_run_id=parent
+    )
+    instance.add_run(again)
+    release_orphans(instance)
+    run = instance.get_run_by_id(RUN)
+    assert run is not None
+    assert run.status == started
+    instance.add_run_tags(RUN, tags_of(killed_process()))
+    release_orphans(instance)
+    run = instance.get_run_by_id(RUN)
+    assert run is not None
+    assert run.status == dg.DagsterRunStatus.FAILURE
 
 
 def test_a_run_that_ended_holds_nothing(instance: dg.DagsterInstance) -> None:
@@ -94,7 +117,7 @@ def test_a_run_that_ended_holds_nothing(instance: dg.DagsterInstance) -> None:
 
 
 def test_a_dead_run_that_waited_for_the_slot_leaves_the_queue(instance: dg.DagsterInstance) -> None:
-    holding(instance, process_tag())
+    holding(instance, process_tag(RUN))
     dead, next_one = RUN.replace("8000", "8001"), RUN.replace("8000", "8002")
     instance.add_run(dg.DagsterRun("job", run_id=dead, status=dg.DagsterRunStatus.FAILURE))
     pools = instance.event_log_storage
@@ -119,4 +142,5 @@ def test_a_run_that_the_ui_started_is_known_by_its_process_while_it_is_at_work(
         defs.resolve_job_def("benchmark_data").execute_in_process(
             partition_key="mine", instance=instance, raise_on_error=False
         )
-    assert process_tag().items() <= seen[0].items()
+    assert set(process_tag(RUN)) <= set(seen[0])
+    assert any(value.startswith(f"{process_name()}/") for value in seen[0].values())

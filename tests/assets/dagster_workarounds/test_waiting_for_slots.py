@@ -26,7 +26,7 @@ def instance(home: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[dg.Dagster
         for run in (ONE, OTHER):
             instance.add_run(
                 dg.DagsterRun(
-                    "job", run_id=run, tags=process_tag(), status=dg.DagsterRunStatus.STARTED
+                    "job", run_id=run, tags=process_tag(run), status=dg.DagsterRunStatus.STARTED
                 )
             )
         instance.event_log_storage.initialize_concurrency_limit_to_default("gpu")
@@ -84,7 +84,7 @@ def test_the_wait_for_a_slot_ends_with_the_run_that_holds_it(
     waiting.start()
     assert not ended.wait(0.3)
     if killed:
-        instance.add_run_tags(ONE, dict.fromkeys(process_tag(), killed_process()))
+        instance.add_run_tags(ONE, dict.fromkeys(process_tag(ONE), f"{killed_process()}/{ONE}"))
     else:
         instance.event_log_storage.free_concurrency_slots_for_run(ONE)
     assert ended.wait(300)

@@ -248,7 +248,8 @@ with open_instance(Workspace.current()) as instance:
     pools = instance.event_log_storage
     for run_id in sys.argv[1:]:
         started = dg.DagsterRunStatus.STARTED
-        instance.add_run(dg.DagsterRun("job", run_id=run_id, tags=process_tag(), status=started))
+        tags = process_tag(run_id)
+        instance.add_run(dg.DagsterRun("job", run_id=run_id, tags=tags, status=started))
         pools.claim_concurrency_slot("gpu", run_id, "step")
     os.kill(os.getpid(), signal.SIGKILL)
 """
