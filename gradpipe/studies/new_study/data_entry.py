@@ -10,11 +10,12 @@ from typing import Any
 
 import polars as pl
 
-from gradpipe.benchmarks.catalog import find_built_in
+from gradpipe.benchmarks.catalog import built_in_benchmarks, find_built_in
 from gradpipe.benchmarks.config import BenchmarkConfig
 from gradpipe.benchmarks.fetch import is_remote
 from gradpipe.benchmarks.hub_datasets import HUB_PREFIX, HubDataset, require_dataset_name
 from gradpipe.benchmarks.items import ready_made
+from gradpipe.benchmarks.sources.hub import HUB_FILES
 from gradpipe.benchmarks.table_items import table_items
 from gradpipe.errors import DataError
 from gradpipe.standalone.data_source import DataSource, find_data, rows_of_source
@@ -107,7 +108,12 @@ def _hub_entry(
 ) -> DataEntry:
     require_dataset_name(dataset)
     chosen = HubRows(rows.config, rows.split or "train", rows.revision)
-    setting = {"name": name or data_name(dataset), "source": "hub", "path": dataset}
+    if name in HUB_FILES:
+        raise DataError(
+            f"{name} is a built-in benchmark of the hub: give the data set {dataset} another name, "
+            f"such as {data_name(dataset.replace('/', '-'))}."
+        )
+    setting = {"name": name or _dataset_name(dataset), "source": "hub", "path": dataset}
     source: DataSource = HubDataset(dataset, chosen.config, chosen.split, chosen.revision).pinned()
     table = rows_of_source(source, 0, HUB_ROWS)
     return _entry_of_table(setting | chosen.given(), table, columns, f"{HUB_PREFIX}{dataset}", None)
@@ -136,6 +142,13 @@ def _entry_of_table(
         rejected="rejected" in set(responses["relevance"]),
         origin=data,
     )
+
+
+def _dataset_name(dataset: str) -> str:
+    """A short name for a data set of the hub that no built-in benchmark has."""
+    short = data_name(dataset)
+    taken = {one.name for one in built_in_benchmarks()}
+    return data_name(dataset.replace("/", "-")) if short in taken else short
 
 
 def data_name(data: str) -> str:

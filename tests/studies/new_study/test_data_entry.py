@@ -7,8 +7,10 @@ from typing import Any
 import polars as pl
 import pytest
 
+from gradpipe.benchmarks.hub_datasets import HubDataset
 from gradpipe.errors import DataError
-from gradpipe.studies.new_study.data_entry import data_name, find_data_entry
+from gradpipe.studies.new_study import data_entry
+from gradpipe.studies.new_study.data_entry import HubRows, data_name, find_data_entry
 
 STYLED = pl.DataFrame(
     {"question": ["2 + 2?", "3 + 3?"], "none": ["4", "6"], "detailed": ["a", "b"]}
@@ -67,6 +69,37 @@ def test_a_built_in_benchmark_is_a_name() -> None:
 def test_data_that_are_not_there_are_refused(data: str, words: str) -> None:
     with pytest.raises(DataError, match=words):
         find_data_entry(data, Path("/"))
+
+
+@pytest.fixture
+def questions(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Any data set of the hub has these rows."""
+    rows = pl.DataFrame({"question": ["1 + 1?"], "answer": ["2"]})
+    monkeypatch.setattr(data_entry, "rows_of_source", lambda *_: rows)
+    monkeypatch.setattr(HubDataset, "pinned", lambda dataset: dataset)
+
+
+@pytest.mark.parametrize(
+    ("dataset", "name"),
+    [
+        ("myorg/gsm8k", "myorg-gsm8k"),
+        ("deepmind/aqua", "deepmind-aqua"),
+        ("org/mini_maths", "org-mini_maths"),
+        ("org/alpaca", "alpaca"),
+    ],
+)
+def test_a_data_set_of_the_hub_has_not_the_name_of_a_built_in_benchmark(
+    dataset: str, name: str, questions: None
+) -> None:
+    entry = find_data_entry(f"hub:{dataset}", None, hub=HubRows(config="main"))
+    written = {"name": name, "source": "hub", "path": dataset, "config": "main", "split": "train"}
+    assert isinstance(entry.setting, dict)
+    assert {key: entry.setting[key] for key in written} == written
+
+
+def test_the_name_of_a_built_in_benchmark_is_refused(questions: None) -> None:
+    with pytest.raises(DataError, match="gsm8k is a built-in .* another name, such as org-gsm8k"):
+        find_data_entry("hub:org/gsm8k", None, name="gsm8k")
 
 
 def test_a_table_without_known_columns_needs_names(tmp_path: Path) -> None:
