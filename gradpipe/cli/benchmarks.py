@@ -19,6 +19,7 @@ from gradpipe.cli.options import (
 
 if TYPE_CHECKING:
     from gradpipe.studies.new_study.data_entry import DataEntry
+    from gradpipe.studies.study_styles import StudyStyles
 
 
 @click.group()
@@ -91,7 +92,8 @@ def benchmarks_add(
 
     folder = None if study is None else study.expanduser().absolute().parent
     hub = HubRows(config, split, revision)
-    entry = find_data_entry(data, folder, name=name, columns=columns, hub=hub)
+    styles = _study_styles(study)
+    entry = find_data_entry(data, folder, name=name, columns=columns, hub=hub, styles=styles)
     if study is not None:
         _add_to_file(study, entry)
         then = f"`gradpipe run --study {study}`"
@@ -103,6 +105,16 @@ def benchmarks_add(
         sync_study_partitions(workspace)
         then = "the daemon" if changed.automation is True else "`gradpipe run`"
     click.echo(f"Added {entry.name} ({entry.sentence()}); {then} computes its results.")
+
+
+def _study_styles(file: Path | None) -> StudyStyles | None:
+    """The styles of the study to change: that of a file, or the workspace's."""
+    from gradpipe.studies.load import load_study
+
+    if file is not None:
+        return load_study(str(file)).styles
+    workspace = workspace_if_there()
+    return None if workspace is None else workspace.written_study().styles
 
 
 @benchmarks.command("remove")

@@ -56,3 +56,14 @@ def test_a_study_file_keeps_its_comments(pairs: Path, home: Path) -> None:
     assert "pairs twice" in again.stderr
     assert Path("mine.yaml").read_text().splitlines() == lines
     assert not home.exists()
+
+
+def test_a_study_file_knows_the_styles_that_it_declares(pairs: Path, home: Path) -> None:
+    text = "models: [demo]\nbenchmarks:\n  - mini_maths\nstyles: {teacher_a: , none: }\n"
+    Path("mine.yaml").write_text(text)
+    columns = "instruction=question,teacher_a=detailed,none=none"
+    added = benchmarks("add", "pairs.csv", "--study", "mine.yaml", "--columns", columns)
+    assert added.exit_code == 0, added.output
+    assert "none, teacher_a" in added.stdout
+    responses = load_study("mine.yaml").benchmark("pairs").columns.responses
+    assert responses == {"teacher_a": "detailed", "none": "none"}

@@ -11,6 +11,7 @@ from gradpipe.benchmarks.hub_datasets import HubDataset
 from gradpipe.errors import DataError
 from gradpipe.studies.new_study import data_entry
 from gradpipe.studies.new_study.data_entry import HubRows, data_name, find_data_entry
+from gradpipe.studies.study_styles import StudyStyles, StyleSettings
 
 STYLED = pl.DataFrame(
     {"question": ["2 + 2?", "3 + 3?"], "none": ["4", "6"], "detailed": ["a", "b"]}
@@ -110,6 +111,47 @@ def test_a_table_without_known_columns_needs_names(tmp_path: Path) -> None:
     columns = {"instruction": "q", "none": "short", "detailed": "long"}
     entry = find_data_entry(str(file), tmp_path, columns=columns)
     assert entry.styles == ("none", "detailed")
+
+
+OWN = StudyStyles(
+    ("teacher_a", "teacher_b", "teacher_b_cut"),
+    {"teacher_a": StyleSettings(), "teacher_b": StyleSettings(column="GPT-4o")}
+    | {"teacher_b_cut": StyleSettings()},
+)
+
+
+@pytest.mark.parametrize(
+    ("table", "columns", "found", "listed"),
+    [
+        ("question,teacher_a,GPT-4o\nq,a,b\n", None, "teacher_a teacher_b", None),
+        (
+            "question,teacher_a,long\nq,a,b\n",
+            {"instruction": "question", "teacher_b": "long"},
+            "teacher_a teacher_b",
+            None,
+        ),
+        (
+            "instruction,who,text\nq,teacher_a,a\nq,GPT-4o,b\n",
+            {"style": "who", "response": "text"},
+            "teacher_a teacher_b",
+            None,
+        ),
+        ("question,teacher_a\nq,a\n", None, "teacher_a", ["teacher_a"]),
+        ("question,none\nq,a\n", None, "none", ["none"]),
+    ],
+)
+def test_the_styles_that_a_study_declares_are_known(
+    table: str,
+    columns: dict[str, str] | None,
+    found: str,
+    listed: list[str] | None,
+    tmp_path: Path,
+) -> None:
+    (tmp_path / "own.csv").write_text(table)
+    entry = find_data_entry(str(tmp_path / "own.csv"), tmp_path, columns=columns, styles=OWN)
+    assert entry.styles == tuple(found.split())
+    assert isinstance(entry.setting, dict)
+    assert entry.setting.get("styles") == listed
 
 
 @pytest.mark.parametrize(
