@@ -66,9 +66,14 @@ class HubDataset:
             raise dataset_refusal(wanted, error) from error
 
 
+def is_dataset_name(name: str) -> bool:
+    """Whether ``name`` is of the form ORG/NAME, as the path of a folder may be too."""
+    return _NAME.fullmatch(name) is not None
+
+
 def require_dataset_name(name: str) -> None:
     """Raise DataError unless ``name`` is of the form ORG/NAME."""
-    if not _NAME.fullmatch(name):
+    if not is_dataset_name(name):
         raise DataError(
             f"{name!r} is not the name of a data set on the hub: write ORG/NAME, for example "
             "tatsu-lab/alpaca."

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 
 import polars as pl
 
+from gradpipe.benchmarks.item_columns import item_columns
 from gradpipe.benchmarks.settings import ColumnNames
 from gradpipe.benchmarks.table_files import text_column
 from gradpipe.errors import DataError, nearest
@@ -19,17 +20,18 @@ def wide_table(
 ) -> tuple[pl.DataFrame, dict[str, str]]:
     """One row per item, in the order of their first rows, and the column of each style.
 
-    Rows with the same instruction, input and gold answer are responses to one item. A value of the
-    column of styles is a style's name, or what ``own_styles`` (by style) says it is called; rows
-    with an empty style are skipped.
+    Rows with the same instruction, input and gold answer are responses to one item; its rationale
+    is the first of them, if the user names the column. A value of the column of styles is a style's
+    name, or what ``own_styles`` (by style) says it is called; rows with an empty style are skipped.
 
     Raises DataError, which calls the table ``name``, if a column is missing, a value is not a
     style, or an item has two responses of one style.
     """
     styles = text_column(table, columns.style or "style", name)
-    texts = text_column(table, _response_column(table, columns, name), name)
+    response = _response_column(table, columns, name)
+    texts = text_column(table, response, name)
     names = _names(styles.drop_nulls().unique(maintain_order=True).to_list(), own_styles, name)
-    item = _item_columns(table, columns, name)
+    item, others = _item_columns(table, columns, response, name)
     labeled = table.with_columns(
         styles.replace_strict(names, default=None, return_dtype=pl.String).alias(_STYLE),
         texts.alias(_TEXT),
@@ -50,8 +52,11 @@ def wide_table(
     wide = {style: f"response/{style}" for style in dict.fromkeys(labeled[_STYLE])}
     return (
         labeled.group_by(item, maintain_order=True).agg(
-            pl.col(_TEXT).filter(pl.col(_STYLE) == style).first().alias(column)
-            for style, column in wide.items()
+            pl.col(others).drop_nulls().first(),
+            *(
+                pl.col(_TEXT).filter(pl.col(_STYLE) == style).first().alias(column)
+                for style, column in wide.items()
+            ),
         ),
         wide,
     )
@@ -85,13 +90,18 @@ def _names(values: list[str], own_styles: Mapping[str, str], name: str) -> dict[
     return {value: known[value] for value in values}
 
 
-def _item_columns(table: pl.DataFrame, columns: ColumnNames, name: str) -> list[str]:
-    """The columns that are the same for all responses to an item, instruction first."""
-    text_column(table, columns.instruction, name)
-    named = {
-        "input": columns.input,
-        "answer": columns.answer,
-        "rationale": columns.rationale,
-    }
-    others = [column or role for role, column in named.items()]
-    return [columns.instruction, *(column for column in others if column in table.columns)]
+def _item_columns(
+    table: pl.DataFrame, columns: ColumnNames, response: str, name: str
+) -> tuple[list[str], list[str]]:
+    """The columns that are the same for all responses to an item, and the other ones to keep.
+
+    The instruction comes first. A rationale is kept only if the user names it: each teacher may
+    have its own, and an item has one.
+    """
+    named = item_columns(table.columns, columns, [columns.style or "style", response])
+    keys = [columns.instruction, *(named[role] for role in ("input", "answer") if role in named)]
+    item = list(dict.fromkeys(keys))
+    others = [c for c in (columns.rationale,) if c is not None and c not in item]
+    for column in (*item, *others):
+        text_column(table, column, name)
+    return item, others

@@ -3,6 +3,7 @@
 import polars as pl
 
 from gradpipe.benchmarks.config import SOURCES_BY_NAME, BenchmarkConfig
+from gradpipe.benchmarks.item_columns import withheld_roles
 from gradpipe.benchmarks.sources import SOURCES
 from gradpipe.errors import DataError, nearest
 from gradpipe.system.hashing import content_hash
@@ -33,6 +34,7 @@ def source_version(config: BenchmarkConfig) -> str:
     source.check_name(config.name)
     # Only where a study has them, so that the tables of other studies stay valid.
     own = [config.own_styles] if config.own_styles and source.reads_own_styles else []
+    withheld = _withheld(config) if source.reads_own_styles else []
     return content_hash(
         READER_VERSION,
         config.name,
@@ -41,7 +43,17 @@ def source_version(config: BenchmarkConfig) -> str:
         config.columns.model_dump(),
         source.content(config),
         *own,
+        *withheld,
     )
+
+
+def _withheld(config: BenchmarkConfig) -> list[str]:
+    """Roles that an earlier version gave to a column that has another one: it doubled questions."""
+    columns = config.columns
+    if columns.roles() and columns.style is None:
+        # Formats of training data never did.
+        return []
+    return withheld_roles(columns, [*columns.responses.values(), *config.own_styles.values()])
 
 
 def source_revision(config: BenchmarkConfig) -> str | None:

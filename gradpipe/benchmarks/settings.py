@@ -42,8 +42,8 @@ class ColumnNames(LaterSettings):
     """Column names of a ``files`` or ``hub`` benchmark.
 
     If ``input``, ``answer`` or ``rationale`` is null, the column of that name is used, if the file
-    has one. ``responses`` maps a style to the column that holds it. If it is empty, every column
-    named like a style (``none``, ``detailed``, ``length_100``, ...) is used.
+    has one and it has no other role. ``responses`` maps a style to the column that holds it. If it
+    is empty, every column named like a style (``none``, ``detailed``, ``length_100``, ...) is used.
 
     Without such a column, the columns are those of a format of training data, found by their names:
     ``messages``, ``prompt`` and ``completion``, ``chosen`` and ``rejected``, ... The settings from

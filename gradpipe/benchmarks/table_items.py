@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 
 import polars as pl
 
+from gradpipe.benchmarks.item_columns import item_columns
 from gradpipe.benchmarks.items import build_items
 from gradpipe.benchmarks.long_tables import wide_table
 from gradpipe.benchmarks.settings import ColumnNames, TableSettings
@@ -68,12 +69,13 @@ def _items_of_styles(
     family: str | None,
 ) -> pl.DataFrame:
     columns = config.columns
+    others = item_columns(table.columns, columns, styles.values())
     rows = pl.DataFrame(
         [
             instruction_column(table, columns.instruction, name).alias("instruction"),
-            _optional(table, "input", columns.input, name),
-            _optional(table, "answer", columns.answer, name),
-            _optional(table, "rationale", columns.rationale, name),
+            _texts(table, "input", others.get("input"), name),
+            _texts(table, "answer", others.get("answer"), name),
+            _texts(table, "rationale", others.get("rationale"), name),
             *(text_column(table, c, name).alias(f"response/{s}") for s, c in styles.items()),
         ]
     ).with_columns(instruction=join_input("instruction", "input"))
@@ -97,14 +99,14 @@ def _items_of_format(
     given = read_examples(table, data_format, name, response_template=template)
     pairs = [pair_of(example) for example in given]
     contexts = [context_of(example) for example in given]
-    no_texts = [None] * table.height
+    others = item_columns(table.columns, config.columns, ())
+    # The gold answer, unless the format calls the responses so.
+    answers = None if "answer" in data_format.columns else others.get("answer")
     rows = pl.DataFrame(
         [
             pl.Series("instruction", [instruction for instruction, _ in pairs], pl.String),
-            pl.Series("answer", no_texts, pl.String)
-            if "answer" in data_format.columns
-            else _optional(table, "answer", config.columns.answer, name),
-            _optional(table, "rationale", config.columns.rationale, name),
+            _texts(table, "answer", answers, name),
+            _texts(table, "rationale", others.get("rationale"), name),
             pl.Series("context", contexts, pl.String),
             pl.Series("given", [response for _, response in pairs], pl.String),
         ]
@@ -156,10 +158,11 @@ def _roles(table: pl.DataFrame, columns: ColumnNames) -> dict[str, str]:
     return roles
 
 
-def _optional(table: pl.DataFrame, role: str, named: str | None, name: str) -> pl.Series:
-    if named is None and role not in table.columns:
+def _texts(table: pl.DataFrame, role: str, column: str | None, name: str) -> pl.Series:
+    """The texts of a role, all null without a column."""
+    if column is None:
         return pl.Series(role, [None] * table.height, dtype=pl.String)
-    return text_column(table, named or role, name).alias(role)
+    return text_column(table, column, name).alias(role)
 
 
 def _response_columns(

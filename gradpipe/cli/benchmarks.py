@@ -21,6 +21,7 @@ from gradpipe.errors import GradpipeError
 
 if TYPE_CHECKING:
     from gradpipe.studies.new_study.data_entry import DataEntry
+    from gradpipe.studies.study_styles import StudyStyles
 
 
 @click.group()
@@ -94,7 +95,8 @@ def benchmarks_add(
     file = None if study is None else _own_study(study)
     hub = HubRows(config, split, revision)
     folder = None if file is None else file.parent
-    entry = find_data_entry(data, folder, name=name, columns=columns, hub=hub)
+    styles = _study_styles(study)
+    entry = find_data_entry(data, folder, name=name, columns=columns, hub=hub, styles=styles)
     if file is not None:
         _add_to_file(file, str(study), entry)
         then = f"`gradpipe run --study {shlex.quote(str(study))}`"
@@ -106,6 +108,16 @@ def benchmarks_add(
         sync_study_partitions(workspace)
         then = "the daemon" if changed.automation is True else "`gradpipe run`"
     click.echo(f"Added {entry.name} ({entry.sentence()}); {then} computes its results.")
+
+
+def _study_styles(file: Path | None) -> StudyStyles | None:
+    """The styles of the study to change: that of a file, or the workspace's."""
+    from gradpipe.studies.load import load_study
+
+    if file is not None:
+        return load_study(str(file)).styles
+    workspace = workspace_if_there()
+    return None if workspace is None else workspace.written_study().styles
 
 
 @benchmarks.command("remove")

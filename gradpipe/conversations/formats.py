@@ -198,7 +198,7 @@ def _format(kind: FormatKind, table: pl.DataFrame, given: Mapping[str, str]) -> 
         if role in given or (
             role not in kind.named_only
             and column in table.columns
-            and column not in roles.values()
+            and column not in {*roles.values(), *given.values()}
             and table[column].null_count() < table.height
             and _fits(role, table[column], kind)
         ):

@@ -16,6 +16,7 @@ from gradpipe.benchmarks.shards import table_locations
 from gradpipe.errors import DataError
 from gradpipe.standalone.data_source import DataSource, parts_of_source
 from gradpipe.standalone.hub_download import WHOLE_BYTES, open_hub_rows
+from gradpipe.standalone.row_conditions import parse_condition
 from gradpipe.tables.column_streams import ColumnFiles
 from gradpipe.tables.kinds import ARROW_KINDS, SEPARATORS, is_table_name, table_kind
 from gradpipe.tables.line_streams import JsonLines, SeparatedLines
@@ -116,11 +117,11 @@ def numbered_batches(
     """The selected rows, a batch at a time: their numbers in the data, and a frame of them.
 
     Raises DataError for malformed data, if the offset skips all rows, and for an expression that is
-    invalid or names an unknown column.
+    invalid, has an aggregate or names an unknown column.
     """
     first = selection.offset
     stop = None if selection.limit is None else first + selection.limit
-    condition = _condition(selection.where)
+    condition = None if selection.where is None else parse_condition(selection.where)
     passed = stream.first
     known: dict[str, None] = {}
     for batch in stream.batches(rows):
@@ -158,21 +159,8 @@ def _selected(
         ) from error
     chosen = holds.fill_null(value=False)
     if len(chosen) != batch.height:
-        # A constant, or an aggregate of all rows.
+        # A constant.
         raise DataError("--where has no value per row: compare a column in it.")
     return [number for number, is_in in zip(numbers, chosen, strict=True) if is_in], batch.filter(
         chosen
     )
-
-
-def _condition(where: str | None) -> pl.Expr | None:
-    if where is None:
-        return None
-    try:
-        return pl.sql_expr(where)
-    except pl.exceptions.PolarsError as error:
-        reason = str(error).splitlines()[0].rstrip(".")
-        raise DataError(
-            f"--where {where!r} is invalid ({reason}): write a condition in SQL, for example "
-            "\"source = 'gsm8k'\"."
-        ) from error

@@ -16,6 +16,7 @@ from gradpipe.studies.mistakes import Mistake, Place, mistakes_of
 from gradpipe.studies.model_entries import ModelEntry
 from gradpipe.studies.names import require_distinct_names
 from gradpipe.studies.study import Study
+from gradpipe.studies.study_styles import style_mistakes, usable_names
 
 #: Entries of a list that are looked at one by one; each takes a tenth of a millisecond.
 MOST_ENTRIES = 2000
@@ -44,6 +45,10 @@ def find_mistakes(content: dict[Any, Any]) -> list[Mistake]:
         beside = {name: content[name] for name in usable}
         if key == "claims" and "statistics" in invalid:
             beside["statistics"] = list(REDUCTIONS)
+        if key in _BESIDE and "styles" in invalid and isinstance(content["styles"], dict):
+            # Their names are right although a label or color is wrong.
+            names = usable_names(content["styles"])
+            beside |= {"styles": dict.fromkeys(names)} if names else {}
         mistakes += _mistakes_in(key, content[key], beside)
     mistakes += _missing(content)
     return mistakes + list(_contradictions(content, {mistake.place for mistake in mistakes}))
@@ -60,15 +65,17 @@ def _mistakes_in(
     except GradpipeError as error:
         if key == "protocol" and isinstance(value, dict):
             return _mistakes_in_protocol(value, error)
+        whole = [Mistake((key,) if number is None else (key, number), str(error))]
+        if key == "styles" and isinstance(value, dict):
+            styles = [Mistake((key, *place), str(one)) for place, one in style_mistakes(value)]
+            return styles or whole
         if number is None and isinstance(value, list):
             entries = enumerate(value[:MOST_ENTRIES])
             each = [_mistakes_in(key, [entry], beside, place) for place, entry in entries]
             # Entries that contradict each other are not wrong by themselves.
-            if found := [mistake for mistakes in each for mistake in mistakes]:
-                return found
-            if key in _STAND_IN:
-                return []
-        return [Mistake((key,) if number is None else (key, number), str(error))]
+            found = [mistake for mistakes in each for mistake in mistakes]
+            return found or ([] if key in _STAND_IN else whole)
+        return whole
     return []
 
 

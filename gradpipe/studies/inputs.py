@@ -49,7 +49,9 @@ def input_faults(study: Study, *, thorough: bool = False) -> Iterator[str]:
         if model.series is None and not isinstance(model, SeriesConfig):
             yield from _fault("model", model.name, partial(look_at_model, study, model))
     for benchmark in study.benchmarks:
-        yield from _fault("benchmark", benchmark.name, partial(look_at_benchmark, benchmark))
+        # With the study's own styles, which decide what columns a table needs.
+        config = study.benchmark(benchmark.name)
+        yield from _fault("benchmark", benchmark.name, partial(look_at_benchmark, config))
 
 
 def _fault(kind: str, name: str, look: Callable[[], object]) -> Iterator[str]:

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from gradpipe.benchmarks.hub_datasets import is_dataset_name
 from gradpipe.benchmarks.sources.hub import HUB_FILES
 from gradpipe.errors import StudyError
 from gradpipe.studies.mistakes import Mistake, Place
@@ -67,7 +68,7 @@ class StudyPaths:
         located = dict(entry)
         # The path of any other benchmark of the hub is the name of a data set.
         on_hub = entry.get("source") == "hub" and entry.get("name") not in list(HUB_FILES)
-        if "path" in entry and not on_hub:
+        if "path" in entry and not on_hub and not self._is_other_dataset(entry):
             located["path"] = self._locate(entry["path"])
         pages = entry.get("wikipedia")
         if isinstance(pages, dict):
@@ -75,6 +76,15 @@ class StudyPaths:
             files = {name: self._locate(pages[name]) for name in _WIKIPEDIA_FILES if name in pages}
             located["wikipedia"] = {**pages, **files}
         return located
+
+    def _is_other_dataset(self, entry: dict[str, Any]) -> bool:
+        """Whether a known benchmark of the hub has a path that only a data set can be.
+
+        As it is written, its error names the data set.
+        """
+        path = entry["path"]
+        named = entry.get("source") == "hub" and isinstance(path, str) and is_dataset_name(path)
+        return named and not (self._folder / path).exists()
 
     def _model(self, entry: Any) -> Any:
         value = {"id": entry} if isinstance(entry, str) else entry

@@ -8,6 +8,7 @@ from gradpipe.benchmarks.sources import SOURCES
 from gradpipe.gradients.protocol import PRESETS
 from gradpipe.statistics.reductions import REDUCTIONS
 from gradpipe.studies.study import Study
+from gradpipe.studies.study_styles import COLOR, MOST_CHARACTERS, STYLE_NAME
 from gradpipe.styles import STYLES
 
 _DIALECT = "https://json-schema.org/draft/2020-12/schema"
@@ -43,8 +44,28 @@ def study_schema() -> dict[str, Any]:
     titles = definitions["WikipediaPages"]["properties"]["titles"]
     _or(titles, _text("The path or URL of a text file."), "type", "items")
     settings["statistics"]["items"]["enum"] = list(REDUCTIONS)
+    settings["styles"]["anyOf"].append(_declared_styles())
     settings["styles"]["examples"] = [list(STYLES[:3])]
     return {"$schema": _DIALECT, **schema, "title": "A study of gradpipe"}
+
+
+def _declared_styles() -> dict[str, Any]:
+    """The schema of a mapping of styles, which may have settings."""
+    color = {**_text("The color, #RRGGBB in quotes."), "pattern": f"^{COLOR.pattern}$"}
+    short = {"maxLength": MOST_CHARACTERS}
+    settings = {
+        "label": _text("The name that readers see.") | short,
+        "color": color,
+        "colour": color,
+        "column": _text("The column of the responses, or the style's value.") | short,
+    }
+    entry = {"type": "object", "properties": settings, "additionalProperties": False}
+    return {
+        "type": "object",
+        "minProperties": 1,
+        "propertyNames": {"pattern": f"^{STYLE_NAME.pattern}$"},
+        "additionalProperties": {"anyOf": [{"type": "null"}, entry]},
+    }
 
 
 def _text(description: str) -> dict[str, Any]:

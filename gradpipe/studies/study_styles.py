@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, fields
+from functools import partial
 from typing import Any
 
 from pydantic import GetCoreSchemaHandler
@@ -14,16 +15,18 @@ from gradpipe.errors import StudyError, nearest
 from gradpipe.styles import RELEVANCES, STYLES, is_own_style, sorted_styles, uncut_style
 
 #: Names that are safe in claims, columns of tables, files and charts.
-_NAME = re.compile(r"[a-z][a-z0-9_.-]{0,39}")
+STYLE_NAME = re.compile(r"[a-z][a-z0-9_.-]{0,39}")
 #: Words that stand where a style may stand in a claim, or follow it.
 _RESERVED = {
     *RELEVANCES,
     *("on", "mad", "of", "in", "over", "layers", "early", "mid", "last", "log", "relative", "all"),
 }
-_COLOR = re.compile(r"#[0-9A-Fa-f]{6}")
+#: How colors are written.
+COLOR = re.compile(r"#[0-9A-Fa-f]{6}")
 #: The key of a color in either spelling.
 _COLOR_KEY = re.compile(r"^colou?r$")
-_MOST_CHARACTERS = 60
+#: The length of labels and names of columns.
+MOST_CHARACTERS = 60
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -111,6 +114,37 @@ def known_styles(styles: StudyStyles | None) -> tuple[str, ...]:
     return tuple(dict.fromkeys((*STYLES, *(styles or ()))))
 
 
+def style_mistakes(content: Mapping[Any, Any]) -> Iterator[tuple[tuple[Any, ...], StudyError]]:
+    """What is wrong with a mapping of styles, each mistake with the keys that lead to it."""
+    valid: dict[str, StyleSettings] = {}
+    for name, entry in content.items():
+        checks: list[tuple[tuple[Any, ...], Callable[[], object]]]
+        checks = [((name,), partial(_require_name, name))]
+        if isinstance(entry, Mapping):
+            checks += [((name, k), partial(_settings, name, {k: v})) for k, v in entry.items()]
+        else:
+            checks.append(((name,), partial(_settings, name, entry)))
+        mistakes = [(place, error) for place, check in checks if (error := _error_of(check))]
+        yield from mistakes
+        if not mistakes:
+            valid[name] = _settings(name, entry)
+    if error := _error_of(partial(_require_distinct, StudyStyles(valid, valid))):
+        yield (), error
+
+
+def usable_names(content: Mapping[Any, Any]) -> list[str]:
+    """The names in a mapping of styles that a style may have, whatever its settings are."""
+    return [name for name in content if _error_of(partial(_require_name, name)) is None]
+
+
+def _error_of(check: Callable[[], object]) -> StudyError | None:
+    try:
+        check()
+    except StudyError as error:
+        return error
+    return None
+
+
 def _written(styles: StudyStyles) -> list[str] | dict[str, dict[str, str]]:
     return styles.as_content()
 
@@ -138,7 +172,7 @@ def _declared(content: Mapping[Any, Any]) -> StudyStyles:
 def _require_name(name: Any) -> None:
     if name in STYLES:
         return
-    if not isinstance(name, str) or not _NAME.fullmatch(name):
+    if not isinstance(name, str) or not STYLE_NAME.fullmatch(name):
         raise StudyError(
             f"The style {str(name)[:60]!r} cannot be named so: start with a small letter, go on "
             "with at most 39 small letters, digits, `_`, `-` or `.`, and give its `label` or "
@@ -173,7 +207,7 @@ def _settings(name: str, entry: Any) -> StyleSettings:
         elif not _is_short_text(value):
             raise StudyError(
                 f"The style {name!r} has {str(value)[:60]!r} as its `{key}`: give a text of 1 to "
-                f"{_MOST_CHARACTERS} characters in one line."
+                f"{MOST_CHARACTERS} characters in one line."
             )
     if name in STYLES and "column" in given:
         raise StudyError(
@@ -184,7 +218,7 @@ def _settings(name: str, entry: Any) -> StyleSettings:
 
 
 def _is_short_text(value: Any) -> bool:
-    if not isinstance(value, str) or len(value) > _MOST_CHARACTERS:
+    if not isinstance(value, str) or len(value) > MOST_CHARACTERS:
         return False
     return value.isprintable() and bool(value.strip())
 
@@ -195,7 +229,7 @@ def _require_color(name: str, value: Any) -> None:
             f'The style {name!r} has an empty `color`: write it in quotes, as in "#0072B2", '
             "because # begins a comment in YAML."
         )
-    if not isinstance(value, str) or not _COLOR.fullmatch(value):
+    if not isinstance(value, str) or not COLOR.fullmatch(value):
         raise StudyError(
             f"The style {name!r} has the color {str(value)[:60]!r}: write it as # and six "
             'hexadecimal digits in quotes, such as "#0072B2".'

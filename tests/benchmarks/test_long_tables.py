@@ -51,6 +51,37 @@ def test_a_row_per_response_gives_the_items_of_a_column_per_style(tmp_path: Path
     )
 
 
+@pytest.mark.parametrize("named", [False, True])
+def test_each_teachers_rationale_leaves_the_responses_of_an_item_together(
+    named: bool, tmp_path: Path
+) -> None:
+    thoughts = LONG.with_columns(rationale=pl.format("{} thinks", "teacher"))
+    plain = items(tmp_path, LONG, **NAMED)
+    read = items(tmp_path, thoughts, **NAMED, **({"rationale": "rationale"} if named else {}))
+    assert read["responses"].list.len().to_list() == [2, 2, 1]
+    assert_frame_equal(read.drop("rationale"), plain.drop("rationale"))
+    first = ["GPT-4o thinks", "GPT-4o thinks", "teacher_a thinks"]
+    assert read["rationale"].to_list() == (first if named else [None, None, None])
+
+
+@pytest.mark.parametrize(
+    ("names", "columns"),
+    [
+        ({"instruction": "input"}, {"instruction": "input"}),
+        ({"text": "answer"}, {"response": "answer"}),
+        ({"teacher": "input"}, {"style": "input"}),
+        ({"answer": "input"}, {"answer": "input"}),
+    ],
+)
+def test_a_column_with_one_role_has_no_other(
+    names: dict[str, str], columns: dict[str, str], tmp_path: Path
+) -> None:
+    table = LONG.filter(pl.col("answer") != "two")
+    table = table.drop("answer") if "text" in names else table
+    read = items(tmp_path, table.rename(names), **NAMED | columns)
+    assert_frame_equal(read, items(tmp_path, table, **NAMED))
+
+
 @pytest.mark.parametrize(
     ("table", "columns", "said"),
     [

@@ -86,6 +86,17 @@ def test_a_version_changes_with_what_would_be_read_and_not_with_the_sample(write
     assert len({version, *changed, source_version(config)}) == 5
 
 
+def test_only_questions_that_were_doubled_get_another_version(write: Any) -> None:
+    path = str(write("a.csv", "input,output,none\nOne?,1,It is one.\n"))
+
+    def version(**columns: Any) -> str:
+        config = BenchmarkConfig(name="a", source="files", path=path, columns=columns)
+        return source_version(config)
+
+    assert version(instruction="input") != "4e94eb0ad25aae996699"
+    assert version(instruction="input", output="output") == "14135a5b6abe29031ecd"
+
+
 def test_a_missing_file_has_no_version(tmp_path: Any) -> None:
     config = BenchmarkConfig(name="a", source="files", path=str(tmp_path / "a.csv"))
     with pytest.raises(DataError, match="does not exist"):

@@ -35,6 +35,40 @@ def responses(items: pl.DataFrame) -> list[dict[tuple[str, str], str]]:
 
 
 @pytest.mark.parametrize(
+    ("row", "columns"),
+    [
+        ({"input": "How many?", "none": "Two."}, {"instruction": "input"}),
+        ({"instruction": "How many?", "input": "Two."}, {"responses": {"none": "input"}}),
+        (
+            {"instruction": "How many?", "none": "Two.", "input": "2"},
+            {"answer": "input"},
+        ),
+        ({"answer": "How many?", "none": "Two."}, {"instruction": "answer"}),
+    ],
+)
+def test_a_column_with_one_role_has_no_other(
+    row: dict[str, Any], columns: dict[str, Any], items_of: Any
+) -> None:
+    items = items_of([row], columns=columns)
+    assert items["instruction"].to_list() == ["How many?"]
+    assert items["answer"].to_list() == (["2"] if "answer" in columns else [None])
+    assert responses(items) == [{("none", "correct"): "Two."}]
+
+
+def test_a_system_message_in_the_column_input_is_no_input(items_of: Any) -> None:
+    row = {"instruction": "How many?", "input": "Be short.", "output": "Two."}
+    items = items_of([row], columns={"system": "input"})
+    assert items["instruction"].to_list() == ["How many?"]
+    assert json.loads(items["context"][0]) == {"messages": [SYSTEM, USER]}
+
+
+def test_a_response_may_be_the_gold_answer_too(items_of: Any) -> None:
+    row = {"instruction": "How many?", "answer": "Two."}
+    items = items_of([row], columns={"responses": {"none": "answer"}})
+    assert (items["answer"][0], responses(items)) == ("Two.", [{("none", "correct"): "Two."}])
+
+
+@pytest.mark.parametrize(
     "row",
     [
         {"messages": [USER, ANSWER]},

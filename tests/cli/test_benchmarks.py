@@ -94,3 +94,14 @@ def test_what_cannot_be_added_is_refused(words: tuple[str, ...], said: str) -> N
     result = benchmarks("add", *words)
     assert result.exit_code == 2
     assert said in result.stderr
+
+
+def test_a_study_file_knows_the_styles_that_it_declares(pairs: Path, home: Path) -> None:
+    text = "models: [demo]\nbenchmarks:\n  - mini_maths\nstyles: {teacher_a: , none: }\n"
+    Path("mine.yaml").write_text(text)
+    columns = "instruction=question,teacher_a=detailed,none=none"
+    added = benchmarks("add", "pairs.csv", "--study", "mine.yaml", "--columns", columns)
+    assert added.exit_code == 0, added.output
+    assert "none, teacher_a" in added.stdout
+    responses = load_study("mine.yaml").benchmark("pairs").columns.responses
+    assert responses == {"teacher_a": "detailed", "none": "none"}

@@ -101,6 +101,47 @@ def test_what_depends_on_several_settings_is_found_too(text: str, parts: list[st
     assert said.count("\n") + 1 == len(parts)
 
 
+STYLES = """\
+models: [demo]
+benchmarks:
+  - {name: q, source: files, path: a.csv, styles: [teacher_a, teacher_b]}
+  - {name: r, source: files, path: b.csv, styles: [techer_c]}
+styles:
+  teacher_a: {color: blue}
+  teacher_b:
+    label: B
+    colr: x
+    column: 3
+  teacher_c:
+  Teacher D:
+  teacher_e: {label: E}
+  teacher_f: {label: e}
+  rejected: none
+claims:
+  - teacher_a > teacher_b on effective_rank
+  - teacher_a > teacher_d on effective_rank
+"""
+
+
+def test_each_mistake_in_a_style_is_named_and_its_name_still_counts() -> None:
+    said = lines(STYLES)
+    expected = [
+        (4, "benchmarks.1", "'teacher_c'"),
+        (5, "styles", "'teacher_e' and 'teacher_f' have the same `label`"),
+        (6, "styles.teacher_a.color", "#0072B2"),
+        (9, "styles.teacher_b.colr", "'color'"),
+        (10, "styles.teacher_b.column", "`column`"),
+        (12, "styles.Teacher D", "small letter"),
+        (15, "styles.rejected", "part of a claim"),
+        (15, "styles.rejected", "give a mapping"),
+        (18, "claims.1", "'teacher_d'"),
+    ]
+    assert len(said) == len(expected)
+    for line, (number, key, right) in zip(said, expected, strict=True):
+        assert line.startswith(f"line {number} ({key}")
+        assert right in line
+
+
 def test_valid_settings_are_not_blamed() -> None:
     said = lines(
         BASE + "protocol: {preset: training, end_of_turn: true}\nstyles: [none]\n"

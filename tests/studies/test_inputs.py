@@ -55,6 +55,35 @@ def test_a_thorough_look_reads_tables_and_folders(small_model: Path, tmp_path: P
     assert "question, short" in fault
 
 
+@pytest.mark.parametrize(
+    ("table", "columns", "said"),
+    [
+        ("instruction,teacher_a,GPT-4o\nq,a,b\n", {}, ""),
+        (
+            "instruction,teacher,text\nq,teacher_a,a\nq,GPT-4o,b\n",
+            {"style": "teacher", "response": "text"},
+            "",
+        ),
+        ("instruction,answer,teacher_a\nq,1,a\n", {}, "no column 'GPT-4o'"),
+        (
+            "instruction,teacher,text\nq,teacher_a,a\n",
+            {"style": "teacher", "response": "text"},
+            "no response of the style 'GPT-4o'",
+        ),
+    ],
+)
+def test_a_table_is_read_with_the_styles_that_the_study_declares(
+    table: str, columns: dict[str, str], said: str, tmp_path: Path
+) -> None:
+    (tmp_path / "own.csv").write_text(table)
+    own = {"name": "own", "source": "files", "path": f"{tmp_path}/own.csv", "columns": columns}
+    styles = {"teacher_a": None, "teacher_b": {"column": "GPT-4o"}}
+    study = Study.model_validate({"models": ["demo"], "benchmarks": [own], "styles": styles})
+    faults = list(input_faults(study, thorough=True))
+    assert len(faults) == bool(said)
+    assert said in "".join(faults)
+
+
 def test_a_model_may_be_based_on_a_step_of_a_series(small_model: Path, tmp_path: Path) -> None:
     models = [
         {"id": str(tmp_path), "name": "sft", "checkpoints": "checkpoint-*"},

@@ -37,6 +37,9 @@ def test_every_study_of_the_project_is_valid(file: Path, validator: Any) -> None
         {"protocol": {"max_length": 512}, "generator": "source", "sample": None},
         {"generator": {"kind": "openai", "model": "m", "n": 3}, "automation": "nightly"},
         {"benchmarks": [{"name": "w", "source": "wikipedia", "wikipedia": {"titles": "t.txt"}}]},
+        {"styles": ["none", "detailed"]},
+        {"styles": {"none": None, "a": {"label": "A", "color": "#0072B2", "column": "GPT-4o"}}},
+        {"styles": {"a": {"colour": "#0072B2"}, "a_cut": None}},
     ],
 )
 def test_short_and_long_forms_are_valid(settings: dict[str, Any], validator: Any) -> None:
@@ -56,6 +59,12 @@ def test_short_and_long_forms_are_valid(settings: dict[str, Any], validator: Any
         {"statistics": ["nuclear"]},
         {"relevances": ["corect"]},
         {"generator": {"kind": "opnai"}},
+        {"styles": {}},
+        {"styles": {"a": {"colr": "#0072B2"}}},
+        {"styles": {"a": {"color": "blue"}}},
+        {"styles": {"a": {"label": 3}}},
+        {"styles": {"a": "A"}},
+        {"styles": {"Teacher A": None}},
     ],
 )
 def test_a_mistake_is_invalid(settings: dict[str, Any], validator: Any) -> None:

@@ -384,3 +384,17 @@ def test_the_sentences_about_mistakes(snapshot: SnapshotAssertion) -> None:
         "- demo",
     ]
     assert [refusal(text) for text in texts] == snapshot
+
+
+@pytest.mark.parametrize("more", ["", ", config: main", ", revision: main"])
+def test_another_data_set_of_a_built_in_name_needs_its_own(more: str, tmp_path: Path) -> None:
+    entry = f"{{name: gsm8k, source: hub, path: myorg/gsm8k{more}}}"
+    text = f"models: [demo]\nbenchmarks: [{entry}]\n"
+    said = refusal(text)
+    names(said, "gsm8k")
+    assert "no folder myorg/gsm8k" in said
+    assert "such as myorg-gsm8k" in said
+    (tmp_path / "myorg" / "gsm8k").mkdir(parents=True)
+    if not more:
+        study = parse_study(text, "my.yaml", tmp_path)
+        assert study.benchmarks[0].path == str(tmp_path / "myorg" / "gsm8k")

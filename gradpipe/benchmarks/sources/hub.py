@@ -3,13 +3,19 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
+from pathlib import Path
 from typing import ClassVar
 
 import polars as pl
 from pydantic import Field
 
 from gradpipe.benchmarks.fetch import join
-from gradpipe.benchmarks.hub_datasets import HubDataset, parse_split, require_dataset_name
+from gradpipe.benchmarks.hub_datasets import (
+    HubDataset,
+    is_dataset_name,
+    parse_split,
+    require_dataset_name,
+)
 from gradpipe.benchmarks.hub_rows import read_hub_dataset
 from gradpipe.benchmarks.items import build_items
 from gradpipe.benchmarks.remote_parquet import read_parquet
@@ -153,10 +159,11 @@ class Hub(Source[HubSettings]):
     def check(self, config: HubSettings) -> None:
         """Raise DataError for settings that the benchmark's data set does not have.
 
-        Those are a ``path`` with a ``revision`` for a known benchmark, and for any other a ``path``
-        that is not ORG/NAME.
+        Those are a ``path`` with a ``revision`` for a known benchmark, or one that can only be
+        another data set, and for any other benchmark a ``path`` that is not ORG/NAME.
         """
         if config.name in HUB_FILES:
+            _require_folder(config)
             check_folder_or_revision(config)
             _refuse(config, ("config", "response_template"), "reads its own columns and files")
         elif config.path is not None:
@@ -219,6 +226,17 @@ def _dataset(config: HubSettings) -> HubDataset:
             "written ORG/NAME."
         )
     return HubDataset(config.path, config.config, config.split, config.revision).pinned()
+
+
+def _require_folder(config: HubSettings) -> None:
+    """Raise DataError if the path of a known benchmark can only be the name of a data set."""
+    path = config.path
+    if path is not None and is_dataset_name(path) and not Path(path).exists():
+        raise DataError(
+            f"the benchmark {config.name!r} is built in, and there is no folder {path} with a copy "
+            f"of its files: for the data set {path} of the hub, give it another `name`, such as "
+            f"{path.replace('/', '-')}."
+        )
 
 
 def _dataset_content(dataset: HubDataset) -> dict[str, str]:

@@ -4,23 +4,26 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import polars as pl
 from pydantic import ValidationError
 
-from gradpipe.benchmarks.catalog import find_built_in
+from gradpipe.benchmarks.catalog import built_in_benchmarks, find_built_in
 from gradpipe.benchmarks.config import BenchmarkConfig
 from gradpipe.benchmarks.fetch import is_remote
 from gradpipe.benchmarks.hub_datasets import HUB_PREFIX, HubDataset, require_dataset_name
 from gradpipe.benchmarks.items import ready_made
+from gradpipe.benchmarks.sources.hub import HUB_FILES
+from gradpipe.benchmarks.table_files import text_column
 from gradpipe.benchmarks.table_items import table_items
 from gradpipe.errors import DataError
 from gradpipe.standalone.data_source import DataSource, find_data, rows_of_source
 from gradpipe.studies.new_study.table_columns import guess_columns, guess_family, named_columns
-from gradpipe.styles import STYLES
+from gradpipe.studies.study_styles import StudyStyles, known_styles
+from gradpipe.styles import sorted_styles, uncut_style
 
 #: Rows of a data set of the hub that are downloaded to see its columns.
 HUB_ROWS = 20
@@ -75,6 +78,7 @@ def find_data_entry(
     name: str = "",
     columns: Mapping[str, str] | None = None,
     hub: HubRows | None = None,
+    styles: StudyStyles | None = None,
 ) -> DataEntry:
     """The benchmark that ``data`` is: a built-in one, a data set of the hub, or table files.
 
@@ -84,11 +88,12 @@ def find_data_entry(
         name: The benchmark's name; by default made of the data's.
         columns: The columns of roles and of response styles; by default by their names.
         hub: The rows of a data set of the hub.
+        styles: The styles of the study, which may declare its own.
 
     Raises DataError if the data cannot be found or read, or have no usable columns.
     """
     if data.startswith(HUB_PREFIX):
-        return _hub_entry(data.removeprefix(HUB_PREFIX), name, columns, hub or HubRows())
+        return _hub_entry(data.removeprefix(HUB_PREFIX), name, columns, hub or HubRows(), styles)
     if is_built_in(data):
         known = find_built_in(data)
         if name not in ("", data):
@@ -98,15 +103,15 @@ def find_data_entry(
         given = [*(["columns"] if columns else []), *(hub or HubRows()).given()]
         if given:
             raise DataError(
-                f"--{given[0]} has no effect on {data}, which is a built-in benchmark: leave it out, "
-                f"or write ./{data} if you mean a file."
+                f"--{given[0]} has no effect on {data}, which is a built-in benchmark: leave it "
+                f"out, or write ./{data} if you mean a file."
             )
         return DataEntry(data, data, known.styles, known.items, origin="built in")
     source = find_data(data, **(hub or HubRows()).given())
     path = data if is_remote(data) else study_path(data, folder)
     setting = {"name": name or data_name(data), "source": "files", "path": path}
     table = rows_of_source(source)
-    return _entry_of_table(setting, table, columns, data, table.height)
+    return _entry_of_table(setting, table, columns, data, styles)
 
 
 def is_built_in(data: str) -> bool:
@@ -116,14 +121,25 @@ def is_built_in(data: str) -> bool:
 
 
 def _hub_entry(
-    dataset: str, name: str, columns: Mapping[str, str] | None, rows: HubRows
+    dataset: str,
+    name: str,
+    columns: Mapping[str, str] | None,
+    rows: HubRows,
+    styles: StudyStyles | None,
 ) -> DataEntry:
     require_dataset_name(dataset)
     chosen = HubRows(rows.config, rows.split or "train", rows.revision)
-    setting = {"name": name or data_name(dataset), "source": "hub", "path": dataset}
+    if name in HUB_FILES:
+        raise DataError(
+            f"{name} is a built-in benchmark of the hub: give the data set {dataset} another name, "
+            f"such as {data_name(dataset.replace('/', '-'))}."
+        )
+    setting = {"name": name or _dataset_name(dataset), "source": "hub", "path": dataset}
     source: DataSource = HubDataset(dataset, chosen.config, chosen.split, chosen.revision).pinned()
     table = rows_of_source(source, 0, HUB_ROWS)
-    return _entry_of_table(setting | chosen.given(), table, columns, f"{HUB_PREFIX}{dataset}", None)
+    given = setting | chosen.given()
+    entry = _entry_of_table(given, table, columns, f"{HUB_PREFIX}{dataset}", styles)
+    return replace(entry, items=None)
 
 
 def _entry_of_table(
@@ -131,9 +147,12 @@ def _entry_of_table(
     table: pl.DataFrame,
     columns: Mapping[str, str] | None,
     data: str,
-    items: int | None,
+    styles: StudyStyles | None,
 ) -> DataEntry:
-    found = named_columns(columns) if columns else guess_columns(table.columns)
+    declared = styles.columns(styles) if styles else {}
+    own = {style: column for style, column in declared.items() if column in table.columns}
+    guessed = {} if columns else guess_columns(table.columns, own.values())
+    found = named_columns(columns, known_styles(styles)) if columns else guessed
     setting = setting | ({"columns": found} if found else {})
     try:
         config = BenchmarkConfig.model_validate(setting)
@@ -143,19 +162,40 @@ def _entry_of_table(
             f"The benchmark's {'.'.join(map(str, fault['loc']))!r} is invalid "
             f"({fault['msg'].lower()}): correct it."
         ) from error
-    rows = table_items(table, config, data, None)
+    named = config.columns.responses
+    if config.columns.style is not None:
+        values = set(text_column(table, config.columns.style, data))
+        own = {style: value for style, value in declared.items() if value in values}
+    else:
+        own |= {style: column for style, column in declared.items() if style in named}
+    rows = table_items(table, config.with_own_styles(own), data, None)
     responses = ready_made(rows)
     present = set(responses["style"])
+    # The first rows of a data set may have only some of the styles.
+    partial = config.source == "hub" and config.columns.style is not None
+    if declared.keys() - own and not partial:
+        # A run would miss the styles that the table does not have, and cuts of their responses.
+        missing = declared.keys() - own
+        names = [s for s in styles or () if not {s, uncut_style(s, declared)} & missing]
+        if usable := names or sorted_styles(present):
+            setting["styles"] = usable
     if (family := guess_family(rows["answer"])) is not None:
         setting["family"] = family
     return DataEntry(
         setting=setting,
         name=config.name,
-        styles=tuple(style for style in STYLES if style in present),
-        items=items,
+        styles=tuple(sorted_styles(present)),
+        items=rows.height,
         rejected="rejected" in set(responses["relevance"]),
         origin=data,
     )
+
+
+def _dataset_name(dataset: str) -> str:
+    """A short name for a data set of the hub that no built-in benchmark has."""
+    short = data_name(dataset)
+    taken = {one.name for one in built_in_benchmarks()}
+    return data_name(dataset.replace("/", "-")) if short in taken else short
 
 
 def data_name(data: str) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 import polars as pl
@@ -19,42 +19,42 @@ _NUMBER = r"^\s*[-+$€£]?\s*\d[\d.,]*\s*%?\s*$"
 _YES_NO = r"(?i)^\s*(yes|no|true|false|\(?[a-e]\)?)\.?\s*$"
 
 
-def guess_columns(columns: Sequence[str]) -> dict[str, Any]:
+def guess_columns(columns: Sequence[str], own: Collection[str] = ()) -> dict[str, Any]:
     """The ``columns`` of a benchmark for a table whose columns are named like response styles.
 
-    Case and separators do not count. Empty if gradpipe finds all columns by itself, or if no column
-    is named like a style.
+    Case and separators do not count. ``own`` are the columns of styles that the study declares.
+    Empty if gradpipe finds all columns by itself, or if no column is that of a style.
     """
     by_name: dict[str, str] = {}
     for column in columns:
         by_name.setdefault(re.sub(r"[\s-]+", "_", column.strip().lower()), column)
     responses = {style: by_name[style] for style in STYLES if style in by_name}
-    if not responses.keys() - {GIVEN}:
+    if not responses.keys() - {GIVEN} and not own:
         return {}
     found: dict[str, Any] = {}
     for role, names in (("instruction", QUESTIONS), ("answer", ANSWERS)):
         likely = [by_name[name] for name in names if name in by_name]
-        if likely and likely[0] not in (role, *responses.values()):
+        if likely and likely[0] not in (role, *responses.values(), *own):
             found[role] = likely[0]
     if any(style != column for style, column in responses.items()):
         found["responses"] = responses
     return found
 
 
-def named_columns(given: Mapping[str, str]) -> dict[str, Any]:
-    """The ``columns`` of a benchmark from roles and styles that the user named.
+def named_columns(given: Mapping[str, str], styles: Sequence[str] = STYLES) -> dict[str, Any]:
+    """The ``columns`` of a benchmark from roles and ``styles`` that the user named.
 
     Raises DataError for a word that is neither a role nor a style.
     """
     roles = [name for name in ColumnNames.model_fields if name != "responses"]
     for word in given:
-        if word not in (*roles, *STYLES):
+        if word not in (*roles, *styles):
             raise DataError(
                 f"--columns names {word!r}, which is neither a role nor a style: "
-                f"{nearest(word, [*roles, *STYLES])}"
+                f"{nearest(word, [*roles, *styles])}"
             )
     columns: dict[str, Any] = {role: column for role, column in given.items() if role in roles}
-    responses = {style: column for style, column in given.items() if style in STYLES}
+    responses = {style: column for style, column in given.items() if style in styles}
     return columns | ({"responses": responses} if responses else {})
 
 

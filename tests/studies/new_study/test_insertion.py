@@ -22,7 +22,9 @@ TEXTS = {
         "models: [demo]\nbenchmarks: [\n  mini_maths,  # one, two\n  mini_commonsense  # ]\n]\n"
     ),
     "flow with a comma and a comment": "benchmarks: [\n  mini_maths,  # one\n]\nmodels: [demo]\n",
-    "a comment behind the dash": "benchmarks:\n  - # my-own\n    name: mini_maths\nmodels: [demo]\n",
+    "a comment behind the dash": (
+        "benchmarks:\n  - # my-own\n    name: mini_maths\nmodels: [demo]\n"
+    ),
     "a block of text": (
         "models: [demo]\nbenchmarks:\n  - name: own\n    source: files\n    path: a.csv\n"
         "    response_template: |\n      ### Response:\ntitle: My study\n"
@@ -36,7 +38,7 @@ TEXTS = {
         "  response_template: >-\n    ### Response:\n\n  # end\n\ntitle: My study"
     ),
     "quotes of several lines": (
-        "models: [demo]\nbenchmarks:\n  - name: own\n    source: files\n    path: \"a\n\n b.csv\"\n"
+        'models: [demo]\nbenchmarks:\n  - name: own\n    source: files\n    path: "a\n\n b.csv"\n'
         "title: 'My - study'\n"
     ),
     "a byte order mark": "\ufeffbenchmarks:\n  - mini_maths\nmodels: [demo]\n",
