@@ -13,7 +13,7 @@ _BY_NAME = ("input", "answer", "rationale")
 def item_columns(
     present: Collection[str], columns: ColumnNames, responses: Collection[str]
 ) -> dict[str, str]:
-    """The columns of an item's ``input``, ``answer`` and ``rationale``, without those it lacks.
+    """The columns of an item's ``input``, ``answer`` and ``rationale``, as far as it has them.
 
     Columns that the user named count whether they are ``present`` or not. ``responses`` are the
     columns of responses.
@@ -28,7 +28,7 @@ def item_columns(
 
 
 def withheld_roles(columns: ColumnNames, responses: Collection[str]) -> list[str]:
-    """The roles whose default column has another role: a question ``input`` is no input as well.
+    """The roles whose default column has another role: questions in ``input`` are not inputs too.
 
     Where a table has a column per style, a response may be the gold answer or rationale too.
     """

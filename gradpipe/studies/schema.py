@@ -8,7 +8,7 @@ from gradpipe.benchmarks.sources import SOURCES
 from gradpipe.gradients.protocol import PRESETS
 from gradpipe.statistics.reductions import REDUCTIONS
 from gradpipe.studies.study import Study
-from gradpipe.studies.study_styles import COLOR, MOST_CHARACTERS, STYLE_NAME
+from gradpipe.studies.study_styles import COLOR, COLOR_KEY, MOST_CHARACTERS, STYLE_NAME
 from gradpipe.styles import STYLES
 
 _DIALECT = "https://json-schema.org/draft/2020-12/schema"
@@ -56,10 +56,15 @@ def _declared_styles() -> dict[str, Any]:
     settings = {
         "label": _text("The name that readers see.") | short,
         "color": color,
-        "colour": color,
         "column": _text("The column of the responses, or the style's value.") | short,
     }
-    entry = {"type": "object", "properties": settings, "additionalProperties": False}
+    entry = {
+        "type": "object",
+        "properties": settings,
+        # The other spelling too.
+        "patternProperties": {COLOR_KEY.pattern: color},
+        "additionalProperties": False,
+    }
     return {
         "type": "object",
         "minProperties": 1,

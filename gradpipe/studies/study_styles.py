@@ -24,7 +24,7 @@ _RESERVED = {
 #: How colors are written.
 COLOR = re.compile(r"#[0-9A-Fa-f]{6}")
 #: The key of a color in either spelling.
-_COLOR_KEY = re.compile(r"^colou?r$")
+COLOR_KEY = re.compile(r"^colou?r$")
 #: The length of labels and names of columns.
 MOST_CHARACTERS = 60
 
@@ -195,7 +195,7 @@ def _settings(name: str, entry: Any) -> StyleSettings:
             f"The style {name!r} has {str(entry)[:60]!r} as its settings: give a mapping, such as "
             '{label: "Teacher A", color: "#0072B2"}.'
         )
-    given = {_COLOR_KEY.sub("color", str(key)): value for key, value in entry.items()}
+    given = {COLOR_KEY.sub("color", str(key)): value for key, value in entry.items()}
     known = [field.name for field in fields(StyleSettings)]
     for key, value in given.items():
         if key not in known:
