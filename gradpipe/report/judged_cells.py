@@ -57,9 +57,10 @@ def judge_cells(
         sequel = judge_sequel(
             [cell.statistics for cell in cells], [cell.alignments for cell in cells], seed=seed
         )
-        names = set(sequel["claim"])
+        names = set(sequel.verdicts["claim"])
         claims = [*claims, *(claim for claim in ALL_SEQUEL_CLAIMS if claim.claim in names)]
-        verdicts = pl.concat([verdicts, sequel])
+        verdicts = pl.concat([verdicts, sequel.verdicts])
+        controls = pl.concat([controls, sequel.length_control])
     return JudgedCells(
         claims=claims,
         verdicts=correct_for_study(verdicts, claims, correction).select(VERDICT_SCHEMA.names()),
