@@ -1,6 +1,6 @@
 // The reader's choices in the page's address, so that a link shows what its sender saw:
 // #SECTION&model=NAME&statistic=NAME&off=STYLE,STYLE&scale=CHART,CHART&example=ITEM,STYLE,RELEVANCE
-// &drawn=MODEL&drawn=MODEL.
+// &drawn=MODEL&drawn=MODEL. A further sample of an item has its number behind the relevance.
 // Only choices that differ from those of a page that was just opened are written.
 const firstChoice = (select) => (select.querySelector("option[selected]") ?? select.options[0])?.value;
 
@@ -26,7 +26,10 @@ const stateOfPage = () => {
   if (nameBoxes().some((box) => box.checked !== box.defaultChecked)) {
     for (const box of nameBoxes()) if (box.checked) choices.append("drawn", box.value);
   }
-  if (chosenExample) choices.set("example", [chosenExample.index, chosenExample.style, chosenExample.relevance].join(","));
+  if (chosenExample) {
+    const { index: item, style, relevance, sample } = chosenExample;
+    choices.set("example", [item, style, relevance, ...(sample ? [sample] : [])].join(","));
+  }
   return choices.toString();
 };
 
@@ -54,8 +57,8 @@ const readState = () => {
   for (const box of scaleBoxes()) box.checked = startsLog(box) !== scale.includes(box.dataset.log);
   const drawn = choices.getAll("drawn");
   for (const box of nameBoxes()) box.checked = drawn.length ? drawn.includes(box.value) : box.defaultChecked;
-  const [item, style, relevance] = (choices.get("example") ?? "").split(",");
-  chosenExample = relevance === undefined ? null : { index: Number(item), style, relevance };
+  const [item, style, relevance, sample = "0"] = (choices.get("example") ?? "").split(",");
+  chosenExample = relevance === undefined ? null : { index: Number(item), style, relevance, sample: Number(sample) };
 };
 
 const scrollToSection = () => {
