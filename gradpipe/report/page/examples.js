@@ -67,7 +67,6 @@ const showChosen = async () => {
 const showExample = async (position) => {
   const { model, benchmark } = currentChoice();
   const row = (await exampleBlock(model, benchmark))[position];
-  if (!row) return;
   chosenExample = Object.fromEntries(EXAMPLE_KEYS.map((name) => [name, row[name]]));
   writeState();
   await showChosen();

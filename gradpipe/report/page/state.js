@@ -6,7 +6,12 @@ const firstChoice = (select) => (select.querySelector("option[selected]") ?? sel
 
 const sectionOf = (hash) => {
   const [first] = hash.replace(/^#/, "").split("&");
-  return first.includes("=") ? "" : decodeURIComponent(first);
+  // Anything may stand in an address: a % without two digits behind it is no name of a section.
+  try {
+    return first.includes("=") ? "" : decodeURIComponent(first);
+  } catch {
+    return "";
+  }
 };
 const choicesOf = (hash) => new URLSearchParams(hash.replace(/^#/, "").split("&").filter((part) => part.includes("=")).join("&"));
 
@@ -24,7 +29,9 @@ const stateOfPage = () => {
   const scale = scaleBoxes().filter((box) => box.checked !== startsLog(box)).map((box) => box.dataset.log);
   if (scale.length) choices.set("scale", scale.join(","));
   if (nameBoxes().some((box) => box.checked !== box.defaultChecked)) {
-    for (const box of nameBoxes()) if (box.checked) choices.append("drawn", box.value);
+    const ticked = nameBoxes().filter((box) => box.checked).map((box) => box.value);
+    // Without any, the name stands alone: this differs from a link without it.
+    for (const name of ticked.length ? ticked : [""]) choices.append("drawn", name);
   }
   if (chosenExample) {
     const { index: item, style, relevance, sample } = chosenExample;
@@ -56,7 +63,7 @@ const readState = () => {
   const scale = (choices.get("scale") ?? "").split(",");
   for (const box of scaleBoxes()) box.checked = startsLog(box) !== scale.includes(box.dataset.log);
   const drawn = choices.getAll("drawn");
-  for (const box of nameBoxes()) box.checked = drawn.length ? drawn.includes(box.value) : box.defaultChecked;
+  for (const box of nameBoxes()) box.checked = choices.has("drawn") ? drawn.includes(box.value) : box.defaultChecked;
   const [item, style, relevance, sample = "0"] = (choices.get("example") ?? "").split(",");
   chosenExample = relevance === undefined ? null : { index: Number(item), style, relevance, sample: Number(sample) };
 };

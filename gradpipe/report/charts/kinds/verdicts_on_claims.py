@@ -139,8 +139,8 @@ def _statements(cells: pl.DataFrame, claims: Sequence[Claim | str] | None) -> pl
 
 
 def _files(inputs: ReportInputs, _: str) -> Iterator[ChartFile]:
-    """One chart per model and group of claims."""
-    for model in distinct(inputs.curves, "model"):
+    """One chart per group of claims and model, or family of models."""
+    for model in distinct(inputs.verdicts, "model"):
         verdicts = inputs.verdicts.filter(pl.col("model") == model)
         judged = verdicts_with_statements(verdicts, inputs.claims)
         for (group, name), rows in judged.group_by("group", "title", maintain_order=True):
