@@ -92,8 +92,8 @@ def detailed_models(models: Sequence[str], steps: pl.DataFrame) -> list[str]:
 def with_detail(inputs: ReportInputs) -> ReportInputs:
     """The inputs with the rows of `detailed_models` only, as the page and image files show them.
 
-    Tables over steps keep all models, and so do counts of examples. Verdicts on a family of models,
-    which is not a model, are kept too.
+    Tables over steps keep all models, and so do counts of examples. Verdicts on families of models
+    are kept too.
     """
     models = inputs.curves.get_column("model").unique(maintain_order=True).to_list()
     kept = detailed_models(models, inputs.steps)

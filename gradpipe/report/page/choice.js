@@ -9,7 +9,7 @@ const currentChoice = () => {
   return choice;
 };
 
-// Whether a model can be chosen. Verdicts on a family of models have the family in its place.
+// Whether a picker has this model: verdicts on a family name the family instead of its models.
 const isPickable = (model) => Array.from(byId("pick-model")?.options ?? []).some(({ value }) => value === model);
 
 const labelOf = (kind, value) => index.labels[kind]?.[value] ?? String(value).replaceAll("_", " ");

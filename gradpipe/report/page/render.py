@@ -78,6 +78,7 @@ def _rendered(inputs: ReportInputs) -> str:
         **page_text(inputs),
         charts=charts,
         tables=tables,
+        filled={name for name, table in tables.items() if table.frame.height},
         example_headings=list(example_headings(inputs.examples).values()),
         example_heads=EXAMPLE_HEADS,
         sections=sections,

@@ -6,7 +6,7 @@ const firstChoice = (select) => (select.querySelector("option[selected]") ?? sel
 
 const sectionOf = (hash) => {
   const [first] = hash.replace(/^#/, "").split("&");
-  // Anything may stand in an address: a % without two digits behind it is no name of a section.
+  // A % without two digits behind it cannot be decoded: the address then names no section.
   try {
     return first.includes("=") ? "" : decodeURIComponent(first);
   } catch {

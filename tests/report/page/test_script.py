@@ -195,7 +195,8 @@ def test_a_number_that_rounds_up_is_written_like_its_rounded_value(
 
 
 @pytest.mark.parametrize(
-    ("counts", "text"), [([1], " · 1 example"), ([1, 2], " · 1 to 2 examples"), ([8], " · 8 examples")]
+    ("counts", "text"),
+    [([1], " · 1 example"), ([1, 2], " · 1 to 2 examples"), ([8], " · 8 examples")],
 )
 def test_the_sample_size_is_in_the_singular_or_the_plural(
     browser: Any, counts: list[int], text: str
