@@ -12,6 +12,11 @@ from gradpipe.claims.effects import Cells, Effects, measure_effects
 class MeasuredClaim(Claim, ABC):
     """A claim that measures its own effects; its ``terms`` name the styles that it is about."""
 
+    @property
+    def ratio(self) -> None:
+        """None: what is measured is not the ratio of two curves; the statement says what it is."""
+        return None
+
     @abstractmethod
     def measure(self, cells: Cells, seed: int, resamples: int) -> list[Effects]:
         """The claim's effects on one benchmark, none if ``cells`` do not have its curves."""

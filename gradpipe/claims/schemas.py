@@ -103,7 +103,7 @@ LENGTH_SCHEMA = pl.Schema(
 )
 #: One row per claim that compares two styles and control for length (see
 #: gradpipe/claims/length/control.py): the claim's ratio over all cells that ``cells`` counts, with
-#: its 95 % interval, combined as the overall verdict is. ``outcome`` is "agrees", "weaker",
+#: its interval, combined as the overall verdict is. ``outcome`` is "agrees", "weaker",
 #: "undecided" or "reversed" beside the figure as measured. ``answer_share`` is as in LENGTH_SCHEMA.
 #: An effect that cannot be computed is null, and so is its outcome; ``how`` says why.
 LENGTH_CONTROL_SCHEMA = pl.Schema(

@@ -30,10 +30,11 @@ from gradpipe.statistics.table import StatisticsFrame
 
 
 class Judgment(NamedTuple):
-    """The verdicts on claims (VERDICT_SCHEMA) and their RANDOM_EFFECTS_SCHEMA."""
+    """The verdicts on claims (VERDICT_SCHEMA), their RANDOM_EFFECTS_SCHEMA and length control."""
 
     verdicts: pl.DataFrame
     random_effects: pl.DataFrame
+    length_control: pl.DataFrame
 
 
 def judge(
@@ -154,4 +155,5 @@ def judge_claims(
     return Judgment(
         corrected.select(VERDICT_SCHEMA.names()),
         pl.concat([RANDOM_EFFECTS_SCHEMA.to_frame(), *spread]),
+        controls,
     )

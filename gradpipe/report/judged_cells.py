@@ -52,14 +52,15 @@ def judge_cells(
     judged = judge_claims(tables, claims, model_pairs=twins, seed=seed, controls=controls)
     verdicts, verified = judged.verdicts, VERDICT_SCHEMA.to_frame()
     if also_verified:
-        verified = _on_verified(cells, tables, claims, twins, seed)
+        verified = _on_verified(cells, tables, claims, twins, seed, correction=correction)
     if _have_both_qualities(cells):
         sequel = judge_sequel(
             [cell.statistics for cell in cells], [cell.alignments for cell in cells], seed=seed
         )
-        names = set(sequel["claim"])
+        names = set(sequel.verdicts["claim"])
         claims = [*claims, *(claim for claim in ALL_SEQUEL_CLAIMS if claim.claim in names)]
-        verdicts = pl.concat([verdicts, sequel])
+        verdicts = pl.concat([verdicts, sequel.verdicts])
+        controls = pl.concat([controls, sequel.length_control])
     return JudgedCells(
         claims=claims,
         verdicts=correct_for_study(verdicts, claims, correction).select(VERDICT_SCHEMA.names()),
@@ -84,6 +85,8 @@ def _on_verified(
     claims: Sequence[Claim],
     twins: Sequence[tuple[str, str]],
     seed: int,
+    *,
+    correction: Correction,
 ) -> pl.DataFrame:
     """The overall verdicts without the responses that failed the gates."""
     examples = [
@@ -101,6 +104,11 @@ def _on_verified(
     ]
     no_controls = LENGTH_CONTROL_SCHEMA.to_frame()
     verdicts = judge_claims(
-        kept_tables, claims, model_pairs=twins, seed=seed, controls=no_controls
+        kept_tables,
+        claims,
+        model_pairs=twins,
+        seed=seed,
+        correction=correction,
+        controls=no_controls,
     ).verdicts
     return verdicts.filter(pl.col("level") == "overall")

@@ -92,18 +92,20 @@ def detailed_models(models: Sequence[str], steps: pl.DataFrame) -> list[str]:
 def with_detail(inputs: ReportInputs) -> ReportInputs:
     """The inputs with the rows of `detailed_models` only, as the page and image files show them.
 
-    Tables over steps keep all models, and so do counts of examples.
+    Tables over steps keep all models, and so do counts of examples. Verdicts on families of models
+    are kept too.
     """
     models = inputs.curves.get_column("model").unique(maintain_order=True).to_list()
     kept = detailed_models(models, inputs.steps)
     if len(kept) == len(models):
         return inputs
+    dropped = set(models).difference(kept)
     changes: dict[str, Any] = {}
     for table in (field.name for field in fields(inputs)):
         frame = getattr(inputs, table)
         if table in _OF_ALL_MODELS or not isinstance(frame, pl.DataFrame):
             continue
         named = [name for name in _MODEL_COLUMNS if name in frame.columns]
-        shown = [pl.col(name).is_null() | pl.col(name).is_in(kept) for name in named]
+        shown = [pl.col(name).is_null() | ~pl.col(name).is_in(dropped) for name in named]
         changes[table] = frame.filter(*shown)
     return replace(inputs, **changes)

@@ -202,10 +202,12 @@ def number(value: float | int | None) -> str:
         return "–"
     if value == 0:
         return "0"
-    if 1e-3 <= abs(value) < 1e5:
-        digits = f"{value:#.3g}" if abs(value) < 1e3 else f"{value:.0f}"
-        return digits.rstrip(".")
-    return f"{value:.2e}"
+    # 999.7 rounds to a number that is written in another way than those below 1000.
+    rounded = abs(float(f"{value:.3g}"))
+    if 1e-3 <= rounded < 1e3:
+        return f"{value:#.3g}".rstrip(".")
+    whole = f"{value:.0f}"
+    return whole if rounded >= 1e3 and abs(float(whole)) < 1e5 else f"{value:.2e}"
 
 
 def theme() -> dict[str, Any]:

@@ -1,5 +1,6 @@
 """Checkpoints in a report: which of them count as models, and which have detail."""
 
+from dataclasses import replace
 from itertools import pairwise
 
 import polars as pl
@@ -100,6 +101,14 @@ def test_only_the_tables_of_single_models_are_without_the_other_checkpoints(
     # Overall verdicts have no model.
     overall = {"level": "overall"}
     assert shown.verdicts.filter(**overall).equals(long_run.verdicts.filter(**overall))
+
+
+def test_verdicts_on_a_family_of_models_stay_beside_those_of_a_long_run(
+    long_run: ReportInputs,
+) -> None:
+    of_family = long_run.verdicts.filter(level="cell").head(1).with_columns(model=pl.lit("wren"))
+    both = replace(long_run, verdicts=pl.concat([long_run.verdicts, of_family]))
+    assert with_detail(both).verdicts.filter(model="wren").height == 1
 
 
 def test_without_a_long_series_nothing_is_left_out(inputs: ReportInputs) -> None:

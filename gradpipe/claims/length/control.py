@@ -30,6 +30,7 @@ from gradpipe.claims.length.matched_styles import (
 from gradpipe.claims.length.regression import overlap_text
 from gradpipe.claims.length.style_regression import log_ratio_of, regressed_effects
 from gradpipe.claims.length.survival import outcome_of
+from gradpipe.claims.measured_claims import MeasuredClaim
 from gradpipe.claims.overall import BenchmarkTotal, benchmark_total, combine_totals
 from gradpipe.claims.schemas import LENGTH_CONTROL_SCHEMA
 from gradpipe.claims.values import Array, CellValues, read_values, tables_by_benchmark
@@ -68,8 +69,11 @@ _Figures = defaultdict[str, _Figure]
 
 
 def compares_styles(claim: Claim) -> bool:
-    """Whether a claim is about the ratio of two styles of one relevance, of the same model."""
-    if len(claim.terms) != 2 or claim.quantity == "layers":
+    """Whether a claim is about the ratio of two styles of one relevance, of the same model.
+
+    A claim that measures its own effects is not, whichever styles its terms name.
+    """
+    if isinstance(claim, MeasuredClaim) or len(claim.terms) != 2 or claim.quantity == "layers":
         return False
     one, other = claim.terms
     return (

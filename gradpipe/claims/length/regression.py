@@ -64,6 +64,8 @@ def overlap_text(x: Array, styles: tuple[str, str], what: str = "lengths") -> st
     of_loss = what == "losses"
     noun, exceeds = ("loss", "has the larger loss") if of_loss else ("length", "is longer")
     items = len(x)
+    if not items:
+        return "no item has responses of both styles"
     longer, shorter = int((x > 0).sum()), int((x < 0).sum())
     if not longer and not shorter:
         return f"both responses of every item have the same {noun}"

@@ -1,6 +1,7 @@
 """Verdicts on the claims of the paper's sequel, from the tables of a study of data quality."""
 
 from collections.abc import Sequence
+from typing import NamedTuple
 
 import polars as pl
 
@@ -16,8 +17,8 @@ from gradpipe.claims.quality.claims import (
     SEQUEL_CLAIMS,
 )
 from gradpipe.claims.quality.unpaired import INSTRUCTION_DATA
-from gradpipe.claims.schemas import VERDICT_SCHEMA
-from gradpipe.claims.verdicts import judge
+from gradpipe.claims.schemas import LENGTH_CONTROL_SCHEMA, VERDICT_SCHEMA
+from gradpipe.claims.verdicts import judge_claims
 from gradpipe.statistics.table import StatisticsFrame, with_labels
 
 #: The family of instruction data, and the benchmark label of S6.
@@ -29,14 +30,21 @@ _COUNTED = {"matched": "pairs of equal length", "regression": "examples per side
 _IDENTITY = ("loss", "tokens", "response_tokens")
 
 
+class SequelJudgment(NamedTuple):
+    """The verdicts on the sequel's claims (VERDICT_SCHEMA) and their LENGTH_CONTROL_SCHEMA."""
+
+    verdicts: pl.DataFrame
+    length_control: pl.DataFrame
+
+
 def judge_sequel(
     statistics: Sequence[StatisticsFrame],
     alignments: Sequence[pl.LazyFrame],
     *,
     seed: int = 0,
     resamples: int = RESAMPLES,
-) -> pl.DataFrame:
-    """Judge the sequel's claims on data of low and high quality (VERDICT_SCHEMA).
+) -> SequelJudgment:
+    """Judge the sequel's claims on data of low and high quality.
 
     Args:
         statistics: Statistics tables, each of one model and benchmark, with the styles
@@ -48,24 +56,28 @@ def judge_sequel(
     Returns:
         The verdicts on SEQUEL_CLAIMS, on COSINE_CLAIMS and on REASONING_CLAIMS, without claims for
         which the tables have no data: on families of models, only of several sizes and beside
-        another family; on reasoning data, only beside instruction data (by ``family``).
+        another family; on reasoning data, only beside instruction data (by ``family``). And what
+        remains of the claims on two styles with length controlled for.
 
     Raises:
         DataError: A table holds an example twice.
     """
-    cosines = [
-        judge(
-            [_cosines(table, kind) for table in alignments], claims, seed=seed, resamples=resamples
-        )
+    of_cosines = [
+        ([_cosines(table, kind) for table in alignments], claims)
         for kind, claims in COSINE_CLAIMS.items()
     ]
     pooled = _reasoning_and_instruction(statistics)
-    tables = [
-        judge(statistics, SEQUEL_CLAIMS, seed=seed, resamples=resamples),
-        *cosines,
-        *([judge(pooled, REASONING_CLAIMS, seed=seed, resamples=resamples)] if pooled else []),
+    parts = [
+        (statistics, SEQUEL_CLAIMS),
+        *of_cosines,
+        *([(pooled, REASONING_CLAIMS)] if pooled else []),
     ]
-    return _with_reasons(pl.concat([VERDICT_SCHEMA.to_frame(), *tables]))
+    judged = [
+        judge_claims(tables, claims, seed=seed, resamples=resamples) for tables, claims in parts
+    ]
+    verdicts = pl.concat([VERDICT_SCHEMA.to_frame(), *(one.verdicts for one in judged)])
+    controls = [LENGTH_CONTROL_SCHEMA.to_frame(), *(one.length_control for one in judged)]
+    return SequelJudgment(_with_reasons(verdicts), pl.concat(controls))
 
 
 def _with_reasons(verdicts: pl.DataFrame) -> pl.DataFrame:

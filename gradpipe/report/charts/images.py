@@ -73,7 +73,9 @@ def static_charts(
 
 def _named_charts(inputs: ReportInputs, statistic: str) -> Iterator[tuple[str, alt.FacetChart]]:
     shown = with_detail(inputs)
-    slugs = file_names(distinct(shown.curves, "model") + distinct(shown.curves, "benchmark"))
+    # Verdicts on a family of models have its name in place of a model's.
+    models = dict.fromkeys(distinct(shown.curves, "model") + distinct(shown.verdicts, "model"))
+    slugs = file_names([*models, *distinct(shown.curves, "benchmark")])
     large = shown.curves.select("model", "benchmark").n_unique() > MOST_CELLS
     for kind in ALL_KINDS:
         if kind.files is None or (large and not kind.in_large_studies):

@@ -14,9 +14,10 @@ from gradpipe.report.charts.parts import (
     unless_dimmed,
 )
 
+#: The interval of an equivalence is a 90 % interval, and others are 95 % intervals.
 INTERVAL_TOOLTIP = [
     tooltip_value("effect", "ratio"),
-    tooltip_value("low", "95 % from"),
+    tooltip_value("low", "interval from"),
     tooltip_value("high", "to"),
 ]
 

@@ -15,8 +15,8 @@ StepExtent = tuple[float, float, float]
 STEPS_SECTION = Section(
     id="steps", name="Training", heading="Along training", tables=("trends",), after="verdicts"
 )
-#: Vega's expression of a step's label, such as 1.5k.
-STEP_LABEL = "format(datum.value, '~s')"
+#: Vega's expression of a step's label, such as 1.5k; SI prefixes would write 0.5 as 500m.
+STEP_LABEL = "format(datum.value, datum.value < 1000 ? '~g' : '~s')"
 #: Two decades or fewer have ticks at 1, 2 and 5 times powers of ten, more only at the powers.
 _MOST_DECADES_WITH_FIFTHS = 2
 

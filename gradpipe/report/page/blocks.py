@@ -16,7 +16,7 @@ from gradpipe.report.charts.kinds.auroc_by_layer import heatmap_statistics
 from gradpipe.report.origins import origin_facts
 from gradpipe.report.page.charts import PageChart
 from gradpipe.report.page.detail_blocks import MOST_DETAIL_LETTERS, detail_blocks, kept_details
-from gradpipe.report.page.index import SHOWN_EXAMPLE_COLUMNS, is_static
+from gradpipe.report.page.index import SHOWN_EXAMPLE_COLUMNS, is_static, with_sample
 from gradpipe.report.page.pack import COARSE, FINE, deflated, packed
 from gradpipe.report.page.table_values import column_values
 from gradpipe.report.page.text import MOST_UNUSABLE_SHOWN
@@ -191,7 +191,7 @@ def _alignment(alignment: pl.DataFrame) -> Iterator[Block]:
 
 def _examples(examples: pl.DataFrame, kept: pl.DataFrame) -> Iterator[Block]:
     numbers = ["loss", "nuclear_norm", "effective_rank", "sigma1_ratio"]
-    rows = kept.with_columns(finite(c) for c in numbers)
+    rows = with_sample(kept).with_columns(finite(c) for c in numbers)
     shown = list(SHOWN_EXAMPLE_COLUMNS)
     for keys, part in _parts(rows, ["model", "benchmark"]):
         total = examples.filter(*(pl.col(k) == v for k, v in zip(_CELL, keys, strict=True))).height
@@ -204,10 +204,11 @@ def _examples(examples: pl.DataFrame, kept: pl.DataFrame) -> Iterator[Block]:
 def _extremes(extremes: pl.DataFrame) -> Iterator[Block]:
     """One block per benchmark holds all models, since they mostly share the texts."""
     names = ["model", "end", "place"]
-    rows = in_reading_order(kept_extremes(extremes), "benchmark", *names)
-    measured = ["index", "style", "relevance", "response_tokens", "loss", "nuclear_norm"]
+    rows = in_reading_order(with_sample(kept_extremes(extremes)), "benchmark", *names)
+    example = ["index", "style", "relevance", "sample"]
+    shown = [*names, *example, "response_tokens", "loss", "nuclear_norm"]
     for keys, part in _parts(rows, ["benchmark"]):
-        yield ("extremes", *keys), packed(part.select(*names, *measured, "instruction", "response"))
+        yield ("extremes", *keys), packed(part.select(*shown, "instruction", "response"))
         yield ("spectra", *keys), packed(spectra_rows(part), {"value": COARSE})
 
 

@@ -9,6 +9,9 @@ const currentChoice = () => {
   return choice;
 };
 
+// Whether a picker has this model: verdicts on a family name the family instead of its models.
+const isPickable = (model) => Array.from(byId("pick-model")?.options ?? []).some(({ value }) => value === model);
+
 const labelOf = (kind, value) => index.labels[kind]?.[value] ?? String(value).replaceAll("_", " ");
 
 const inOrder = (kind, values) => {
@@ -53,8 +56,10 @@ const formatNumber = (value) => {
   if (value === null || value === undefined || !Number.isFinite(value)) return MISSING;
   if (value === 0) return "0";
   const size = Math.abs(value);
-  if (size < 1e-3 || size >= 1e5) return value.toExponential(2).replace(/e([+-])(\d)$/, "e$10$2");
-  return size < 1e3 ? value.toPrecision(3) : value.toFixed(0);
+  const rounded = Number(size.toPrecision(3));
+  if (rounded >= 1e-3 && rounded < 1e3) return value.toPrecision(3);
+  if (rounded >= 1e3 && Number(size.toFixed(0)) < 1e5) return value.toFixed(0);
+  return value.toExponential(2).replace(/e([+-])(\d)$/, "e$10$2");
 };
 
 // A whole number with its thousands separated.

@@ -18,7 +18,7 @@ const sampleSize = (rows) => {
   const fewest = Math.min(...counts);
   const most = Math.max(...counts);
   const unit = rows[0].items === undefined ? "examples" : "items";
-  return ` · ${fewest === most ? fewest : `${fewest} to ${most}`} ${unit}`;
+  return ` · ${fewest === most ? fewest : `${fewest} to ${most}`} ${most === 1 ? unit.slice(0, -1) : unit}`;
 };
 
 const captionOf = (chart, choice, rows) => sourceOf(chart).caption(choice).join(" · ") + sampleSize(rows);

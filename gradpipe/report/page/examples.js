@@ -57,7 +57,7 @@ const showChosen = async () => {
   if (!texts) {
     card.querySelectorAll(".part, pre").forEach((part) => part.remove());
     card.append(element("p", "The page has no room for the texts of this example: it has those of the largest "
-      + `and smallest gradients, and of some between. This one is item ${row.index} of ${choice.benchmark}.`, "note"));
+      + `and smallest gradients, and of some between. This one is ${itemName(row)} of ${choice.benchmark}.`, "note"));
   }
   card.open = Boolean(chosenExample);
   box.replaceChildren(card);
@@ -66,11 +66,11 @@ const showChosen = async () => {
 // Shows the example at a position of the block of examples.
 const showExample = async (position) => {
   const { model, benchmark } = currentChoice();
-  const { index: item, style, relevance } = (await exampleBlock(model, benchmark))[position];
-  chosenExample = { index: item, style, relevance };
+  const row = (await exampleBlock(model, benchmark))[position];
+  chosenExample = Object.fromEntries(EXAMPLE_KEYS.map((name) => [name, row[name]]));
   writeState();
   await showChosen();
-  announce(`Item ${item}, ${labelOf("style", style)}, ${relevance} is shown below the chart.`);
+  announce(`Shown below the chart: ${exampleName(row)}.`);
   await drawFollowers("example");
 };
 

@@ -2,6 +2,9 @@
 
 from typing import Any
 
+import polars as pl
+
+from gradpipe.benchmarks.samples import sample_number
 from gradpipe.report import style
 from gradpipe.report.chart_data import LEAST_BAND, distinct, ratio_pairs
 from gradpipe.report.charts.kinds.auroc_by_layer import heatmap_statistics
@@ -38,11 +41,13 @@ _PICKED_COLUMNS = {
 #: A table that no picker changes is part of the HTML if it has at most this many rows.
 MOST_STATIC_ROWS = 60
 #: The columns of the table of examples that the page shows, with their headings. Its rows come from
-#: the block of the chart of examples.
+#: the block of the chart of examples. Samples share the index of their item, so that an example is
+#: identified by index, style, relevance and sample.
 SHOWN_EXAMPLE_COLUMNS = {
     "index": "item",
     "style": "style",
     "relevance": "relevance",
+    "sample": "sample",
     "response_tokens": "response tokens",
     "tokens": "tokens",
     "loss": "loss",
@@ -58,14 +63,15 @@ def page_index(
 ) -> dict[str, Any]:
     """Charts, tables, choices, labels and orders, as JSON for the page's script."""
     styles = distinct(inputs.curves, "style")
+    of_examples = example_headings(inputs.examples)
     return {
         "charts": [chart.for_page() for chart in charts.values()],
         "tables": {
             **{name: _description(table) for name, table in tables.items() if not is_static(table)},
             "examples": {
                 "heads": EXAMPLE_HEADS,
-                "columns": list(SHOWN_EXAMPLE_COLUMNS),
-                "kinds": column_kinds(inputs.examples.select(*SHOWN_EXAMPLE_COLUMNS)),
+                "columns": list(of_examples),
+                "kinds": column_kinds(with_sample(inputs.examples).select(*of_examples)),
             },
         },
         "mads": _mad_columns(tables),
@@ -89,6 +95,21 @@ def page_index(
         "knowledgeStyles": KNOWLEDGE_STYLES,
         "leastBand": LEAST_BAND,
         "leastP": LEAST_P,
+    }
+
+
+def with_sample(examples: pl.DataFrame) -> pl.DataFrame:
+    """Examples with the number of each one's ``sample`` of its item, 0 for the item itself."""
+    return examples.with_columns(sample_number())
+
+
+def example_headings(examples: pl.DataFrame) -> dict[str, str]:
+    """SHOWN_EXAMPLE_COLUMNS, without the samples if no item has several."""
+    has_samples = with_sample(examples).select((pl.col("sample") > 0).any()).item()
+    return {
+        name: heading
+        for name, heading in SHOWN_EXAMPLE_COLUMNS.items()
+        if name != "sample" or has_samples
     }
 
 

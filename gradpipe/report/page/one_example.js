@@ -1,5 +1,6 @@
 // One example of the scatter: which one is chosen, and the rows of its charts.
-// By index, style and relevance, so that it is found again in the results of another model.
+// By what identifies it, so that it is found again in the results of another model.
+const EXAMPLE_KEYS = ["index", "style", "relevance", "sample"];
 let chosenExample = null;
 
 // The rows of the block of examples, each with its position, by which its details are found.
@@ -7,7 +8,7 @@ const exampleBlock = async (model, benchmark) =>
   (await rowsOf(["examples", model, benchmark])).map((row, position) => ({ ...row, position }));
 
 const isSameExample = (row, other) =>
-  ["index", "style", "relevance"].every((name) => row[name] === other[name]);
+  EXAMPLE_KEYS.every((name) => row[name] === other[name]);
 
 // The chosen example, or else the largest one whose details the page has.
 const exampleShown = async ({ model, benchmark }) => {
@@ -19,7 +20,8 @@ const exampleShown = async ({ model, benchmark }) => {
     .reduce((largest, row) => (largest && largest.nuclear_norm >= row.nuclear_norm ? largest : row), null);
 };
 
-const exampleName = (row) => `item ${formatCount(row.index)}, ${labelOf("style", row.style)}, ${row.relevance}`;
+const itemName = (row) => `item ${formatCount(row.index)}${row.sample ? `, sample ${row.sample}` : ""}`;
+const exampleName = (row) => `${itemName(row)}, ${labelOf("style", row.style)}, ${row.relevance}`;
 
 const textsOfExample = async ({ model, benchmark }, { position }) => {
   const [detail] = await rowsOf(["details", model, benchmark], { position });

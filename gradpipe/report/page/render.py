@@ -18,7 +18,7 @@ from gradpipe.report.model_labels import with_model_labels
 from gradpipe.report.page.blocks import MOST_LETTERS, all_blocks, page_tables
 from gradpipe.report.page.charts import page_charts, page_sections
 from gradpipe.report.page.held_files import held_files
-from gradpipe.report.page.index import EXAMPLE_HEADS, SHOWN_EXAMPLE_COLUMNS, is_static, page_index
+from gradpipe.report.page.index import EXAMPLE_HEADS, example_headings, is_static, page_index
 from gradpipe.report.page.pack import deflated
 from gradpipe.report.page.text import page_text
 from gradpipe.report.report_data import ReportInputs
@@ -78,7 +78,8 @@ def _rendered(inputs: ReportInputs) -> str:
         **page_text(inputs),
         charts=charts,
         tables=tables,
-        example_headings=list(SHOWN_EXAMPLE_COLUMNS.values()),
+        filled={name for name, table in tables.items() if table.frame.height},
+        example_headings=list(example_headings(inputs.examples).values()),
         example_heads=EXAMPLE_HEADS,
         sections=sections,
         navigation=[

@@ -19,18 +19,31 @@ const alignmentRows = async (model, kind, benchmark) => {
     .map((row) => ({ ...row, low: row.mean - (row.se ?? 0), high: row.mean + (row.se ?? 0) }));
 };
 
+// The verdicts on families of models, which are shown whichever model is chosen.
+const rowsOfFamilies = async () => {
+  const families = index.blocks.filter(([kind, name]) => kind === "verdicts" && !isPickable(name)).map(([, name]) => name);
+  const parts = await Promise.all(families.map(async (family) =>
+    (await rowsOf(["verdicts", family])).map((row) => ({ ...row, family }))));
+  return parts.flat();
+};
+
 Object.assign(SOURCES, {
   verdicts: {
     follows: ["model", "claim"], value: "effect", kind: "Dots with intervals",
-    caption: (choice) => [claimTitle(choice.claim), choice.model],
-    rows: async ({ model, claim }) => {
-      const rows = (await rowsOf(["verdicts", model]))
-        .filter((row) => row.low > 0 && row.effect > 0 && row.high > 0);
+    caption: (choice) => [claimTitle(choice.claim), choice.judged ?? choice.model],
+    rows: async (choice) => {
+      const { model, claim } = choice;
+      const names = index.claims.filter((part) => part.group === claim).map((part) => part.claim);
+      const isDrawn = (row) => names.includes(row.claim) && row.low > 0 && row.effect > 0 && row.high > 0;
+      const ofModel = (await rowsOf(["verdicts", model])).filter(isDrawn);
+      const ofFamilies = (await rowsOfFamilies()).filter(isDrawn);
+      if (ofFamilies.length && !ofModel.length) choice.judged = "families of models";
+      const rows = [...ofModel, ...ofFamilies];
       // Panels appear in the order of their first rows, so rows come in the order of the claims.
       return index.claims.filter((part) => part.group === claim).flatMap((part) => {
         const title = wrapText(part.statement, titleLetters());
         return rows.filter((row) => row.claim === part.claim)
-          .map((row) => ({ ...row, part: title, place: `${row.benchmark} · ${row.projection}` }));
+          .map((row) => ({ ...row, part: title, place: [row.family, row.benchmark, row.projection].filter(Boolean).join(" · ") }));
       });
     },
   },
@@ -83,7 +96,8 @@ Object.assign(SOURCES, {
     axes: ({ x_axis: x, y_axis: y }) => ({
       x: { field: x, title: chosenLabel("x_axis", x) }, y: { field: y, title: chosenLabel("y_axis", y) },
     }),
-    onClick: ({ position }) => showExample(position),
+    // A click beside the dots, or on the legend, has another datum.
+    onClick: ({ position }) => position !== undefined && showExample(position),
     rows: async ({ model, benchmark, x_axis: x, y_axis: y }) => {
       const rows = await exampleBlock(model, benchmark);
       const isDrawn = (row) => row[x] > 0 && row[y] > 0 && !isOff(row.style);

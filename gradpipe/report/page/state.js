@@ -1,12 +1,17 @@
 // The reader's choices in the page's address, so that a link shows what its sender saw:
 // #SECTION&model=NAME&statistic=NAME&off=STYLE,STYLE&scale=CHART,CHART&example=ITEM,STYLE,RELEVANCE
-// &drawn=MODEL&drawn=MODEL.
+// &drawn=MODEL&drawn=MODEL. A further sample of an item has its number behind the relevance.
 // Only choices that differ from those of a page that was just opened are written.
 const firstChoice = (select) => (select.querySelector("option[selected]") ?? select.options[0])?.value;
 
 const sectionOf = (hash) => {
   const [first] = hash.replace(/^#/, "").split("&");
-  return first.includes("=") ? "" : decodeURIComponent(first);
+  // A % without two digits behind it cannot be decoded: the address then names no section.
+  try {
+    return first.includes("=") ? "" : decodeURIComponent(first);
+  } catch {
+    return "";
+  }
 };
 const choicesOf = (hash) => new URLSearchParams(hash.replace(/^#/, "").split("&").filter((part) => part.includes("=")).join("&"));
 
@@ -24,9 +29,14 @@ const stateOfPage = () => {
   const scale = scaleBoxes().filter((box) => box.checked !== startsLog(box)).map((box) => box.dataset.log);
   if (scale.length) choices.set("scale", scale.join(","));
   if (nameBoxes().some((box) => box.checked !== box.defaultChecked)) {
-    for (const box of nameBoxes()) if (box.checked) choices.append("drawn", box.value);
+    const ticked = nameBoxes().filter((box) => box.checked).map((box) => box.value);
+    // Without any, the name stands alone: this differs from a link without it.
+    for (const name of ticked.length ? ticked : [""]) choices.append("drawn", name);
   }
-  if (chosenExample) choices.set("example", [chosenExample.index, chosenExample.style, chosenExample.relevance].join(","));
+  if (chosenExample) {
+    const { index: item, style, relevance, sample } = chosenExample;
+    choices.set("example", [item, style, relevance, ...(sample ? [sample] : [])].join(","));
+  }
   return choices.toString();
 };
 
@@ -53,9 +63,9 @@ const readState = () => {
   const scale = (choices.get("scale") ?? "").split(",");
   for (const box of scaleBoxes()) box.checked = startsLog(box) !== scale.includes(box.dataset.log);
   const drawn = choices.getAll("drawn");
-  for (const box of nameBoxes()) box.checked = drawn.length ? drawn.includes(box.value) : box.defaultChecked;
-  const [item, style, relevance] = (choices.get("example") ?? "").split(",");
-  chosenExample = relevance === undefined ? null : { index: Number(item), style, relevance };
+  for (const box of nameBoxes()) box.checked = choices.has("drawn") ? drawn.includes(box.value) : box.defaultChecked;
+  const [item, style, relevance, sample = "0"] = (choices.get("example") ?? "").split(",");
+  chosenExample = relevance === undefined ? null : { index: Number(item), style, relevance, sample: Number(sample) };
 };
 
 const scrollToSection = () => {

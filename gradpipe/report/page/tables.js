@@ -44,7 +44,9 @@ const chosenRows = async (name) => {
   const wanted = wantedValues(choice);
   const tests = Object.entries(picked).filter(([column]) => wanted[column]);
   const rows = await tableRows(name, statistics.length ? choice.statistic : "");
-  return rows.filter((row) => tests.every(([column, position]) => wanted[column].includes(row[position])));
+  const isShown = (row) => tests.every(([column, position]) =>
+    wanted[column].includes(row[position]) || (column === "model" && !isPickable(row[position])));
+  return rows.filter(isShown);
 };
 
 const compareValues = (a, b, kind) => {
@@ -61,10 +63,13 @@ const sortRows = (rows, { column, descending }, kinds) => {
     || direction * compareValues(a[column], b[column], kinds[column]));
 };
 
+// The thin spaces in numbers are ignored: 1234 finds the item that is shown with one.
+const searchable = (text) => text.toLowerCase().replaceAll("\u202f", "");
+
 const searchRows = (rows, name, kinds) => {
-  const words = (document.querySelector(`[data-search="${name}"]`)?.value ?? "").toLowerCase().split(/\s+/);
+  const words = searchable(document.querySelector(`[data-search="${name}"]`)?.value ?? "").split(/\s+/);
   return rows.filter((row) => {
-    const text = row.map((value, column) => formatValue(value, kinds[column])).join(" ").toLowerCase();
+    const text = searchable(row.map((value, column) => formatValue(value, kinds[column])).join(" "));
     return words.every((word) => text.includes(word));
   });
 };

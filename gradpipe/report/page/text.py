@@ -12,13 +12,14 @@ from gradpipe.report.prose.findings import findings
 from gradpipe.report.prose.headline import FEW_HEADLINES, HEADLINE_COLUMNS, Headline, headlines
 from gradpipe.report.prose.length_line import HOW_SURVIVAL_IS_JUDGED
 from gradpipe.report.prose.length_note import length_note
+from gradpipe.report.prose.no_findings import main_chart_note, no_findings_note
 from gradpipe.report.prose.phrases import count_text, join_words
 from gradpipe.report.prose.sets_note import sets_note
 from gradpipe.report.prose.spans import span_findings
 from gradpipe.report.prose.terms import explained
 from gradpipe.report.prose.trends import headline_note, step_notes, trend_findings
 from gradpipe.report.report_data import ReportInputs
-from gradpipe.report.steps import detailed_models
+from gradpipe.report.steps import detailed_models, models_that_count
 from gradpipe.system.units import format_duration
 
 MISSING = "not recorded"
@@ -49,10 +50,17 @@ HOW_JUDGED = (
     "instruction and behind another one, and both of its uses are kept together. The more cells "
     "there are, the more of them would be decided by chance. The p-values are therefore corrected "
     "for all cells of the claim by Holm’s method, and a cell is decided only if its corrected "
-    "p-value is below 0.05. A finding’s verdict is also corrected for all claims of the study; the "
-    "table has both. Few items of very unequal size widen the interval. With too few items nothing "
-    "is decided. A verdict applies to these models and data only."
+    "p-value is below 0.05. {correction} Few items of very unequal size widen the interval. With "
+    "too few items nothing is decided. A verdict applies to these models and data only."
 )
+
+#: What HOW_JUDGED says of the correction over all claims, by that of the study.
+_CORRECTIONS = {
+    "study": (
+        "A finding’s verdict is also corrected for all claims of the study; the table has both."
+    ),
+    "none": "As the study requests, verdicts are not corrected for the number of its claims.",
+}
 
 #: More findings on trends than this are folded, by series.
 MOST_OPEN_TRENDS = 10
@@ -73,10 +81,12 @@ def page_text(inputs: ReportInputs) -> dict[str, Any]:
         name: int(inputs.rows.get_column(name).sum() or 0)
         for name in ("examples", "unusable", "truncated")
     }
-    judged = (HOW_JUDGED, headline_note(inputs), HOW_SURVIVAL_IS_JUDGED)
+    study = provenance.get("study", {})
+    correction = _CORRECTIONS[study.get("correction") or "study"]
+    how_judged = HOW_JUDGED.format(correction=correction)
+    judged = (how_judged, headline_note(inputs), HOW_SURVIVAL_IS_JUDGED)
     all_findings = findings(inputs) + span_findings(inputs)
     statistic = default if default in statistics or not statistics else statistics[0]
-    study = provenance.get("study", {})
     first = headlines(all_findings, inputs)
     first_terms = explained([style.statistic_label(statistic), *_words_of(first)])
     return {
@@ -86,7 +96,9 @@ def page_text(inputs: ReportInputs) -> dict[str, Any]:
         "headlines": first,
         "few_headlines": FEW_HEADLINES,
         "headline_columns": HEADLINE_COLUMNS,
-        "headline_extent": _extent(models, benchmarks),
+        "headline_extent": _extent(models_that_count(models, inputs.steps), benchmarks),
+        "main_chart_note": main_chart_note(inputs, first),
+        "no_findings": no_findings_note(inputs, all_findings),
         "headline_terms": first_terms,
         "findings_terms": explained(
             (text for one in all_findings for text in (one.title, one.summary, *one.details)),
@@ -118,7 +130,7 @@ def page_text(inputs: ReportInputs) -> dict[str, Any]:
         "sets_note": sets_note(inputs),
         "discrimination_notes": discrimination_notes(inputs.discrimination, inputs.added),
         "totals": {**totals, "unusable": max(totals["unusable"], inputs.unusable.height)},
-        "mismatches": provenance.get("study", {}).get("generator", {}).get("mismatches"),
+        "mismatches": study.get("generator", {}).get("mismatches"),
         "unusable_listed": inputs.unusable.height,
         "most_unusable": MOST_UNUSABLE_SHOWN,
         "provenance": _provenance(provenance),

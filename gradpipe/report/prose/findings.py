@@ -17,6 +17,7 @@ from gradpipe.report.prose.notes import claim_notes
 from gradpipe.report.prose.phrases import (
     CLAIM_VERDICTS,
     count_text,
+    interval_name,
     interval_text,
     join_words,
     range_text,
@@ -200,10 +201,10 @@ def _measured(part: _Part) -> str:
     """
     overall, cells = part.overall, part.cells.get_column("p").count()
     over = f" on average over {count_text(cells, 'cell')}" if cells > 1 else ""
-    name = "95 % interval" if part.claim["test"] == "greater" else "90 % interval"
+    name = interval_name(part.claim)
     if part.claim["quantity"] == "layers":
         within = f" of {count_text(cells, 'cell')}" if cells > 1 else ""
-        over, name = f" at the layer{within} that differs most", "95 % bounds of all layers"
+        over = f" at the layer{within} that differs most"
     interval = interval_text(overall["effect"], overall["low"], overall["high"], name)
     items = f"; {count_text(overall['items'], 'item')}" if overall["items"] else ""
     return f"Measured: {ratio_text(overall['effect'])}{over} ({interval}{items})"

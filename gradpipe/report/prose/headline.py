@@ -11,7 +11,12 @@ import polars as pl
 from gradpipe.claims.length.matched_styles import LEAST_ANSWER_SHARE
 from gradpipe.claims.schemas import COMPARISON_SOURCE, STUDY_SOURCE
 from gradpipe.report.prose.findings import ClaimFinding
-from gradpipe.report.prose.phrases import CLOSE_TO_ONE, short_number
+from gradpipe.report.prose.phrases import (
+    CLOSE_TO_ONE,
+    USUAL_INTERVAL,
+    interval_name,
+    short_number,
+)
 from gradpipe.report.report_data import ReportInputs
 from gradpipe.report.style import number, style_label
 
@@ -102,7 +107,7 @@ def _sizes(length: pl.DataFrame) -> list[Headline]:
     ratios = length.filter(pl.col("effect") > 0, pl.col("effect").is_finite(), quantity="mean")
     lines = []
     for style, against in ratios.select("style", "against").unique(maintain_order=True).rows():
-        of_pair = ratios.filter(style=style, against=against)
+        of_pair = _in_the_same_cells(ratios.filter(style=style, against=against))
         over = f"{style_label(style)} / {style_label(against)}"
         lines.append(
             Headline(
@@ -116,6 +121,22 @@ def _sizes(length: pl.DataFrame) -> list[Headline]:
             )
         )
     return lines
+
+
+def _in_the_same_cells(ratios: pl.DataFrame) -> pl.DataFrame:
+    """The ratios of two styles in those cells that have all of them.
+
+    A control that no cell has beside the others is left out.
+    """
+    cell = ["model", "benchmark", "projection"]
+    used: list[str] = []
+    shared = ratios.select(cell).unique()
+    for control in ("none", *list(HEADLINE_COLUMNS)[1:]):
+        both = shared.join(ratios.filter(control=control), on=cell, how="semi")
+        if both.height:
+            used, shared = [*used, control], both
+    of_used = ratios.filter(pl.col("control").is_in(used))
+    return of_used.join(shared, on=cell, how="semi", maintain_order="left")
 
 
 def _mean_figure(column: str, ratios: pl.DataFrame) -> HeadlineFigure:
@@ -147,11 +168,11 @@ def _headline(
     controls = inputs.length_control.filter(pl.col("claim") == finding.claim)
     by_control = {one["control"]: one for one in controls.to_dicts()}
     ratio, interval = _ratio_and_interval(row)
-    level = "" if claim["test"] == "greater" else "90 %: "
+    level = _level(claim)
     measured = HeadlineFigure(
         column="measured", ratio=ratio, interval=level + interval, outcome="agrees"
     )
-    others = [_figure(name, by_control.get(name)) for name in list(HEADLINE_COLUMNS)[1:]]
+    others = [_figure(name, by_control.get(name), level) for name in list(HEADLINE_COLUMNS)[1:]]
     statement = str(claim["statement"])
     return Headline(
         group=finding.group,
@@ -164,13 +185,19 @@ def _headline(
     )
 
 
+def _level(claim: dict[str, Any]) -> str:
+    """What precedes an interval that is not the usual one, such as "90 %: "."""
+    name = interval_name(claim)
+    return "" if name == USUAL_INTERVAL else f"{name.removesuffix(' interval')}: "
+
+
 def _ratio_of(claim: dict[str, Any]) -> str:
     """What the ratio is of; the title of a comparison names the styles already."""
     ratio = str(claim["ratio"] or "")
     return ratio.partition(":")[0] if claim["source"] == COMPARISON_SOURCE else ratio
 
 
-def _figure(column: str, row: dict[str, Any] | None) -> HeadlineFigure:
+def _figure(column: str, row: dict[str, Any] | None, level: str) -> HeadlineFigure:
     if row is None or not _is_ratio(row["effect"]):
         return HeadlineFigure(column=column, note=_missing(column, row))
     notes = [_WORDS.get(row["outcome"], "")]
@@ -180,7 +207,7 @@ def _figure(column: str, row: dict[str, Any] | None) -> HeadlineFigure:
     return HeadlineFigure(
         column=column,
         ratio=ratio,
-        interval=interval,
+        interval=level + interval,
         note="; ".join(filter(None, notes)),
         outcome=row["outcome"],
     )

@@ -8,10 +8,11 @@ import polars as pl
 
 from gradpipe.claims.inference.bootstrap import MIN_ITEMS
 from gradpipe.claims.inference.power import USUAL_POWER, items_needed
+from gradpipe.report.prose.comparisons import verdict_word
 from gradpipe.report.prose.discrimination import auroc_notes
 from gradpipe.report.prose.inference_notes import random_effects_text
 from gradpipe.report.prose.length_line import length_line
-from gradpipe.report.prose.phrases import count_text, interval_text, ratio_text
+from gradpipe.report.prose.phrases import count_text, interval_name, interval_text, ratio_text
 from gradpipe.report.report_data import ReportInputs
 
 #: A claim's name and a sentence about it, without its period.
@@ -49,16 +50,17 @@ def _at_equal_length(inputs: ReportInputs) -> Iterator[Note]:
 
 def _apart_from_size(inputs: ReportInputs) -> Iterator[Note]:
     """The verdict on what states the same of MAD / mean, which does not depend on size."""
-    overall = _overall(inputs.verdicts)
+    overall, claims = _overall(inputs.verdicts), _by_name(inputs.claims)
     for claim, beside in inputs.claims.select("claim", "scale_free").drop_nulls().rows():
         if beside in overall:
             name = "Relative to the curve's mean (MAD / mean)"
-            yield claim, _beside(name, overall[beside])
+            yield claim, _beside(name, overall[beside], claims[beside])
 
 
 def _on_verified(inputs: ReportInputs) -> Iterator[Note]:
+    claims = _by_name(inputs.claims)
     for claim, row in _overall(inputs.verified).items():
-        yield claim, _beside("On verified responses alone", row)
+        yield claim, _beside("On verified responses alone", row, claims[claim])
 
 
 def _in_populations(inputs: ReportInputs) -> Iterator[Note]:
@@ -96,14 +98,20 @@ def needed_items(plan: dict[str, Any]) -> str | None:
     )
 
 
+def _by_name(claims: pl.DataFrame) -> dict[str, dict[str, Any]]:
+    return {row["claim"]: row for row in claims.to_dicts()}
+
+
 def _overall(verdicts: pl.DataFrame) -> dict[str, dict[str, Any]]:
     rows = verdicts.filter(pl.col("level") == "overall").to_dicts()
     return {row["claim"]: row for row in rows}
 
 
-def _beside(name: str, overall: dict[str, Any]) -> str:
-    """The ratio of another overall verdict on the same claim, with its interval and verdict."""
+def _beside(name: str, overall: dict[str, Any], claim: dict[str, Any]) -> str:
+    """The ratio of another overall verdict on ``claim``, with its interval and verdict."""
+    verdict = verdict_word(overall["verdict_study"] or overall["verdict"], claim["source"])
     if overall["effect"] is None:
-        return f"{name}: {overall['verdict']}"
-    interval = interval_text(overall["effect"], overall["low"], overall["high"])
-    return f"{name}: {ratio_text(overall['effect'])} ({interval}), {overall['verdict']}"
+        return f"{name}: {verdict}"
+    ends = overall["low"], overall["high"]
+    interval = interval_text(overall["effect"], *ends, interval_name(claim))
+    return f"{name}: {ratio_text(overall['effect'])} ({interval}), {verdict}"

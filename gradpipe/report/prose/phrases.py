@@ -1,7 +1,8 @@
 """Ratios, intervals and counts as text, the same in every sentence of a report."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 from gradpipe.report import style
 
@@ -11,6 +12,17 @@ CLAIM_VERDICTS = ("supported", "contradicted", "undecided")
 CLOSE_TO_ONE = (2 / 3, 1.5)
 #: A ratio that differs from 1 by less than this is neither larger nor smaller.
 _EQUAL_WITHIN = 0.0005
+
+
+#: The interval of a ratio, unless the claim is about an equivalence.
+USUAL_INTERVAL = "95 % interval"
+
+
+def interval_name(claim: Mapping[str, Any]) -> str:
+    """What ``low`` to ``high`` of the verdicts on a claim, a row of CLAIM_SCHEMA, are."""
+    if claim["quantity"] == "layers":
+        return "95 % bounds of all layers"
+    return USUAL_INTERVAL if claim["test"] == "greater" else "90 % interval"
 
 
 def ratio_text(ratio: float | None) -> str:
@@ -25,7 +37,7 @@ def ratio_text(ratio: float | None) -> str:
 
 
 def interval_text(
-    ratio: float, low: float | None, high: float | None, name: str = "95 % interval"
+    ratio: float, low: float | None, high: float | None, name: str = USUAL_INTERVAL
 ) -> str:
     """The interval of a ratio, ``name`` first, as times or percentages like the ratio itself."""
     low = 0.0 if low is None or math.isnan(low) else low

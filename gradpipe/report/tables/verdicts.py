@@ -19,7 +19,7 @@ _LABELS = {
     "title": "claim",
     "statement": "part",
     "effect": "ratio",
-    "low": "95 % from",
+    "low": "interval from",
     "high": "to",
     "p_adjusted": "adjusted p",
     "verdict_study": "verdict, all claims",

@@ -4,8 +4,9 @@ import numpy as np
 import polars as pl
 import pytest
 
+from gradpipe.claims.length.control import compares_styles
 from gradpipe.claims.quality.claims import ALL_SEQUEL_CLAIMS
-from gradpipe.claims.quality.verdicts import ALL_INSTRUCTION, judge_sequel
+from gradpipe.claims.quality.verdicts import ALL_INSTRUCTION, SequelJudgment, judge_sequel
 from tests.claims.made_up_quality import quality_table, sizes_and_lengths
 
 STATISTICS = ("nuclear_norm", "effective_rank")
@@ -32,7 +33,7 @@ def cosines(of: pl.DataFrame, size: float) -> pl.LazyFrame:
 
 
 @pytest.fixture(scope="module")
-def verdicts() -> pl.DataFrame:
+def judged() -> SequelJudgment:
     instruction = table(0, "wiz_reward", "instruction")
     reasoning = table(1, "reasoning_r1", "math", rank=0.8)
     return judge_sequel(
@@ -40,6 +41,11 @@ def verdicts() -> pl.DataFrame:
         [cosines(instruction, 0.02), cosines(reasoning, 0.3)],
         resamples=200,
     )
+
+
+@pytest.fixture(scope="module")
+def verdicts(judged: SequelJudgment) -> pl.DataFrame:
+    return judged.verdicts
 
 
 def test_every_claim_that_the_data_allow_is_judged(verdicts: pl.DataFrame) -> None:
@@ -55,6 +61,25 @@ def test_planted_effects_are_found(verdicts: pl.DataFrame) -> None:
     overall = dict(verdicts.filter(level="overall").select("claim", "verdict").iter_rows())
     for claim in ("S1", "S2", "S2-matched", "S2-regression", "S6", "S6-regression"):
         assert overall[claim] == "supported"
+
+
+def test_only_claims_on_the_sizes_of_two_curves_have_length_control(
+    judged: SequelJudgment,
+) -> None:
+    compared = {"S1", "S2", "S6"}
+    assert {claim.claim for claim in ALL_SEQUEL_CLAIMS if compares_styles(claim)} == compared
+    assert set(judged.length_control["claim"]) == compared
+    of_norms = {row["control"]: row for row in judged.length_control.to_dicts()[:6]}
+    assert of_norms["summed_loss"]["effect"] is not None
+    assert of_norms["regression"]["how"] == "no item has responses of both styles"
+    judged_claims = judged.verdicts.filter(level="overall").drop_nulls("survives_length")
+    assert set(judged_claims["claim"]) == compared
+
+
+def test_a_ratio_of_aurocs_or_of_distances_is_not_named_a_ratio_of_two_curves() -> None:
+    ratios = {claim.claim: claim.ratio for claim in ALL_SEQUEL_CLAIMS}
+    assert ratios["S1"] == "nuclear norm: quality low / quality high"
+    assert [ratios[name] for name in ("S3", "S4a", "S4b", "S1-matched")] == [None] * 4
 
 
 def test_cosines_of_opposite_signs_do_not_cancel(verdicts: pl.DataFrame) -> None:
@@ -79,7 +104,7 @@ def test_an_example_of_several_benchmarks_counts_once() -> None:
     )
     none = cosines(instruction, 0.1).filter(pl.lit(False))
     once, twice = (
-        judge_sequel(tables, [none] * len(tables), resamples=100).filter(claim="S6")
+        judge_sequel(tables, [none] * len(tables), resamples=100).verdicts.filter(claim="S6")
         for tables in ([instruction, reasoning], [instruction, again, reasoning])
     )
     assert twice.equals(once)
@@ -89,7 +114,7 @@ def test_too_little_overlap_of_lengths_is_the_reason() -> None:
     made = sizes_and_lengths(2, low=(2.0, 0.2), high=(6.0, 0.2))
     only = quality_table(*made, benchmark="her_reward")
     alignments = [cosines(only.with_columns(effective_rank=pl.lit(1.0)), 0.1)]
-    verdicts = judge_sequel([only], alignments, resamples=50)
+    verdicts = judge_sequel([only], alignments, resamples=50).verdicts
     reasons = verdicts.filter(claim="S1-matched", level="cell")["reason"].unique().to_list()
     assert reasons == [
         "lengths do not overlap enough: 0 pairs of equal length, at least 8 are required"

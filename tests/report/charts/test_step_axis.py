@@ -2,10 +2,12 @@
 
 from typing import Any
 
+import altair as alt
 import polars as pl
 import pytest
+import vl_convert
 
-from gradpipe.report.charts.step_axis import step_axis, step_extent
+from gradpipe.report.charts.step_axis import STEP_LABEL, step_axis, step_extent
 
 
 def axis_of(steps: list[float], log: bool) -> dict[str, Any]:
@@ -44,3 +46,10 @@ def test_the_scale_is_linear_up_to_the_first_step_above_zero() -> None:
 def test_steps_are_linear_by_default_and_if_there_is_only_one() -> None:
     for axis in (axis_of([0.0, 10.0], log=False), axis_of([10.0], log=True)):
         assert "type" not in axis["scale"]
+
+
+@pytest.mark.parametrize(("step", "label"), [(0.5, "0.5"), (250.0, "250"), (1500.0, "1.5k")])
+def test_a_fraction_of_a_step_is_written_without_a_prefix(step: float, label: str) -> None:
+    axis = step_axis((step, step, step), log=False).axis(labelExpr=STEP_LABEL, values=[step])
+    chart = alt.Chart(pl.DataFrame({"step": [step]})).mark_point().encode(x=axis)
+    assert f">{label}</text>" in vl_convert.vegalite_to_svg(chart.to_json())

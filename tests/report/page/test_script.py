@@ -24,8 +24,8 @@ from gradpipe.report.tables.table import LEAST_P, ReportTable
 from gradpipe.statistics.differences import relative_difference
 
 STYLES = ("none", "simplified", "detailed", "length_100", "length_500")
-#: The scripts without the part that reads the data and the part that draws.
-SCRIPTS = ("choice", "rows", "tables")
+#: The scripts without the part that reads the data.
+SCRIPTS = ("choice", "rows", "draw", "tables")
 KEYS = ["style", "projection", "layer"]
 NUMBERS = ["ratio", "se", "low", "high", "examples"]
 
@@ -127,7 +127,8 @@ def test_rd_on_the_page_marks_the_largest_layers_of_the_table(browser: Any) -> N
 
 def test_values_in_cells_are_written_as_in_the_other_tables(browser: Any) -> None:
     random = np.random.default_rng(5)
-    numbers = [0.0, 1.0, 99.94, 0.001, *(np.exp(random.normal(0, 9, 300)) * random.choice([-1, 1]))]
+    edges = [0.0, 1.0, 99.94, 0.001, 999.7, 99_960.0, 99_999.7, 0.0009999]
+    numbers = [*edges, *(np.exp(random.normal(0, 9, 296)) * random.choice([-1, 1]))]
     frame = pl.DataFrame(
         {
             "style": ["length_100", "none", "none_padded", None] * 76,
@@ -172,3 +173,33 @@ def test_rows_are_sorted_by_their_numbers_and_missing_ones_are_last(
     in_order = run(browser, {"leastP": LEAST_P}, call, rows=rows, state=state)
     expected = [[number] for number in sorted(numbers, reverse=descending)]
     assert in_order == [*expected, [None], [None]]
+
+
+def test_a_number_is_found_without_the_thin_space_that_it_is_shown_with(browser: Any) -> None:
+    call = "['1234', '1\u202f234', '234 detailed', '12345'].map((typed) => found(typed))"
+    found = """(() => { const box = document.createElement("input");
+      box.dataset.search = "examples"; document.body.append(box);
+      return (typed) => { box.value = typed;
+        return searchRows([[1234, "detailed"]], "examples", ["count", "text"]).length; }; })()"""
+    counts = run(browser, {}, f"(() => {{ const found = {found}; return {call}; }})()")
+    assert counts == [1, 1, 1, 0]
+
+
+@pytest.mark.parametrize(
+    ("value", "text"), [(999.7, "1000"), (-999.7, "-1000"), (99_999.7, "1.00e+05"), (5.0, "5.00")]
+)
+def test_a_number_that_rounds_up_is_written_like_its_rounded_value(
+    browser: Any, value: float, text: str
+) -> None:
+    assert run(browser, {}, "formatNumber(value)", value=value) == text == style.number(value)
+
+
+@pytest.mark.parametrize(
+    ("counts", "text"),
+    [([1], " · 1 example"), ([1, 2], " · 1 to 2 examples"), ([8], " · 8 examples")],
+)
+def test_the_sample_size_is_in_the_singular_or_the_plural(
+    browser: Any, counts: list[int], text: str
+) -> None:
+    rows = [{"examples": count} for count in counts]
+    assert run(browser, {}, "sampleSize(rows)", rows=rows) == text

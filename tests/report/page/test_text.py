@@ -5,6 +5,7 @@ from typing import Any
 
 from gradpipe.report.page.text import page_text
 from gradpipe.report.report_data import ReportInputs
+from tests.report.made_up_series import series_inputs
 
 
 def text_of(inputs: ReportInputs, **provenance: Any) -> dict[str, Any]:
@@ -46,3 +47,17 @@ def test_models_and_data_are_listed_with_their_hashes(inputs: ReportInputs) -> N
     assert "hash of the weights" in listings["Models"]["columns"]
     assert "9b1c44e0" in listings["Models"]["rows"][0]
     assert "hash of the data" in listings["Benchmarks"]["columns"]
+
+
+def test_the_findings_are_a_mean_over_the_models_that_verdicts_are_about() -> None:
+    text = page_text(series_inputs(20, layers=2))
+    assert text["headline_extent"].startswith("2 models, 2 benchmarks")
+
+
+def test_how_verdicts_are_judged_says_whether_they_are_corrected(inputs: ReportInputs) -> None:
+    study = inputs.provenance["study"]
+    corrected = page_text(inputs)["how_judged"]
+    assert "also corrected for all claims of the study" in corrected
+    without = text_of(inputs, study=study | {"correction": "none"})["how_judged"]
+    assert "also corrected for all claims" not in without
+    assert "not corrected for the number of its claims" in without

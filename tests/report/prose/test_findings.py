@@ -15,6 +15,7 @@ from gradpipe.claims.contrasts import claims_table
 from gradpipe.claims.paper import PAPER_CLAIMS
 from gradpipe.claims.schemas import (
     CLAIM_SCHEMA,
+    COMPARISON_SOURCE,
     LENGTH_CONTROL_SCHEMA,
     RANDOM_EFFECTS_SCHEMA,
     STUDY_SOURCE,
@@ -395,3 +396,22 @@ def test_findings_on_the_papers_claims_are_whole_sentences(
         assert text.endswith(".")
         assert text[0].isupper()
         assert not re.search(r"\.\.|\s\.|  |None|nan", text), text
+
+
+def test_a_verdict_beside_a_findings_own_is_corrected_and_has_its_interval_and_word(
+    inputs: ReportInputs,
+) -> None:
+    claims = [
+        claim(source=COMPARISON_SOURCE),
+        claim("2", "2", test="not_greater", quantity="mean", margin=1.1),
+    ]
+    verified = [
+        overall(verdict_study="supported"),
+        overall("2", effect=0.9, low=0.85, high=0.97, verdict_study="undecided"),
+    ]
+    judged = with_verdicts(inputs, claims, [overall(), overall("2")])
+    rows = pl.DataFrame(verified, schema=VERDICT_SCHEMA)
+    compared, within = findings(replace(judged, verified=rows))
+    own = f"{ratio_text(6.4)} (95 % interval 5.1 to 8.0 times), larger."
+    assert compared.summary.endswith(f"On verified responses alone: {own}")
+    assert within.summary.endswith("(90 % interval 3.0 % to 15 % smaller), undecided.")

@@ -5,6 +5,8 @@ from collections.abc import Callable
 from dataclasses import replace
 from statistics import fmean
 
+import polars as pl
+
 from gradpipe.report.prose.findings import findings
 from gradpipe.report.prose.headline import (
     FEW_HEADLINES,
@@ -69,3 +71,28 @@ def test_few_claims_leave_room_for_the_sizes_of_gradients(
     mean = math.exp(fmean(as_measured.log()))
     assert measured.ratio == f"{mean:#.2g}×"
     assert measured.interval == f"{as_measured.min():#.2g} to {as_measured.max():#.2g}"
+
+
+def test_sizes_are_of_the_cells_that_have_every_control(
+    make_inputs: Callable[..., ReportInputs],
+) -> None:
+    inputs = make_inputs(benchmarks={"mini_maths": "math"}, layers=2)
+    nowhere_else = (pl.col("control") == "matched") & (pl.col("projection") != "q")
+    length = inputs.length.filter(~nowhere_else)
+    without = replace(inputs, verdicts=inputs.verdicts.clear(), length=length)
+    figures = first_screen(without)[0].figures
+    of_pair = length.filter(style="none", against="simplified", quantity="mean", projection="q")
+    for figure, control in zip(figures[:2], ("none", "matched"), strict=True):
+        effect = of_pair.filter(control=control)["effect"].item()
+        assert figure.ratio == f"{effect:#.2g}×"
+
+
+def test_intervals_of_an_equivalence_are_marked_under_each_control(inputs: ReportInputs) -> None:
+    claims = inputs.claims.with_columns(
+        test=pl.when(pl.col("group") == "thought").then(pl.lit("within")).otherwise("test")
+    )
+    lines = first_screen(replace(inputs, claims=claims))
+    (line,) = [one for one in lines if one.group == "thought"]
+    intervals = [figure.interval for figure in line.figures if figure.ratio]
+    assert len(intervals) == 3
+    assert all(interval.startswith("90 %: ") for interval in intervals)

@@ -2,7 +2,13 @@
 
 import pytest
 
-from gradpipe.report.prose.phrases import count_text, interval_text, ratio_text, tally
+from gradpipe.report.prose.phrases import (
+    count_text,
+    interval_name,
+    interval_text,
+    ratio_text,
+    tally,
+)
 
 
 @pytest.mark.parametrize(
@@ -52,3 +58,18 @@ def test_counts_have_nouns_in_the_singular_or_plural() -> None:
     assert tally(["supported", "undecided", "supported"], "claim") == (
         "Of 3 claims, 2 are supported and 1 is undecided."
     )
+
+
+@pytest.mark.parametrize(
+    ("test", "quantity", "name"),
+    [
+        ("greater", "mad", "95 % interval"),
+        ("within", "mean", "90 % interval"),
+        ("not_greater", "mean", "90 % interval"),
+        ("within", "layers", "95 % bounds of all layers"),
+    ],
+)
+def test_the_interval_of_an_equivalence_is_named_by_its_level(
+    test: str, quantity: str, name: str
+) -> None:
+    assert interval_name({"test": test, "quantity": quantity}) == name

@@ -288,6 +288,11 @@ def test_empty_results_make_tables_with_headings_and_no_rows(
         (119.0, "119"),
         (0.000123, "1.23e-04"),
         (12345.6, "12346"),
+        # What is written is decided by the rounded number.
+        (999.7, "1000"),
+        (99_960.0, "99960"),
+        (99_999.7, "1.00e+05"),
+        (0.0009999, "0.00100"),
         (0.0, "0"),
         (12, "12"),
         (None, "–"),

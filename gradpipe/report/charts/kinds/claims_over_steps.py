@@ -11,6 +11,7 @@ from gradpipe.claims.paper import PAPER_CLAIMS
 from gradpipe.claims.parse import parse_claim
 from gradpipe.claims.trends import claims_in_time
 from gradpipe.report.charts.chart_files import ChartFile
+from gradpipe.report.charts.interval_dots import INTERVAL_TOOLTIP
 from gradpipe.report.charts.kind import ChartKind
 from gradpipe.report.charts.notebook_tables import draw
 from gradpipe.report.charts.page_figure import PageFigure, PageRows, Picker
@@ -22,7 +23,6 @@ from gradpipe.report.charts.parts import (
     line_of_no_difference,
     panels,
     selected_in_legend,
-    tooltip_value,
     unless_dimmed,
 )
 from gradpipe.report.charts.step_axis import SERIES_PICKER, STEPS_SECTION, StepExtent, step_axis
@@ -41,7 +41,7 @@ def claims_over_steps(
 ) -> alt.FacetChart:
     """From which step on does a claim hold?
 
-    One panel per part of the claim, one line with its 95 % interval per series. The shape of a dot
+    One panel per part of the claim, one line with its interval per series. The shape of a dot
     is the verdict on that checkpoint alone. A rule marks a ratio of 1. ``log`` is about the steps.
     """
     colors = cycled(BENCHMARK_COLORS, series)
@@ -68,9 +68,7 @@ def claims_over_steps(
         tooltip=[
             "series:N",
             alt.Tooltip("step:Q", format=",~r"),
-            tooltip_value("effect", "ratio"),
-            tooltip_value("low", "95 % from"),
-            tooltip_value("high", "to"),
+            *INTERVAL_TOOLTIP,
             "verdict:N",
             "items:Q",
         ],
@@ -97,7 +95,8 @@ def claims_by_steps(
 ) -> alt.FacetChart:
     """Draw the ratio that each claim is about against the training step.
 
-    One panel per claim: the ratio at each checkpoint with its 95 % interval, as a mean over
+    One panel per claim: the ratio at each checkpoint with its interval (95 %, or 90 % for a
+    claim that a ratio is within a margin or not above it), as a mean over
     benchmarks and projections. The shape of a dot is the verdict on that checkpoint alone.
 
     Args:
@@ -182,7 +181,7 @@ CLAIMS_OVER_STEPS = ChartKind(
     rows=claim_step_rows,
     color="series",
     value="effect",
-    subtitle="Ratio with its 95 % interval at each step; a dot's shape is the verdict at that step",
+    subtitle="Ratio with its interval at each step; a dot's shape is the verdict at that step",
     log=False,
     log_of="step",
     options=("steps",),
@@ -196,7 +195,8 @@ CLAIMS_OVER_STEPS = ChartKind(
         names=_series,
         caption=(
             "The ratio that the claim is about, as a mean over benchmarks and projections, with "
-            "its 95 % interval over items. The shape of a dot is the verdict on this checkpoint "
+            "its interval over items: 95 %, or 90 % for a claim that a ratio is within a margin or "
+            "not above it. The shape of a dot is the verdict on this checkpoint "
             "alone, not corrected for the number of steps. The dotted line marks no difference."
         ),
         log=False,

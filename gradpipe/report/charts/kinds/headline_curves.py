@@ -106,8 +106,7 @@ HEADLINE_CURVES = ChartKind(
         names=_styles,
         caption=(
             "Mean over the correct responses of each style, at one projection; the band is one "
-            "standard error on each side. Responses of different styles differ in length: see what "
-            "remains at equal length beside the chart."
+            "standard error on each side."
         ),
         log=False,
         pickers=(Picker(name="projection", label="Projection", choices=_projections),),

@@ -31,7 +31,7 @@ _JUDGED = (pl.col("level") == "cell") & pl.col("effect").is_finite()
 def verdicts_on_a_claim(verdicts: list[str], *, log: bool = True) -> alt.FacetChart:
     """Where does a claim hold, how clearly, and where not?
 
-    One panel per part of the claim, with one row per benchmark and projection: its ratio and 95 %
+    One panel per part of the claim, with one row per benchmark and projection: its ratio and
     interval, colored and shaped by verdict. A rule marks a ratio of 1.
     """
     colors = [VERDICT_COLORS[verdict] for verdict in verdicts]
@@ -84,9 +84,10 @@ def verdicts(
     log: bool = True,
     title: str | None = None,
 ) -> alt.FacetChart:
-    """Draw the verdicts on claims: each ratio with its 95 % interval, colored by verdict.
+    """Draw the verdicts on claims: each ratio with its interval, colored by verdict.
 
-    One panel per claim, with one row per benchmark and projection.
+    One panel per claim, with one row per benchmark and projection. Intervals are those of the
+    verdicts: 95 %, or 90 % for a claim that a ratio is within a margin or not above it.
 
     Args:
         verdicts: Verdicts as ``gp.judge`` returns them.
@@ -139,8 +140,8 @@ def _statements(cells: pl.DataFrame, claims: Sequence[Claim | str] | None) -> pl
 
 
 def _files(inputs: ReportInputs, _: str) -> Iterator[ChartFile]:
-    """One chart per model and group of claims."""
-    for model in distinct(inputs.curves, "model"):
+    """One chart per group of claims and model, or family of models."""
+    for model in distinct(inputs.verdicts, "model"):
         verdicts = inputs.verdicts.filter(pl.col("model") == model)
         judged = verdicts_with_statements(verdicts, inputs.claims)
         for (group, name), rows in judged.group_by("group", "title", maintain_order=True):
@@ -164,7 +165,7 @@ VERDICTS_ON_CLAIMS = ChartKind(
     rows=verdict_rows,
     color="verdict",
     value="effect",
-    subtitle="Ratio with its 95 % interval, one row per benchmark and projection",
+    subtitle="Ratio with its interval, one row per benchmark and projection",
     files=_files,
     figure=PageFigure(
         id="verdicts",
@@ -172,7 +173,8 @@ VERDICTS_ON_CLAIMS = ChartKind(
         heading="Ratio of a claim in each benchmark and projection",
         names=_verdicts,
         caption=(
-            "The ratio that the claim is about, with its 95 % interval over items, one row per "
+            "The ratio that the claim is about, with its interval over items (95 %, or 90 % for "
+            "a claim that a ratio is within a margin or not above it), one row per "
             "benchmark and projection. The dotted line marks no "
             "difference. Color and shape show the verdict. Cells without a ratio are not drawn."
         ),
