@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, TypeVar
 import click
 
 from gradpipe.cli.extraction import data_options
+from gradpipe.cli.new_study_data import NewStudyData
 from gradpipe.cli.options import columns_option
 from gradpipe.cli.study_questions import (
     ask_for_sample,
@@ -50,6 +51,12 @@ if TYPE_CHECKING:
 @click.option(
     "--sample", type=click.IntRange(min=1), help="Items per benchmark (default: at most 100)."
 )
+@click.option(
+    "--styles",
+    "compared",
+    metavar="COLUMN,...",
+    help="Columns of responses to compare as styles of your own: COLUMN or STYLE=COLUMN.",
+)
 @columns_option
 @data_options
 @click.option("--yes", is_flag=True, help="Ask nothing: use defaults instead.")
@@ -61,6 +68,7 @@ def init_command(
     name: str | None,
     title: str,
     sample: int | None,
+    compared: str | None,
     columns: dict[str, str] | None,
     yes: bool,
     force: bool,
@@ -70,34 +78,33 @@ def init_command(
 
     FILE is study.yaml by default. In a terminal, asks what the options do not say. The columns of
     your own table are found by their names: --columns names others, with response styles as roles,
-    as in --columns instruction=question,none=short,detailed=long. The study is checked before it
-    is written. Models are not loaded, and those of the hub are not looked up.
+    as in --columns instruction=question,none=short,detailed=long. --styles names columns to compare
+    as styles of your own, such as the answers of two teachers. The study is checked before it is
+    written. Models are not loaded, and those of the hub are not looked up.
     """
-    from gradpipe.studies.new_study.data_entry import HubRows, find_data_entry, is_built_in
+    from gradpipe.studies.new_study.data_entry import HubRows, is_built_in
     from gradpipe.studies.new_study.model_entry import find_model_choice
+    from gradpipe.studies.new_study.own_styles import styles_of_columns, with_own_styles
     from gradpipe.studies.new_study.text import NewStudy, default_sample
 
     asking = not yes and _can_ask()
     path = _writable(file, force, asking)
     model = partial(find_model_choice, folder=path.parent)
-    hub = HubRows(**rows)
-    # Beside own data, the options are for these.
-    own = not data or not all(map(is_built_in, data))
-
-    def benchmark(text: str, named: dict[str, str] | None = columns) -> DataEntry:
-        if own and is_built_in(text):
-            entry = find_data_entry(text, path.parent)
-        else:
-            entry = find_data_entry(text, path.parent, columns=named, hub=hub)
-        click.echo(f"  {entry.name}: {entry.sentence()}", err=True)
-        return entry
-
-    chosen = [benchmark(text) for text in data]
+    benchmarks = NewStudyData(
+        path.parent,
+        columns,
+        HubRows(**rows),
+        # Beside own data, the options are for these.
+        own=not data or not all(map(is_built_in, data)),
+        asking=asking,
+        styles=styles_of_columns(compared) if compared else None,
+    )
+    chosen = [benchmarks.find(text) for text in data]
     study = NewStudy(
         name=name or "",
         title=title,
         models=_ask_for_models(model) if asking and not models else list(map(model, models)),
-        data=_ask_for_data(benchmark) if asking and not data else chosen,
+        data=_ask_for_data(benchmarks.find) if asking and not data else chosen,
     )
     if not study.data:
         raise GradpipeError(
@@ -105,6 +112,8 @@ def init_command(
             "which `gradpipe benchmarks list` lists."
         )
     study = replace(study, models=_distinct(study.models), data=_distinct(study.data))
+    if benchmarks.styles is not None:
+        study = with_own_styles(study, benchmarks.styles)
     first = study.data[0].name if file.stem == "study" else file.stem
     study = replace(
         study,

@@ -153,11 +153,11 @@ def _read(value: Any, read_list: Any) -> StudyStyles:
     if isinstance(value, StudyStyles):
         return value
     if isinstance(value, Mapping):
-        return _declared(value)
+        return declared_styles(value)
     return StudyStyles(read_list(value))
 
 
-def _declared(content: Mapping[Any, Any]) -> StudyStyles:
+def declared_styles(content: Mapping[Any, Any]) -> StudyStyles:
     """The styles of a mapping from names to settings; raises StudyError."""
     if not content:
         raise StudyError("`styles` is empty: name at least one style, or leave it out.")

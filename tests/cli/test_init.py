@@ -174,3 +174,58 @@ def test_columns_are_for_own_data_and_refused_without_any() -> None:
     refused = init("mini.yaml", "--data", "mini_maths", *columns)
     assert refused.exit_code == 2
     assert "--columns has no effect on mini_maths" in refused.stderr
+
+
+@pytest.fixture
+def teachers(folder: Path) -> str:
+    """A table whose answers are of two teachers."""
+    rows = [
+        f"What is {n} + 1?,{n + 1},It is {n + 1}.,We add 1 to {n}: {n + 1}.\n" for n in range(9)
+    ]
+    (folder / "teachers.csv").write_text("question,answer,terse,Teacher B\n" + "".join(rows))
+    return "teachers.csv"
+
+
+def test_columns_become_styles_of_a_study_with_other_benchmarks(teachers: str) -> None:
+    words = ("--data", teachers, "--data", "mini_maths", "--styles", "terse,Teacher B")
+    assert init("mine.yaml", *words, "--yes").exit_code == 0
+    study = load_study("mine.yaml")
+    assert study.styles is not None
+    assert study.styles.own == ("terse", "teacher_b")
+    assert study.styles.columns(study.styles) == {"teacher_b": "Teacher B", "terse": "terse"}
+    own, built_in = study.benchmarks
+    assert (own.columns.instruction, own.styles) == ("question", None)
+    assert built_in.styles == ("none", "simplified", "detailed")
+    assert CliRunner().invoke(main, ["check", "--study", "mine.yaml"]).exit_code == 0
+
+
+def test_columns_that_nobody_asked_for_are_named(teachers: str) -> None:
+    result = init("mine.yaml", "--data", teachers, "--yes")
+    assert result.exit_code == 0
+    assert "Not used: terse, Teacher B." in result.stderr
+
+
+@pytest.mark.parametrize(
+    ("styles", "said"),
+    [
+        ("terse,Teacher C", "did you mean 'Teacher B'"),
+        ("terse,terse", "'terse' occurs twice"),
+        ("1=terse", "'1' cannot be named so"),
+    ],
+)
+def test_a_column_that_cannot_be_a_style_is_refused(teachers: str, styles: str, said: str) -> None:
+    result = init("mine.yaml", "--data", teachers, "--styles", styles, "--yes")
+    assert result.exit_code == 2
+    assert said in result.stderr
+    assert not Path("mine.yaml").exists()
+
+
+@pytest.mark.usefixtures("answered")
+def test_a_person_is_asked_which_columns_to_compare(teachers: str) -> None:
+    answers = [*("terse,terse", "terse,b=Teacher B"), *("pairs.csv", ""), *("", "", "")]
+    result = init("new.yaml", "--model", "demo", answers="\n".join([teachers, *answers]) + "\n")
+    assert result.exit_code == 0, result.output
+    study = load_study("new.yaml")
+    assert study.styles is not None
+    assert study.styles.own == ("terse", "b")
+    assert study.benchmark("pairs").styles == ("none", "detailed")

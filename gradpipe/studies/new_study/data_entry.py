@@ -21,7 +21,12 @@ from gradpipe.benchmarks.table_files import text_column
 from gradpipe.benchmarks.table_items import table_items
 from gradpipe.errors import DataError
 from gradpipe.standalone.data_source import DataSource, find_data, rows_of_source
-from gradpipe.studies.new_study.table_columns import guess_columns, guess_family, named_columns
+from gradpipe.studies.new_study.table_columns import (
+    free_columns,
+    guess_columns,
+    guess_family,
+    named_columns,
+)
 from gradpipe.studies.study_styles import StudyStyles, known_styles
 from gradpipe.styles import sorted_styles, uncut_style
 
@@ -37,7 +42,8 @@ _SUFFIXES = re.compile(r"(\.(jsonl?|ndjson|csv|tsv|parquet|arrow|feather|gz|zst)
 class DataEntry:
     """A benchmark of a study: the ``setting`` to write, and what the data hold.
 
-    ``items`` and ``styles`` are None and empty if the data were not read.
+    ``items`` and ``styles`` are None and empty if the data were not read. ``free`` are columns that
+    may hold responses and have no use.
     """
 
     setting: str | dict[str, Any]
@@ -46,6 +52,7 @@ class DataEntry:
     items: int | None = None
     rejected: bool = False
     origin: str = ""
+    free: tuple[str, ...] = ()
 
     def sentence(self) -> str:
         """What the data hold, as a phrase without a full stop."""
@@ -188,7 +195,15 @@ def _entry_of_table(
         items=rows.height,
         rejected="rejected" in set(responses["relevance"]),
         origin=data,
+        free=() if config.columns.style else tuple(free_columns(table, _used(config, own))),
     )
+
+
+def _used(config: BenchmarkConfig, own: Mapping[str, str]) -> list[str]:
+    """The columns with a role or the responses of a style."""
+    columns = config.columns
+    named = [*columns.roles().values(), *columns.responses.values()]
+    return [columns.instruction, *named, *own.values()]
 
 
 def _dataset_name(dataset: str) -> str:

@@ -15,6 +15,8 @@ from gradpipe.styles import GIVEN, STYLES
 #: Names of columns of questions and of gold answers, the most likely first.
 QUESTIONS = ("instruction", "question", "prompt", "problem", "query", "input", "task", "text", "q")
 ANSWERS = ("answer", "gold", "gold_answer", "correct_answer", "final_answer", "reference")
+#: Columns whose names say what they are.
+_KNOWN = {*ColumnNames.model_fields, *QUESTIONS, *ANSWERS, *STYLES}
 _NUMBER = r"^\s*[-+$€£]?\s*\d[\d.,]*\s*%?\s*$"
 _YES_NO = r"(?i)^\s*(yes|no|true|false|\(?[a-e]\)?)\.?\s*$"
 
@@ -56,6 +58,26 @@ def named_columns(given: Mapping[str, str], styles: Sequence[str] = STYLES) -> d
     columns: dict[str, Any] = {role: column for role, column in given.items() if role in roles}
     responses = {style: column for style, column in given.items() if style in styles}
     return columns | ({"responses": responses} if responses else {})
+
+
+def free_columns(table: pl.DataFrame, used: Collection[str]) -> list[str]:
+    """Columns of ``table`` that may hold responses, and are neither ``used`` nor known by name.
+
+    They hold texts of several words that differ from row to row.
+    """
+    others = [
+        name
+        for name, kind in table.schema.items()
+        if kind == pl.String and name not in used and name.strip().lower() not in _KNOWN
+    ]
+    if not others or not table.height:
+        return []
+    text = pl.col(others)
+    looks = table.select(
+        (text.str.contains(" ").fill_null(value=False).mean() >= 0.5)
+        & (text.n_unique() * 2 >= pl.len())
+    )
+    return [name for name in others if looks[name].item()]
 
 
 def guess_family(answers: pl.Series) -> str | None:

@@ -12,6 +12,7 @@ import yaml
 from gradpipe.claims.inference.bootstrap import MIN_ITEMS
 from gradpipe.studies.new_study.data_entry import DataEntry
 from gradpipe.studies.new_study.model_entry import ModelChoice
+from gradpipe.studies.study_styles import StudyStyles
 from gradpipe.untrusted.terminal_text import without_controls
 
 #: Items per benchmark that give verdicts, and that a laptop computes for a small model.
@@ -44,8 +45,7 @@ benchmarks:
 sample: {sample}
 sampling: random
 
-# The styles of responses to measure; by default all that the data have.
-# styles: {styles}
+{styles}
 
 # The responses to compare: correct ones, irrelevant ones, which belong to another question, and
 # rejected ones, where the data have them.
@@ -58,17 +58,26 @@ protocol: standard
 # claims:
 #   - {claim} on nuclear_norm
 """
+_OWN_STYLES = """\
+# The styles of responses, in the order in which they are compared; each may have a label, a color
+# and the column that holds it. The style NAME_cut has the responses of NAME, cut to the length of
+# the shortest one: what is left of a difference then is not due to length.
+styles:"""
 
 
 @dataclass(frozen=True)
 class NewStudy:
-    """What the user chose. ``sample`` None takes all items; ``title`` may be empty."""
+    """What the user chose. ``sample`` None takes all items; ``title`` may be empty.
+
+    ``styles`` are those that the study declares, if it has styles of its own.
+    """
 
     name: str
     models: Sequence[ModelChoice]
     data: Sequence[DataEntry]
     sample: int | None = DEFAULT_SAMPLE
     title: str = ""
+    styles: StudyStyles | None = None
 
 
 def default_sample(data: Sequence[DataEntry]) -> int:
@@ -80,7 +89,8 @@ def default_sample(data: Sequence[DataEntry]) -> int:
 def new_study_text(study: NewStudy, file: str) -> str:
     """The study as commented YAML; ``file`` is its name in the commands of the first lines."""
     styles = list(dict.fromkeys(style for entry in study.data for style in entry.styles))
-    pair = styles[:2] if len(styles) > 1 else ["none", "detailed"]
+    own = list(study.styles.own) if study.styles else []
+    pair = next((names[:2] for names in (own, styles) if len(names) > 1), ["none", "detailed"])
     rejected = ["rejected"] if any(entry.rejected for entry in study.data) else []
     # A question needs another one whose response it can get.
     alone = all(entry.items == 1 for entry in study.data)
@@ -92,10 +102,22 @@ def new_study_text(study: NewStudy, file: str) -> str:
         benchmarks="\n".join(line for one in study.data for line in benchmark_lines(one)),
         fewest=MIN_ITEMS,
         sample=scalar(study.sample),
-        styles=scalar(styles or pair),
+        styles=_style_lines(study.styles, styles or pair),
         relevances=scalar(["correct", *([] if alone else ["irrelevant"]), *rejected]),
         claim=" > ".join(pair),
     )
+
+
+def _style_lines(declared: StudyStyles | None, found: Sequence[str]) -> str:
+    """The setting ``styles``, with a comment; as a comment if the study declares none."""
+    if declared is None:
+        return (
+            "# The styles of responses to measure; by default all that the data have.\n"
+            f"# styles: {scalar(found)}"
+        )
+    entries = {name: declared.settings[name].as_mapping() for name in declared}
+    lines = [f"  {name}: {scalar(one) if one else ''}".rstrip() for name, one in entries.items()]
+    return "\n".join((_OWN_STYLES, *lines))
 
 
 def benchmark_lines(entry: DataEntry) -> Iterator[str]:
@@ -110,7 +132,7 @@ def benchmark_lines(entry: DataEntry) -> Iterator[str]:
     for key, value in entry.setting.items():
         yield f"  {sign} {key}: {scalar(value)}"
         sign = " "
-    if "family" not in entry.setting:
+    if "source" in entry.setting and "family" not in entry.setting:
         yield "    # family: math  # which answers to expect: math, commonsense or knowledge"
 
 
