@@ -195,7 +195,7 @@ def test_columns_become_styles_of_a_study_with_other_benchmarks(teachers: str) -
     assert study.styles.columns(study.styles) == {"teacher_b": "Teacher B", "terse": "terse"}
     own, built_in = study.benchmarks
     assert (own.columns.instruction, own.styles) == ("question", None)
-    assert built_in.styles == ("none", "simplified", "detailed")
+    assert built_in.styles == ["none", "simplified", "detailed"]
     assert CliRunner().invoke(main, ["check", "--study", "mine.yaml"]).exit_code == 0
 
 
@@ -228,4 +228,4 @@ def test_a_person_is_asked_which_columns_to_compare(teachers: str) -> None:
     study = load_study("new.yaml")
     assert study.styles is not None
     assert study.styles.own == ("terse", "b")
-    assert study.benchmark("pairs").styles == ("none", "detailed")
+    assert study.benchmark("pairs").styles == ["none", "detailed"]
