@@ -69,7 +69,7 @@ styles:"""
 class NewStudy:
     """What the user chose. ``sample`` None takes all items; ``title`` may be empty.
 
-    ``styles`` are those that the study declares, None if it has built-in ones only.
+    ``styles`` is what the study declares, None for built-in styles only.
     """
 
     name: str
