@@ -20,6 +20,8 @@ import polars
 altair.renderers.enable("svg")
 polars.Config(tbl_width_chars=88, fmt_str_lengths=60)
 """
+_PIXELS = re.compile(r' (d|transform|x|y|x1|x2|y1|y2|width|height)="[^"]*"')
+_FRACTION = re.compile(r"(\d\.\d)\d+")
 _SVG, _TEXT = "image/svg+xml", "text/plain"
 
 
@@ -43,8 +45,10 @@ def _kept(output: nbformat.NotebookNode) -> nbformat.NotebookNode | None:
     kind = _SVG if _SVG in output.data else _TEXT
     content = output.data[kind]
     if kind == _SVG:
-        # A tenth of a pixel is as good as a billionth.
-        content = re.sub(r"(\d\.\d)\d+", r"\1", content)
+        # A tenth of a pixel is as good as a billionth; numbers on an axis are not pixels.
+        content = _PIXELS.sub(lambda found: _FRACTION.sub(r"\1", found.group()), content)
+        # Points that cannot be seen are there for tooltips, which a picture does not have.
+        content = re.sub(r'<path [^>]*( d="M0,0"| opacity="0")[^>]*/>', "", content)
     return nbformat.v4.new_output("display_data", {kind: content})
 
 
