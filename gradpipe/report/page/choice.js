@@ -10,7 +10,11 @@ const currentChoice = () => {
 };
 
 // Whether a picker has this model: verdicts on a family name the family instead of its models.
-const isPickable = (model) => Array.from(byId("pick-model")?.options ?? []).some(({ value }) => value === model);
+let pickableModels = null;
+const isPickable = (model) => {
+  pickableModels ??= new Set(Array.from(byId("pick-model")?.options ?? [], ({ value }) => value));
+  return pickableModels.has(model);
+};
 
 const labelOf = (kind, value) => index.labels[kind]?.[value] ?? String(value).replaceAll("_", " ");
 
