@@ -129,7 +129,8 @@ def _in_the_same_cells(ratios: pl.DataFrame) -> pl.DataFrame:
     A control that no cell has beside the others is left out.
     """
     cell = ["model", "benchmark", "projection"]
-    used, shared = [], ratios.select(cell).unique()
+    used: list[str] = []
+    shared = ratios.select(cell).unique()
     for control in ("none", *list(HEADLINE_COLUMNS)[1:]):
         both = shared.join(ratios.filter(control=control), on=cell, how="semi")
         if both.height:

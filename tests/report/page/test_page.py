@@ -225,4 +225,7 @@ def test_a_page_without_results_opens_in_silence(
     page.on("console", lambda message: complaints.append(message.text))
     page.goto(index.as_uri())
     assert "No usable examples" in page.inner_text("header")
+    # Without charts there is no overview to skip to.
+    assert page.get_attribute("a.skip", "href") == "#findings"
+    assert page.locator("#findings").count() == 1
     assert complaints == []
