@@ -121,13 +121,16 @@ def _check_complete(summary: pl.DataFrame, usable: int, projections: Sequence[st
     present = {name for _, name in counts}
     named = projections or sorted(present)
     places = [(layer, projection) for layer in range(layers) for projection in named]
-    if not set(named) <= present:
+    if not projections:
+        # An adapter's factors are in the layers that the adapter is in.
+        gaps = set(places) - set(counts)
+    elif not set(named) <= present:
         gaps = set()
     elif without:
         gaps = without - set(counts)
     else:
-        # Rows of earlier versions do not list their gaps, and factors have none.
-        mixed = bool(summary["mixed"].any()) or not projections
+        # Rows of earlier versions do not list their gaps.
+        mixed = bool(summary["mixed"].any())
         gaps = set(places) - set(counts) if mixed else set()
     expected = [place for place in places if place not in gaps]
     incomplete = [place for place in expected if counts.get(place, 0) != usable]

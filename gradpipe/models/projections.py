@@ -123,10 +123,15 @@ def find_projections(
 def find_gaps(
     model: nn.Module, projections: Sequence[Projection], names: Sequence[str]
 ) -> list[tuple[int, str]]:
-    """Return the (layer, role) pairs of ``names`` that a model does not have, in layer order."""
+    """Return the (layer, role) pairs of ``names`` that a model does not have, in layer order.
+
+    A role that no layer has is not one of the model's: where an adapter's factors are measured,
+    there are no gaps.
+    """
     layers = range(len(layer_list(model)[1]))
     found = {(projection.layer, projection.name) for projection in projections}
-    return [(layer, name) for layer in layers for name in names if (layer, name) not in found]
+    roles = [name for name in names if any(name == role for _, role in found)]
+    return [(layer, name) for layer in layers for name in roles if (layer, name) not in found]
 
 
 def _beside_mixture(

@@ -80,6 +80,20 @@ def test_a_row_that_lacks_a_matrix_is_found() -> None:
     assert failed(pl.DataFrame(records, schema=spectra().schema)) == {"every_layer_and_projection"}
 
 
+def test_factors_may_be_in_some_layers_only() -> None:
+    layer, name = (pl.element().struct.field(field) for field in ("layer", "projection"))
+    # Earlier rows list the projections of the protocol as gaps.
+    gaps = [{"layer": number, "projection": "up"} for number in range(3)]
+    frame = spectra(layers=3).with_columns(
+        pl.col("matrices").list.filter((layer != 1) | (name == "q")),
+        gaps=pl.Series([gaps] * 3, dtype=ROW_SCHEMA["gaps"]),
+    )
+    checks = check_spectra(frame.drop("matrices"), [frame], ())
+    assert [check.name for check in checks if not check.passed] == []
+    one = changed(frame, 0, 0, projection="other")
+    assert not check_spectra(one.drop("matrices"), [one], ())[0].passed
+
+
 def test_a_layer_that_no_row_has_is_found() -> None:
     frame = spectra(layers=3)
     kept = pl.col("matrices").list.filter(pl.element().struct.field("layer") != 1)

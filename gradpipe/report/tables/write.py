@@ -97,7 +97,8 @@ def write_tables(inputs: ReportInputs, folder: Path) -> list[Path]:
     tables = all_tables(inputs)
     frames = table_frames(inputs, tables)
     for name, frame in frames.items():
-        with_fields(frame).write_csv(folder / f"{name}.csv")
+        # Python's errors, unlike those of Polars, say by number that a disk is full.
+        (folder / f"{name}.csv").write_bytes(with_fields(frame).write_csv().encode())
     return [*(folder / f"{name}.csv" for name in frames), *write_latex(tables, folder)]
 
 
