@@ -180,9 +180,9 @@ def spectra_checks(
     ]
 
 
-def _stored_checks(workspace: Workspace, partition: Partition) -> list[Check]:
-    rows = workspace.spectra_index(partition.model, partition.benchmark).read()
-    return spectra_checks(workspace, workspace.study(), partition, rows)
+def _stored_checks(versions: Versions, partition: Partition) -> list[Check]:
+    rows = versions.table(GRADIENT_SPECTRA, partition).read()
+    return spectra_checks(versions.workspace, versions.study, partition, rows)
 
 
 def _report_limited_run(

@@ -38,7 +38,6 @@ from gradpipe.studies.study import Study
 from gradpipe.styles import THINKING_STYLES
 from gradpipe.system.hashing import content_hash
 from storage.stages import RESPONSES_FILES, Partition
-from storage.workspace import Workspace
 
 RESPONSE_CHECKS = [
     check_spec(
@@ -130,10 +129,10 @@ def response_checks(
     ]
 
 
-def _stored_checks(workspace: Workspace, partition: Partition) -> list[Check]:
-    examples = workspace.responses(partition.benchmark).read()
-    quality = workspace.quality(partition.benchmark).read()
-    return response_checks(examples, quality, workspace.study())
+def _stored_checks(versions: Versions, partition: Partition) -> list[Check]:
+    examples = versions.table(RESPONSES, partition).read()
+    quality = versions.workspace.quality(partition.benchmark).read()
+    return response_checks(examples, quality, versions.study)
 
 
 def _version(versions: Versions, partition: Partition) -> str:

@@ -22,7 +22,6 @@ from gradpipe.statistics.reductions import STATISTICS_VERSION
 from gradpipe.statistics.rows import mean_by_style
 from gradpipe.system.hashing import content_hash
 from storage.stages import STATISTICS_FILES, Partition
-from storage.workspace import Workspace
 
 STATISTICS_CHECKS = [
     check_spec(
@@ -94,9 +93,9 @@ def _reduce(run: StageRun) -> PartitionTables:
     return partition_tables(examples, spectra, run.study.statistics, run.partition.model)
 
 
-def _stored_checks(workspace: Workspace, partition: Partition) -> list[Check]:
-    table = STATISTICS_FILES.table_of(workspace, partition).deferred()
-    return [check_norms(table, workspace.study().statistics)]
+def _stored_checks(versions: Versions, partition: Partition) -> list[Check]:
+    table = versions.table(SPECTRAL_STATISTICS, partition).deferred()
+    return [check_norms(table, versions.study.statistics)]
 
 
 def _version(versions: Versions, partition: Partition) -> str:

@@ -21,7 +21,6 @@ from assets.stages import STAGES
 from assets.table_metadata import markdown_table
 from gradpipe.errors import DamagedError, GradpipeError, StudyError, nearest
 from storage.stages import Partition
-from storage.workspace import Workspace
 
 #: The stages that have checks, by name.
 CHECKED = {stage.name: stage for stage in STAGES if stage.checks is not None}
@@ -68,7 +67,7 @@ def check_stored_partitions(
         if reason := _why_outdated(versions, stage, partition):
             outdated.append((stage.name, partition.label, reason))
             continue
-        for result in _evaluate(stage, opened, partition, names):
+        for result in _evaluate(stage, versions, partition, names):
             yield result
             rows.append(
                 (
@@ -133,12 +132,12 @@ def _why_outdated(versions: Versions, stage: Stage, partition: Partition) -> str
 
 
 def _evaluate(
-    stage: Stage, workspace: Workspace, partition: Partition, names: Naming
+    stage: Stage, versions: Versions, partition: Partition, names: Naming
 ) -> Iterator[dg.AssetCheckEvaluation]:
     """The results of a partition's checks; if its files are damaged, every check fails."""
     assert stage.checks is not None
     try:
-        found = {check.name: check for check in stage.checks(workspace, partition)}
+        found = {check.name: check for check in stage.checks(versions, partition)}
         fault = ""
     except DamagedError as error:
         found, fault = {}, str(error)

@@ -48,7 +48,7 @@ class Stage:
     reads: tuple[Stage, ...] = ()
     version: Callable[[Versions, Partition], str]
     job: str
-    checks: Callable[[Workspace, Partition], list[Check]] | None = None
+    checks: Callable[[Versions, Partition], list[Check]] | None = None
     joins_upstream_run: bool = False
     counts_rows: bool = True
 

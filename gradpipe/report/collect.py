@@ -50,8 +50,7 @@ def all_details(cells: Sequence[CellResults], steps: pl.DataFrame) -> pl.DataFra
 
     ``steps`` are those of checkpoints (`step_table`), of which only some are shown in detail.
     """
-    detailed = detailed_models(list(dict.fromkeys(cell.model for cell in cells)), steps)
-    shown = [cell for cell in cells if cell.model in detailed]
+    shown = _in_detail(cells, steps)
     return pl.concat(_details_of(cell, _most_details(shown)) for cell in shown)
 
 
@@ -84,8 +83,7 @@ def gather(
     models = list(dict.fromkeys(cell.model for cell in cells))
     placed = STEP_SCHEMA.to_frame() if steps is None else steps
     placed = placed.filter(pl.col("model").is_in(models))
-    detailed = set(detailed_models(models, placed))
-    in_detail = [cell for cell in cells if cell.model in detailed]
+    in_detail = _in_detail(cells, placed)
     most = _most_details(in_detail)
     parts = [_parts_of(cell, statistics, seed, styles.order, most) for cell in in_detail]
     measured = pl.concat(_measured(cell) for cell in cells)
@@ -99,7 +97,7 @@ def gather(
     )
     in_time = judge_series(cells, claims, placed, seed)
     sets = set_tables(_sets_by_model(in_detail))
-    shown = [pair for pair in twins if set(pair) <= detailed]
+    shown = [pair for pair in twins if set(pair) <= {cell.model for cell in in_detail}]
     return ReportInputs(
         curves=curve_table,
         mad=mad(curve_table),
@@ -157,6 +155,12 @@ def comparable_curves(
     again = [cell for cell in cells if (cell.model, cell.benchmark) in set(places.rows())]
     kept = curve_table.join(places, on=_CELL, how="anti")
     return pl.concat([kept, *(curves(of_common_items(one.statistics), names) for one in again)])
+
+
+def _in_detail(cells: Sequence[CellResults], steps: pl.DataFrame) -> list[CellResults]:
+    """The cells of the models that the report shows in detail."""
+    detailed = set(detailed_models(list(dict.fromkeys(cell.model for cell in cells)), steps))
+    return [cell for cell in cells if cell.model in detailed]
 
 
 def _most_details(cells: Sequence[CellResults]) -> int:
